@@ -1,0 +1,102 @@
+// A codec: how the weights of one linear become bytes and back. Codecs are values in one table; nothing else in the
+// program knows a bit layout. How the codes are chosen (rtn, gptq, ...) is a method's business: src/quantize.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/matrix.h"
+
+namespace strata::codec {
+
+/// Parameters of one scale group, as stored (already rounded to their stored precision).
+/// Integers: weight = (q - zero_point) * scale. Floats: weight = value * scale. K-quants: scale * q - min.
+struct GroupParams {
+  float scale = 1.0f;
+  float zero_point = 0.0f;
+  float min = 0.0f;
+};
+
+enum class ScaleFit {
+  minmax,  ///< the plain scale of the largest magnitude (or range), as compressed-tensors computes it
+  search,  ///< the scale that minimizes the importance-weighted squared error; never worse than minmax
+};
+
+/// One stored tensor of a linear: `MODULE.SUFFIX`, row-major.
+struct PartSpec {
+  std::string suffix;  ///< "weight", "weight_packed", "weight_scale", ...
+  DType dtype;
+  std::vector<std::uint64_t> shape;
+  std::uint64_t bytes() const;
+};
+
+struct Codec;
+
+/// One linear in stored form; parts[i] holds the bytes of specs[i].
+struct Stored {
+  const Codec* codec = nullptr;
+  std::size_t rows = 0, cols = 0;
+  std::vector<PartSpec> specs;
+  std::vector<std::vector<std::byte>> parts;      ///< owned bytes; empty when the views point into a mapped file
+  std::vector<std::span<const std::byte>> views;  ///< always valid: into `parts` or a mapped file
+};
+
+/// All functions are pure and total on finite weights. Arguments that break a shape rule are bugs (STRATA_CHECK).
+struct Codec {
+  std::string name;        ///< "int4_g64", "fp8_channel", "nvfp4", "keep"
+  std::string family;      ///< "int", "fp8", "nvfp4", "mxfp4", "mxfp8", "keep"
+  unsigned code_bits;      ///< bits of one code, scales not counted
+  std::size_t group_size;  ///< weights along the input dimension that share one scale; 0: the whole row
+  bool symmetric;
+  bool tensor_scaled;  ///< needs a tensor-level scale (nvfp4), shared by the linears that a runtime fuses
+
+  /// Chooses the parameters of one group of weights. importance: as weights, or empty for all ones.
+  GroupParams (*fit)(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
+                     float tensor_scale);
+  /// The nearest code (ties as the codec's page says), and its weight.
+  std::uint8_t (*round)(const Codec&, float weight, const GroupParams&);
+  float (*value)(const Codec&, std::uint8_t code, const GroupParams&);
+  /// Tensors of a (rows, cols) linear, in the order they are written.
+  std::vector<PartSpec> (*layout)(const Codec&, std::uint64_t rows, std::uint64_t cols);
+  /// Writes rows [row, row + count) from codes (count, cols) and groups (count, groups) into `out`, whose parts have
+  /// the layout's sizes. `row` is a multiple of 32 and count too, but for the last rows, so that calls for different
+  /// rows touch different bytes.
+  void (*pack)(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
+               const GroupParams* groups, float tensor_scale);
+  /// The inverse of pack for one row: weights [col, col + count) of row `row` as f32. col and count are multiples of
+  /// 64 (or the row's end).
+  void (*unpack)(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
+
+  std::size_t groups_per_row(std::size_t cols) const {
+    return group_size == 0 ? 1 : (cols + group_size - 1) / group_size;
+  }
+};
+
+/// Every codec, in the order of the documentation. Names are unique.
+std::span<const Codec> all();
+/// The codec of a name, or nullptr.
+const Codec* find(std::string_view name);
+/// As find; throws Error listing the known names.
+const Codec& by_name(std::string_view name);
+
+/// Empty when the codec can hold a (rows, cols) linear, else why not ("64 does not divide 100 columns").
+std::string why_not(const Codec&, std::uint64_t rows, std::uint64_t cols);
+/// Exact bytes of a linear on disk, padding and side tensors included. The planner and the writer both use this one.
+std::uint64_t stored_bytes(const Codec&, std::uint64_t rows, std::uint64_t cols);
+/// An empty Stored with the layout's sizes, all zero.
+Stored allocate(const Codec&, std::size_t rows, std::size_t cols);
+/// The tensor-level scale that goes with the largest magnitude of a weight (1 for codecs without one).
+float tensor_scale(const Codec&, float absmax);
+
+/// Round to nearest: fit + round + pack of rows [row, row + count) (32-aligned as in pack), by the fastest variant
+/// for this CPU; bit for bit what fit, round and pack give. importance: cols values or empty.
+void encode_rows(const Codec&, const MatrixView& weights, std::span<const float> importance, ScaleFit,
+                 float tensor_scale, std::size_t row, std::size_t count, Stored& out);
+/// unpack by the fastest variant for this CPU, bit for bit the same.
+void decode_row(const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
+
+}  // namespace strata::codec

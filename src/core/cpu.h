@@ -1,0 +1,30 @@
+// What this machine's CPU can do, and the instruction set that kernels are to use.
+// STRATA_ISA=portable|avx2|avx512|avx512bf16 overrides the choice; an unknown or unsupported name is an error.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace strata {
+
+/// In rising order; each includes those before it.
+enum class Isa { portable, avx2, avx512, avx512bf16 };
+
+std::string_view isa_name(Isa isa);
+
+/// True when this CPU (and operating system) can run `isa`.
+bool isa_runs_here(Isa isa);
+
+/// The best that runs here, or the one STRATA_ISA asks for. Throws Error for a name that is unknown or cannot run.
+Isa selected_isa();
+
+/// CPU model name as the system reports it, or "unknown".
+std::string cpu_model_name();
+
+/// Bytes of physical memory.
+std::uint64_t physical_memory_bytes();
+
+/// Largest resident memory of this process so far, in bytes.
+std::uint64_t peak_resident_bytes();
+
+}  // namespace strata

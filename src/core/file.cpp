@@ -1,0 +1,179 @@
+// POSIX files behind file.h.
+// Order of a commit: data synced, renamed, directory synced.
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/error.h"
+
+namespace strata {
+namespace fs = std::filesystem;
+namespace {
+
+std::string reason() { return std::strerror(errno); }
+
+struct Descriptor {
+  int value;
+  ~Descriptor() {
+    if (value >= 0) close(value);
+  }
+};
+
+void sync_directory(const fs::path& directory) {
+  const Descriptor d{open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (d.value >= 0) fsync(d.value);
+}
+
+fs::path without_trailing_slash(fs::path path) {
+  path = path.lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  const Descriptor d{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (d.value < 0) fail("{}: cannot be opened: {}", path.string(), reason());
+  struct stat info {};
+  if (fstat(d.value, &info) != 0) fail("{}: cannot be examined: {}", path.string(), reason());
+  if (!S_ISREG(info.st_mode)) fail("{}: is not a regular file", path.string());
+  size_ = static_cast<std::size_t>(info.st_size);
+  if (size_ == 0) return;
+  void* map = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, d.value, 0);
+  if (map == MAP_FAILED) fail("{}: cannot be mapped ({} bytes): {}", path.string(), size_, reason());
+  data_ = static_cast<const std::byte*>(map);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+void MappedFile::drop(std::span<const std::byte> part) const {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+OutputFile::OutputFile(fs::path path) : path_(std::move(path)), part_(path_.string() + ".part") {
+  descriptor_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail("{}: cannot be written: {}", path_.string(), reason());
+}
+
+OutputFile::~OutputFile() {
+  if (descriptor_ >= 0) {
+    close(descriptor_);
+    unlink(part_.c_str());
+  }
+}
+
+void OutputFile::write(std::span<const std::byte> bytes) {
+  STRATA_CHECK(descriptor_ >= 0, "{} is committed", path_.string());
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(descriptor_, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("{}: writing failed after {}: {}", path_.string(), human_bytes(size_), reason());
+    size_ += static_cast<std::uint64_t>(n);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void OutputFile::commit() {
+  STRATA_CHECK(descriptor_ >= 0, "{} is committed", path_.string());
+  if (fsync(descriptor_) != 0) fail("{}: cannot be synced to disk: {}", path_.string(), reason());
+  const int closed = close(std::exchange(descriptor_, -1));
+  if (closed != 0 || rename(part_.c_str(), path_.c_str()) != 0) {
+    const std::string why = reason();
+    unlink(part_.c_str());
+    fail("{}: cannot be completed: {}", path_.string(), why);
+  }
+  sync_directory(path_.parent_path());
+}
+
+OutputDirectory::OutputDirectory(fs::path target, bool overwrite)
+    : target_(without_trailing_slash(std::move(target))), overwrite_(overwrite) {
+  if (target_.empty() || target_.filename() == "." || target_.filename() == "..")
+    fail("'{}': name a new folder for the output", target_.string());
+  std::error_code code;
+  if (fs::exists(fs::symlink_status(target_, code)) && !overwrite)
+    fail("{}: exists already; use --overwrite to replace it", target_.string());
+  const fs::path parent = target_.has_parent_path() ? target_.parent_path() : fs::path(".");
+  if (!fs::is_directory(parent, code)) fail("{}: the folder {} does not exist", target_.string(), parent.string());
+  part_ = parent / ("." + target_.filename().string() + ".part");
+  fs::remove_all(part_, code);
+  if (!fs::create_directory(part_, code) || code) fail("{}: cannot be created: {}", part_.string(), code.message());
+}
+
+OutputDirectory::~OutputDirectory() {
+  std::error_code code;
+  if (!committed_) fs::remove_all(part_, code);
+}
+
+void OutputDirectory::commit() {
+  std::error_code code;
+  fs::path old;
+  if (overwrite_ && fs::exists(fs::symlink_status(target_, code))) {
+    old = target_.parent_path() / ("." + target_.filename().string() + ".old");
+    fs::remove_all(old, code);
+    fs::rename(target_, old, code);
+    if (code) fail("{}: cannot be replaced: {}", target_.string(), code.message());
+  }
+  sync_directory(part_);
+  fs::rename(part_, target_, code);
+  if (code) {
+    const std::string why = code.message();
+    if (!old.empty()) fs::rename(old, target_, code);
+    fail("{}: cannot be completed: {}", target_.string(), why);
+  }
+  committed_ = true;
+  sync_directory(target_.parent_path());
+  if (!old.empty()) fs::remove_all(old, code);
+}
+
+std::string read_text_file(const fs::path& path, std::uint64_t limit_bytes) {
+  const MappedFile file(path);
+  if (file.bytes().size() > limit_bytes)
+    fail("{}: {} is more than the {} allowed here", path.string(), human_bytes(file.bytes().size()),
+         human_bytes(limit_bytes));
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+void write_text_file(const fs::path& path, std::string_view text) {
+  OutputFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+std::string human_bytes(std::uint64_t bytes) {
+  constexpr std::array<const char*, 5> units = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < units.size(); ++unit) value /= 1024;
+  return unit == 0 ? fmt::format("{} bytes", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+std::uint64_t fnv1a(std::span<const std::byte> bytes, std::uint64_t seed) {
+  for (const std::byte b : bytes) seed = (seed ^ static_cast<std::uint64_t>(b)) * 0x100000001B3u;
+  return seed;
+}
+
+}  // namespace strata

@@ -1,0 +1,39 @@
+// Signal handling with one flag.
+// Nothing but the flag is touched in the handler.
+#include "core/interrupt.h"
+
+#include <signal.h>
+
+#include <csignal>
+
+namespace strata {
+namespace {
+
+volatile std::sig_atomic_t g_interrupted = 0;
+
+void on_signal(int number) {
+  if (g_interrupted != 0) {
+    struct sigaction action {};
+    action.sa_handler = SIG_DFL;
+    sigaction(number, &action, nullptr);
+    raise(number);
+  }
+  g_interrupted = 1;
+}
+
+}  // namespace
+
+void install_interrupt_handler() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+void check_interrupt() {
+  if (g_interrupted != 0) throw Interrupted();
+}
+
+}  // namespace strata

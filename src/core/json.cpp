@@ -1,0 +1,47 @@
+// Parsing with a depth limit, and atomic writing.
+// The library's own message carries the position of a syntax error.
+#include "core/json.h"
+
+#include "core/file.h"
+
+namespace strata {
+namespace {
+
+void check_depth(std::string_view text, const std::string& where) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > 200) fail("{}: JSON nested deeper than 200 levels at byte {}", where, i);
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+}
+
+}  // namespace
+
+json parse_json(std::string_view text, const std::string& where) {
+  check_depth(text, where);
+  try {
+    return json::parse(text);
+  } catch (const nlohmann::json::exception& e) {
+    const std::string what = e.what();
+    const auto bracket = what.find("] ");
+    fail("{}: not valid JSON: {}", where, bracket == std::string::npos ? what : what.substr(bracket + 2));
+  }
+}
+
+json read_json_file(const std::filesystem::path& path) { return parse_json(read_text_file(path), path.string()); }
+
+void write_json_file(const std::filesystem::path& path, const json& value) {
+  write_text_file(path, value.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace strata

@@ -1,0 +1,80 @@
+// Draws the progress line.
+// Width follows the terminal; the line is erased at the end.
+#include "core/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "core/interrupt.h"
+
+namespace strata {
+namespace {
+
+using std::chrono::duration;
+using std::chrono::steady_clock;
+
+std::size_t terminal_columns() {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
+
+std::string human_seconds(double seconds) {
+  const auto whole = static_cast<long>(seconds + 0.5);
+  if (whole < 100) return fmt::format("{} s", whole);
+  if (whole < 6000) return fmt::format("{} min", (whole + 30) / 60);
+  return fmt::format("{:.1f} h", seconds / 3600.0);
+}
+
+}  // namespace
+
+Progress::Progress(std::string label, std::size_t total)
+    : label_(std::move(label)),
+      total_(total),
+      start_(steady_clock::now()),
+      last_draw_(start_),
+      enabled_(isatty(STDERR_FILENO) != 0) {}
+
+Progress::~Progress() {
+  if (drawn_) {
+    std::fputs("\r\033[K", stderr);
+    std::fflush(stderr);
+  }
+}
+
+void Progress::advance(std::size_t units) {
+  check_interrupt();
+  done_ += units;
+  if (!enabled_) return;
+  const auto now = steady_clock::now();
+  if (duration<double>(now - start_).count() < 2.0 || duration<double>(now - last_draw_).count() < 0.1) return;
+  last_draw_ = now;
+  draw();
+}
+
+void Progress::note(std::string text) { note_ = std::move(text); }
+
+void Progress::draw() {
+  const double elapsed = duration<double>(last_draw_ - start_).count();
+  std::string line;
+  if (total_ == 0) {
+    line = fmt::format("{}  {}  {}", label_, done_, note_);
+  } else {
+    const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
+    constexpr std::size_t width = 24;
+    const auto filled = static_cast<std::size_t>(share * static_cast<double>(width));
+    const std::string bar = std::string(filled, '=') + std::string(width - filled, ' ');
+    const std::string left = share > 0 ? human_seconds(elapsed / share - elapsed) + " left" : "";
+    line = fmt::format("{}  [{}] {:3.0f} %  {}  {}", label_, bar, share * 100, left, note_);
+  }
+  const std::size_t columns = terminal_columns();
+  if (line.size() >= columns) line.resize(columns - 1);
+  std::fprintf(stderr, "\r%s\033[K", line.c_str());
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+}  // namespace strata

@@ -1,0 +1,48 @@
+// The operations of a transformer block that are not products with weights: norm, rotary embedding, activation,
+// attention. All in f32; each runs on all threads where the work is worth it.
+#pragma once
+#include <cstddef>
+#include <span>
+
+namespace strata::kernel {
+
+/// y[t, i] = x[t, i] / sqrt(mean_i x[t, i]^2 + epsilon) * weight[i]. x, y: (tokens, size), dense; y may be x.
+void rms_norm(const float* x, const float* weight, std::size_t tokens, std::size_t size, float epsilon, float* y);
+
+/// Rotates pairs (i, i + half) of every head: the Hugging Face ("rotate half") order. x: (tokens, heads * head_dim)
+/// with rows `stride` floats apart; cos, sin: (tokens, half), half <= head_dim / 2; the rest of a head is untouched.
+void rope(float* x, std::size_t stride, std::size_t tokens, std::size_t heads, std::size_t head_dim, const float* cos,
+          const float* sin, std::size_t half);
+
+/// gate[i] = silu(gate[i]) * up[i], silu(z) = z / (1 + exp(-z)).
+void silu_multiply(float* gate, const float* up, std::size_t count);
+/// gate[i] = gelu_tanh(gate[i]) * up[i].
+void gelu_multiply(float* gate, const float* up, std::size_t count);
+
+/// y += x.
+void add(float* y, const float* x, std::size_t count);
+/// Adds bias (size) to every row of y (tokens, size).
+void add_bias(float* y, const float* bias, std::size_t tokens, std::size_t size);
+
+/// Causal grouped-query attention of one sequence. q: (tokens, heads * head_dim), rows q_stride apart, at positions
+/// first_position ...; k, v: (first_position + tokens, kv_heads * head_dim), rows kv_stride apart; out like q, rows
+/// out_stride apart. Token t sees keys max(0, p - window + 1) .. p, p = first_position + t; window 0 means all.
+/// Scores are scaled by `scale`; softmax and sums in f32.
+struct Attention {
+  const float* q;
+  std::size_t q_stride;
+  const float* k;
+  const float* v;
+  std::size_t kv_stride;
+  float* out;
+  std::size_t out_stride;
+  std::size_t tokens, first_position, heads, kv_heads, head_dim, window;
+  float scale;
+};
+/// All sequences of a batch, in parallel over sequences, heads and stretches of tokens.
+void attention(std::span<const Attention> sequences);
+
+/// log(sum_i exp(x[i])), in double. size > 0.
+double log_sum_exp(const float* x, std::size_t size);
+
+}  // namespace strata::kernel
