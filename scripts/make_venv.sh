@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes build/venv-NAME from tests/peers/requirements-NAME.txt (every package pinned) and prints its path.
+# usage: scripts/make_venv.sh hf|vllm        Nothing is done when it is there and the file has not changed.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+name=${1:?which environment: hf or vllm}
+requirements=$root/tests/peers/requirements-$name.txt
+venv=$root/build/venv-$name
+if ! cmp -s "$requirements" "$venv/made-for"; then
+  tools=$("$root/scripts/tools_venv.sh")
+  # Both environments hold the same torch: uv links it from one cache, so it is downloaded and stored once.
+  export UV_CACHE_DIR=$root/build/uv-cache UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=$venv
+  rm -rf "$venv"
+  "$tools/bin/uv" venv -q --python python3 "$venv"
+  "$tools/bin/uv" pip install -q --no-deps -r "$requirements"
+  cp "$requirements" "$venv/made-for"
+fi
+printf '%s\n' "$venv"
