@@ -1,10 +1,12 @@
-// Safetensors files: checked reading by memory map, and streamed writing.
-// https://huggingface.co/docs/safetensors: u64 header length, JSON header, data.
+// Safetensors files: checked reading by memory map, and the pieces that a writer needs.
+// Byte layout, rules and examples: docs/formats/safetensors.md.
 #pragma once
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/dtype.h"
@@ -12,16 +14,17 @@
 
 namespace strata::format {
 
-/// A tensor in a mapped file.
+/// A tensor in a mapped file; row-major, little-endian, perhaps unaligned.
 struct TensorView {
   std::string name;
   DType dtype;
-  std::vector<std::uint64_t> shape;
-  std::span<const std::byte> data;
+  std::vector<std::uint64_t> shape;  ///< outermost first; empty for a scalar
+  std::span<const std::byte> data;   ///< product(shape) * dtype_bytes(dtype) bytes
 };
 
-/// Parses and checks the header of a whole file's bytes: lengths, offsets, overlaps, products of shapes against byte
-/// counts, duplicate names. Tensors come in the order of their data. Throws Error naming `where` and the tensor.
+/// Parses and checks a whole file's bytes: header length, syntax, dtypes, products of shapes against byte counts,
+/// duplicate names, and that the tensors fill the data without overlap or gap. Tensors come in the order of their
+/// data. Throws Error naming `where`, and the tensor at fault.
 std::vector<TensorView> parse_safetensors(std::span<const std::byte> file, const std::string& where);
 
 /// One or many safetensors files as one set of named tensors. Moving keeps the views valid.
@@ -32,17 +35,19 @@ class SafetensorsSet {
   static SafetensorsSet open_directory(const std::filesystem::path& directory);
   static SafetensorsSet open_file(const std::filesystem::path& file);
 
+  /// The tensor of a name, or nullptr.
   const TensorView* find(std::string_view name) const;
   /// By name order.
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
   const std::vector<MappedFile>& files() const { return files_; }
 
  private:
+  void add(const std::filesystem::path& file);
   std::vector<MappedFile> files_;
   std::map<std::string, TensorView, std::less<>> tensors_;
 };
 
-/// What will be written, in this order.
+/// A tensor to be written.
 struct TensorSpec {
   std::string name;
   DType dtype;
@@ -50,14 +55,16 @@ struct TensorSpec {
   std::uint64_t bytes() const;
 };
 
-/// The header (length field, JSON, padding to 8 bytes) of a file with these tensors, `{"format":"pt"}` as metadata.
+/// The header (length field, JSON, padding to 8 bytes) of a file with these tensors, data in this order and without
+/// gaps, `{"format":"pt"}` as metadata. Names must differ.
 std::string safetensors_header(std::span<const TensorSpec> tensors);
 
-/// Cuts tensors into shards of at most shard_bytes each (a larger single tensor has a shard of its own); 0: one shard.
+/// Cuts tensors, in their order, into shards of at most shard_bytes of data each (a larger single tensor has a shard
+/// of its own); 0: one shard.
 std::vector<std::vector<TensorSpec>> cut_shards(std::vector<TensorSpec> tensors, std::uint64_t shard_bytes);
-/// "model.safetensors", or "model-00002-of-00005.safetensors".
+/// "model.safetensors" when total is 1, else "model-00002-of-00005.safetensors" for index 1 of 5.
 std::string shard_name(std::size_t index, std::size_t total);
-/// Text of model.safetensors.index.json.
+/// Text of model.safetensors.index.json as transformers writes it: metadata.total_size and weight_map, sorted.
 std::string shard_index(std::span<const std::vector<TensorSpec>> shards);
 
 }  // namespace strata::format

@@ -1,0 +1,192 @@
+// Reading safetensors: the header is checked as a whole before any tensor is handed out.
+// The order of checks is that of docs/formats/safetensors.md.
+#include "format/safetensors.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "core/checked.h"
+#include "core/error.h"
+#include "format/strict_json.h"
+
+namespace strata::format {
+namespace fs = std::filesystem;
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint64_t kLengthBytes = 8;
+constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the safetensors library
+constexpr const char* kSingleName = "model.safetensors";
+constexpr const char* kIndexName = "model.safetensors.index.json";
+
+/// The JSON text of the header; everything behind it is tensor data.
+std::string_view header_text(std::span<const std::byte> file, const std::string& where) {
+  const std::string_view all(reinterpret_cast<const char*>(file.data()), file.size());
+  if (all.starts_with("version https://git-lfs"))
+    fail("{}: is a Git LFS pointer, not the tensors; fetch the file itself (git lfs pull)", where);
+  if (file.size() < kLengthBytes)
+    fail("{}: {} bytes are too few for a safetensors file; is the download complete?", where, file.size());
+  std::uint64_t length = 0;
+  std::memcpy(&length, file.data(), kLengthBytes);
+  if (length > kMaxHeaderBytes)
+    fail("{}: header length {} is over the limit of {}; not a safetensors file, or damaged", where, length,
+         kMaxHeaderBytes);
+  if (!within(kLengthBytes, length, file.size()))
+    fail("{}: header of {} bytes ends behind the file's end at {}; is the download complete?", where, length,
+         file.size());
+  const std::string_view text = all.substr(kLengthBytes, length);
+  if (text.empty() || text.front() != '{')
+    fail("{}: the header does not begin with '{{'; not a safetensors file, or damaged", where);
+  return text;
+}
+
+std::vector<std::uint64_t> unsigned_list(const json& value, const char* key, const std::string& where) {
+  const auto it = value.find(key);
+  if (it == value.end() || !it->is_array()) fail("{}: '{}' is missing or no list", where, key);
+  std::vector<std::uint64_t> numbers;
+  numbers.reserve(it->size());
+  for (const json& item : *it) {
+    if (!item.is_number_unsigned()) fail("{}: '{}' holds other than non-negative integers", where, key);
+    numbers.push_back(item.get<std::uint64_t>());
+  }
+  return numbers;
+}
+
+/// One entry of the header; `where` names file and tensor.
+TensorView parse_entry(const std::string& name, const json& entry, std::span<const std::byte> data,
+                       const std::string& where) {
+  if (!entry.is_object()) fail("{}: its entry in the header is no object", where);
+  for (const auto& [key, value] : entry.items())
+    if (key != "dtype" && key != "shape" && key != "data_offsets")
+      fail("{}: unknown key '{}' in the header", where, printable(key));
+  const auto dtype_name_it = entry.find("dtype");
+  if (dtype_name_it == entry.end() || !dtype_name_it->is_string()) fail("{}: 'dtype' is missing or no text", where);
+  const auto& type_name = dtype_name_it->get_ref<const std::string&>();
+  const auto dtype = dtype_from_name(type_name);
+  if (!dtype) fail("{}: dtype '{}' is not supported", where, printable(type_name));
+
+  TensorView tensor{name, *dtype, unsigned_list(entry, "shape", where), {}};
+  const auto offsets = unsigned_list(entry, "data_offsets", where);
+  if (offsets.size() != 2 || offsets[0] > offsets[1])
+    fail("{}: 'data_offsets' must be two numbers in rising order", where);
+  if (offsets[1] > data.size())
+    fail("{}: its data ends at {}, the file's data at {}; is the download complete?", where, offsets[1], data.size());
+  const auto count = product(tensor.shape);
+  const auto bytes = count ? multiply(*count, dtype_bytes(*dtype)) : std::nullopt;
+  if (!bytes) fail("{}: the product of its shape does not fit in 64 bits", where);
+  if (*bytes != offsets[1] - offsets[0])
+    fail("{}: shape and dtype make {} bytes, its offsets {}", where, *bytes, offsets[1] - offsets[0]);
+  tensor.data = data.subspan(offsets[0], *bytes);
+  return tensor;
+}
+
+/// The tensors must tile the data: this excludes overlaps, gaps and trailing bytes alike.
+void check_tiling(std::vector<TensorView>& tensors, std::span<const std::byte> data, const std::string& where) {
+  std::stable_sort(tensors.begin(), tensors.end(), [](const TensorView& a, const TensorView& b) {
+    return std::pair(a.data.data(), a.data.size()) < std::pair(b.data.data(), b.data.size());
+  });
+  const std::byte* expected = data.data();
+  for (const TensorView& tensor : tensors) {
+    if (tensor.data.data() < expected)
+      fail("{}: tensor '{}' overlaps the one before it, at data offset {}", where, printable(tensor.name),
+           tensor.data.data() - data.data());
+    if (tensor.data.data() > expected)
+      fail("{}: no tensor owns the {} bytes before '{}', at data offset {}", where, tensor.data.data() - expected,
+           printable(tensor.name), expected - data.data());
+    expected += tensor.data.size();
+  }
+  if (expected != data.data() + data.size())
+    fail("{}: no tensor owns the last {} bytes", where, data.data() + data.size() - expected);
+}
+
+/// Tensor name -> shard file name.
+std::map<std::string, std::string> read_index(const fs::path& path) {
+  const std::string where = path.string();
+  const json index = parse_strict_json(read_text_file(path, kMaxHeaderBytes), where);
+  const auto map = index.find("weight_map");  // end() for anything but an object
+  if (map == index.end() || !map->is_object()) fail("{}: 'weight_map' is missing or no object", where);
+  std::map<std::string, std::string> shards;
+  for (const auto& [tensor, file] : map->items()) {
+    if (!file.is_string()) fail("{}: the shard of '{}' is no text", where, printable(tensor));
+    const auto& name = file.get_ref<const std::string&>();
+    if (name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos || !name.ends_with(".safetensors"))
+      fail("{}: the shard '{}' of '{}' is not the name of a .safetensors file in this folder", where, printable(name),
+           printable(tensor));
+    shards.emplace(tensor, name);
+  }
+  if (shards.empty()) fail("{}: 'weight_map' names no tensors", where);
+  return shards;
+}
+
+}  // namespace
+
+std::vector<TensorView> parse_safetensors(std::span<const std::byte> file, const std::string& where) {
+  const std::string_view text = header_text(file, where);
+  const json header = parse_strict_json(text, where);
+  const auto data = file.subspan(kLengthBytes + text.size());
+  std::vector<TensorView> tensors;
+  tensors.reserve(header.size());
+  for (const auto& [name, entry] : header.items()) {
+    if (name == "__metadata__") continue;
+    tensors.push_back(parse_entry(name, entry, data, fmt::format("{}: tensor '{}'", where, printable(name))));
+  }
+  check_tiling(tensors, data, where);
+  return tensors;
+}
+
+void SafetensorsSet::add(const fs::path& file) {
+  const MappedFile& mapped = files_.emplace_back(file);
+  for (TensorView& tensor : parse_safetensors(mapped.bytes(), file.string())) {
+    const auto [it, fresh] = tensors_.try_emplace(tensor.name);
+    if (!fresh) fail("{}: tensor '{}' is in another shard too", file.string(), printable(tensor.name));
+    it->second = std::move(tensor);
+  }
+}
+
+SafetensorsSet SafetensorsSet::open_file(const fs::path& file) {
+  SafetensorsSet set;
+  set.add(file);
+  return set;
+}
+
+SafetensorsSet SafetensorsSet::open_directory(const fs::path& directory) {
+  std::error_code code;
+  if (!fs::is_directory(directory, code)) fail("{}: is not a folder", directory.string());
+  if (fs::exists(directory / kSingleName, code)) return open_file(directory / kSingleName);
+  const fs::path index = directory / kIndexName;
+  if (!fs::exists(index, code))
+    fail("{}: holds neither {} nor {}; convert other formats to safetensors first", directory.string(), kSingleName,
+         kIndexName);
+
+  const auto shard_of = read_index(index);
+  std::set<std::string> names;
+  for (const auto& [tensor, name] : shard_of) names.insert(name);
+  SafetensorsSet set;
+  for (const std::string& name : names) {
+    if (!fs::exists(directory / name, code))
+      fail("{}: the shard {} that {} names is missing; is the download complete?", directory.string(), printable(name),
+           kIndexName);
+    set.add(directory / name);
+  }
+  std::map<std::string, std::span<const std::byte>> bytes_of;
+  for (const MappedFile& file : set.files_) bytes_of.emplace(file.path().filename().string(), file.bytes());
+  for (const auto& [name, shard] : shard_of) {
+    const TensorView* tensor = set.find(name);
+    const auto file = bytes_of.at(shard);
+    const bool inside =
+        tensor != nullptr && tensor->data.data() >= file.data() && tensor->data.data() <= file.data() + file.size();
+    if (!inside)
+      fail("{}: tensor '{}' is not in {}, where {} says it is", directory.string(), printable(name), printable(shard),
+           kIndexName);
+  }
+  return set;
+}
+
+const TensorView* SafetensorsSet::find(std::string_view name) const {
+  const auto it = tensors_.find(name);
+  return it == tensors_.end() ? nullptr : &it->second;
+}
+
+}  // namespace strata::format
