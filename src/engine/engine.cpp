@@ -1,0 +1,229 @@
+// One forward pass for all families, reading the Architecture: norm, attention, norm, feed-forward, residual sums.
+// The order of operations follows transformers' modeling_llama.py, modeling_qwen2.py and modeling_qwen3.py.
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/threads.h"
+#include "kernel/ops.h"
+
+namespace strata::engine {
+namespace {
+
+using model::Role;
+
+void observe(const Observer* observer, Site site, std::size_t block, const float* rows, std::size_t tokens,
+             std::size_t size) {
+  if (observer != nullptr && *observer) (*observer)(site, block, rows, tokens, size);
+}
+
+float* sized(std::vector<float>& buffer, std::size_t size) {
+  if (buffer.size() < size) buffer.resize(size);
+  return buffer.data();
+}
+
+}  // namespace
+
+Site input_site(Role role) {
+  switch (role) {
+    case Role::q:
+    case Role::k:
+    case Role::v:
+      return Site::attn_in;
+    case Role::o:
+      return Site::o_in;
+    case Role::gate:
+    case Role::up:
+      return Site::mlp_in;
+    case Role::down:
+      return Site::down_in;
+    case Role::lm_head:
+    case Role::embed:
+      return Site::block_out;
+  }
+  STRATA_CHECK(false);
+}
+
+Engine::Engine(const model::Model& model, kernel::Precision precision, Residency residency)
+    : model_(model),
+      architecture_(model.architecture()),
+      precision_(precision),
+      residency_(residency),
+      embedding_(model.embedding()),
+      final_norm_(model.vector("model.norm.weight", architecture_.hidden)),
+      blocks_(architecture_.blocks),
+      replaced_(architecture_.linears.size()) {
+  if (!architecture_.tied) lm_head_ = model.weights(architecture_.linears.back());
+}
+
+Batch Engine::make_batch(std::span<const Sequence> sequences) const {
+  Batch batch;
+  batch.sequences.assign(sequences.begin(), sequences.end());
+  for (const Sequence& s : sequences) batch.tokens += s.tokens;
+  const std::size_t half = architecture_.head_dim / 2;
+  batch.cos.resize(batch.tokens * half);
+  batch.sin.resize(batch.tokens * half);
+  std::size_t row = 0;
+  for (const Sequence& s : sequences) {
+    const std::size_t first = s.cache != nullptr ? s.cache->positions : 0;
+    const std::vector<double> frequencies =
+        model::inverse_frequencies(architecture_, first + std::max<std::size_t>(s.tokens, 1) - 1);
+    for (std::size_t t = 0; t < s.tokens; ++t, ++row)
+      for (std::size_t i = 0; i < half; ++i) {
+        const double angle = static_cast<double>(first + t) * frequencies[i];
+        batch.cos[row * half + i] = static_cast<float>(std::cos(angle));
+        batch.sin[row * half + i] = static_cast<float>(std::sin(angle));
+      }
+  }
+  return batch;
+}
+
+void Engine::embed(std::span<const Token> tokens, float* h) const {
+  const kernel::Weights table = embedding_.view();
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    if (tokens[t] >= architecture_.vocab)
+      fail("token {} is outside the vocabulary of {}; the tokenizer belongs to another model", tokens[t],
+           architecture_.vocab);
+    read_row(table.dense, tokens[t], 0, architecture_.hidden, h + t * architecture_.hidden);
+  }
+}
+
+const Engine::BlockWeights& Engine::block_weights(std::size_t block) {
+  if (blocks_[block]) return *blocks_[block];
+  if (residency_ == Residency::one_block)
+    for (auto& other : blocks_) other.reset();
+  BlockWeights w;
+  const std::string prefix = fmt::format("model.layers.{}.", block);
+  const std::size_t first = architecture_.index(block, Role::q);
+  for (const model::Linear& linear : std::span(architecture_.linears).subspan(first, model::kBlockLinears)) {
+    w.linears.push_back(model_.weights(linear));
+    w.biases.push_back(linear.bias ? model_.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
+  }
+  w.attn_norm = model_.vector(prefix + "input_layernorm.weight", architecture_.hidden);
+  w.mlp_norm = model_.vector(prefix + "post_attention_layernorm.weight", architecture_.hidden);
+  if (architecture_.qk_norm) {
+    w.q_norm = model_.vector(prefix + "self_attn.q_norm.weight", architecture_.head_dim);
+    w.k_norm = model_.vector(prefix + "self_attn.k_norm.weight", architecture_.head_dim);
+  }
+  blocks_[block] = std::move(w);
+  return *blocks_[block];
+}
+
+void Engine::multiply(const BlockWeights& weights, std::size_t block, Role role, const float* x, std::size_t tokens,
+                      float* y) {
+  const std::size_t index = architecture_.index(block, role), within = index - architecture_.index(block, Role::q);
+  const model::Linear& linear = architecture_.linears[index];
+  const kernel::Weights w = replaced_[index] ? *replaced_[index] : weights.linears[within].view();
+  kernel::matmul(x, linear.cols, tokens, w, y, linear.rows, precision_);
+  if (linear.bias) kernel::add_bias(y, weights.biases[within].data(), tokens, linear.rows);
+}
+
+void Engine::attend(const BlockWeights& w, std::size_t block, const Batch& batch, float* h, const Observer* observer) {
+  const model::Architecture& a = architecture_;
+  const std::size_t tokens = batch.tokens, half = a.head_dim / 2;
+  float* normed = sized(normed_, tokens * a.hidden);
+  float* q = sized(q_, tokens * a.q_size());
+  float* k = sized(k_, tokens * a.kv_size());
+  float* v = sized(v_, tokens * a.kv_size());
+  float* attended = sized(attended_, tokens * a.q_size());
+
+  kernel::rms_norm(h, w.attn_norm.data(), tokens, a.hidden, a.norm_epsilon, normed);
+  observe(observer, Site::attn_in, block, normed, tokens, a.hidden);
+  multiply(w, block, Role::q, normed, tokens, q);
+  multiply(w, block, Role::k, normed, tokens, k);
+  multiply(w, block, Role::v, normed, tokens, v);
+  if (a.qk_norm) {
+    kernel::rms_norm(q, w.q_norm.data(), tokens * a.heads, a.head_dim, a.norm_epsilon, q);
+    kernel::rms_norm(k, w.k_norm.data(), tokens * a.kv_heads, a.head_dim, a.norm_epsilon, k);
+  }
+  kernel::rope(q, a.q_size(), tokens, a.heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
+  kernel::rope(k, a.kv_size(), tokens, a.kv_heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
+
+  std::vector<kernel::Attention> calls;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    kernel::Attention call{};
+    call.q = q + row * a.q_size();
+    call.q_stride = call.out_stride = a.q_size();
+    call.out = attended + row * a.q_size();
+    call.k = k + row * a.kv_size();
+    call.v = v + row * a.kv_size();
+    if (s.cache != nullptr) {
+      std::vector<float>& keys = s.cache->keys[block];
+      std::vector<float>& values = s.cache->values[block];
+      keys.insert(keys.end(), call.k, call.k + s.tokens * a.kv_size());
+      values.insert(values.end(), call.v, call.v + s.tokens * a.kv_size());
+      call.k = keys.data();
+      call.v = values.data();
+      call.first_position = s.cache->positions;
+    }
+    call.kv_stride = a.kv_size();
+    call.tokens = s.tokens;
+    call.heads = a.heads;
+    call.kv_heads = a.kv_heads;
+    call.head_dim = a.head_dim;
+    call.window = a.window[block];
+    call.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_dim)));
+    calls.push_back(call);
+    row += s.tokens;
+  }
+  kernel::attention(calls);
+  observe(observer, Site::o_in, block, attended, tokens, a.q_size());
+  float* projected = sized(projected_, tokens * a.hidden);
+  multiply(w, block, Role::o, attended, tokens, projected);
+  kernel::add(h, projected, tokens * a.hidden);
+}
+
+void Engine::feed_forward(const BlockWeights& w, std::size_t block, const Batch& batch, float* h,
+                          const Observer* observer) {
+  const model::Architecture& a = architecture_;
+  const std::size_t tokens = batch.tokens;
+  float* normed = sized(normed_, tokens * a.hidden);
+  float* gate = sized(gate_, tokens * a.intermediate);
+  float* up = sized(up_, tokens * a.intermediate);
+  kernel::rms_norm(h, w.mlp_norm.data(), tokens, a.hidden, a.norm_epsilon, normed);
+  observe(observer, Site::mlp_in, block, normed, tokens, a.hidden);
+  multiply(w, block, Role::gate, normed, tokens, gate);
+  multiply(w, block, Role::up, normed, tokens, up);
+  if (a.activation == model::Activation::silu)
+    kernel::silu_multiply(gate, up, tokens * a.intermediate);
+  else
+    kernel::gelu_multiply(gate, up, tokens * a.intermediate);
+  observe(observer, Site::down_in, block, gate, tokens, a.intermediate);
+  float* projected = sized(projected_, tokens * a.hidden);
+  multiply(w, block, Role::down, gate, tokens, projected);
+  kernel::add(h, projected, tokens * a.hidden);
+}
+
+void Engine::run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer) {
+  const BlockWeights& w = block_weights(block);
+  observe(observer, Site::block_in, block, h, batch.tokens, architecture_.hidden);
+  attend(w, block, batch, h, observer);
+  feed_forward(w, block, batch, h, observer);
+  observe(observer, Site::block_out, block, h, batch.tokens, architecture_.hidden);
+}
+
+void Engine::logits(const float* h, std::size_t rows, float* out, const Observer* observer) {
+  const model::Architecture& a = architecture_;
+  float* normed = sized(normed_, rows * a.hidden);
+  kernel::rms_norm(h, final_norm_.data(), rows, a.hidden, a.norm_epsilon, normed);
+  kernel::Weights head = lm_head_ ? lm_head_->view() : embedding_.view();
+  if (!a.tied && replaced_.back()) head = *replaced_.back();
+  kernel::matmul(normed, a.hidden, rows, head, out, a.vocab, precision_);
+  observe(observer, Site::logits, a.blocks, out, rows, a.vocab);
+}
+
+std::vector<float> Engine::forward(std::span<const Token> tokens, std::span<const Sequence> sequences,
+                                   const Observer* observer) {
+  const Batch batch = make_batch(sequences);
+  STRATA_CHECK(batch.tokens == tokens.size(), "{} tokens in sequences of {}", tokens.size(), batch.tokens);
+  std::vector<float> h(tokens.size() * architecture_.hidden);
+  embed(tokens, h.data());
+  for (std::size_t block = 0; block < architecture_.blocks; ++block) run_block(block, batch, h.data(), observer);
+  for (const Sequence& s : sequences)
+    if (s.cache != nullptr) s.cache->positions += s.tokens;
+  return h;
+}
+
+}  // namespace strata::engine

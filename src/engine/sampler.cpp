@@ -1,0 +1,113 @@
+// Sampling and the generation loops.
+// Probabilities are accumulated in double, in the order of the ids.
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/interrupt.h"
+#include "core/progress.h"
+#include "core/threads.h"
+
+namespace strata::engine {
+namespace {
+
+constexpr std::size_t kPrefillRows = 512;
+
+Token draw(std::span<const float> logits, std::span<const Token> ids, double temperature, float largest,
+           Random& random) {
+  std::vector<double> cumulative(ids.size());
+  double total = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    cumulative[i] = total += std::exp(static_cast<double>(logits[ids[i]] - largest) / temperature);
+  const double point = random.uniform() * total;
+  const auto it = std::upper_bound(cumulative.begin(), cumulative.end(), point);
+  return ids[std::min<std::size_t>(static_cast<std::size_t>(it - cumulative.begin()), ids.size() - 1)];
+}
+
+/// The most likely tokens that together have probability top_p.
+void keep_top(std::span<const float> logits, std::vector<Token>& ids, double top_p, double temperature, float largest) {
+  std::stable_sort(ids.begin(), ids.end(), [&](Token a, Token b) { return logits[a] > logits[b]; });
+  double total = 0;
+  for (const Token id : ids) total += std::exp(static_cast<double>(logits[id] - largest) / temperature);
+  double sum = 0;
+  std::size_t kept = 0;
+  while (kept < ids.size() && sum < top_p * total)
+    sum += std::exp(static_cast<double>(logits[ids[kept++]] - largest) / temperature);
+  ids.resize(std::max<std::size_t>(kept, 1));
+}
+
+}  // namespace
+
+Token sample(std::span<const float> logits, const Sampling& sampling, Random& random) {
+  const auto best = std::max_element(logits.begin(), logits.end());
+  if (!std::isfinite(*best)) fail("the model's output is not finite; its weights are damaged");
+  if (sampling.temperature <= 0) return static_cast<Token>(best - logits.begin());
+  std::vector<Token> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0u);
+  if (sampling.top_p < 1.0) keep_top(logits, ids, sampling.top_p, sampling.temperature, *best);
+  return draw(logits, ids, sampling.temperature, *best, random);
+}
+
+std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::size_t count, const Sampling& sampling,
+                            std::span<const Token> stop, const std::function<bool(Token)>& emit) {
+  if (prompt.empty()) fail("the prompt is empty");
+  const model::Architecture& a = engine.architecture();
+  KvCache cache(a.blocks);
+  Random random(sampling.seed);
+  std::vector<float> logits(a.vocab);
+  std::vector<Token> result;
+  std::vector<float> h;
+  std::size_t last_rows = 0;
+  for (std::size_t at = 0; at < prompt.size(); at += kPrefillRows) {
+    check_interrupt();
+    last_rows = std::min(kPrefillRows, prompt.size() - at);
+    const Sequence sequence{last_rows, &cache};
+    h = engine.forward(prompt.subspan(at, last_rows), {&sequence, 1});
+  }
+  while (result.size() < count) {
+    check_interrupt();
+    engine.logits(h.data() + (last_rows - 1) * a.hidden, 1, logits.data());
+    const Token token = sample(logits, sampling, random);
+    if (std::find(stop.begin(), stop.end(), token) != stop.end()) break;
+    result.push_back(token);
+    if (!emit(token) || result.size() == count) break;
+    const Sequence sequence{1, &cache};
+    last_rows = 1;
+    h = engine.forward({&token, 1}, {&sequence, 1});
+  }
+  return result;
+}
+
+std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,
+                                              std::uint64_t seed) {
+  constexpr std::size_t at_once = 32;
+  const model::Architecture& a = engine.architecture();
+  std::vector<std::vector<Token>> texts(samples, std::vector<Token>{first});
+  Progress progress("writing calibration text", ((samples + at_once - 1) / at_once) * length);
+  for (std::size_t begin = 0; begin < samples; begin += at_once) {
+    const std::size_t count = std::min(at_once, samples - begin);
+    std::vector<KvCache> caches(count, KvCache(a.blocks));
+    std::vector<Random> random;
+    std::vector<Sequence> sequences;
+    for (std::size_t i = 0; i < count; ++i) {
+      random.emplace_back(seed + begin + i);
+      sequences.push_back({1, &caches[i]});
+    }
+    std::vector<Token> last(count, first);
+    std::vector<float> logits(count * a.vocab);
+    for (std::size_t step = 1; step < length; ++step) {
+      progress.advance();
+      const std::vector<float> h = engine.forward(last, sequences);
+      engine.logits(h.data(), count, logits.data());
+      parallel_for(count, [&](std::size_t i) {
+        last[i] = sample(std::span(logits).subspan(i * a.vocab, a.vocab), {.temperature = 1.0}, random[i]);
+        texts[begin + i].push_back(last[i]);
+      });
+    }
+  }
+  return texts;
+}
+
+}  // namespace strata::engine

@@ -1,0 +1,32 @@
+// Choosing the next token from logits, and the loop that generates text with a key-value cache.
+// The same seed gives the same tokens at any thread count.
+#pragma once
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "core/random.h"
+#include "engine/engine.h"
+
+namespace strata::engine {
+
+struct Sampling {
+  double temperature = 0.0;  ///< 0: the most likely token
+  double top_p = 1.0;        ///< sample from the smallest set of tokens with at least this probability
+  std::uint64_t seed = 0;
+};
+
+/// logits: (vocab). Ties go to the lower id.
+Token sample(std::span<const float> logits, const Sampling& sampling, Random& random);
+
+/// Generates up to `count` tokens after `prompt`, calling `emit` with each; stops when emit returns false or a token
+/// of `stop` is drawn (which is not emitted). Throws Error for an empty prompt or logits that are not finite.
+std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::size_t count, const Sampling& sampling,
+                            std::span<const Token> stop, const std::function<bool(Token)>& emit);
+
+/// `samples` texts of `length` tokens that the model writes itself from `first` (its BOS), temperature 1: calibration
+/// data for which none is needed. Runs many sequences at once.
+std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,
+                                              std::uint64_t seed);
+
+}  // namespace strata::engine

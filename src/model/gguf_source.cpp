@@ -1,0 +1,122 @@
+// Tensors of a GGUF file under their Hugging Face names: dequantized to f32, llama's q and k rows un-permuted.
+// The interleaved rotary order of the llama architecture is undone row by row: [heads, half, 2] -> [heads, 2, half].
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "core/checked.h"
+#include "core/file.h"
+#include "core/threads.h"
+#include "format/gguf.h"
+#include "model/gguf_config.h"
+#include "model/gguf_tokenizer.h"
+#include "model/model.h"
+
+namespace strata::model {
+namespace {
+
+class GgufSource final : public TensorSource {
+ public:
+  GgufSource(std::shared_ptr<const format::GgufFile> gguf, const json& config, std::string where)
+      : gguf_(std::move(gguf)), where_(std::move(where)) {
+    const bool permuted = gguf_->text("general.architecture") == "llama";
+    heads_ = permuted ? config["num_attention_heads"].get<std::size_t>() : 0;
+    kv_heads_ = permuted ? config["num_key_value_heads"].get<std::size_t>() : 0;
+    for (const format::GgufTensor& tensor : gguf_->tensors())
+      by_name_[hf_tensor_name(tensor.name).value_or(tensor.name)] = &tensor;
+  }
+
+  std::vector<TensorInfo> tensors() const override {
+    std::vector<TensorInfo> result;
+    for (const auto& [name, tensor] : by_name_)
+      result.push_back({name, format::ggml_type_name(tensor->type), tensor->shape, tensor->data.size()});
+    return result;
+  }
+
+  bool has(std::string_view name) const override { return by_name_.contains(name); }
+
+  LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    const format::GgufTensor& tensor = checked(name, {rows, cols});
+    const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
+    const std::size_t heads = heads_of(name);
+    if (heads != 0 && (rows % heads != 0 || rows / heads % 2 != 0))
+      fail("{}: {}: {} rows are not {} heads of even size", where_, tensor.name, rows, heads);
+    const std::size_t head_dim = heads == 0 ? 0 : rows / heads;
+    std::vector<float> values(rows * cols);
+    parallel_for(rows, [&](std::size_t r) {
+      std::size_t from = r;
+      if (heads != 0) {
+        const std::size_t head = r / head_dim, within_head = r % head_dim;
+        const std::size_t half = within_head / (head_dim / 2), pair = within_head % (head_dim / 2);
+        from = head * head_dim + pair * 2 + half;
+      }
+      format::ggml_dequantize_row(tensor.type, tensor.data.data() + from * row_bytes, cols, values.data() + r * cols);
+    });
+    gguf_->file().drop(tensor.data);
+    return LinearWeights(std::move(values), rows, cols);
+  }
+
+  std::vector<float> vector(const std::string& name, std::size_t size) const override {
+    const format::GgufTensor& tensor = checked(name, {size});
+    format::ggml_row_bytes(tensor.type, size, where_ + ": " + tensor.name);
+    std::vector<float> values(size);
+    format::ggml_dequantize_row(tensor.type, tensor.data.data(), size, values.data());
+    const std::size_t heads = heads_of(name);
+    if (heads == 0) return values;
+    std::vector<float> ordered(size);
+    const std::size_t head_dim = size / heads;
+    for (std::size_t r = 0; r < size; ++r)
+      ordered[r] = values[r / head_dim * head_dim + r % head_dim % (head_dim / 2) * 2 + r % head_dim / (head_dim / 2)];
+    return ordered;
+  }
+
+  const codec::Codec* codec_of(const std::string&) const override { return nullptr; }
+  codec::Stored stored(const Linear& linear, const codec::Codec&) const override {
+    STRATA_CHECK(false, "{} has no codec in a GGUF file", linear.module);
+  }
+
+  std::uint64_t content_hash() const override {
+    std::uint64_t hash = fnv1a({});
+    for (const auto& [name, tensor] : by_name_) {
+      constexpr std::size_t samples = 16, sample_bytes = 256;
+      const std::size_t step = std::max<std::size_t>(tensor->data.size() / samples, sample_bytes);
+      for (std::size_t at = 0; at < tensor->data.size(); at += step)
+        hash = fnv1a(tensor->data.subspan(at, std::min(sample_bytes, tensor->data.size() - at)), hash);
+    }
+    return hash;
+  }
+
+ private:
+  const format::GgufTensor& checked(const std::string& name, const std::vector<std::uint64_t>& shape) const {
+    const auto it = by_name_.find(name);
+    if (it == by_name_.end()) fail("{}: {} is missing", where_, name);
+    if (it->second->shape != shape)
+      fail("{}: {} has shape [{}], expected [{}]", where_, it->second->name, fmt::join(it->second->shape, ", "),
+           fmt::join(shape, ", "));
+    return *it->second;
+  }
+
+  /// Heads whose rows are interleaved, or 0.
+  std::size_t heads_of(std::string_view name) const {
+    if (name.find(".q_proj.") != std::string_view::npos) return heads_;
+    if (name.find(".k_proj.") != std::string_view::npos) return kv_heads_;
+    return 0;
+  }
+
+  std::shared_ptr<const format::GgufFile> gguf_;
+  std::string where_;
+  std::size_t heads_ = 0, kv_heads_ = 0;
+  std::map<std::string, const format::GgufTensor*, std::less<>> by_name_;
+};
+
+}  // namespace
+
+GgufModel open_gguf_model(const std::filesystem::path& path) {
+  auto gguf = std::make_shared<const format::GgufFile>(format::GgufFile::open(path));
+  GgufModel model;
+  model.config = config_from_gguf(*gguf, path.string());
+  model.source = std::make_unique<GgufSource>(gguf, model.config, path.string());
+  return model;
+}
+
+}  // namespace strata::model

@@ -1,0 +1,149 @@
+// Opening a model and holding its tensors against its configuration.
+// Everything is found out here, before any work starts.
+#include "model/model.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+#include "core/file.h"
+#include "format/gguf.h"
+
+namespace strata::model {
+namespace fs = std::filesystem;
+namespace {
+
+std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+/// Tensors that checkpoints carry and nobody needs.
+bool superfluous(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq") || name == "lm_head.weight" || name == "rope_freqs.weight";
+}
+
+constexpr std::array<const char*, 12> kCompanions = {"generation_config.json",
+                                                     "tokenizer.json",
+                                                     "tokenizer_config.json",
+                                                     "special_tokens_map.json",
+                                                     "added_tokens.json",
+                                                     "vocab.json",
+                                                     "merges.txt",
+                                                     "tokenizer.model",
+                                                     "chat_template.jinja",
+                                                     "chat_template.json",
+                                                     "LICENSE",
+                                                     "README.md"};
+
+}  // namespace
+
+std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
+  std::vector<ExpectedTensor> result = {{"model.embed_tokens.weight", {a.vocab, a.hidden}}};
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    const std::string block = fmt::format("model.layers.{}.", b);
+    result.push_back({block + "input_layernorm.weight", {a.hidden}});
+    result.push_back({block + "post_attention_layernorm.weight", {a.hidden}});
+    if (a.qk_norm) {
+      result.push_back({block + "self_attn.q_norm.weight", {a.head_dim}});
+      result.push_back({block + "self_attn.k_norm.weight", {a.head_dim}});
+    }
+  }
+  for (const Linear& linear : a.linears) {
+    result.push_back({linear.module + ".weight", {linear.rows, linear.cols}});
+    if (linear.bias) result.push_back({linear.module + ".bias", {linear.rows}});
+  }
+  result.push_back({"model.norm.weight", {a.hidden}});
+  return result;
+}
+
+Model Model::open(const fs::path& path) {
+  Model model;
+  model.path_ = path;
+  std::error_code code;
+  if (!fs::exists(path, code))
+    fail("{}: does not exist; give a Hugging Face model folder or a GGUF file", path.string());
+  if (fs::is_directory(path, code)) {
+    if (!fs::exists(path / "config.json", code))
+      fail("{}: has no config.json; give a Hugging Face model folder or a GGUF file", path.string());
+    model.config_ = read_json_file(path / "config.json");
+    model.architecture_ = parse_architecture(model.config_, (path / "config.json").string());
+    model.source_ = open_hf_source(path, model.config_);
+  } else {
+    if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
+    GgufModel gguf = open_gguf_model(path);
+    model.gguf_ = true;
+    model.config_ = std::move(gguf.config);
+    model.architecture_ = parse_architecture(model.config_, path.string());
+    model.source_ = std::move(gguf.source);
+  }
+  model.check_tensors();
+  return model;
+}
+
+void Model::check_tensors() const {
+  const std::vector<TensorInfo> present = source_->tensors();
+  std::map<std::string_view, const TensorInfo*> by_name;
+  for (const TensorInfo& tensor : present) by_name[tensor.name] = &tensor;
+  std::set<std::string> known;
+  for (const ExpectedTensor& expected : expected_tensors(architecture_)) {
+    known.insert(expected.name);
+    const auto it = by_name.find(expected.name);
+    if (it != by_name.end()) {
+      if (it->second->shape != expected.shape && codec_of_name(expected.name) == nullptr)
+        fail("{}: {} has shape {}, but config.json asks for {}", path_.string(), expected.name,
+             shape_text(it->second->shape), shape_text(expected.shape));
+      continue;
+    }
+    if (codec_of_name(expected.name) == nullptr)
+      fail("{}: {} is missing; the files are incomplete or config.json belongs to another model", path_.string(),
+           expected.name);
+  }
+  for (const TensorInfo& tensor : present) {
+    if (known.contains(tensor.name) || superfluous(tensor.name)) continue;
+    const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
+    if (known.contains(module + ".weight") && source_->codec_of(module) != nullptr) continue;
+    fail("{}: {} is not part of a {} model with {} blocks as config.json describes it", path_.string(), tensor.name,
+         architecture_.model_type, architecture_.blocks);
+  }
+}
+
+const codec::Codec* Model::codec_of_name(const std::string& tensor) const {
+  if (!tensor.ends_with(".weight")) return nullptr;
+  return source_->codec_of(tensor.substr(0, tensor.size() - 7));
+}
+
+std::vector<std::pair<std::string, std::string>> Model::companion_files() const {
+  if (gguf_) return open_gguf_model(path_).companion_files;
+  std::vector<std::pair<std::string, std::string>> files;
+  for (const char* name : kCompanions) {
+    std::error_code code;
+    if (fs::is_regular_file(path_ / name, code)) files.emplace_back(name, read_text_file(path_ / name));
+  }
+  return files;
+}
+
+LinearWeights Model::weights(const Linear& linear) const {
+  if (const codec::Codec* codec = codec_of(linear)) return LinearWeights(source_->stored(linear, *codec));
+  return source_->matrix(linear.module + ".weight", linear.rows, linear.cols);
+}
+
+LinearWeights Model::embedding() const {
+  return source_->matrix("model.embed_tokens.weight", architecture_.vocab, architecture_.hidden);
+}
+
+std::uint64_t Model::stored_bytes(const Linear& linear) const {
+  if (const codec::Codec* codec = codec_of(linear)) return codec::stored_bytes(*codec, linear.rows, linear.cols);
+  for (const TensorInfo& tensor : source_->tensors())
+    if (tensor.name == linear.module + ".weight") return tensor.bytes;
+  return 0;
+}
+
+std::string Model::fingerprint() const {
+  std::string text;
+  for (const TensorInfo& tensor : source_->tensors()) text += tensor.name + tensor.type + shape_text(tensor.shape);
+  json config = config_;
+  config.erase("transformers_version");
+  text += config.dump();
+  return fmt::format("{:016x}", fnv1a(std::as_bytes(std::span(text)), source_->content_hash()));
+}
+
+}  // namespace strata::model

@@ -1,0 +1,116 @@
+// A model on disk, opened: architecture, tensors by their Hugging Face names, tokenizer. The source is a Hugging Face
+// directory (dense or compressed-tensors) or a GGUF file; what lies behind is not visible to the layers above.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "codec/codec.h"
+#include "core/json.h"
+#include "core/matrix.h"
+#include "kernel/matmul.h"
+#include "model/architecture.h"
+
+namespace strata::model {
+
+/// The weights of one linear, held: a view into the mapped file, or what was dequantized from it.
+class LinearWeights {
+ public:
+  explicit LinearWeights(MatrixView mapped) : dense_(mapped) {}
+  LinearWeights(std::vector<float> values, std::size_t rows, std::size_t cols)
+      : owned_(std::move(values)), dense_(MatrixView::dense(owned_.data(), rows, cols, DType::f32)) {}
+  explicit LinearWeights(codec::Stored stored) : stored_(std::make_unique<codec::Stored>(std::move(stored))) {}
+
+  /// Valid while this object lives, also after it was moved.
+  kernel::Weights view() const { return {dense_, stored_.get()}; }
+
+ private:
+  std::vector<float> owned_;
+  MatrixView dense_;
+  std::unique_ptr<codec::Stored> stored_;
+};
+
+/// A tensor as it lies in the source.
+struct TensorInfo {
+  std::string name;  ///< Hugging Face name
+  std::string type;  ///< "BF16", "F8_E4M3", "Q4_1"
+  std::vector<std::uint64_t> shape;
+  std::uint64_t bytes;
+};
+
+/// Where tensors come from; one implementation a container format.
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+  virtual std::vector<TensorInfo> tensors() const = 0;
+  virtual bool has(std::string_view name) const = 0;
+  /// A two-dimensional weight of the expected shape.
+  virtual LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const = 0;
+  /// A one-dimensional tensor as f32.
+  virtual std::vector<float> vector(const std::string& name, std::size_t size) const = 0;
+  /// The codec of a linear when the checkpoint is quantized, else nullptr; and its stored tensors.
+  virtual const codec::Codec* codec_of(const std::string& module) const = 0;
+  virtual codec::Stored stored(const Linear& linear, const codec::Codec& codec) const = 0;
+  /// Bytes that identify the content: samples of every tensor.
+  virtual std::uint64_t content_hash() const = 0;
+};
+
+class Model {
+ public:
+  /// A directory with config.json and safetensors, or a GGUF file. Checks that the tensors are those the
+  /// configuration asks for. Throws Error saying what is missing, superfluous or of another shape.
+  static Model open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  bool from_gguf() const { return gguf_; }
+  const Architecture& architecture() const { return architecture_; }
+  /// config.json (for GGUF: the one that convert writes).
+  const json& config() const { return config_; }
+  /// The files of a Hugging Face directory besides config and weights, name and text: tokenizer.json, ... For GGUF
+  /// they are made from the metadata.
+  std::vector<std::pair<std::string, std::string>> companion_files() const;
+
+  LinearWeights weights(const Linear& linear) const;
+  LinearWeights embedding() const;
+  std::vector<float> vector(const std::string& name, std::size_t size) const { return source_->vector(name, size); }
+  bool has(std::string_view name) const { return source_->has(name); }
+  std::vector<TensorInfo> tensors() const { return source_->tensors(); }
+  /// nullptr when dense.
+  const codec::Codec* codec_of(const Linear& linear) const { return source_->codec_of(linear.module); }
+  bool quantized() const { return config_.contains("quantization_config"); }
+
+  /// 16 hexadecimal digits over configuration, tensor names, shapes and samples of the data.
+  std::string fingerprint() const;
+  /// Bytes of a linear's tensors on disk.
+  std::uint64_t stored_bytes(const Linear& linear) const;
+
+ private:
+  Model() = default;
+  void check_tensors() const;
+  const codec::Codec* codec_of_name(const std::string& tensor) const;
+  std::filesystem::path path_;
+  bool gguf_ = false;
+  json config_;
+  Architecture architecture_;
+  std::unique_ptr<TensorSource> source_;
+};
+
+/// Names of the tensors that a dense model of this architecture has, with their shapes.
+struct ExpectedTensor {
+  std::string name;
+  std::vector<std::uint64_t> shape;
+};
+std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
+
+/// Implementations (hf_source.cpp, gguf_source.cpp).
+std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& directory, const json& config);
+struct GgufModel {
+  json config;
+  std::vector<std::pair<std::string, std::string>> companion_files;
+  std::unique_ptr<TensorSource> source;
+};
+GgufModel open_gguf_model(const std::filesystem::path& file);
+
+}  // namespace strata::model
