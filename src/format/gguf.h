@@ -1,17 +1,18 @@
-// GGUF files (version 2 and 3), checked reading by memory map.
-// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+// GGUF files (version 2 and 3, little-endian), checked reading by memory map.
+// Byte layout, rules and examples: docs/formats/gguf.md.
 #pragma once
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "core/file.h"
+#include "format/ggml_types.h"
 
 namespace strata::format {
 
@@ -19,36 +20,41 @@ using GgufArray = std::variant<std::vector<std::uint64_t>, std::vector<std::int6
                                std::vector<bool>, std::vector<std::string>>;
 /// Integers are widened to 64 bits and floats to double; the file's own width is not kept.
 using GgufValue = std::variant<std::uint64_t, std::int64_t, double, bool, std::string, GgufArray>;
+using GgufMetadata = std::map<std::string, GgufValue, std::less<>>;
 
 struct GgufTensor {
   std::string name;
   std::uint32_t type;                ///< ggml type number: 0 F32, 1 F16, 2 Q4_0, ...
   std::vector<std::uint64_t> shape;  ///< outermost first: (rows, cols); the file has them innermost first
-  std::span<const std::byte> data;
+  std::span<const std::byte> data;   ///< empty when the type's block size is not known here
 };
 
 struct GgufContent {
-  std::map<std::string, GgufValue, std::less<>> metadata;
+  GgufMetadata metadata;
   std::vector<GgufTensor> tensors;  ///< in file order
 };
 
-/// Parses and checks a whole file's bytes. Throws Error naming `where`, the key or tensor, and the offset.
+/// Parses and checks a whole file's bytes. Throws Error naming `where`, and the key or tensor and offset at fault.
+/// Tensors of unknown types are listed without data; ggml_row_bytes() refuses them by name.
 GgufContent parse_gguf(std::span<const std::byte> file, const std::string& where);
 
-/// True when the file begins with the GGUF magic.
+/// True when the file begins with the GGUF magic; false also for what cannot be opened.
 bool is_gguf(const std::filesystem::path& path);
 
 class GgufFile {
  public:
+  /// Throws Error as parse_gguf, and for one part of a model that is split over files.
   static GgufFile open(const std::filesystem::path& path);
 
+  /// The tensor of a name, or nullptr.
   const GgufTensor* find(std::string_view name) const;
   const std::vector<GgufTensor>& tensors() const { return content_.tensors; }
-  const std::map<std::string, GgufValue, std::less<>>& metadata() const { return content_.metadata; }
+  const GgufMetadata& metadata() const { return content_.metadata; }
   const MappedFile& file() const { return file_; }
 
   bool has(std::string_view key) const { return content_.metadata.contains(key); }
-  /// Typed access; throws Error naming the file and key when absent or of another kind.
+  /// Typed access; throws Error naming the file and key when absent or of another kind. integer: 0 or more.
+  /// real: integers too. reals, integers: arrays of numbers (integers: of integers).
   std::uint64_t integer(std::string_view key) const;
   double real(std::string_view key) const;
   bool boolean(std::string_view key) const;
@@ -58,18 +64,14 @@ class GgufFile {
   std::vector<std::int64_t> integers(std::string_view key) const;
 
  private:
-  GgufFile(MappedFile file, GgufContent content) : file_(std::move(file)), content_(std::move(content)) {}
+  GgufFile(MappedFile file, GgufContent content);
+  const GgufValue& value(std::string_view key) const;
+  template <class T>
+  const T& typed(std::string_view key, const char* kind) const;
+
   MappedFile file_;
   GgufContent content_;
+  std::map<std::string, std::size_t, std::less<>> index_;  ///< name -> place in content_.tensors
 };
-
-/// Name of a ggml type number ("Q4_1"), or "type 99".
-std::string ggml_type_name(std::uint32_t type);
-/// True for the types that dequantize() knows: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K.
-bool ggml_type_readable(std::uint32_t type);
-/// Bytes of a row of `cols` weights. Throws Error when unreadable or when the type's block does not divide cols.
-std::uint64_t ggml_row_bytes(std::uint32_t type, std::uint64_t cols, const std::string& where);
-/// One row as f32, equal bit for bit to the gguf package's dequantize.
-void ggml_dequantize_row(std::uint32_t type, const std::byte* row, std::size_t cols, float* out);
 
 }  // namespace strata::format
