@@ -1,0 +1,190 @@
+// Attention by blocks of keys with a running maximum and sum (FlashAttention, arXiv 2205.14135), on the f32 matrix
+// product kernels: scores = Q K^T and out += P V are register tiles; the heads of a group share the packed keys.
+// A piece of work is a stretch of tokens of one key-value head. Within a panel of tile_tokens tokens the keys of later
+// ones carry probability exactly 0, so a value that is not finite reaches the (at most tile_tokens - 1) tokens before
+// it.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "core/checked.h"
+#include "core/error.h"
+#include "core/threads.h"
+#include "kernel/dispatch.h"
+#include "kernel/scratch.h"
+
+namespace strata::kernel {
+namespace {
+
+constexpr std::size_t kKeys = 128;       // keys of a block
+constexpr std::size_t kPanels = 12;      // panels of queries (over heads and tokens) that share packed keys
+constexpr std::size_t kMostTokens = 16;  // tile_tokens of any table at most
+constexpr std::size_t kSmallWork = 1 << 16;
+
+struct Piece {
+  const Attention* sequence;
+  std::size_t kv_head, first, count;  // tokens [first, first + count)
+};
+
+/// Everything of one piece of work that the steps below share; the buffers are carved out of the thread's scratch.
+struct State {
+  const Table& table;
+  const MatmulKernel& kernel;
+  const Attention& a;
+  Piece piece;
+  std::size_t group, panels_per_head, panels, width;  // width: head_dim padded to tile_rows
+  float *queries, *keys, *values, *scores, *probabilities, *sums, *most, *total;
+
+  std::size_t panel_tokens(std::size_t p) const {
+    return std::min(kernel.tile_tokens, piece.count - p % panels_per_head * kernel.tile_tokens);
+  }
+  std::size_t panel_first(std::size_t p) const { return piece.first + p % panels_per_head * kernel.tile_tokens; }
+  std::size_t panel_head(std::size_t p) const { return piece.kv_head * group + p / panels_per_head; }
+  float* panel_sums(std::size_t p) const { return sums + p * kernel.tile_tokens * width; }
+  /// First key that the token at position `position` sees.
+  std::size_t first_key(std::size_t position) const {
+    return a.window == 0 || position < a.window ? 0 : position - a.window + 1;
+  }
+};
+
+State prepare(const Table& table, const Piece& piece, Scratch& scratch) {
+  const MatmulKernel& kernel = table.f32;
+  const Attention& a = *piece.sequence;
+  const std::size_t group = a.heads / a.kv_heads, per_head = ceil_div(piece.count, kernel.tile_tokens);
+  const std::size_t panels = group * per_head, width = round_up(a.head_dim, kernel.tile_rows);
+  State s{table, kernel, a, piece, group, per_head, panels, width, {}, {}, {}, {}, {}, {}, {}, {}};
+  const std::size_t rows = panels * kernel.tile_tokens, spill = 16;
+  const std::size_t sizes[] = {
+      rows * a.head_dim + spill,          kKeys * a.head_dim, kKeys * width, kernel.tile_tokens * kKeys,
+      kernel.tile_tokens * kKeys + spill, rows * width,       rows,          rows};
+  float** const places[] = {&s.queries, &s.keys, &s.values, &s.scores, &s.probabilities, &s.sums, &s.most, &s.total};
+  std::size_t all = 0;
+  for (const std::size_t size : sizes) all += round_up(size, 16);
+  float* next = scratch.floats(all);
+  for (std::size_t i = 0; i < std::size(sizes); ++i) {
+    *places[i] = next;
+    next += round_up(sizes[i], 16);
+  }
+  for (std::size_t p = 0; p < panels; ++p)
+    kernel.pack_x(a.q + s.panel_first(p) * a.q_stride + s.panel_head(p) * a.head_dim, a.q_stride, s.panel_tokens(p),
+                  a.head_dim, s.queries + p * kernel.tile_tokens * a.head_dim);
+  std::fill_n(s.sums, rows * width, 0.0f);
+  std::fill_n(s.most, rows, -std::numeric_limits<float>::infinity());
+  std::fill_n(s.total, rows, 0.0f);
+  return s;
+}
+
+void pack_keys(const State& s, std::size_t key, std::size_t count) {
+  const std::size_t column = s.piece.kv_head * s.a.head_dim, step = s.kernel.tile_rows;
+  const float* k = s.a.k + key * s.a.kv_stride + column;
+  for (std::size_t i = 0; i < count; i += step)
+    s.kernel.pack_w(reinterpret_cast<const std::byte*>(k + i * s.a.kv_stride), s.a.kv_stride * sizeof(float),
+                    DType::f32, std::min(step, count - i), s.a.head_dim, s.keys + i * s.a.head_dim);
+}
+
+/// Stripes of tile_rows columns, each (kKeys, tile_rows).
+void pack_values(const State& s, std::size_t key, std::size_t count) {
+  const std::size_t column = s.piece.kv_head * s.a.head_dim, step = s.kernel.tile_rows;
+  for (std::size_t d = 0; d < s.a.head_dim; d += step) {
+    const std::size_t n = std::min(step, s.a.head_dim - d);
+    float* out = s.values + d * kKeys;
+    for (std::size_t i = 0; i < count; ++i, out += step) {
+      const float* v = s.a.v + (key + i) * s.a.kv_stride + column + d;
+      std::copy_n(v, n, out);
+      std::fill(out + n, out + step, 0.0f);
+    }
+  }
+}
+
+/// Scores of a panel against keys [key, key + count) become probabilities relative to the running maximum; the sums and
+/// totals so far are rescaled to it.
+void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
+  const std::size_t n = s.panel_tokens(p);
+  float* most = s.most + p * s.kernel.tile_tokens;
+  float* total = s.total + p * s.kernel.tile_tokens;
+  float factors[kMostTokens], added[kMostTokens];
+  for (std::size_t t = 0; t < n; ++t) {
+    const std::size_t position = s.a.first_position + s.panel_first(p) + t;
+    const std::size_t begin = std::clamp(s.first_key(position), key, key + count) - key;
+    const std::size_t end = std::clamp(position + 1, key + begin, key + count) - key;
+    float* row = s.scores + t * kKeys;
+    factors[t] = added[t] = 0;
+    if (begin < end) {
+      const float highest = std::max(most[t], s.table.max(row + begin, end - begin) * s.a.scale);
+      factors[t] = most[t] - highest;
+      most[t] = highest;
+      added[t] = s.table.exp_scaled(row + begin, end - begin, s.a.scale, highest);
+    }
+    std::fill(row, row + begin, 0.0f);
+    std::fill(row + end, row + count, 0.0f);
+  }
+  s.table.exp_scaled(factors, n, 1.0f, 0.0f);
+  for (std::size_t t = 0; t < n; ++t) {
+    total[t] = total[t] * factors[t] + added[t];
+    if (factors[t] != 1.0f) s.table.scale(s.panel_sums(p) + t * s.width, s.width, factors[t]);
+  }
+}
+
+/// One panel of queries against the packed block of keys from `key` on.
+void attend(const State& s, std::size_t p, std::size_t key, std::size_t count) {
+  const MatmulKernel& kernel = s.kernel;
+  const std::size_t n = s.panel_tokens(p), first = s.a.first_position + s.panel_first(p);
+  const std::size_t end = std::min(key + count, first + n);
+  if (end <= key || s.first_key(first) >= key + count) return;
+  const std::size_t seen = end - key;
+  const float* q = s.queries + p * kernel.tile_tokens * s.a.head_dim;
+  for (std::size_t i = 0; i < seen; i += kernel.tile_rows)
+    kernel.tile(q, s.keys + i * s.a.head_dim, kernel.tile_rows, s.a.head_dim, n, std::min(kernel.tile_rows, seen - i),
+                s.scores + i, kKeys, Update::store);
+  soften(s, p, key, seen);
+  kernel.pack_x(s.scores, kKeys, n, seen, s.probabilities);
+  for (std::size_t d = 0; d < s.a.head_dim; d += kernel.tile_rows)
+    kernel.tile(s.probabilities, s.values + d * kKeys, kernel.tile_rows, seen, n, kernel.tile_rows, s.panel_sums(p) + d,
+                s.width, Update::add);
+}
+
+void attend_all(const Table& table, const Piece& piece) {
+  thread_local Scratch scratch;
+  const State s = prepare(table, piece, scratch);
+  const std::size_t last = s.a.first_position + piece.first + piece.count;
+  for (std::size_t key = s.first_key(s.a.first_position + piece.first); key < last; key += kKeys) {
+    const std::size_t count = std::min(kKeys, last - key);
+    pack_keys(s, key, count);
+    pack_values(s, key, count);
+    for (std::size_t p = 0; p < s.panels; ++p) attend(s, p, key, count);
+  }
+  for (std::size_t p = 0; p < s.panels; ++p)
+    for (std::size_t t = 0; t < s.panel_tokens(p); ++t) {
+      float* out = s.a.out + (s.panel_first(p) + t) * s.a.out_stride + s.panel_head(p) * s.a.head_dim;
+      std::copy_n(s.panel_sums(p) + t * s.width, s.a.head_dim, out);
+      table.scale(out, s.a.head_dim, 1.0f / s.total[p * s.kernel.tile_tokens + t]);
+    }
+}
+
+}  // namespace
+
+void attention(const Table& table, std::span<const Attention> sequences) {
+  std::vector<Piece> pieces;
+  std::size_t work = 0;
+  for (const Attention& a : sequences) {
+    STRATA_CHECK(a.kv_heads > 0 && a.heads % a.kv_heads == 0 && a.head_dim > 0, "heads {} kv_heads {} head_dim {}",
+                 a.heads, a.kv_heads, a.head_dim);
+    STRATA_CHECK(a.kv_stride >= a.kv_heads * a.head_dim && std::min(a.q_stride, a.out_stride) >= a.heads * a.head_dim);
+    const std::size_t step = table.f32.tile_tokens * std::max<std::size_t>(1, kPanels / (a.heads / a.kv_heads));
+    for (std::size_t i = 0; i < ceil_div(a.tokens, step); ++i)
+      for (std::size_t h = 0; h < a.kv_heads; ++h)
+        pieces.push_back({&a, h, i * step, std::min(step, a.tokens - i * step)});
+    work += a.tokens * (a.first_position + a.tokens) * a.heads * a.head_dim;
+  }
+  // Later tokens see more keys: the longest pieces go first, so that threads end at about the same time.
+  std::reverse(pieces.begin(), pieces.end());
+  if (work < kSmallWork)
+    for (const Piece& piece : pieces) attend_all(table, piece);
+  else
+    parallel_for(pieces.size(), [&](std::size_t i) { attend_all(table, pieces[i]); });
+}
+
+void attention(std::span<const Attention> sequences) { attention(selected_table(), sequences); }
+
+}  // namespace strata::kernel

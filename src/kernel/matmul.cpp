@@ -1,0 +1,214 @@
+// The loops around the register tile, the same for every instruction set. BLIS design (doi:10.1145/2764454): all of x
+// is packed once a call; the weights of a few rows and kBlock columns are packed (and widened or decoded) just before
+// use, into a buffer that stays in L2. Every y is the sum over column blocks, in rising order, of sums over rising
+// columns: neither threads nor the cut into tiles change it. Few tokens: dot products straight over the weights' rows.
+#include "kernel/matmul.h"
+
+#include <algorithm>
+
+#include "core/checked.h"
+#include "core/error.h"
+#include "core/threads.h"
+#include "kernel/dispatch.h"
+#include "kernel/scratch.h"
+
+namespace strata::kernel {
+namespace {
+
+constexpr std::size_t kBlock = 512;          // columns of a block at most; a multiple of 64 for the codecs
+constexpr std::size_t kRows = 128;           // rows of a packed block of weights at most
+constexpr std::size_t kPackedX = 8 << 20;    // floats of packed x held at a time
+constexpr std::size_t kDotTokens = 8;        // up to here no packing
+constexpr std::size_t kDotRows = 8;          // rows decoded together on that path
+constexpr std::size_t kStretch = 1024;       // columns decoded together on that path
+constexpr std::size_t kItemsPerThread = 16;  // pieces of work, so that threads end at about the same time
+constexpr std::size_t kSmallWork = 1 << 16;  // weights times tokens below which threads do not pay
+
+struct Job {
+  const MatmulKernel& kernel;
+  const float* x;
+  std::size_t x_stride, tokens;
+  const Weights& w;
+  float* y;
+  std::size_t y_stride;
+};
+
+std::size_t padded(std::size_t count, std::size_t multiple) { return round_up(count, multiple); }
+
+/// Runs body(i) on all threads, or here when the whole product is small.
+template <class Body>
+void run(std::size_t items, std::size_t work, const Body& body) {
+  if (work < kSmallWork)
+    for (std::size_t i = 0; i < items; ++i) body(i);
+  else
+    parallel_for(items, body);
+}
+
+void decode(const codec::Stored& stored, std::size_t row, std::size_t rows, std::size_t col, std::size_t count,
+            float* out) {
+  for (std::size_t r = 0; r < rows; ++r)
+    stored.codec->unpack(*stored.codec, stored, row + r, col, count, out + r * count);
+}
+
+// ---- few tokens: dot products over the rows ----
+
+void dot_stored(const Job& job, const float* x, std::size_t width, std::size_t row, std::size_t rows) {
+  thread_local Scratch scratch;
+  float* decoded = scratch.floats(kDotRows * kStretch);
+  const std::size_t cols = job.w.cols();
+  for (std::size_t r = 0; r < rows; r += kDotRows) {
+    const std::size_t n = std::min(kDotRows, rows - r);
+    for (std::size_t c = 0; c < cols; c += kStretch) {
+      const std::size_t count = std::min(kStretch, cols - c);
+      decode(*job.w.stored, row + r, n, c, count, decoded);
+      job.kernel.dot(x + c / job.kernel.unit, width, job.tokens, reinterpret_cast<const std::byte*>(decoded),
+                     count * sizeof(float), DType::f32, n, count, job.y + row + r, job.y_stride,
+                     c == 0 ? Update::store : Update::add);
+    }
+  }
+}
+
+void multiply_few(const Job& job) {
+  const MatmulKernel& kernel = job.kernel;
+  const std::size_t rows = job.w.rows(), cols = job.w.cols();
+  const std::size_t width = padded(ceil_div(cols, kernel.unit), kernel.lanes);
+  thread_local Scratch scratch;
+  float* x = scratch.floats(job.tokens * width);
+  for (std::size_t t = 0; t < job.tokens; ++t) kernel.prepare_x(job.x + t * job.x_stride, cols, x + t * width);
+  const std::size_t items = std::min(ceil_div(rows, kDotRows), kItemsPerThread * thread_count());
+  const std::size_t rows_per_item = padded(ceil_div(rows, items), kDotRows);
+  run(ceil_div(rows, rows_per_item), rows * cols * job.tokens, [&](std::size_t item) {
+    const std::size_t row = item * rows_per_item, n = std::min(rows_per_item, rows - row);
+    if (job.w.stored != nullptr) {
+      dot_stored(job, x, width, row, n);
+    } else {
+      const MatrixView& dense = job.w.dense;
+      kernel.dot(x, width, job.tokens, dense.row(row), dense.row_stride_bytes, dense.dtype, n, cols, job.y + row,
+                 job.y_stride, Update::store);
+    }
+  });
+}
+
+// ---- many tokens: packed panels ----
+
+/// x of some tokens, packed: panel p of column block b begins at data + (b * panels + p) * panel_floats.
+struct PackedX {
+  const float* data;
+  std::size_t tokens, panels, panel_floats;
+  const float* panel(std::size_t block, std::size_t p) const { return data + (block * panels + p) * panel_floats; }
+};
+
+/// Columns [b * width, ...) of every block but the last, which may be shorter.
+struct Blocks {
+  std::size_t count, width, cols;
+  std::size_t size(std::size_t b) const { return std::min(width, cols - b * width); }
+};
+
+Blocks cut_columns(std::size_t cols) {
+  const std::size_t count = ceil_div(cols, kBlock);
+  const std::size_t width = padded(ceil_div(cols, count), 64);
+  return {ceil_div(cols, width), width, cols};
+}
+
+PackedX pack_all(const Job& job, const Blocks& blocks, std::size_t token, std::size_t tokens) {
+  const MatmulKernel& kernel = job.kernel;
+  const std::size_t step = kernel.tile_tokens;
+  const std::size_t panels = ceil_div(tokens, step);
+  const std::size_t panel_floats = padded(ceil_div(blocks.width, kernel.unit) * step + kernel.lanes, 16);
+  thread_local Scratch scratch;
+  float* data = scratch.floats(blocks.count * panels * panel_floats);
+  run(panels, tokens * blocks.cols, [&](std::size_t p) {
+    const std::size_t n = std::min(step, tokens - p * step);
+    for (std::size_t b = 0; b < blocks.count; ++b)
+      kernel.pack_x(job.x + (token + p * step) * job.x_stride + b * blocks.width, job.x_stride, n, blocks.size(b),
+                    data + (b * panels + p) * panel_floats);
+  });
+  return {data, tokens, panels, panel_floats};
+}
+
+/// Packs columns of `rows` rows from `row` on, tile_rows by tile_rows.
+void pack_weights(const Job& job, std::size_t row, std::size_t rows, std::size_t col, std::size_t count, float* out) {
+  const MatmulKernel& kernel = job.kernel;
+  const std::size_t units = ceil_div(count, kernel.unit);
+  thread_local Scratch scratch;
+  for (std::size_t r = 0; r < rows; r += kernel.tile_rows, out += kernel.tile_rows * units) {
+    const std::size_t n = std::min(kernel.tile_rows, rows - r);
+    if (job.w.stored != nullptr) {
+      float* decoded = scratch.floats(kernel.tile_rows * count);
+      decode(*job.w.stored, row + r, n, col, count, decoded);
+      kernel.pack_w(reinterpret_cast<const std::byte*>(decoded), count * sizeof(float), DType::f32, n, count, out);
+    } else {
+      const MatrixView& dense = job.w.dense;
+      kernel.pack_w(dense.row(row + r) + col * dtype_bytes(dense.dtype), dense.row_stride_bytes, dense.dtype, n, count,
+                    out);
+    }
+  }
+}
+
+/// y of the panels [first, last) of x and `rows` rows of weights; token is the place of panel 0 in y.
+void multiply_block(const Job& job, const Blocks& blocks, const PackedX& x, std::size_t token, std::size_t first,
+                    std::size_t last, std::size_t row, std::size_t rows) {
+  const MatmulKernel& kernel = job.kernel;
+  thread_local Scratch scratch;
+  float* w = scratch.floats(padded(rows, kernel.tile_rows) * ceil_div(blocks.width, kernel.unit) + kernel.lanes);
+  for (std::size_t b = 0; b < blocks.count; ++b) {
+    pack_weights(job, row, rows, b * blocks.width, blocks.size(b), w);
+    const std::size_t units = ceil_div(blocks.size(b), kernel.unit);
+    for (std::size_t p = first; p < last; ++p) {
+      const std::size_t t = p * kernel.tile_tokens;
+      float* y = job.y + (token + t) * job.y_stride + row;
+      for (std::size_t r = 0; r < rows; r += kernel.tile_rows)
+        kernel.tile(x.panel(b, p), w + r * units, kernel.tile_rows, units, std::min(kernel.tile_tokens, x.tokens - t),
+                    std::min(kernel.tile_rows, rows - r), y + r, job.y_stride, b == 0 ? Update::store : Update::add);
+    }
+  }
+}
+
+void multiply_packed(const Job& job, std::size_t token, std::size_t tokens) {
+  const MatmulKernel& kernel = job.kernel;
+  const std::size_t rows = job.w.rows(), cols = job.w.cols();
+  const Blocks blocks = cut_columns(cols);
+  const PackedX x = pack_all(job, blocks, token, tokens);
+
+  const std::size_t wanted = kItemsPerThread * thread_count();
+  std::size_t rows_per_item = std::max(kRows, kernel.tile_rows);
+  while (rows_per_item > kernel.tile_rows && ceil_div(rows, rows_per_item) < wanted) rows_per_item /= 2;
+  const std::size_t row_items = ceil_div(rows, rows_per_item);
+  const std::size_t panels_per_item = std::max<std::size_t>(8, ceil_div(x.panels, ceil_div(wanted, row_items)));
+  const std::size_t token_items = ceil_div(x.panels, panels_per_item);
+  run(row_items * token_items, rows * cols * tokens, [&](std::size_t item) {
+    const std::size_t row = item / token_items * rows_per_item, first = item % token_items * panels_per_item;
+    multiply_block(job, blocks, x, token, first, std::min(first + panels_per_item, x.panels), row,
+                   std::min(rows_per_item, rows - row));
+  });
+}
+
+}  // namespace
+
+void matmul(const Table& table, const float* x, std::size_t x_stride, std::size_t tokens, const Weights& w, float* y,
+            std::size_t y_stride, Precision precision) {
+  const std::size_t rows = w.rows(), cols = w.cols();
+  STRATA_CHECK(x_stride >= cols && y_stride >= rows, "x {} < {} or y {} < {}", x_stride, cols, y_stride, rows);
+  if (tokens == 0 || rows == 0) return;
+  if (cols == 0) {
+    for (std::size_t t = 0; t < tokens; ++t) std::fill_n(y + t * y_stride, rows, 0.0f);
+    return;
+  }
+  const MatmulKernel& kernel = precision == Precision::bf16 ? table.bf16 : table.f32;
+  const Job job{kernel, x, x_stride, tokens, w, y, y_stride};
+  if (tokens <= kDotTokens) {
+    multiply_few(job);
+    return;
+  }
+  const std::size_t together =
+      std::max<std::size_t>(16, kPackedX / padded(ceil_div(cols, kernel.unit), 64) / kernel.tile_tokens) *
+      kernel.tile_tokens;
+  for (std::size_t t = 0; t < tokens; t += together) multiply_packed(job, t, std::min(together, tokens - t));
+}
+
+void matmul(const float* x, std::size_t x_stride, std::size_t tokens, const Weights& w, float* y, std::size_t y_stride,
+            Precision precision) {
+  matmul(selected_table(), x, x_stride, tokens, w, y, y_stride, precision);
+}
+
+}  // namespace strata::kernel

@@ -1,0 +1,110 @@
+// The kernels for any processor: vectors of four floats by the compiler's vector extension, no fused products.
+// The baseline instruction set of the target (SSE2, NEON) comes out of this.
+#include <cstring>
+
+#include "core/numbers.h"
+#include "kernel/simd_matmul.h"
+#include "kernel/simd_ops.h"
+
+namespace strata::kernel {
+namespace {
+
+typedef float Floats __attribute__((vector_size(16)));
+typedef int Ints __attribute__((vector_size(16)));
+typedef unsigned Words __attribute__((vector_size(16)));
+typedef double Doubles __attribute__((vector_size(16)));
+
+struct V {
+  using F = Floats;
+  using D = Doubles;
+  static constexpr std::size_t lanes = 4;
+  static constexpr std::size_t dot_rows = 2;
+
+  static F zero() { return F{}; }
+  static F set(float a) { return F{a, a, a, a}; }
+  static F load(const float* p) { return load_partial(p, lanes); }
+  static F load_partial(const float* p, std::size_t count) {
+    F v = zero();
+    std::memcpy(&v, p, count * sizeof(float));
+    return v;
+  }
+  static void store(float* p, F v) { std::memcpy(p, &v, sizeof v); }
+  static void store_partial(float* p, std::size_t count, F v) { std::memcpy(p, &v, count * sizeof(float)); }
+
+  static F add(F a, F b) { return a + b; }
+  static F sub(F a, F b) { return a - b; }
+  static F mul(F a, F b) { return a * b; }
+  static F div(F a, F b) { return a / b; }
+  static F fused(F a, F b, F c) { return a * b + c; }
+  static F max(F a, F b) { return a > b ? a : b; }
+  static F min(F a, F b) { return a < b ? a : b; }
+  static float sum(F v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+  static float largest(F v) {
+    float best = v[0];
+    for (int i = 1; i < 4; ++i) best = v[i] > best ? v[i] : best;
+    return best;
+  }
+
+  static F power(Ints n) {
+    const Ints bits = (n + 127) << 23;
+    F v;
+    std::memcpy(&v, &bits, sizeof v);
+    return v;
+  }
+  /// In two steps, so that subnormal results and infinity come out; n within [-252, 254].
+  static F times_power_of_two(F v, F n) {
+    const Ints whole = __builtin_convertvector(n == n ? n : zero(), Ints);
+    const Ints half = whole >> 1;
+    return v * power(half) * power(whole - half);
+  }
+
+  static D zero_double() { return D{}; }
+  static void add_widened(F v, D& low, D& high) {
+    low += D{static_cast<double>(v[0]), static_cast<double>(v[1])};
+    high += D{static_cast<double>(v[2]), static_cast<double>(v[3])};
+  }
+  static double sum_double(D low, D high) { return (low[0] + low[1]) + (high[0] + high[1]); }
+
+  static F round_bf16(F v) {
+    for (int i = 0; i < 4; ++i) v[i] = strata::round_bf16(v[i]);
+    return v;
+  }
+  static void transpose(F (&v)[4]) {
+    const F a = __builtin_shuffle(v[0], v[1], Ints{0, 4, 1, 5}), b = __builtin_shuffle(v[0], v[1], Ints{2, 6, 3, 7});
+    const F c = __builtin_shuffle(v[2], v[3], Ints{0, 4, 1, 5}), d = __builtin_shuffle(v[2], v[3], Ints{2, 6, 3, 7});
+    v[0] = __builtin_shuffle(a, c, Ints{0, 1, 4, 5});
+    v[1] = __builtin_shuffle(a, c, Ints{2, 3, 6, 7});
+    v[2] = __builtin_shuffle(b, d, Ints{0, 1, 4, 5});
+    v[3] = __builtin_shuffle(b, d, Ints{2, 3, 6, 7});
+  }
+};
+
+struct LoadF32 {
+  static constexpr std::size_t bytes = 4;
+  static Floats full(const std::byte* p) { return partial(p, 4); }
+  static Floats partial(const std::byte* p, std::size_t count) {
+    Floats v{};
+    std::memcpy(&v, p, count * bytes);
+    return v;
+  }
+};
+
+template <class Half>
+struct LoadHalf {
+  static constexpr std::size_t bytes = 2;
+  static Floats full(const std::byte* p) { return partial(p, 4); }
+  static Floats partial(const std::byte* p, std::size_t count) {
+    Half halves[4] = {};
+    std::memcpy(halves, p, count * bytes);
+    return Floats{to_float(halves[0]), to_float(halves[1]), to_float(halves[2]), to_float(halves[3])};
+  }
+};
+
+using F32 = MatmulOf<V, LoadF32, LoadHalf<bf16>, LoadHalf<f16>, 4, 1>;
+using Bf16 = MatmulOf<V, Rounded<V, LoadF32>, LoadHalf<bf16>, Rounded<V, LoadHalf<f16>>, 4, 1>;
+
+}  // namespace
+
+constinit const Table portable_table = OpsOf<V>::table("portable", Isa::portable, F32::kernel, Bf16::kernel);
+
+}  // namespace strata::kernel

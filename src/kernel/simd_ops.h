@@ -1,0 +1,173 @@
+// Row operations (exp, norm, rotary embedding, activations) for one instruction set, from a vector type V.
+// exp: Cody-Waite reduction by ln 2 and the degree-6 polynomial of Cephes' expf; about 1 ulp, subnormal results and
+// infinities included. Included by ISA files only: no std:: templates here.
+#pragma once
+#include <cstddef>
+
+#include "kernel/table.h"
+
+namespace strata::kernel {
+
+template <class V>
+typename V::F exp_of(typename V::F x) {
+  using F = typename V::F;
+  // max and min return their second operand when one is NaN.
+  x = V::min(V::set(89.0f), V::max(V::set(-104.0f), x));
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
+  const F magic = V::set(12582912.0f);
+  const F n = V::sub(V::fused(x, V::set(1.44269504088896341f), magic), magic);
+  F r = V::fused(n, V::set(-0.693359375f), x);
+  r = V::fused(n, V::set(2.12194440e-4f), r);
+  F p = V::set(1.9875691500e-4f);
+  p = V::fused(p, r, V::set(1.3981999507e-3f));
+  p = V::fused(p, r, V::set(8.3334519073e-3f));
+  p = V::fused(p, r, V::set(4.1665795894e-2f));
+  p = V::fused(p, r, V::set(1.6666665459e-1f));
+  p = V::fused(p, r, V::set(5.0000001201e-1f));
+  p = V::add(V::fused(p, V::mul(r, r), r), V::set(1.0f));
+  return V::times_power_of_two(p, n);
+}
+
+/// z / (1 + exp(-s)): silu for s = z, gelu_tanh for s = 2 sqrt(2 / pi) (z + 0.044715 z^3), as 1 + tanh(u) = 2 / (1 +
+/// exp(-2 u)).
+template <class V>
+typename V::F gated(typename V::F z, typename V::F s) {
+  return V::div(z, V::add(V::set(1.0f), exp_of<V>(V::sub(V::zero(), s))));
+}
+template <class V>
+typename V::F silu(typename V::F z) {
+  return gated<V>(z, z);
+}
+template <class V>
+typename V::F gelu(typename V::F z) {
+  const typename V::F cube = V::mul(V::mul(z, z), z);
+  return gated<V>(z, V::mul(V::set(1.5957691216057308f), V::fused(V::set(0.044715f), cube, z)));
+}
+
+template <class V>
+struct OpsOf {
+  using F = typename V::F;
+  static constexpr std::size_t lanes = V::lanes;
+
+  static float max(const float* x, std::size_t count) {
+    float best = x[0];
+    std::size_t i = 0;
+    if (count >= lanes) {
+      F v = V::load(x);
+      for (i = lanes; i + lanes <= count; i += lanes) v = V::max(v, V::load(x + i));
+      best = V::largest(v);
+    }
+    for (; i < count; ++i) best = x[i] > best ? x[i] : best;
+    return best;
+  }
+
+  static float exp_scaled(float* x, std::size_t count, float scale, float shift) {
+    const F factor = V::set(scale), offset = V::set(-shift);
+    F sum = V::zero();
+    std::size_t i = 0;
+    for (; i + lanes <= count; i += lanes) {
+      const F e = exp_of<V>(V::fused(V::load(x + i), factor, offset));
+      V::store(x + i, e);
+      sum = V::add(sum, e);
+    }
+    if (i < count) {
+      const F e = exp_of<V>(V::fused(V::load_partial(x + i, count - i), factor, offset));
+      V::store_partial(x + i, count - i, e);
+      float tail[lanes];
+      V::store(tail, e);
+      float rest = 0;
+      for (std::size_t j = 0; j < count - i; ++j) rest += tail[j];
+      return V::sum(sum) + rest;
+    }
+    return V::sum(sum);
+  }
+
+  static double sum_exp(const float* x, std::size_t count, float shift) {
+    const F offset = V::set(shift);
+    // Four exponentials are added in f32 (relative error 1e-7 at most), everything else in double.
+    typename V::D low = V::zero_double(), high = V::zero_double();
+    std::size_t i = 0;
+    for (; i + 4 * lanes <= count; i += 4 * lanes) {
+      F e[4];
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < 4; ++j) e[j] = exp_of<V>(V::sub(V::load(x + i + j * lanes), offset));
+      V::add_widened(V::add(V::add(e[0], e[1]), V::add(e[2], e[3])), low, high);
+    }
+    double sum = V::sum_double(low, high);
+    for (; i < count; i += lanes) {
+      const std::size_t n = count - i < lanes ? count - i : lanes;
+      float tail[lanes];
+      V::store(tail, exp_of<V>(V::sub(V::load_partial(x + i, n), offset)));
+      for (std::size_t j = 0; j < n; ++j) sum += static_cast<double>(tail[j]);
+    }
+    return sum;
+  }
+
+  /// y[i] = f(y[i], x[i]).
+  template <class Function>
+  static void update(float* y, const float* x, std::size_t count, Function f) {
+    std::size_t i = 0;
+    for (; i + lanes <= count; i += lanes) V::store(y + i, f(V::load(y + i), V::load(x + i)));
+    if (i < count)
+      V::store_partial(y + i, count - i, f(V::load_partial(y + i, count - i), V::load_partial(x + i, count - i)));
+  }
+
+  static void scale(float* x, std::size_t count, float factor) {
+    const F f = V::set(factor);
+    update(x, x, count, [f](F a, F) { return V::mul(a, f); });
+  }
+  static void add(float* y, const float* x, std::size_t count) {
+    update(y, x, count, [](F a, F b) { return V::add(a, b); });
+  }
+  static void silu_multiply(float* gate, const float* up, std::size_t count) {
+    update(gate, up, count, [](F g, F u) { return V::mul(silu<V>(g), u); });
+  }
+  static void gelu_multiply(float* gate, const float* up, std::size_t count) {
+    update(gate, up, count, [](F g, F u) { return V::mul(gelu<V>(g), u); });
+  }
+
+  static void rms_norm(const float* x, const float* weight, std::size_t size, float epsilon, float* y) {
+    F sum[2] = {V::zero(), V::zero()};
+    std::size_t i = 0;
+    for (; i + 2 * lanes <= size; i += 2 * lanes)
+      for (std::size_t j = 0; j < 2; ++j) {
+        const F v = V::load(x + i + j * lanes);
+        sum[j] = V::fused(v, v, sum[j]);
+      }
+    for (; i < size; i += lanes) {
+      const F v = V::load_partial(x + i, size - i < lanes ? size - i : lanes);
+      sum[0] = V::fused(v, v, sum[0]);
+    }
+    const float mean = V::sum(V::add(sum[0], sum[1])) / static_cast<float>(size);
+    const F factor = V::set(1.0f / __builtin_sqrtf(mean + epsilon));
+    for (i = 0; i + lanes <= size; i += lanes)
+      V::store(y + i, V::mul(V::mul(V::load(x + i), factor), V::load(weight + i)));
+    if (i < size)
+      V::store_partial(y + i, size - i,
+                       V::mul(V::mul(V::load_partial(x + i, size - i), factor), V::load_partial(weight + i, size - i)));
+  }
+
+  static void rope(float* x, std::size_t heads, std::size_t head_dim, const float* cos, const float* sin,
+                   std::size_t half) {
+    for (std::size_t h = 0; h < heads; ++h, x += head_dim) {
+      std::size_t i = 0;
+      for (; i + lanes <= half; i += lanes) {
+        const F a = V::load(x + i), b = V::load(x + half + i), c = V::load(cos + i), s = V::load(sin + i);
+        V::store(x + i, V::sub(V::mul(a, c), V::mul(b, s)));
+        V::store(x + half + i, V::add(V::mul(b, c), V::mul(a, s)));
+      }
+      for (; i < half; ++i) {
+        const float a = x[i], b = x[half + i];
+        x[i] = a * cos[i] - b * sin[i];
+        x[half + i] = b * cos[i] + a * sin[i];
+      }
+    }
+  }
+
+  static constexpr Table table(const char* name, Isa isa, const MatmulKernel& f32, const MatmulKernel& bf16) {
+    return {name,   isa,  f32,       bf16,  &max,           &exp_scaled,   &sum_exp,
+            &scale, &add, &rms_norm, &rope, &silu_multiply, &gelu_multiply};
+  }
+};
+
+}  // namespace strata::kernel

@@ -1,0 +1,119 @@
+// Attention of every table against softmax(q k^T scale) v in double, with and without window, group and cache offset.
+// Unread memory is filled with NaN: rows beyond the last visible key and the gaps between rows.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/threads.h"
+#include "kernel/fixtures.h"
+
+namespace strata::kernel {
+namespace {
+
+struct Case {
+  std::size_t tokens, first_position, heads, kv_heads, head_dim, window;
+};
+
+struct Data {
+  Case c;
+  std::size_t q_stride, kv_stride;
+  std::vector<float> q, k, v, out;
+
+  explicit Data(const Case& given) : c(given) {
+    q_stride = c.heads * c.head_dim + 3;
+    kv_stride = c.kv_heads * c.head_dim + 5;
+    const std::size_t keys = c.first_position + c.tokens;
+    q = normal(c.tokens * q_stride, 1);
+    k = normal(keys * kv_stride, 2);
+    v = normal(keys * kv_stride, 3);
+    for (std::size_t i = 0; i < keys; ++i)
+      for (std::size_t j = kv_stride - 5; j < kv_stride; ++j)
+        k[i * kv_stride + j] = v[i * kv_stride + j] = std::numeric_limits<float>::quiet_NaN();
+    out.assign(c.tokens * q_stride, 77.0f);
+  }
+  Attention call() {
+    return {q.data(), q_stride,         k.data(), v.data(),   kv_stride,  out.data(), q_stride,
+            c.tokens, c.first_position, c.heads,  c.kv_heads, c.head_dim, c.window,   0.3f};
+  }
+  double expected(std::size_t t, std::size_t head, std::size_t d) const {
+    const std::size_t p = c.first_position + t, kv = head / (c.heads / c.kv_heads);
+    const std::size_t begin = c.window == 0 || p < c.window ? 0 : p - c.window + 1;
+    double most = -1e300, total = 0, sum = 0;
+    std::vector<double> scores;
+    for (std::size_t j = begin; j <= p; ++j) {
+      double s = 0;
+      for (std::size_t i = 0; i < c.head_dim; ++i)
+        s += static_cast<double>(q[t * q_stride + head * c.head_dim + i]) * k[j * kv_stride + kv * c.head_dim + i];
+      scores.push_back(s * 0.3f);
+      most = std::max(most, scores.back());
+    }
+    for (std::size_t j = begin; j <= p; ++j) {
+      const double e = std::exp(scores[j - begin] - most);
+      total += e;
+      sum += e * v[j * kv_stride + kv * c.head_dim + d];
+    }
+    return sum / total;
+  }
+};
+
+void expect_attention(const Table& table, const Data& data) {
+  const Case& c = data.c;
+  for (std::size_t t = 0; t<c.tokens; t += c.tokens> 40 ? 7 : 1) {
+    for (std::size_t h = 0; h < c.heads; ++h)
+      for (std::size_t d = 0; d < c.head_dim; d += 9)
+        ASSERT_NEAR(data.out[t * data.q_stride + h * c.head_dim + d], data.expected(t, h, d), 2e-5)
+            << table.name << " token " << t << " head " << h << " dim " << d << " of tokens " << c.tokens << " after "
+            << c.first_position << " heads " << c.heads << "/" << c.kv_heads << " x " << c.head_dim << " window "
+            << c.window;
+    for (std::size_t i = c.heads * c.head_dim; i < data.q_stride; ++i)
+      ASSERT_EQ(data.out[t * data.q_stride + i], 77.0f) << table.name;
+  }
+}
+
+TEST(Attention, EveryTableEqualsSoftmaxInDouble) {
+  for (const Table* table : runnable())
+    for (const Case& c : {Case{1, 0, 1, 1, 64, 0}, Case{5, 0, 4, 2, 8, 0}, Case{33, 0, 9, 3, 64, 0},
+                          Case{1, 300, 9, 3, 64, 0}, Case{20, 131, 2, 1, 100, 0}, Case{150, 0, 3, 1, 33, 0},
+                          Case{150, 20, 4, 4, 16, 40}, Case{1, 400, 8, 2, 128, 50}, Case{300, 0, 2, 1, 24, 1},
+                          Case{2, 127, 12, 1, 1, 0}, Case{270, 0, 16, 1, 64, 200}}) {
+      Data data(c);
+      const Attention call = data.call();
+      attention(*table, {&call, 1});
+      expect_attention(*table, data);
+      if (HasFatalFailure()) return;
+    }
+}
+
+TEST(Attention, ABatchEqualsItsSequencesAloneAtAnyThreadCount) {
+  for (const Table* table : runnable()) {
+    Data a({70, 0, 6, 2, 32, 0}), b({9, 50, 6, 2, 32, 0});
+    const Attention calls[] = {a.call(), b.call()};
+    set_thread_count(1);
+    attention(*table, {calls, 1});
+    attention(*table, {calls + 1, 1});
+    const std::vector<float> alone_a = a.out, alone_b = b.out;
+    for (const std::size_t threads : {1, 2, 5}) {
+      std::fill(a.out.begin(), a.out.end(), 77.0f);
+      std::fill(b.out.begin(), b.out.end(), 77.0f);
+      set_thread_count(threads);
+      attention(*table, calls);
+      EXPECT_EQ(a.out, alone_a) << table->name << " " << threads;
+      EXPECT_EQ(b.out, alone_b) << table->name << " " << threads;
+    }
+    set_thread_count(0);
+  }
+}
+
+TEST(Attention, HugeScoresDoNotOverflow) {
+  for (const Table* table : runnable()) {
+    Data data({40, 0, 2, 1, 16, 0});
+    for (float& q : data.q) q *= 1000;
+    const Attention call = data.call();
+    attention(*table, {&call, 1});
+    for (std::size_t t = 0; t < 40; ++t)
+      for (std::size_t i = 0; i < 32; ++i) EXPECT_TRUE(std::isfinite(data.out[t * data.q_stride + i])) << table->name;
+  }
+}
+
+}  // namespace
+}  // namespace strata::kernel
