@@ -108,8 +108,8 @@ Levels tiers(std::span<const std::size_t> order, const LevelBytes& bytes, std::u
   if (bytes.empty()) return {};
   const std::size_t level_count = bytes[0].size();
   for (const auto& row : bytes)
-    STRATA_CHECK(level_count > 0 && row.size() == level_count && std::is_sorted(row.rbegin(), row.rend()),
-                 "{} levels where the first block has {}, or bytes that rise", row.size(), level_count);
+    STRATA_CHECK(level_count > 0 && row.size() == level_count, "{} levels, {} in the first block", row.size(),
+                 level_count);
   Levels levels(bytes.size(), level_count - 1);
   for (const std::size_t block : pinned) {
     STRATA_CHECK(block < levels.size(), "block {} of {}", block, levels.size());
@@ -124,10 +124,10 @@ Levels tiers(std::span<const std::size_t> order, const LevelBytes& bytes, std::u
   for (std::size_t level = level_count - 1; level-- > 0;)
     for (const std::size_t block : order) {
       if (levels[block] != level + 1) continue;
-      const std::uint64_t more = bytes[block][level] - bytes[block][level + 1];
-      if (more > budget_bytes - spent) continue;
+      const std::uint64_t rest = spent - bytes[block][level + 1];
+      if (bytes[block][level] > budget_bytes - rest) continue;
       levels[block] = level;
-      spent += more;
+      spent = rest + bytes[block][level];
     }
   return levels;
 }

@@ -34,7 +34,8 @@ Levels top_n(std::span<const std::size_t> order, std::span<const std::size_t> co
 /// last. Throws Error on NaN, and when the thresholds rise.
 Levels by_thresholds(std::span<const double> importance, std::span<const double> thresholds);
 
-/// bytes[b][l]: of block b at level l; a row a block, all of one length >= 1, never rising along a row.
+/// bytes[b][l]: of block b at level l; a row a block, all of one length >= 1. A row may rise: padding can make the
+/// lower level of a tiny block the larger one.
 using LevelBytes = std::vector<std::vector<std::uint64_t>>;
 
 /// Tiers within a budget. All blocks begin at the last level, the pinned ones at level 0. Then, level by level from

@@ -97,6 +97,12 @@ TEST(Tiers, a_block_that_does_not_fit_is_passed_over) {
   EXPECT_EQ(tiers(Order{0, 1, 2}, bytes, 32, {}), (Levels{2, 1, 1}));
 }
 
+TEST(Tiers, a_move_that_saves_bytes_is_always_made) {
+  const LevelBytes bytes{{100, 50, 60}, {100, 50, 10}};
+  EXPECT_EQ(tiers(Order{0, 1}, bytes, 70, {}), (Levels{1, 2}));
+  EXPECT_EQ(tiers(Order{0, 1}, bytes, 100, {}), (Levels{1, 1}));
+}
+
 TEST(Tiers, a_budget_below_the_start_names_it) {
   const LevelBytes bytes(4, {16, 8, 4});
   try {
