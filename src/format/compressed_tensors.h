@@ -1,7 +1,10 @@
 // The quantization_config of a compressed-tensors checkpoint, both ways: codecs -> JSON and JSON -> codecs.
 // Rules and their sources: docs/formats/compressed-tensors.md.
 #pragma once
+#include <cstdint>
 #include <functional>
+#include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +12,8 @@
 
 #include "codec/codec.h"
 #include "core/json.h"
+#include "format/safetensors.h"
+#include "format/target_pattern.h"
 
 namespace strata::format {
 
@@ -18,11 +23,28 @@ struct ModuleCodec {
   const codec::Codec* codec;
 };
 
-/// Whether activations are quantized too where a stock kernel wants it (fp8: dynamic per token; int8: W8A8).
+/// Whether fp8 weights are declared with activations that the runtime quantizes per token (int8_w8a8 always is).
 enum class Activations { none, dynamic };
 
+/// How compressed-tensors names a codec. Two codecs never have the same scheme.
+struct Scheme {
+  std::string format;        ///< "pack-quantized", "float-quantized", ...
+  unsigned num_bits;         ///< of one code
+  std::string type;          ///< "int" or "float"
+  std::string strategy;      ///< "channel", "group", "tensor_group", ... ("tensor", "block": no codec here has them)
+  std::uint64_t group_size;  ///< 0 unless the strategy has groups
+  bool symmetric;
+  bool operator==(const Scheme&) const = default;
+  std::string text() const;  ///< "pack-quantized int4 group 64 symmetric", for messages
+};
+
+/// True when a compressed-tensors checkpoint can hold the codec; false for keep and for those of GGUF.
+bool has_scheme(const codec::Codec& codec);
+/// The scheme of a codec that has one.
+Scheme scheme_of(const codec::Codec& codec);
+
 /// config.json's "quantization_config": one config group a codec, exact module names as targets, kept modules and
-/// `always_ignored` (such as "lm_head") in "ignore". Empty object when nothing is quantized.
+/// `always_ignored` (such as "lm_head") in "ignore". Empty object when nothing is quantized. Modules must differ.
 json quantization_config(std::span<const ModuleCodec> modules, std::span<const std::string> always_ignored,
                          Activations activations);
 
@@ -32,21 +54,31 @@ class QuantizationScheme {
   /// Throws Error naming `where` for methods, formats or schemes that no codec here can read.
   static QuantizationScheme parse(const json& quantization_config, const std::string& where);
   /// The codec of a module: exact targets first, then "re:" targets, then class names ("Linear"); nullptr when the
-  /// module is ignored or no target matches.
+  /// module is ignored or no target matches. Throws Error when patterns of different codecs match.
   const codec::Codec* codec_of(const std::string& module) const;
+  /// True when the runtime is asked to quantize activations (or the KV cache) too, which is not imitated here.
+  bool quantizes_activations() const { return quantizes_activations_; }
 
  private:
-  struct Target {
-    std::string text;
+  struct PatternTarget {
+    TargetPattern pattern;
     const codec::Codec* codec;
   };
-  std::vector<Target> targets_;
-  std::vector<std::string> ignored_;
+  bool ignores(const std::string& module) const;
+
+  std::string where_;
+  std::map<std::string, const codec::Codec*, std::less<>>
+      exact_;  ///< module and class names; of each target without "re:"
+  std::vector<PatternTarget> patterns_;
+  std::set<std::string, std::less<>> ignored_;
+  std::vector<TargetPattern> ignored_patterns_;
+  bool quantizes_activations_ = false;
 };
 
-/// Gathers the stored tensors of a module into a Stored, by the codec's layout; `find(name)` gives tensors by full
-/// name. Throws Error naming the module for a missing tensor, another dtype or another shape.
-struct TensorView;
+/// Gathers the stored tensors of a (rows, cols) module into a Stored, by the codec's layout; `find(name)` gives
+/// tensors by full name, or nullptr. Extents of 1 need not agree ([O] for [O, 1]); scales stored wider than the
+/// layout's dtype are narrowed when that is exact. Throws Error naming `where` and the tensor for one that is missing
+/// or of another dtype or shape, for a shape that the codec cannot hold, and for columns stored in activation order.
 codec::Stored bind_stored(const codec::Codec& codec, const std::string& module, std::uint64_t rows, std::uint64_t cols,
                           const std::function<const TensorView*(std::string_view)>& find, const std::string& where);
 

@@ -1,0 +1,123 @@
+// Codecs -> quantization_config. The table of schemes is the only place that knows compressed-tensors' names.
+// Every key of a weights object is written, as llm-compressor does; unknown ones would be refused by the readers.
+#include "format/compressed_tensors.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+
+namespace strata::format {
+namespace {
+
+constexpr const char* kVersion = "0.18.0";  // from here on 3, 5 and 6 bits are packed densely
+
+bool codes_are_packed(const codec::Codec& codec) {
+  return codec.layout(codec, 128, 128).front().suffix == "weight_packed";  // 128: a multiple of every group size
+}
+
+json scale_dtype(const Scheme& scheme) {
+  if (scheme.format == "nvfp4-pack-quantized") return "torch.float8_e4m3fn";
+  if (scheme.format.starts_with("mxfp")) return "torch.uint8";
+  return nullptr;
+}
+
+json weights_json(const Scheme& scheme) {
+  return {{"num_bits", scheme.num_bits},
+          {"type", scheme.type},
+          {"symmetric", scheme.symmetric},
+          {"strategy", scheme.strategy},
+          {"group_size", scheme.group_size == 0 ? json(nullptr) : json(scheme.group_size)},
+          {"dynamic", false},
+          {"actorder", nullptr},
+          {"block_structure", nullptr},
+          {"observer", "memoryless_minmax"},
+          {"observer_kwargs", json::object()},
+          {"scale_dtype", scale_dtype(scheme)},
+          {"zp_dtype", nullptr}};
+}
+
+json dynamic_per_token(const std::string& type) {
+  return {{"num_bits", 8}, {"type", type}, {"strategy", "token"}, {"dynamic", true}, {"symmetric", true}};
+}
+
+json input_activations(const Scheme& scheme, Activations activations) {
+  if (scheme.format == "int-quantized") return dynamic_per_token("int");  // vLLM has no weight-only kernel for it
+  if (scheme.format == "float-quantized" && activations == Activations::dynamic) return dynamic_per_token("float");
+  return nullptr;
+}
+
+}  // namespace
+
+std::string Scheme::text() const {
+  const std::string group = group_size == 0 ? "" : fmt::format(" {}", group_size);
+  return fmt::format("{} {}{} {}{} {}", format, type, num_bits, strategy, group,
+                     symmetric ? "symmetric" : "asymmetric");
+}
+
+bool has_scheme(const codec::Codec& codec) {
+  static const std::set<std::string> families = {"int", "fp8", "nvfp4", "mxfp4", "mxfp8"};
+  return families.contains(codec.family);
+}
+
+Scheme scheme_of(const codec::Codec& codec) {
+  STRATA_CHECK(has_scheme(codec), "{}", codec.name);
+  const std::string strategy = codec.group_size == 0 ? "channel" : "group";
+  if (codec.family == "nvfp4") return {"nvfp4-pack-quantized", 4, "float", "tensor_group", codec.group_size, true};
+  if (codec.family == "mxfp4") return {"mxfp4-pack-quantized", 4, "float", strategy, codec.group_size, true};
+  if (codec.family == "mxfp8") return {"mxfp8-quantized", 8, "float", strategy, codec.group_size, true};
+  if (codec.family == "fp8") return {"float-quantized", 8, "float", strategy, codec.group_size, true};
+  return {codes_are_packed(codec) ? "pack-quantized" : "int-quantized",
+          codec.code_bits,
+          "int",
+          strategy,
+          codec.group_size,
+          codec.symmetric};
+}
+
+json quantization_config(std::span<const ModuleCodec> modules, std::span<const std::string> always_ignored,
+                         Activations activations) {
+  std::vector<std::pair<const codec::Codec*, json>> groups;  // by first appearance: codec, targets
+  json ignore = json::array();
+  std::set<std::string_view> seen;
+  for (const std::string& module : always_ignored)
+    if (seen.insert(module).second) ignore.push_back(module);
+  for (const ModuleCodec& entry : modules) {
+    const bool fresh = seen.insert(entry.module).second;
+    if (entry.codec->family == "keep") {
+      if (fresh) ignore.push_back(entry.module);
+      continue;
+    }
+    if (!has_scheme(*entry.codec))
+      fail("{}: a compressed-tensors checkpoint cannot hold the codec {}", entry.module, entry.codec->name);
+    STRATA_CHECK(fresh, "{} twice, or quantized and ignored", entry.module);
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == entry.codec; });
+    if (group == groups.end()) group = groups.insert(groups.end(), {entry.codec, json::array()});
+    group->second.push_back(entry.module);
+  }
+  if (groups.empty()) return json::object();
+
+  json config_groups = json::object();
+  std::set<std::string> formats;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const Scheme scheme = scheme_of(*groups[i].first);
+    formats.insert(scheme.format);
+    config_groups[fmt::format("group_{:03}", i)] = {{"format", scheme.format},
+                                                    {"targets", std::move(groups[i].second)},
+                                                    {"weights", weights_json(scheme)},
+                                                    {"input_activations", input_activations(scheme, activations)},
+                                                    {"output_activations", nullptr}};
+  }
+  return {{"quant_method", "compressed-tensors"},
+          {"version", kVersion},
+          {"format", formats.size() == 1 ? *formats.begin() : "mixed-precision"},
+          {"quantization_status", "compressed"},
+          {"global_compression_ratio", nullptr},
+          {"kv_cache_scheme", nullptr},
+          {"sparsity_config", json::object()},
+          {"transform_config", json::object()},
+          {"ignore", std::move(ignore)},
+          {"config_groups", std::move(config_groups)}};
+}
+
+}  // namespace strata::format

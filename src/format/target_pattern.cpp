@@ -1,0 +1,62 @@
+// std::regex behind limits. The library's automaton search takes time proportional to pattern times name, where its
+// default backtracking takes exponential time on hostile patterns; its recursion is bounded by the size limits here.
+#include "format/target_pattern.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+
+#include "core/error.h"
+#include "format/strict_json.h"
+
+namespace strata::format {
+namespace {
+
+constexpr std::size_t kMaxPatternBytes = 500;
+constexpr std::size_t kMaxModuleBytes = 1000;
+constexpr std::uint64_t kMaxRepeats = 1000;
+
+/// Counted repetitions ("x{2,40}") multiply the automaton's states: their product must stay small.
+bool repeats_are_small(const std::string& pattern) {
+  std::uint64_t product = 1;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] != '{') continue;
+    std::uint64_t largest = 1;
+    for (++i; i < pattern.size() && pattern[i] != '}'; ++i) {
+      std::uint64_t count = 0;
+      for (; i < pattern.size() && std::isdigit(static_cast<unsigned char>(pattern[i])); ++i) {
+        count = count * 10 + static_cast<std::uint64_t>(pattern[i] - '0');
+        if (count > kMaxRepeats) return false;
+      }
+      largest = std::max(largest, count);
+      if (i >= pattern.size() || pattern[i] == '}') break;
+    }
+    product *= largest;
+    if (product > kMaxRepeats) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TargetPattern::TargetPattern(std::string pattern, const std::string& where) : text_(std::move(pattern)), where_(where) {
+  if (text_.size() > kMaxPatternBytes || !repeats_are_small(text_))
+    fail("{}: the pattern '{}' is too large; list the modules by name", where, printable(text_));
+  try {
+    regex_ = std::make_shared<const std::regex>(
+        text_, std::regex::ECMAScript | std::regex_constants::__polynomial | std::regex::nosubs);
+  } catch (const std::regex_error& e) {
+    fail("{}: the pattern '{}' cannot be read: {}", where, printable(text_), e.what());
+  }
+}
+
+bool TargetPattern::matches(const std::string& module) const {
+  if (module.size() > kMaxModuleBytes) fail("{}: the module name '{}' is too long", where_, printable(module));
+  try {
+    return std::regex_search(module, *regex_, std::regex_constants::match_continuous);
+  } catch (const std::regex_error& e) {
+    fail("{}: the pattern '{}' cannot be matched with '{}': {}", where_, printable(text_), printable(module), e.what());
+  }
+}
+
+}  // namespace strata::format
