@@ -38,6 +38,16 @@ fs::path without_trailing_slash(fs::path path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
+/// Replacing such a folder would take away the ground that the process stands on.
+bool holds_current(const fs::path& folder) {
+  std::error_code code;
+  for (fs::path current = fs::current_path(code); !current.empty(); current = current.parent_path()) {
+    if (fs::equivalent(current, folder, code)) return true;
+    if (current == current.parent_path()) break;
+  }
+  return false;
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
@@ -67,7 +77,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-void MappedFile::drop(std::span<const std::byte> part) const {
+void MappedFile::drop(std::span<const std::byte> part) {
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
   const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
@@ -111,7 +121,7 @@ void OutputFile::commit() {
 
 OutputDirectory::OutputDirectory(fs::path target, bool overwrite)
     : target_(without_trailing_slash(std::move(target))), overwrite_(overwrite) {
-  if (target_.empty() || target_.filename() == "." || target_.filename() == "..")
+  if (target_.filename().empty() || target_.filename() == "." || target_.filename() == ".." || holds_current(target_))
     fail("'{}': name a new folder for the output", target_.string());
   std::error_code code;
   if (fs::exists(fs::symlink_status(target_, code)) && !overwrite)

@@ -24,7 +24,7 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
   /// Tells the system that these pages will not be read again soon (keeps resident memory bounded).
-  void drop(std::span<const std::byte> part) const;
+  static void drop(std::span<const std::byte> part);
 
  private:
   std::filesystem::path path_;

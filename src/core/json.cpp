@@ -40,6 +40,12 @@ json parse_json(std::string_view text, const std::string& where) {
 
 json read_json_file(const std::filesystem::path& path) { return parse_json(read_text_file(path), path.string()); }
 
+std::string brief(const json& value) {
+  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+  constexpr std::size_t limit = 100;
+  return text.size() > limit ? text.substr(0, limit) + "..." : text;
+}
+
 void write_json_file(const std::filesystem::path& path, const json& value) {
   write_text_file(path, value.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
