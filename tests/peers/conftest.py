@@ -1,0 +1,123 @@
+"""Shared by the peer tests: the strata binary, the models, and checkpoints made once a session.
+
+STRATA is the binary (default build/release/strata). With STRATA_PEERS_REQUIRED=1, as in scripts/test.sh, something that
+is missing fails instead of skipping.
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "tests/peers"), str(ROOT / "tests/golden"), str(ROOT / "scripts")]
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy_reference as reference  # noqa: E402  (found through the path above)
+
+
+def need(path: pathlib.Path, how: str) -> pathlib.Path:
+    if not path.exists():
+        message = f"{path} is missing: {how}"
+        pytest.fail(message) if os.environ.get("STRATA_PEERS_REQUIRED") else pytest.skip(message)
+    return path
+
+
+class Strata:
+    """Runs the binary; `checkpoint` keeps what it made for the session."""
+
+    def __init__(self, binary: pathlib.Path, work: pathlib.Path):
+        self.binary, self.work, self.made = binary, work, {}
+
+    def run(self, *args) -> str:
+        """stdout; fails the test with stderr when the exit code is not 0."""
+        result = subprocess.run([self.binary, *map(str, args)], capture_output=True, text=True)
+        assert result.returncode == 0, f"strata {' '.join(map(str, args))}: exit {result.returncode}\n{result.stderr[-3000:]}"
+        return result.stdout
+
+    def checkpoint(self, model: pathlib.Path, *args) -> pathlib.Path:
+        """`strata quantize MODEL -o OUT args...` -> OUT."""
+        key = (model, args)
+        if key not in self.made:
+            out = self.work / f"{len(self.made):03d}-{model.name}"
+            self.run("quantize", model, "-o", out, *args)
+            self.made[key] = out
+        return self.made[key]
+
+
+@pytest.fixture(scope="session")
+def strata(tmp_path_factory) -> Strata:
+    binary = need(ROOT / os.environ.get("STRATA", "build/release/strata"), "scripts/test.sh release builds it")
+    return Strata(binary, tmp_path_factory.mktemp("checkpoints"))
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> pathlib.Path:
+    return need(ROOT / "build/models/smollm2", "scripts/test.sh makes it")
+
+
+@pytest.fixture(scope="session")
+def dithered() -> pathlib.Path:
+    return need(ROOT / "build/models/smollm2-dither1", "scripts/test.sh makes it")
+
+
+@pytest.fixture(scope="session")
+def text() -> str:
+    return (ROOT / "scripts/data/alice.txt").read_text()
+
+
+@pytest.fixture(scope="session")
+def ids(smollm2, text) -> list[int]:
+    """The first 96 tokens of the text."""
+    from tokenizers import Tokenizer
+    return Tokenizer.from_file(str(smollm2 / "tokenizer.json")).encode(text[:2000]).ids[:96]
+
+
+def random_model(folder: pathlib.Path, tokenizer_of: pathlib.Path, hidden: int, ffn: int, heads: int, bias: bool) -> pathlib.Path:
+    """A llama of two blocks with random bf16 weights: outliers, an all-zero row and a constant one among them."""
+    config = json.loads((tokenizer_of / "config.json").read_text())
+    config |= {"hidden_size": hidden, "intermediate_size": ffn, "num_hidden_layers": 2, "num_attention_heads": heads,
+               "num_key_value_heads": heads // 2, "head_dim": hidden // heads, "attention_bias": bias}
+    rng, kv, tensors = np.random.default_rng(hidden), hidden // 2, {}
+
+    def add(name: str, *shape: int, std: float | None = None) -> None:
+        w = rng.standard_normal(shape, np.float32) * np.float32(std or 1.5 * shape[-1]**-0.5)
+        if len(shape) == 2 and "layers" in name:
+            w[rng.random(shape) < 0.001] *= 20
+            w[3], w[5] = 0, w[5, 0]
+        if len(shape) == 1 and name.endswith("norm.weight"):
+            w = 1 + 0.1 * w
+        tensors[name] = ("BF16", reference.to_bf16(w))
+
+    add("model.embed_tokens.weight", config["vocab_size"], hidden, std=1.0)
+    for block in range(2):
+        prefix = f"model.layers.{block}."
+        for name, rows, cols in [("self_attn.q_proj", hidden, hidden), ("self_attn.k_proj", kv, hidden),
+                                 ("self_attn.v_proj", kv, hidden), ("self_attn.o_proj", hidden, hidden),
+                                 ("mlp.gate_proj", ffn, hidden), ("mlp.up_proj", ffn, hidden), ("mlp.down_proj", hidden, ffn)]:
+            add(f"{prefix}{name}.weight", rows, cols)
+            if bias and "self_attn" in name:
+                add(f"{prefix}{name}.bias", rows, std=0.1)
+        add(prefix + "input_layernorm.weight", hidden, std=1.0)
+        add(prefix + "post_attention_layernorm.weight", hidden, std=1.0)
+    add("model.norm.weight", hidden, std=1.0)
+    reference.write_folder(folder, tensors, config)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tokenizer_of / file, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory, smollm2) -> pathlib.Path:
+    """Columns that every group size divides (256 and 384)."""
+    return random_model(tmp_path_factory.mktemp("model") / "wide", smollm2, 256, 384, 4, bias=True)
+
+
+@pytest.fixture(scope="session")
+def odd(tmp_path_factory, smollm2) -> pathlib.Path:
+    """Columns that leave padding in a packed row (72 and 100): for the channel codecs."""
+    return random_model(tmp_path_factory.mktemp("model") / "odd", smollm2, 72, 100, 4, bias=False)
