@@ -1,0 +1,23 @@
+// The table of tokenizer.ggml.pre: how a byte-level vocabulary cuts text into words before merging.
+// llama.cpp, src/llama-vocab.cpp; expressions are those of the models' own tokenizer.json where they differ.
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace strata::model {
+
+struct PreTokenizer {
+  std::string_view name;                          ///< value of tokenizer.ggml.pre
+  std::span<const std::string_view> expressions;  ///< each cuts out its matches from what the ones before left
+  bool nfc;                                       ///< text is normalized to Unicode NFC first
+  bool ignore_merges;                             ///< a word that is a token is taken whole, whatever the merges say
+  bool add_bos;                                   ///< when the file does not say whether to add it
+};
+
+/// nullptr when the name is not in the table.
+const PreTokenizer* find_pre_tokenizer(std::string_view name);
+/// "default, smollm, ...".
+std::string known_pre_tokenizers();
+
+}  // namespace strata::model
