@@ -111,18 +111,18 @@ void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
     float* row = s.scores + t * kKeys;
     factors[t] = added[t] = 0;
     if (begin < end) {
-      const float highest = std::max(most[t], s.table.max(row + begin, end - begin) * s.a.scale);
+      const float highest = std::max(most[t], s.table.rows.max(row + begin, end - begin) * s.a.scale);
       factors[t] = most[t] - highest;
       most[t] = highest;
-      added[t] = s.table.exp_scaled(row + begin, end - begin, s.a.scale, highest);
+      added[t] = s.table.rows.exp_scaled(row + begin, end - begin, s.a.scale, highest);
     }
     std::fill(row, row + begin, 0.0f);
     std::fill(row + end, row + count, 0.0f);
   }
-  s.table.exp_scaled(factors, n, 1.0f, 0.0f);
+  s.table.rows.exp_scaled(factors, n, 1.0f, 0.0f);
   for (std::size_t t = 0; t < n; ++t) {
     total[t] = total[t] * factors[t] + added[t];
-    if (factors[t] != 1.0f) s.table.scale(s.panel_sums(p) + t * s.width, s.width, factors[t]);
+    if (factors[t] != 1.0f) s.table.rows.scale(s.panel_sums(p) + t * s.width, s.width, factors[t]);
   }
 }
 
@@ -158,7 +158,7 @@ void attend_all(const Table& table, const Piece& piece) {
     for (std::size_t t = 0; t < s.panel_tokens(p); ++t) {
       float* out = s.a.out + (s.panel_first(p) + t) * s.a.out_stride + s.panel_head(p) * s.a.head_dim;
       std::copy_n(s.panel_sums(p) + t * s.width, s.a.head_dim, out);
-      table.scale(out, s.a.head_dim, 1.0f / s.total[p * s.kernel.tile_tokens + t]);
+      table.rows.scale(out, s.a.head_dim, 1.0f / s.total[p * s.kernel.tile_tokens + t]);
     }
 }
 

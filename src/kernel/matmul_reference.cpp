@@ -14,7 +14,7 @@ void matmul_reference(const float* x, std::size_t x_stride, std::size_t tokens, 
   const auto operand = [precision](float value) {
     return static_cast<double>(precision == Precision::bf16 ? round_bf16(value) : value);
   };
-  parallel_for(w.rows(), [&](std::size_t r) {
+  const auto row_of_y = [&](std::size_t r) {
     std::vector<float> row(cols);
     if (w.stored != nullptr)
       w.stored->codec->unpack(*w.stored->codec, *w.stored, r, 0, cols, row.data());
@@ -25,7 +25,11 @@ void matmul_reference(const float* x, std::size_t x_stride, std::size_t tokens, 
       for (std::size_t c = 0; c < cols; ++c) sum += operand(x[t * x_stride + c]) * operand(row[c]);
       y[t * y_stride + r] = static_cast<float>(sum);
     }
-  });
+  };
+  if (w.rows() * cols * tokens < 1 << 20)
+    for (std::size_t r = 0; r < w.rows(); ++r) row_of_y(r);
+  else
+    parallel_for(w.rows(), row_of_y);
 }
 
 }  // namespace strata::kernel

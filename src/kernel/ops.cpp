@@ -35,7 +35,7 @@ void rms_norm(const float* x, const float* weight, std::size_t tokens, std::size
   const Table& table = selected_table();
   over_rows(tokens, size, [&](std::size_t first, std::size_t count) {
     for (std::size_t t = first; t < first + count; ++t)
-      table.rms_norm(x + t * size, weight, size, epsilon, y + t * size);
+      table.rows.rms_norm(x + t * size, weight, size, epsilon, y + t * size);
   });
 }
 
@@ -45,41 +45,41 @@ void rope(float* x, std::size_t stride, std::size_t tokens, std::size_t heads, s
   const Table& table = selected_table();
   over_rows(tokens, heads * head_dim, [&](std::size_t first, std::size_t count) {
     for (std::size_t t = first; t < first + count; ++t)
-      table.rope(x + t * stride, heads, head_dim, cos + t * half, sin + t * half, half);
+      table.rows.rope(x + t * stride, heads, head_dim, cos + t * half, sin + t * half, half);
   });
 }
 
 void silu_multiply(float* gate, const float* up, std::size_t count) {
   const Table& table = selected_table();
-  over_rows(count, 1, [&](std::size_t i, std::size_t n) { table.silu_multiply(gate + i, up + i, n); });
+  over_rows(count, 1, [&](std::size_t i, std::size_t n) { table.rows.silu_multiply(gate + i, up + i, n); });
 }
 
 void gelu_multiply(float* gate, const float* up, std::size_t count) {
   const Table& table = selected_table();
-  over_rows(count, 1, [&](std::size_t i, std::size_t n) { table.gelu_multiply(gate + i, up + i, n); });
+  over_rows(count, 1, [&](std::size_t i, std::size_t n) { table.rows.gelu_multiply(gate + i, up + i, n); });
 }
 
 void add(float* y, const float* x, std::size_t count) {
   const Table& table = selected_table();
-  over_rows(count, 1, [&](std::size_t i, std::size_t n) { table.add(y + i, x + i, n); });
+  over_rows(count, 1, [&](std::size_t i, std::size_t n) { table.rows.add(y + i, x + i, n); });
 }
 
 void add_bias(float* y, const float* bias, std::size_t tokens, std::size_t size) {
   const Table& table = selected_table();
   over_rows(tokens, size, [&](std::size_t first, std::size_t count) {
-    for (std::size_t t = first; t < first + count; ++t) table.add(y + t * size, bias, size);
+    for (std::size_t t = first; t < first + count; ++t) table.rows.add(y + t * size, bias, size);
   });
 }
 
 double log_sum_exp(const Table& table, const float* x, std::size_t size) {
   STRATA_CHECK(size > 0);
-  const float most = table.max(x, size);
+  const float most = table.rows.max(x, size);
   if (std::isinf(most)) {
     // The shift below would make NaN of infinities. A NaN among them stays one; no finite value counts beside +inf.
     const bool has_nan = std::any_of(x, x + size, [](float v) { return std::isnan(v); });
     return has_nan ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(most);
   }
-  return static_cast<double>(most) + std::log(table.sum_exp(x, size, most));
+  return static_cast<double>(most) + std::log(table.rows.sum_exp(x, size, most));
 }
 
 double log_sum_exp(const float* x, std::size_t size) { return log_sum_exp(selected_table(), x, size); }

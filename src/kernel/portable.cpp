@@ -16,10 +16,13 @@ typedef double Doubles __attribute__((vector_size(16)));
 
 struct V {
   using F = Floats;
-  using D = Doubles;
+  struct D {
+    Doubles low, high;
+  };
   static constexpr std::size_t lanes = 4;
   static constexpr std::size_t dot_rows = 2;
 
+  static void opaque(F& v) { asm volatile("" : "+m"(v)); }
   static F zero() { return F{}; }
   static F set(float a) { return F{a, a, a, a}; }
   static F load(const float* p) { return load_partial(p, lanes); }
@@ -59,11 +62,11 @@ struct V {
   }
 
   static D zero_double() { return D{}; }
-  static void add_widened(F v, D& low, D& high) {
-    low += D{static_cast<double>(v[0]), static_cast<double>(v[1])};
-    high += D{static_cast<double>(v[2]), static_cast<double>(v[3])};
+  static void add_widened(F v, D& sum) {
+    sum.low += Doubles{static_cast<double>(v[0]), static_cast<double>(v[1])};
+    sum.high += Doubles{static_cast<double>(v[2]), static_cast<double>(v[3])};
   }
-  static double sum_double(D low, D high) { return (low[0] + low[1]) + (high[0] + high[1]); }
+  static double sum_double(const D& sum) { return (sum.low[0] + sum.low[1]) + (sum.high[0] + sum.high[1]); }
 
   static F round_bf16(F v) {
     for (int i = 0; i < 4; ++i) v[i] = strata::round_bf16(v[i]);
@@ -105,6 +108,8 @@ using Bf16 = MatmulOf<V, Rounded<V, LoadF32>, LoadHalf<bf16>, Rounded<V, LoadHal
 
 }  // namespace
 
-constinit const Table portable_table = OpsOf<V>::table("portable", Isa::portable, F32::kernel, Bf16::kernel);
+constinit const MatmulKernel portable_f32 = F32::kernel;
+constinit const MatmulKernel portable_bf16 = Bf16::kernel;
+constinit const RowKernel portable_rows = RowsOf<V>::kernel;
 
 }  // namespace strata::kernel

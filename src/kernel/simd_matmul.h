@@ -186,8 +186,28 @@ struct MatmulOf {
       dot_all<F32>(x, x_stride, tokens, w, stride_bytes, rows, k, y, y_stride, update);
   }
 
+  static double spin(std::size_t rounds) {
+    // Enough independent sums to cover the latency of two product units, few enough to leave registers free.
+    typename V::F sum[12];
+    typename V::F a = V::set(1.0f), b = V::set(1.0f);
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; ++i) {
+      sum[i] = V::zero();
+      V::opaque(sum[i]);  // or the compiler sees twelve equal sums and computes one
+    }
+    for (std::size_t round = 0; round < rounds; ++round) {
+      V::opaque(a);
+      V::opaque(b);
+#pragma GCC unroll 12
+      for (int i = 0; i < 12; ++i) sum[i] = V::fused(a, b, sum[i]);
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; ++i) V::opaque(sum[i]);
+    return static_cast<double>(rounds) * 12 * 2 * static_cast<double>(V::lanes * Unit);
+  }
+
   static constexpr MatmulKernel kernel = {TileTokens, tile_rows, Unit,       V::lanes, &pack_x,
-                                          &pack_w,    tile,      &prepare_x, &dot};
+                                          &pack_w,    tile,      &prepare_x, &dot,     &spin};
 };
 
 /// A loader whose values are rounded to bf16 but stay f32: Precision::bf16 without the dot-product instruction.

@@ -45,7 +45,7 @@ typename V::F gelu(typename V::F z) {
 }
 
 template <class V>
-struct OpsOf {
+struct RowsOf {
   using F = typename V::F;
   static constexpr std::size_t lanes = V::lanes;
 
@@ -85,15 +85,15 @@ struct OpsOf {
   static double sum_exp(const float* x, std::size_t count, float shift) {
     const F offset = V::set(shift);
     // Four exponentials are added in f32 (relative error 1e-7 at most), everything else in double.
-    typename V::D low = V::zero_double(), high = V::zero_double();
+    typename V::D wide = V::zero_double();
     std::size_t i = 0;
     for (; i + 4 * lanes <= count; i += 4 * lanes) {
       F e[4];
 #pragma GCC unroll 4
       for (std::size_t j = 0; j < 4; ++j) e[j] = exp_of<V>(V::sub(V::load(x + i + j * lanes), offset));
-      V::add_widened(V::add(V::add(e[0], e[1]), V::add(e[2], e[3])), low, high);
+      V::add_widened(V::add(V::add(e[0], e[1]), V::add(e[2], e[3])), wide);
     }
-    double sum = V::sum_double(low, high);
+    double sum = V::sum_double(wide);
     for (; i < count; i += lanes) {
       const std::size_t n = count - i < lanes ? count - i : lanes;
       float tail[lanes];
@@ -164,10 +164,8 @@ struct OpsOf {
     }
   }
 
-  static constexpr Table table(const char* name, Isa isa, const MatmulKernel& f32, const MatmulKernel& bf16) {
-    return {name,   isa,  f32,       bf16,  &max,           &exp_scaled,   &sum_exp,
-            &scale, &add, &rms_norm, &rope, &silu_multiply, &gelu_multiply};
-  }
+  static constexpr RowKernel kernel = {&max,      &exp_scaled, &sum_exp,       &scale,        &add,
+                                       &rms_norm, &rope,       &silu_multiply, &gelu_multiply};
 };
 
 }  // namespace strata::kernel

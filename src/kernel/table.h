@@ -33,13 +33,14 @@ struct MatmulKernel {
   /// y[t * y_stride + r] = or += dot(prepared x row t, weight row r), tokens <= 8: no packing, weights read once.
   void (*dot)(const float* x, std::size_t x_stride, std::size_t tokens, const std::byte* w, std::size_t stride_bytes,
               DType type, std::size_t rows, std::size_t k, float* y, std::size_t y_stride, Update update);
+
+  /// The arithmetic of the tile on registers alone, `rounds` times: what peaks.h measures. Returns the floating-point
+  /// operations done.
+  double (*spin)(std::size_t rounds);
 };
 
-struct Table {
-  const char* name;  ///< that of its Isa
-  Isa isa;
-  MatmulKernel f32, bf16;
-
+/// Operations on one row (or stretch) of f32.
+struct RowKernel {
   float (*max)(const float* x, std::size_t count);
   /// x[i] = exp(scale * x[i] - shift); returns the sum.
   float (*exp_scaled)(float* x, std::size_t count, float scale, float shift);
@@ -47,14 +48,23 @@ struct Table {
   double (*sum_exp)(const float* x, std::size_t count, float shift);
   void (*scale)(float* x, std::size_t count, float factor);
   void (*add)(float* y, const float* x, std::size_t count);
-  /// One row each; see ops.h.
+  /// As in ops.h, for one token.
   void (*rms_norm)(const float* x, const float* weight, std::size_t size, float epsilon, float* y);
   void (*rope)(float* x, std::size_t heads, std::size_t head_dim, const float* cos, const float* sin, std::size_t half);
   void (*silu_multiply)(float* gate, const float* up, std::size_t count);
   void (*gelu_multiply)(float* gate, const float* up, std::size_t count);
 };
 
-extern const Table portable_table;
-extern const Table avx2_table, avx512_table, avx512bf16_table;
+/// Kernels by reference, since an instruction set may add some and keep the rest of the one before it.
+struct Table {
+  const char* name;  ///< that of its Isa
+  Isa isa;
+  const MatmulKernel& f32;
+  const MatmulKernel& bf16;
+  const RowKernel& rows;
+};
+
+extern const MatmulKernel portable_f32, portable_bf16, avx2_f32, avx2_bf16, avx512_f32, avx512_bf16, avx512bf16_bf16;
+extern const RowKernel portable_rows, avx2_rows, avx512_rows;
 
 }  // namespace strata::kernel

@@ -29,7 +29,7 @@ TEST(Ops, ExpIsWithinTwoUlpOverTheWholeRange) {
          {0.0f, -0.0f, 1.0f, 88.722839f, 88.7229f, -87.33655f, -103.97f, -103.98f, kInf, -kInf, 1e30f, -1e30f, 1e-30f})
       x.push_back(v);
     std::vector<float> y = x;
-    table->exp_scaled(y.data(), y.size(), 1.0f, 0.0f);
+    table->rows.exp_scaled(y.data(), y.size(), 1.0f, 0.0f);
     double worst = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double error = ulp_error(y[i], std::exp(static_cast<double>(x[i])));
@@ -38,7 +38,7 @@ TEST(Ops, ExpIsWithinTwoUlpOverTheWholeRange) {
     }
     RecordProperty(std::string(table->name) + "_worst_ulp", std::to_string(worst));
     float nan[3] = {1.0f, std::numeric_limits<float>::quiet_NaN(), 2.0f};
-    table->exp_scaled(nan, 3, 1.0f, 0.0f);
+    table->rows.exp_scaled(nan, 3, 1.0f, 0.0f);
     EXPECT_TRUE(std::isnan(nan[1]) && std::isfinite(nan[0]) && std::isfinite(nan[2])) << table->name;
   }
 }
@@ -49,8 +49,8 @@ TEST(Ops, ScaledExpReturnsItsSumAndMaxTheLargest) {
       const std::vector<float> x = normal(n, static_cast<unsigned>(n));
       Guarded y(n * sizeof(float));
       std::copy(x.begin(), x.end(), y.as<float>());
-      EXPECT_EQ(table->max(y.as<float>(), n), *std::max_element(x.begin(), x.end()));
-      const float got = table->exp_scaled(y.as<float>(), n, 0.5f, 1.5f);
+      EXPECT_EQ(table->rows.max(y.as<float>(), n), *std::max_element(x.begin(), x.end()));
+      const float got = table->rows.exp_scaled(y.as<float>(), n, 0.5f, 1.5f);
       double want = 0;
       for (std::size_t i = 0; i < n; ++i) {
         const double e = std::exp(0.5 * static_cast<double>(x[i]) - 1.5);
@@ -101,7 +101,7 @@ TEST(Ops, RmsNormDividesByTheRootMeanSquare) {
       const double root = std::sqrt(square / static_cast<double>(n) + 1e-5);
       Guarded y(n * sizeof(float));
       std::copy(x.begin(), x.end(), y.as<float>());
-      table->rms_norm(y.as<float>(), weight.data(), n, 1e-5f, y.as<float>());
+      table->rows.rms_norm(y.as<float>(), weight.data(), n, 1e-5f, y.as<float>());
       for (std::size_t i = 0; i < n; ++i) {
         const double want = static_cast<double>(x[i]) / root * weight[i];
         EXPECT_NEAR(y.as<float>()[i], want, 1e-6 * std::abs(want)) << table->name << " " << n;
@@ -119,7 +119,7 @@ TEST(Ops, RopeRotatesPairsAndLeavesTheRest) {
         cos[i] = std::cos(static_cast<float>(i) + 0.5f);
         sin[i] = std::sin(static_cast<float>(i) + 0.5f);
       }
-      table->rope(x.data(), heads, head_dim, cos.data(), sin.data(), half);
+      table->rows.rope(x.data(), heads, head_dim, cos.data(), sin.data(), half);
       for (std::size_t h = 0; h < heads; ++h)
         for (std::size_t d = 0; d < head_dim; ++d) {
           const float* in = &before[h * head_dim];
@@ -140,8 +140,8 @@ TEST(Ops, GatedActivationsMatchTheirFormulas) {
       for (float& v : z) v *= 5;
       if (n > 10) z[10] = -200.0f;
       std::vector<float> silu = z, gelu = z;
-      table->silu_multiply(silu.data(), up.data(), n);
-      table->gelu_multiply(gelu.data(), up.data(), n);
+      table->rows.silu_multiply(silu.data(), up.data(), n);
+      table->rows.gelu_multiply(gelu.data(), up.data(), n);
       for (std::size_t i = 0; i < n; ++i) {
         const double v = z[i], want = v / (1 + std::exp(-v)) * up[i];
         EXPECT_NEAR(silu[i], want, 1e-6 * std::abs(want) + 1e-37) << table->name << " " << v;
@@ -161,7 +161,7 @@ TEST(Ops, PublicOperationsCoverEveryRow) {
   add_bias(biased.data(), weight.data(), tokens, size);
   std::vector<float> row(size);
   for (std::size_t t = 0; t < tokens; ++t) {
-    selected_table().rms_norm(&x[t * size], weight.data(), size, 1e-5f, row.data());
+    selected_table().rows.rms_norm(&x[t * size], weight.data(), size, 1e-5f, row.data());
     EXPECT_TRUE(std::equal(row.begin(), row.end(), &y[t * size])) << t;
     for (std::size_t i = 0; i < size; ++i) {
       EXPECT_EQ(sum[t * size + i], 2 * x[t * size + i]);

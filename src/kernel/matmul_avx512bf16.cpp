@@ -1,0 +1,43 @@
+// Matrix products with the bf16 dot-product instruction: a unit is a pair of neighbouring k's, and a tile of 14 tokens
+// x 32 rows does 64 products an instruction. The instruction takes subnormal operands and results as zero.
+#include "kernel/simd_matmul.h"
+#include "kernel/vector_avx512.h"
+
+namespace strata::kernel {
+namespace {
+
+/// As V, with vectors of 16 pairs carried as the bits of floats.
+struct Pairs : V {
+  static F fused(F a, F b, F c) { return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b); }
+};
+
+struct PairsF32 {
+  static constexpr std::size_t bytes = 4;
+  static __m512 narrow(__m512 low, __m512 high) { return (__m512)_mm512_cvtne2ps_pbh(high, low); }
+  static __m512 full(const std::byte* p) { return narrow(_mm512_loadu_ps(p), _mm512_loadu_ps(p + 64)); }
+  static __m512 partial(const std::byte* p, std::size_t count) {
+    return narrow(_mm512_maskz_loadu_ps(first_half(count), p), _mm512_maskz_loadu_ps(second_half(count), p + 64));
+  }
+};
+struct PairsBf16 {
+  static constexpr std::size_t bytes = 2;
+  static __m512 full(const std::byte* p) { return _mm512_loadu_ps(p); }
+  static __m512 partial(const std::byte* p, std::size_t count) {
+    return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(static_cast<__mmask32>((1ull << count) - 1u), p));
+  }
+};
+struct PairsF16 {
+  static constexpr std::size_t bytes = 2;
+  static __m512 full(const std::byte* p) { return PairsF32::narrow(LoadF16::full(p), LoadF16::full(p + 32)); }
+  static __m512 partial(const std::byte* p, std::size_t count) {
+    return PairsF32::narrow(LoadF16::partial(p, count),
+                            _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(second_half(count), p + 32)));
+  }
+};
+
+using Bf16 = MatmulOf<Pairs, PairsF32, PairsBf16, PairsF16, 14, 2>;
+}  // namespace
+
+constinit const MatmulKernel avx512bf16_bf16 = Bf16::kernel;
+
+}  // namespace strata::kernel

@@ -1,0 +1,69 @@
+// D(p || q) = sum_i e_i (p_i - q_i) / sum_i e_i - log_sum_exp(p) + log_sum_exp(q) with e_i = exp(p_i - max p): one
+// exponential an entry, and no difference of logarithms that cancels.
+#include "kernel/softmax.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "kernel/dispatch.h"
+
+namespace strata::kernel {
+namespace {
+
+constexpr std::size_t kStretch = 2048;  // logits whose exponentials are held at a time
+constexpr std::size_t kLanes = 8;       // independent sums, which the compiler turns into vectors
+
+/// sum_i e[i] (p[i] - q[i]).
+double weighted_difference(const float* e, const float* p, const float* q, std::size_t count) {
+  double sums[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (std::size_t j = 0; j < kLanes; ++j)
+      sums[j] += static_cast<double>(e[i + j]) * (static_cast<double>(p[i + j]) - static_cast<double>(q[i + j]));
+  for (; i < count; ++i) sums[0] += static_cast<double>(e[i]) * (static_cast<double>(p[i]) - static_cast<double>(q[i]));
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+/// The lowest index with x[i] == value; 0 when there is none (NaN).
+std::size_t index_of(const float* x, std::size_t size, float value) {
+  constexpr std::size_t stretch = 64;
+  for (std::size_t i = 0; i < size; i += stretch) {
+    const std::size_t end = std::min(size, i + stretch);
+    int found = 0;
+    for (std::size_t j = i; j < end; ++j) found |= x[j] == value ? 1 : 0;
+    if (found == 0) continue;
+    for (std::size_t j = i; j < end; ++j)
+      if (x[j] == value) return j;
+  }
+  return 0;
+}
+
+}  // namespace
+
+SoftmaxRow softmax_row(const float* x, std::size_t size) {
+  STRATA_CHECK(size > 0);
+  const Table& table = selected_table();
+  SoftmaxRow row;
+  row.max = table.rows.max(x, size);
+  row.log_sum_exp = log_sum_exp(table, x, size);
+  row.argmax = index_of(x, size, row.max);
+  return row;
+}
+
+double kl_divergence(const float* p, const SoftmaxRow& p_row, const float* q, const SoftmaxRow& q_row,
+                     std::size_t size) {
+  const Table& table = selected_table();
+  double sum = 0.0;
+  float e[kStretch];
+  for (std::size_t i = 0; i < size; i += kStretch) {
+    const std::size_t count = std::min(kStretch, size - i);
+    std::copy_n(p + i, count, e);
+    table.rows.exp_scaled(e, count, 1.0f, p_row.max);
+    sum += weighted_difference(e, p + i, q + i, count);
+  }
+  const double normalizer = std::exp(p_row.log_sum_exp - static_cast<double>(p_row.max));
+  return sum / normalizer - (p_row.log_sum_exp - q_row.log_sum_exp);
+}
+
+}  // namespace strata::kernel
