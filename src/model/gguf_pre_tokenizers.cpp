@@ -84,7 +84,7 @@ constexpr PreTokenizer kTable[] = {
     {"glm4", kLlama3, false, true, false},
     {"qwen2", kQwen2, true, false, false},
     {"deepseek-r1-qwen", kQwen2, false, false, false},
-    {"qwen35", kQwen35, true, false, false},
+    {"qwen35", kQwen35, false, false, false},
     {"tekken", kTekken, false, true, true},
     {"gpt-4o", kGpt4o, false, false, false},
     {"llama4", kGpt4o, false, false, false},

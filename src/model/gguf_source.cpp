@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "core/checked.h"
 #include "core/file.h"
@@ -52,7 +53,7 @@ class GgufSource final : public TensorSource {
       }
       format::ggml_dequantize_row(tensor.type, tensor.data.data() + from * row_bytes, cols, values.data() + r * cols);
     });
-    gguf_->file().drop(tensor.data);
+    MappedFile::drop(tensor.data);
     return LinearWeights(std::move(values), rows, cols);
   }
 
@@ -74,6 +75,8 @@ class GgufSource final : public TensorSource {
   codec::Stored stored(const Linear& linear, const codec::Codec&) const override {
     STRATA_CHECK(false, "{} has no codec in a GGUF file", linear.module);
   }
+
+  void release(const std::string&) const override {}
 
   std::uint64_t content_hash() const override {
     std::uint64_t hash = fnv1a({});
@@ -109,7 +112,41 @@ class GgufSource final : public TensorSource {
   std::map<std::string, const format::GgufTensor*, std::less<>> by_name_;
 };
 
+GgufVocabulary read_vocabulary(const format::GgufFile& gguf) {
+  GgufVocabulary vocabulary;
+  vocabulary.model = gguf.text("tokenizer.ggml.model");
+  if (gguf.has("tokenizer.ggml.pre")) vocabulary.pre = gguf.text("tokenizer.ggml.pre");
+  vocabulary.tokens = gguf.texts("tokenizer.ggml.tokens");
+  if (gguf.has("tokenizer.ggml.merges")) vocabulary.merges = gguf.texts("tokenizer.ggml.merges");
+  if (gguf.has("tokenizer.ggml.scores"))
+    for (const double score : gguf.reals("tokenizer.ggml.scores"))
+      vocabulary.scores.push_back(static_cast<float>(score));
+  if (gguf.has("tokenizer.ggml.token_type"))
+    for (const std::int64_t type : gguf.integers("tokenizer.ggml.token_type"))
+      vocabulary.token_type.push_back(static_cast<int>(std::clamp<std::int64_t>(type, -1, 1000)));
+  const auto id = [&](const char* key) -> std::optional<std::uint32_t> {
+    if (!gguf.has(key)) return std::nullopt;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(gguf.integer(key), 0xFFFFFFFFu));
+  };
+  const auto flag = [&](const char* key) -> std::optional<bool> {
+    return gguf.has(key) ? std::optional(gguf.boolean(key)) : std::nullopt;
+  };
+  vocabulary.bos_token_id = id("tokenizer.ggml.bos_token_id");
+  vocabulary.eos_token_id = id("tokenizer.ggml.eos_token_id");
+  vocabulary.unknown_token_id = id("tokenizer.ggml.unknown_token_id");
+  vocabulary.padding_token_id = id("tokenizer.ggml.padding_token_id");
+  vocabulary.add_bos_token = flag("tokenizer.ggml.add_bos_token");
+  vocabulary.add_eos_token = flag("tokenizer.ggml.add_eos_token");
+  vocabulary.add_space_prefix = flag("tokenizer.ggml.add_space_prefix");
+  if (gguf.has("tokenizer.chat_template")) vocabulary.chat_template = gguf.text("tokenizer.chat_template");
+  return vocabulary;
+}
+
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> gguf_companion_files(const std::filesystem::path& path) {
+  return tokenizer_from_gguf(read_vocabulary(format::GgufFile::open(path)), path.string());
+}
 
 GgufModel open_gguf_model(const std::filesystem::path& path) {
   auto gguf = std::make_shared<const format::GgufFile>(format::GgufFile::open(path));

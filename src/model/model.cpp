@@ -112,7 +112,7 @@ const codec::Codec* Model::codec_of_name(const std::string& tensor) const {
 }
 
 std::vector<std::pair<std::string, std::string>> Model::companion_files() const {
-  if (gguf_) return open_gguf_model(path_).companion_files;
+  if (gguf_) return gguf_companion_files(path_);
   std::vector<std::pair<std::string, std::string>> files;
   for (const char* name : kCompanions) {
     std::error_code code;

@@ -53,6 +53,8 @@ class TensorSource {
   /// The codec of a linear when the checkpoint is quantized, else nullptr; and its stored tensors.
   virtual const codec::Codec* codec_of(const std::string& module) const = 0;
   virtual codec::Stored stored(const Linear& linear, const codec::Codec& codec) const = 0;
+  /// Lets the system take back the memory of a tensor's mapped pages.
+  virtual void release(const std::string& name) const = 0;
   /// Bytes that identify the content: samples of every tensor.
   virtual std::uint64_t content_hash() const = 0;
 };
@@ -74,6 +76,10 @@ class Model {
 
   LinearWeights weights(const Linear& linear) const;
   LinearWeights embedding() const;
+  LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const {
+    return source_->matrix(name, rows, cols);
+  }
+  void release(const std::string& name) const { source_->release(name); }
   std::vector<float> vector(const std::string& name, std::size_t size) const { return source_->vector(name, size); }
   bool has(std::string_view name) const { return source_->has(name); }
   std::vector<TensorInfo> tensors() const { return source_->tensors(); }
@@ -108,9 +114,9 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
 std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& directory, const json& config);
 struct GgufModel {
   json config;
-  std::vector<std::pair<std::string, std::string>> companion_files;
   std::unique_ptr<TensorSource> source;
 };
 GgufModel open_gguf_model(const std::filesystem::path& file);
+std::vector<std::pair<std::string, std::string>> gguf_companion_files(const std::filesystem::path& file);
 
 }  // namespace strata::model

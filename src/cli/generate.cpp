@@ -1,0 +1,157 @@
+// strata generate and strata chat: text from a model, printed as it comes.
+// Both read any model that strata reads, quantized ones from their packed weights.
+#include <chrono>
+#include <iostream>
+#include <memory>
+
+#include "cli/verb.h"
+#include "core/file.h"
+#include "engine/sampler.h"
+#include "model/chat_template.h"
+#include "model/tokenizer.h"
+
+namespace strata::cli {
+namespace {
+
+struct Options {
+  std::string model, prompt, prompt_file, system;
+  std::size_t count = 128;
+  double temperature = 0.0, top_p = 1.0;
+  bool chat = false;
+  std::string precision = "bf16";
+};
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("MODEL", options.model, "Hugging Face folder or GGUF file")->required();
+  app.add_option("-n,--tokens", options.count, "Most tokens to generate")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--temperature", options.temperature, "0: always the most likely token")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 100.0));
+  app.add_option("--top-p", options.top_p, "Sample from the likeliest tokens with this total probability")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--system", options.system, "System message of a chat");
+  app.add_option("--precision", options.precision, "f32 or bf16 activations in matrix products")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "bf16"}));
+}
+
+kernel::Precision precision_of(const Options& options) {
+  return options.precision == "f32" ? kernel::Precision::f32 : kernel::Precision::bf16;
+}
+
+/// A model that is ready to talk.
+struct Talker {
+  model::Model model;
+  model::NamedTexts files = model::tokenizer_files(model);
+  model::Tokenizer tokenizer = model::Tokenizer::from_files(files, model.path().string());
+
+  model::ChatTemplate chat_template() const {
+    auto found = model::ChatTemplate::from_files(files, model.path().string());
+    if (!found) fail("{}: has no chat template; leave out --chat to continue plain text", model.path().string());
+    return *std::move(found);
+  }
+};
+
+struct Answer {
+  std::string text;
+  std::size_t prompt_tokens, tokens;
+  double seconds;
+};
+
+Answer answer(engine::Engine& engine, const Talker& talker, const std::vector<engine::Token>& prompt,
+              const Options& options, const Common& common, bool stream) {
+  model::StreamDecoder decoder(talker.tokenizer);
+  Answer result{"", prompt.size(), 0, 0};
+  const auto begin = std::chrono::steady_clock::now();
+  const auto give = [&](const std::string& piece) {
+    result.text += piece;
+    if (!stream) return;
+    fmt::print("{}", piece);
+    std::fflush(stdout);
+  };
+  const engine::Sampling sampling{options.temperature, options.top_p, common.seed};
+  const auto tokens =
+      engine::generate(engine, prompt, options.count, sampling, talker.tokenizer.eos(), [&](engine::Token token) {
+        give(decoder.push(token));
+        return true;
+      });
+  give(decoder.finish());
+  result.tokens = tokens.size();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return result;
+}
+
+std::vector<model::ChatMessage> opening(const Options& options) {
+  if (options.system.empty()) return {};
+  return {{"system", options.system}};
+}
+
+void run_generate(const Options& options, const Common& common) {
+  if (options.prompt.empty() == options.prompt_file.empty())
+    fail_usage("give either --prompt TEXT or --prompt-file FILE");
+  const std::string prompt = options.prompt.empty() ? read_text_file(options.prompt_file) : options.prompt;
+  const Talker talker{model::Model::open(options.model)};
+  engine::Engine engine(talker.model, precision_of(options));
+  std::vector<engine::Token> tokens;
+  if (options.chat) {
+    auto messages = opening(options);
+    messages.push_back({"user", prompt});
+    tokens = talker.tokenizer.encode(talker.chat_template().render(messages, model::GenerationPrompt::yes));
+  } else {
+    tokens = talker.tokenizer.encode(prompt, model::AddSpecial::yes);
+  }
+  const Answer result = answer(engine, talker, tokens, options, common, !common.json_output);
+  print(common, "\n");
+  print_json(common, {{"text", result.text},
+                      {"prompt_tokens", result.prompt_tokens},
+                      {"tokens", result.tokens},
+                      {"seconds", result.seconds},
+                      {"tokens_per_second", static_cast<double>(result.tokens) / result.seconds}});
+}
+
+void run_chat(const Options& options, const Common& common) {
+  const Talker talker{model::Model::open(options.model)};
+  engine::Engine engine(talker.model, precision_of(options));
+  const model::ChatTemplate chat_template = talker.chat_template();
+  auto messages = opening(options);
+  remark("Write a line and press Enter; Ctrl-D ends.\n");
+  for (std::string line; fmt::print("> "), std::fflush(stdout), std::getline(std::cin, line);) {
+    if (line.empty()) continue;
+    messages.push_back({"user", line});
+    const auto prompt = talker.tokenizer.encode(chat_template.render(messages, model::GenerationPrompt::yes));
+    messages.push_back({"assistant", answer(engine, talker, prompt, options, common, true).text});
+    fmt::print("\n");
+  }
+  fmt::print("\n");
+}
+
+std::function<void()> setup_generate(CLI::App& app, const Common& common) {
+  auto options = std::make_shared<Options>();
+  add_options(app, *options);
+  app.add_option("--prompt", options->prompt, "Text to continue");
+  app.add_option("--prompt-file", options->prompt_file, "File with the text to continue");
+  app.add_flag("--chat", options->chat, "Put the prompt as a user's message through the chat template");
+  return [options, &common] { run_generate(*options, common); };
+}
+
+std::function<void()> setup_chat(CLI::App& app, const Common& common) {
+  auto options = std::make_shared<Options>();
+  options->count = 512;
+  add_options(app, *options);
+  return [options, &common] { run_chat(*options, common); };
+}
+
+}  // namespace
+
+extern const Verb generate_verb = {
+    "generate", "Continue a text, or answer a prompt",
+    "  strata generate MODEL --prompt \"The capital of France is\" -n 16\n"
+    "  strata generate MODEL --chat --prompt \"Why is the sky blue?\" --temperature 0.7 --seed 1\n",
+    setup_generate};
+extern const Verb chat_verb = {"chat", "Talk with a model on the terminal", "  strata chat MODEL --temperature 0.7\n",
+                               setup_chat};
+
+}  // namespace strata::cli

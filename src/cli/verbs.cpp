@@ -1,0 +1,18 @@
+// The verbs, in the order of a user's way.
+// `strata --help` lists them from here.
+#include <array>
+
+#include "cli/verb.h"
+
+namespace strata::cli {
+
+extern const Verb inspect_verb, score_verb, plan_verb, quantize_verb, eval_verb, generate_verb, chat_verb, convert_verb,
+    bench_verb;
+
+std::span<const Verb> verbs() {
+  static const std::array<Verb, 9> all = {inspect_verb,  score_verb, plan_verb,    quantize_verb, eval_verb,
+                                          generate_verb, chat_verb,  convert_verb, bench_verb};
+  return all;
+}
+
+}  // namespace strata::cli

@@ -1,0 +1,49 @@
+// Writing a compressed-tensors checkpoint by a plan: exact size beforehand, then shard by shard, one linear in memory
+// at a time; the complete folder appears or none.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/safetensors.h"
+#include "model/model.h"
+#include "pipeline/plan.h"
+#include "pipeline/target.h"
+
+namespace strata::pipeline {
+
+/// Every file of the output and its exact size, without having made it.
+struct CheckpointLayout {
+  std::vector<std::vector<format::TensorSpec>> shards;
+  std::vector<std::pair<std::string, std::string>> text_files;  ///< config.json, the shard index, tokenizer.json ...
+  std::uint64_t tensor_file_bytes = 0;
+  std::uint64_t total_bytes = 0;  ///< of all files
+};
+
+/// companions: the model's companion_files(), read once by the caller since planning asks for many layouts.
+CheckpointLayout lay_out(const model::Model& model, const Plan& plan, const Target& target, std::uint64_t shard_bytes,
+                         const std::vector<std::pair<std::string, std::string>>& companions);
+
+struct WriteOptions {
+  codec::ScaleFit scale_fit = codec::ScaleFit::search;
+  /// Mean square of every input of a linear (by index into Architecture::linears), or empty: all alike.
+  std::vector<std::vector<float>> importance;
+  std::uint64_t shard_bytes = 0;  ///< 0: one file
+  bool overwrite = false;
+};
+
+/// Writes the folder. Throws Error for weights that are not finite, a full disk, an existing folder.
+/// Returns the bytes written.
+std::uint64_t write_checkpoint(const model::Model& model, const Plan& plan, const Target& target,
+                               const std::filesystem::path& output, const WriteOptions& options);
+
+/// Writes the model densely in bf16 (`convert`).
+std::uint64_t write_dense(const model::Model& model, const std::filesystem::path& output, std::uint64_t shard_bytes,
+                          bool overwrite);
+
+/// Bytes of a size like "90MiB", "8 GB", "12345". Throws UsageError naming `option`.
+std::uint64_t parse_size(const std::string& text, const std::string& option);
+
+}  // namespace strata::pipeline

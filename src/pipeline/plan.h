@@ -1,0 +1,50 @@
+// A plan: one codec for every fusion group of a model, with exact bytes. The file between `plan` and `quantize`;
+// its schema is in docs/files.md.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "codec/codec.h"
+#include "core/json.h"
+#include "model/model.h"
+
+namespace strata::pipeline {
+
+struct PlannedGroup {
+  std::string name;                  ///< the fusion group's
+  std::vector<std::string> linears;  ///< module names
+  const codec::Codec* codec;
+  std::uint64_t bytes = 0;  ///< of its linears, side tensors included
+  std::uint64_t weights = 0;
+  double cost = 0.0;  ///< estimated, in the unit of `cost_signal`
+};
+
+struct Plan {
+  std::string fingerprint;  ///< of the model it was made for
+  std::string target, preset, cost_signal;
+  json request;  ///< what was asked for, for people
+  std::vector<PlannedGroup> groups;
+  double lower_bound = 0.0;  ///< no plan within the budget has a smaller estimated cost
+  std::uint64_t bytes() const;
+  std::uint64_t weights() const;
+  double bits() const { return 8.0 * static_cast<double>(bytes()) / static_cast<double>(weights()); }
+  double cost() const;
+  /// Average of the codes' widths, scales not counted: the paper's figure.
+  double nominal_bits() const;
+
+  json to_json() const;
+  /// The file is hostile: unknown codecs, broken fusion groups and other models' plans are an Error naming `where`.
+  static Plan from_json(const json& value, const model::Model& model, const std::string& where);
+};
+
+/// The codec of a linear (index into Architecture::linears).
+std::vector<const codec::Codec*> codecs_by_linear(const Plan& plan, const model::Architecture& architecture);
+
+/// An empty group list with names, linears and weights filled in; every codec is `keep`.
+Plan plan_of_keeps(const model::Model& model);
+/// Sets a group's codec and its bytes.
+void assign(PlannedGroup& group, const codec::Codec& codec, const model::Architecture& architecture, std::size_t index);
+
+}  // namespace strata::pipeline

@@ -1,0 +1,99 @@
+// The table of targets. A codec is judged by its name's family, width and group size only;
+// whether it fits a linear's shape is the codec's own business (codec::why_not).
+#include "pipeline/target.h"
+
+#include <algorithm>
+#include <array>
+
+namespace strata::pipeline {
+namespace {
+
+using codec::Codec;
+
+bool is_plain_int(const Codec& c, unsigned bits) { return c.family == "int" && c.code_bits == bits && c.symmetric; }
+
+std::string stock_gpu(const Codec& c) {
+  if (c.family == "keep" || is_plain_int(c, 4) || is_plain_int(c, 8)) return {};
+  if (c.family == "fp8" || c.family == "nvfp4" || c.family == "mxfp4" || c.family == "mxfp8") return {};
+  if (c.family == "int8_w8a8") return "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu";
+  if (c.family == "int" && !c.symmetric)
+    return "an asymmetric tensor next to a symmetric one in a fused layer loads wrong; --for vllm:cpu allows it";
+  if (c.family == "int") return "vLLM has no stock kernel for this width; --for transformers allows it";
+  return "not a compressed-tensors codec";
+}
+
+std::string stock_sm100(const Codec& c) {
+  if (c.family == "mxfp4" || c.family == "mxfp8")
+    return "vLLM quantizes activations too on sm100, which the measured loss does not include";
+  return stock_gpu(c);
+}
+
+std::string stock_cpu(const Codec& c) {
+  if (c.family == "keep" || c.family == "fp8" || c.family == "int8_w8a8") return {};
+  if (c.family == "int" && c.code_bits == 4) return {};
+  return "vLLM has no CPU kernel for it";
+}
+
+std::string any_compressed_tensors(const Codec& c) {
+  if (c.family == "int" && !c.symmetric)
+    return "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights";
+  if (c.family == "int8_w8a8") return "rounds activations to 8 bits; int8_channel has the same weights without that";
+  static constexpr std::array<std::string_view, 6> families = {"keep", "int", "fp8", "nvfp4", "mxfp4", "mxfp8"};
+  return std::find(families.begin(), families.end(), c.family) != families.end() ? ""
+                                                                                 : "not a compressed-tensors codec";
+}
+
+using format::Activations;
+constexpr std::array<Target, 6> kTargets{{
+    {"vllm", "what stock vLLM has kernels for on some GPU", Activations::dynamic, stock_gpu},
+    {"vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", Activations::dynamic, stock_gpu},
+    {"vllm:sm89", "vLLM on Ada and Hopper GPUs (L40, RTX 40, H100)", Activations::dynamic, stock_gpu},
+    {"vllm:sm100", "vLLM on Blackwell GPUs (B200)", Activations::dynamic, stock_sm100},
+    {"vllm:cpu", "vLLM on CPUs", Activations::dynamic, stock_cpu},
+    {"transformers", "every compressed-tensors format that transformers loads", Activations::none,
+     any_compressed_tensors},
+}};
+
+}  // namespace
+
+std::span<const Target> targets() { return kTargets; }
+
+const Target& target_by_name(std::string_view name) {
+  std::string known;
+  for (const Target& target : kTargets) {
+    if (target.name == name) return target;
+    known += (known.empty() ? "" : ", ") + std::string(target.name);
+  }
+  fail_usage("--for {}: unknown target; known are {}", name, known);
+}
+
+std::string targets_that_can(const Codec& codec) {
+  std::string names;
+  for (const Target& target : kTargets)
+    if (target.why_not(codec).empty()) names += (names.empty() ? "" : ", ") + std::string(target.name);
+  return names;
+}
+
+AllowedCodecs allowed_codecs(const Target& target, std::span<const std::string> only) {
+  AllowedCodecs result;
+  for (const std::string& name : only) {
+    const Codec& codec = codec::by_name(name);
+    if (const std::string why = target.why_not(codec); !why.empty()) {
+      const std::string others = targets_that_can(codec);
+      fail("{} cannot be used for {}: {}{}", name, target.name, why,
+           others.empty() ? "" : fmt::format(" (targets that can: {})", others));
+    }
+    result.codecs.push_back(&codec);
+  }
+  if (!only.empty()) return result;
+  for (const Codec& codec : codec::all()) {
+    std::string why = target.why_not(codec);
+    if (why.empty())
+      result.codecs.push_back(&codec);
+    else
+      result.left_out.push_back({codec.name, std::move(why)});
+  }
+  return result;
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,41 @@
+// What a plan is for: the runtime decides which codecs may be used, and why others may not.
+// Sources: docs/formats/compressed-tensors.md ("What the runtimes load").
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "codec/codec.h"
+#include "format/compressed_tensors.h"
+
+namespace strata::pipeline {
+
+struct Target {
+  std::string_view name;         ///< "vllm", "vllm:cpu", "transformers"
+  std::string_view description;  ///< one line for --help and the dry run
+  format::Activations activations;
+  /// Empty when the runtime has a kernel for the codec, else why not.
+  std::string (*why_not)(const codec::Codec&);
+};
+
+std::span<const Target> targets();
+/// Throws UsageError listing the known names.
+const Target& target_by_name(std::string_view name);
+
+/// A codec that a target leaves out, and why.
+struct LeftOut {
+  std::string codec, reason;
+};
+struct AllowedCodecs {
+  std::vector<const codec::Codec*> codecs;
+  std::vector<LeftOut> left_out;
+};
+/// The codecs a plan for `target` may use. `only`: names that the user asked for ("" or empty: all); asking for one
+/// that the target has no kernel for is an Error that names a target which has.
+AllowedCodecs allowed_codecs(const Target& target, std::span<const std::string> only);
+
+/// The targets that can use a codec, as "transformers, vllm:cpu".
+std::string targets_that_can(const codec::Codec& codec);
+
+}  // namespace strata::pipeline

@@ -1,0 +1,192 @@
+// Plans: budgets are never exceeded, fusion groups stay together, pins hold, and what cannot be is said.
+// On a tiny model with costs made up here; no calibration is involved.
+#include "pipeline/planner.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "pipeline/checkpoint.h"
+
+namespace strata::pipeline {
+namespace {
+
+model::Model tiny(const char* name = "llama_tied") {
+  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name);
+}
+
+/// A cost that falls with the bits and rises with the block, for every codec that fits.
+Costs made_up_costs(const model::Model& model) {
+  const model::Architecture& a = model.architecture();
+  Costs costs;
+  costs.signal = "made up";
+  for (const model::Linear& linear : a.linears) {
+    std::map<const codec::Codec*, double> row;
+    for (const codec::Codec& codec : codec::all()) {
+      if (!codec::why_not(codec, linear.rows, linear.cols).empty()) continue;
+      const double bits = 8.0 * static_cast<double>(codec::stored_bytes(codec, linear.rows, linear.cols)) /
+                          static_cast<double>(linear.rows * linear.cols);
+      row[&codec] = codec.family == "keep" ? 0.0 : std::exp2(-2.0 * bits) * static_cast<double>(linear.block % 7 + 1);
+    }
+    costs.linears.push_back(std::move(row));
+  }
+  costs.blocks["lim"] = {};
+  for (std::size_t b = 0; b < a.blocks; ++b) costs.blocks["lim"].push_back(static_cast<double>(b));
+  return costs;
+}
+
+std::string error_of(const model::Model& model, const char* target, const PlanRequest& request) {
+  try {
+    make_plan(model, target_by_name(target), request, made_up_costs(model));
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Planner, BestNeverExceedsTheBudgetOfBits) {
+  const model::Model model = tiny();
+  const Costs costs = made_up_costs(model);
+  double last_cost = INFINITY;
+  for (double bits = 4.75; bits <= 16.5; bits += 0.25) {
+    PlanRequest request;
+    request.bits = bits;
+    const Plan plan = make_plan(model, target_by_name("vllm"), request, costs).plan;
+    EXPECT_LE(plan.bits(), bits);
+    EXPECT_LE(plan.cost(), last_cost * (1 + 1e-9));
+    last_cost = plan.cost();
+  }
+  EXPECT_EQ(last_cost, 0.0);
+}
+
+TEST(Planner, ASizeOnDiskIsMetExactlyByTheLayout) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 5.0;
+  const PlanResult reference = make_plan(model, target_by_name("vllm"), request, made_up_costs(model));
+  for (const std::uint64_t more : {0ull, 1ull, 1000ull, 100000ull}) {
+    PlanRequest by_size;
+    by_size.size_bytes = reference.output_bytes + more;
+    const PlanResult result = make_plan(model, target_by_name("vllm"), by_size, made_up_costs(model));
+    EXPECT_LE(result.output_bytes, *by_size.size_bytes);
+    EXPECT_EQ(result.output_bytes,
+              lay_out(model, result.plan, target_by_name("vllm"), 0, model.companion_files()).total_bytes);
+  }
+}
+
+TEST(Planner, ABudgetThatCannotBeMetSaysTheSmallestAndWhoCan) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 3.6;
+  const std::string message = error_of(model, "vllm", request);
+  EXPECT_NE(message.find("smallest plan"), std::string::npos) << message;
+  EXPECT_NE(message.find("--for transformers"), std::string::npos) << message;
+  request.bits = NAN;
+  EXPECT_NE(error_of(model, "vllm", request), "");
+  request.bits = -1;
+  EXPECT_NE(error_of(model, "vllm", request), "");
+  request.bits = 4;
+  request.size_bytes = 100;
+  EXPECT_NE(error_of(model, "vllm", request), "");
+  request.bits.reset();
+  EXPECT_NE(error_of(model, "vllm", request).find("takes"), std::string::npos);
+}
+
+TEST(Planner, PinsHoldForTheWholeFusionGroup) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 8.0;
+  request.keep = {"layers\\.0\\..*v_proj"};
+  request.assign = {{"down_proj", "int4_g32"}};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  EXPECT_EQ(plan.groups[0].codec->name, "keep");
+  EXPECT_EQ(plan.groups[3].codec->name, "int4_g32");
+}
+
+TEST(Planner, PinsThatCannotHoldAreErrors) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 8.0;
+  request.keep = {"nothing_like_this"};
+  EXPECT_NE(error_of(model, "vllm", request).find("matches no linear"), std::string::npos);
+  request.keep = {"(["};
+  EXPECT_NE(error_of(model, "vllm", request).find("regular expression"), std::string::npos);
+  request.keep = {"q_proj"};
+  request.assign = {{"v_proj", "int4_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("one codec only"), std::string::npos);
+  request.keep.clear();
+  request.assign = {{"v_proj", "int2_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("transformers"), std::string::npos);
+  request.assign = {{"v_proj", "int9"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("int9"), std::string::npos);
+}
+
+TEST(Planner, LwqGivesTheHighCodecToTheMostImportantBlocks) {
+  const model::Model model = tiny("llama_untied_sharded");
+  PlanRequest request;
+  request.preset = "lwq";
+  request.high = "int8_g32";
+  request.low = "int2_g32";
+  request.n_high = 1;
+  const Plan plan = make_plan(model, target_by_name("transformers"), request, made_up_costs(model)).plan;
+  const model::Architecture& a = model.architecture();
+  for (std::size_t g = 0; g < a.groups.size(); ++g) {
+    if (a.groups[g].block == model::kNoBlock)
+      EXPECT_EQ(plan.groups[g].codec->name, "keep");
+    else
+      EXPECT_EQ(plan.groups[g].codec->name, a.groups[g].block + 1 == a.blocks ? "int8_g32" : "int2_g32");
+  }
+  request.n_high = 99;
+  EXPECT_NE(error_of(model, "transformers", request), "");
+}
+
+TEST(Planner, ThreeTierKeepsTheEndsAndStaysWithinEightBitsWhereTheyAllow) {
+  const model::Model model = tiny("llama_untied_sharded");
+  PlanRequest request;
+  request.preset = "three-tier";
+  request.bits = 13.0;
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  EXPECT_EQ(plan.groups.front().codec->name, "keep");
+  EXPECT_EQ(plan.groups[plan.groups.size() - 2].codec->name, "keep");
+}
+
+TEST(Plan, SurvivesItsFile) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 6.0;
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  const Plan read = Plan::from_json(plan.to_json(), model, "plan.json");
+  EXPECT_EQ(read.to_json(), plan.to_json());
+}
+
+TEST(Plan, AHandEditedFileIsCheckedAndNamed) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 6.0;
+  const json good = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan.to_json();
+  const auto refused = [&](const std::function<void(json&)>& edit, const char* expected) {
+    json value = good;
+    edit(value);
+    try {
+      Plan::from_json(value, model, "plan.json");
+      ADD_FAILURE() << "accepted: " << expected;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find(expected), std::string::npos) << e.what();
+    }
+  };
+  refused([](json& v) { v["groups"][0]["codec"] = "int9"; }, "int9");
+  refused([](json& v) { v["groups"][0]["codec"] = 4; }, "codec");
+  refused([](json& v) { v["groups"][0]["linears"].erase(0); }, "fuses");
+  refused([](json& v) { v["groups"].erase(0); }, "missing");
+  refused([](json& v) { v["groups"][0] = v["groups"][1]; }, "twice");
+  refused([](json& v) { v["groups"][0] = 1; }, "object");
+  refused([](json& v) { v["model_fingerprint"] = "0"; }, "another model");
+  refused([](json& v) { v["version"] = 99; }, "version");
+  refused([](json& v) { v.erase("groups"); }, "groups");
+  refused([](json& v) { v = json::array(); }, "not a plan");
+  refused([](json& v) { v["kind"] = 1; }, "kind");
+}
+
+}  // namespace
+}  // namespace strata::pipeline
