@@ -8,33 +8,23 @@
 #include <string_view>
 #include <vector>
 
+#include "codec/group_params.h"
 #include "core/dtype.h"
 #include "core/matrix.h"
 
 namespace strata::codec {
-
-/// Parameters of one scale group, as stored (already rounded to their stored precision).
-/// Integers: weight = (q - zero_point) * scale. Floats: weight = value * scale. K-quants: scale * q - min.
-struct GroupParams {
-  float scale = 1.0f;
-  float zero_point = 0.0f;
-  float min = 0.0f;
-};
-
-enum class ScaleFit {
-  minmax,  ///< the plain scale of the largest magnitude (or range), as compressed-tensors computes it
-  search,  ///< the scale that minimizes the importance-weighted squared error; never worse than minmax
-};
 
 /// One stored tensor of a linear: `MODULE.SUFFIX`, row-major.
 struct PartSpec {
   std::string suffix;  ///< "weight", "weight_packed", "weight_scale", ...
   DType dtype;
   std::vector<std::uint64_t> shape;
+  /// Saturates at the largest 64-bit value.
   std::uint64_t bytes() const;
 };
 
 struct Codec;
+struct RowFunctions;
 
 /// One linear in stored form; parts[i] holds the bytes of specs[i].
 struct Stored {
@@ -45,7 +35,8 @@ struct Stored {
   std::vector<std::span<const std::byte>> views;  ///< always valid: into `parts` or a mapped file
 };
 
-/// All functions are pure and total on finite weights. Arguments that break a shape rule are bugs (STRATA_CHECK).
+/// All functions are pure and total on finite weights, and are the specification that the row functions equal bit for
+/// bit. "keep" has no codes: its fit, round, value and pack are null; encode_rows and unpack serve it as any other.
 struct Codec {
   std::string name;        ///< "int4_g64", "fp8_channel", "nvfp4", "keep"
   std::string family;      ///< "int", "fp8", "nvfp4", "mxfp4", "mxfp8", "keep"
@@ -71,6 +62,9 @@ struct Codec {
   /// 64 (or the row's end).
   void (*unpack)(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
 
+  const RowFunctions* rows;  ///< the same for whole rows, fast: codec/family.h; callers use encode_rows and its kin
+
+  bool has_codes() const { return round != nullptr; }
   std::size_t groups_per_row(std::size_t cols) const {
     return group_size == 0 ? 1 : (cols + group_size - 1) / group_size;
   }
@@ -83,7 +77,7 @@ const Codec* find(std::string_view name);
 /// As find; throws Error listing the known names.
 const Codec& by_name(std::string_view name);
 
-/// Empty when the codec can hold a (rows, cols) linear, else why not ("64 does not divide 100 columns").
+/// Empty when the codec can hold a (rows, cols) linear, else why not ("its groups of 64 do not divide 100 columns").
 std::string why_not(const Codec&, std::uint64_t rows, std::uint64_t cols);
 /// Exact bytes of a linear on disk, padding and side tensors included. The planner and the writer both use this one.
 std::uint64_t stored_bytes(const Codec&, std::uint64_t rows, std::uint64_t cols);
@@ -92,11 +86,19 @@ Stored allocate(const Codec&, std::size_t rows, std::size_t cols);
 /// The tensor-level scale that goes with the largest magnitude of a weight (1 for codecs without one).
 float tensor_scale(const Codec&, float absmax);
 
-/// Round to nearest: fit + round + pack of rows [row, row + count) (32-aligned as in pack), by the fastest variant
-/// for this CPU; bit for bit what fit, round and pack give. importance: cols values or empty.
+// The rest is what fit, round, value, pack and unpack give, bit for bit, by the fastest variant for this CPU.
+
+/// The parameters of every group of a row. importance: as weights, or empty; groups: groups_per_row(weights.size()).
+void fit_row(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
+             float tensor_scale, std::span<GroupParams> groups);
+/// What a reader will see of a row: value(round(weight)).
+void round_trip_row(const Codec&, std::span<const float> weights, std::span<const GroupParams> groups,
+                    std::span<float> decoded);
+/// Round to nearest: fit + round + pack of rows [row, row + count) (32-aligned as in pack). Calls for different rows
+/// may run at the same time. importance: cols values or empty.
 void encode_rows(const Codec&, const MatrixView& weights, std::span<const float> importance, ScaleFit,
                  float tensor_scale, std::size_t row, std::size_t count, Stored& out);
-/// unpack by the fastest variant for this CPU, bit for bit the same.
+/// unpack.
 void decode_row(const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
 
 }  // namespace strata::codec

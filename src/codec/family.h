@@ -1,0 +1,101 @@
+// What the files of the codec families share: whole-row functions, access to stored parts, and the rules of scales.
+// A family is one source file that appends its rows to the table.
+#pragma once
+#include <vector>
+
+#include "codec/codec.h"
+#include "codec/variant.h"
+
+namespace strata::codec {
+
+/// A codec's work on one row of `cols` weights, by the kernels of one variant. importance: null for all ones.
+struct RowFunctions {
+  void (*fit)(const Variant&, const Codec&, const float* weights, const float* importance, std::size_t cols, ScaleFit,
+              float tensor_scale, GroupParams* groups);
+  void (*round)(const Variant&, const Codec&, const float* weights, std::size_t cols, const GroupParams*,
+                std::uint8_t* codes);
+  void (*values)(const Variant&, const Codec&, const std::uint8_t* codes, std::size_t cols, const GroupParams*,
+                 float* out);
+  /// The codes of row `row`, as pack writes them.
+  void (*store_codes)(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes);
+  /// All but the codes of rows [row, row + count), as pack writes it.
+  void (*store_groups)(Stored& out, std::size_t row, std::size_t count, const GroupParams*, float tensor_scale);
+  /// Weights [col, col + count) of a row, 64 | col.
+  void (*decode)(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
+};
+
+void append_keep(std::vector<Codec>& table);
+void append_int(std::vector<Codec>& table);
+void append_fp8(std::vector<Codec>& table);
+void append_nvfp4(std::vector<Codec>& table);
+void append_mxfp(std::vector<Codec>& table);
+
+/// Row `row` of a codec without codes.
+void keep_row(Stored& out, std::size_t row, const float* weights);
+
+/// A row cut into the codec's groups.
+inline RowShape row_shape(const Codec& codec, std::size_t cols) {
+  return {cols, codec.group_size == 0 ? cols : codec.group_size};
+}
+
+/// A bf16 scale that can be divided by: 0 (an all-zero group) becomes 1, infinity the largest finite bf16.
+float storable_scale(float scale);
+
+/// Smallest and largest of the weights, each with 0.
+struct Range {
+  float low = 0.0f, high = 0.0f;
+  float magnitude() const { return high > 0.0f - low ? high : 0.0f - low; }  // never -0
+};
+Range range_of(std::span<const float> weights);
+
+/// Ranges of the groups of a row, by a variant's kernel; calls use(group, Range).
+template <class Use>
+void each_range(const Variant& variant, const float* weights, RowShape shape, Use use) {
+  if (shape.count == 0) return;
+  const std::size_t groups = (shape.count + shape.group_size - 1) / shape.group_size;
+  constexpr std::size_t kChunk = 64;
+  float low[kChunk], high[kChunk];
+  for (std::size_t first = 0; first < groups; first += kChunk) {
+    const std::size_t start = first * shape.group_size, rest = shape.count - start;
+    const std::size_t some = groups - first < kChunk ? groups - first : kChunk;
+    const std::size_t count = some < groups - first ? some * shape.group_size : rest;
+    variant.group_ranges(weights + start, {count, shape.group_size}, low, high);
+    for (std::size_t k = 0; k < some; ++k) use(first + k, Range{low[k], high[k]});
+  }
+}
+
+/// Decodes in pieces that fit small buffers: piece(col, count, RowShape, first group) with groups of at most 64 weights
+/// (a whole piece when the row is one group). Larger groups are cut, so that a piece may begin inside one.
+inline constexpr std::size_t kPiece = 512;
+inline constexpr std::size_t kPieceGroups = kPiece / 16;
+template <class Piece>
+void each_piece(const Codec& codec, std::size_t col, std::size_t count, Piece piece) {
+  for (std::size_t done = 0; done < count; done += kPiece) {
+    const std::size_t some = count - done < kPiece ? count - done : kPiece;
+    const std::size_t group = codec.group_size == 0 ? some : codec.group_size < 64 ? codec.group_size : 64;
+    piece(col + done, done, RowShape{some, group});
+  }
+}
+
+inline unsigned char* bytes_of(Stored& out, std::size_t part) {
+  return reinterpret_cast<unsigned char*>(out.parts[part].data());
+}
+inline const unsigned char* bytes_of(const Stored& in, std::size_t part) {
+  return reinterpret_cast<const unsigned char*>(in.views[part].data());
+}
+inline std::size_t group_of(const Codec& codec, std::size_t col) {
+  return codec.group_size == 0 ? 0 : col / codec.group_size;
+}
+
+// Little-endian numbers at an index of a part.
+void store_bf16(unsigned char* part, std::size_t index, float value);
+float load_bf16(const unsigned char* part, std::size_t index);
+void store_f32(unsigned char* part, std::size_t index, float value);
+float load_f32(const unsigned char* part, std::size_t index);
+void store_i64(unsigned char* part, std::size_t index, std::int64_t value);
+
+/// Code `index` of a little-endian bit stream of `bits`-bit codes.
+void store_code(unsigned char* stream, std::size_t index, unsigned bits, unsigned code);
+unsigned load_code(const unsigned char* stream, std::size_t index, unsigned bits);
+
+}  // namespace strata::codec

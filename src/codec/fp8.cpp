@@ -1,0 +1,77 @@
+// fp8_channel: E4M3 codes with a bf16 scale a row (float-quantized).
+// Byte layout and formulas: docs/formats/fp8.md.
+#include <algorithm>
+
+#include "codec/family.h"
+#include "core/numbers.h"
+
+namespace strata::codec {
+namespace {
+
+enum Part : std::size_t { kCodes, kScales };
+
+GroupParams minmax(Range range) { return {.scale = storable_scale(range.magnitude() / 448.0f)}; }
+
+GroupParams fit(const Codec&, std::span<const float> weights, std::span<const float>, ScaleFit, float) {
+  return minmax(range_of(weights));
+}
+
+std::uint8_t round(const Codec&, float weight, const GroupParams& group) { return float_to_e4m3(weight / group.scale); }
+
+float value(const Codec&, std::uint8_t code, const GroupParams& group) { return e4m3_to_float(code) * group.scale; }
+
+std::vector<PartSpec> layout(const Codec&, std::uint64_t rows, std::uint64_t cols) {
+  return {{"weight", DType::e4m3, {rows, cols}}, {"weight_scale", DType::bf16, {rows, 1}}};
+}
+
+void store_groups(Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float) {
+  for (std::size_t r = 0; r < count; ++r) store_bf16(bytes_of(out, kScales), row + r, groups[r].scale);
+}
+
+void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
+          const GroupParams* groups, float tensor_scale) {
+  std::copy_n(codes, count * out.cols, bytes_of(out, kCodes) + row * out.cols);
+  store_groups(out, row, count, groups, tensor_scale);
+}
+
+GroupParams load_group(const Stored& in, std::size_t row) { return {.scale = load_bf16(bytes_of(in, kScales), row)}; }
+
+void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  const unsigned char* const codes = bytes_of(in, kCodes) + row * in.cols + col;
+  for (std::size_t i = 0; i < count; ++i) out[i] = value(codec, codes[i], load_group(in, row));
+}
+
+void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols, ScaleFit,
+             float, GroupParams* groups) {
+  each_range(variant, weights, row_shape(codec, cols),
+             [&](std::size_t group, Range range) { groups[group] = minmax(range); });
+}
+
+void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,
+               const GroupParams* groups, std::uint8_t* codes) {
+  variant.round_e4m3(weights, row_shape(codec, cols), groups, codes);
+}
+
+void values_row(const Variant& variant, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
+                const GroupParams* groups, float* out) {
+  variant.values_e4m3(codes, row_shape(codec, cols), groups, out);
+}
+
+void store_codes(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes) {
+  std::copy_n(codes, out.cols, bytes_of(out, kCodes) + row * out.cols);
+}
+
+void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  const GroupParams group = load_group(in, row);
+  variant.values_e4m3(bytes_of(in, kCodes) + row * in.cols + col, {count, count}, &group, out);
+}
+
+constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
+
+}  // namespace
+
+void append_fp8(std::vector<Codec>& table) {
+  table.push_back({"fp8_channel", "fp8", 8, 0, true, false, fit, round, value, layout, pack, unpack, &kRows});
+}
+
+}  // namespace strata::codec

@@ -1,0 +1,212 @@
+// Integers of 2 to 8 bits with a bf16 scale a group or row, packed (pack-quantized) or one a byte (int-quantized).
+// Byte layout and formulas: docs/formats/int.md.
+#include <algorithm>
+#include <cmath>
+
+#include "codec/family.h"
+#include "core/error.h"
+#include "core/numbers.h"
+
+namespace strata::codec {
+namespace {
+
+enum Part : std::size_t { kCodes, kScales, kShape, kZeroPoints };
+
+float half_range(unsigned bits) { return static_cast<float>(1u << (bits - 1)); }
+float largest_code(unsigned bits) { return static_cast<float>((1u << bits) - 1); }
+
+GroupParams minmax(const Codec& codec, Range range) {
+  GroupParams group;
+  if (codec.symmetric) {
+    group.scale = storable_scale(range.magnitude() / (largest_code(codec.code_bits) / 2));
+    return group;
+  }
+  const float half = half_range(codec.code_bits);
+  group.scale = storable_scale((range.high - range.low) / largest_code(codec.code_bits));
+  group.zero_point = std::nearbyint(std::clamp(-half - range.low / group.scale, -half, half - 1));
+  return group;
+}
+
+GroupParams fit(const Codec& codec, std::span<const float> weights, std::span<const float>, ScaleFit, float) {
+  return minmax(codec, range_of(weights));
+}
+
+std::uint8_t round(const Codec& codec, float weight, const GroupParams& group) {
+  const float half = half_range(codec.code_bits);
+  float q = weight / group.scale + group.zero_point;
+  q = q > -half ? q : -half;  // NaN becomes the smallest code
+  q = q < half - 1 ? q : half - 1;
+  return static_cast<std::uint8_t>(std::nearbyint(q) + half);
+}
+
+float value(const Codec& codec, std::uint8_t code, const GroupParams& group) {
+  return (static_cast<float>(code) - half_range(codec.code_bits) - group.zero_point) * group.scale;
+}
+
+/// 32-bit words that hold `count` codes, without overflow for any count.
+std::uint64_t words(std::uint64_t count, unsigned bits) { return count / 32 * bits + (count % 32 * bits + 31) / 32; }
+
+std::vector<PartSpec> packed_layout(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  const std::uint64_t groups = codec.groups_per_row(cols);
+  std::vector<PartSpec> parts = {{"weight_packed", DType::i32, {rows, words(cols, codec.code_bits)}},
+                                 {"weight_scale", DType::bf16, {rows, groups}},
+                                 {"weight_shape", DType::i64, {2}}};
+  if (!codec.symmetric) parts.push_back({"weight_zero_point", DType::i32, {words(rows, codec.code_bits), groups}});
+  return parts;
+}
+
+std::vector<PartSpec> byte_layout(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  return {{"weight", DType::i8, {rows, cols}}, {"weight_scale", DType::bf16, {rows, codec.groups_per_row(cols)}}};
+}
+
+bool is_packed(const Codec& codec) { return codec.layout == packed_layout; }
+
+std::size_t row_bytes(const Stored& stored) {
+  return is_packed(*stored.codec) ? 4 * words(stored.cols, stored.codec->code_bits) : stored.cols;
+}
+
+/// Zero points are packed along the rows: code r of the stream of a group lies in word r * bits / 32 of column `group`.
+unsigned char* zero_point_bit(unsigned char* part, std::size_t groups, std::size_t group, std::size_t bit,
+                              unsigned& mask) {
+  mask = 1u << (bit % 8);
+  return part + 4 * ((bit / 32) * groups + group) + bit % 32 / 8;
+}
+
+void store_zero_point(Stored& out, std::size_t row, std::size_t group, float zero_point) {
+  const Codec& codec = *out.codec;
+  const std::size_t groups = codec.groups_per_row(out.cols);
+  const auto code = static_cast<unsigned>(zero_point + half_range(codec.code_bits));
+  for (unsigned bit = 0; bit < codec.code_bits; ++bit) {
+    unsigned mask = 0;
+    unsigned char* byte = zero_point_bit(bytes_of(out, kZeroPoints), groups, group, row * codec.code_bits + bit, mask);
+    *byte = static_cast<unsigned char>((code >> bit & 1u) != 0 ? *byte | mask : *byte & ~mask);
+  }
+}
+
+float load_zero_point(const Stored& in, std::size_t row, std::size_t group) {
+  const Codec& codec = *in.codec;
+  const std::size_t groups = codec.groups_per_row(in.cols);
+  const unsigned char* part = bytes_of(in, kZeroPoints);
+  unsigned code = 0;
+  for (unsigned bit = 0; bit < codec.code_bits; ++bit) {
+    const std::size_t at = row * codec.code_bits + bit;
+    code |= (part[4 * ((at / 32) * groups + group) + at % 32 / 8] >> (at % 8) & 1u) << bit;
+  }
+  return static_cast<float>(code) - half_range(codec.code_bits);
+}
+
+GroupParams load_group(const Stored& in, std::size_t row, std::size_t group) {
+  GroupParams params;
+  params.scale = load_bf16(bytes_of(in, kScales), row * in.codec->groups_per_row(in.cols) + group);
+  if (!in.codec->symmetric) params.zero_point = load_zero_point(in, row, group);
+  return params;
+}
+
+void store_groups(Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float) {
+  const std::size_t per_row = out.codec->groups_per_row(out.cols);
+  for (std::size_t i = 0; i < count * per_row; ++i) {
+    store_bf16(bytes_of(out, kScales), row * per_row + i, groups[i].scale);
+    if (!out.codec->symmetric) store_zero_point(out, row + i / per_row, i % per_row, groups[i].zero_point);
+  }
+  if (row == 0 && is_packed(*out.codec)) {
+    store_i64(bytes_of(out, kShape), 0, static_cast<std::int64_t>(out.rows));
+    store_i64(bytes_of(out, kShape), 1, static_cast<std::int64_t>(out.cols));
+  }
+}
+
+void pack(const Codec& codec, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
+          const GroupParams* groups, float tensor_scale) {
+  for (std::size_t i = 0; i < count * out.cols; ++i) {
+    unsigned char* const stream = bytes_of(out, kCodes) + (row + i / out.cols) * row_bytes(out);
+    if (is_packed(codec))
+      store_code(stream, i % out.cols, codec.code_bits, codes[i]);
+    else
+      stream[i % out.cols] = codes[i] ^ 0x80u;
+  }
+  store_groups(out, row, count, groups, tensor_scale);
+}
+
+void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
+  for (std::size_t i = 0; i < count; ++i) {
+    const unsigned code = is_packed(codec) ? load_code(stream, col + i, codec.code_bits) : stream[col + i] ^ 0x80u;
+    out[i] = value(codec, static_cast<std::uint8_t>(code), load_group(in, row, group_of(codec, col + i)));
+  }
+}
+
+void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols, ScaleFit,
+             float, GroupParams* groups) {
+  each_range(variant, weights, row_shape(codec, cols),
+             [&](std::size_t group, Range range) { groups[group] = minmax(codec, range); });
+}
+
+void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,
+               const GroupParams* groups, std::uint8_t* codes) {
+  variant.round_int(weights, row_shape(codec, cols), groups, codec.code_bits, codes);
+}
+
+void values_row(const Variant& variant, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
+                const GroupParams* groups, float* out) {
+  variant.values_int(codes, row_shape(codec, cols), groups, codec.code_bits, out);
+}
+
+void store_codes(const Variant& variant, Stored& out, std::size_t row, const std::uint8_t* codes) {
+  unsigned char* const stream = bytes_of(out, kCodes) + row * row_bytes(out);
+  if (is_packed(*out.codec))
+    variant.pack_bits(codes, out.cols, out.codec->code_bits, stream);
+  else
+    for (std::size_t c = 0; c < out.cols; ++c) stream[c] = codes[c] ^ 0x80u;
+}
+
+void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  const Codec& codec = *in.codec;
+  const unsigned bits = codec.code_bits;
+  const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
+  each_piece(codec, col, count, [&](std::size_t from, std::size_t to, RowShape shape) {
+    std::uint8_t codes[kPiece];
+    GroupParams groups[kPieceGroups];
+    for (std::size_t g = 0; g * shape.group_size < shape.count; ++g)
+      groups[g] = load_group(in, row, group_of(codec, from + g * shape.group_size));
+    if (is_packed(codec))
+      variant.unpack_bits(stream + from / 8 * bits, shape.count, bits, codes);
+    else
+      for (std::size_t c = 0; c < shape.count; ++c) codes[c] = stream[from + c] ^ 0x80u;
+    variant.values_int(codes, shape, groups, bits, out + to);
+  });
+}
+
+constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
+
+Codec make(std::string name, unsigned bits, std::size_t group_size, bool symmetric) {
+  Codec codec{};
+  codec.name = std::move(name);
+  codec.family = "int";
+  codec.code_bits = bits;
+  codec.group_size = group_size;
+  codec.symmetric = symmetric;
+  codec.fit = fit;
+  codec.round = round;
+  codec.value = value;
+  codec.layout = packed_layout;
+  codec.pack = pack;
+  codec.unpack = unpack;
+  codec.rows = &kRows;
+  return codec;
+}
+
+}  // namespace
+
+void append_int(std::vector<Codec>& table) {
+  constexpr std::size_t kGroupSizes[] = {32, 64, 128, 0};
+  const auto suffix = [](std::size_t g) { return g == 0 ? std::string("channel") : "g" + std::to_string(g); };
+  for (const unsigned bits : {2u, 3u, 4u, 5u, 6u, 8u})
+    for (const std::size_t g : kGroupSizes)
+      table.push_back(make("int" + std::to_string(bits) + "_" + suffix(g), bits, g, true));
+  for (const unsigned bits : {4u, 8u})
+    for (const std::size_t g : kGroupSizes)
+      table.push_back(make("int" + std::to_string(bits) + "_asym_" + suffix(g), bits, g, false));
+  table.push_back(make("int8_w8a8", 8, 0, true));
+  table.back().layout = byte_layout;
+}
+
+}  // namespace strata::codec

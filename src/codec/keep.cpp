@@ -1,0 +1,40 @@
+// "keep": the weights as bf16, for linears that stay dense. It has no codes and no scales.
+// bf16 weights are copied exactly; f16 and f32 are rounded half to even.
+#include "codec/family.h"
+#include "core/numbers.h"
+
+namespace strata::codec {
+namespace {
+
+std::vector<PartSpec> layout(const Codec&, std::uint64_t rows, std::uint64_t cols) {
+  return {{"weight", DType::bf16, {rows, cols}}};
+}
+
+void unpack(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = load_bf16(bytes_of(in, 0), row * in.cols + col + i);
+}
+
+void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  variant.widen_bf16(bytes_of(in, 0) + 2 * (row * in.cols + col), count, out);
+}
+
+constexpr RowFunctions kRows = {nullptr, nullptr, nullptr, nullptr, nullptr, decode};
+
+}  // namespace
+
+void keep_row(Stored& out, std::size_t row, const float* weights) {
+  for (std::size_t c = 0; c < out.cols; ++c) store_bf16(bytes_of(out, 0), row * out.cols + c, weights[c]);
+}
+
+void append_keep(std::vector<Codec>& table) {
+  Codec codec{};
+  codec.name = codec.family = "keep";
+  codec.code_bits = 16;
+  codec.symmetric = true;
+  codec.layout = layout;
+  codec.unpack = unpack;
+  codec.rows = &kRows;
+  table.push_back(codec);
+}
+
+}  // namespace strata::codec

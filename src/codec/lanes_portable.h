@@ -1,0 +1,144 @@
+// Sixteen lanes of f32 or u32 in plain C++. The other lanes_*.h give the same operations, with the same bits.
+// Comparisons with NaN are false; min and max then give their second argument, as the x86 instructions do.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace strata::codec {
+namespace {
+
+constexpr std::size_t kLanes = 16;
+
+struct Floats {
+  float v[kLanes];
+};
+struct Words {
+  std::uint32_t v[kLanes];
+};
+struct Mask {
+  bool v[kLanes];
+};
+
+template <class Out, class Function>
+inline Out each(Function function) {
+  Out out;
+  for (std::size_t i = 0; i < kLanes; ++i) out.v[i] = function(i);
+  return out;
+}
+
+inline Floats load(const float* in) {
+  Floats out;
+  std::memcpy(out.v, in, sizeof out.v);
+  return out;
+}
+/// The lanes from `count` on are zero.
+inline Floats load_part(const float* in, std::size_t count) {
+  Floats out{};
+  std::memcpy(out.v, in, count * sizeof(float));
+  return out;
+}
+inline void store(float* out, Floats a) { std::memcpy(out, a.v, sizeof a.v); }
+inline void store_part(float* out, std::size_t count, Floats a) { std::memcpy(out, a.v, count * sizeof(float)); }
+inline Floats all(float value) {
+  return each<Floats>([&](std::size_t) { return value; });
+}
+inline Words all_words(std::uint32_t value) {
+  return each<Words>([&](std::size_t) { return value; });
+}
+inline Words load_bytes(const std::uint8_t* in) {
+  return each<Words>([&](std::size_t i) { return std::uint32_t{in[i]}; });
+}
+inline Words load_halves(const unsigned char* in) {
+  return each<Words>([&](std::size_t i) {
+    return static_cast<std::uint32_t>(in[2 * i]) | static_cast<std::uint32_t>(in[2 * i + 1]) << 8;
+  });
+}
+/// The low byte of each lane.
+inline void store_bytes(std::uint8_t* out, Words a) {
+  for (std::size_t i = 0; i < kLanes; ++i) out[i] = static_cast<std::uint8_t>(a.v[i]);
+}
+
+inline Floats operator+(const Floats& a, const Floats& b) {
+  return each<Floats>([&](std::size_t i) { return a.v[i] + b.v[i]; });
+}
+inline Floats operator-(const Floats& a, const Floats& b) {
+  return each<Floats>([&](std::size_t i) { return a.v[i] - b.v[i]; });
+}
+inline Floats operator*(const Floats& a, const Floats& b) {
+  return each<Floats>([&](std::size_t i) { return a.v[i] * b.v[i]; });
+}
+inline Floats operator/(const Floats& a, const Floats& b) {
+  return each<Floats>([&](std::size_t i) { return a.v[i] / b.v[i]; });
+}
+inline Floats min(const Floats& a, const Floats& b) {
+  return each<Floats>([&](std::size_t i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Floats max(const Floats& a, const Floats& b) {
+  return each<Floats>([&](std::size_t i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Mask operator<(const Floats& a, const Floats& b) {
+  return each<Mask>([&](std::size_t i) { return a.v[i] < b.v[i]; });
+}
+inline Mask is_nan(const Floats& a) {
+  return each<Mask>([&](std::size_t i) { return a.v[i] != a.v[i]; });
+}
+inline Floats select(const Mask& mask, const Floats& a, const Floats& b) {
+  return each<Floats>([&](std::size_t i) { return mask.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Words select(const Mask& mask, const Words& a, const Words& b) {
+  return each<Words>([&](std::size_t i) { return mask.v[i] ? a.v[i] : b.v[i]; });
+}
+
+inline Words bits_of(const Floats& a) {
+  Words out;
+  std::memcpy(out.v, a.v, sizeof out.v);
+  return out;
+}
+inline Floats from_bits(const Words& a) {
+  Floats out;
+  std::memcpy(out.v, a.v, sizeof out.v);
+  return out;
+}
+inline Words operator+(const Words& a, const Words& b) {
+  return each<Words>([&](std::size_t i) { return a.v[i] + b.v[i]; });
+}
+inline Words operator-(const Words& a, const Words& b) {
+  return each<Words>([&](std::size_t i) { return a.v[i] - b.v[i]; });
+}
+inline Words operator&(const Words& a, const Words& b) {
+  return each<Words>([&](std::size_t i) { return a.v[i] & b.v[i]; });
+}
+inline Words operator|(const Words& a, const Words& b) {
+  return each<Words>([&](std::size_t i) { return a.v[i] | b.v[i]; });
+}
+template <unsigned kBits>
+inline Words shift_left(const Words& a) {
+  return each<Words>([&](std::size_t i) { return a.v[i] << kBits; });
+}
+template <unsigned kBits>
+inline Words shift_right(const Words& a) {
+  return each<Words>([&](std::size_t i) { return a.v[i] >> kBits; });
+}
+inline Mask operator<(const Words& a, const Words& b) {  // unsigned, below 2^31
+  return each<Mask>([&](std::size_t i) { return a.v[i] < b.v[i]; });
+}
+
+/// Eight codes, a byte each, to and from the low 8 * bits bits; bits < 8.
+inline std::uint64_t squeeze(std::uint64_t codes, unsigned bits) {
+  const std::uint64_t pairs = (codes & 0x00FF00FF00FF00FFu) | ((codes & 0xFF00FF00FF00FF00u) >> (8 - bits));
+  const std::uint64_t quads = (pairs & 0x0000FFFF0000FFFFu) | ((pairs & 0xFFFF0000FFFF0000u) >> (16 - 2 * bits));
+  return (quads & 0xFFFFFFFFu) | ((quads >> 32) << (4 * bits));
+}
+inline std::uint64_t spread(std::uint64_t stream, unsigned bits) {
+  const std::uint64_t mask4 = (std::uint64_t{1} << (4 * bits)) - 1, mask2 = (std::uint64_t{1} << (2 * bits)) - 1;
+  const std::uint64_t mask1 = (std::uint64_t{1} << bits) - 1;
+  const std::uint64_t quads = (stream & mask4) | (((stream >> (4 * bits)) & mask4) << 32);
+  const std::uint64_t low = 0x0000000100000001u, low16 = 0x0001000100010001u;
+  const std::uint64_t pairs = (quads & (mask2 * low)) | (((quads >> (2 * bits)) & (mask2 * low)) << 16);
+  return (pairs & (mask1 * low16)) | (((pairs >> bits) & (mask1 * low16)) << 8);
+}
+
+}  // namespace
+}  // namespace strata::codec

@@ -1,0 +1,121 @@
+// mxfp4 and mxfp8: E2M1 or E4M3 codes with an E8M0 scale a group of 32 (mxfp4-pack-quantized, mxfp8-quantized).
+// Byte layout and formulas: docs/formats/mxfp.md.
+#include <algorithm>
+#include <bit>
+
+#include "codec/family.h"
+#include "core/numbers.h"
+
+namespace strata::codec {
+namespace {
+
+enum Part : std::size_t { kCodes, kScales };
+
+bool is_fp4(const Codec& codec) { return codec.code_bits == 4; }
+
+/// floor(log2) of the largest E2M1 (6) and E4M3 (448) value.
+int largest_exponent(const Codec& codec) { return is_fp4(codec) ? 2 : 8; }
+
+/// A magnitude of 1.75 * 2^k or more counts as 2^(k + 1), so that it is not clipped by more than 1/7 in E2M1.
+int minmax_exponent(const Codec& codec, float magnitude) {
+  const std::uint32_t raised = std::bit_cast<std::uint32_t>(magnitude) + (1u << 21);
+  return std::clamp(static_cast<int>(raised >> 23) - largest_exponent(codec), 0, 254);
+}
+
+/// The E8M0 code of a scale 2^(code - 127); 2^-127 is the only one that is subnormal in f32.
+std::uint8_t scale_code(float scale) { return static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(scale) >> 23); }
+
+GroupParams minmax(const Codec& codec, Range range) {
+  return {.scale = e8m0_to_float(static_cast<std::uint8_t>(minmax_exponent(codec, range.magnitude())))};
+}
+
+GroupParams fit(const Codec& codec, std::span<const float> weights, std::span<const float>, ScaleFit, float) {
+  return minmax(codec, range_of(weights));
+}
+
+std::uint8_t round(const Codec& codec, float weight, const GroupParams& group) {
+  const float scaled = weight / group.scale;
+  return is_fp4(codec) ? float_to_e2m1(scaled) : float_to_e4m3(scaled);
+}
+
+float value(const Codec& codec, std::uint8_t code, const GroupParams& group) {
+  return (is_fp4(codec) ? e2m1_to_float(code) : e4m3_to_float(code)) * group.scale;
+}
+
+std::vector<PartSpec> layout(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  PartSpec codes = is_fp4(codec) ? PartSpec{"weight_packed", DType::u8, {rows, cols / 2 + cols % 2}}
+                                 : PartSpec{"weight", DType::e4m3, {rows, cols}};
+  return {std::move(codes), {"weight_scale", DType::u8, {rows, codec.groups_per_row(cols)}}};
+}
+
+std::size_t row_bytes(const Stored& stored) {
+  return is_fp4(*stored.codec) ? stored.cols / 2 + stored.cols % 2 : stored.cols;
+}
+
+void store_groups(Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float) {
+  const std::size_t per_row = out.codec->groups_per_row(out.cols);
+  unsigned char* const codes = bytes_of(out, kScales) + row * per_row;
+  for (std::size_t i = 0; i < count * per_row; ++i) codes[i] = scale_code(groups[i].scale);
+}
+
+void pack(const Codec& codec, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
+          const GroupParams* groups, float tensor_scale) {
+  for (std::size_t i = 0; i < count * out.cols; ++i)
+    store_code(bytes_of(out, kCodes) + (row + i / out.cols) * row_bytes(out), i % out.cols, codec.code_bits, codes[i]);
+  store_groups(out, row, count, groups, tensor_scale);
+}
+
+GroupParams load_group(const Stored& in, std::size_t row, std::size_t group) {
+  return {.scale = e8m0_to_float(bytes_of(in, kScales)[row * in.codec->groups_per_row(in.cols) + group])};
+}
+
+void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = value(codec, static_cast<std::uint8_t>(load_code(stream, col + i, codec.code_bits)),
+                   load_group(in, row, group_of(codec, col + i)));
+}
+
+void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols, ScaleFit,
+             float, GroupParams* groups) {
+  each_range(variant, weights, row_shape(codec, cols),
+             [&](std::size_t group, Range range) { groups[group] = minmax(codec, range); });
+}
+
+void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,
+               const GroupParams* groups, std::uint8_t* codes) {
+  (is_fp4(codec) ? variant.round_e2m1 : variant.round_e4m3)(weights, row_shape(codec, cols), groups, codes);
+}
+
+void values_row(const Variant& variant, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
+                const GroupParams* groups, float* out) {
+  (is_fp4(codec) ? variant.values_e2m1 : variant.values_e4m3)(codes, row_shape(codec, cols), groups, out);
+}
+
+void store_codes(const Variant& variant, Stored& out, std::size_t row, const std::uint8_t* codes) {
+  variant.pack_bits(codes, out.cols, out.codec->code_bits, bytes_of(out, kCodes) + row * row_bytes(out));
+}
+
+void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  const Codec& codec = *in.codec;
+  const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
+  each_piece(codec, col, count, [&](std::size_t from, std::size_t to, RowShape shape) {
+    std::uint8_t codes[kPiece];
+    GroupParams groups[kPieceGroups];
+    for (std::size_t g = 0; g * shape.group_size < shape.count; ++g)
+      groups[g] = load_group(in, row, from / shape.group_size + g);
+    variant.unpack_bits(stream + from / 8 * codec.code_bits, shape.count, codec.code_bits, codes);
+    (is_fp4(codec) ? variant.values_e2m1 : variant.values_e4m3)(codes, shape, groups, out + to);
+  });
+}
+
+constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
+
+}  // namespace
+
+void append_mxfp(std::vector<Codec>& table) {
+  table.push_back({"mxfp4", "mxfp4", 4, 32, true, false, fit, round, value, layout, pack, unpack, &kRows});
+  table.push_back({"mxfp8", "mxfp8", 8, 32, true, false, fit, round, value, layout, pack, unpack, &kRows});
+}
+
+}  // namespace strata::codec

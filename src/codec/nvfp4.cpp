@@ -1,0 +1,110 @@
+// nvfp4: E2M1 codes, an E4M3 scale a group of 16, and an f32 divisor a tensor (nvfp4-pack-quantized).
+// Byte layout and formulas: docs/formats/nvfp4.md.
+#include <algorithm>
+
+#include "codec/family.h"
+#include "core/numbers.h"
+
+namespace strata::codec {
+namespace {
+
+enum Part : std::size_t { kCodes, kScales, kTensorScale };
+constexpr std::uint8_t kZeroScaleCode = 0x20;  // 0.125, stored where the rounded scale is zero
+
+float group_scale(std::uint8_t code, float tensor_scale) { return e4m3_to_float(code) / tensor_scale; }
+
+/// The E4M3 code of a group's scale. The quotient is within 2^-23 of the E4M3 value that it was made from.
+std::uint8_t scale_code(const GroupParams& group, float tensor_scale) {
+  return float_to_e4m3(group.scale * tensor_scale);
+}
+
+GroupParams minmax(Range range, float tensor_scale) {
+  const std::uint8_t code = float_to_e4m3(tensor_scale * (range.magnitude() / 6.0f));
+  return {.scale = group_scale(code == 0 ? kZeroScaleCode : code, tensor_scale)};
+}
+
+GroupParams fit(const Codec&, std::span<const float> weights, std::span<const float>, ScaleFit, float tensor_scale) {
+  return minmax(range_of(weights), tensor_scale);
+}
+
+std::uint8_t round(const Codec&, float weight, const GroupParams& group) { return float_to_e2m1(weight / group.scale); }
+
+float value(const Codec&, std::uint8_t code, const GroupParams& group) { return e2m1_to_float(code) * group.scale; }
+
+std::vector<PartSpec> layout(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  return {{"weight_packed", DType::u8, {rows, cols / 2 + cols % 2}},
+          {"weight_scale", DType::e4m3, {rows, codec.groups_per_row(cols)}},
+          {"weight_global_scale", DType::f32, {1}}};
+}
+
+std::size_t row_bytes(const Stored& stored) { return stored.cols / 2 + stored.cols % 2; }
+
+void store_groups(Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float tensor_scale) {
+  const std::size_t per_row = out.codec->groups_per_row(out.cols);
+  unsigned char* const codes = bytes_of(out, kScales) + row * per_row;
+  for (std::size_t i = 0; i < count * per_row; ++i) codes[i] = scale_code(groups[i], tensor_scale);
+  if (row == 0) store_f32(bytes_of(out, kTensorScale), 0, tensor_scale);
+}
+
+void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
+          const GroupParams* groups, float tensor_scale) {
+  for (std::size_t i = 0; i < count * out.cols; ++i)
+    store_code(bytes_of(out, kCodes) + (row + i / out.cols) * row_bytes(out), i % out.cols, 4, codes[i]);
+  store_groups(out, row, count, groups, tensor_scale);
+}
+
+GroupParams load_group(const Stored& in, std::size_t row, std::size_t group, float tensor_scale) {
+  const std::uint8_t code = bytes_of(in, kScales)[row * in.codec->groups_per_row(in.cols) + group];
+  return {.scale = group_scale(code, tensor_scale)};
+}
+
+void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
+  const float tensor_scale = load_f32(bytes_of(in, kTensorScale), 0);
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = value(codec, static_cast<std::uint8_t>(load_code(stream, col + i, 4)),
+                   load_group(in, row, group_of(codec, col + i), tensor_scale));
+}
+
+void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols, ScaleFit,
+             float tensor_scale, GroupParams* groups) {
+  each_range(variant, weights, row_shape(codec, cols),
+             [&](std::size_t group, Range range) { groups[group] = minmax(range, tensor_scale); });
+}
+
+void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,
+               const GroupParams* groups, std::uint8_t* codes) {
+  variant.round_e2m1(weights, row_shape(codec, cols), groups, codes);
+}
+
+void values_row(const Variant& variant, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
+                const GroupParams* groups, float* out) {
+  variant.values_e2m1(codes, row_shape(codec, cols), groups, out);
+}
+
+void store_codes(const Variant& variant, Stored& out, std::size_t row, const std::uint8_t* codes) {
+  variant.pack_bits(codes, out.cols, 4, bytes_of(out, kCodes) + row * row_bytes(out));
+}
+
+void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
+  const float tensor_scale = load_f32(bytes_of(in, kTensorScale), 0);
+  each_piece(*in.codec, col, count, [&](std::size_t from, std::size_t to, RowShape shape) {
+    std::uint8_t codes[kPiece];
+    GroupParams groups[kPieceGroups];
+    for (std::size_t g = 0; g * shape.group_size < shape.count; ++g)
+      groups[g] = load_group(in, row, from / shape.group_size + g, tensor_scale);
+    variant.unpack_bits(stream + from / 2, shape.count, 4, codes);
+    variant.values_e2m1(codes, shape, groups, out + to);
+  });
+}
+
+constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
+
+}  // namespace
+
+void append_nvfp4(std::vector<Codec>& table) {
+  table.push_back({"nvfp4", "nvfp4", 4, 16, true, true, fit, round, value, layout, pack, unpack, &kRows});
+}
+
+}  // namespace strata::codec

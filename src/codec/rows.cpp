@@ -1,0 +1,82 @@
+// Rows of weights through a codec, by the variant for this CPU.
+// One row at a time stays in the first-level cache from widening to packing.
+#include <algorithm>
+
+#include "codec/family.h"
+#include "core/error.h"
+#include "core/numbers.h"
+
+namespace strata::codec {
+namespace {
+
+const float* pointer_or_null(std::span<const float> importance, std::size_t cols) {
+  STRATA_CHECK(importance.empty() || importance.size() == cols, "{} importances, {} weights", importance.size(), cols);
+  return importance.empty() ? nullptr : importance.data();
+}
+
+void widen_row(const Variant& variant, const MatrixView& weights, std::size_t row, float* out) {
+  if (weights.dtype == DType::bf16)
+    variant.widen_bf16(reinterpret_cast<const unsigned char*>(weights.row(row)), weights.cols, out);
+  else
+    read_row(weights, row, 0, weights.cols, out);
+}
+
+}  // namespace
+
+void fit_row(const Codec& codec, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
+             float tensor_scale, std::span<GroupParams> groups) {
+  STRATA_CHECK(groups.size() == codec.groups_per_row(weights.size()), "{} groups, {} weights", groups.size(),
+               weights.size());
+  if (codec.has_codes())
+    codec.rows->fit(selected_variant(), codec, weights.data(), pointer_or_null(importance, weights.size()),
+                    weights.size(), fit, tensor_scale, groups.data());
+}
+
+void round_trip_row(const Codec& codec, std::span<const float> weights, std::span<const GroupParams> groups,
+                    std::span<float> decoded) {
+  STRATA_CHECK(groups.size() == codec.groups_per_row(weights.size()) && decoded.size() == weights.size(),
+               "{} groups, {} weights, {} decoded", groups.size(), weights.size(), decoded.size());
+  if (!codec.has_codes()) {
+    std::ranges::transform(weights, decoded.begin(), round_bf16);
+    return;
+  }
+  const Variant& variant = selected_variant();
+  std::vector<std::uint8_t> codes(weights.size());
+  codec.rows->round(variant, codec, weights.data(), weights.size(), groups.data(), codes.data());
+  codec.rows->values(variant, codec, codes.data(), weights.size(), groups.data(), decoded.data());
+}
+
+void encode_rows(const Codec& codec, const MatrixView& weights, std::span<const float> importance, ScaleFit fit,
+                 float tensor_scale, std::size_t row, std::size_t count, Stored& out) {
+  STRATA_CHECK(out.codec == &codec && out.rows == weights.rows && out.cols == weights.cols, "{}: {} x {} for {} x {}",
+               codec.name, out.rows, out.cols, weights.rows, weights.cols);
+  STRATA_CHECK(row % 32 == 0 && row + count <= out.rows && (count % 32 == 0 || row + count == out.rows),
+               "rows {} + {} of {}", row, count, out.rows);
+  const Variant& variant = selected_variant();
+  const std::size_t cols = weights.cols, per_row = codec.groups_per_row(cols);
+  const float* h = pointer_or_null(importance, cols);
+  std::vector<float> widened(cols);
+  if (!codec.has_codes()) {
+    for (std::size_t r = row; r < row + count; ++r) {
+      widen_row(variant, weights, r, widened.data());
+      keep_row(out, r, widened.data());
+    }
+    return;
+  }
+  std::vector<std::uint8_t> codes(cols);
+  std::vector<GroupParams> groups(count * per_row);
+  for (std::size_t r = 0; r < count; ++r) {
+    GroupParams* mine = groups.data() + r * per_row;
+    widen_row(variant, weights, row + r, widened.data());
+    codec.rows->fit(variant, codec, widened.data(), h, cols, fit, tensor_scale, mine);
+    codec.rows->round(variant, codec, widened.data(), cols, mine, codes.data());
+    codec.rows->store_codes(variant, out, row + r, codes.data());
+  }
+  codec.rows->store_groups(out, row, count, groups.data(), tensor_scale);
+}
+
+void decode_row(const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+  in.codec->rows->decode(selected_variant(), in, row, col, count, out);
+}
+
+}  // namespace strata::codec

@@ -1,0 +1,75 @@
+// The table of codecs, and what follows from a codec's layout: sizes, allocation, whether a shape fits.
+// A new codec is a row in its family's file; a new family is one file and one line here.
+#include <algorithm>
+#include <limits>
+
+#include "codec/family.h"
+#include "core/checked.h"
+#include "core/error.h"
+
+namespace strata::codec {
+namespace {
+
+const std::vector<Codec>& table() {
+  static const std::vector<Codec> codecs = [] {
+    std::vector<Codec> rows;
+    append_keep(rows);
+    append_int(rows);
+    append_fp8(rows);
+    append_nvfp4(rows);
+    append_mxfp(rows);
+    return rows;
+  }();
+  return codecs;
+}
+
+}  // namespace
+
+std::span<const Codec> all() { return table(); }
+
+const Codec* find(std::string_view name) {
+  const auto it = std::ranges::find(table(), name, &Codec::name);
+  return it == table().end() ? nullptr : &*it;
+}
+
+const Codec& by_name(std::string_view name) {
+  if (const Codec* codec = find(name)) return *codec;
+  std::string known;
+  for (const Codec& codec : table()) known += (known.empty() ? "" : ", ") + codec.name;
+  fail("there is no codec '{}'; known are {}", name, known);
+}
+
+std::uint64_t PartSpec::bytes() const {
+  const auto count = product(shape);
+  const auto total = count ? multiply(*count, dtype_bytes(dtype)) : std::nullopt;
+  return total.value_or(std::numeric_limits<std::uint64_t>::max());
+}
+
+std::string why_not(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  if (rows == 0 || cols == 0) return fmt::format("({}, {}) holds no weights", rows, cols);
+  if (codec.group_size != 0 && cols % codec.group_size != 0)
+    return fmt::format("its groups of {} do not divide {} columns", codec.group_size, cols);
+  return {};
+}
+
+std::uint64_t stored_bytes(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  std::uint64_t total = 0;
+  for (const PartSpec& part : codec.layout(codec, rows, cols))
+    total = add(total, part.bytes()).value_or(std::numeric_limits<std::uint64_t>::max());
+  return total;
+}
+
+Stored allocate(const Codec& codec, std::size_t rows, std::size_t cols) {
+  Stored stored{&codec, rows, cols, codec.layout(codec, rows, cols), {}, {}};
+  for (const PartSpec& part : stored.specs) stored.parts.emplace_back(part.bytes());
+  for (const auto& part : stored.parts) stored.views.emplace_back(part);
+  return stored;
+}
+
+float tensor_scale(const Codec& codec, float absmax) {
+  if (!codec.tensor_scaled || !(absmax > 0.0f)) return 1.0f;
+  // The largest group scale becomes 448, the largest E4M3, when the group's largest weight is 6, the largest E2M1.
+  return std::min(448.0f * 6.0f / absmax, std::numeric_limits<float>::max());
+}
+
+}  // namespace strata::codec

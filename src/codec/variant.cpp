@@ -1,0 +1,43 @@
+// The list of variants and the choice among them.
+// avx512bf16 has no kernels of its own here: it uses those of avx512.
+#include "codec/variant.h"
+
+#include <iterator>
+
+#include "codec/variants.h"
+#include "core/cpu.h"
+
+namespace strata::codec {
+namespace {
+
+struct Entry {
+  Isa isa;
+  const Variant* variant;
+};
+constexpr Entry kEntries[] = {{Isa::portable, &kVariantPortable}};
+
+}  // namespace
+
+const Variant* const* compiled_variants(std::size_t& count) {
+  static constexpr const Variant* variants[] = {&kVariantPortable};
+  count = std::size(variants);
+  return variants;
+}
+
+bool runs_here(const Variant& variant) {
+  for (const Entry& entry : kEntries)
+    if (entry.variant == &variant) return isa_runs_here(entry.isa);
+  return false;
+}
+
+const Variant& selected_variant() {
+  static const Variant& chosen = []() -> const Variant& {
+    const Isa isa = selected_isa();
+    for (const Entry& entry : kEntries)
+      if (entry.isa <= isa) return *entry.variant;
+    return kVariantPortable;
+  }();
+  return chosen;
+}
+
+}  // namespace strata::codec

@@ -1,0 +1,97 @@
+// The table of codecs: names, exact sizes, shapes that fit, and what allocate gives.
+// Sizes are counted by hand from docs/formats.
+#include <set>
+
+#include "core/error.h"
+#include "support.h"
+
+namespace strata::codec {
+namespace {
+
+TEST(Table, NamesAreUniqueAndFound) {
+  std::set<std::string> names;
+  for (const Codec& codec : all()) {
+    EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
+    EXPECT_EQ(find(codec.name), &codec);
+  }
+  EXPECT_EQ(names.size(), 38u);
+  for (const char* name : {"keep", "int2_g32", "int3_g64", "int4_g128", "int5_channel", "int6_g32", "int8_channel",
+                           "int4_asym_g64", "int8_asym_channel", "int8_w8a8", "fp8_channel", "nvfp4", "mxfp4", "mxfp8"})
+    EXPECT_TRUE(names.contains(name)) << name;
+}
+
+TEST(Table, AnUnknownNameListsTheKnownOnes) {
+  EXPECT_EQ(find("int9_g7"), nullptr);
+  try {
+    by_name("int9_g7");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("int9_g7"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("nvfp4"), std::string::npos);
+  }
+}
+
+TEST(Table, StoredBytesCountScalesPaddingAndSideTensors) {
+  const auto bytes = [](const char* name, std::uint64_t rows, std::uint64_t cols) {
+    return stored_bytes(by_name(name), rows, cols);
+  };
+  EXPECT_EQ(bytes("keep", 3, 5), 30u);
+  EXPECT_EQ(bytes("int4_g64", 576, 1536), 576u * (1536 / 2 + 2 * 24) + 16);
+  EXPECT_EQ(bytes("int3_channel", 10, 33), 10u * (4 * 4 + 2) + 16);              // 99 bits in 4 words
+  EXPECT_EQ(bytes("int4_asym_g32", 9, 64), 9u * (32 + 2 * 2) + 16 + 2 * 2 * 4);  // 9 zero points in 2 words a group
+  EXPECT_EQ(bytes("int8_asym_channel", 9, 64), 9u * (64 + 2) + 16 + 3 * 4);
+  EXPECT_EQ(bytes("int8_w8a8", 9, 65), 9u * (65 + 2));
+  EXPECT_EQ(bytes("fp8_channel", 9, 65), 9u * (65 + 2));
+  EXPECT_EQ(bytes("nvfp4", 9, 64), 9u * (32 + 4) + 4);
+  EXPECT_EQ(bytes("mxfp4", 9, 64), 9u * (32 + 2));
+  EXPECT_EQ(bytes("mxfp8", 9, 64), 9u * (64 + 2));
+}
+
+TEST(Table, AllocateHoldsTheBytesThatArePlanned) {
+  for (const Codec& codec : all()) {
+    const Stored stored = allocate(codec, 37, 256);
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < stored.parts.size(); ++i) {
+      EXPECT_EQ(stored.parts[i].size(), stored.specs[i].bytes());
+      EXPECT_EQ(stored.views[i].data(), stored.parts[i].data());
+      bytes += stored.views[i].size();
+    }
+    EXPECT_EQ(bytes, stored_bytes(codec, 37, 256)) << codec.name;
+  }
+}
+
+TEST(Table, ShapesThatDoNotFitAreExplained) {
+  EXPECT_EQ(why_not(by_name("int4_g64"), 8, 128), "");
+  EXPECT_EQ(why_not(by_name("int4_g64"), 8, 100), "its groups of 64 do not divide 100 columns");
+  EXPECT_EQ(why_not(by_name("nvfp4"), 8, 24), "its groups of 16 do not divide 24 columns");
+  EXPECT_EQ(why_not(by_name("mxfp8"), 8, 48), "its groups of 32 do not divide 48 columns");
+  EXPECT_EQ(why_not(by_name("int4_channel"), 8, 100), "");
+  EXPECT_EQ(why_not(by_name("int4_asym_g32"), 9, 64), "");
+  EXPECT_NE(why_not(by_name("keep"), 0, 4), "");
+}
+
+TEST(Table, ShapesTooLargeForMemorySaturateInsteadOfWrapping) {
+  const std::uint64_t huge = std::uint64_t{1} << 62;
+  for (const Codec& codec : all()) EXPECT_EQ(stored_bytes(codec, huge, huge), ~std::uint64_t{0}) << codec.name;
+}
+
+TEST(Table, TensorScaleIsUsedByNvfp4Only) {
+  EXPECT_EQ(tensor_scale(by_name("nvfp4"), 2.0f), 1344.0f);
+  EXPECT_EQ(tensor_scale(by_name("nvfp4"), 0.0f), 1.0f);
+  EXPECT_TRUE(std::isfinite(tensor_scale(by_name("nvfp4"), 1e-40f)));
+  EXPECT_EQ(tensor_scale(by_name("int4_g64"), 2.0f), 1.0f);
+}
+
+TEST(Table, KeepRoundsToBf16AndReadsItBack) {
+  Matrix m{2, 3};
+  m.values = {1.0f, 1.00390625f, -3.0e38f, 1e-40f, -0.0f, 0.3f};
+  const Stored stored = encode(by_name("keep"), m.view(), {}, ScaleFit::search, 1);
+  float out[3];
+  for (std::size_t r = 0; r < 2; ++r) {
+    decode_row(stored, r, 0, 3, out);
+    for (std::size_t c = 0; c < 3; ++c) EXPECT_TRUE(same(out[c], round_bf16(m.row(r)[c])));
+  }
+}
+
+}  // namespace
+}  // namespace strata::codec
