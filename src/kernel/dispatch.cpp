@@ -10,9 +10,10 @@ namespace strata::kernel {
 namespace {
 constexpr Table kPortable = {"portable", Isa::portable, portable_f32, portable_bf16, portable_rows};
 #if defined(__x86_64__)
+constexpr Table kAvx2 = {"avx2", Isa::avx2, avx2_f32, avx2_bf16, avx2_rows};
 constexpr Table kAvx512 = {"avx512", Isa::avx512, avx512_f32, avx512_bf16, avx512_rows};
 constexpr Table kAvx512Bf16 = {"avx512bf16", Isa::avx512bf16, avx512_f32, avx512bf16_bf16, avx512_rows};
-constexpr std::array kTables = {&kAvx512Bf16, &kAvx512, &kPortable};
+constexpr std::array kTables = {&kAvx512Bf16, &kAvx512, &kAvx2, &kPortable};
 #else
 constexpr std::array kTables = {&kPortable};
 #endif

@@ -22,7 +22,15 @@ struct V {
   static constexpr std::size_t lanes = 4;
   static constexpr std::size_t dot_rows = 2;
 
-  static void opaque(F& v) { asm volatile("" : "+m"(v)); }
+  static void opaque(F& v) {
+#if defined(__x86_64__)
+    asm volatile("" : "+x"(v));
+#elif defined(__aarch64__)
+    asm volatile("" : "+w"(v));
+#else
+    asm volatile("" : "+m"(v));
+#endif
+  }
   static F zero() { return F{}; }
   static F set(float a) { return F{a, a, a, a}; }
   static F load(const float* p) { return load_partial(p, lanes); }
