@@ -28,6 +28,7 @@ struct Piece {
 };
 
 /// Everything of one piece of work that the steps below share; the buffers are carved out of the thread's scratch.
+/// A panel is up to tile_tokens rows: neighbouring tokens of one head, or, for a single token, the heads of the group.
 struct State {
   const Table& table;
   const MatmulKernel& kernel;
@@ -36,11 +37,18 @@ struct State {
   std::size_t group, panels_per_head, panels, width;  // width: head_dim padded to tile_rows
   float *queries, *keys, *values, *scores, *probabilities, *sums, *most, *total;
 
-  std::size_t panel_tokens(std::size_t p) const {
-    return std::min(kernel.tile_tokens, piece.count - p % panels_per_head * kernel.tile_tokens);
+  bool by_heads() const { return piece.count == 1; }
+  std::size_t first_row(std::size_t p) const { return p % panels_per_head * kernel.tile_tokens; }
+  std::size_t panel_rows(std::size_t p) const {
+    return std::min(kernel.tile_tokens, (by_heads() ? group : piece.count) - first_row(p));
   }
-  std::size_t panel_first(std::size_t p) const { return piece.first + p % panels_per_head * kernel.tile_tokens; }
-  std::size_t panel_head(std::size_t p) const { return piece.kv_head * group + p / panels_per_head; }
+  std::size_t token(std::size_t p, std::size_t row) const {
+    return piece.first + (by_heads() ? 0 : first_row(p) + row);
+  }
+  std::size_t head(std::size_t p, std::size_t row) const {
+    return piece.kv_head * group + (by_heads() ? first_row(p) + row : p / panels_per_head);
+  }
+  std::size_t position(std::size_t p, std::size_t row) const { return a.first_position + token(p, row); }
   float* panel_sums(std::size_t p) const { return sums + p * kernel.tile_tokens * width; }
   /// First key that the token at position `position` sees.
   std::size_t first_key(std::size_t position) const {
@@ -51,8 +59,9 @@ struct State {
 State prepare(const Table& table, const Piece& piece, Scratch& scratch) {
   const MatmulKernel& kernel = table.f32;
   const Attention& a = *piece.sequence;
-  const std::size_t group = a.heads / a.kv_heads, per_head = ceil_div(piece.count, kernel.tile_tokens);
-  const std::size_t panels = group * per_head, width = round_up(a.head_dim, kernel.tile_rows);
+  const std::size_t group = a.heads / a.kv_heads, width = round_up(a.head_dim, kernel.tile_rows);
+  const std::size_t per_head = ceil_div(piece.count == 1 ? group : piece.count, kernel.tile_tokens);
+  const std::size_t panels = piece.count == 1 ? per_head : group * per_head;
   State s{table, kernel, a, piece, group, per_head, panels, width, {}, {}, {}, {}, {}, {}, {}, {}};
   const std::size_t rows = panels * kernel.tile_tokens, spill = 16;
   const std::size_t sizes[] = {
@@ -67,8 +76,8 @@ State prepare(const Table& table, const Piece& piece, Scratch& scratch) {
     next += round_up(sizes[i], 16);
   }
   for (std::size_t p = 0; p < panels; ++p)
-    kernel.pack_x(a.q + s.panel_first(p) * a.q_stride + s.panel_head(p) * a.head_dim, a.q_stride, s.panel_tokens(p),
-                  a.head_dim, s.queries + p * kernel.tile_tokens * a.head_dim);
+    kernel.pack_x(a.q + s.token(p, 0) * a.q_stride + s.head(p, 0) * a.head_dim, s.by_heads() ? a.head_dim : a.q_stride,
+                  s.panel_rows(p), a.head_dim, s.queries + p * kernel.tile_tokens * a.head_dim);
   std::fill_n(s.sums, rows * width, 0.0f);
   std::fill_n(s.most, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(s.total, rows, 0.0f);
@@ -82,6 +91,9 @@ void pack_keys(const State& s, std::size_t key, std::size_t count) {
     s.kernel.pack_w(reinterpret_cast<const std::byte*>(k + i * s.a.kv_stride), s.a.kv_stride * sizeof(float),
                     DType::f32, std::min(step, count - i), s.a.head_dim, s.keys + i * s.a.head_dim);
 }
+
+/// One panel uses a value once: it is read where it lies, unless a tile would reach into the next head.
+bool values_in_place(const State& s) { return s.panels == 1 && s.a.head_dim == s.width; }
 
 /// Stripes of tile_rows columns, each (kKeys, tile_rows).
 void pack_values(const State& s, std::size_t key, std::size_t count) {
@@ -100,12 +112,12 @@ void pack_values(const State& s, std::size_t key, std::size_t count) {
 /// Scores of a panel against keys [key, key + count) become probabilities relative to the running maximum; the sums and
 /// totals so far are rescaled to it.
 void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
-  const std::size_t n = s.panel_tokens(p);
+  const std::size_t n = s.panel_rows(p);
   float* most = s.most + p * s.kernel.tile_tokens;
   float* total = s.total + p * s.kernel.tile_tokens;
   float factors[kMostTokens], added[kMostTokens];
   for (std::size_t t = 0; t < n; ++t) {
-    const std::size_t position = s.a.first_position + s.panel_first(p) + t;
+    const std::size_t position = s.position(p, t);
     const std::size_t begin = std::clamp(s.first_key(position), key, key + count) - key;
     const std::size_t end = std::clamp(position + 1, key + begin, key + count) - key;
     float* row = s.scores + t * kKeys;
@@ -129,9 +141,8 @@ void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
 /// One panel of queries against the packed block of keys from `key` on.
 void attend(const State& s, std::size_t p, std::size_t key, std::size_t count) {
   const MatmulKernel& kernel = s.kernel;
-  const std::size_t n = s.panel_tokens(p), first = s.a.first_position + s.panel_first(p);
-  const std::size_t end = std::min(key + count, first + n);
-  if (end <= key || s.first_key(first) >= key + count) return;
+  const std::size_t n = s.panel_rows(p), end = std::min(key + count, s.position(p, n - 1) + 1);
+  if (end <= key || s.first_key(s.position(p, 0)) >= key + count) return;
   const std::size_t seen = end - key;
   const float* q = s.queries + p * kernel.tile_tokens * s.a.head_dim;
   for (std::size_t i = 0; i < seen; i += kernel.tile_rows)
@@ -139,9 +150,11 @@ void attend(const State& s, std::size_t p, std::size_t key, std::size_t count) {
                 s.scores + i, kKeys, Update::store);
   soften(s, p, key, seen);
   kernel.pack_x(s.scores, kKeys, n, seen, s.probabilities);
+  const bool in_place = values_in_place(s);
+  const float* v = in_place ? s.a.v + key * s.a.kv_stride + s.piece.kv_head * s.a.head_dim : s.values;
   for (std::size_t d = 0; d < s.a.head_dim; d += kernel.tile_rows)
-    kernel.tile(s.probabilities, s.values + d * kKeys, kernel.tile_rows, seen, n, kernel.tile_rows, s.panel_sums(p) + d,
-                s.width, Update::add);
+    kernel.tile(s.probabilities, in_place ? v + d : v + d * kKeys, in_place ? s.a.kv_stride : kernel.tile_rows, seen, n,
+                kernel.tile_rows, s.panel_sums(p) + d, s.width, Update::add);
 }
 
 void attend_all(const Table& table, const Piece& piece) {
@@ -151,12 +164,12 @@ void attend_all(const Table& table, const Piece& piece) {
   for (std::size_t key = s.first_key(s.a.first_position + piece.first); key < last; key += kKeys) {
     const std::size_t count = std::min(kKeys, last - key);
     pack_keys(s, key, count);
-    pack_values(s, key, count);
+    if (!values_in_place(s)) pack_values(s, key, count);
     for (std::size_t p = 0; p < s.panels; ++p) attend(s, p, key, count);
   }
   for (std::size_t p = 0; p < s.panels; ++p)
-    for (std::size_t t = 0; t < s.panel_tokens(p); ++t) {
-      float* out = s.a.out + (s.panel_first(p) + t) * s.a.out_stride + s.panel_head(p) * s.a.head_dim;
+    for (std::size_t t = 0; t < s.panel_rows(p); ++t) {
+      float* out = s.a.out + s.token(p, t) * s.a.out_stride + s.head(p, t) * s.a.head_dim;
       std::copy_n(s.panel_sums(p) + t * s.width, s.a.head_dim, out);
       table.rows.scale(out, s.a.head_dim, 1.0f / s.total[p * s.kernel.tile_tokens + t]);
     }

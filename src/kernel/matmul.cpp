@@ -15,14 +15,14 @@
 namespace strata::kernel {
 namespace {
 
-constexpr std::size_t kBlock = 512;          // columns of a block at most; a multiple of 64 for the codecs
-constexpr std::size_t kRows = 128;           // rows of a packed block of weights at most
-constexpr std::size_t kPackedX = 8 << 20;    // floats of packed x held at a time
-constexpr std::size_t kDotTokens = 8;        // up to here no packing
-constexpr std::size_t kDotRows = 8;          // rows decoded together on that path
-constexpr std::size_t kStretch = 1024;       // columns decoded together on that path
-constexpr std::size_t kItemsPerThread = 16;  // pieces of work, so that threads end at about the same time
-constexpr std::size_t kSmallWork = 1 << 16;  // weights times tokens below which threads do not pay
+constexpr std::size_t kBlock = 768;             // columns of a block at most; a multiple of 64 for the codecs
+constexpr std::size_t kMostRows = 256;          // rows of a packed block of weights at most
+constexpr std::size_t kPackedX = 8 << 20;       // floats of packed x held at a time
+constexpr std::size_t kDotTokens = 16;          // up to here no packing
+constexpr std::size_t kDotRows = 8;             // rows decoded together on that path
+constexpr std::size_t kStretch = 1024;          // columns decoded together on that path
+constexpr std::size_t kDotItemsPerThread = 16;  // pieces of work on that path
+constexpr std::size_t kSmallWork = 1 << 16;     // weights times tokens below which threads do not pay
 
 struct Job {
   const MatmulKernel& kernel;
@@ -75,7 +75,7 @@ void multiply_few(const Job& job) {
   thread_local Scratch scratch;
   float* x = scratch.floats(job.tokens * width);
   for (std::size_t t = 0; t < job.tokens; ++t) kernel.prepare_x(job.x + t * job.x_stride, cols, x + t * width);
-  const std::size_t items = std::min(ceil_div(rows, kDotRows), kItemsPerThread * thread_count());
+  const std::size_t items = std::min(ceil_div(rows, kDotRows), kDotItemsPerThread * thread_count());
   const std::size_t rows_per_item = padded(ceil_div(rows, items), kDotRows);
   run(ceil_div(rows, rows_per_item), rows * cols * job.tokens, [&](std::size_t item) {
     const std::size_t row = item * rows_per_item, n = std::min(rows_per_item, rows - row);
@@ -164,22 +164,42 @@ void multiply_block(const Job& job, const Blocks& blocks, const PackedX& x, std:
   }
 }
 
+/// How y is cut into pieces of work: rows x panels of tokens.
+struct Cut {
+  std::size_t rows, panels;
+};
+
+/// The cut that should end first: the rounds that the threads need, with what a piece costs beside its products.
+/// Packing costs as much as 15 tokens do, and reading the packed x as much as 3 rows.
+Cut choose_cut(std::size_t rows, std::size_t panels, const MatmulKernel& kernel) {
+  const std::size_t threads = thread_count();
+  Cut best{kernel.tile_rows, panels};
+  double least = 0;
+  for (std::size_t r = kernel.tile_rows; r <= std::max(kMostRows, kernel.tile_rows); r *= 2)
+    for (std::size_t pieces = 1; pieces <= 64 && pieces <= panels; pieces *= 2) {
+      const std::size_t p = ceil_div(panels, pieces), items = ceil_div(rows, r) * ceil_div(panels, p);
+      const auto tokens = static_cast<double>(p * kernel.tile_tokens), size = static_cast<double>(std::min(r, rows));
+      // Half a piece more: threads are not equally fast, so the last piece ends alone.
+      const double cost =
+          (static_cast<double>(ceil_div(items, threads)) + (threads > 1 ? 0.5 : 0.0)) * (tokens + 15) * (size + 3);
+      if (least == 0 || cost < least) {
+        least = cost;
+        best = {r, p};
+      }
+    }
+  return best;
+}
+
 void multiply_packed(const Job& job, std::size_t token, std::size_t tokens) {
-  const MatmulKernel& kernel = job.kernel;
   const std::size_t rows = job.w.rows(), cols = job.w.cols();
   const Blocks blocks = cut_columns(cols);
   const PackedX x = pack_all(job, blocks, token, tokens);
-
-  const std::size_t wanted = kItemsPerThread * thread_count();
-  std::size_t rows_per_item = std::max(kRows, kernel.tile_rows);
-  while (rows_per_item > kernel.tile_rows && ceil_div(rows, rows_per_item) < wanted) rows_per_item /= 2;
-  const std::size_t row_items = ceil_div(rows, rows_per_item);
-  const std::size_t panels_per_item = std::max<std::size_t>(8, ceil_div(x.panels, ceil_div(wanted, row_items)));
-  const std::size_t token_items = ceil_div(x.panels, panels_per_item);
-  run(row_items * token_items, rows * cols * tokens, [&](std::size_t item) {
-    const std::size_t row = item / token_items * rows_per_item, first = item % token_items * panels_per_item;
-    multiply_block(job, blocks, x, token, first, std::min(first + panels_per_item, x.panels), row,
-                   std::min(rows_per_item, rows - row));
+  const Cut cut = choose_cut(rows, x.panels, job.kernel);
+  const std::size_t token_items = ceil_div(x.panels, cut.panels);
+  run(ceil_div(rows, cut.rows) * token_items, rows * cols * tokens, [&](std::size_t item) {
+    const std::size_t row = item / token_items * cut.rows, first = item % token_items * cut.panels;
+    multiply_block(job, blocks, x, token, first, std::min(first + cut.panels, x.panels), row,
+                   std::min(cut.rows, rows - row));
   });
 }
 

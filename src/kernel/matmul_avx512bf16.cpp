@@ -21,10 +21,8 @@ struct PairsF32 {
 };
 struct PairsBf16 {
   static constexpr std::size_t bytes = 2;
-  static __m512 full(const std::byte* p) { return _mm512_loadu_ps(p); }
-  static __m512 partial(const std::byte* p, std::size_t count) {
-    return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(static_cast<__mmask32>((1ull << count) - 1u), p));
-  }
+  static __m512 full(const std::byte* p) { return LoadBf16::full_pairs(p); }
+  static __m512 partial(const std::byte* p, std::size_t count) { return LoadBf16::partial_pairs(p, count); }
 };
 struct PairsF16 {
   static constexpr std::size_t bytes = 2;

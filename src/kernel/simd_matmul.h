@@ -37,6 +37,30 @@ void pack_rows(const std::byte* in, std::size_t stride_bytes, std::size_t rows, 
   }
 }
 
+/// As pack_rows for bf16 widened to f32 (one element a unit): neighbours are transposed as pairs, which halves the
+/// shuffles, and then split into the vectors of an even and an odd k.
+template <class V, class Load>
+void pack_split_rows(const std::byte* in, std::size_t stride_bytes, std::size_t rows, std::size_t k, float* out,
+                     std::size_t out_stride) {
+  constexpr std::size_t lanes = V::lanes, step = 2 * lanes;
+  for (std::size_t begin = 0; begin < k; begin += step, in += step * Load::bytes, out += step * out_stride) {
+    const std::size_t count = k - begin < step ? k - begin : step;
+    typename V::F v[lanes];
+    for (std::size_t r = 0; r < lanes; ++r) {
+      if (r >= rows)
+        v[r] = V::zero();
+      else
+        v[r] =
+            count == step ? Load::full_pairs(in + r * stride_bytes) : Load::partial_pairs(in + r * stride_bytes, count);
+    }
+    V::transpose(v);
+    for (std::size_t u = 0; u < lanes; ++u) {
+      if (2 * u < count) V::store(out + 2 * u * out_stride, Load::even(v[u]));
+      if (2 * u + 1 < count) V::store(out + (2 * u + 1) * out_stride, Load::odd(v[u]));
+    }
+  }
+}
+
 template <class V, int M, std::size_t TileTokens>
 void tile_of(const float* x, const float* w, std::size_t w_stride, std::size_t units, std::size_t rows, float* y,
              std::size_t y_stride, Update update) {
@@ -123,6 +147,11 @@ struct MatmulOf {
   template <class Load>
   static void pack_both(const std::byte* w, std::size_t stride_bytes, std::size_t rows, std::size_t k, float* out) {
     const std::size_t low = rows < V::lanes ? rows : V::lanes;
+    if constexpr (requires { &Load::full_pairs; }) {
+      pack_split_rows<V, Load>(w, stride_bytes, low, k, out, tile_rows);
+      pack_split_rows<V, Load>(w + low * stride_bytes, stride_bytes, rows - low, k, out + V::lanes, tile_rows);
+      return;
+    }
     pack_rows<V, Load>(w, stride_bytes, low, k, Unit, out, tile_rows);
     pack_rows<V, Load>(w + low * stride_bytes, stride_bytes, rows - low, k, Unit, out + V::lanes, tile_rows);
   }

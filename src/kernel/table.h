@@ -30,7 +30,7 @@ struct MatmulKernel {
 
   /// One row of x as units, zero-padded to a multiple of `lanes` units.
   void (*prepare_x)(const float* x, std::size_t k, float* out);
-  /// y[t * y_stride + r] = or += dot(prepared x row t, weight row r), tokens <= 8: no packing, weights read once.
+  /// y[t * y_stride + r] = or += dot(prepared x row t, weight row r), without packing: for few tokens.
   void (*dot)(const float* x, std::size_t x_stride, std::size_t tokens, const std::byte* w, std::size_t stride_bytes,
               DType type, std::size_t rows, std::size_t k, float* y, std::size_t y_stride, Update update);
 

@@ -76,7 +76,7 @@ struct V {
     const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
     const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
     const __m256i chosen = _mm256_blendv_epi8(rounded, quiet, nan);
-    return _mm256_castsi256_ps(_mm256_and_si256(chosen, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
+    return _mm256_castsi256_ps(_mm256_and_si256(chosen, _mm256_set1_epi32(-0x10000)));
   }
 
   /// 8 x 8: pairs, quadruples, then the halves.
@@ -116,6 +116,16 @@ struct LoadBf16 {
   static __m256 widen(__m128i v) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16)); }
   static __m256 full(const std::byte* p) { return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
   static __m256 partial(const std::byte* p, std::size_t count) { return widen(load_halves(p, count)); }
+  static __m256 full_pairs(const std::byte* p) { return _mm256_loadu_ps(reinterpret_cast<const float*>(p)); }
+  static __m256 partial_pairs(const std::byte* p, std::size_t count) {
+    std::uint16_t halves[16] = {};
+    __builtin_memcpy(halves, p, 2 * count);
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(halves));
+  }
+  static __m256 even(__m256 v) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(v), 16)); }
+  static __m256 odd(__m256 v) {
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(-0x10000)));
+  }
 };
 struct LoadF16 {
   static constexpr std::size_t bytes = 2;

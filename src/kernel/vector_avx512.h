@@ -53,7 +53,7 @@ struct V {
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), one);
     __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
     rounded = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x400000));
-    return _mm512_castsi512_ps(_mm512_and_si512(rounded, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
+    return _mm512_castsi512_ps(_mm512_and_si512(rounded, _mm512_set1_epi32(-0x10000)));
   }
 
   /// 16 x 16: pairs, quadruples, then the 128-bit quarters twice.
@@ -98,6 +98,14 @@ struct LoadBf16 {
   static __m512 full(const std::byte* p) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
   static __m512 partial(const std::byte* p, std::size_t count) {
     return widen(_mm256_maskz_loadu_epi16(first_half(count), p));
+  }
+  static __m512 full_pairs(const std::byte* p) { return _mm512_loadu_ps(p); }
+  static __m512 partial_pairs(const std::byte* p, std::size_t count) {
+    return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(static_cast<__mmask32>((1ull << count) - 1u), p));
+  }
+  static __m512 even(__m512 v) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(v), 16)); }
+  static __m512 odd(__m512 v) {
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(-0x10000)));
   }
 };
 struct LoadF16 {
