@@ -1,0 +1,88 @@
+// Cutting texts into chunks, and the refusal of what is no text.
+// Words of the tokenizer used here are single tokens: w0 is 10, w1 is 11, ...
+#include "eval/text.h"
+
+#include "eval/tiny_model.h"
+#include "model/text.h"
+
+namespace strata::eval {
+namespace {
+
+using ::strata::testing::error_of;
+using ::strata::testing::TemporaryFolder;
+using ::strata::testing::word_tokenizer;
+using ::strata::testing::words;
+using Tokens = std::vector<engine::Token>;
+
+class EvalTextTest : public ::testing::Test {
+ protected:
+  std::filesystem::path file(std::string_view content) const {
+    write_text_file(folder_.path() / "text.txt", content);
+    return folder_.path() / "text.txt";
+  }
+  std::string refusal(std::string_view content) const {
+    const auto tokenizer = word_tokenizer(false);
+    const auto path = file(content);
+    return error_of([&] { read_eval_text(tokenizer, path, 8); });
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(EvalTextTest, ChunksFollowEachOtherAndTheRestIsLeftOut) {
+  const EvalText text = read_eval_text(word_tokenizer(false), file(words(11)), 4);
+  EXPECT_EQ(text.text_tokens, 11u);
+  EXPECT_EQ(text.chunks, (std::vector<Tokens>{{10, 11, 12, 13}, {14, 15, 16, 17}}));
+}
+
+TEST_F(EvalTextTest, BosStandsInTheFirstPlaceOfEveryChunk) {
+  // BOS comes before the text, which moves it by one; the chunks after the first lose a token to their BOS.
+  const EvalText text = read_eval_text(word_tokenizer(true), file(words(11)), 4);
+  EXPECT_EQ(text.chunks, (std::vector<Tokens>{{1, 10, 11, 12}, {1, 14, 15, 16}, {1, 18, 19, 20}}));
+}
+
+TEST_F(EvalTextTest, ALimitGivesTheSameFirstChunksOfALargeFile) {
+  const auto path = file(words(40000));
+  const EvalText all = read_eval_text(word_tokenizer(false), path, 64);
+  const EvalText some = read_eval_text(word_tokenizer(false), path, 64, 3);
+  ASSERT_EQ(all.chunks.size(), 625u);
+  ASSERT_EQ(some.chunks.size(), 3u);
+  EXPECT_LT(some.text_tokens, all.text_tokens);
+  EXPECT_TRUE(std::equal(some.chunks.begin(), some.chunks.end(), all.chunks.begin()));
+  EXPECT_NE(some.hash, all.hash);
+  EXPECT_EQ(some.hash, read_eval_text(word_tokenizer(false), path, 64, 3).hash);
+}
+
+TEST_F(EvalTextTest, ATextTooShortSaysHowManyTokensItHas) {
+  const std::string message = refusal(words(7));
+  EXPECT_NE(message.find("has 7 tokens, fewer than the 8"), std::string::npos) << message;
+  EXPECT_NE(message.find("--n-ctx"), std::string::npos) << message;
+  EXPECT_NE(message.find("text.txt"), std::string::npos) << message;
+}
+
+TEST_F(EvalTextTest, WhatIsNoTextIsRefusedWithItsPlace) {
+  EXPECT_NE(refusal("").find("is empty"), std::string::npos);
+  EXPECT_NE(refusal(std::string_view("abc\0def", 7)).find("NUL byte at 3"), std::string::npos);
+  EXPECT_NE(refusal("ab\xFF").find("byte 2 is not UTF-8"), std::string::npos);
+  EXPECT_NE(error_of([&] { read_eval_text(word_tokenizer(false), folder_.path() / "none.txt", 8); }).find("none.txt"),
+            std::string::npos);
+}
+
+TEST_F(EvalTextTest, Utf8IsCheckedByTheUnicodeTable) {
+  for (const std::string_view good : {"\x7F", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
+                                      "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"})
+    EXPECT_NO_THROW(model::check_text(good, "text")) << good;
+  // Overlong, lone continuation, surrogate, beyond U+10FFFF, cut off.
+  for (const std::string_view bad : {"\xC0\x80", "\xC1\xBF", "\x80", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
+                                     "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xC2", "\xE2\x82", "\xC2\x41"})
+    EXPECT_THROW(model::check_text(bad, "text"), Error) << bad;
+  EXPECT_NO_THROW(model::check_text("a\xE2\x82", "text", false));
+  EXPECT_THROW(model::check_text("a\xE2\x28", "text", false), Error);
+}
+
+TEST_F(EvalTextTest, AContextWithoutScoredPositionsIsAUsageError) {
+  EXPECT_THROW(read_eval_text(word_tokenizer(false), file(words(20)), 3), UsageError);
+  EXPECT_NO_THROW(read_eval_text(word_tokenizer(false), file(words(20)), 4));
+}
+
+}  // namespace
+}  // namespace strata::eval

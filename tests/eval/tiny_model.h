@@ -1,0 +1,142 @@
+// A tiny golden model copied to a folder of its own, with tensors that a test changes, and a tokenizer of a few words.
+// Used by the tests of eval and of importance.
+#pragma once
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "core/numbers.h"
+#include "model/tokenizer.h"
+
+namespace strata::testing {
+
+namespace fs = std::filesystem;
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (fs::temp_directory_path() / "strata-test-XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+  }
+  ~TemporaryFolder() { fs::remove_all(path_); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+inline fs::path golden_model(const std::string& name) { return fs::path(STRATA_TEST_DATA) / "golden/models" / name; }
+
+/// A one-file bf16 golden model that can be changed.
+class TinyModel {
+ public:
+  explicit TinyModel(const std::string& name) {
+    fs::copy_file(golden_model(name) / "config.json", folder_.path() / "config.json");
+    const std::string file = read_text_file(golden_model(name) / "model.safetensors");
+    std::uint64_t header = 0;
+    std::memcpy(&header, file.data(), 8);
+    header_ = json::parse(file.substr(8, header));
+    data_ = file.substr(8 + header);
+    save();
+  }
+  const fs::path& path() const { return folder_.path(); }
+
+  /// value(i) for every element i of a tensor, rounded to bf16.
+  void set(const std::string& tensor, const std::function<float(std::size_t)>& value) {
+    const std::size_t count = (offset(tensor, 1) - offset(tensor, 0)) / 2;
+    for (std::size_t i = 0; i < count; ++i) store(offset(tensor, 0) + 2 * i, value(i));
+    save();
+  }
+  void set_element(const std::string& tensor, std::size_t index, float value) {
+    store(offset(tensor, 0) + 2 * index, value);
+    save();
+  }
+  /// Drops the last `rows` tokens of the vocabulary.
+  void shrink_vocabulary(std::size_t rows) {
+    const std::string embedding = "model.embed_tokens.weight";
+    const std::size_t end = offset(embedding, 1), cut = rows * header_[embedding]["shape"][1].get<std::size_t>() * 2;
+    data_.erase(end - cut, cut);
+    for (auto& [name, entry] : header_.items())
+      for (json& at : entry.at(name == "__metadata__" ? "format" : "data_offsets"))
+        if (at.is_number() && at.get<std::size_t>() >= end) at = at.get<std::size_t>() - cut;
+    header_[embedding]["shape"][0] = header_[embedding]["shape"][0].get<std::size_t>() - rows;
+    json config = read_json_file(folder_.path() / "config.json");
+    config["vocab_size"] = header_[embedding]["shape"][0];
+    write_json_file(folder_.path() / "config.json", config);
+    save();
+  }
+
+ private:
+  std::size_t offset(const std::string& tensor, std::size_t end) const {
+    EXPECT_EQ(header_.at(tensor)["dtype"], "BF16");
+    return header_.at(tensor)["data_offsets"][end].get<std::size_t>();
+  }
+  void store(std::size_t at, float value) {
+    const bf16 bits = to_bf16(value);
+    std::memcpy(data_.data() + at, &bits, 2);
+  }
+  void save() const {
+    const std::string text = header_.dump();
+    const std::uint64_t size = text.size();
+    std::string file(8, '\0');
+    std::memcpy(file.data(), &size, 8);
+    write_text_file(folder_.path() / "model.safetensors", file + text + data_);
+  }
+  TemporaryFolder folder_;
+  json header_;
+  std::string data_;
+};
+
+/// The sequences of a golden model's golden.json.
+inline std::vector<std::vector<std::uint32_t>> golden_ids(const std::string& name) {
+  return read_json_file(golden_model(name) / "golden.json")["ids"].get<std::vector<std::vector<std::uint32_t>>>();
+}
+
+/// Words "w0" .. "w69" are tokens 10 .. 79; "<s>" is 1 and put first when add_bos.
+inline model::Tokenizer word_tokenizer(bool add_bos) {
+  json vocabulary = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}};
+  for (int i = 0; i < 70; ++i) vocabulary[fmt::format("w{}", i)] = 10 + i;
+  const json special = {{"id", 1},         {"content", "<s>"},    {"single_word", false}, {"lstrip", false},
+                        {"rstrip", false}, {"normalized", false}, {"special", true}};
+  const json tokenizer = {{"version", "1.0"},
+                          {"truncation", nullptr},
+                          {"padding", nullptr},
+                          {"added_tokens", json::array({special})},
+                          {"normalizer", nullptr},
+                          {"pre_tokenizer", {{"type", "WhitespaceSplit"}}},
+                          {"post_processor", nullptr},
+                          {"decoder", nullptr},
+                          {"model", {{"type", "WordLevel"}, {"vocab", vocabulary}, {"unk_token", "<unk>"}}}};
+  json config = {{"bos_token", "<s>"}};
+  if (add_bos) config["add_bos_token"] = true;
+  return model::Tokenizer::from_files({{"tokenizer.json", tokenizer.dump()}, {"tokenizer_config.json", config.dump()}},
+                                      "word tokenizer");
+}
+
+/// "w0 w1 ... w69 w0 ...", `count` words.
+inline std::string words(std::size_t count) {
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) text += fmt::format("w{}{}", i % 70, i % 10 == 9 ? "\n" : " ");
+  return text;
+}
+
+/// The message of the Error that `body` throws; empty when it throws none.
+inline std::string error_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return {};
+}
+
+}  // namespace strata::testing

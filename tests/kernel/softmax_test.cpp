@@ -1,0 +1,90 @@
+// Rows of logits against plain definitions in double.
+// KL divergence of a row with itself is exactly 0, and small divergences keep their digits.
+#include "kernel/softmax.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace strata::kernel {
+namespace {
+
+std::vector<float> logits(std::size_t size, unsigned seed, float spread) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(3.0f, spread);
+  std::vector<float> x(size);
+  for (float& v : x) v = normal(random);
+  return x;
+}
+
+double log_normalizer(const std::vector<float>& x) {
+  double most = -1e300, sum = 0;
+  for (const float v : x) most = std::max<double>(most, v);
+  for (const float v : x) sum += std::exp(static_cast<double>(v) - most);
+  return most + std::log(sum);
+}
+
+double kl_in_double(const std::vector<float>& p, const std::vector<float>& q) {
+  const double p_norm = log_normalizer(p), q_norm = log_normalizer(q);
+  double sum = 0;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    const double log_p = static_cast<double>(p[i]) - p_norm;
+    sum += std::exp(log_p) * (log_p - (static_cast<double>(q[i]) - q_norm));
+  }
+  return sum;
+}
+
+double kl(const std::vector<float>& p, const std::vector<float>& q) {
+  return kl_divergence(p.data(), softmax_row(p.data(), p.size()), q.data(), softmax_row(q.data(), q.size()), p.size());
+}
+
+TEST(Softmax, RowHasNormalizerAndLowestIndexOfTheMaximum) {
+  for (const std::size_t size : {1, 2, 63, 64, 65, 1000, 49152}) {
+    std::vector<float> x = logits(size, 3, 4.0f);
+    x[size / 2] = x[size - 1] = 40.0f;
+    const SoftmaxRow row = softmax_row(x.data(), size);
+    EXPECT_EQ(row.max, 40.0f);
+    EXPECT_EQ(row.argmax, size / 2);
+    EXPECT_NEAR(row.log_sum_exp, log_normalizer(x), 3e-7);
+  }
+}
+
+TEST(Softmax, KlDivergenceMatchesDouble) {
+  for (const std::size_t size : {2, 7, 80, 2047, 2048, 2049, 49152})
+    for (const float noise : {0.01f, 0.1f, 1.0f, 5.0f}) {
+      const std::vector<float> p = logits(size, 5, 4.0f), change = logits(size, 6, noise);
+      std::vector<float> q = p;
+      for (std::size_t i = 0; i < size; ++i) q[i] += change[i];
+      EXPECT_NEAR(kl(p, q), kl_in_double(p, q), 5e-7 + 1e-6 * kl_in_double(p, q)) << size << " " << noise;
+    }
+}
+
+TEST(Softmax, KlDivergenceByHand) {
+  // softmax = (1/4, 3/4) and (1/2, 1/2).
+  const std::vector<float> p = {0.0f, std::log(3.0f)}, q = {1.0f, 1.0f};
+  EXPECT_NEAR(kl(p, q), 0.25 * std::log(0.5) + 0.75 * std::log(1.5), 1e-7);
+  EXPECT_NEAR(kl(q, p), 0.5 * std::log(2.0) + 0.5 * std::log(0.5 / 0.75), 1e-7);
+}
+
+TEST(Softmax, KlDivergenceOfARowWithItselfIsExactlyZero) {
+  for (const float spread : {0.0f, 1.0f, 30.0f}) {
+    const std::vector<float> p = logits(5000, 9, spread);
+    EXPECT_EQ(kl(p, p), 0.0);
+  }
+}
+
+TEST(Softmax, ValuesThatAreNotFiniteShow) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    std::vector<float> p = logits(3000, 9, 1.0f), q = p;
+    q[2500] = bad;
+    EXPECT_FALSE(std::isfinite(softmax_row(q.data(), q.size()).log_sum_exp));
+    EXPECT_FALSE(std::isfinite(kl(p, q)));
+    EXPECT_FALSE(std::isfinite(kl(q, p)));
+  }
+}
+
+}  // namespace
+}  // namespace strata::kernel
