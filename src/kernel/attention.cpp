@@ -18,7 +18,7 @@ namespace strata::kernel {
 namespace {
 
 constexpr std::size_t kKeys = 128;       // keys of a block
-constexpr std::size_t kPanels = 12;      // panels of queries (over heads and tokens) that share packed keys
+constexpr std::size_t kPanels = 16;      // panels of queries (over heads and tokens) that share packed keys
 constexpr std::size_t kMostTokens = 16;  // tile_tokens of any table at most
 constexpr std::size_t kSmallWork = 1 << 16;
 

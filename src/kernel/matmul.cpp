@@ -46,8 +46,7 @@ void run(std::size_t items, std::size_t work, const Body& body) {
 
 void decode(const codec::Stored& stored, std::size_t row, std::size_t rows, std::size_t col, std::size_t count,
             float* out) {
-  for (std::size_t r = 0; r < rows; ++r)
-    stored.codec->unpack(*stored.codec, stored, row + r, col, count, out + r * count);
+  for (std::size_t r = 0; r < rows; ++r) codec::decode_row(stored, row + r, col, count, out + r * count);
 }
 
 // ---- few tokens: dot products over the rows ----

@@ -97,44 +97,24 @@ TEST(Matmul, EveryTableEqualsTheDefinitionOverSeveralColumnBlocks) {
   if (!runnable().empty()) expect_dense(*runnable().front(), {512, 192, 576}, DType::bf16, 0, Precision::f32);
 }
 
-/// Eight bits a weight, no scale: weight = (code - 128) / 16. Enough of a codec for the decoding path.
-const codec::Codec& byte_codec() {
-  static const codec::Codec codec = [] {
-    codec::Codec c{};
-    c.name = "byte";
-    c.unpack = [](const codec::Codec&, const codec::Stored& in, std::size_t row, std::size_t col, std::size_t count,
-                  float* out) {
-      EXPECT_EQ(col % 64, 0u);
-      EXPECT_TRUE(count % 64 == 0 || col + count == in.cols);
-      for (std::size_t i = 0; i < count; ++i)
-        out[i] = (static_cast<float>(in.views[0][row * in.cols + col + i]) - 128.0f) / 16.0f;
-    };
-    return c;
-  }();
-  return codec;
-}
-
-codec::Stored byte_stored(std::size_t rows, std::size_t cols) {
-  codec::Stored stored;
-  stored.codec = &byte_codec();
-  stored.rows = rows;
-  stored.cols = cols;
-  stored.parts.resize(1);
-  std::mt19937 random(3);
-  for (std::size_t i = 0; i < rows * cols; ++i) stored.parts[0].push_back(static_cast<std::byte>(random() & 255u));
-  stored.views.emplace_back(stored.parts[0]);
+codec::Stored stored_as(const codec::Codec& codec, std::size_t rows, std::size_t cols) {
+  const std::vector<float> values = normal(rows * cols, 3);
+  codec::Stored stored = codec::allocate(codec, rows, cols);
+  codec::encode_rows(codec, MatrixView::dense(values.data(), rows, cols, DType::f32), {}, codec::ScaleFit::minmax,
+                     codec::tensor_scale(codec, 5.0f), 0, rows, stored);
   return stored;
 }
 
 TEST(Matmul, StoredWeightsAreDecodedOnTheFly) {
   for (const Table* table : runnable())
     for (const Precision precision : kPrecisions)
-      for (const Shape& shape : {Shape{1, 33, 100}, Shape{5, 7, 1100}, Shape{8, 16, 64}, Shape{9, 70, 600},
-                                 Shape{40, 192, 576}, Shape{17, 1, 1537}}) {
-        const codec::Stored stored = byte_stored(shape.rows, shape.cols);
-        expect_product(*table, {{}, &stored}, shape.tokens, precision, std::string(table->name) + " stored");
-        if (HasFatalFailure()) return;
-      }
+      for (const char* name : {"int4_g64", "int8_channel", "fp8_channel", "nvfp4", "keep"})
+        for (const Shape& shape :
+             {Shape{1, 33, 128}, Shape{5, 7, 1152}, Shape{16, 16, 64}, Shape{17, 70, 832}, Shape{40, 192, 576}}) {
+          const codec::Stored stored = stored_as(codec::by_name(name), shape.rows, shape.cols);
+          expect_product(*table, {{}, &stored}, shape.tokens, precision, std::string(table->name) + " " + name);
+          if (HasFatalFailure()) return;
+        }
 }
 
 TEST(Matmul, ThreadsDoNotChangeABit) {
