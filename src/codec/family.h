@@ -4,11 +4,12 @@
 #include <vector>
 
 #include "codec/codec.h"
-#include "codec/variant.h"
+#include "codec/variants.h"
 
 namespace strata::codec {
 
-/// A codec's work on one row of `cols` weights, by the kernels of one variant. importance: null for all ones.
+/// A codec's work on one row of `cols` weights, by the kernels of one variant. importance: cols values; it may be null
+/// for ScaleFit::minmax, which does not look at it.
 struct RowFunctions {
   void (*fit)(const Variant&, const Codec&, const float* weights, const float* importance, std::size_t cols, ScaleFit,
               float tensor_scale, GroupParams* groups);
@@ -48,7 +49,22 @@ struct Range {
 };
 Range range_of(std::span<const float> weights);
 
-/// Ranges of the groups of a row, by a variant's kernel; calls use(group, Range).
+/// `importance`, or as many ones as there are weights when it is empty and the fit looks at it.
+class Importance {
+ public:
+  Importance(std::span<const float> importance, std::size_t count, ScaleFit fit) : data_(importance.data()) {
+    if (!importance.empty() || fit == ScaleFit::minmax) return;
+    ones_.assign(count, 1.0f);
+    data_ = ones_.data();
+  }
+  const float* data() const { return data_; }
+
+ private:
+  std::vector<float> ones_;
+  const float* data_;
+};
+
+/// Ranges of the groups of a row, by a variant's kernel; calls use(group, Range, first weight, weights).
 template <class Use>
 void each_range(const Variant& variant, const float* weights, RowShape shape, Use use) {
   if (shape.count == 0) return;
@@ -60,7 +76,10 @@ void each_range(const Variant& variant, const float* weights, RowShape shape, Us
     const std::size_t some = groups - first < kChunk ? groups - first : kChunk;
     const std::size_t count = some < groups - first ? some * shape.group_size : rest;
     variant.group_ranges(weights + start, {count, shape.group_size}, low, high);
-    for (std::size_t k = 0; k < some; ++k) use(first + k, Range{low[k], high[k]});
+    for (std::size_t k = 0; k < some; ++k) {
+      const std::size_t at = start + k * shape.group_size, left = shape.count - at;
+      use(first + k, Range{low[k], high[k]}, at, left < shape.group_size ? left : shape.group_size);
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 // fp8_channel: E4M3 codes with a bf16 scale a row (float-quantized).
 // Byte layout and formulas: docs/formats/fp8.md.
 #include <algorithm>
+#include <bit>
 
 #include "codec/family.h"
 #include "core/numbers.h"
@@ -12,8 +13,30 @@ enum Part : std::size_t { kCodes, kScales };
 
 GroupParams minmax(Range range) { return {.scale = storable_scale(range.magnitude() / 448.0f)}; }
 
-GroupParams fit(const Codec&, std::span<const float> weights, std::span<const float>, ScaleFit, float) {
-  return minmax(range_of(weights));
+/// The error of E4M3 nearly repeats when the scale doubles, so that one octave is searched: two times fifteen scales
+/// across it, then the fifteen neighbours of the best in bf16.
+GroupParams fit_group(const Variant& variant, const float* weights, const float* importance, std::size_t count,
+                      Range range, ScaleFit fit) {
+  GroupParams best = minmax(range);
+  if (fit == ScaleFit::minmax || !(range.low < range.high)) return best;
+  constexpr std::size_t kCandidates = 16, kIncumbent = 15;
+  const auto try_all = [&](auto candidate) {
+    float scales[kCandidates];
+    for (std::size_t k = 0; k < kIncumbent; ++k) scales[k] = candidate(k);
+    scales[kIncumbent] = best.scale;
+    best.scale = scales[variant.best_e4m3(weights, importance, count, scales, 1.0f, kIncumbent)];
+  };
+  const float first = best.scale;
+  for (const float offset : {0.0f, 0.5f})
+    try_all([&](std::size_t k) { return round_bf16(first * (0.95f + (static_cast<float>(k) + offset) / kIncumbent)); });
+  const std::uint32_t around = std::bit_cast<std::uint32_t>(best.scale) >> 16;
+  try_all([&](std::size_t k) { return to_float(bf16{static_cast<std::uint16_t>(around + k - 7)}); });
+  return best;
+}
+
+GroupParams fit(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit fit, float) {
+  const Importance h(importance, weights.size(), fit);
+  return fit_group(kVariantPortable, weights.data(), h.data(), weights.size(), range_of(weights), fit);
 }
 
 std::uint8_t round(const Codec&, float weight, const GroupParams& group) { return float_to_e4m3(weight / group.scale); }
@@ -41,10 +64,12 @@ void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t c
   for (std::size_t i = 0; i < count; ++i) out[i] = value(codec, codes[i], load_group(in, row));
 }
 
-void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols, ScaleFit,
-             float, GroupParams* groups) {
+void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
+             std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
   each_range(variant, weights, row_shape(codec, cols),
-             [&](std::size_t group, Range range) { groups[group] = minmax(range); });
+             [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
+               groups[group] = fit_group(variant, weights + at, importance + at, count, range, fit);
+             });
 }
 
 void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,

@@ -27,8 +27,23 @@ GroupParams minmax(const Codec& codec, Range range) {
   return group;
 }
 
-GroupParams fit(const Codec& codec, std::span<const float> weights, std::span<const float>, ScaleFit, float) {
-  return minmax(codec, range_of(weights));
+/// -2^(bits - 1) has no positive twin, so that a negative scale can serve a group whose largest weight is positive
+/// better. At 8 bits the difference is below 1 % of the error, and int8 consumers that fold the scale elsewhere are
+/// spared it.
+ScaleSigns signs_of(const Codec& codec) { return codec.code_bits < 8 ? ScaleSigns::both : ScaleSigns::positive; }
+
+GroupParams fit_group(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
+                      std::size_t count, Range range, ScaleFit fit) {
+  const GroupParams plain = minmax(codec, range);
+  if (fit == ScaleFit::minmax || !(range.low < range.high)) return plain;
+  if (codec.symmetric) return variant.search_int(weights, importance, count, codec.code_bits, signs_of(codec), plain);
+  return variant.search_int_asymmetric(weights, importance, count, codec.code_bits, range.low, range.high, plain);
+}
+
+GroupParams fit(const Codec& codec, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
+                float) {
+  const Importance h(importance, weights.size(), fit);
+  return fit_group(kVariantPortable, codec, weights.data(), h.data(), weights.size(), range_of(weights), fit);
 }
 
 std::uint8_t round(const Codec& codec, float weight, const GroupParams& group) {
@@ -134,10 +149,12 @@ void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t c
   }
 }
 
-void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols, ScaleFit,
-             float, GroupParams* groups) {
+void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
+             std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
   each_range(variant, weights, row_shape(codec, cols),
-             [&](std::size_t group, Range range) { groups[group] = minmax(codec, range); });
+             [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
+               groups[group] = fit_group(variant, codec, weights + at, importance + at, count, range, fit);
+             });
 }
 
 void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,

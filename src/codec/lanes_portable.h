@@ -91,6 +91,11 @@ inline Words select(const Mask& mask, const Words& a, const Words& b) {
   return each<Words>([&](std::size_t i) { return mask.v[i] ? a.v[i] : b.v[i]; });
 }
 
+/// Half to even; the magnitudes are below 2^22.
+inline Floats round_even(const Floats& a) {
+  return each<Floats>([&](std::size_t i) { return a.v[i] + 12582912.0f - 12582912.0f; });
+}
+
 inline Words bits_of(const Floats& a) {
   Words out;
   std::memcpy(out.v, a.v, sizeof out.v);
@@ -112,6 +117,16 @@ inline Words operator&(const Words& a, const Words& b) {
 }
 inline Words operator|(const Words& a, const Words& b) {
   return each<Words>([&](std::size_t i) { return a.v[i] | b.v[i]; });
+}
+inline Words operator*(const Words& a, const Words& b) {
+  return each<Words>([&](std::size_t i) { return a.v[i] * b.v[i]; });
+}
+inline Words max(const Words& a, const Words& b) {  // below 2^31
+  return each<Words>([&](std::size_t i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+/// 0, 1, ... 15.
+inline Words lane_numbers() {
+  return each<Words>([](std::size_t i) { return static_cast<std::uint32_t>(i); });
 }
 template <unsigned kBits>
 inline Words shift_left(const Words& a) {

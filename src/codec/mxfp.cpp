@@ -25,12 +25,24 @@ int minmax_exponent(const Codec& codec, float magnitude) {
 /// The E8M0 code of a scale 2^(code - 127); 2^-127 is the only one that is subnormal in f32.
 std::uint8_t scale_code(float scale) { return static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(scale) >> 23); }
 
-GroupParams minmax(const Codec& codec, Range range) {
-  return {.scale = e8m0_to_float(static_cast<std::uint8_t>(minmax_exponent(codec, range.magnitude())))};
+/// The search tries half and twice the min-max scale.
+GroupParams fit_group(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
+                      std::size_t count, Range range, ScaleFit fit) {
+  const int exponent = minmax_exponent(codec, range.magnitude());
+  const auto scale_of = [](int code) { return e8m0_to_float(static_cast<std::uint8_t>(std::clamp(code, 0, 254))); };
+  if (fit == ScaleFit::minmax || !(range.low < range.high)) return {.scale = scale_of(exponent)};
+  float scales[16];
+  std::ranges::fill(scales, scale_of(exponent));
+  scales[1] = scale_of(exponent - 1);
+  scales[2] = scale_of(exponent + 1);
+  const auto best = is_fp4(codec) ? variant.best_e2m1 : variant.best_e4m3;
+  return {.scale = scales[best(weights, importance, count, scales, 1.0f, 0)]};
 }
 
-GroupParams fit(const Codec& codec, std::span<const float> weights, std::span<const float>, ScaleFit, float) {
-  return minmax(codec, range_of(weights));
+GroupParams fit(const Codec& codec, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
+                float) {
+  const Importance h(importance, weights.size(), fit);
+  return fit_group(kVariantPortable, codec, weights.data(), h.data(), weights.size(), range_of(weights), fit);
 }
 
 std::uint8_t round(const Codec& codec, float weight, const GroupParams& group) {
@@ -76,10 +88,12 @@ void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t c
                    load_group(in, row, group_of(codec, col + i)));
 }
 
-void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols, ScaleFit,
-             float, GroupParams* groups) {
+void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
+             std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
   each_range(variant, weights, row_shape(codec, cols),
-             [&](std::size_t group, Range range) { groups[group] = minmax(codec, range); });
+             [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
+               groups[group] = fit_group(variant, codec, weights + at, importance + at, count, range, fit);
+             });
 }
 
 void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,

@@ -1,6 +1,7 @@
 // nvfp4: E2M1 codes, an E4M3 scale a group of 16, and an f32 divisor a tensor (nvfp4-pack-quantized).
 // Byte layout and formulas: docs/formats/nvfp4.md.
-#include <algorithm>
+#include <array>
+#include <limits>
 
 #include "codec/family.h"
 #include "core/numbers.h"
@@ -18,13 +19,37 @@ std::uint8_t scale_code(const GroupParams& group, float tensor_scale) {
   return float_to_e4m3(group.scale * tensor_scale);
 }
 
-GroupParams minmax(Range range, float tensor_scale) {
+std::uint8_t minmax_code(Range range, float tensor_scale) {
   const std::uint8_t code = float_to_e4m3(tensor_scale * (range.magnitude() / 6.0f));
-  return {.scale = group_scale(code == 0 ? kZeroScaleCode : code, tensor_scale)};
+  return code == 0 ? kZeroScaleCode : code;
 }
 
-GroupParams fit(const Codec&, std::span<const float> weights, std::span<const float>, ScaleFit, float tensor_scale) {
-  return minmax(range_of(weights), tensor_scale);
+// The search tries the codes from kBelow under the min-max one to the eighth above it: factors of about 1/2 to 2.
+// Codes that are no scale (0 and those past 448) are NaN, which the kernel passes over.
+constexpr std::size_t kCandidates = 16, kBelow = 7;
+const float* candidates_around(std::uint8_t code) {
+  static const auto values = [] {
+    std::array<float, kBelow + 128 + kCandidates> table;
+    table.fill(std::numeric_limits<float>::quiet_NaN());
+    for (std::uint8_t c = 1; c < 0x7F; ++c) table[kBelow + c] = e4m3_to_float(c);
+    return table;
+  }();
+  return values.data() + code;
+}
+
+GroupParams fit_group(const Variant& variant, const float* weights, const float* importance, std::size_t count,
+                      Range range, ScaleFit fit, float tensor_scale) {
+  std::uint8_t code = minmax_code(range, tensor_scale);
+  if (fit == ScaleFit::search && range.low < range.high)
+    code = static_cast<std::uint8_t>(
+        code - kBelow + variant.best_e2m1(weights, importance, count, candidates_around(code), tensor_scale, kBelow));
+  return {.scale = group_scale(code, tensor_scale)};
+}
+
+GroupParams fit(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
+                float tensor_scale) {
+  const Importance h(importance, weights.size(), fit);
+  return fit_group(kVariantPortable, weights.data(), h.data(), weights.size(), range_of(weights), fit, tensor_scale);
 }
 
 std::uint8_t round(const Codec&, float weight, const GroupParams& group) { return float_to_e2m1(weight / group.scale); }
@@ -66,10 +91,12 @@ void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t c
                    load_group(in, row, group_of(codec, col + i), tensor_scale));
 }
 
-void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols, ScaleFit,
-             float tensor_scale, GroupParams* groups) {
+void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
+             std::size_t cols, ScaleFit fit, float tensor_scale, GroupParams* groups) {
   each_range(variant, weights, row_shape(codec, cols),
-             [&](std::size_t group, Range range) { groups[group] = minmax(range, tensor_scale); });
+             [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
+               groups[group] = fit_group(variant, weights + at, importance + at, count, range, fit, tensor_scale);
+             });
 }
 
 void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,

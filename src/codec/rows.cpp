@@ -9,9 +9,8 @@
 namespace strata::codec {
 namespace {
 
-const float* pointer_or_null(std::span<const float> importance, std::size_t cols) {
+void check_importance(std::span<const float> importance, std::size_t cols) {
   STRATA_CHECK(importance.empty() || importance.size() == cols, "{} importances, {} weights", importance.size(), cols);
-  return importance.empty() ? nullptr : importance.data();
 }
 
 void widen_row(const Variant& variant, const MatrixView& weights, std::size_t row, float* out) {
@@ -27,9 +26,11 @@ void fit_row(const Codec& codec, std::span<const float> weights, std::span<const
              float tensor_scale, std::span<GroupParams> groups) {
   STRATA_CHECK(groups.size() == codec.groups_per_row(weights.size()), "{} groups, {} weights", groups.size(),
                weights.size());
-  if (codec.has_codes())
-    codec.rows->fit(selected_variant(), codec, weights.data(), pointer_or_null(importance, weights.size()),
-                    weights.size(), fit, tensor_scale, groups.data());
+  check_importance(importance, weights.size());
+  if (!codec.has_codes()) return;
+  const Importance h(importance, weights.size(), fit);
+  codec.rows->fit(selected_variant(), codec, weights.data(), h.data(), weights.size(), fit, tensor_scale,
+                  groups.data());
 }
 
 void round_trip_row(const Codec& codec, std::span<const float> weights, std::span<const GroupParams> groups,
@@ -54,7 +55,8 @@ void encode_rows(const Codec& codec, const MatrixView& weights, std::span<const 
                "rows {} + {} of {}", row, count, out.rows);
   const Variant& variant = selected_variant();
   const std::size_t cols = weights.cols, per_row = codec.groups_per_row(cols);
-  const float* h = pointer_or_null(importance, cols);
+  check_importance(importance, cols);
+  const Importance h(importance, cols, fit);
   std::vector<float> widened(cols);
   if (!codec.has_codes()) {
     for (std::size_t r = row; r < row + count; ++r) {
@@ -68,7 +70,7 @@ void encode_rows(const Codec& codec, const MatrixView& weights, std::span<const 
   for (std::size_t r = 0; r < count; ++r) {
     GroupParams* mine = groups.data() + r * per_row;
     widen_row(variant, weights, row + r, widened.data());
-    codec.rows->fit(variant, codec, widened.data(), h, cols, fit, tensor_scale, mine);
+    codec.rows->fit(variant, codec, widened.data(), h.data(), cols, fit, tensor_scale, mine);
     codec.rows->round(variant, codec, widened.data(), cols, mine, codes.data());
     codec.rows->store_codes(variant, out, row + r, codes.data());
   }

@@ -1,9 +1,5 @@
-// The list of variants and the choice among them.
+// The list of variants, fastest first, and the choice among them.
 // avx512bf16 has no kernels of its own here: it uses those of avx512.
-#include "codec/variant.h"
-
-#include <iterator>
-
 #include "codec/variants.h"
 #include "core/cpu.h"
 
@@ -14,13 +10,23 @@ struct Entry {
   Isa isa;
   const Variant* variant;
 };
-constexpr Entry kEntries[] = {{Isa::portable, &kVariantPortable}};
+constexpr Entry kEntries[] = {
+#if defined(__x86_64__)
+    {Isa::avx512, &kVariantAvx512},
+    {Isa::avx2, &kVariantAvx2},
+#endif
+    {Isa::portable, &kVariantPortable}};
 
 }  // namespace
 
-const Variant* const* compiled_variants(std::size_t& count) {
-  static constexpr const Variant* variants[] = {&kVariantPortable};
-  count = std::size(variants);
+std::span<const Variant* const> compiled_variants() {
+  static constexpr const Variant* variants[] = {
+#if defined(__x86_64__)
+    &kVariantAvx512,
+    &kVariantAvx2,
+#endif
+    &kVariantPortable
+  };
   return variants;
 }
 

@@ -14,6 +14,9 @@ struct RowShape {
   std::size_t group_size;
 };
 
+/// Whether a symmetric integer scale may be negative, which lets -2^(bits - 1) stand for the largest positive weight.
+enum class ScaleSigns { positive, both };
+
 struct Variant {
   const char* name;  // as in core/cpu.h
 
@@ -30,17 +33,24 @@ struct Variant {
   void (*values_e4m3)(const std::uint8_t* codes, RowShape, const GroupParams*, float* out);
   void (*values_e2m1)(const std::uint8_t* codes, RowShape, const GroupParams*, float* out);
 
+  // The search of search_inl.h, for one group; importance: count values. The result is never worse than `minmax`.
+  GroupParams (*search_int)(const float* weights, const float* importance, std::size_t count, unsigned bits, ScaleSigns,
+                            GroupParams minmax);
+  GroupParams (*search_int_asymmetric)(const float* weights, const float* importance, std::size_t count, unsigned bits,
+                                       float low, float high, GroupParams minmax);
+  /// The index of the best of sixteen scales, scales[k] / divisor; NaN is no candidate. `incumbent` wins a near tie.
+  std::size_t (*best_e4m3)(const float* weights, const float* importance, std::size_t count, const float* scales,
+                           float divisor, std::size_t incumbent);
+  std::size_t (*best_e2m1)(const float* weights, const float* importance, std::size_t count, const float* scales,
+                           float divisor, std::size_t incumbent);
+
   /// Codes of 2..8 bits to and from a little-endian bit stream of ceil(count * bits / 8) bytes; no byte beyond is
   /// touched.
   void (*pack_bits)(const std::uint8_t* codes, std::size_t count, unsigned bits, unsigned char* out);
   void (*unpack_bits)(const unsigned char* in, std::size_t count, unsigned bits, std::uint8_t* codes);
 };
 
-/// Those compiled in, fastest first; "portable" is last and always there.
-const Variant* const* compiled_variants(std::size_t& count);
-/// True when this CPU can run it.
-bool runs_here(const Variant&);
-/// The one that core/cpu.h's selected_isa() stands for.
-const Variant& selected_variant();
+/// Each defined in the file of its instruction set; codec/variants.h chooses.
+extern const Variant kVariantPortable, kVariantAvx2, kVariantAvx512;
 
 }  // namespace strata::codec

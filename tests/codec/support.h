@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "codec/codec.h"
-#include "codec/variant.h"
+#include "codec/variants.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/numbers.h"

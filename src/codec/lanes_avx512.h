@@ -1,0 +1,85 @@
+// Sixteen lanes in one AVX-512 register. The operations and their contracts: lanes_portable.h.
+// Needs AVX-512 F, BW, DQ, VL and BMI2.
+#pragma once
+// GCC 12 takes the undefined pass-through operands of its own header for uninitialized variables (GCC bug 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace strata::codec {
+namespace {
+
+constexpr std::size_t kLanes = 16;
+
+struct Floats {
+  __m512 v;
+};
+struct Words {
+  __m512i v;
+};
+struct Mask {
+  __mmask16 v;
+};
+
+inline __mmask16 first_lanes(std::size_t count) { return static_cast<__mmask16>((1u << count) - 1); }
+
+inline Floats load(const float* in) { return {_mm512_loadu_ps(in)}; }
+inline Floats load_part(const float* in, std::size_t count) { return {_mm512_maskz_loadu_ps(first_lanes(count), in)}; }
+inline void store(float* out, Floats a) { _mm512_storeu_ps(out, a.v); }
+inline void store_part(float* out, std::size_t count, Floats a) { _mm512_mask_storeu_ps(out, first_lanes(count), a.v); }
+inline Floats all(float value) { return {_mm512_set1_ps(value)}; }
+inline Words all_words(std::uint32_t value) { return {_mm512_set1_epi32(static_cast<int>(value))}; }
+inline Words load_bytes(const std::uint8_t* in) {
+  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in)))};
+}
+inline Words load_halves(const unsigned char* in) {
+  return {_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(in)))};
+}
+inline void store_bytes(std::uint8_t* out, Words a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8(a.v));
+}
+
+inline Floats operator+(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Floats operator-(Floats a, Floats b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Floats operator*(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Floats operator/(Floats a, Floats b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Floats min(Floats a, Floats b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline Floats max(Floats a, Floats b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Mask operator<(Floats a, Floats b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+inline Mask is_nan(Floats a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
+inline Floats select(Mask mask, Floats a, Floats b) { return {_mm512_mask_blend_ps(mask.v, b.v, a.v)}; }
+inline Words select(Mask mask, Words a, Words b) { return {_mm512_mask_blend_epi32(mask.v, b.v, a.v)}; }
+inline Floats round_even(Floats a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+
+inline Words bits_of(Floats a) { return {_mm512_castps_si512(a.v)}; }
+inline Floats from_bits(Words a) { return {_mm512_castsi512_ps(a.v)}; }
+inline Words operator+(Words a, Words b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline Words operator-(Words a, Words b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+inline Words operator*(Words a, Words b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
+inline Words operator&(Words a, Words b) { return {_mm512_and_si512(a.v, b.v)}; }
+inline Words operator|(Words a, Words b) { return {_mm512_or_si512(a.v, b.v)}; }
+inline Words max(Words a, Words b) { return {_mm512_max_epi32(a.v, b.v)}; }
+inline Words lane_numbers() { return {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}; }
+template <unsigned kBits>
+inline Words shift_left(Words a) {
+  return {_mm512_slli_epi32(a.v, kBits)};
+}
+template <unsigned kBits>
+inline Words shift_right(Words a) {
+  return {_mm512_srli_epi32(a.v, kBits)};
+}
+inline Mask operator<(Words a, Words b) { return {_mm512_cmplt_epi32_mask(a.v, b.v)}; }
+
+inline std::uint64_t code_mask(unsigned bits) { return ((std::uint64_t{1} << bits) - 1) * 0x0101010101010101u; }
+inline std::uint64_t squeeze(std::uint64_t codes, unsigned bits) { return _pext_u64(codes, code_mask(bits)); }
+inline std::uint64_t spread(std::uint64_t stream, unsigned bits) { return _pdep_u64(stream, code_mask(bits)); }
+
+}  // namespace
+}  // namespace strata::codec

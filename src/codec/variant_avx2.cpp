@@ -1,0 +1,14 @@
+// The row kernels and the search for CPUs with AVX2.
+// Compiled for it whatever the CPU here; core/cpu.h decides whether it may run.
+#if defined(__x86_64__)
+#include "codec/lanes_avx2.h"
+#include "codec/rows_inl.h"
+#include "codec/search_inl.h"
+#include "codec/variant_inl.h"
+
+namespace strata::codec {
+
+const Variant kVariantAvx2 = make_variant("avx2");
+
+}  // namespace strata::codec
+#endif

@@ -1,0 +1,28 @@
+// The kernels of rows_inl.h and search_inl.h, which the including file has compiled for its lanes, as a Variant.
+// Constant-initialized, so that a variant can be used before main.
+#pragma once
+#include "codec/variant.h"
+
+namespace strata::codec {
+namespace {
+
+constexpr Variant make_variant(const char* name) {
+  return {.name = name,
+          .widen_bf16 = widen_bf16,
+          .group_ranges = group_ranges,
+          .round_int = round_int,
+          .round_e4m3 = round_e4m3,
+          .round_e2m1 = round_e2m1,
+          .values_int = values_int,
+          .values_e4m3 = values_e4m3,
+          .values_e2m1 = values_e2m1,
+          .search_int = search_int,
+          .search_int_asymmetric = search_int_asymmetric,
+          .best_e4m3 = best_e4m3,
+          .best_e2m1 = best_e2m1,
+          .pack_bits = pack_bits,
+          .unpack_bits = unpack_bits};
+}
+
+}  // namespace
+}  // namespace strata::codec
