@@ -1,0 +1,111 @@
+// Declares the shared options and shows plans.
+// Help texts state the default where there is one.
+#include "cli/options.h"
+
+#include <map>
+
+#include "core/file.h"
+#include "pipeline/checkpoint.h"
+
+namespace strata::cli {
+
+void add_options(CLI::App& app, CalibrationOptions& options) {
+  app.add_option("--calib", options.files, "Calibration texts (UTF-8); without any, the model writes its own");
+  app.add_option("--samples", options.samples, "Calibration sequences")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--seq-len", options.seq_len, "Tokens of a calibration sequence")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 1 << 20));
+  app.add_flag("--show-calib", options.show, "Print the calibration text to stderr");
+}
+
+pipeline::CalibrationRequest request_of(const CalibrationOptions& options, const Common& common) {
+  return {{options.files.begin(), options.files.end()}, options.samples, options.seq_len, common.seed};
+}
+
+void show_calibration(const importance::CalibrationSet& set, const model::Tokenizer& tokenizer) {
+  remark("calibration: {}\n", set.source.text());
+  for (std::size_t i = 0; i < set.sequences.size(); ++i)
+    remark("--- {} ---\n{}\n", i + 1, tokenizer.decode(set.sequences[i], model::SkipSpecial::no));
+}
+
+void add_options(CLI::App& app, PlanOptions& options) {
+  std::string targets;
+  for (const pipeline::Target& target : pipeline::targets())
+    targets += (targets.empty() ? "" : ", ") + std::string(target.name);
+  options.bits_option = app.add_option("--bits", options.bits, "Budget: bytes written x 8 / weights, over all linears");
+  app.add_option("--size", options.size, "Budget: the whole output on disk, such as 90MiB");
+  app.add_option("--preset", options.preset, "best, uniform:CODEC, lwq, three-tier")->capture_default_str();
+  app.add_option("--for", options.target, "Runtime that will load it: " + targets)->capture_default_str();
+  app.add_option("--codecs", options.codecs, "Codecs to choose from, separated by commas (default: all of the target)");
+  app.add_option("--keep", options.keep, "Leave linears that match this regular expression in bf16 (repeatable)");
+  app.add_option("--assign", options.assign, "REGEX=CODEC: give linears that match this codec (repeatable)");
+  app.add_option("--signal", options.signal, "lwq, three-tier: the signal that orders the blocks")
+      ->capture_default_str();
+  app.add_option("--high", options.high, "lwq: codec of the important blocks")->capture_default_str();
+  app.add_option("--low", options.low, "lwq: codec of the others")->capture_default_str();
+  options.n_high_option = app.add_option("--n-high", options.n_high,
+                                         "lwq: number of important blocks (default: as many as the budget allows)");
+  app.add_option("--shard-size", options.shard_size, "Largest weight file, such as 5GB (default: one file)");
+}
+
+pipeline::PlanRequest request_of(const PlanOptions& options) {
+  pipeline::PlanRequest request;
+  request.preset = options.preset;
+  if (options.bits_option->count() > 0) request.bits = options.bits;
+  if (!options.size.empty()) request.size_bytes = pipeline::parse_size(options.size, "--size");
+  request.codecs = split_list(options.codecs);
+  request.keep = options.keep;
+  for (const std::string& pair : options.assign) {
+    const auto equals = pair.rfind('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == pair.size())
+      fail_usage("--assign '{}': expected REGEX=CODEC, such as down_proj=int8_channel", pair);
+    request.assign.emplace_back(pair.substr(0, equals), pair.substr(equals + 1));
+  }
+  request.signal = options.signal;
+  request.high = options.high;
+  request.low = options.low;
+  if (options.n_high_option->count() > 0) request.n_high = options.n_high;
+  if (!options.shard_size.empty()) request.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
+  if (request.preset == "best" && !request.bits && !request.size_bytes)
+    fail_usage(
+        "give a budget: --bits 4.5 or --size 90MiB (or a preset that needs none, such as --preset "
+        "uniform:int8_channel)");
+  return request;
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    if (end > at) parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return parts;
+}
+
+void show_plan(const pipeline::PlanResult& result, const model::Model& model) {
+  const pipeline::Plan& plan = result.plan;
+  fmt::print("{} for {}: linears {} at {:.3f} bits, whole output {}\n", plan.preset, plan.target,
+             human_bytes(plan.bytes()), plan.bits(), human_bytes(result.output_bytes));
+  std::map<std::string, std::map<std::string, std::size_t>> counts;  // codec -> role -> linears
+  const auto codecs = pipeline::codecs_by_linear(plan, model.architecture());
+  for (std::size_t l = 0; l < codecs.size(); ++l)
+    ++counts[codecs[l]->name][std::string(model::role_name(model.architecture().linears[l].role))];
+  const std::vector<std::string> roles = {"q", "k", "v", "o", "gate", "up", "down", "lm_head"};
+  std::vector<std::vector<std::string>> rows = {{"codec"}};
+  rows[0].insert(rows[0].end(), roles.begin(), roles.end());
+  if (model.architecture().tied) rows[0].pop_back();
+  for (const auto& [codec, by_role] : counts) {
+    rows.push_back({codec});
+    for (std::size_t r = 1; r < rows[0].size(); ++r) {
+      const auto it = by_role.find(rows[0][r]);
+      rows.back().push_back(it == by_role.end() ? "-" : fmt::format("{}", it->second));
+    }
+  }
+  fmt::print("{}", table(rows));
+  for (const std::string& note : result.notes) fmt::print("note: {}\n", note);
+}
+
+}  // namespace strata::cli

@@ -1,0 +1,40 @@
+// Options that several verbs share: calibration, and what a plan is to be.
+// Their names and defaults are the same everywhere.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cli/verb.h"
+#include "pipeline/scoring.h"
+
+namespace strata::cli {
+
+struct CalibrationOptions {
+  std::vector<std::string> files;
+  std::size_t samples = 32, seq_len = 256;
+  bool show = false;
+};
+void add_options(CLI::App& app, CalibrationOptions& options);
+pipeline::CalibrationRequest request_of(const CalibrationOptions& options, const Common& common);
+/// The decoded beginning of every sequence, for --show-calib.
+void show_calibration(const importance::CalibrationSet& set, const model::Tokenizer& tokenizer);
+
+struct PlanOptions {
+  std::string preset = "best", target = "vllm", size, signal = "lim", high = "int4_g64", low = "int2_g32", codecs,
+              shard_size;
+  std::vector<std::string> keep, assign;
+  double bits = 0;
+  std::size_t n_high = 0;
+  CLI::Option *bits_option = nullptr, *n_high_option = nullptr;
+};
+void add_options(CLI::App& app, PlanOptions& options);
+/// Throws UsageError for malformed values.
+pipeline::PlanRequest request_of(const PlanOptions& options);
+
+/// "a,b,c" -> {"a", "b", "c"}; empty parts are dropped.
+std::vector<std::string> split_list(const std::string& text);
+
+/// The plan for people: totals, codecs by role, notes, what was left out.
+void show_plan(const pipeline::PlanResult& result, const model::Model& model);
+
+}  // namespace strata::cli

@@ -1,0 +1,135 @@
+// strata quantize: a model and a budget in, a compressed-tensors checkpoint out, with its measured cost.
+// The work is in src/pipeline; here are the options and what a person sees.
+#include <chrono>
+#include <memory>
+
+#include "cli/options.h"
+#include "core/cpu.h"
+#include "core/file.h"
+#include "model/tokenizer.h"
+#include "pipeline/quantize_model.h"
+
+namespace strata::cli {
+namespace {
+
+struct Options {
+  std::string model, output, plan_file, scores_file, scale = "search";
+  bool overwrite = false, dry_run = false, no_verify = false;
+  std::size_t verify_samples = 8;
+  PlanOptions plan;
+  CalibrationOptions calibration;
+};
+
+pipeline::QuantizeRequest request_of(const Options& options, const Common& common) {
+  pipeline::QuantizeRequest request;
+  request.output = options.output;
+  request.overwrite = options.overwrite || options.dry_run;
+  request.target = &pipeline::target_by_name(options.plan.target);
+  request.plan_file = options.plan_file;
+  request.scores_file = options.scores_file;
+  if (options.plan_file.empty())
+    request.plan = request_of(options.plan);
+  else if (!options.plan.size.empty() || options.plan.bits_option->count() > 0)
+    fail_usage("--plan already holds every choice; leave out --bits and --size");
+  if (!options.plan.shard_size.empty())
+    request.plan.shard_bytes = pipeline::parse_size(options.plan.shard_size, "--shard-size");
+  request.calibration = request_of(options.calibration, common);
+  request.scale_fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
+  return request;
+}
+
+json describe(const pipeline::PlanResult& plan) {
+  json left_out = json::array();
+  for (const pipeline::LeftOut& item : plan.left_out)
+    left_out.push_back({{"codec", item.codec}, {"reason", item.reason}});
+  return {{"bits", plan.plan.bits()},
+          {"linear_bytes", plan.plan.bytes()},
+          {"output_bytes", plan.output_bytes},
+          {"plan", plan.plan.to_json()},
+          {"notes", plan.notes},
+          {"left_out", left_out}};
+}
+
+void dry_run(const pipeline::Prepared& prepared, const model::Model& model, const pipeline::QuantizeRequest& request,
+             const Common& common) {
+  const pipeline::WriteEstimate estimate = pipeline::estimate_writing(model, prepared, request.scale_fit);
+  json value = describe(prepared.plan);
+  value["estimate"] = {{"seconds", estimate.seconds},
+                       {"memory_bytes", estimate.memory_bytes},
+                       {"disk_bytes", prepared.plan.output_bytes}};
+  print_json(common, value);
+  if (common.json_output) return;
+  show_plan(prepared.plan, model);
+  fmt::print("left out:\n");
+  for (const pipeline::LeftOut& item : prepared.plan.left_out) fmt::print("  {:<16} {}\n", item.codec, item.reason);
+  fmt::print("estimate: {:.1f} s to write, {} of memory, {} bytes on disk ({})\n", estimate.seconds,
+             human_bytes(estimate.memory_bytes), prepared.plan.output_bytes, human_bytes(prepared.plan.output_bytes));
+}
+
+void run(const Options& options, const Common& common) {
+  const auto begin = std::chrono::steady_clock::now();
+  const pipeline::QuantizeRequest request = request_of(options, common);
+  const model::Model model = model::Model::open(options.model);
+  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), options.model);
+  pipeline::Prepared prepared = pipeline::prepare(model, tokenizer, request);
+  if (options.calibration.show && prepared.calibration) show_calibration(*prepared.calibration, tokenizer);
+  if (model.from_gguf())
+    remark(
+        "note: {} is a GGUF file that may have been quantized before; losses are measured against it, not against its "
+        "own original\n",
+        options.model);
+  if (options.dry_run) return dry_run(prepared, model, request, common);
+
+  if (!common.json_output) show_plan(prepared.plan, model);
+  const std::uint64_t bytes = pipeline::write(model, prepared, request);
+  json value = describe(prepared.plan);
+  value["output"] = options.output;
+  value["output_bytes"] = bytes;
+  if (!options.no_verify) {
+    const eval::Evaluation result = pipeline::verify(model, tokenizer, request, options.verify_samples);
+    value["verification"] = result.to_json();
+    print(common,
+          "measured on {} tokens of {}: KL divergence {:.5f} +- {:.5f} nats, top-1 agreement {:.1f} %, perplexity "
+          "{:.3f} (original {:.3f})\n",
+          result.tokens, options.calibration.files.empty() ? "the model's own text" : "the calibration text",
+          result.kl_divergence->mean, result.kl_divergence->standard_error.value_or(0.0),
+          100.0 * *result.top1_agreement, result.perplexity, *result.ref_perplexity);
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  value["seconds"] = seconds;
+  value["peak_memory_bytes"] = peak_resident_bytes();
+  print_json(common, value);
+  print(common, "{}: {} in {:.1f} s, peak memory {}\n", options.output, human_bytes(bytes), seconds,
+        human_bytes(peak_resident_bytes()));
+}
+
+std::function<void()> setup(CLI::App& app, const Common& common) {
+  auto options = std::make_shared<Options>();
+  app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
+  app.add_option("-o,--output", options->output, "Folder to write")->required();
+  add_options(app, options->plan);
+  app.add_option("--plan", options->plan_file, "Use this plan instead of making one");
+  app.add_option("--scores", options->scores_file, "Use these scores instead of making them");
+  app.add_option("--scale", options->scale, "search: scales of least weighted error; minmax: the plain ones")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"search", "minmax"}));
+  add_options(app, options->calibration);
+  app.add_flag("--dry-run", options->dry_run, "Show the plan, exact bytes, time and memory; write nothing");
+  app.add_flag("--overwrite", options->overwrite, "Replace the folder if it exists");
+  app.add_flag("--no-verify", options->no_verify, "Do not measure the result against the original");
+  app.add_option("--verify-samples", options->verify_samples, "Sequences to measure the result on")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 16));
+  return [options, &common] { run(*options, common); };
+}
+
+}  // namespace
+
+extern const Verb quantize_verb = {"quantize", "Make the best checkpoint that fits a budget",
+                                   "  strata quantize MODEL -o OUT --bits 4.5\n"
+                                   "  strata quantize MODEL -o OUT --size 90MiB --for transformers\n"
+                                   "  strata quantize MODEL -o OUT --preset uniform:int4_g64\n"
+                                   "  strata quantize MODEL -o OUT --bits 4.5 --calib wiki.txt --dry-run\n",
+                                   setup};
+
+}  // namespace strata::cli

@@ -1,0 +1,137 @@
+// The main job's steps.
+// Activations are rounded to bf16 while calibrating: means over thousands of tokens do not notice.
+#include "pipeline/quantize_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include "core/cpu.h"
+#include "core/file.h"
+#include "quantize/rtn.h"
+#include "quantize/scan.h"
+
+namespace strata::pipeline {
+namespace {
+
+void refuse_quantized(const model::Model& model) {
+  if (model.quantized())
+    fail("{}: is quantized already; quantize the original model, since a second rounding only adds loss",
+         model.path().string());
+}
+
+std::vector<std::vector<float>> importance_of(const importance::InputMeanSquare& inputs, const model::Architecture& a) {
+  std::vector<std::vector<float>> result;
+  for (const model::Linear& linear : a.linears) result.push_back(inputs.of(linear));
+  return result;
+}
+
+}  // namespace
+
+Prepared prepare(const model::Model& model, const model::Tokenizer& tokenizer, const QuantizeRequest& request) {
+  refuse_quantized(model);
+  std::error_code code;
+  if (!request.overwrite && std::filesystem::exists(std::filesystem::symlink_status(request.output, code)))
+    fail("{}: exists already; use --overwrite to replace it", request.output.string());
+  const model::Architecture& a = model.architecture();
+  Prepared prepared;
+  Costs costs;
+  const bool needs_scores = request.plan_file.empty() && request.scores_file.empty() &&
+                            (needs_linear_costs(request.plan) || needs_block_signals(request.plan));
+  const bool needs_inputs = request.scale_fit == codec::ScaleFit::search;
+  if (needs_scores || needs_inputs) {
+    engine::Engine engine(model, kernel::Precision::bf16);
+    prepared.calibration = make_calibration(engine, tokenizer, request.calibration);
+    if (needs_scores) {
+      importance::ScoreRequest needed = scores_needed(request.plan, *request.target);
+      needed.fit = request.scale_fit;
+      const importance::ScoreResult result = importance::score(engine, *prepared.calibration, needed);
+      costs = costs_of(result.scores, a);
+      if (needs_inputs) prepared.importance = importance_of(result.inputs, a);
+    } else {
+      prepared.importance = importance_of(importance::input_mean_square(engine, *prepared.calibration), a);
+    }
+  }
+  if (!request.scores_file.empty()) {
+    const std::string where = request.scores_file.string();
+    costs = costs_of(importance::Scores::from_json(read_json_file(request.scores_file), model, where), a);
+  }
+  if (request.plan_file.empty()) {
+    prepared.plan = make_plan(model, *request.target, request.plan, costs);
+  } else {
+    const std::string where = request.plan_file.string();
+    prepared.plan.plan = Plan::from_json(read_json_file(request.plan_file), model, where);
+    for (const PlannedGroup& group : prepared.plan.plan.groups)
+      if (const std::string why = request.target->why_not(*group.codec); !why.empty())
+        fail("{}: {} cannot be {} for {}: {} (targets that can: {})", where, group.name, group.codec->name,
+             request.target->name, why, targets_that_can(*group.codec));
+    prepared.plan.output_bytes =
+        lay_out(model, prepared.plan.plan, *request.target, request.plan.shard_bytes, model.companion_files())
+            .total_bytes;
+  }
+  return prepared;
+}
+
+WriteEstimate estimate_writing(const model::Model& model, const Prepared& prepared, codec::ScaleFit fit) {
+  const model::Architecture& a = model.architecture();
+  const auto codecs = codecs_by_linear(prepared.plan.plan, a);
+  std::map<const codec::Codec*, double> seconds_per_weight;
+  WriteEstimate estimate;
+  std::uint64_t largest = a.vocab * a.hidden * 2;
+  for (std::size_t l = 0; l < codecs.size(); ++l) {
+    const model::Linear& linear = a.linears[l];
+    const std::uint64_t weights = linear.rows * linear.cols;
+    largest = std::max(largest, weights * 2 + codec::stored_bytes(*codecs[l], linear.rows, linear.cols));
+    auto [it, fresh] = seconds_per_weight.try_emplace(codecs[l], 0.0);
+    if (fresh) {
+      const model::LinearWeights held = model.weights(linear);
+      MatrixView part = held.view().dense;
+      part.rows = std::min<std::size_t>(part.rows, 256);
+      const auto importance =
+          prepared.importance.empty() ? std::span<const float>() : std::span<const float>(prepared.importance[l]);
+      const auto begin = std::chrono::steady_clock::now();
+      quantize::quantize_rtn(*codecs[l], part, importance, fit,
+                             codec::tensor_scale(*codecs[l], quantize::checked_absmax(part, model.path().string(),
+                                                                                      linear.module + ".weight")));
+      it->second = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() /
+                   static_cast<double>(part.weights());
+    }
+    estimate.seconds += it->second * static_cast<double>(weights);
+  }
+  constexpr double disk_bytes_per_second = 5e8;
+  estimate.seconds += static_cast<double>(prepared.plan.output_bytes) / disk_bytes_per_second;
+  constexpr std::uint64_t program_bytes = 64u << 20;
+  estimate.memory_bytes = std::max(peak_resident_bytes(), program_bytes + largest);
+  return estimate;
+}
+
+std::uint64_t write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request) {
+  WriteOptions options;
+  options.scale_fit = request.scale_fit;
+  options.importance = std::move(prepared.importance);
+  options.shard_bytes = request.plan.shard_bytes;
+  options.overwrite = request.overwrite;
+  return write_checkpoint(model, prepared.plan.plan, *request.target, request.output, options);
+}
+
+eval::Evaluation verify(const model::Model& model, const model::Tokenizer& tokenizer, const QuantizeRequest& request,
+                        std::size_t sequences) {
+  const model::Model written = model::Model::open(request.output);
+  engine::Engine original(model), quantized(written);
+  CalibrationRequest text = request.calibration;
+  std::vector<std::vector<engine::Token>> chunks;
+  if (text.files.empty()) {
+    engine::Engine writer(model, kernel::Precision::bf16);
+    text.samples = sequences;
+    text.seed += 0x76657269;  // any other seed: text that the calibration did not see
+    chunks = make_calibration(writer, tokenizer, text).sequences;
+  } else {
+    text.samples += sequences;
+    chunks = make_calibration(original, tokenizer, text).sequences;
+    chunks.erase(chunks.begin(),
+                 chunks.begin() + static_cast<std::ptrdiff_t>(chunks.size() - std::min(sequences, chunks.size())));
+  }
+  return eval::evaluate(quantized, &original, chunks);
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,51 @@
+// The main job: score -> plan -> write -> verify, in one go or from a plan or scores made before.
+// What each step found is returned for the command line, the report and the tests.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/evaluate.h"
+#include "pipeline/checkpoint.h"
+#include "pipeline/scoring.h"
+
+namespace strata::pipeline {
+
+struct QuantizeRequest {
+  std::filesystem::path output;
+  bool overwrite = false;
+  const Target* target = nullptr;
+  PlanRequest plan;
+  std::filesystem::path plan_file, scores_file;  ///< empty: made here
+  CalibrationRequest calibration;
+  codec::ScaleFit scale_fit = codec::ScaleFit::search;
+};
+
+/// Everything that is known before the first byte is written.
+struct Prepared {
+  PlanResult plan;
+  std::vector<std::vector<float>> importance;             ///< by linear; empty under ScaleFit::minmax
+  std::optional<importance::CalibrationSet> calibration;  ///< the one used, if any was needed
+};
+
+/// Refuses an output that exists, reads or makes scores and plan, and the importances for the scale search.
+/// Throws Error as its parts do.
+Prepared prepare(const model::Model& model, const model::Tokenizer& tokenizer, const QuantizeRequest& request);
+
+/// Of writing the output on this machine, from encoding a small part of each codec's linears.
+struct WriteEstimate {
+  double seconds = 0;
+  std::uint64_t memory_bytes = 0;  ///< largest resident memory of this process
+};
+WriteEstimate estimate_writing(const model::Model& model, const Prepared& prepared, codec::ScaleFit fit);
+
+/// Writes the checkpoint. Returns its bytes.
+std::uint64_t write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request);
+
+/// KL divergence of the written checkpoint from the model, on text that the model writes itself with another seed than
+/// the calibration's (or on the calibration files' next pieces), `sequences` pieces.
+eval::Evaluation verify(const model::Model& model, const model::Tokenizer& tokenizer, const QuantizeRequest& request,
+                        std::size_t sequences);
+
+}  // namespace strata::pipeline

@@ -1,0 +1,28 @@
+// The way from a model to the costs that planning needs: calibration set, scores, costs.
+// Used by `score`, `plan` and `quantize` alike, so that each can begin where the one before ended.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "importance/score.h"
+#include "pipeline/planner.h"
+
+namespace strata::pipeline {
+
+struct CalibrationRequest {
+  std::vector<std::filesystem::path> files;  ///< empty: the model writes its own text
+  std::size_t samples = 32, seq_len = 256;
+  std::uint64_t seed = 0;
+};
+
+importance::CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                            const CalibrationRequest& request);
+
+/// What a plan by `request` has to know: signals and codecs to score.
+importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target);
+
+/// act_mse relative to its normalizer per linear and codec, and every block signal turned so that higher is important.
+Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture);
+
+}  // namespace strata::pipeline
