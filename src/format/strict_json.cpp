@@ -1,5 +1,5 @@
-// The parser's callback sees each key with its depth; one set of keys a level finds the duplicates.
-// Throwing from the callback is safe: the library holds no resources but its own containers.
+// Two passes: the first walks the text with one set of keys a level and finds duplicates, depth and bad syntax,
+// the second builds the value. (The library's callback for one pass takes quadratic time in the size of an object.)
 #include "format/strict_json.h"
 
 #include <set>
@@ -10,32 +10,57 @@
 namespace strata::format {
 namespace {
 
-using Event = nlohmann::json::parse_event_t;
-constexpr int kMaxDepth = 20;
+using nlohmann::json;
+constexpr std::size_t kMaxDepth = 20;
+
+/// Accepts every value and looks only at keys and nesting.
+class Checker : public nlohmann::json_sax<json> {
+ public:
+  explicit Checker(const std::string& where) : where_(where) {}
+
+  bool start_object(std::size_t) override { return descend(); }
+  bool start_array(std::size_t) override { return descend(); }
+  bool end_object() override { return ascend(); }
+  bool end_array() override { return ascend(); }
+  bool key(string_t& name) override {
+    if (!keys_.back().insert(name).second) fail("{}: the key '{}' occurs twice", where_, printable(name));
+    return true;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) override {
+    const std::string what = error.what();
+    const auto bracket = what.find("] ");
+    fail("{}: not valid JSON: {}", where_, printable(bracket == std::string::npos ? what : what.substr(bracket + 2)));
+  }
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+
+ private:
+  bool descend() {
+    if (keys_.size() == kMaxDepth) fail("{}: JSON nested deeper than {} levels", where_, kMaxDepth);
+    keys_.emplace_back();
+    return true;
+  }
+  bool ascend() {
+    keys_.pop_back();
+    return true;
+  }
+
+  const std::string& where_;
+  std::vector<std::set<std::string, std::less<>>> keys_;  ///< of the objects that are open; empty for arrays
+};
 
 }  // namespace
 
 nlohmann::json parse_strict_json(std::string_view text, const std::string& where) {
-  std::vector<std::set<std::string, std::less<>>> keys;
-  const auto on_event = [&](int depth, Event event, nlohmann::json& parsed) {
-    if (depth > kMaxDepth) fail("{}: JSON nested deeper than {} levels", where, kMaxDepth);
-    if (event == Event::object_start) {
-      keys.emplace_back();
-    } else if (event == Event::object_end) {
-      keys.pop_back();
-    } else if (event == Event::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      if (!keys.back().insert(key).second) fail("{}: the key '{}' occurs twice", where, printable(key));
-    }
-    return true;
-  };
-  try {
-    return nlohmann::json::parse(text, on_event);
-  } catch (const nlohmann::json::exception& e) {
-    const std::string what = e.what();
-    const auto bracket = what.find("] ");
-    fail("{}: not valid JSON: {}", where, printable(bracket == std::string::npos ? what : what.substr(bracket + 2)));
-  }
+  Checker checker(where);
+  json::sax_parse(text, &checker);
+  return json::parse(text);
 }
 
 std::string printable(std::string_view name) {
