@@ -30,9 +30,8 @@ gguf=$(scripts/download_smollm2.sh)
 say "4/6 quantize to $bits bits"
 $strata quantize $original -o $quantized --bits $bits --overwrite
 
-say "5/6 evaluate on the first 100 kB of $text"
-head -c 100000 "$text" >build/quickstart.txt
-$strata eval $quantized --ref $original --text build/quickstart.txt --json >build/quickstart.json
+say "5/6 evaluate on the first 40 chunks of $text"
+$strata eval $quantized --ref $original --text "$text" --chunks 40 --json >build/quickstart.json
 python3 scripts/quickstart_table.py $original $quantized build/quickstart.json
 
 say "6/6 three prompts"

@@ -80,7 +80,7 @@ def test_greedy_text_equals(strata, smollm2):
     model = AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.float32).eval()
     x = tokenizer(prompt, return_tensors="pt").input_ids
     out = model.generate(x, max_new_tokens=24, min_new_tokens=24, do_sample=False)[0, x.shape[1]:]
-    got = strata.run("generate", smollm2, "--prompt", prompt, "-n", 24, "--temperature", 0)
+    got = strata.run("generate", smollm2, "--prompt", prompt, "-n", 24, "--temperature", 0, "--precision", "f32")
     expected = tokenizer.decode(out)
     assert expected.strip() in got, (expected, got)
 
