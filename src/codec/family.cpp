@@ -24,6 +24,10 @@ Range range_of(std::span<const float> weights) {
   return range;
 }
 
+void flip_top_bits(const unsigned char* __restrict in, std::size_t count, unsigned char* __restrict out) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = in[i] ^ 0x80u;
+}
+
 void store_bf16(unsigned char* part, std::size_t index, float value) {
   const bf16 rounded = to_bf16(value);
   std::memcpy(part + 2 * index, &rounded, 2);

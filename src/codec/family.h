@@ -1,6 +1,8 @@
 // What the files of the codec families share: whole-row functions, access to stored parts, and the rules of scales.
 // A family is one source file that appends its rows to the table.
 #pragma once
+#include <algorithm>
+#include <span>
 #include <vector>
 
 #include "codec/codec.h"
@@ -20,7 +22,8 @@ struct RowFunctions {
   /// The codes of row `row`, as pack writes them.
   void (*store_codes)(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes);
   /// All but the codes of rows [row, row + count), as pack writes it.
-  void (*store_groups)(Stored& out, std::size_t row, std::size_t count, const GroupParams*, float tensor_scale);
+  void (*store_groups)(const Variant&, Stored& out, std::size_t row, std::size_t count, const GroupParams*,
+                       float tensor_scale);
   /// Weights [col, col + count) of a row, 64 | col.
   void (*decode)(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
 };
@@ -32,7 +35,7 @@ void append_nvfp4(std::vector<Codec>& table);
 void append_mxfp(std::vector<Codec>& table);
 
 /// Row `row` of a codec without codes.
-void keep_row(Stored& out, std::size_t row, const float* weights);
+void keep_row(const MatrixView& weights, std::size_t row, Stored& out);
 
 /// A row cut into the codec's groups.
 inline RowShape row_shape(const Codec& codec, std::size_t cols) {
@@ -64,23 +67,31 @@ class Importance {
   const float* data_;
 };
 
-/// Ranges of the groups of a row, by a variant's kernel; calls use(group, Range, first weight, weights).
+/// Ranges of the groups of a row, by a variant's kernel, some at a time: calls use(first group, ranges).
+inline constexpr std::size_t kChunkGroups = 64;
+template <class Use>
+void for_each_chunk(const Variant& variant, const float* weights, RowShape shape, Use use) {
+  const std::size_t groups = shape.count == 0 ? 0 : (shape.count + shape.group_size - 1) / shape.group_size;
+  float low[kChunkGroups], high[kChunkGroups];
+  Range ranges[kChunkGroups];
+  for (std::size_t first = 0; first < groups; first += kChunkGroups) {
+    const std::size_t start = first * shape.group_size, some = std::min(kChunkGroups, groups - first);
+    variant.group_ranges(weights + start, {std::min(some * shape.group_size, shape.count - start), shape.group_size},
+                         low, high);
+    for (std::size_t k = 0; k < some; ++k) ranges[k] = {low[k], high[k]};
+    use(first, std::span<const Range>(ranges, some));
+  }
+}
+
+/// The same, one group at a time: calls use(group, Range, first weight, weights).
 template <class Use>
 void each_range(const Variant& variant, const float* weights, RowShape shape, Use use) {
-  if (shape.count == 0) return;
-  const std::size_t groups = (shape.count + shape.group_size - 1) / shape.group_size;
-  constexpr std::size_t kChunk = 64;
-  float low[kChunk], high[kChunk];
-  for (std::size_t first = 0; first < groups; first += kChunk) {
-    const std::size_t start = first * shape.group_size, rest = shape.count - start;
-    const std::size_t some = groups - first < kChunk ? groups - first : kChunk;
-    const std::size_t count = some < groups - first ? some * shape.group_size : rest;
-    variant.group_ranges(weights + start, {count, shape.group_size}, low, high);
-    for (std::size_t k = 0; k < some; ++k) {
-      const std::size_t at = start + k * shape.group_size, left = shape.count - at;
-      use(first + k, Range{low[k], high[k]}, at, left < shape.group_size ? left : shape.group_size);
+  for_each_chunk(variant, weights, shape, [&](std::size_t first, std::span<const Range> ranges) {
+    for (std::size_t k = 0; k < ranges.size(); ++k) {
+      const std::size_t at = (first + k) * shape.group_size;
+      use(first + k, ranges[k], at, std::min(shape.group_size, shape.count - at));
     }
-  }
+  });
 }
 
 /// Decodes in pieces that fit small buffers: piece(col, count, RowShape, first group) with groups of at most 64 weights
@@ -102,6 +113,9 @@ inline unsigned char* bytes_of(Stored& out, std::size_t part) {
 inline const unsigned char* bytes_of(const Stored& in, std::size_t part) {
   return reinterpret_cast<const unsigned char*>(in.views[part].data());
 }
+/// out[i] = in[i] with the top bit flipped: between codes, which start at the smallest q, and two's complement.
+void flip_top_bits(const unsigned char* in, std::size_t count, unsigned char* out);
+
 inline std::size_t group_of(const Codec& codec, std::size_t col) {
   return codec.group_size == 0 ? 0 : col / codec.group_size;
 }

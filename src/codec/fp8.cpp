@@ -47,14 +47,14 @@ std::vector<PartSpec> layout(const Codec&, std::uint64_t rows, std::uint64_t col
   return {{"weight", DType::e4m3, {rows, cols}}, {"weight_scale", DType::bf16, {rows, 1}}};
 }
 
-void store_groups(Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float) {
+void store_groups(const Variant&, Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float) {
   for (std::size_t r = 0; r < count; ++r) store_bf16(bytes_of(out, kScales), row + r, groups[r].scale);
 }
 
 void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
           const GroupParams* groups, float tensor_scale) {
   std::copy_n(codes, count * out.cols, bytes_of(out, kCodes) + row * out.cols);
-  store_groups(out, row, count, groups, tensor_scale);
+  store_groups(kVariantPortable, out, row, count, groups, tensor_scale);
 }
 
 GroupParams load_group(const Stored& in, std::size_t row) { return {.scale = load_bf16(bytes_of(in, kScales), row)}; }

@@ -117,7 +117,7 @@ GroupParams load_group(const Stored& in, std::size_t row, std::size_t group) {
   return params;
 }
 
-void store_groups(Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float) {
+void store_groups(const Variant&, Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float) {
   const std::size_t per_row = out.codec->groups_per_row(out.cols);
   for (std::size_t i = 0; i < count * per_row; ++i) {
     store_bf16(bytes_of(out, kScales), row * per_row + i, groups[i].scale);
@@ -138,7 +138,7 @@ void pack(const Codec& codec, Stored& out, std::size_t row, std::size_t count, c
     else
       stream[i % out.cols] = codes[i] ^ 0x80u;
   }
-  store_groups(out, row, count, groups, tensor_scale);
+  store_groups(kVariantPortable, out, row, count, groups, tensor_scale);
 }
 
 void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
@@ -172,7 +172,7 @@ void store_codes(const Variant& variant, Stored& out, std::size_t row, const std
   if (is_packed(*out.codec))
     variant.pack_bits(codes, out.cols, out.codec->code_bits, stream);
   else
-    for (std::size_t c = 0; c < out.cols; ++c) stream[c] = codes[c] ^ 0x80u;
+    flip_top_bits(codes, out.cols, stream);
 }
 
 void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
@@ -187,7 +187,7 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
     if (is_packed(codec))
       variant.unpack_bits(stream + from / 8 * bits, shape.count, bits, codes);
     else
-      for (std::size_t c = 0; c < shape.count; ++c) codes[c] = stream[from + c] ^ 0x80u;
+      flip_top_bits(stream + from, shape.count, codes);
     variant.values_int(codes, shape, groups, bits, out + to);
   });
 }

@@ -1,5 +1,7 @@
 // "keep": the weights as bf16, for linears that stay dense. It has no codes and no scales.
 // bf16 weights are copied exactly; f16 and f32 are rounded half to even.
+#include <cstring>
+
 #include "codec/family.h"
 #include "core/numbers.h"
 
@@ -22,8 +24,15 @@ constexpr RowFunctions kRows = {nullptr, nullptr, nullptr, nullptr, nullptr, dec
 
 }  // namespace
 
-void keep_row(Stored& out, std::size_t row, const float* weights) {
-  for (std::size_t c = 0; c < out.cols; ++c) store_bf16(bytes_of(out, 0), row * out.cols + c, weights[c]);
+void keep_row(const MatrixView& weights, std::size_t row, Stored& out) {
+  unsigned char* const stored = bytes_of(out, 0) + 2 * row * out.cols;
+  if (weights.dtype == DType::bf16) {
+    std::memcpy(stored, weights.row(row), 2 * out.cols);
+    return;
+  }
+  std::vector<float> widened(out.cols);
+  read_row(weights, row, 0, out.cols, widened.data());
+  for (std::size_t c = 0; c < out.cols; ++c) store_bf16(stored, c, widened[c]);
 }
 
 void append_keep(std::vector<Codec>& table) {

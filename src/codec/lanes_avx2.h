@@ -1,5 +1,5 @@
 // Sixteen lanes in two AVX2 registers. The operations and their contracts: lanes_portable.h.
-// Needs AVX2 and BMI2.
+// Needs AVX2, FMA and BMI2.
 #pragma once
 #include <immintrin.h>
 
@@ -63,6 +63,9 @@ inline Floats operator+(Floats x, Floats y) { return {_mm256_add_ps(x.a, y.a), _
 inline Floats operator-(Floats x, Floats y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
 inline Floats operator*(Floats x, Floats y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
 inline Floats operator/(Floats x, Floats y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline Floats subtract_exact_product(Floats x, Floats y, Floats z) {
+  return {_mm256_fnmadd_ps(y.a, z.a, x.a), _mm256_fnmadd_ps(y.b, z.b, x.b)};
+}
 inline Floats min(Floats x, Floats y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
 inline Floats max(Floats x, Floats y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
 inline Mask operator<(Floats x, Floats y) {

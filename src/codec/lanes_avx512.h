@@ -1,5 +1,5 @@
 // Sixteen lanes in one AVX-512 register. The operations and their contracts: lanes_portable.h.
-// Needs AVX-512 F, BW, DQ, VL and BMI2.
+// Needs AVX-512 F, BW, DQ, VL, and BMI2.
 #pragma once
 // GCC 12 takes the undefined pass-through operands of its own header for uninitialized variables (GCC bug 105593).
 #pragma GCC diagnostic push
@@ -48,6 +48,7 @@ inline Floats operator+(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}; 
 inline Floats operator-(Floats a, Floats b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline Floats operator*(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline Floats operator/(Floats a, Floats b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Floats subtract_exact_product(Floats a, Floats b, Floats c) { return {_mm512_fnmadd_ps(b.v, c.v, a.v)}; }
 inline Floats min(Floats a, Floats b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline Floats max(Floats a, Floats b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline Mask operator<(Floats a, Floats b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }

@@ -72,6 +72,8 @@ inline Floats operator*(const Floats& a, const Floats& b) {
 inline Floats operator/(const Floats& a, const Floats& b) {
   return each<Floats>([&](std::size_t i) { return a.v[i] / b.v[i]; });
 }
+/// a - b * c where b * c is exact, so that it does not matter whether the product is rounded.
+inline Floats subtract_exact_product(const Floats& a, const Floats& b, const Floats& c) { return a - b * c; }
 inline Floats min(const Floats& a, const Floats& b) {
   return each<Floats>([&](std::size_t i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
 }

@@ -64,7 +64,7 @@ std::size_t row_bytes(const Stored& stored) {
   return is_fp4(*stored.codec) ? stored.cols / 2 + stored.cols % 2 : stored.cols;
 }
 
-void store_groups(Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float) {
+void store_groups(const Variant&, Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float) {
   const std::size_t per_row = out.codec->groups_per_row(out.cols);
   unsigned char* const codes = bytes_of(out, kScales) + row * per_row;
   for (std::size_t i = 0; i < count * per_row; ++i) codes[i] = scale_code(groups[i].scale);
@@ -74,7 +74,7 @@ void pack(const Codec& codec, Stored& out, std::size_t row, std::size_t count, c
           const GroupParams* groups, float tensor_scale) {
   for (std::size_t i = 0; i < count * out.cols; ++i)
     store_code(bytes_of(out, kCodes) + (row + i / out.cols) * row_bytes(out), i % out.cols, codec.code_bits, codes[i]);
-  store_groups(out, row, count, groups, tensor_scale);
+  store_groups(kVariantPortable, out, row, count, groups, tensor_scale);
 }
 
 GroupParams load_group(const Stored& in, std::size_t row, std::size_t group) {

@@ -1,5 +1,6 @@
 // nvfp4: E2M1 codes, an E4M3 scale a group of 16, and an f32 divisor a tensor (nvfp4-pack-quantized).
 // Byte layout and formulas: docs/formats/nvfp4.md.
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -12,44 +13,50 @@ namespace {
 enum Part : std::size_t { kCodes, kScales, kTensorScale };
 constexpr std::uint8_t kZeroScaleCode = 0x20;  // 0.125, stored where the rounded scale is zero
 
-float group_scale(std::uint8_t code, float tensor_scale) { return e4m3_to_float(code) / tensor_scale; }
-
-/// The E4M3 code of a group's scale. The quotient is within 2^-23 of the E4M3 value that it was made from.
-std::uint8_t scale_code(const GroupParams& group, float tensor_scale) {
-  return float_to_e4m3(group.scale * tensor_scale);
-}
-
-std::uint8_t minmax_code(Range range, float tensor_scale) {
-  const std::uint8_t code = float_to_e4m3(tensor_scale * (range.magnitude() / 6.0f));
-  return code == 0 ? kZeroScaleCode : code;
-}
-
-// The search tries the codes from kBelow under the min-max one to the eighth above it: factors of about 1/2 to 2.
-// Codes that are no scale (0 and those past 448) are NaN, which the kernel passes over.
+// E4M3 values by code, with room on both sides, so that the candidates of the search are sixteen neighbours. Codes that
+// are no scale (0, and those past 448) are NaN there, which the search passes over.
 constexpr std::size_t kCandidates = 16, kBelow = 7;
-const float* candidates_around(std::uint8_t code) {
-  static const auto values = [] {
-    std::array<float, kBelow + 128 + kCandidates> table;
-    table.fill(std::numeric_limits<float>::quiet_NaN());
-    for (std::uint8_t c = 1; c < 0x7F; ++c) table[kBelow + c] = e4m3_to_float(c);
-    return table;
+struct ScaleValues {
+  std::array<float, 256> of_code;
+  std::array<float, kBelow + 128 + kCandidates> candidates;
+};
+const ScaleValues& scale_values() {
+  static const ScaleValues values = [] {
+    ScaleValues v;
+    v.candidates.fill(std::numeric_limits<float>::quiet_NaN());
+    for (std::size_t code = 0; code < 256; ++code) v.of_code[code] = e4m3_to_float(static_cast<std::uint8_t>(code));
+    for (std::size_t code = 1; code < 0x7F; ++code) v.candidates[kBelow + code] = v.of_code[code];
+    return v;
   }();
-  return values.data() + code;
+  return values;
 }
 
-GroupParams fit_group(const Variant& variant, const float* weights, const float* importance, std::size_t count,
-                      Range range, ScaleFit fit, float tensor_scale) {
-  std::uint8_t code = minmax_code(range, tensor_scale);
+/// E4M3 codes of values, by a variant's kernel.
+void round_scales(const Variant& variant, const float* values, std::size_t count, std::uint8_t* codes) {
+  const GroupParams unit;
+  variant.round_e4m3(values, {count, count}, &unit, codes);
+}
+
+float wanted_scale(Range range, float tensor_scale) { return tensor_scale * (range.magnitude() / 6.0f); }
+
+/// From the min-max code, or the best of the codes from kBelow under it to the eighth above it: factors of about 1/2 to
+/// 2 on the scale.
+GroupParams fit_from(const Variant& variant, std::uint8_t code, const float* weights, const float* importance,
+                     std::size_t count, Range range, ScaleFit fit, float tensor_scale) {
+  const ScaleValues& values = scale_values();
+  std::size_t chosen = code == 0 ? kZeroScaleCode : code;
   if (fit == ScaleFit::search && range.low < range.high)
-    code = static_cast<std::uint8_t>(
-        code - kBelow + variant.best_e2m1(weights, importance, count, candidates_around(code), tensor_scale, kBelow));
-  return {.scale = group_scale(code, tensor_scale)};
+    chosen = chosen - kBelow +
+             variant.best_e2m1(weights, importance, count, values.candidates.data() + chosen, tensor_scale, kBelow);
+  return {.scale = values.of_code[chosen] / tensor_scale};
 }
 
 GroupParams fit(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
                 float tensor_scale) {
   const Importance h(importance, weights.size(), fit);
-  return fit_group(kVariantPortable, weights.data(), h.data(), weights.size(), range_of(weights), fit, tensor_scale);
+  const Range range = range_of(weights);
+  return fit_from(kVariantPortable, float_to_e4m3(wanted_scale(range, tensor_scale)), weights.data(), h.data(),
+                  weights.size(), range, fit, tensor_scale);
 }
 
 std::uint8_t round(const Codec&, float weight, const GroupParams& group) { return float_to_e2m1(weight / group.scale); }
@@ -64,10 +71,17 @@ std::vector<PartSpec> layout(const Codec& codec, std::uint64_t rows, std::uint64
 
 std::size_t row_bytes(const Stored& stored) { return stored.cols / 2 + stored.cols % 2; }
 
-void store_groups(Stored& out, std::size_t row, std::size_t count, const GroupParams* groups, float tensor_scale) {
-  const std::size_t per_row = out.codec->groups_per_row(out.cols);
+/// A group's scale times the tensor scale is within 2^-23 of the E4M3 value that it was made from.
+void store_groups(const Variant& variant, Stored& out, std::size_t row, std::size_t count, const GroupParams* groups,
+                  float tensor_scale) {
+  const std::size_t per_row = out.codec->groups_per_row(out.cols), total = count * per_row;
   unsigned char* const codes = bytes_of(out, kScales) + row * per_row;
-  for (std::size_t i = 0; i < count * per_row; ++i) codes[i] = scale_code(groups[i], tensor_scale);
+  float values[kChunkGroups];
+  for (std::size_t i = 0; i < total; i += kChunkGroups) {
+    const std::size_t some = std::min(kChunkGroups, total - i);
+    for (std::size_t k = 0; k < some; ++k) values[k] = groups[i + k].scale * tensor_scale;
+    round_scales(variant, values, some, codes + i);
+  }
   if (row == 0) store_f32(bytes_of(out, kTensorScale), 0, tensor_scale);
 }
 
@@ -75,12 +89,12 @@ void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const s
           const GroupParams* groups, float tensor_scale) {
   for (std::size_t i = 0; i < count * out.cols; ++i)
     store_code(bytes_of(out, kCodes) + (row + i / out.cols) * row_bytes(out), i % out.cols, 4, codes[i]);
-  store_groups(out, row, count, groups, tensor_scale);
+  store_groups(kVariantPortable, out, row, count, groups, tensor_scale);
 }
 
 GroupParams load_group(const Stored& in, std::size_t row, std::size_t group, float tensor_scale) {
   const std::uint8_t code = bytes_of(in, kScales)[row * in.codec->groups_per_row(in.cols) + group];
-  return {.scale = group_scale(code, tensor_scale)};
+  return {.scale = scale_values().of_code[code] / tensor_scale};
 }
 
 void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
@@ -93,10 +107,18 @@ void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t c
 
 void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
              std::size_t cols, ScaleFit fit, float tensor_scale, GroupParams* groups) {
-  each_range(variant, weights, row_shape(codec, cols),
-             [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
-               groups[group] = fit_group(variant, weights + at, importance + at, count, range, fit, tensor_scale);
-             });
+  const RowShape shape = row_shape(codec, cols);
+  for_each_chunk(variant, weights, shape, [&](std::size_t first, std::span<const Range> ranges) {
+    float wanted[kChunkGroups];
+    std::uint8_t codes[kChunkGroups];
+    for (std::size_t k = 0; k < ranges.size(); ++k) wanted[k] = wanted_scale(ranges[k], tensor_scale);
+    round_scales(variant, wanted, ranges.size(), codes);
+    for (std::size_t k = 0; k < ranges.size(); ++k) {
+      const std::size_t at = (first + k) * shape.group_size;
+      groups[first + k] = fit_from(variant, codes[k], weights + at, importance + at,
+                                   std::min(shape.group_size, cols - at), ranges[k], fit, tensor_scale);
+    }
+  });
 }
 
 void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,

@@ -57,14 +57,11 @@ void encode_rows(const Codec& codec, const MatrixView& weights, std::span<const 
   const std::size_t cols = weights.cols, per_row = codec.groups_per_row(cols);
   check_importance(importance, cols);
   const Importance h(importance, cols, fit);
-  std::vector<float> widened(cols);
   if (!codec.has_codes()) {
-    for (std::size_t r = row; r < row + count; ++r) {
-      widen_row(variant, weights, r, widened.data());
-      keep_row(out, r, widened.data());
-    }
+    for (std::size_t r = row; r < row + count; ++r) keep_row(weights, r, out);
     return;
   }
+  std::vector<float> widened(cols);
   std::vector<std::uint8_t> codes(cols);
   std::vector<GroupParams> groups(count * per_row);
   for (std::size_t r = 0; r < count; ++r) {
@@ -74,7 +71,7 @@ void encode_rows(const Codec& codec, const MatrixView& weights, std::span<const 
     codec.rows->round(variant, codec, widened.data(), cols, mine, codes.data());
     codec.rows->store_codes(variant, out, row + r, codes.data());
   }
-  codec.rows->store_groups(out, row, count, groups.data(), tensor_scale);
+  codec.rows->store_groups(variant, out, row, count, groups.data(), tensor_scale);
 }
 
 void decode_row(const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {

@@ -88,7 +88,7 @@ inline Floats int_error(const IntGroup& group, Floats scale, Floats zero) {
   return sum_in_runs(group.count, [&](std::size_t i, Floats& sum) {
     const Floats w = all(group.weights[i]);
     const Floats q = centred_code<kZeroPoint>(group, kExact ? w / scale : w * inverse, zero);
-    const Floats d = w - q * scale;
+    const Floats d = subtract_exact_product(w, q, scale);  // 9 bits by 8
     sum = sum + all(group.importance[i]) * d * d;
   });
 }
@@ -102,7 +102,7 @@ inline void refit(const IntGroup& group, IntCandidates& c) {
   for (std::size_t i = 0; i < group.count; ++i) {
     const Floats w = all(group.weights[i]), h = all(group.importance[i]);
     const Floats q = centred_code<kZeroPoint>(group, w * inverse, c.zero);
-    const Floats d = w - q * c.scale, weighted = h * q;
+    const Floats d = subtract_exact_product(w, q, c.scale), weighted = h * q;
     hqd = hqd + weighted * d;
     hqq = hqq + weighted * q;
     if constexpr (kZeroPoint) {
@@ -203,7 +203,7 @@ GroupParams search_int(const float* weights, const float* importance, std::size_
                        ScaleSigns signs, GroupParams minmax) {
   const IntGroup group = int_group(weights, importance, count, bits);
   const ScaleRange range = scale_range(group, bits, minmax.scale);
-  const std::uint32_t vectors = signs == ScaleSigns::both ? 2 : 4;
+  const std::uint32_t vectors = bits <= 4 ? 1 : bits < 8 ? 2 : 4;  // the more bits, the more rugged the error
   IntCandidates best = {all(minmax.scale), all(0.0f), all(__builtin_huge_valf())};
   for (std::uint32_t v = 0; v < vectors; ++v) {
     IntCandidates c = {spread_scales(range.low, range.high, vectors, v), all(0.0f), all(0.0f)};

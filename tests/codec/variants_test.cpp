@@ -80,7 +80,7 @@ void compare(const Variant& variant, const Codec& codec, const Matrix& m, std::s
       ASSERT_TRUE(same(codec.value(codec, row_codes[c], group), values[c])) << what << " row " << r << " column " << c;
     }
   }
-  codec.rows->store_groups(got, 0, m.rows, groups.data(), scale);
+  codec.rows->store_groups(variant, got, 0, m.rows, groups.data(), scale);
   codec.pack(codec, want, 0, m.rows, codes.data(), groups.data(), scale);
   expect_same_parts(want, got, what);
 }
