@@ -1,4 +1,4 @@
-// The table of targets. A codec is judged by its name's family, width and group size only;
+// The table of targets. A codec is judged by its family, width and format only;
 // whether it fits a linear's shape is the codec's own business (codec::why_not).
 #include "pipeline/target.h"
 
@@ -12,10 +12,13 @@ using codec::Codec;
 
 bool is_plain_int(const Codec& c, unsigned bits) { return c.family == "int" && c.code_bits == bits && c.symmetric; }
 
+/// int8_channel's weights, in the format whose kernels round the activations to 8 bits too.
+bool quantizes_activations(const Codec& c) { return c.name == "int8_w8a8"; }
+
 std::string stock_gpu(const Codec& c) {
+  if (quantizes_activations(c)) return "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu";
   if (c.family == "keep" || is_plain_int(c, 4) || is_plain_int(c, 8)) return {};
   if (c.family == "fp8" || c.family == "nvfp4" || c.family == "mxfp4" || c.family == "mxfp8") return {};
-  if (c.family == "int8_w8a8") return "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu";
   if (c.family == "int" && !c.symmetric)
     return "an asymmetric tensor next to a symmetric one in a fused layer loads wrong; --for vllm:cpu allows it";
   if (c.family == "int") return "vLLM has no stock kernel for this width; --for transformers allows it";
@@ -29,7 +32,7 @@ std::string stock_sm100(const Codec& c) {
 }
 
 std::string stock_cpu(const Codec& c) {
-  if (c.family == "keep" || c.family == "fp8" || c.family == "int8_w8a8") return {};
+  if (c.family == "keep" || c.family == "fp8" || quantizes_activations(c)) return {};
   if (c.family == "int" && c.code_bits == 4) return {};
   return "vLLM has no CPU kernel for it";
 }
@@ -37,7 +40,7 @@ std::string stock_cpu(const Codec& c) {
 std::string any_compressed_tensors(const Codec& c) {
   if (c.family == "int" && !c.symmetric)
     return "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights";
-  if (c.family == "int8_w8a8") return "rounds activations to 8 bits; int8_channel has the same weights without that";
+  if (quantizes_activations(c)) return "rounds activations to 8 bits; int8_channel has the same weights without that";
   static constexpr std::array<std::string_view, 6> families = {"keep", "int", "fp8", "nvfp4", "mxfp4", "mxfp8"};
   return std::find(families.begin(), families.end(), c.family) != families.end() ? ""
                                                                                  : "not a compressed-tensors codec";
