@@ -1,0 +1,107 @@
+// Calibration sets from files and from the model itself.
+// The hash covers the tokens: it tells apart texts of the same name and the same text under two tokenizers.
+#include "importance/calibration.h"
+
+#include "core/file.h"
+#include "engine/sampler.h"
+#include "model/text.h"
+
+namespace strata::importance {
+namespace {
+
+void check_sizes(std::size_t samples, std::size_t seq_len) {
+  if (samples == 0) fail_usage("--samples is 0; calibration needs at least one sequence");
+  if (seq_len < 2) fail_usage("--seq-len {} is too small; use at least 2", seq_len);
+}
+
+}  // namespace
+
+CalibrationSet calibration_from_tokens(std::vector<std::vector<engine::Token>> sequences, CalibrationSource source) {
+  if (sequences.empty()) fail("the calibration set is empty");
+  CalibrationSet set;
+  set.source = std::move(source);
+  set.source.samples = sequences.size();
+  set.source.seq_len = sequences[0].size();
+  set.source.hash = fnv1a({});
+  if (set.source.seq_len < 2) fail("the calibration sequences have fewer than 2 tokens");
+  for (const auto& sequence : sequences) {
+    if (sequence.size() != set.source.seq_len)
+      fail("the calibration sequences have {} and {} tokens; they must be equally long", set.source.seq_len,
+           sequence.size());
+    set.source.hash = fnv1a(std::as_bytes(std::span(sequence)), set.source.hash);
+  }
+  set.sequences = std::move(sequences);
+  return set;
+}
+
+CalibrationSet calibration_from_files(const model::Tokenizer& tokenizer, std::span<const std::filesystem::path> files,
+                                      std::size_t samples, std::size_t seq_len) {
+  check_sizes(samples, seq_len);
+  if (files.empty()) fail("no calibration file is given");
+  CalibrationSource source;
+  std::vector<std::vector<engine::Token>> sequences;
+  std::size_t tokens = 0;
+  for (const auto& file : files) {
+    source.files.push_back(file.string());
+    if (sequences.size() == samples) continue;
+    model::TextPieces pieces = model::cut_text_file(tokenizer, file, seq_len, samples - sequences.size());
+    tokens += pieces.tokens;
+    for (auto& piece : pieces.pieces) sequences.push_back(std::move(piece));
+  }
+  if (sequences.empty())
+    fail("{}: {} tokens of calibration text are fewer than one piece of {}; give more text or a smaller --seq-len",
+         fmt::join(source.files, ", "), tokens, seq_len);
+  return calibration_from_tokens(std::move(sequences), std::move(source));
+}
+
+CalibrationSet calibration_from_model(engine::Engine& engine, const model::Tokenizer& tokenizer, std::size_t samples,
+                                      std::size_t seq_len, std::uint64_t seed) {
+  check_sizes(samples, seq_len);
+  if (!tokenizer.bos() && tokenizer.eos().empty())
+    fail(
+        "{}: names no token that begins or ends a text, so the model cannot write calibration text itself; give "
+        "--calib",
+        tokenizer.where());
+  const engine::Token first = tokenizer.bos() ? *tokenizer.bos() : tokenizer.eos().front();
+  CalibrationSource source;
+  source.seed = seed;
+  return calibration_from_tokens(engine::self_generate(engine, first, samples, seq_len, seed), std::move(source));
+}
+
+json CalibrationSource::to_json() const {
+  json value = {{"source", files.empty() ? "model" : "files"}};
+  if (files.empty())
+    value["seed"] = seed;
+  else
+    value["files"] = files;
+  value["samples"] = samples;
+  value["seq_len"] = seq_len;
+  value["hash"] = fmt::format("{:016x}", hash);
+  return value;
+}
+
+CalibrationSource CalibrationSource::from_json(const json& value, const std::string& where) {
+  CalibrationSource source;
+  const auto kind = get<std::string>(value, "source", where);
+  if (kind == "files")
+    source.files = get<std::vector<std::string>>(value, "files", where);
+  else if (kind == "model")
+    source.seed = get<std::uint64_t>(value, "seed", where);
+  else
+    fail("{}: 'source' is \"{}\", expected \"files\" or \"model\"", where, kind);
+  if (kind == "files" && source.files.empty()) fail("{}: 'files' is empty", where);
+  source.samples = get<std::size_t>(value, "samples", where);
+  source.seq_len = get<std::size_t>(value, "seq_len", where);
+  const auto hash = get<std::string>(value, "hash", where);
+  if (hash.size() != 16 || hash.find_first_not_of("0123456789abcdef") != std::string::npos)
+    fail("{}: 'hash' is not 16 hexadecimal digits", where);
+  source.hash = std::stoull(hash, nullptr, 16);
+  return source;
+}
+
+std::string CalibrationSource::text() const {
+  if (files.empty()) return fmt::format("{} x {} tokens that the model wrote (seed {})", samples, seq_len, seed);
+  return fmt::format("{} x {} tokens of {}", samples, seq_len, fmt::join(files, ", "));
+}
+
+}  // namespace strata::importance

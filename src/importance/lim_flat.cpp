@@ -1,0 +1,31 @@
+// lim_flat (arXiv 2406.17415): minus the cosine between a block's input and output, each sequence's (tokens, hidden)
+// matrix taken as one vector; mean over sequences. Tokens with large hidden states dominate it.
+#include "importance/cosine.h"
+#include "importance/signal.h"
+
+namespace strata::importance {
+namespace {
+
+class LimFlat : public ActivationSignal {
+ public:
+  LimFlat(std::size_t blocks, std::size_t sequences) : values_(blocks, sequences) {}
+
+  void on_block(const BlockRows& rows) override {
+    Products sum;
+    for (std::size_t t = 0; t < rows.tokens; ++t)
+      sum += products(rows.before + t * rows.size, rows.after + t * rows.size, rows.size);
+    values_.set(rows, -sum.cosine());
+  }
+  std::vector<Estimate> result() const override { return values_.means(); }
+
+ private:
+  PerSequence values_;
+};
+
+}  // namespace
+
+std::unique_ptr<ActivationSignal> observe_lim_flat(std::size_t blocks, std::size_t sequences) {
+  return std::make_unique<LimFlat>(blocks, sequences);
+}
+
+}  // namespace strata::importance

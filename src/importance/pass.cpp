@@ -1,0 +1,56 @@
+// Block-major: the weights of a block are read once, whatever the number of sequences.
+// A batch is as large as makes products fast and keeps the engine's buffers small.
+#include "importance/pass.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/progress.h"
+
+namespace strata::importance {
+namespace {
+
+constexpr std::size_t kBatchBytes = 128u << 20;  // of activations inside the engine
+constexpr std::size_t kBatchTokens = 4096;
+
+std::size_t sequences_per_batch(const model::Architecture& a, std::size_t seq_len) {
+  const std::size_t floats = 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate;
+  const std::size_t tokens = std::min(kBatchTokens, kBatchBytes / (floats * sizeof(float)));
+  return std::max<std::size_t>(1, tokens / seq_len);
+}
+
+}  // namespace
+
+void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::span<const PassObserver> observers) {
+  const model::Architecture& a = engine.architecture();
+  const std::size_t count = set.sequences.size(), seq_len = set.source.seq_len;
+  std::vector<float> h(count * seq_len * a.hidden);
+  for (std::size_t s = 0; s < count; ++s) engine.embed(set.sequences[s], h.data() + s * seq_len * a.hidden);
+
+  const std::size_t together = std::min(count, sequences_per_batch(a, seq_len));
+  const auto batch_of = [&](std::size_t sequences) {
+    return engine.make_batch(std::vector<engine::Sequence>(sequences, engine::Sequence{seq_len}));
+  };
+  const engine::Batch full = batch_of(together), last = batch_of(count % together);
+  Progress progress("calibrate", a.blocks * count);
+  for (std::size_t block = 0; block < a.blocks; ++block)
+    for (std::size_t first = 0; first < count; first += together) {
+      const std::size_t some = std::min(together, count - first);
+      const engine::Observer observer = [&](engine::Site site, std::size_t b, const float* rows, std::size_t,
+                                            std::size_t size) {
+        for (const PassObserver& observe : observers) observe({site, b, first, some, seq_len, rows, size});
+      };
+      float* states = h.data() + first * seq_len * a.hidden;
+      engine.run_block(block, some == together ? full : last, states, &observer);
+      for (std::size_t i = 0; i < some * seq_len * a.hidden; ++i)
+        if (!std::isfinite(states[i]))
+          fail(
+              "{}: the output of block {} is not finite for token {} of calibration sequence {}; the weights are "
+              "damaged "
+              "or beyond the range of f32",
+              engine.model().path().string(), block, i / a.hidden % seq_len, first + i / a.hidden / seq_len);
+      progress.advance(some);
+    }
+}
+
+}  // namespace strata::importance

@@ -1,0 +1,145 @@
+// scores.json written and read. Everything read is held against the model that it claims to be of.
+// Numbers are written with as many digits as reading them back exactly takes.
+#include "importance/scores.h"
+
+#include <cmath>
+
+namespace strata::importance {
+namespace {
+
+constexpr const char* kFormat = "strata scores";
+
+std::string_view fit_name(codec::ScaleFit fit) { return fit == codec::ScaleFit::search ? "search" : "minmax"; }
+
+/// object[key], which must be of a kind; `where` opens the sentence.
+const json& member(const json& object, const char* key, json::value_t kind, const std::string& where) {
+  const auto it = object.find(key);
+  if (it == object.end()) fail("{}: '{}' is missing; the file is not a complete scores file", where, key);
+  if (it->type() != kind)
+    fail("{}: '{}' is a JSON {}, expected {}", where, key, it->type_name(), json(kind).type_name());
+  return *it;
+}
+
+/// A finite number >= `least`.
+double number(const json& value, double least, const std::string& where) {
+  if (!value.is_number()) fail("{} is a JSON {}, expected a number", where, value.type_name());
+  const auto result = value.get<double>();
+  if (!std::isfinite(result)) fail("{} is not finite", where);
+  if (result < least) fail("{} is {}, less than {}", where, result, least);
+  return result;
+}
+
+std::vector<double> numbers(const json& list, std::size_t count, double least, const std::string& where) {
+  if (list.size() != count) fail("{} has {} values for the model's {} blocks", where, list.size(), count);
+  std::vector<double> result;
+  for (const json& value : list) result.push_back(number(value, least, fmt::format("{}[{}]", where, result.size())));
+  return result;
+}
+
+json to_json(const LinearScores& linear) {
+  json codecs = json::object();
+  for (const CodecScore& score : linear.codecs)
+    codecs[score.codec->name] = {{"bytes", score.bytes}, {"error", score.error}, {"relative", linear.relative(score)}};
+  return {{"module", linear.module}, {"normalizer", linear.normalizer}, {"codecs", std::move(codecs)}};
+}
+
+LinearScores read_linear(const json& value, const model::Linear& linear, const std::string& where) {
+  LinearScores result;
+  result.module = get<std::string>(value, "module", where);
+  if (result.module != linear.module) fail("{}: is '{}' where the model has '{}'", where, result.module, linear.module);
+  const std::string at = fmt::format("{}: {}", where, linear.module);
+  if (!value.contains("normalizer")) fail("{}: 'normalizer' is missing", at);
+  result.normalizer = number(value["normalizer"], 0.0, at + ": 'normalizer'");
+  for (const auto& [name, entry] : member(value, "codecs", json::value_t::object, at).items()) {
+    const codec::Codec* codec = codec::find(name);
+    if (codec == nullptr) fail("{}: there is no codec '{}'; score the model again with this version", at, name);
+    const std::string place = fmt::format("{}: {}", at, name);
+    if (const std::string why = codec::why_not(*codec, linear.rows, linear.cols); !why.empty())
+      fail("{}: the codec cannot hold this linear: {}", place, why);
+    const auto bytes = get<std::uint64_t>(entry, "bytes", place);
+    const std::uint64_t exact = codec::stored_bytes(*codec, linear.rows, linear.cols);
+    if (bytes != exact) fail("{}: 'bytes' is {}, but the codec needs {}", place, bytes, exact);
+    if (!entry.contains("error")) fail("{}: 'error' is missing", place);
+    result.codecs.push_back({codec, bytes, number(entry["error"], 0.0, place + ": 'error'")});
+  }
+  return result;
+}
+
+const Signal& known_signal(const std::string& name, bool of_linears, const std::string& where) {
+  for (const Signal& signal : signals())
+    if (signal.name == name && (signal.of_linear != nullptr) == of_linears) return signal;
+  fail("{}: there is no signal '{}' of {}; score the model again with this version", where, name,
+       of_linears ? "linears" : "blocks");
+}
+
+}  // namespace
+
+std::vector<double> Scores::importance(std::string_view signal) const {
+  const auto it = blocks.find(std::string(signal));
+  if (it == blocks.end()) fail("the scores hold no signal '{}' of blocks; score the model with it", signal);
+  std::vector<double> values = it->second.values;
+  if (signal_by_name(signal).direction == Direction::smaller_is_important)
+    for (double& value : values) value = -value;
+  return values;
+}
+
+json Scores::to_json() const {
+  json value = {{"format", kFormat}, {"version", kVersion}, {"model", {{"fingerprint", fingerprint}}}};
+  value["calibration"] = calibration.to_json();
+  json of_blocks = json::object(), of_linears = json::object();
+  for (const Signal& signal : signals()) {
+    const std::string name(signal.name);
+    if (const auto it = blocks.find(name); it != blocks.end()) {
+      of_blocks[name] = {{"higher_is_important", signal.direction == Direction::higher_is_important},
+                         {"values", it->second.values}};
+      if (!it->second.standard_errors.empty()) of_blocks[name]["stderr"] = it->second.standard_errors;
+    }
+    if (const auto it = linears.find(name); it != linears.end()) {
+      json list = json::array();
+      for (const LinearScores& linear : it->second) list.push_back(importance::to_json(linear));
+      of_linears[name] = {{"scales", fit_name(fit)}, {"linears", std::move(list)}};
+    }
+  }
+  value["blocks"] = std::move(of_blocks);
+  value["linears"] = std::move(of_linears);
+  return value;
+}
+
+Scores Scores::from_json(const json& value, const model::Model& model, const std::string& where) {
+  const model::Architecture& a = model.architecture();
+  if (!value.is_object() || value.value("format", json()) != kFormat)
+    fail("{}: is not a scores file; make one with `strata score`", where);
+  if (const auto version = get<std::uint64_t>(value, "version", where); version != kVersion)
+    fail("{}: has version {}, and this program reads {}; score the model again", where, version, kVersion);
+  Scores scores;
+  scores.fingerprint = get<std::string>(member(value, "model", json::value_t::object, where), "fingerprint", where);
+  if (scores.fingerprint != model.fingerprint())
+    fail("{}: are the scores of another model (fingerprint {}, {} has {}); score this one", where, scores.fingerprint,
+         model.path().string(), model.fingerprint());
+  scores.calibration =
+      CalibrationSource::from_json(member(value, "calibration", json::value_t::object, where), where + ": calibration");
+  for (const auto& [name, entry] : member(value, "blocks", json::value_t::object, where).items()) {
+    known_signal(name, false, where);
+    const std::string at = fmt::format("{}: {}", where, name);
+    BlockScores& block = scores.blocks[name];
+    block.values = numbers(member(entry, "values", json::value_t::array, at), a.blocks, -INFINITY, at + ": values");
+    if (entry.contains("stderr"))
+      block.standard_errors =
+          numbers(member(entry, "stderr", json::value_t::array, at), a.blocks, 0.0, at + ": stderr");
+  }
+  for (const auto& [name, entry] : member(value, "linears", json::value_t::object, where).items()) {
+    known_signal(name, true, where);
+    const std::string at = fmt::format("{}: {}", where, name);
+    const auto scales = get<std::string>(entry, "scales", at);
+    if (scales != "search" && scales != "minmax") fail("{}: 'scales' is \"{}\"", at, scales);
+    scores.fit = scales == "search" ? codec::ScaleFit::search : codec::ScaleFit::minmax;
+    const json& list = member(entry, "linears", json::value_t::array, at);
+    if (list.size() != a.linears.size())
+      fail("{}: has {} linears for the model's {}", at, list.size(), a.linears.size());
+    for (std::size_t i = 0; i < list.size(); ++i)
+      scores.linears[name].push_back(read_linear(list[i], a.linears[i], at));
+  }
+  return scores;
+}
+
+}  // namespace strata::importance
