@@ -3,6 +3,9 @@
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
+/// A namespace can contain itself.
+const DEEPEST: usize = 500;
+
 struct Style {
     ensure_ascii: bool,
     indent: Option<String>,
@@ -48,6 +51,9 @@ impl Style {
     }
 
     fn write(&self, out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+        if depth > DEEPEST {
+            return Err(Error::new(ErrorKind::InvalidOperation, "tojson: nested deeper than 500 levels"));
+        }
         match value.kind() {
             ValueKind::None => out.push_str("null"),
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),

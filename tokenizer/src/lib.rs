@@ -79,6 +79,11 @@ fn quiet_guarded_panics() {
     });
 }
 
+/// For a thread whose panics reach `guard` on another one.
+pub(crate) fn keep_panics_quiet() {
+    GUARDED.with(|guarded| guarded.set(true));
+}
+
 /// Runs `body`, turns its failure or panic into a status and a sentence.
 /// # Safety: `error` is null or writable.
 unsafe fn guard(error: *mut StrataText, body: impl FnOnce() -> Result<(), Failure>) -> c_int {

@@ -1,6 +1,8 @@
 //! Chat templates: a minijinja environment that behaves as the Jinja2 one of transformers' apply_chat_template
 //! (transformers/utils/chat_template_utils.py), and the sentence that says where a template failed.
 use std::error::Error as _;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
@@ -9,10 +11,44 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehav
 use crate::json_dumps::tojson;
 use crate::python_methods::call_method;
 
-/// Work a template may do before it is stopped; the templates of published models use less than a ten-thousandth.
-const FUEL: u64 = 200_000_000;
+/// Work a template may do before it is stopped; the templates of published models use less than a hundredth.
+const FUEL: u64 = 10_000_000;
+/// For work that fuel does not count, such as walking sequences built of sequences.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Published templates have less than 64 KiB.
+const LONGEST_SOURCE: usize = 256 << 10;
+/// Parsing recurses at every operator of a chain, which for the longest source takes about half of this. Pages that
+/// are not touched cost nothing.
+const STACK: usize = 1 << 30;
 
+/// Renders on a thread of its own, so that a hostile template exhausts neither the caller's stack nor its patience.
 pub fn render(source: &str, context_json: &str) -> Result<String, String> {
+    if source.len() > LONGEST_SOURCE {
+        return Err(format!("{} bytes long, more than {LONGEST_SOURCE}", source.len()));
+    }
+    let (source, context_json) = (source.to_string(), context_json.to_string());
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let body = move || {
+        crate::keep_panics_quiet();
+        // The receiver is gone when its patience was over; then nobody needs the result.
+        let _ = sender.send(render_here(&source, &context_json));
+    };
+    let thread = std::thread::Builder::new().name("template".to_string()).stack_size(STACK).spawn(body);
+    let thread = thread.map_err(|e| format!("no thread to render it on: {e}"))?;
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(result) => {
+            let _ = thread.join();
+            result
+        }
+        Err(RecvTimeoutError::Timeout) => Err("does not come to an end".to_string()),
+        Err(RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => Err("the template library gave up".to_string()),
+        },
+    }
+}
+
+fn render_here(source: &str, context_json: &str) -> Result<String, String> {
     let context: Value = serde_json::from_str(context_json).map_err(|e| format!("context: {e}"))?;
     if context.kind() != ValueKind::Map {
         return Err("context: not a JSON object".to_string());
