@@ -28,21 +28,26 @@ struct MatmulShape {
 /// The linears of SmolLM2-135M and of Llama 3 8B.
 std::span<const MatmulShape> model_shapes();
 
-/// The speed of one product, with the peak that was measured between its runs.
+/// The speed of one kernel, best of its runs, with the best of the peak measured between them.
 struct KernelFigure {
   std::string name;  ///< "SmolLM2 576x576"
-  std::size_t rows, cols, tokens;
-  Precision precision;
-  double gflops;
-  double gb_per_second;  ///< bytes of weights over time
-  double share;          ///< of the arithmetic peak, or of the read bandwidth for a few tokens
+  std::size_t tokens = 0;
+  Precision precision = Precision::f32;
+  double gflops = 0;
+  double gb_per_second = 0;  ///< bytes of weights or logits over time
+  double share = 0;          ///< of the arithmetic peak, or of the read bandwidth where by_bandwidth
+  bool by_bandwidth = false;
 };
 
-/// Weights are bf16, as in a checkpoint. Throws nothing; a wrong answer is a bug (STRATA_CHECK).
+/// A product with bf16 weights, as in a checkpoint. Up to 8 tokens it is judged by bandwidth, and the weights come from
+/// memory, not from a cache. Rows that would take more than an eighth of the machine's memory are left out.
 KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precision precision, double seconds);
 
-/// Causal attention of one sequence from its start, as a share of the f32 peak.
+/// Causal attention of one sequence from its start, as a share of the f32 peak (only what the mask leaves counts).
 KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,
                                double seconds);
+
+/// log_sum_exp of 512 rows of logits, all threads, as a share of the read bandwidth.
+KernelFigure measure_log_sum_exp(std::size_t size, double seconds);
 
 }  // namespace strata::kernel

@@ -77,7 +77,11 @@ struct V {
   static double sum_double(const D& sum) { return (sum.low[0] + sum.low[1]) + (sum.high[0] + sum.high[1]); }
 
   static F round_bf16(F v) {
-    for (int i = 0; i < 4; ++i) v[i] = strata::round_bf16(v[i]);
+    Words bits;
+    std::memcpy(&bits, &v, sizeof v);
+    const Words rounded = bits + 0x7FFFu + ((bits >> 16) & 1u);
+    const Words chosen = (v != v ? bits | 0x400000u : rounded) & 0xFFFF0000u;
+    std::memcpy(&v, &chosen, sizeof v);
     return v;
   }
   static void transpose(F (&v)[4]) {

@@ -1,0 +1,34 @@
+// The measurements run, check their own answers and give figures that fit together; how large they are is not tested.
+#include "kernel/peaks.h"
+
+#include "kernel/fixtures.h"
+
+namespace strata::kernel {
+namespace {
+
+TEST(Peaks, FiguresOfAProductFitTogether) {
+  const MatmulShape shape{"small", 48, 640};
+  for (const Precision precision : {Precision::f32, Precision::bf16})
+    for (const std::size_t tokens : {2, 40}) {
+      const KernelFigure figure = measure_matmul(shape, tokens, precision, 0.0);
+      EXPECT_EQ(figure.name, "small 48x640");
+      EXPECT_EQ(figure.by_bandwidth, tokens == 2);
+      EXPECT_GT(figure.share, 0.0);
+      // Two operations a weight and token against two bytes a weight.
+      EXPECT_NEAR(figure.gflops, figure.gb_per_second * static_cast<double>(tokens), 1e-9 * figure.gflops);
+    }
+}
+
+TEST(Peaks, AttentionAndLogSumExpAreMeasured) {
+  EXPECT_GT(measure_attention(40, 4, 2, 24, 0.0).gflops, 0.0);
+  EXPECT_GT(measure_log_sum_exp(1000, 0.0).gb_per_second, 0.0);
+}
+
+TEST(Peaks, EveryTableCountsTheOperationsOfItsRegisterLoop) {
+  for (const Table* table : runnable())
+    for (const MatmulKernel* kernel : {&table->f32, &table->bf16})
+      EXPECT_EQ(kernel->spin(10), 10.0 * 12 * 2 * static_cast<double>(kernel->lanes * kernel->unit)) << table->name;
+}
+
+}  // namespace
+}  // namespace strata::kernel
