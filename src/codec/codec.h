@@ -88,6 +88,8 @@ float tensor_scale(const Codec&, float absmax);
 
 // The rest is what fit, round, value, pack and unpack give, bit for bit, by the fastest variant for this CPU.
 
+/// A row of weights as f32; out: weights.cols values.
+void widen_row(const MatrixView& weights, std::size_t row, std::span<float> out);
 /// The parameters of every group of a row. importance: as weights, or empty; groups: groups_per_row(weights.size()).
 void fit_row(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
              float tensor_scale, std::span<GroupParams> groups);

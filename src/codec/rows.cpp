@@ -13,14 +13,15 @@ void check_importance(std::span<const float> importance, std::size_t cols) {
   STRATA_CHECK(importance.empty() || importance.size() == cols, "{} importances, {} weights", importance.size(), cols);
 }
 
-void widen_row(const Variant& variant, const MatrixView& weights, std::size_t row, float* out) {
-  if (weights.dtype == DType::bf16)
-    variant.widen_bf16(reinterpret_cast<const unsigned char*>(weights.row(row)), weights.cols, out);
-  else
-    read_row(weights, row, 0, weights.cols, out);
-}
-
 }  // namespace
+
+void widen_row(const MatrixView& weights, std::size_t row, std::span<float> out) {
+  STRATA_CHECK(out.size() == weights.cols, "{} values for {} columns", out.size(), weights.cols);
+  if (weights.dtype == DType::bf16)
+    selected_variant().widen_bf16(reinterpret_cast<const unsigned char*>(weights.row(row)), weights.cols, out.data());
+  else
+    read_row(weights, row, 0, weights.cols, out.data());
+}
 
 void fit_row(const Codec& codec, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
              float tensor_scale, std::span<GroupParams> groups) {
@@ -66,7 +67,7 @@ void encode_rows(const Codec& codec, const MatrixView& weights, std::span<const 
   std::vector<GroupParams> groups(count * per_row);
   for (std::size_t r = 0; r < count; ++r) {
     GroupParams* mine = groups.data() + r * per_row;
-    widen_row(variant, weights, row + r, widened.data());
+    widen_row(weights, row + r, widened);
     codec.rows->fit(variant, codec, widened.data(), h.data(), cols, fit, tensor_scale, mine);
     codec.rows->round(variant, codec, widened.data(), cols, mine, codes.data());
     codec.rows->store_codes(variant, out, row + r, codes.data());

@@ -22,14 +22,22 @@ void for_each_stretch(std::size_t rows, const Body& body) {
   });
 }
 
-/// importance * difference^2 in eight running sums, which the compiler keeps in vectors.
-double squared_sum(std::span<const float> a, const float* b, std::span<const float> importance) {
-  double sums[8] = {};
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double difference = static_cast<double>(a[i]) - (b == nullptr ? 0.0 : static_cast<double>(b[i]));
-    sums[i % 8] += (importance.empty() ? 1.0 : static_cast<double>(importance[i])) * (difference * difference);
-  }
-  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+/// The two sums of one row, in eight running sums each: the order is fixed, and a compiler keeps them in vectors.
+WeightedError row_error(std::span<const float> weights, std::span<const float> decoded,
+                        std::span<const float> importance) {
+  constexpr std::size_t kSums = 8;
+  double errors[kSums] = {}, energies[kSums] = {};
+  const auto add = [&](std::size_t i, std::size_t k) {
+    const double w = weights[i], d = w - static_cast<double>(decoded[i]), h = importance[i];
+    errors[k] += h * (d * d);
+    energies[k] += h * (w * w);
+  };
+  std::size_t i = 0;
+  for (; i + kSums <= weights.size(); i += kSums)
+    for (std::size_t k = 0; k < kSums; ++k) add(i + k, k);
+  for (; i < weights.size(); ++i) add(i, i % kSums);
+  const auto total = [](const double* s) { return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])); };
+  return {total(errors), total(energies)};
 }
 
 }  // namespace
@@ -47,15 +55,20 @@ codec::Stored quantize_rtn(const codec::Codec& codec, const MatrixView& weights,
 
 WeightedError weighted_error(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,
                              codec::ScaleFit fit, float tensor_scale) {
+  std::vector<float> ones;
+  if (importance.empty()) {
+    ones.assign(weights.cols, 1.0f);
+    importance = ones;
+  }
   std::vector<WeightedError> of_row(weights.rows);
   for_each_stretch(weights.rows, [&](std::size_t row, std::size_t rows) {
     std::vector<float> w(weights.cols), decoded(weights.cols);
     std::vector<codec::GroupParams> groups(codec.groups_per_row(weights.cols));
     for (std::size_t r = row; r < row + rows; ++r) {
-      read_row(weights, r, 0, weights.cols, w.data());
+      codec::widen_row(weights, r, w);
       codec::fit_row(codec, w, importance, fit, tensor_scale, groups);
       codec::round_trip_row(codec, w, groups, decoded);
-      of_row[r] = {squared_sum(w, decoded.data(), importance), squared_sum(w, nullptr, importance)};
+      of_row[r] = row_error(w, decoded, importance);
     }
   });
   WeightedError total;
