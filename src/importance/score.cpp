@@ -75,21 +75,30 @@ class Scorer {
     feeder.finish(result.scores);
     for (const Signal* signal : signals_)
       if (signal->of_linear != nullptr) score_linears(*signal, result);
+    for (const Signal* signal : signals_)
+      if (signal->of_groups != nullptr) score_groups(*signal, result);
     return result;
   }
 
  private:
+  /// Signals of blocks from weights, and the largest weight of every fusion group.
   void look_at_weights(Scores& scores) {
     Progress progress("weights", a_.blocks);
     absmax_.resize(a_.groups.size(), 0.0f);
+    const bool wanted = std::ranges::any_of(signals_, [](const Signal* s) { return s->of_block != nullptr; });
     for (std::size_t b = 0; b < a_.blocks; ++b) {
-      const BlockWeights weights(model_, b);
-      for (const Signal* signal : signals_)
-        if (signal->of_block != nullptr)
-          scores.blocks[std::string(signal->name)].values.push_back(signal->of_block(weights));
       const std::size_t first = a_.index(b, model::Role::q);
-      for (std::size_t i = 0; i < weights.size(); ++i) note_absmax(a_.linears[first + i], weights.linear(i).absmax());
-      release(first, weights.size());
+      const auto linears = std::span(a_.linears).subspan(first, model::kBlockLinears);
+      if (wanted) {
+        const BlockWeights weights(model_, b);
+        for (const Signal* signal : signals_)
+          if (signal->of_block != nullptr)
+            scores.blocks[std::string(signal->name)].values.push_back(signal->of_block(weights));
+        for (std::size_t i = 0; i < weights.size(); ++i) note_absmax(linears[i], weights.linear(i).absmax());
+      } else {
+        for (const Linear& linear : linears) note_absmax(linear, DenseLinear(model_, linear).absmax());
+      }
+      release(first, linears.size());
       progress.advance();
     }
     for (std::size_t i = a_.blocks * model::kBlockLinears; i < a_.linears.size(); ++i)
@@ -126,6 +135,14 @@ class Scorer {
         progress.advance();
       }
       release(i, 1);
+    }
+  }
+
+  void score_groups(const Signal& signal, ScoreResult& result) const {
+    GroupScores& scores = result.scores.groups[std::string(signal.name)];
+    for (const Estimate& value : signal.of_groups(engine_, set_, result.inputs)) {
+      scores.values.push_back(value.mean);
+      scores.standard_errors.push_back(value.standard_error.value_or(0.0));
     }
   }
 

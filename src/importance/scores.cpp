@@ -30,7 +30,7 @@ double number(const json& value, double least, const std::string& where) {
 }
 
 std::vector<double> numbers(const json& list, std::size_t count, double least, const std::string& where) {
-  if (list.size() != count) fail("{} has {} values for the model's {} blocks", where, list.size(), count);
+  if (list.size() != count) fail("{} has {} values where the model has {}", where, list.size(), count);
   std::vector<double> result;
   for (const json& value : list) result.push_back(number(value, least, fmt::format("{}[{}]", where, result.size())));
   return result;
@@ -65,11 +65,38 @@ LinearScores read_linear(const json& value, const model::Linear& linear, const s
   return result;
 }
 
-const Signal& known_signal(const std::string& name, bool of_linears, const std::string& where) {
+/// What a signal has a value of, as the member of the file is called.
+std::string_view kind_of(const Signal& signal) {
+  if (signal.of_linear != nullptr) return "linears";
+  return signal.of_groups != nullptr ? "groups" : "blocks";
+}
+
+void check_known(const std::string& name, std::string_view kind, const std::string& where) {
   for (const Signal& signal : signals())
-    if (signal.name == name && (signal.of_linear != nullptr) == of_linears) return signal;
-  fail("{}: there is no signal '{}' of {}; score the model again with this version", where, name,
-       of_linears ? "linears" : "blocks");
+    if (signal.name == name && kind_of(signal) == kind) return;
+  fail("{}: there is no signal '{}' of {}; score the model again with this version", where, name, kind);
+}
+
+json to_json(const BlockScores& scores, const Signal& signal) {
+  json value = {{"higher_is_important", signal.direction == Direction::higher_is_important}, {"values", scores.values}};
+  if (!scores.standard_errors.empty()) value["stderr"] = scores.standard_errors;
+  return value;
+}
+
+/// The member "blocks" or "groups": `count` values a signal.
+std::map<std::string, BlockScores> read_values(const json& value, const char* kind, std::size_t count,
+                                               const std::string& where) {
+  std::map<std::string, BlockScores> result;
+  for (const auto& [name, entry] : member(value, kind, json::value_t::object, where).items()) {
+    check_known(name, kind, where);
+    const std::string at = fmt::format("{}: {}", where, name);
+    BlockScores& scores = result[name];
+    const double least = std::string_view(kind) == "groups" ? 0.0 : -INFINITY;
+    scores.values = numbers(member(entry, "values", json::value_t::array, at), count, least, at + ": values");
+    if (entry.contains("stderr"))
+      scores.standard_errors = numbers(member(entry, "stderr", json::value_t::array, at), count, 0.0, at + ": stderr");
+  }
+  return result;
 }
 
 }  // namespace
@@ -86,14 +113,13 @@ std::vector<double> Scores::importance(std::string_view signal) const {
 json Scores::to_json() const {
   json value = {{"format", kFormat}, {"version", kVersion}, {"model", {{"fingerprint", fingerprint}}}};
   value["calibration"] = calibration.to_json();
-  json of_blocks = json::object(), of_linears = json::object();
+  json of_blocks = json::object(), of_groups = json::object(), of_linears = json::object();
   for (const Signal& signal : signals()) {
     const std::string name(signal.name);
-    if (const auto it = blocks.find(name); it != blocks.end()) {
-      of_blocks[name] = {{"higher_is_important", signal.direction == Direction::higher_is_important},
-                         {"values", it->second.values}};
-      if (!it->second.standard_errors.empty()) of_blocks[name]["stderr"] = it->second.standard_errors;
-    }
+    if (const auto it = blocks.find(name); it != blocks.end())
+      of_blocks[name] = importance::to_json(it->second, signal);
+    if (const auto it = groups.find(name); it != groups.end())
+      of_groups[name] = importance::to_json(it->second, signal);
     if (const auto it = linears.find(name); it != linears.end()) {
       json list = json::array();
       for (const LinearScores& linear : it->second) list.push_back(importance::to_json(linear));
@@ -101,6 +127,7 @@ json Scores::to_json() const {
     }
   }
   value["blocks"] = std::move(of_blocks);
+  value["groups"] = std::move(of_groups);
   value["linears"] = std::move(of_linears);
   return value;
 }
@@ -118,17 +145,10 @@ Scores Scores::from_json(const json& value, const model::Model& model, const std
          model.path().string(), model.fingerprint());
   scores.calibration =
       CalibrationSource::from_json(member(value, "calibration", json::value_t::object, where), where + ": calibration");
-  for (const auto& [name, entry] : member(value, "blocks", json::value_t::object, where).items()) {
-    known_signal(name, false, where);
-    const std::string at = fmt::format("{}: {}", where, name);
-    BlockScores& block = scores.blocks[name];
-    block.values = numbers(member(entry, "values", json::value_t::array, at), a.blocks, -INFINITY, at + ": values");
-    if (entry.contains("stderr"))
-      block.standard_errors =
-          numbers(member(entry, "stderr", json::value_t::array, at), a.blocks, 0.0, at + ": stderr");
-  }
+  scores.blocks = read_values(value, "blocks", a.blocks, where);
+  scores.groups = read_values(value, "groups", a.groups.size(), where);
   for (const auto& [name, entry] : member(value, "linears", json::value_t::object, where).items()) {
-    known_signal(name, true, where);
+    check_known(name, "linears", where);
     const std::string at = fmt::format("{}: {}", where, name);
     const auto scales = get<std::string>(entry, "scales", at);
     if (scales != "search" && scales != "minmax") fail("{}: 'scales' is \"{}\"", at, scales);

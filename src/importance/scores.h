@@ -15,9 +15,12 @@ namespace strata::importance {
 
 /// A signal of every block.
 struct BlockScores {
-  std::vector<double> values;           ///< by block
+  std::vector<double> values;           ///< by block (or by group)
   std::vector<double> standard_errors;  ///< over calibration sequences; empty when there is no such spread
 };
+
+/// A signal of every fusion group, in the order of Architecture::groups.
+using GroupScores = BlockScores;
 
 /// A linear under one codec.
 struct CodecScore {
@@ -41,6 +44,7 @@ struct Scores {
   CalibrationSource calibration;
   codec::ScaleFit fit = codec::ScaleFit::search;  ///< the scales of the errors per linear and codec
   std::map<std::string, BlockScores> blocks;      ///< by signal
+  std::map<std::string, GroupScores> groups;      ///< by signal
   /// By signal; each has all of Architecture::linears, in their order.
   std::map<std::string, std::vector<LinearScores>> linears;
 

@@ -8,6 +8,7 @@
 
 #include "codec/codec.h"
 #include "core/statistics.h"
+#include "importance/input_mean_square.h"
 #include "importance/pass.h"
 #include "importance/weights.h"
 #include "quantize/rtn.h"
@@ -65,6 +66,8 @@ struct Signal {
   double (*of_block)(const BlockWeights&) = nullptr;
   /// Of linears and codecs: the error, and the energy that it is relative to.
   quantize::WeightedError (*of_linear)(const LinearCase&, const codec::Codec&) = nullptr;
+  /// Of fusion groups, from running the model on the calibration set.
+  std::vector<Estimate> (*of_groups)(engine::Engine&, const CalibrationSet&, const InputMeanSquare&) = nullptr;
 };
 
 /// All signals, in the order of docs/signals.md.
@@ -80,5 +83,6 @@ double zd_linear(const BlockWeights& weights);
 double extremal(const BlockWeights& weights);
 double kurtosis(const BlockWeights& weights);
 quantize::WeightedError act_mse(const LinearCase& linear, const codec::Codec& codec);
+std::vector<Estimate> alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs);
 
 }  // namespace strata::importance

@@ -28,6 +28,9 @@ constexpr Signal kSignals[] = {
     {.name = "act_mse",
      .meaning = "squared error of a linear under a codec, weighted by the mean square of its inputs",
      .of_linear = act_mse},
+    {.name = "alpha",
+     .meaning = "KL divergence of the logits per unit of relative error in one fusion group, measured",
+     .of_groups = alpha},
 };
 
 }  // namespace

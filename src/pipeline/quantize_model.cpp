@@ -1,5 +1,6 @@
 // The main job's steps.
-// Activations are rounded to bf16 while calibrating: means over thousands of tokens do not notice.
+// Activations are rounded to bf16 where only means over thousands of tokens are wanted; scores are computed in f32,
+// since a single group's divergence can be as small as that rounding.
 #include "pipeline/quantize_model.h"
 
 #include <algorithm>
@@ -43,9 +44,10 @@ Prepared prepare(const model::Model& model, const model::Tokenizer& tokenizer, c
     engine::Engine engine(model, kernel::Precision::bf16);
     prepared.calibration = make_calibration(engine, tokenizer, request.calibration);
     if (needs_scores) {
+      engine::Engine exact(model, kernel::Precision::f32);
       importance::ScoreRequest needed = scores_needed(request.plan, *request.target);
       needed.fit = request.scale_fit;
-      const importance::ScoreResult result = importance::score(engine, *prepared.calibration, needed);
+      const importance::ScoreResult result = importance::score(exact, *prepared.calibration, needed);
       costs = costs_of(result.scores, a);
       if (needs_inputs) prepared.importance = importance_of(result.inputs, a);
     } else {

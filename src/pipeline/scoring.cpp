@@ -14,7 +14,7 @@ importance::CalibrationSet make_calibration(engine::Engine& engine, const model:
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target) {
   importance::ScoreRequest needed;
   if (needs_linear_costs(request)) {
-    needed.signals.push_back(&importance::signal_by_name("act_mse"));
+    for (const char* name : {"act_mse", "alpha"}) needed.signals.push_back(&importance::signal_by_name(name));
     needed.codecs = allowed_codecs(target, request.codecs).codecs;
   }
   if (needs_block_signals(request)) needed.signals.push_back(&importance::signal_by_name(request.signal));
@@ -24,11 +24,14 @@ importance::ScoreRequest scores_needed(const PlanRequest& request, const Target&
 Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture) {
   Costs costs;
   if (const auto it = scores.linears.find("act_mse"); it != scores.linears.end()) {
-    costs.signal = "act_mse";
+    const auto alpha = scores.groups.find("alpha");
+    costs.signal = alpha == scores.groups.end() ? "act_mse" : "alpha x act_mse";
     costs.linears.resize(architecture.linears.size());
-    for (std::size_t l = 0; l < it->second.size(); ++l)
+    for (std::size_t l = 0; l < it->second.size(); ++l) {
+      const double weight = alpha == scores.groups.end() ? 1.0 : alpha->second.values[architecture.linears[l].group];
       for (const importance::CodecScore& score : it->second[l].codecs)
-        costs.linears[l][score.codec] = it->second[l].relative(score);
+        costs.linears[l][score.codec] = weight * it->second[l].relative(score);
+    }
   }
   for (const auto& [name, block_scores] : scores.blocks) costs.blocks[name] = scores.importance(name);
   return costs;

@@ -48,9 +48,13 @@ TEST_F(ScoresFile, IsReadBackExactly) {
 TEST_F(ScoresFile, HoldsEverySignalBlockAndLinear) {
   for (const Signal& signal : signals()) {
     const std::string name(signal.name);
-    const std::size_t count =
-        signal.of_linear != nullptr ? scores_.linears.at(name).size() : scores_.blocks.at(name).values.size();
-    EXPECT_EQ(count, signal.of_linear != nullptr ? 3u * 7u + 1u : 3u) << name;  // untied: lm_head too
+    if (signal.of_linear != nullptr) {
+      EXPECT_EQ(scores_.linears.at(name).size(), 3u * 7u + 1u) << name;  // untied: lm_head too
+    } else if (signal.of_groups != nullptr) {
+      EXPECT_EQ(scores_.groups.at(name).values.size(), 3u * 4u + 1u) << name;
+    } else {
+      EXPECT_EQ(scores_.blocks.at(name).values.size(), 3u) << name;
+    }
   }
   EXPECT_EQ(scores_.blocks.at("lim").standard_errors.size(), 3u);
   EXPECT_TRUE(scores_.blocks.at("zd").standard_errors.empty());
@@ -119,11 +123,11 @@ TEST_F(ScoresFile, CutAnywhereIsRefused) {
 TEST_F(ScoresFile, EveryMemberMustBeThereAndOfItsType) {
   // Every member at every depth, removed, and replaced by things of other types.
   const json whole = value_, flat = whole.flatten();
-  const std::vector<std::string> optional = {"relative",    "stderr",   "higher_is_important",
-                                             "lim",         "lim_flat", "zd",
-                                             "zd_linear",   "extremal", "kurtosis",
-                                             "act_mse",     "keep",     "int4_g32",
-                                             "fp8_channel", "nvfp4"};
+  const std::vector<std::string> optional = {"relative",  "stderr",      "higher_is_important",
+                                             "lim",       "lim_flat",    "zd",
+                                             "zd_linear", "extremal",    "kurtosis",
+                                             "act_mse",   "alpha",       "keep",
+                                             "int4_g32",  "fp8_channel", "nvfp4"};
   std::size_t tried = 0;
   for (const auto& [path, leaf] : flat.items()) {
     for (json::json_pointer at(path); !at.empty(); at = at.parent_pointer()) {
@@ -155,7 +159,7 @@ TEST_F(ScoresFile, ValuesThatCannotBeAreRefused) {
     change();
   };
   with([&] { value_["blocks"]["lim"]["values"].push_back(0.5); });
-  expect_refused("lim: values has 4 values for the model's 3 blocks");
+  expect_refused("lim: values has 4 values where the model has 3");
   with([&] { value_["blocks"]["lim"]["values"][2] = NAN; });
   expect_refused("values[2]");
   with([&] { value_["blocks"]["lim"]["stderr"][1] = -0.1; });

@@ -1,0 +1,58 @@
+// alpha on a tiny random model: every group has one, whatever the threads, and the engine is left as it was.
+// What its values are worth on a real model is measured in docs/results.md.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "core/random.h"
+#include "core/threads.h"
+#include "importance/signal.h"
+
+namespace strata::importance {
+namespace {
+
+CalibrationSet random_tokens(std::size_t vocab) {
+  Random random(7);
+  std::vector<std::vector<engine::Token>> sequences(4, std::vector<engine::Token>(32));
+  for (auto& sequence : sequences)
+    for (engine::Token& token : sequence) token = static_cast<engine::Token>(random.below(vocab));
+  CalibrationSource source;
+  source.files = {"random"};
+  return calibration_from_tokens(std::move(sequences), source);
+}
+
+TEST(Alpha, MeasuresEveryGroupAndLeavesTheEngineAsItWas) {
+  const model::Model model =
+      model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/llama_untied_sharded");
+  engine::Engine engine(model);
+  const CalibrationSet set = random_tokens(engine.architecture().vocab);
+  const InputMeanSquare inputs = input_mean_square(engine, set);
+  const engine::Sequence sequence{set.sequences[0].size()};
+  const std::vector<float> before = engine.forward(set.sequences[0], {&sequence, 1});
+  const std::vector<Estimate> result = alpha(engine, set, inputs);
+  ASSERT_EQ(result.size(), engine.architecture().groups.size());
+  for (const Estimate& value : result) {
+    EXPECT_GT(value.mean, 0.0);
+    EXPECT_TRUE(std::isfinite(value.mean));
+    EXPECT_TRUE(value.standard_error.has_value());
+  }
+  EXPECT_EQ(engine.forward(set.sequences[0], {&sequence, 1}), before);
+}
+
+TEST(Alpha, IsTheSameAtAnyThreadCount) {
+  const model::Model model = model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/qwen3");
+  engine::Engine engine(model);
+  const CalibrationSet set = random_tokens(engine.architecture().vocab);
+  const InputMeanSquare inputs = input_mean_square(engine, set);
+  std::vector<double> values[2];
+  for (const std::size_t threads : {1, 3}) {
+    set_thread_count(threads);
+    for (const Estimate& value : alpha(engine, set, inputs)) values[threads / 2].push_back(value.mean);
+  }
+  set_thread_count(0);
+  EXPECT_EQ(values[0], values[1]);
+}
+
+}  // namespace
+}  // namespace strata::importance
