@@ -4,7 +4,6 @@
 
 #include <cmath>
 
-#include "core/threads.h"
 #include "eval/tiny_model.h"
 
 namespace strata::eval {
@@ -13,6 +12,7 @@ namespace {
 using ::strata::testing::error_of;
 using ::strata::testing::golden_ids;
 using ::strata::testing::golden_model;
+using ::strata::testing::Threads;
 using ::strata::testing::TinyModel;
 using Chunks = std::vector<std::vector<engine::Token>>;
 
@@ -138,11 +138,9 @@ TEST(Evaluate, TheSameFiguresForAnyNumberOfThreads) {
   tiny.set("model.layers.0.mlp.up_proj.weight", [](std::size_t i) { return i % 3 == 0 ? 0.1f : -0.05f; });
   const model::Model changed = model::Model::open(tiny.path()), plain = model::Model::open(golden_model("llama_tied"));
   engine::Engine q(changed), p(plain);
-  set_thread_count(1);
   const Evaluation one = evaluate(q, &p, golden_ids("llama_tied"));
-  set_thread_count(5);
+  const Threads threads(5);
   const Evaluation five = evaluate(q, &p, golden_ids("llama_tied"));
-  set_thread_count(0);
   expect_same(one, five);
 }
 
@@ -181,6 +179,7 @@ TEST(Evaluate, SmolLM2EqualsTransformers) {
   if (!std::filesystem::exists(models / "smollm2/config.json") ||
       !std::filesystem::exists(models / "smollm2-dither1/config.json"))
     GTEST_SKIP() << "no SmolLM2 in " << models << " (scripts/make_testbed.py)";
+  const Threads all(0);
   const json golden = read_json_file(std::filesystem::path(STRATA_TEST_DATA) / "golden/smollm2_eval.json");
   const auto ids = golden["ids"].get<std::vector<engine::Token>>();
   Chunks chunks;

@@ -13,11 +13,22 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/numbers.h"
+#include "core/threads.h"
 #include "model/tokenizer.h"
 
 namespace strata::testing {
 
 namespace fs = std::filesystem;
+
+/// Tiny models run on one thread (more only wait for each other); a test that wants more has them while this lives.
+inline const bool kOneThread = (set_thread_count(1), true);
+class Threads {
+ public:
+  explicit Threads(std::size_t count) { set_thread_count(count); }
+  ~Threads() { set_thread_count(1); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+};
 
 class TemporaryFolder {
  public:

@@ -4,7 +4,6 @@
 #include <map>
 
 #include "core/random.h"
-#include "core/threads.h"
 #include "eval/tiny_model.h"
 #include "importance/input_mean_square.h"
 #include "importance/score.h"
@@ -18,6 +17,7 @@ using ::strata::testing::error_of;
 using ::strata::testing::golden_ids;
 using ::strata::testing::golden_model;
 using ::strata::testing::TemporaryFolder;
+using ::strata::testing::Threads;
 using ::strata::testing::TinyModel;
 using ::strata::testing::word_tokenizer;
 using ::strata::testing::words;
@@ -92,11 +92,10 @@ TEST(Pass, ScoresDoNotDependOnThreads) {
   request.codecs = {&codec::by_name("int4_g32"), &codec::by_name("nvfp4")};
   const CalibrationSet set = calibration_from_tokens(many_sequences(9, 30), {{"ids"}});
   std::vector<std::string> results;
-  for (const std::size_t threads : {1, 2, 5}) {
-    set_thread_count(threads);
+  for (const std::size_t count : {1, 2, 5}) {
+    const Threads threads(count);
     results.push_back(score(engine, set, request).scores.to_json().dump());
   }
-  set_thread_count(0);
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(results[0], results[2]);
 }

@@ -2,6 +2,7 @@
 #include "importance/scores.h"
 
 #include <cmath>
+#include <set>
 
 #include "eval/tiny_model.h"
 #include "importance/score.h"
@@ -129,10 +130,11 @@ TEST_F(ScoresFile, EveryMemberMustBeThereAndOfItsType) {
                                              "act_mse",   "alpha",       "keep",
                                              "int4_g32",  "fp8_channel", "nvfp4"};
   std::size_t tried = 0;
+  std::set<std::string> seen;
   for (const auto& [path, leaf] : flat.items()) {
     for (json::json_pointer at(path); !at.empty(); at = at.parent_pointer()) {
       const bool in_list = whole.at(at.parent_pointer()).is_array();
-      if (in_list && at.back() != "0") continue;
+      if ((in_list && at.back() != "0") || !seen.insert(at.to_string()).second) continue;
       const bool may_lack = !in_list && std::ranges::find(optional, at.back()) != optional.end();
       for (const json& other : {json(nullptr), json("x"), json(-1), json::array({1}), json{{"x", 1}}}) {
         if (at.back() == "relative" || at.back() == "higher_is_important") break;  // for people, not read
@@ -149,7 +151,7 @@ TEST_F(ScoresFile, EveryMemberMustBeThereAndOfItsType) {
       EXPECT_FALSE(refusal().empty()) << "without " << at.to_string();
     }
   }
-  EXPECT_GT(tried, 500u);
+  EXPECT_GT(tried, 150u);
 }
 
 TEST_F(ScoresFile, ValuesThatCannotBeAreRefused) {

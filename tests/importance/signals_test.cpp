@@ -17,6 +17,14 @@ CalibrationSet set_of(std::vector<std::vector<engine::Token>> ids) {
   return calibration_from_tokens(std::move(ids), {{"ids"}});
 }
 
+/// A request for all signals of blocks.
+ScoreRequest block_signals() {
+  ScoreRequest request;
+  for (const Signal& signal : signals())
+    if (signal.observe != nullptr || signal.of_block != nullptr) request.signals.push_back(&signal);
+  return request;
+}
+
 /// The signal of one block and the given sequences of (before, after) rows of width 2.
 Estimate of_rows(const Signal& signal,
                  const std::vector<std::pair<std::vector<float>, std::vector<float>>>& sequences) {
@@ -29,7 +37,9 @@ Estimate of_rows(const Signal& signal,
 TEST(Signals, NamesAreUniqueAndEveryOneHasExactlyOneFunction) {
   for (const Signal& signal : signals()) {
     EXPECT_EQ(&signal_by_name(signal.name), &signal);
-    EXPECT_EQ((signal.observe != nullptr) + (signal.of_block != nullptr) + (signal.of_linear != nullptr), 1)
+    EXPECT_EQ((signal.observe != nullptr) + (signal.of_block != nullptr) + (signal.of_linear != nullptr) +
+                  (signal.of_groups != nullptr),
+              1)
         << signal.name;
     EXPECT_FALSE(signal.meaning.empty());
   }
@@ -68,7 +78,7 @@ TEST(Signals, ABlockThatAddsNothingHasLimMinusOne) {
     tiny.set(fmt::format("model.layers.1.{}.weight", linear), [](std::size_t) { return 0.0f; });
   const model::Model model = model::Model::open(tiny.path());
   engine::Engine engine(model);
-  const Scores scores = score(engine, set_of(golden_ids("llama_tied")), {}).scores;
+  const Scores scores = score(engine, set_of(golden_ids("llama_tied")), block_signals()).scores;
   EXPECT_NEAR(scores.blocks.at("lim").values[1], -1.0, 1e-12);
   EXPECT_NEAR(scores.blocks.at("lim_flat").values[1], -1.0, 1e-12);
   EXPECT_GT(scores.blocks.at("lim").values[0], -0.999);
@@ -170,10 +180,12 @@ TEST(Signals, SmolLM2EqualsTheReference) {
   const std::filesystem::path folder = std::filesystem::path(STRATA_TEST_MODELS) / "smollm2";
   if (!std::filesystem::exists(folder / "config.json"))
     GTEST_SKIP() << "no SmolLM2 in " << folder << " (scripts/make_testbed.py)";
+  const ::strata::testing::Threads all(0);
   const json golden = read_json_file(std::filesystem::path(STRATA_TEST_DATA) / "golden/smollm2_scores.json");
   const model::Model model = model::Model::open(folder);
   engine::Engine engine(model);
-  const Scores scores = score(engine, set_of({golden["ids"].get<std::vector<engine::Token>>()}), {}).scores;
+  const Scores scores =
+      score(engine, set_of({golden["ids"].get<std::vector<engine::Token>>()}), block_signals()).scores;
   const auto compare = [&](const char* signal, const char* key, double tolerance) {
     const std::vector<double>& got = scores.blocks.at(signal).values;
     ASSERT_EQ(got.size(), golden[key].size());
