@@ -68,6 +68,7 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
   request.low = options.low;
   if (options.n_high_option->count() > 0) request.n_high = options.n_high;
   if (!options.shard_size.empty()) request.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
+  if (request.bits && request.size_bytes) fail_usage("--bits and --size contradict each other; give one");
   if (request.preset == "best" && !request.bits && !request.size_bytes)
     fail_usage(
         "give a budget: --bits 4.5 or --size 90MiB (or a preset that needs none, such as --preset "

@@ -70,9 +70,9 @@ void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const pipeline::QuantizeRequest request = request_of(options, common);
   const model::Model model = model::Model::open(options.model);
-  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), options.model);
-  pipeline::Prepared prepared = pipeline::prepare(model, tokenizer, request);
-  if (options.calibration.show && prepared.calibration) show_calibration(*prepared.calibration, tokenizer);
+  pipeline::Prepared prepared = pipeline::prepare(model, request);
+  if (options.calibration.show && prepared.calibration)
+    show_calibration(*prepared.calibration, model::Tokenizer::from_files(model::tokenizer_files(model), options.model));
   if (model.from_gguf())
     remark(
         "note: {} is a GGUF file that may have been quantized before; losses are measured against it, not against its "
@@ -86,7 +86,7 @@ void run(const Options& options, const Common& common) {
   value["output"] = options.output;
   value["output_bytes"] = bytes;
   if (!options.no_verify) {
-    const eval::Evaluation result = pipeline::verify(model, tokenizer, request, options.verify_samples);
+    const eval::Evaluation result = pipeline::verify(model, request, options.verify_samples);
     value["verification"] = result.to_json();
     print(common,
           "measured on {} tokens of {}: KL divergence {:.5f} +- {:.5f} nats, top-1 agreement {:.1f} %, perplexity "

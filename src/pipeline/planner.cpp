@@ -305,4 +305,14 @@ PlanResult make_plan(const model::Model& model, const Target& target, const Plan
   return result;
 }
 
+void check_request(const model::Model& model, const Target& target, const PlanRequest& request) {
+  const model::Architecture& a = model.architecture();
+  Costs costs;
+  costs.linears.resize(a.linears.size());
+  for (auto& row : costs.linears)
+    for (const Codec& codec : codec::all()) row[&codec] = 0.0;
+  costs.blocks[request.signal].assign(a.blocks, 0.0);
+  make_plan(model, target, request, costs);
+}
+
 }  // namespace strata::pipeline

@@ -50,4 +50,7 @@ bool needs_block_signals(const PlanRequest& request);
 /// expression that is malformed or matches nothing, contradictory pins; UsageError for contradictory options.
 PlanResult make_plan(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs);
 
+/// Throws what make_plan would throw for the request, whatever the costs turn out to be: to be called before scoring.
+void check_request(const model::Model& model, const Target& target, const PlanRequest& request);
+
 }  // namespace strata::pipeline

@@ -27,13 +27,21 @@ std::vector<std::vector<float>> importance_of(const importance::InputMeanSquare&
   return result;
 }
 
+model::Tokenizer tokenizer_of(const model::Model& model) {
+  return model::Tokenizer::from_files(model::tokenizer_files(model), model.path().string());
+}
+
 }  // namespace
 
-Prepared prepare(const model::Model& model, const model::Tokenizer& tokenizer, const QuantizeRequest& request) {
+Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
   refuse_quantized(model);
   std::error_code code;
   if (!request.overwrite && std::filesystem::exists(std::filesystem::symlink_status(request.output, code)))
     fail("{}: exists already; use --overwrite to replace it", request.output.string());
+  const std::filesystem::path parent = std::filesystem::absolute(request.output, code).parent_path();
+  if (!std::filesystem::is_directory(parent, code))
+    fail("{}: the folder {} does not exist", request.output.string(), parent.string());
+  if (request.plan_file.empty()) check_request(model, *request.target, request.plan);
   const model::Architecture& a = model.architecture();
   Prepared prepared;
   Costs costs;
@@ -42,7 +50,7 @@ Prepared prepare(const model::Model& model, const model::Tokenizer& tokenizer, c
   const bool needs_inputs = request.scale_fit == codec::ScaleFit::search;
   if (needs_scores || needs_inputs) {
     engine::Engine engine(model, kernel::Precision::bf16);
-    prepared.calibration = make_calibration(engine, tokenizer, request.calibration);
+    prepared.calibration = make_calibration(engine, tokenizer_of(model), request.calibration);
     if (needs_scores) {
       engine::Engine exact(model, kernel::Precision::f32);
       importance::ScoreRequest needed = scores_needed(request.plan, *request.target);
@@ -116,8 +124,8 @@ std::uint64_t write(const model::Model& model, Prepared& prepared, const Quantiz
   return write_checkpoint(model, prepared.plan.plan, *request.target, request.output, options);
 }
 
-eval::Evaluation verify(const model::Model& model, const model::Tokenizer& tokenizer, const QuantizeRequest& request,
-                        std::size_t sequences) {
+eval::Evaluation verify(const model::Model& model, const QuantizeRequest& request, std::size_t sequences) {
+  const model::Tokenizer tokenizer = tokenizer_of(model);
   const model::Model written = model::Model::open(request.output);
   engine::Engine original(model), quantized(written);
   CalibrationRequest text = request.calibration;

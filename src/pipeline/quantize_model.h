@@ -30,8 +30,8 @@ struct Prepared {
 };
 
 /// Refuses an output that exists, reads or makes scores and plan, and the importances for the scale search.
-/// Throws Error as its parts do.
-Prepared prepare(const model::Model& model, const model::Tokenizer& tokenizer, const QuantizeRequest& request);
+/// The tokenizer is read only when a calibration text is needed. Throws Error as its parts do.
+Prepared prepare(const model::Model& model, const QuantizeRequest& request);
 
 /// Of writing the output on this machine, from encoding a small part of each codec's linears.
 struct WriteEstimate {
@@ -45,7 +45,6 @@ std::uint64_t write(const model::Model& model, Prepared& prepared, const Quantiz
 
 /// KL divergence of the written checkpoint from the model, on text that the model writes itself with another seed than
 /// the calibration's (or on the calibration files' next pieces), `sequences` pieces.
-eval::Evaluation verify(const model::Model& model, const model::Tokenizer& tokenizer, const QuantizeRequest& request,
-                        std::size_t sequences);
+eval::Evaluation verify(const model::Model& model, const QuantizeRequest& request, std::size_t sequences);
 
 }  // namespace strata::pipeline

@@ -1,0 +1,226 @@
+// The program as a user runs it: exit codes, what goes to stdout and what to stderr, and bad input of every kind.
+// On the tiny golden models, so that it takes seconds.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "core/file.h"
+#include "core/json.h"
+
+namespace strata {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int exit_code;
+  std::string out, err;
+};
+
+class Cli : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::temp_directory_path() / fmt::format("strata-cli-{}-{}", getpid(), info->name());
+    fs::create_directories(folder_);
+    model_ = folder_ / "model";
+    fs::copy(fs::path(STRATA_TEST_DATA) / "golden/models/llama_tied", model_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  Outcome run(const std::string& arguments) const {
+    const fs::path out = folder_ / "stdout", err = folder_ / "stderr";
+    const std::string command = fmt::format("cd '{}' && '{}' {} >'{}' 2>'{}'", folder_.string(), STRATA_BINARY,
+                                            arguments, out.string(), err.string());
+    const int status = std::system(command.c_str());
+    EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status) << ": " << arguments;
+    return {WEXITSTATUS(status), read_text_file(out), read_text_file(err)};
+  }
+  /// Expects a sentence with `part` on stderr, and no file left behind but the model's.
+  void expect_refused(const std::string& arguments, const std::string& part, int exit_code = 1) const {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, exit_code) << arguments << "\n" << outcome.err;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << arguments << "\n" << outcome.err;
+    if (exit_code == 2) {
+      EXPECT_EQ(outcome.out, "") << arguments;
+    }
+    EXPECT_FALSE(fs::exists(folder_ / "out"));
+    EXPECT_FALSE(fs::exists(folder_ / ".out.part"));
+  }
+  void edit_config(const std::function<void(json&)>& edit) const {
+    json config = read_json_file(model_ / "config.json");
+    edit(config);
+    write_json_file(model_ / "config.json", config);
+  }
+  void edit_weights(const std::function<void(std::string&)>& edit) const {
+    std::string bytes = read_text_file(model_ / "model.safetensors");
+    edit(bytes);
+    std::ofstream(model_ / "model.safetensors", std::ios::binary) << bytes;
+  }
+  static constexpr const char* kQuantize = "quantize model -o out --preset uniform:int4_g32 --scale minmax --no-verify";
+
+  fs::path folder_, model_;
+};
+
+TEST_F(Cli, HelpListsEveryVerbAndEveryVerbHasExamples) {
+  const Outcome help = run("--help");
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* verb : {"inspect", "score", "plan", "quantize", "eval", "generate", "chat", "convert", "bench"}) {
+    EXPECT_NE(help.out.find(std::string("\n  ") + verb), std::string::npos) << verb;
+    const Outcome of_verb = run(std::string(verb) + " --help");
+    EXPECT_EQ(of_verb.exit_code, 0);
+    EXPECT_NE(of_verb.out.find("Examples:"), std::string::npos) << verb;
+  }
+}
+
+TEST_F(Cli, WrongCommandLinesExitWithTwo) {
+  expect_refused("", "subcommand", 2);
+  expect_refused("frobnicate", "strata", 2);
+  expect_refused("inspect", "MODEL", 2);
+  expect_refused("inspect model --threads=-1", "threads", 2);
+  expect_refused("quantize model -o out", "budget", 2);
+  expect_refused("quantize model -o out --bits 4 --size 1MiB", "contradict", 2);
+  expect_refused("quantize model -o out --size lots", "not a size", 2);
+  expect_refused("quantize model -o out --preset worst --scale minmax", "unknown", 2);
+  expect_refused("quantize model -o out --bits 4 --for abacus", "unknown target", 2);
+  expect_refused("quantize model -o out --bits 4 --assign foo", "REGEX=CODEC", 2);
+  expect_refused("plan model --bits 5", "--scores", 2);
+  expect_refused("quantize model -o out --bits 5 --codecs int9_g7", "int9_g7");
+  expect_refused("quantize model -o out --bits 3", "smallest plan");
+}
+
+TEST_F(Cli, InspectTellsWhatAModelIs) {
+  const Outcome outcome = run("inspect model --json");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const json value = json::parse(outcome.out);
+  EXPECT_EQ(value["architecture"]["model_type"], "llama");
+  EXPECT_EQ(value["linears"].size(), 14u);
+  EXPECT_EQ(run("inspect model").exit_code, 0);
+  EXPECT_EQ(run("inspect model --tensors").exit_code, 0);
+}
+
+TEST_F(Cli, QuantizeWritesACheckpointThatInspectReadsBack) {
+  const Outcome outcome = run(std::string(kQuantize) + " --json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const json value = json::parse(outcome.out);
+  std::uint64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(folder_ / "out")) bytes += entry.file_size();
+  EXPECT_EQ(value["output_bytes"], bytes);
+  const json inspected = json::parse(run("inspect out --json").out);
+  for (const json& linear : inspected["linears"]) EXPECT_EQ(linear["codec"], "int4_g32");
+  EXPECT_DOUBLE_EQ(inspected["linears_of_blocks"]["bits"], value["bits"]);
+  const Outcome again = run("quantize out -o out2 --preset uniform:int4_g32 --scale minmax");
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_NE(again.err.find("quantized already"), std::string::npos) << again.err;
+}
+
+TEST_F(Cli, TheSameBytesAtAnyThreadCount) {
+  ASSERT_EQ(run("quantize model -o a --preset uniform:nvfp4 --scale minmax --no-verify --threads 1").exit_code, 0);
+  ASSERT_EQ(run("quantize model -o b --preset uniform:nvfp4 --scale minmax --no-verify --threads 3").exit_code, 0);
+  EXPECT_EQ(read_text_file(folder_ / "a/model.safetensors"), read_text_file(folder_ / "b/model.safetensors"));
+  EXPECT_EQ(read_text_file(folder_ / "a/config.json"), read_text_file(folder_ / "b/config.json"));
+}
+
+TEST_F(Cli, ShardsAreCutAndReadBack) {
+  ASSERT_EQ(run(std::string(kQuantize) + " --shard-size 8KiB").exit_code, 0);
+  EXPECT_TRUE(fs::exists(folder_ / "out/model.safetensors.index.json"));
+  EXPECT_FALSE(fs::exists(folder_ / "out/model.safetensors"));
+  EXPECT_EQ(run("inspect out").exit_code, 0);
+}
+
+TEST_F(Cli, AnOutputThatExistsNeedsOverwrite) {
+  ASSERT_EQ(run(kQuantize).exit_code, 0);
+  const Outcome refused = run(kQuantize);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.err.find("--overwrite"), std::string::npos);
+  EXPECT_EQ(run(std::string(kQuantize) + " --overwrite").exit_code, 0);
+}
+
+TEST_F(Cli, PlansRoundTripAndEditedOnesAreChecked) {
+  ASSERT_EQ(run("plan model --preset uniform:int8_g32 -o plan.json").exit_code, 0);
+  ASSERT_EQ(run("quantize model -o out --plan plan.json --scale minmax --no-verify").exit_code, 0);
+  fs::remove_all(folder_ / "out");
+  json plan = read_json_file(folder_ / "plan.json");
+  plan["groups"][0]["codec"] = "int2_g32";
+  write_json_file(folder_ / "plan.json", plan);
+  expect_refused("quantize model -o out --plan plan.json --scale minmax", "targets that can: transformers");
+  std::ofstream(folder_ / "plan.json") << "{\"kind\": \"strata pl";
+  expect_refused("quantize model -o out --plan plan.json --scale minmax", "JSON");
+}
+
+TEST_F(Cli, MissingThingsAreNamed) {
+  expect_refused("inspect nowhere", "does not exist");
+  expect_refused("inspect model/model.safetensors", "neither a folder nor a GGUF");
+  expect_refused("quantize model -o missing/out --preset uniform:int4_g32 --scale minmax --no-verify",
+                 "does not exist");
+  expect_refused("eval model --text nothing.txt", "tokenizer.json");
+  fs::remove(model_ / "model.safetensors");
+  expect_refused("inspect model", "safetensors");
+  fs::remove(model_ / "config.json");
+  expect_refused("inspect model", "config.json");
+}
+
+TEST_F(Cli, AConfigThatDisagreesWithTheTensorsIsRefused) {
+  const json original = read_json_file(model_ / "config.json");
+  const auto refused = [&](const char* key, const json& value, const char* part) {
+    edit_config([&](json& config) { config[key] = value; });
+    expect_refused(kQuantize, part);
+    write_json_file(model_ / "config.json", original);
+  };
+  refused("hidden_size", 64, "shape");
+  refused("num_hidden_layers", 9, "is missing");
+  refused("num_hidden_layers", 1, "not part of");
+  refused("intermediate_size", 1ull << 40, "intermediate_size");
+  refused("model_type", "t5", "known are");
+  refused("vocab_size", -4, "vocab_size");
+}
+
+TEST_F(Cli, DamagedWeightsAreRefusedWithTheirPlace) {
+  const std::string whole = read_text_file(model_ / "model.safetensors");
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{4}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
+    std::ofstream(model_ / "model.safetensors", std::ios::binary) << whole.substr(0, size);
+    expect_refused(kQuantize, "model.safetensors");
+  }
+  std::ofstream(model_ / "model.safetensors", std::ios::binary) << whole;
+  std::uint64_t header = 0;
+  std::memcpy(&header, whole.data(), 8);
+  const json tensors = json::parse(whole.substr(8, header));
+  const std::string name = "model.layers.1.mlp.down_proj.weight";
+  const std::size_t at = 8 + header + tensors[name]["data_offsets"][0].get<std::size_t>();
+  edit_weights([&](std::string& bytes) { bytes.replace(at + 4, 2, "\xFF\x7F"); });
+  expect_refused(kQuantize, name + ": weight [0, 2] is nan");
+}
+
+TEST_F(Cli, AFullDiskLeavesNothingBehind) {
+  const std::string command = fmt::format("ulimit -f 8; trap '' XFSZ; cd '{}' && '{}' {} 2>'{}'", folder_.string(),
+                                          STRATA_BINARY, kQuantize, (folder_ / "stderr").string());
+  const int status = std::system(("bash -c \"" + command + "\"").c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_NE(read_text_file(folder_ / "stderr").find("writing failed"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+  EXPECT_FALSE(fs::exists(folder_ / ".out.part"));
+}
+
+TEST_F(Cli, ABudgetThatCannotBeMetNamesTheSmallest) {
+  expect_refused("plan model --preset uniform:int4_g32 --bits 3", "smallest plan");
+}
+
+TEST_F(Cli, AnInstructionSetThatIsUnknownIsAnError) {
+  EXPECT_EQ(setenv("STRATA_ISA", "abacus", 1), 0);
+  expect_refused("inspect model", "abacus");
+  unsetenv("STRATA_ISA");
+}
+
+}  // namespace
+}  // namespace strata
