@@ -66,7 +66,9 @@ struct Architecture {
   /// Weights of all linears of the blocks.
   std::uint64_t block_linear_weights() const;
   /// Index into `linears` of a block's q, k, v, o, gate, up or down.
-  std::size_t index(std::size_t block, Role role) const { return block * kBlockLinears + static_cast<std::size_t>(role); }
+  std::size_t index(std::size_t block, Role role) const {
+    return block * kBlockLinears + static_cast<std::size_t>(role);
+  }
   const Linear& linear(std::size_t block, Role role) const { return linears[index(block, role)]; }
 };
 
