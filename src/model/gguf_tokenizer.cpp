@@ -151,6 +151,8 @@ void Builder::find_special() {
   for (std::uint32_t id = 0; id < vocabulary_.tokens.size() && !unknown_; ++id)
     if (type(id) == GgufTokenType::unknown) unknown_ = id;
   unknown_ = or_default(unknown_, 0);
+  for (std::optional<std::uint32_t>* id : {&bos_, &eos_, &unknown_, &padding_})
+    if (*id && (token(**id).empty() || is_padding(**id))) id->reset();
   if (vocabulary_.add_bos_token.value_or(false) && !bos_)
     fail("{}: tokenizer.ggml.add_bos_token is set, but bos_token_id is missing", where_);
   if (vocabulary_.add_eos_token.value_or(false) && !eos_)

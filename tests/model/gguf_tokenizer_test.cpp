@@ -234,6 +234,14 @@ TEST(GgufTokenizer, AnOrdinaryPaddingTokenDoesNotBecomeSpecial) {
   EXPECT_EQ(rebuild(v).encode("ab"), (Ids{259}));
 }
 
+TEST(GgufTokenizer, AMarkerWithoutTextIsNone) {
+  GgufVocabulary v = small_pieces();
+  v.tokens[0] = v.tokens[1] = "";
+  const Tokenizer tokenizer = rebuild(v);
+  EXPECT_EQ(tokenizer.bos(), std::nullopt);
+  EXPECT_EQ(tokenizer.encode("a", AddSpecial::yes), (Ids{259}));
+}
+
 TEST(GgufTokenizer, UnknownKindsListTheKnown) {
   GgufVocabulary v = small_bytes("gpt-2");
   v.pre = "my-bpe";
