@@ -145,6 +145,8 @@ std::vector<Estimate> alpha(Engine& engine, const CalibrationSet& set, const Inp
         std::vector<double> divergence = original.divergence(first);
         for (double& value : divergence) value /= rounded.relative_error();
         result[g] = estimate(divergence);
+        // A group without influence leaves the rounding of the sums, which may fall below 0.
+        result[g].mean = std::max(0.0, result[g].mean);
       }
     }
     progress.advance(a.blocks + 1 - first);
