@@ -15,8 +15,3 @@ endif()
 if(STRATA_FUZZ)
   target_compile_options(strata_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
-
-# OpenMP is used by core/threads only; without it everything runs on one thread.
-if(NOT STRATA_FUZZ)
-  find_package(OpenMP REQUIRED COMPONENTS CXX)
-endif()

@@ -1,5 +1,5 @@
-// Parallel loops on OpenMP; serial when built without it.
-// Exceptions do not cross an OpenMP region: the first is kept and rethrown after it.
+// A pool of threads that lives as long as the program. Waiting threads spin for a moment, since products follow each
+// other closely, and then sleep: two programs on one machine must not burn each other's time at every barrier.
 #include "core/threads.h"
 
 #include <sched.h>
@@ -7,15 +7,19 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include <mutex>
+#include <thread>
+#include <vector>
 
 namespace strata {
 namespace {
 
+constexpr int kSpins = 2000;  // of a pause each: tens of microseconds
+
+using Body = std::function<void(std::size_t, std::size_t)>;
+
 std::size_t g_requested_threads = 0;
+thread_local bool t_inside_team = false;
 
 std::size_t available_cpus() {
   cpu_set_t set;
@@ -24,51 +28,98 @@ std::size_t available_cpus() {
   return static_cast<std::size_t>(std::max(1, CPU_COUNT(&set)));
 }
 
-bool inside_parallel() {
-#ifdef _OPENMP
-  return omp_in_parallel() != 0;
-#else
-  return false;
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
 #endif
+}
+
+/// Returns once `value` differs from `old`.
+template <class T>
+void wait_while_equal(const std::atomic<T>& value, T old) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    pause();
+  }
+  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+}
+
+class Pool {
+ public:
+  /// body(i, total) for i < total, one thread each; the caller is thread 0.
+  void run(const Body& body, std::size_t total) {
+    while (workers_ + 1 < total) std::thread(&Pool::work, this, ++workers_, started_.load()).detach();
+    body_ = &body;
+    total_ = total;
+    first_error_ = nullptr;
+    unfinished_.store(workers_, std::memory_order_relaxed);
+    started_.fetch_add(1, std::memory_order_release);
+    started_.notify_all();
+    call(0);
+    for (std::size_t left; (left = unfinished_.load(std::memory_order_acquire)) != 0;)
+      wait_while_equal(unfinished_, left);
+    if (first_error_) std::rethrow_exception(first_error_);
+  }
+
+  std::mutex busy;
+
+ private:
+  void call(std::size_t index) {
+    t_inside_team = true;
+    try {
+      (*body_)(index, total_);
+    } catch (...) {
+      const std::lock_guard lock(error_);
+      if (!first_error_) first_error_ = std::current_exception();
+    }
+    t_inside_team = false;
+  }
+
+  /// Every worker answers every start, those beyond the team at once: so none can sleep through one and join the next.
+  void work(std::size_t index, std::uint64_t seen) {
+    for (;; ++seen) {
+      wait_while_equal(started_, seen);
+      if (index < total_) call(index);
+      if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_all();
+    }
+  }
+
+  std::size_t workers_ = 0, total_ = 0;
+  const Body* body_ = nullptr;
+  std::exception_ptr first_error_;
+  std::mutex error_;
+  std::atomic<std::uint64_t> started_ = 0;
+  std::atomic<std::size_t> unfinished_ = 0;
+};
+
+/// Never destroyed: its threads may still wait in it when the program ends.
+Pool& pool() {
+  static Pool* instance = new Pool;
+  return *instance;
 }
 
 }  // namespace
 
 std::size_t thread_count() {
   static const std::size_t automatic = available_cpus();
-#ifdef _OPENMP
   return g_requested_threads != 0 ? g_requested_threads : automatic;
-#else
-  return std::min<std::size_t>(1, automatic);
-#endif
 }
 
 void set_thread_count(std::size_t count) { g_requested_threads = count; }
 
-void parallel_team(const std::function<void(std::size_t, std::size_t)>& body) {
-  const std::size_t total = inside_parallel() ? 1 : thread_count();
-  if (total == 1) {
+void parallel_team(const Body& body) {
+  const std::size_t total = t_inside_team ? 1 : thread_count();
+  std::unique_lock lock(pool().busy, std::defer_lock);
+  if (total == 1 || !lock.try_lock()) {
     body(0, 1);
     return;
   }
-#ifdef _OPENMP
-  std::exception_ptr first;
-  std::atomic_flag taken = ATOMIC_FLAG_INIT;
-#pragma omp parallel num_threads(static_cast <int>(total))
-  {
-    try {
-      body(static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(omp_get_num_threads()));
-    } catch (...) {
-      if (!taken.test_and_set()) first = std::current_exception();
-    }
-  }
-  if (first) std::rethrow_exception(first);
-#endif
+  pool().run(body, total);
 }
 
 void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
   if (count == 0) return;
-  if (count == 1 || inside_parallel() || thread_count() == 1) {
+  if (count == 1 || t_inside_team || thread_count() == 1) {
     for (std::size_t i = 0; i < count; ++i) body(i);
     return;
   }

@@ -1,4 +1,4 @@
-// Parallel loops over OpenMP. Work is cut by the caller's item count, never by the thread count,
+// Parallel loops over a pool of threads. Work is cut by the caller's item count, never by the thread count,
 // so that a result does not depend on how many threads there are.
 #pragma once
 #include <cstddef>

@@ -9,6 +9,7 @@
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "core/threads.h"
+#include "kernel/ops.h"
 
 namespace strata::engine {
 namespace {
@@ -24,6 +25,30 @@ Token draw(std::span<const float> logits, std::span<const Token> ids, double tem
   const double point = random.uniform() * total;
   const auto it = std::upper_bound(cumulative.begin(), cumulative.end(), point);
   return ids[std::min<std::size_t>(static_cast<std::size_t>(it - cumulative.begin()), ids.size() - 1)];
+}
+
+/// A token by its probability, from the whole vocabulary: first a stretch of ids by the stretches' sums, then an id
+/// within it, so that only one stretch needs scalar exponentials.
+Token draw_any(std::span<const float> logits, double temperature, float largest, Random& random) {
+  constexpr std::size_t stretch = 512;
+  std::vector<float> scaled(logits.size());
+  const auto inverse = static_cast<float>(1.0 / temperature);
+  for (std::size_t i = 0; i < logits.size(); ++i) scaled[i] = (logits[i] - largest) * inverse;
+  std::vector<double> cumulative;
+  double total = 0;
+  for (std::size_t at = 0; at < scaled.size(); at += stretch) {
+    total += std::exp(kernel::log_sum_exp(scaled.data() + at, std::min(stretch, scaled.size() - at)));
+    cumulative.push_back(total);
+  }
+  const double point = random.uniform() * total;
+  const auto found =
+      static_cast<std::size_t>(std::upper_bound(cumulative.begin(), cumulative.end(), point) - cumulative.begin());
+  const std::size_t chosen = std::min(found, cumulative.size() - 1), first = chosen * stretch;
+  const std::size_t end = std::min(first + stretch, scaled.size());
+  double sum = chosen == 0 ? 0.0 : cumulative[chosen - 1];
+  for (std::size_t i = first; i < end; ++i)
+    if ((sum += std::exp(static_cast<double>(scaled[i]))) > point) return static_cast<Token>(i);
+  return static_cast<Token>(end - 1);
 }
 
 /// The most likely tokens that together have probability top_p.
@@ -44,9 +69,10 @@ Token sample(std::span<const float> logits, const Sampling& sampling, Random& ra
   const auto best = std::max_element(logits.begin(), logits.end());
   if (!std::isfinite(*best)) fail("the model's output is not finite; its weights are damaged");
   if (sampling.temperature <= 0) return static_cast<Token>(best - logits.begin());
+  if (sampling.top_p >= 1.0) return draw_any(logits, sampling.temperature, *best, random);
   std::vector<Token> ids(logits.size());
   std::iota(ids.begin(), ids.end(), 0u);
-  if (sampling.top_p < 1.0) keep_top(logits, ids, sampling.top_p, sampling.temperature, *best);
+  keep_top(logits, ids, sampling.top_p, sampling.temperature, *best);
   return draw(logits, ids, sampling.temperature, *best, random);
 }
 
@@ -82,7 +108,7 @@ std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::
 
 std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,
                                               std::uint64_t seed) {
-  constexpr std::size_t most_at_once = 32, cache_bytes = 128u << 20;
+  constexpr std::size_t most_at_once = 32, cache_bytes = 192u << 20;
   const model::Architecture& a = engine.architecture();
   const std::size_t bytes_per_text = std::max<std::size_t>(1, a.blocks * 2 * a.kv_size() * sizeof(float) * length);
   const std::size_t at_once = std::clamp<std::size_t>(cache_bytes / bytes_per_text, 1, most_at_once);
