@@ -11,7 +11,7 @@ namespace strata::cli {
 
 struct CalibrationOptions {
   std::vector<std::string> files;
-  std::size_t samples = 32, seq_len = 256;
+  std::size_t samples = 16, seq_len = 256;
   bool show = false;
 };
 void add_options(CLI::App& app, CalibrationOptions& options);

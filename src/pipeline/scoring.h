@@ -12,7 +12,7 @@ namespace strata::pipeline {
 
 struct CalibrationRequest {
   std::vector<std::filesystem::path> files;  ///< empty: the model writes its own text
-  std::size_t samples = 32, seq_len = 256;
+  std::size_t samples = 16, seq_len = 256;
   std::uint64_t seed = 0;
 };
 
