@@ -45,8 +45,8 @@ Matrix troubled(std::size_t cols) {
 }
 
 std::vector<std::size_t> widths(const Codec& codec) {
-  if (codec.group_size != 0) return {128, 640};
-  return {1, 15, 16, 17, 75, 128, 523, 1100};
+  if (codec.group_size != 0) return {384};
+  return {1, 16, 31, 523};  // 523: several runs of the search's sums, and a tail
 }
 
 /// fit, round, value and pack of one matrix by the specification and by a variant.
@@ -93,8 +93,7 @@ TEST_P(Variants, EqualTheSpecificationOnEveryCodecAndTroubledRow) {
       compare(*GetParam(), codec, m, {}, ScaleFit::minmax);
       compare(*GetParam(), codec, m, {}, ScaleFit::search);
       std::vector<float> importance = random_importance(cols, 3);
-      compare(*GetParam(), codec, m, importance, ScaleFit::search);
-      for (std::size_t c = 0; c < cols; c += 2) importance[c] = 0.0f;
+      for (std::size_t c = 0; c < cols; c += 3) importance[c] = 0.0f;
       compare(*GetParam(), codec, m, importance, ScaleFit::search);
       if (HasFatalFailure()) return;
     }
