@@ -85,12 +85,12 @@ struct V {
     return v;
   }
   static void transpose(F (&v)[4]) {
-    const F a = __builtin_shuffle(v[0], v[1], Ints{0, 4, 1, 5}), b = __builtin_shuffle(v[0], v[1], Ints{2, 6, 3, 7});
-    const F c = __builtin_shuffle(v[2], v[3], Ints{0, 4, 1, 5}), d = __builtin_shuffle(v[2], v[3], Ints{2, 6, 3, 7});
-    v[0] = __builtin_shuffle(a, c, Ints{0, 1, 4, 5});
-    v[1] = __builtin_shuffle(a, c, Ints{2, 3, 6, 7});
-    v[2] = __builtin_shuffle(b, d, Ints{0, 1, 4, 5});
-    v[3] = __builtin_shuffle(b, d, Ints{2, 3, 6, 7});
+    const F a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5), b = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+    const F c = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5), d = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    v[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+    v[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+    v[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+    v[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
   }
 };
 

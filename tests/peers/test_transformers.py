@@ -48,7 +48,7 @@ def test_every_codec(strata, wide, ids, tmp_path, codec):
 
 @pytest.mark.parametrize("codec", ["int8_w8a8", "fp8_channel"])
 def test_codecs_with_8_bit_activations(strata, smollm2, ids, tmp_path, codec):
-    out = strata.checkpoint(smollm2, "--preset", f"uniform:{codec}", "--for", "vllm:cpu")
+    out = strata.checkpoint(smollm2, "--preset", f"uniform:{codec}", "--scale", "minmax", "--for", "vllm:cpu")
     assert all(g["input_activations"]["dynamic"] for g in reference.groups_of(out).values())
     check(out, ids, tmp_path)
 
@@ -61,13 +61,17 @@ def test_mixed_plans(strata, wide, ids, tmp_path, plan):
     check(out, ids, tmp_path)
 
 
-@pytest.mark.parametrize("args", [("--bits", "4.5"), ("--preset", "three-tier"), ("--size", "120MiB")], ids=lambda a: a[-1])
+FEW = ("--codecs", "keep,int4_g32,int4_g64,int8_channel,nvfp4")  # enough for a mixed plan, and quick to score
+
+
+@pytest.mark.parametrize("args", [("--bits", "4.5", *FEW), ("--size", "120MiB", *FEW), ("--preset", "three-tier")],
+                         ids=lambda a: a[1])
 def test_planned_real_model(strata, smollm2, ids, tmp_path, args):
     check(strata.checkpoint(smollm2, *args), ids, tmp_path)
 
 
 def test_shards(strata, smollm2, ids, tmp_path):
-    out = strata.checkpoint(smollm2, "--preset", "uniform:int4_g64", "--shard-size", "40MiB")
+    out = strata.checkpoint(smollm2, "--preset", "uniform:int4_g64", "--scale", "minmax", "--shard-size", "40MiB")
     assert (out / "model.safetensors.index.json").exists()
     check(out, ids, tmp_path)
 
