@@ -1,10 +1,14 @@
 // strata bench: what this machine can do, and every hot kernel as a share of it.
 // Codecs and the allocator have Google Benchmark programs in bench/.
+#include <algorithm>
+#include <chrono>
 #include <memory>
 
 #include "cli/verb.h"
 #include "core/cpu.h"
+#include "core/random.h"
 #include "core/threads.h"
+#include "engine/engine.h"
 #include "kernel/peaks.h"
 
 namespace strata::cli {
@@ -43,10 +47,60 @@ void show(const std::vector<kernel::KernelFigure>& figures) {
   fmt::print("{}", table(rows));
 }
 
+/// Tokens per second of a model: 512 tokens at once with all their logits, and one token after another behind them; the
+/// best of `runs`.
+struct ModelSpeed {
+  double prefill = 0, decode = 0;
+};
+
+ModelSpeed measure_model(const model::Model& model, kernel::Precision precision, int runs) {
+  constexpr std::size_t prompt = 512, generated = 32;
+  engine::Engine engine(model, precision);
+  const model::Architecture& a = engine.architecture();
+  std::vector<engine::Token> tokens(prompt);
+  Random random(1);
+  for (engine::Token& token : tokens) token = static_cast<engine::Token>(random.below(a.vocab));
+  std::vector<float> logits(prompt * a.vocab);
+  const auto seconds_since = [](std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  ModelSpeed best;
+  for (int run = 0; run < runs; ++run) {
+    engine::KvCache cache(a.blocks);
+    const engine::Sequence whole{prompt, &cache}, one{1, &cache};
+    auto begin = std::chrono::steady_clock::now();
+    const std::vector<float> h = engine.forward(tokens, {&whole, 1});
+    engine.logits(h.data(), prompt, logits.data());
+    best.prefill = std::max(best.prefill, static_cast<double>(prompt) / seconds_since(begin));
+    begin = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < generated; ++i) {
+      const std::vector<float> last = engine.forward({&tokens[i], 1}, {&one, 1});
+      engine.logits(last.data(), 1, logits.data());
+    }
+    best.decode = std::max(best.decode, static_cast<double>(generated) / seconds_since(begin));
+  }
+  return best;
+}
+
+void run_model(const std::string& path, const Common& common) {
+  const model::Model model = model::Model::open(path);
+  json value = {{"model", path}, {"threads", thread_count()}, {"isa", isa_name(selected_isa())}};
+  for (const auto& [name, precision] : {std::pair{"f32", kernel::Precision::f32}, {"bf16", kernel::Precision::bf16}}) {
+    const ModelSpeed speed = measure_model(model, precision, 4);
+    value[name] = {{"prefill_tokens_per_second", speed.prefill}, {"decode_tokens_per_second", speed.decode}};
+    print(common, "{:<5} prefill of 512 tokens {:.0f} tokens/s, decode {:.1f} tokens/s\n", name, speed.prefill,
+          speed.decode);
+  }
+  print_json(common, value);
+}
+
 std::function<void()> setup(CLI::App& app, const Common& common) {
   auto seconds = std::make_shared<double>(0.5);
+  auto model_path = std::make_shared<std::string>();
+  app.add_option("--model", *model_path, "Time this model instead: prefill of 512 tokens, and decoding");
   app.add_option("--seconds", *seconds, "Time for each kernel")->capture_default_str()->check(CLI::Range(0.01, 60.0));
-  return [seconds, &common] {
+  return [seconds, model_path, &common] {
+    if (!model_path->empty()) return run_model(*model_path, common);
     const kernel::MachinePeaks peaks = kernel::measure_peaks(4 * *seconds);
     print(common, "{}, {} threads, {}\n", cpu_model_name(), thread_count(), isa_name(selected_isa()));
     print(common, "peaks: f32 {:.0f} GFLOPS, bf16 {:.0f} GFLOPS, read {:.1f} GB/s, memcpy {:.1f} GB/s\n\n",
@@ -69,7 +123,8 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
 
 }  // namespace
 
-extern const Verb bench_verb = {"bench", "Measure this machine's peaks and every hot kernel as a share of them",
-                                "  strata bench\n  STRATA_ISA=avx2 strata bench --threads 1\n", setup};
+extern const Verb bench_verb = {
+    "bench", "Measure this machine's peaks and every hot kernel as a share of them",
+    "  strata bench\n  strata bench --model MODEL\n  STRATA_ISA=avx2 strata bench --threads 1\n", setup};
 
 }  // namespace strata::cli
