@@ -135,6 +135,22 @@ void dot_of(const float* x, std::size_t x_stride, const std::byte* w, std::size_
     }
 }
 
+/// One weight row against one prepared row of x, in four sums: rows are read one after the other, a single stream that
+/// the processor's prefetching follows from row to row.
+template <class V, class Load>
+float dot_one(const float* x, const std::byte* w, std::size_t k, std::size_t unit) {
+  typename V::F sum[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+  const std::size_t step = V::lanes * unit;
+  for (; k >= 4 * step; k -= 4 * step, w += 4 * step * Load::bytes, x += 4 * V::lanes)
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i)
+      sum[i] = V::fused(Load::full(w + i * step * Load::bytes), V::load(x + i * V::lanes), sum[i]);
+  for (; k >= step; k -= step, w += step * Load::bytes, x += V::lanes)
+    sum[0] = V::fused(Load::full(w), V::load(x), sum[0]);
+  if (k > 0) sum[0] = V::fused(Load::partial(w, k), V::load(x), sum[0]);
+  return V::sum(V::add(V::add(sum[0], sum[1]), V::add(sum[2], sum[3])));
+}
+
 /// The functions of a MatmulKernel. F32, Bf16, F16: loaders of the three dense types. Sets Unit elements per unit.
 template <class V, class F32, class Bf16, class F16, std::size_t TileTokens, std::size_t Unit>
 struct MatmulOf {
@@ -197,9 +213,18 @@ struct MatmulOf {
   static void dot_all(const float* x, std::size_t x_stride, std::size_t tokens, const std::byte* w,
                       std::size_t stride_bytes, std::size_t rows, std::size_t k, float* y, std::size_t y_stride,
                       Update update) {
+    // Short rows are read one after the other; of long ones, several share what is loaded of x.
+    if (tokens == 1 && k <= 4096) {
+      for (std::size_t r = 0; r < rows; ++r) {
+        const float sum = dot_one<V, Load>(x, w + r * stride_bytes, k, Unit);
+        y[r] = update == Update::add ? y[r] + sum : sum;
+      }
+      return;
+    }
     constexpr std::size_t together = V::dot_rows;
-    for (; rows >= together; rows -= together, w += together * stride_bytes, y += together)
-      dot_rows<Load, static_cast<int>(together)>(x, x_stride, tokens, w, stride_bytes, k, y, y_stride, update);
+    if (tokens > 4 || stride_bytes >= 4096)
+      for (; rows >= together; rows -= together, w += together * stride_bytes, y += together)
+        dot_rows<Load, static_cast<int>(together)>(x, x_stride, tokens, w, stride_bytes, k, y, y_stride, update);
     for (; rows > 0; --rows, w += stride_bytes, ++y)
       dot_rows<Load, 1>(x, x_stride, tokens, w, stride_bytes, k, y, y_stride, update);
   }
