@@ -22,7 +22,7 @@ constexpr std::size_t kDotTokens = 16;          // up to here no packing
 constexpr std::size_t kDotRows = 8;             // rows decoded together on that path
 constexpr std::size_t kStretch = 1024;          // columns decoded together on that path
 constexpr std::size_t kDotItemsPerThread = 16;  // pieces of work on that path
-constexpr std::size_t kSmallWork = 1 << 16;     // weights times tokens below which threads do not pay
+constexpr std::size_t kSmallWork = 1 << 17;     // weights times tokens below which threads do not pay
 
 struct Job {
   const MatmulKernel& kernel;
