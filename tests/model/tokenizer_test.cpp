@@ -153,7 +153,8 @@ TEST(StreamDecoder, GivesCompleteCharactersThatJoinToTheWholeText) {
   const std::filesystem::path path = std::filesystem::path(STRATA_TEST_MODELS) / "smollm2";
   if (!std::filesystem::exists(path / "tokenizer.json")) GTEST_SKIP() << path << " is not there";
   const Tokenizer tokenizer = Tokenizer::from_directory(path);
-  for (const json& sample : golden_ids("smollm2")["samples"]) {
+  const json golden = golden_ids("smollm2");
+  for (const json& sample : golden["samples"]) {
     const auto ids = sample["ids"].get<Ids>();
     StreamDecoder stream(tokenizer);
     std::string text;
