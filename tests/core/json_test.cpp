@@ -57,6 +57,14 @@ TEST(Get, ValuesOfTheRightType) {
   EXPECT_EQ(get<std::vector<int>>(kObject, "list", "f"), (std::vector<int>{1, 2}));
 }
 
+TEST(Get, NumbersInArraysAreCheckedToo) {
+  const json object = {{"wide", {3.3e25, 2}}, {"real", {0.5}}, {"mixed", {1, "a"}}, {"negative", {-1}}, {"one", 1}};
+  for (const char* key : {"wide", "real", "mixed", "one"})
+    EXPECT_THROW(get<std::vector<int>>(object, key, "f"), Error) << key;
+  EXPECT_THROW(get<std::vector<std::uint32_t>>(object, "negative", "f"), Error);
+  EXPECT_THROW(get<float>(json{{"x", 1e300}}, "x", "f"), Error);
+}
+
 TEST(Get, MissingKeysAreNamed) {
   EXPECT_EQ(error_of([] { get<int>(kObject, "absent", "f"); }), "f: 'absent' is missing");
   EXPECT_EQ(error_of([] { get<int>(json::array(), "absent", "f"); }), "f: 'absent' is missing");
@@ -69,7 +77,7 @@ TEST(Get, OtherTypesAreRefused) {
   EXPECT_EQ(error_of([] { get<int>(kObject, "true", "f"); }), "f: 'true' is true, expected an integer");
   EXPECT_EQ(error_of([] { get<double>(kObject, "true", "f"); }), "f: 'true' is true, expected a number");
   EXPECT_EQ(error_of([] { get<float>(kObject, "null", "f"); }), "f: 'null' is null, expected a number");
-  EXPECT_EQ(error_of([] { get<std::string>(kObject, "int", "f"); }), "f: 'int' is -3, which is of the wrong type");
+  EXPECT_EQ(error_of([] { get<std::string>(kObject, "int", "f"); }), "f: 'int' is -3, expected a text");
   EXPECT_THROW(get<bool>(kObject, "count", "f"), Error);
   EXPECT_THROW(get<std::vector<int>>(kObject, "text", "f"), Error);
   EXPECT_THROW(get<std::vector<std::string>>(kObject, "list", "f"), Error);
