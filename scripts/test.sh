@@ -122,7 +122,7 @@ before=$SECONDS
 mkdir -p build
 scripts/setup.sh --dev
 PATH=$PATH:$HOME/.cargo/bin
-export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_SLOPPINESS=pch_defines,time_macros  # the latter: precompiled headers
 summary+=("$(printf '%-8s %-6s %4d s' set-up ok $((SECONDS - before)))")
 
 # Downloads need the network, builds the processors: both at once. The tools come first, both jobs below use them.
