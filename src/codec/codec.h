@@ -39,13 +39,14 @@ struct Stored {
 /// bit. "keep" has no codes: its fit, round, value and pack are null; encode_rows and unpack serve it as any other.
 struct Codec {
   std::string name;        ///< "int4_g64", "fp8_channel", "nvfp4", "keep"
-  std::string family;      ///< "int", "fp8", "nvfp4", "mxfp4", "mxfp8", "keep"
+  std::string family;      ///< "int", "fp8", "nvfp4", "mxfp4", "mxfp8", "keep"; "ggml" for all types of GGUF
   unsigned code_bits;      ///< bits of one code, scales not counted
   std::size_t group_size;  ///< weights along the input dimension that share one scale; 0: the whole row
   bool symmetric;
   bool tensor_scaled;  ///< needs a tensor-level scale (nvfp4), shared by the linears that a runtime fuses
 
-  /// Chooses the parameters of one group of weights. importance: as weights, or empty for all ones.
+  /// Chooses the parameters of one group of weights. importance: as weights, or empty for all ones. Null when the
+  /// codec has super-blocks: their groups share numbers and are fitted together by fit_super.
   GroupParams (*fit)(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
                      float tensor_scale);
   /// The nearest code (ties as the codec's page says), and its weight.
@@ -64,7 +65,17 @@ struct Codec {
 
   const RowFunctions* rows;  ///< the same for whole rows, fast: codec/family.h; callers use encode_rows and its kin
 
+  /// Weights of a super-block, a multiple of group_size whose groups are fitted together (256 for q4_k); else 0.
+  std::size_t super_size = 0;
+  /// The parameters of the super_size / group_size groups of one super-block; arguments as fit.
+  void (*fit_super)(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
+                    std::span<GroupParams> groups) = nullptr;
+
   bool has_codes() const { return round != nullptr; }
+  /// Columns that must be fitted in one piece: fit_row takes any stretch of a row that is cut at multiples of it.
+  std::size_t fit_size(std::size_t cols) const {
+    return super_size != 0 ? super_size : group_size == 0 ? cols : group_size;
+  }
   std::size_t groups_per_row(std::size_t cols) const {
     return group_size == 0 ? 1 : (cols + group_size - 1) / group_size;
   }

@@ -1,15 +1,20 @@
 // The parameters that the weights of one scale group share.
 // Plain on purpose: the files of one instruction set include it too.
 #pragma once
+#include <cstdint>
 
 namespace strata::codec {
 
 /// As stored, that is, already rounded to their stored precision.
-/// Integers: weight = (q - zero_point) * scale. Floats: weight = value * scale. K-quants: scale * q - min.
+/// Integers: weight = (q - zero_point) * scale. Floats: weight = value * scale. GGUF types: weight = level * scale -
+/// min.
 struct GroupParams {
   float scale = 1.0f;
   float zero_point = 0.0f;
   float min = 0.0f;
+  // A group of a super-block: scale = super_scale * scale_code and min = super_min * min_code, the products rounded.
+  float super_scale = 0.0f, super_min = 0.0f;
+  std::int16_t scale_code = 0, min_code = 0;
 };
 
 enum class ScaleFit {
