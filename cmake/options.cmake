@@ -5,7 +5,7 @@ target_compile_options(strata_options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow -Werror -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports its own intrinsic headers and std::string here (GCC bugs 105593 and 105329).
-  target_compile_options(strata_options INTERFACE -Wno-maybe-uninitialized -Wno-psabi -Wno-restrict -Wno-stringop-overflow)
+  target_compile_options(strata_options INTERFACE -Wno-maybe-uninitialized -Wno-psabi -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
 endif()
 
 if(STRATA_SANITIZE)
