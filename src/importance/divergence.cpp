@@ -1,0 +1,104 @@
+// Logits of changed models are made and compared some tokens at a time, so that only the original's are held.
+// The same numbers for any number of threads.
+#include "importance/divergence.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/threads.h"
+#include "importance/weights.h"
+#include "quantize/rtn.h"
+
+namespace strata::importance {
+namespace {
+
+constexpr std::size_t kLogitRows = 128;
+
+}  // namespace
+
+DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens, bool last)
+    : engine_(engine) {
+  const model::Architecture& a = engine.architecture();
+  std::vector<engine::Token> ids;
+  std::vector<engine::Sequence> sequences;
+  for (std::size_t i = 0; i < set.sequences.size() && ids.size() < tokens; ++i) {
+    const auto& sequence = set.sequences[last ? set.sequences.size() - 1 - i : i];
+    ids.insert(ids.end(), sequence.begin(), sequence.end());
+    sequences.push_back({sequence.size()});
+  }
+  batch_ = engine.make_batch(sequences);
+  before_.assign(a.blocks + 1, {});
+  before_[0].resize(ids.size() * a.hidden);
+  engine.embed(ids, before_[0].data());
+  rebase(0);
+  logits_.resize(ids.size() * a.vocab);
+  engine.logits(before_[a.blocks].data(), ids.size(), logits_.data());
+  rows_.resize(ids.size());
+  parallel_for(rows_.size(), [&](std::size_t t) { rows_[t] = kernel::softmax_row(&logits_[t * a.vocab], a.vocab); });
+}
+
+std::vector<double> DivergenceMeter::measure(std::size_t block) {
+  std::vector<float> h = before_[block];
+  for (std::size_t b = block; b < engine_.architecture().blocks; ++b) engine_.run_block(b, batch_, h.data());
+  return divergence(h.data());
+}
+
+void DivergenceMeter::rebase(std::size_t block) {
+  for (std::size_t b = block; b < engine_.architecture().blocks; ++b) {
+    before_[b + 1] = before_[b];
+    engine_.run_block(b, batch_, before_[b + 1].data());
+  }
+}
+
+double DivergenceMeter::work(std::size_t block) const {
+  const model::Architecture& a = engine_.architecture();
+  const double per_block = static_cast<double>(a.block_linear_weights()) / static_cast<double>(a.blocks);
+  return static_cast<double>(batch_.tokens) *
+         (per_block * static_cast<double>(a.blocks - block) + static_cast<double>(a.vocab * a.hidden));
+}
+
+std::vector<double> DivergenceMeter::divergence(const float* h) {
+  const std::size_t hidden = engine_.architecture().hidden, vocab = engine_.architecture().vocab;
+  std::vector<double> result(batch_.tokens);
+  std::vector<float> changed(std::min(kLogitRows, batch_.tokens) * vocab);
+  for (std::size_t first = 0; first < batch_.tokens; first += kLogitRows) {
+    const std::size_t count = std::min(kLogitRows, batch_.tokens - first);
+    engine_.logits(h + first * hidden, count, changed.data());
+    parallel_for(count, [&](std::size_t i) {
+      const float* row = &changed[i * vocab];
+      result[first + i] = kernel::kl_divergence(&logits_[(first + i) * vocab], rows_[first + i], row,
+                                                kernel::softmax_row(row, vocab), vocab);
+    });
+  }
+  return result;
+}
+
+RoundedGroup::RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
+                           const InputMeanSquare& inputs)
+    : linears_(group.linears) {
+  const model::Architecture& a = model.architecture();
+  std::vector<DenseLinear> dense;
+  float absmax = 0;
+  for (const std::size_t l : group.linears) {
+    dense.emplace_back(model, a.linears[l]);
+    absmax = std::max(absmax, dense.back().absmax());
+  }
+  const float tensor_scale = codec::tensor_scale(codec, absmax);
+  const auto fit = codec::ScaleFit::search;
+  stored_.reserve(linears_.size());
+  for (std::size_t i = 0; i < linears_.size(); ++i) {
+    const std::vector<float> importance = inputs.of(a.linears[linears_[i]]);
+    relative_error_ += quantize::weighted_error(codec, dense[i].view(), importance, fit, tensor_scale).relative();
+    stored_.push_back(quantize::quantize_rtn(codec, dense[i].view(), importance, fit, tensor_scale));
+  }
+}
+
+void RoundedGroup::put_into(engine::Engine& engine) const {
+  for (std::size_t i = 0; i < linears_.size(); ++i) engine.replace(linears_[i], {{}, &stored_[i]});
+}
+
+void restore(engine::Engine& engine, const model::FusionGroup& group) {
+  for (const std::size_t l : group.linears) engine.restore(l);
+}
+
+}  // namespace strata::importance

@@ -1,0 +1,64 @@
+// Measured KL divergence of the logits while parts of a model are rounded: the blocks below the first change are not
+// run again, their hidden states are kept.
+#pragma once
+#include <cstddef>
+#include <vector>
+
+#include "engine/engine.h"
+#include "importance/calibration.h"
+#include "importance/input_mean_square.h"
+#include "kernel/softmax.h"
+
+namespace strata::importance {
+
+/// The first whole sequences of a calibration set that have `tokens` tokens together, with the original's hidden states
+/// before every block and its logits. Memory in bytes: 4 * tokens * (hidden * (blocks + 1) + vocab).
+class DivergenceMeter {
+ public:
+  /// The engine must run the original now, and outlive this. `last`: take the sequences from the set's end.
+  DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens, bool last = false);
+
+  /// D(original || the engine as it is now) in nats at every token; all that differs from the hidden states kept before
+  /// `block` is at or above it (block = blocks: only the head). Throws Error when logits are not finite.
+  std::vector<double> measure(std::size_t block);
+  /// From now on the hidden states kept before every block above `block` are those of the engine as it is now.
+  void rebase(std::size_t block);
+
+  std::size_t tokens() const { return batch_.tokens; }
+  /// Multiplications of measure(block), for estimates of time.
+  double work(std::size_t block) const;
+
+ private:
+  std::vector<double> divergence(const float* h);
+
+  engine::Engine& engine_;
+  engine::Batch batch_;
+  std::vector<std::vector<float>> before_;
+  std::vector<float> logits_;
+  std::vector<kernel::SoftmaxRow> rows_;
+};
+
+/// A fusion group's linears rounded by a codec, to be put into an engine.
+class RoundedGroup {
+ public:
+  /// Scales are searched with the inputs' mean squares, as the quantizer does.
+  RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
+               const InputMeanSquare& inputs);
+  RoundedGroup(RoundedGroup&&) = default;
+  RoundedGroup& operator=(RoundedGroup&&) = default;
+
+  /// The engine uses it until its linears are restored or replaced again; it must live that long.
+  void put_into(engine::Engine& engine) const;
+  /// Sum over its linears of error / energy, weighted as act_mse.
+  double relative_error() const { return relative_error_; }
+
+ private:
+  std::vector<std::size_t> linears_;
+  std::vector<codec::Stored> stored_;
+  double relative_error_ = 0;
+};
+
+/// The engine uses the original's weights for the group's linears.
+void restore(engine::Engine& engine, const model::FusionGroup& group);
+
+}  // namespace strata::importance

@@ -1,0 +1,21 @@
+// Fuzzes parse_architecture: any config.json gives an architecture that can be used, or Error.
+// Absurd sizes are allowed to be large, not to be executed: only what needs no memory by size is asked for.
+#include <cstdint>
+#include <cstdlib>
+
+#include "model/architecture.h"
+
+using namespace strata;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  try {
+    const json config = parse_json({reinterpret_cast<const char*>(data), size}, "input");
+    const model::Architecture a = model::parse_architecture(config, "input");
+    if (a.window.size() != a.blocks || a.linears.size() < a.blocks * model::kBlockLinears) std::abort();
+    if (a.head_dim <= 4096) (void)model::inverse_frequencies(a, a.max_position);
+    (void)a.block_linear_weights();
+  } catch (const Error&) {
+    return 0;
+  }
+  return 0;
+}

@@ -1,0 +1,79 @@
+// The divergence meter on a tiny random model: zero for the original, and the same from any block that covers the
+// change. alpha and every measured cost stand on it.
+#include "importance/divergence.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/random.h"
+
+namespace strata::importance {
+namespace {
+
+struct Fixture {
+  model::Model model =
+      model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/llama_untied_sharded");
+  engine::Engine engine{model};
+  CalibrationSet set = tokens();
+  InputMeanSquare inputs = input_mean_square(engine, set);
+  const model::Architecture& a = model.architecture();
+
+  CalibrationSet tokens() const {
+    Random random(11);
+    std::vector<std::vector<engine::Token>> sequences(3, std::vector<engine::Token>(24));
+    for (auto& sequence : sequences)
+      for (engine::Token& token : sequence)
+        token = static_cast<engine::Token>(random.below(model.architecture().vocab));
+    CalibrationSource source;
+    source.files = {"random"};
+    return calibration_from_tokens(std::move(sequences), source);
+  }
+  RoundedGroup rounded(std::size_t group, const char* codec) const {
+    return {model, a.groups[group], codec::by_name(codec), inputs};
+  }
+};
+
+double sum(const std::vector<double>& values) {
+  double total = 0;
+  for (const double value : values) total += value;
+  return total;
+}
+
+TEST(Divergence, OfTheOriginalIsZeroFromEveryBlock) {
+  Fixture f;
+  DivergenceMeter meter(f.engine, f.set, 48);
+  EXPECT_EQ(meter.tokens(), 48u);
+  for (std::size_t block = 0; block <= f.a.blocks; ++block)
+    for (const double value : meter.measure(block)) EXPECT_EQ(value, 0.0);
+}
+
+TEST(Divergence, IsTheSameFromEveryBlockUpToTheChange) {
+  Fixture f;
+  DivergenceMeter meter(f.engine, f.set, 72);
+  const std::size_t last = f.a.blocks - 1;
+  const auto group =
+      static_cast<std::size_t>(std::ranges::find(f.a.groups, last, &model::FusionGroup::block) - f.a.groups.begin());
+  const RoundedGroup rounded = f.rounded(group, "int2_channel");
+  rounded.put_into(f.engine);
+  const std::vector<double> expected = meter.measure(0);
+  EXPECT_GT(sum(expected), 0.0);
+  EXPECT_EQ(meter.measure(last), expected);
+  restore(f.engine, f.a.groups[group]);
+  EXPECT_EQ(sum(meter.measure(0)), 0.0);
+}
+
+TEST(Divergence, AfterRebasingChangesBelowAreIncluded) {
+  Fixture f;
+  DivergenceMeter meter(f.engine, f.set, 24, true);
+  const RoundedGroup below = f.rounded(0, "int3_channel");
+  below.put_into(f.engine);
+  const std::vector<double> expected = meter.measure(0);
+  EXPECT_EQ(sum(meter.measure(f.a.blocks)), 0.0);
+  meter.rebase(0);
+  EXPECT_EQ(meter.measure(f.a.blocks), expected);
+}
+
+}  // namespace
+}  // namespace strata::importance
