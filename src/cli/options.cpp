@@ -11,12 +11,12 @@ namespace strata::cli {
 
 void add_options(CLI::App& app, CalibrationOptions& options) {
   app.add_option("--calib", options.files, "Calibration texts (UTF-8); without any, the model writes its own");
-  app.add_option("--samples", options.samples, "Calibration sequences")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--seq-len", options.seq_len, "Tokens of a calibration sequence")
-      ->capture_default_str()
-      ->check(CLI::Range(2, 1 << 20));
+  options.samples_option = app.add_option("--samples", options.samples, "Calibration sequences")
+                               ->capture_default_str()
+                               ->check(CLI::Range(1, 1 << 20));
+  options.seq_len_option = app.add_option("--seq-len", options.seq_len, "Tokens of a calibration sequence")
+                               ->capture_default_str()
+                               ->check(CLI::Range(2, 1 << 20));
   app.add_flag("--show-calib", options.show, "Print the calibration text to stderr");
 }
 

@@ -13,6 +13,7 @@ struct CalibrationOptions {
   std::vector<std::string> files;
   std::size_t samples = 16, seq_len = 256;
   bool show = false;
+  CLI::Option *samples_option = nullptr, *seq_len_option = nullptr;
 };
 void add_options(CLI::App& app, CalibrationOptions& options);
 pipeline::CalibrationRequest request_of(const CalibrationOptions& options, const Common& common);

@@ -12,10 +12,15 @@
 namespace strata::cli {
 namespace {
 
+// Rounding wants more text than scoring does.
+constexpr std::size_t kRoundingSamples = 64, kRoundingTokens = 512;
+
 struct Options {
   std::string model, output, plan_file, scores_file, scale = "search";
   bool overwrite = false, dry_run = false, no_verify = false;
-  std::size_t verify_samples = 8;
+  std::size_t verify_samples = 8, refine = 1;
+  std::string method = "rtn";
+  double damping = 0.01;
   PlanOptions plan;
   CalibrationOptions calibration;
 };
@@ -35,6 +40,12 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
     request.plan.shard_bytes = pipeline::parse_size(options.plan.shard_size, "--shard-size");
   request.calibration = request_of(options.calibration, common);
   request.scale_fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
+  request.method = options.method == "rtn" ? pipeline::Method::rtn : pipeline::Method::gptq;
+  request.gptq.refine = options.refine;
+  request.gptq.damping = options.damping;
+  request.rounding = request.calibration;
+  if (options.calibration.samples_option->count() == 0) request.rounding.samples = kRoundingSamples;
+  if (options.calibration.seq_len_option->count() == 0) request.rounding.seq_len = kRoundingTokens;
   return request;
 }
 
@@ -48,6 +59,18 @@ json describe(const pipeline::PlanResult& plan) {
           {"plan", plan.plan.to_json()},
           {"notes", plan.notes},
           {"left_out", left_out}};
+}
+
+json describe(const pipeline::Written& written) {
+  json linears = json::array();
+  for (const pipeline::RoundedLinear& linear : written.linears)
+    linears.push_back({{"module", linear.module},
+                       {"codec", linear.codec},
+                       {"relative_error", linear.relative_error},
+                       {"nearest_relative_error", linear.nearest_relative_error}});
+  json value = {{"method", written.calibration ? "gptq" : "rtn"}};
+  if (written.calibration) value.update({{"calibration", written.calibration->to_json()}, {"linears", linears}});
+  return value;
 }
 
 void dry_run(const pipeline::Prepared& prepared, const model::Model& model, const pipeline::QuantizeRequest& request,
@@ -81,10 +104,11 @@ void run(const Options& options, const Common& common) {
   if (options.dry_run) return dry_run(prepared, model, request, common);
 
   if (!common.json_output) show_plan(prepared.plan, model);
-  const std::uint64_t bytes = pipeline::write(model, prepared, request);
+  const pipeline::Written written = pipeline::write(model, prepared, request);
   json value = describe(prepared.plan);
   value["output"] = options.output;
-  value["output_bytes"] = bytes;
+  value["output_bytes"] = written.bytes;
+  value["rounding"] = describe(written);
   if (!options.no_verify) {
     const eval::Evaluation result = pipeline::verify(model, request, options.verify_samples);
     value["verification"] = result.to_json();
@@ -99,7 +123,7 @@ void run(const Options& options, const Common& common) {
   value["seconds"] = seconds;
   value["peak_memory_bytes"] = peak_resident_bytes();
   print_json(common, value);
-  print(common, "{}: {} in {:.1f} s, peak memory {}\n", options.output, human_bytes(bytes), seconds,
+  print(common, "{}: {} in {:.1f} s, peak memory {}\n", options.output, human_bytes(written.bytes), seconds,
         human_bytes(peak_resident_bytes()));
 }
 
@@ -113,6 +137,15 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("--scale", options->scale, "search: scales of least weighted error; minmax: the plain ones")
       ->capture_default_str()
       ->check(CLI::IsMember({"search", "minmax"}));
+  app.add_option("--method", options->method, "gptq: with error feedback over a calibration text; rtn: to nearest")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"rtn", "gptq"}));
+  app.add_option("--refine", options->refine, "gptq: passes of coordinate descent over the codes")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100));
+  app.add_option("--damping", options->damping, "gptq: share of the mean added to the Hessian's diagonal")
+      ->capture_default_str()
+      ->check(CLI::Range(1e-6, 1e3));
   add_options(app, options->calibration);
   app.add_flag("--dry-run", options->dry_run, "Show the plan, exact bytes, time and memory; write nothing");
   app.add_flag("--overwrite", options->overwrite, "Replace the folder if it exists");

@@ -119,7 +119,8 @@ void Engine::multiply(const BlockWeights& weights, std::size_t block, Role role,
   if (linear.bias) kernel::add_bias(y, weights.biases[within].data(), tokens, linear.rows);
 }
 
-void Engine::attend(const BlockWeights& w, std::size_t block, const Batch& batch, float* h, const Observer* observer) {
+void Engine::attend(const BlockWeights& w, std::size_t block, const Batch& batch, float* h, const Observer* observer,
+                    Site last) {
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens, half = a.head_dim / 2;
   float* normed = sized(normed_, tokens * a.hidden);
@@ -130,6 +131,7 @@ void Engine::attend(const BlockWeights& w, std::size_t block, const Batch& batch
 
   kernel::rms_norm(h, w.attn_norm.data(), tokens, a.hidden, a.norm_epsilon, normed);
   observe(observer, Site::attn_in, block, normed, tokens, a.hidden);
+  if (last == Site::attn_in) return;
   multiply(w, block, Role::q, normed, tokens, q);
   multiply(w, block, Role::k, normed, tokens, k);
   multiply(w, block, Role::v, normed, tokens, v);
@@ -170,13 +172,14 @@ void Engine::attend(const BlockWeights& w, std::size_t block, const Batch& batch
   }
   kernel::attention(calls);
   observe(observer, Site::o_in, block, attended, tokens, a.q_size());
+  if (last == Site::o_in) return;
   float* projected = sized(projected_, tokens * a.hidden);
   multiply(w, block, Role::o, attended, tokens, projected);
   kernel::add(h, projected, tokens * a.hidden);
 }
 
 void Engine::feed_forward(const BlockWeights& w, std::size_t block, const Batch& batch, float* h,
-                          const Observer* observer) {
+                          const Observer* observer, Site last) {
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens;
   float* normed = sized(normed_, tokens * a.hidden);
@@ -184,6 +187,7 @@ void Engine::feed_forward(const BlockWeights& w, std::size_t block, const Batch&
   float* up = sized(up_, tokens * a.intermediate);
   kernel::rms_norm(h, w.mlp_norm.data(), tokens, a.hidden, a.norm_epsilon, normed);
   observe(observer, Site::mlp_in, block, normed, tokens, a.hidden);
+  if (last == Site::mlp_in) return;
   multiply(w, block, Role::gate, normed, tokens, gate);
   multiply(w, block, Role::up, normed, tokens, up);
   if (a.activation == model::Activation::silu)
@@ -191,16 +195,19 @@ void Engine::feed_forward(const BlockWeights& w, std::size_t block, const Batch&
   else
     kernel::gelu_multiply(gate, up, tokens * a.intermediate);
   observe(observer, Site::down_in, block, gate, tokens, a.intermediate);
+  if (last == Site::down_in) return;
   float* projected = sized(projected_, tokens * a.hidden);
   multiply(w, block, Role::down, gate, tokens, projected);
   kernel::add(h, projected, tokens * a.hidden);
 }
 
-void Engine::run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer) {
+void Engine::run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
   const BlockWeights& w = block_weights(block);
   observe(observer, Site::block_in, block, h, batch.tokens, architecture_.hidden);
-  attend(w, block, batch, h, observer);
-  feed_forward(w, block, batch, h, observer);
+  attend(w, block, batch, h, observer, last);
+  if (last == Site::attn_in || last == Site::o_in) return;
+  feed_forward(w, block, batch, h, observer, last);
+  if (last == Site::mlp_in || last == Site::down_in) return;
   observe(observer, Site::block_out, block, h, batch.tokens, architecture_.hidden);
 }
 

@@ -7,13 +7,15 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "core/checked.h"
 #include "core/file.h"
 #include "core/numbers.h"
 #include "core/progress.h"
+#include "pipeline/gguf_checkpoint.h"
+#include "pipeline/tensor_scales.h"
 #include "quantize/rtn.h"
-#include "quantize/scan.h"
 
 namespace strata::pipeline {
 namespace {
@@ -126,43 +128,28 @@ void write_dense_tensor(const model::Model& model, const format::TensorSpec& spe
 class Encoder {
  public:
   Encoder(const model::Model& model, const std::vector<const codec::Codec*>& codecs, const WriteOptions& options)
-      : model_(model), codecs_(codecs), options_(options), group_absmax_(model.architecture().groups.size(), -1.0f) {}
+      : model_(model), codecs_(codecs), options_(options), scales_(model) {}
 
   const codec::Stored& linear(std::size_t index) {
+    if (options_.stored) return options_.stored(index);
     if (index == current_) return stored_;
     const model::Linear& linear = model_.architecture().linears[index];
     const codec::Codec& codec = *codecs_[index];
     const model::LinearWeights weights = model_.weights(linear);
-    float absmax = quantize::checked_absmax(weights.view().dense, model_.path().string(), linear.module + ".weight");
-    if (codec.tensor_scaled) absmax = group_absmax(linear.group);
     const std::span<const float> importance =
         options_.importance.empty() ? std::span<const float>() : std::span<const float>(options_.importance[index]);
-    stored_ = quantize::quantize_rtn(codec, weights.view().dense, importance, options_.scale_fit,
-                                     codec::tensor_scale(codec, absmax));
+    const float scale = scales_.of(index, codec, weights.view().dense);
+    stored_ = quantize::quantize_rtn(codec, weights.view().dense, importance, options_.scale_fit, scale);
     model_.release(linear.module + ".weight");
     current_ = index;
     return stored_;
   }
 
  private:
-  /// Linears that a runtime fuses share the tensor-level scale, so it follows the largest weight of all of them.
-  float group_absmax(std::size_t group) {
-    float& absmax = group_absmax_[group];
-    if (absmax >= 0) return absmax;
-    absmax = 0;
-    for (const std::size_t l : model_.architecture().groups[group].linears) {
-      const model::Linear& linear = model_.architecture().linears[l];
-      const model::LinearWeights weights = model_.weights(linear);
-      absmax = std::max(
-          absmax, quantize::checked_absmax(weights.view().dense, model_.path().string(), linear.module + ".weight"));
-    }
-    return absmax;
-  }
-
   const model::Model& model_;
   const std::vector<const codec::Codec*>& codecs_;
   const WriteOptions& options_;
-  std::vector<float> group_absmax_;
+  TensorScales scales_;
   std::size_t current_ = model::kNoBlock;
   codec::Stored stored_;
 };
@@ -174,19 +161,20 @@ std::uint64_t write_folder(const model::Model& model, const CheckpointLayout& la
   std::map<std::string, Origin> origins;
   list_tensors(model.architecture(), codecs, &origins);
   Encoder encoder(model, codecs, options);
-  Progress progress("writing", static_cast<std::size_t>(layout.tensor_file_bytes >> 10));
+  std::optional<Progress> progress;  // stored linears have a progress of their own
+  if (!options.stored) progress.emplace("writing", static_cast<std::size_t>(layout.tensor_file_bytes >> 10));
   std::uint64_t written = 0;
   for (std::size_t s = 0; s < layout.shards.size(); ++s) {
     OutputFile file(folder.path() / format::shard_name(s, layout.shards.size()));
     file.write(format::safetensors_header(layout.shards[s]));
     for (const format::TensorSpec& spec : layout.shards[s]) {
-      progress.note(spec.name);
+      if (progress) progress->note(spec.name);
       if (const auto it = origins.find(spec.name); it != origins.end()) {
         file.write(encoder.linear(it->second.linear).views[it->second.part]);
       } else {
         write_dense_tensor(model, spec, file);
       }
-      progress.advance(static_cast<std::size_t>(spec.bytes() >> 10));
+      if (progress) progress->advance(static_cast<std::size_t>(spec.bytes() >> 10));
     }
     file.commit();
     written += file.size();
@@ -200,16 +188,41 @@ std::uint64_t write_folder(const model::Model& model, const CheckpointLayout& la
   return written;
 }
 
+GgufChoice gguf_choice(const model::Model& model, const Plan& plan) {
+  return {DType::bf16, plan.embedding, codecs_by_linear(plan, model.architecture())};
+}
+
+std::uint64_t write_gguf_checkpoint(const model::Model& model, const Plan& plan, const std::filesystem::path& output,
+                                    const WriteOptions& options) {
+  const GgufChoice choice = gguf_choice(model, plan);
+  Encoder encoder(model, choice.linears, options);
+  codec::Stored embedding;
+  const EncodeLinear encode = [&](std::size_t linear, const codec::Codec& codec) -> const codec::Stored& {
+    if (linear != model::kNoBlock) return encoder.linear(linear);
+    const model::LinearWeights weights = model.embedding();
+    quantize::checked_absmax(weights.view().dense, model.path().string(), "model.embed_tokens.weight");
+    embedding = quantize::quantize_rtn(codec, weights.view().dense, {}, options.scale_fit, 1.0f);
+    return embedding;
+  };
+  return write_gguf(model, plan_gguf(model, choice), output, options.overwrite, encode);
+}
+
 }  // namespace
 
 CheckpointLayout lay_out(const model::Model& model, const Plan& plan, const Target& target, std::uint64_t shard_bytes,
                          const Files& companions) {
+  if (target.gguf) {
+    CheckpointLayout layout;
+    layout.total_bytes = layout.tensor_file_bytes = plan_gguf(model, gguf_choice(model, plan)).total_bytes();
+    return layout;
+  }
   return layout_of(model, codecs_by_linear(plan, model.architecture()), &target, shard_bytes, companions);
 }
 
 std::uint64_t write_checkpoint(const model::Model& model, const Plan& plan, const Target& target,
                                const std::filesystem::path& output, const WriteOptions& options) {
   const auto codecs = codecs_by_linear(plan, model.architecture());
+  if (target.gguf) return write_gguf_checkpoint(model, plan, output, options);
   return write_folder(model, layout_of(model, codecs, &target, options.shard_bytes, model.companion_files()), codecs,
                       output, options);
 }

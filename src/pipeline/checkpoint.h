@@ -30,6 +30,9 @@ struct WriteOptions {
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
   /// Mean square of every input of a linear (by index into Architecture::linears), or empty: all alike.
   std::vector<std::vector<float>> importance;
+  /// The stored linear of an index, valid until the next call; linears are asked for in their order. Empty: round to
+  /// nearest.
+  std::function<const codec::Stored&(std::size_t)> stored;
   std::uint64_t shard_bytes = 0;  ///< 0: one file
   bool overwrite = false;
 };

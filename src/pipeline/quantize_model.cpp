@@ -47,7 +47,7 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
   Costs costs;
   const bool needs_scores = request.plan_file.empty() && request.scores_file.empty() &&
                             (needs_linear_costs(request.plan) || needs_block_signals(request.plan));
-  const bool needs_inputs = request.scale_fit == codec::ScaleFit::search;
+  const bool needs_inputs = request.scale_fit == codec::ScaleFit::search && request.method == Method::rtn;
   if (needs_scores || needs_inputs) {
     engine::Engine engine(model, kernel::Precision::bf16);
     prepared.calibration = make_calibration(engine, tokenizer_of(model), request.calibration);
@@ -115,13 +115,31 @@ WriteEstimate estimate_writing(const model::Model& model, const Prepared& prepar
   return estimate;
 }
 
-std::uint64_t write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request) {
+Written write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request) {
   WriteOptions options;
   options.scale_fit = request.scale_fit;
   options.importance = std::move(prepared.importance);
   options.shard_bytes = request.plan.shard_bytes;
   options.overwrite = request.overwrite;
-  return write_checkpoint(model, prepared.plan.plan, *request.target, request.output, options);
+  Written written;
+  if (request.method == Method::rtn) {
+    written.bytes = write_checkpoint(model, prepared.plan.plan, *request.target, request.output, options);
+    return written;
+  }
+  const auto codecs = codecs_by_linear(prepared.plan.plan, model.architecture());
+  std::optional<importance::CalibrationSet> set;
+  {
+    engine::Engine engine(model, kernel::Precision::bf16);
+    set = make_calibration(engine, tokenizer_of(model), request.rounding);
+  }
+  quantize::GptqOptions gptq = request.gptq;
+  gptq.fit = request.scale_fit;
+  Rounding rounding(model, codecs, *set, gptq);
+  options.stored = [&](std::size_t l) -> const codec::Stored& { return rounding.linear(l); };
+  written.bytes = write_checkpoint(model, prepared.plan.plan, *request.target, request.output, options);
+  written.linears = rounding.results();
+  written.calibration = set->source;
+  return written;
 }
 
 eval::Evaluation verify(const model::Model& model, const QuantizeRequest& request, std::size_t sequences) {
@@ -136,6 +154,7 @@ eval::Evaluation verify(const model::Model& model, const QuantizeRequest& reques
     text.seed += 0x76657269;  // any other seed: text that the calibration did not see
     chunks = make_calibration(writer, tokenizer, text).sequences;
   } else {
+    text = request.method == Method::gptq ? request.rounding : request.calibration;
     text.samples += sequences;
     chunks = make_calibration(original, tokenizer, text).sequences;
     chunks.erase(chunks.begin(),

@@ -8,9 +8,15 @@
 
 #include "eval/evaluate.h"
 #include "pipeline/checkpoint.h"
+#include "pipeline/rounding.h"
 #include "pipeline/scoring.h"
 
 namespace strata::pipeline {
+
+enum class Method {
+  rtn,   ///< round to nearest
+  gptq,  ///< error feedback over the inputs' second moments, block by block (docs/methods.md)
+};
 
 struct QuantizeRequest {
   std::filesystem::path output;
@@ -20,6 +26,9 @@ struct QuantizeRequest {
   std::filesystem::path plan_file, scores_file;  ///< empty: made here
   CalibrationRequest calibration;
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
+  Method method = Method::rtn;
+  quantize::GptqOptions gptq;     ///< its fit is scale_fit
+  CalibrationRequest rounding{};  ///< the set that gptq rounds by; larger than the one that scores are made on
 };
 
 /// Everything that is known before the first byte is written.
@@ -40,8 +49,13 @@ struct WriteEstimate {
 };
 WriteEstimate estimate_writing(const model::Model& model, const Prepared& prepared, codec::ScaleFit fit);
 
-/// Writes the checkpoint. Returns its bytes.
-std::uint64_t write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request);
+struct Written {
+  std::uint64_t bytes = 0;
+  std::vector<RoundedLinear> linears;                        ///< gptq
+  std::optional<importance::CalibrationSource> calibration;  ///< gptq
+};
+/// Writes the checkpoint.
+Written write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request);
 
 /// KL divergence of the written checkpoint from the model, on text that the model writes itself with another seed than
 /// the calibration's (or on the calibration files' next pieces), `sequences` pieces.

@@ -1,0 +1,138 @@
+// A block in four steps, in the order of its forward pass: q, k, v; o; gate, up; down. Each step runs the block up to
+// the linears' input with everything before it rounded already; then the whole block gives the next one's inputs.
+#include "pipeline/rounding.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "kernel/ops.h"
+
+namespace strata::pipeline {
+namespace {
+
+using engine::Site;
+
+constexpr std::size_t kBatchTokens = 4096;
+constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
+
+std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
+  return std::vector<engine::Sequence>(count, engine::Sequence{tokens});
+}
+
+}  // namespace
+
+Rounding::Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
+                   const importance::CalibrationSet& set, const quantize::GptqOptions& options)
+    : model_(model),
+      codecs_(codecs),
+      set_(set),
+      options_(options),
+      engine_(model, kPrecision, engine::Residency::one_block),
+      scales_(model),
+      together_(std::clamp<std::size_t>(kBatchTokens / set.source.seq_len, 1, set.sequences.size())),
+      full_(engine_.make_batch(sequences(together_, set.source.seq_len))),
+      rest_(engine_.make_batch(sequences(set.sequences.size() % together_, set.source.seq_len))),
+      states_(set.sequences.size() * set.source.seq_len * model.architecture().hidden),
+      progress_("rounding", codecs.size()) {
+  const std::size_t size = set.source.seq_len * model.architecture().hidden;
+  for (std::size_t s = 0; s < set.sequences.size(); ++s) engine_.embed(set.sequences[s], states_.data() + s * size);
+}
+
+void Rounding::run(std::size_t block, const engine::Observer* observer, Site last) {
+  const std::size_t tokens = set_.source.seq_len, size = tokens * model_.architecture().hidden;
+  std::vector<float> copy;
+  for (std::size_t s = 0; s < set_.sequences.size(); s += together_) {
+    const std::size_t some = std::min(together_, set_.sequences.size() - s);
+    float* h = states_.data() + s * size;
+    if (last != Site::block_out) {
+      copy.assign(h, h + some * size);
+      h = copy.data();
+    }
+    engine_.run_block(block, some == together_ ? full_ : rest_, h, observer, last);
+    progress_.advance(0);
+  }
+}
+
+quantize::Hessian Rounding::collect(std::size_t block, Site site) {
+  const model::Architecture& a = model_.architecture();
+  quantize::Hessian hessian(site == Site::down_in ? a.intermediate : site == Site::o_in ? a.q_size() : a.hidden);
+  const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
+    if (at == site) hessian.add(rows, tokens, kPrecision);
+  };
+  run(block, &observer, site);
+  return hessian;
+}
+
+void Rounding::round(std::span<const std::size_t> linears, const quantize::Hessian& hessian) {
+  for (const std::size_t l : linears) {
+    const model::Linear& linear = model_.architecture().linears[l];
+    const codec::Codec& codec = *codecs_[l];
+    progress_.note(linear.block == model::kNoBlock ? linear.module
+                                                   : fmt::format("block {} {}", linear.block, role_name(linear.role)));
+    const model::LinearWeights held = model_.weights(linear);
+    const MatrixView weights = held.view().dense;
+    const float scale = scales_.of(l, codec, weights);
+    quantize::GptqResult result = quantize::quantize_gptq(codec, weights, hessian, options_, scale);
+    if (codec.has_codes())
+      results_.push_back({linear.module, codec.name, result.relative(),
+                          result.energy > 0.0 ? result.nearest_error / result.energy : 0.0});
+    stored_[l] = std::move(result.stored);
+    progress_.advance();
+  }
+}
+
+void Rounding::round_block(std::size_t block) {
+  const model::Architecture& a = model_.architecture();
+  const std::size_t first = a.index(block, model::Role::q);
+  for (const auto& [l, stored] : stored_) engine_.restore(l);
+  stored_.clear();
+  for (std::size_t at = first, end = 0; at < first + model::kBlockLinears; at = end) {
+    const Site site = engine::input_site(a.linears[at].role);
+    std::vector<std::size_t> linears;
+    bool coded = false;
+    for (end = at; end < first + model::kBlockLinears && engine::input_site(a.linears[end].role) == site; ++end) {
+      linears.push_back(end);
+      coded = coded || codecs_[end]->has_codes();
+    }
+    round(linears, coded ? collect(block, site) : quantize::Hessian(a.linears[at].cols));
+    for (const std::size_t l : linears) engine_.replace(l, {{}, &stored_.at(l)});
+  }
+  run(block, nullptr, Site::block_out);
+  for (const float h : states_)
+    if (!std::isfinite(h))
+      fail("{}: the output of block {} is not finite for the calibration text; the weights are damaged",
+           model_.path().string(), block);
+  for (std::size_t l = first; l < first + model::kBlockLinears; ++l) model_.release(a.linears[l].module + ".weight");
+}
+
+void Rounding::round_head(std::size_t index) {
+  const model::Architecture& a = model_.architecture();
+  quantize::Hessian hessian(a.hidden);
+  if (codecs_[index]->has_codes()) {
+    const std::vector<float> norm = model_.vector("model.norm.weight", a.hidden);
+    std::vector<float> normed(kBatchTokens * a.hidden);
+    const std::size_t tokens = states_.size() / a.hidden;
+    for (std::size_t t = 0; t < tokens; t += kBatchTokens) {
+      const std::size_t some = std::min(kBatchTokens, tokens - t);
+      kernel::rms_norm(states_.data() + t * a.hidden, norm.data(), some, a.hidden, a.norm_epsilon, normed.data());
+      hessian.add(normed.data(), some, kPrecision);
+    }
+  }
+  round(std::span(&index, 1), hessian);
+}
+
+const codec::Stored& Rounding::linear(std::size_t index) {
+  const model::Architecture& a = model_.architecture();
+  const std::size_t block = std::min(a.linears[index].block, a.blocks);
+  for (; next_ <= block; ++next_) {
+    if (next_ < a.blocks)
+      round_block(next_);
+    else
+      round_head(index);
+  }
+  STRATA_CHECK(stored_.contains(index), "{} of block {}, but block {} is next", a.linears[index].module, block, next_);
+  return stored_.at(index);
+}
+
+}  // namespace strata::pipeline

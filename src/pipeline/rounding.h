@@ -1,0 +1,59 @@
+// Calibrated rounding of a whole model, block by block: every linear sees the inputs that the already rounded part of
+// the model gives it. Memory: one block's Hessians and stored linears, and the calibration set's hidden states.
+#pragma once
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/progress.h"
+#include "importance/calibration.h"
+#include "pipeline/tensor_scales.h"
+#include "quantize/gptq.h"
+
+namespace strata::pipeline {
+
+/// What became of one linear: errors are tr(dW H dW^T) / tr(W H W^T) under its inputs.
+struct RoundedLinear {
+  std::string module, codec;
+  double relative_error = 0.0, nearest_relative_error = 0.0;
+};
+
+class Rounding {
+ public:
+  /// codecs: by index into Architecture::linears. The model, codecs and set must outlive this.
+  Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
+           const importance::CalibrationSet& set, const quantize::GptqOptions& options);
+
+  /// The stored linear of an index, valid until a linear of a later block is asked for. Linears are asked for in rising
+  /// order of their blocks, lm_head last; the block is rounded at the first of them. Throws Error naming the linear,
+  /// and Interrupted after Ctrl-C.
+  const codec::Stored& linear(std::size_t index);
+
+  /// Of all linears that are rounded so far, codecs without codes left out.
+  const std::vector<RoundedLinear>& results() const { return results_; }
+
+ private:
+  void round_block(std::size_t block);
+  void round_head(std::size_t index);
+  void round(std::span<const std::size_t> linears, const quantize::Hessian& hessian);
+  quantize::Hessian collect(std::size_t block, engine::Site site);
+  void run(std::size_t block, const engine::Observer* observer, engine::Site last);
+
+  const model::Model& model_;
+  const std::vector<const codec::Codec*>& codecs_;
+  const importance::CalibrationSet& set_;
+  quantize::GptqOptions options_;
+  engine::Engine engine_;
+  TensorScales scales_;
+  std::size_t together_;  ///< sequences of a batch
+  engine::Batch full_, rest_;
+  std::vector<float> states_;  ///< before block next_: (all tokens, hidden)
+  std::size_t next_ = 0;
+  std::map<std::size_t, codec::Stored> stored_;  ///< of block next_ - 1, or lm_head's
+  std::vector<RoundedLinear> results_;
+  Progress progress_;
+};
+
+}  // namespace strata::pipeline

@@ -1,0 +1,75 @@
+// The linear as stretches of rows: round to nearest, with feedback, keep the better of the two row by row, refine,
+// pack. Stretches are cut by rows alone, and their sums added in order, so that the thread count changes nothing.
+#include "quantize/gptq.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/threads.h"
+#include "quantize/rounding_rows.h"
+#include "quantize/rtn.h"
+
+namespace strata::quantize {
+namespace {
+
+struct Sums {
+  double error = 0.0, nearest = 0.0, energy = 0.0;
+};
+
+double total(std::span<const double> values) {
+  double sum = 0.0;
+  for (const double v : values) sum += v;
+  return sum;
+}
+
+Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_t count, std::size_t passes,
+                   codec::Stored& out) {
+  RoundingRows rows(problem, first, count), nearest(problem, first, count);
+  round_nearest(problem, nearest);
+  round_with_feedback(problem, rows);
+  const std::vector<double> plain = hessian_errors(problem.hessian, nearest.errors, count);
+  std::vector<double> error = hessian_errors(problem.hessian, rows.errors, count);
+  Sums sums{0.0, total(plain), total(hessian_errors(problem.hessian, rows.weights, count))};
+  for (std::size_t r = 0; r < count; ++r) {
+    if (error[r] <= plain[r]) continue;
+    rows.take(nearest, r);
+    error[r] = plain[r];
+  }
+  for (std::size_t pass = 0; pass < passes; ++pass) refine(problem, rows);
+  sums.error = passes == 0 ? total(error) : total(hessian_errors(problem.hessian, rows.errors, count));
+  problem.codec.pack(problem.codec, out, first, count, rows.codes.data(), rows.groups.data(), problem.tensor_scale);
+  return sums;
+}
+
+}  // namespace
+
+GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
+                         const GptqOptions& options, float tensor_scale) {
+  STRATA_CHECK(hessian.size() == weights.cols, "a Hessian of {} for {} columns", hessian.size(), weights.cols);
+  GptqResult result;
+  if (!codec.has_codes()) {
+    result.stored = quantize_rtn(codec, weights, {}, options.fit, tensor_scale);
+    return result;
+  }
+  const std::string why = codec::why_not(codec, weights.rows, weights.cols);
+  STRATA_CHECK(why.empty(), "{}: {}", codec.name, why);
+  const Feedback feedback = factorize(hessian, options.damping);
+  const RoundingProblem problem{codec, weights, hessian, feedback, hessian.diagonal(), options.fit, tensor_scale};
+  result.stored = codec::allocate(codec, weights.rows, weights.cols);
+  // Packing the factors costs a product as much as 15 rows do; small linears need pieces for all threads.
+  const std::size_t stretch = weights.rows >= 1024 ? 128 : 32;
+  std::vector<Sums> sums((weights.rows + stretch - 1) / stretch);
+  parallel_for(sums.size(), [&](std::size_t s) {
+    const std::size_t first = s * stretch;
+    sums[s] = round_stretch(problem, first, std::min(stretch, weights.rows - first), options.refine, result.stored);
+  });
+  for (const Sums& s : sums) {
+    result.error += s.error;
+    result.nearest_error += s.nearest;
+    result.energy += s.energy;
+  }
+  result.damping = feedback.damping;
+  return result;
+}
+
+}  // namespace strata::quantize

@@ -1,0 +1,34 @@
+// Rounding with error feedback over the inputs' second moments, for every codec: GPTQ, and coordinate descent after it.
+// Never worse than round to nearest in tr(dW H dW^T), row by row. Formulas, costs and sources: docs/methods.md.
+#pragma once
+#include <cstddef>
+
+#include "codec/codec.h"
+#include "core/matrix.h"
+#include "quantize/hessian.h"
+
+namespace strata::quantize {
+
+struct GptqOptions {
+  codec::ScaleFit fit = codec::ScaleFit::search;
+  double damping = 0.01;   ///< share of the mean diagonal that is added to it; raised when that is not enough
+  std::size_t refine = 0;  ///< passes of coordinate descent after the feedback
+};
+
+/// Errors are tr(dW H dW^T) with the Hessian as given, undamped.
+struct GptqResult {
+  codec::Stored stored;
+  double error = 0.0;
+  double nearest_error = 0.0;  ///< of round to nearest with scales fitted under diag(H)
+  double energy = 0.0;         ///< tr(W H W^T)
+  double damping = 0.0;        ///< that the factorization needed
+  double relative() const { return energy > 0.0 ? error / energy : 0.0; }
+};
+
+/// weights: (rows, cols), finite, of a shape that codec::why_not accepts; the Hessian's size is cols. tensor_scale: of
+/// codec::tensor_scale (over all linears that a runtime fuses). Throws Error for a Hessian that is not finite. Runs on
+/// all threads; bytes do not depend on their number. Memory: two (cols, cols) f32 beside the weights.
+GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
+                         const GptqOptions& options, float tensor_scale);
+
+}  // namespace strata::quantize

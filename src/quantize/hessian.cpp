@@ -1,0 +1,152 @@
+// Products by kernel::matmul over panels of the lower triangle; a blocked, left-looking Cholesky factorization.
+// All work is cut by sizes alone, so that threads change nothing.
+#include "quantize/hessian.h"
+
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/threads.h"
+
+namespace strata::quantize {
+namespace {
+
+constexpr std::size_t kPanel = 192;      // rows of the triangle multiplied together
+constexpr std::size_t kTogether = 4096;  // tokens added in one product
+constexpr std::size_t kTile = 64;        // of a transposition
+
+using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Strided = Eigen::Map<RowMatrix, 0, Eigen::OuterStride<>>;
+
+Strided map(float* data, std::size_t rows, std::size_t cols, std::size_t stride) {
+  const auto index = [](std::size_t n) { return static_cast<Eigen::Index>(n); };
+  return {data, index(rows), index(cols), Eigen::OuterStride<>(index(stride))};
+}
+
+/// out (cols, rows) = in (rows, cols)^T.
+void transpose(const float* in, std::size_t rows, std::size_t cols, float* out) {
+  parallel_for((cols + kTile - 1) / kTile, [&](std::size_t item) {
+    const std::size_t begin = item * kTile, end = std::min(cols, begin + kTile);
+    for (std::size_t r = 0; r < rows; r += kTile)
+      for (std::size_t c = begin; c < end; ++c)
+        for (std::size_t i = r; i < std::min(rows, r + kTile); ++i) out[c * rows + i] = in[i * cols + c];
+  });
+}
+
+/// Lower triangular L with L L^T = a, in place; what is above the diagonal is left as it was. False when `a` is not
+/// positive definite.
+bool cholesky(float* a, std::size_t n) {
+  constexpr std::size_t width = 128;
+  std::vector<float> product(n * width);
+  for (std::size_t k = 0; k < n; k += width) {
+    const std::size_t some = std::min(width, n - k);
+    if (k > 0) {
+      const kernel::Weights rows{
+          {reinterpret_cast<const std::byte*>(a + k * n), some, k, DType::f32, n * sizeof(float)}, nullptr};
+      kernel::matmul(a + k * n, n, n - k, rows, product.data(), some, kernel::Precision::f32);
+      map(a + k * n + k, n - k, some, n) -= map(product.data(), n - k, some, some);
+    }
+    Eigen::MatrixXd corner = map(a + k * n + k, some, some, n).cast<double>();
+    Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> llt(corner);
+    if (llt.info() != Eigen::Success || !corner.diagonal().allFinite()) return false;
+    const RowMatrix lower = corner.cast<float>();
+    for (std::size_t r = 0; r < some; ++r) std::copy_n(lower.data() + r * some, r + 1, a + (k + r) * n + k);
+    const std::size_t below = n - k - some, stretches = (below + width - 1) / width;
+    parallel_for(stretches, [&](std::size_t s) {
+      const std::size_t row = k + some + s * width;
+      auto panel = map(a + row * n + k, std::min(width, n - row), some, n);
+      lower.triangularView<Eigen::Lower>().transpose().solveInPlace<Eigen::OnTheRight>(panel);
+    });
+  }
+  return true;
+}
+
+}  // namespace
+
+Hessian::Hessian(std::size_t size) : size_(size), sums_(size * size, 0.0f) {}
+
+void Hessian::add(const float* rows, std::size_t tokens, kernel::Precision precision) {
+  const std::size_t n = size_;
+  std::vector<float> columns(n * std::min(tokens, kTogether)), product(std::min(kPanel, n) * n);
+  for (std::size_t first = 0; first < tokens; first += kTogether) {
+    const std::size_t some = std::min(kTogether, tokens - first);
+    transpose(rows + first * n, some, n, columns.data());
+    for (std::size_t begin = 0; begin < n; begin += kPanel) {
+      const std::size_t end = std::min(n, begin + kPanel);
+      const kernel::Weights left{MatrixView::dense(columns.data(), end, some, DType::f32), nullptr};
+      kernel::matmul(columns.data() + begin * some, some, end - begin, left, product.data(), end, precision);
+      parallel_for(end - begin, [&](std::size_t r) {
+        float* const sums = sums_.data() + (begin + r) * n;
+        for (std::size_t c = 0; c <= begin + r; ++c) sums[c] += product[r * end + c];
+      });
+    }
+  }
+  parallel_for((n + kTile - 1) / kTile, [&](std::size_t item) {
+    for (std::size_t r = item * kTile; r < std::min(n, (item + 1) * kTile); ++r)
+      for (std::size_t c = r + 1; c < n; ++c) sums_[r * n + c] = sums_[c * n + r];
+  });
+  tokens_ += tokens;
+}
+
+std::vector<float> Hessian::diagonal() const {
+  std::vector<float> result(size_);
+  for (std::size_t i = 0; i < size_; ++i) result[i] = at(i, i);
+  return result;
+}
+
+Feedback factorize(const Hessian& hessian, double damping) {
+  const std::size_t n = hessian.size();
+  double mean = 0;
+  for (const float d : hessian.diagonal()) mean += static_cast<double>(d) / static_cast<double>(n);
+  if (!std::isfinite(mean)) fail("the inputs of a linear are not finite; the weights or the calibration are damaged");
+  Feedback result{n, std::vector<float>(n * n), std::vector<float>(n), damping};
+  std::vector<float>& l = result.rows;
+  // The last column is eliminated first: with indices reversed, an ordinary lower triangular factor.
+  while (true) {
+    const auto added = static_cast<float>(mean > 0 ? result.damping * mean : 1.0);
+    for (std::size_t r = 0; r < n; ++r) {
+      const float* const row = hessian.row(n - 1 - r);
+      for (std::size_t c = 0; c <= r; ++c) l[r * n + c] = row[n - 1 - c];
+      l[r * n + r] += added;
+    }
+    if (cholesky(l.data(), n)) break;
+    if (result.damping > 1e6) fail("the inputs of a linear have no usable Hessian; the calibration is damaged");
+    result.damping *= 10;
+  }
+  for (std::size_t k = 0; k < n; ++k) {
+    const float d = l[(n - 1 - k) * n + n - 1 - k];
+    result.variance[k] = d * d;
+  }
+  // rows[k, i] = L[n-1-i, n-1-k] / L[n-1-k, n-1-k]: a reflection at the other diagonal, whose elements (k, n-1-k) stay.
+  for (std::size_t k = 0; k < n; ++k)
+    for (std::size_t i = 0; i + k < n; ++i) std::swap(l[k * n + i], l[(n - 1 - i) * n + n - 1 - k]);
+  parallel_for(n, [&](std::size_t k) {
+    const float d = std::sqrt(result.variance[k]);
+    for (std::size_t i = 0; i < k; ++i) l[k * n + i] /= d;
+    std::fill(l.begin() + static_cast<std::ptrdiff_t>(k * n + k), l.begin() + static_cast<std::ptrdiff_t>((k + 1) * n),
+              0.0f);
+  });
+  return result;
+}
+
+std::vector<double> hessian_errors(const Hessian& hessian, std::span<const float> differences, std::size_t rows) {
+  const std::size_t n = hessian.size();
+  STRATA_CHECK(differences.size() == rows * n, "{} differences for {} x {}", differences.size(), rows, n);
+  std::vector<float> product(rows * n);
+  const kernel::Weights h{MatrixView::dense(hessian.row(0), n, n, DType::f32), nullptr};
+  kernel::matmul(differences.data(), n, rows, h, product.data(), n, kernel::Precision::f32);
+  std::vector<double> errors(rows, 0.0);
+  for (std::size_t i = 0; i < rows * n; ++i)
+    errors[i / n] += static_cast<double>(differences[i]) * static_cast<double>(product[i]);
+  return errors;
+}
+
+double hessian_error(const Hessian& hessian, std::span<const float> differences, std::size_t rows) {
+  double error = 0.0;
+  for (const double of_row : hessian_errors(hessian, differences, rows)) error += of_row;
+  return error;
+}
+
+}  // namespace strata::quantize

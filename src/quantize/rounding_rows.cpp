@@ -1,0 +1,115 @@
+// Round to nearest and error feedback. The feedback of all columns before a block is one matrix product with the
+// factor's rows; within the block it is added column by column.
+#include "quantize/rounding_rows.h"
+
+#include <algorithm>
+
+namespace strata::quantize {
+namespace {
+
+constexpr std::size_t kBlock = 128;
+
+/// One row of a block: the columns [begin, begin + size), the weights that feedback asks for there, and the factor.
+struct BlockRow {
+  std::size_t row, begin, size;
+  float* wanted;
+  const float* factor;  ///< (size, size): factor[i, k] is U of the block
+};
+
+/// Columns [from, to) of the block one after the other, under parameters that are already chosen.
+void round_columns(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from,
+                   std::size_t to) {
+  const std::size_t at = block.row * rows.cols + block.begin;
+  const codec::GroupParams* const groups = rows.groups.data() + block.row * rows.groups_per_row;
+  for (std::size_t k = from; k < to; ++k) {
+    const codec::GroupParams& group = groups[p.group_of(block.begin + k)];
+    const std::uint8_t code = p.codec.round(p.codec, block.wanted[k], group);
+    const float error = rows.weights[at + k] - p.codec.value(p.codec, code, group);
+    rows.codes[at + k] = code;
+    rows.errors[at + k] = error;
+    const float* const factor = block.factor + k * block.size;
+    for (std::size_t j = k + 1; j < block.size; ++j) block.wanted[j] += error * factor[j];
+  }
+}
+
+void round_block(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block) {
+  if (p.whole_rows()) return round_columns(p, rows, block, 0, block.size);
+  const std::size_t unit = p.codec.fit_size(rows.cols);
+  for (std::size_t k = 0; k < block.size; k += unit) {
+    const std::size_t some = std::min(unit, block.size - k);
+    const std::span<codec::GroupParams> groups(
+        rows.groups.data() + block.row * rows.groups_per_row + p.group_of(block.begin + k),
+        p.codec.groups_per_row(some));
+    codec::fit_row(p.codec, {block.wanted + k, some}, std::span(p.feedback.variance).subspan(block.begin + k, some),
+                   p.fit, p.tensor_scale, groups);
+    round_columns(p, rows, block, k, k + some);
+  }
+}
+
+void fit_original(const RoundingProblem& p, RoundingRows& rows) {
+  for (std::size_t r = 0; r < rows.count; ++r)
+    codec::fit_row(p.codec, std::span(rows.weights).subspan(r * rows.cols, rows.cols), p.importance, p.fit,
+                   p.tensor_scale, std::span(rows.groups).subspan(r * rows.groups_per_row, rows.groups_per_row));
+}
+
+}  // namespace
+
+std::size_t RoundingProblem::block_width() const {
+  const std::size_t unit = whole_rows() ? kBlock : codec.fit_size(cols());
+  return unit * std::max<std::size_t>(1, kBlock / unit);
+}
+
+RoundingRows::RoundingRows(const RoundingProblem& problem, std::size_t first_row, std::size_t row_count)
+    : first(first_row),
+      count(row_count),
+      cols(problem.cols()),
+      groups_per_row(problem.groups()),
+      weights(count * cols),
+      errors(count * cols),
+      codes(count * cols),
+      groups(count * groups_per_row) {
+  for (std::size_t r = 0; r < count; ++r)
+    codec::widen_row(problem.weights, first + r, std::span(weights).subspan(r * cols, cols));
+}
+
+void RoundingRows::take(const RoundingRows& other, std::size_t r) {
+  std::copy_n(other.errors.data() + r * cols, cols, errors.data() + r * cols);
+  std::copy_n(other.codes.data() + r * cols, cols, codes.data() + r * cols);
+  std::copy_n(other.groups.data() + r * groups_per_row, groups_per_row, groups.data() + r * groups_per_row);
+}
+
+void round_nearest(const RoundingProblem& p, RoundingRows& rows) {
+  fit_original(p, rows);
+  for (std::size_t r = 0; r < rows.count; ++r)
+    for (std::size_t c = 0; c < rows.cols; ++c) {
+      const std::size_t at = r * rows.cols + c;
+      const codec::GroupParams& group = rows.groups[r * rows.groups_per_row + p.group_of(c)];
+      rows.codes[at] = p.codec.round(p.codec, rows.weights[at], group);
+      rows.errors[at] = rows.weights[at] - p.codec.value(p.codec, rows.codes[at], group);
+    }
+}
+
+void round_with_feedback(const RoundingProblem& p, RoundingRows& rows) {
+  const std::size_t n = rows.cols, width = std::min(p.block_width(), n);
+  if (p.whole_rows()) fit_original(p, rows);
+  std::vector<float> wanted(rows.count * width), factor(width * width);
+  for (std::size_t begin = 0; begin < n; begin += width) {
+    const std::size_t size = std::min(width, n - begin);
+    const float* const u = p.feedback.rows.data() + begin * n;
+    if (begin == 0) {
+      std::fill(wanted.begin(), wanted.end(), 0.0f);
+    } else {
+      const MatrixView before{reinterpret_cast<const std::byte*>(u), size, begin, DType::f32, n * sizeof(float)};
+      kernel::matmul(rows.errors.data(), n, rows.count, {before, nullptr}, wanted.data(), size, kernel::Precision::f32);
+    }
+    for (std::size_t i = 0; i < size; ++i)
+      for (std::size_t k = 0; k < size; ++k) factor[i * size + k] = u[k * n + begin + i];
+    for (std::size_t r = 0; r < rows.count; ++r) {
+      float* const row = wanted.data() + r * size;
+      for (std::size_t k = 0; k < size; ++k) row[k] += rows.weights[r * n + begin + k];
+      round_block(p, rows, {r, begin, size, row, factor.data()});
+    }
+  }
+}
+
+}  // namespace strata::quantize

@@ -1,0 +1,53 @@
+// Some rows of a linear while their codes are being chosen, and the steps that choose them.
+// Rows do not depend on each other: a stretch of them is the unit of parallel work.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "codec/codec.h"
+#include "quantize/gptq.h"
+
+namespace strata::quantize {
+
+/// What all rows of a linear share.
+struct RoundingProblem {
+  const codec::Codec& codec;
+  const MatrixView& weights;
+  const Hessian& hessian;
+  const Feedback& feedback;
+  std::vector<float> importance;  ///< diag(H)
+  codec::ScaleFit fit;
+  float tensor_scale;
+
+  std::size_t cols() const { return weights.cols; }
+  std::size_t groups() const { return codec.groups_per_row(cols()); }
+  bool whole_rows() const { return codec.group_size == 0; }  ///< one scale a row
+  std::size_t group_of(std::size_t col) const { return whole_rows() ? 0 : col / codec.group_size; }
+  /// Columns that are rounded between two matrix products: whole fits of the codec, but for one scale a row.
+  std::size_t block_width() const;
+};
+
+/// Rows [first, first + count).
+struct RoundingRows {
+  RoundingRows(const RoundingProblem& problem, std::size_t first_row, std::size_t row_count);
+
+  std::size_t first, count, cols, groups_per_row;
+  std::vector<float> weights;  ///< (count, cols)
+  std::vector<float> errors;   ///< weight - decoded
+  std::vector<std::uint8_t> codes;
+  std::vector<codec::GroupParams> groups;  ///< (count, groups_per_row)
+
+  /// Row `r` (from 0) as it is in `other`, which holds the same rows.
+  void take(const RoundingRows& other, std::size_t r);
+};
+
+/// Round to nearest, scales fitted under diag(H).
+void round_nearest(const RoundingProblem& problem, RoundingRows& rows);
+/// Columns in rising order, each with the feedback of the errors before it; scales are fitted when their first column
+/// is reached (one scale a row: beforehand).
+void round_with_feedback(const RoundingProblem& problem, RoundingRows& rows);
+/// One pass of coordinate descent over the codes: each goes where tr(dW H dW^T) is least, the others being as they are.
+void refine(const RoundingProblem& problem, RoundingRows& rows);
+
+}  // namespace strata::quantize
