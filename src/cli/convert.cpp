@@ -1,42 +1,64 @@
-// strata convert: a GGUF file as a Hugging Face folder in bf16.
-// The tokenizer and the configuration are made from the file's own metadata.
+// strata convert: a GGUF file as a Hugging Face folder in bf16, or a folder (or another GGUF file) as a dense GGUF
+// file. The tokenizer and the configuration are translated too.
 #include <memory>
 
 #include "cli/verb.h"
 #include "core/file.h"
 #include "model/model.h"
 #include "pipeline/checkpoint.h"
+#include "pipeline/gguf_checkpoint.h"
 
 namespace strata::cli {
 namespace {
 
 struct Options {
-  std::string model, output, shard_size;
+  std::string model, output, shard_size, type;
   bool overwrite = false;
 };
 
+std::uint64_t to_folder(const Options& options, const model::Model& model) {
+  if (!options.type.empty() && options.type != "bf16")
+    fail_usage("--type {}: a folder is written in bf16; end --output in .gguf for other types", options.type);
+  const std::uint64_t shard = options.shard_size.empty() ? 0 : pipeline::parse_size(options.shard_size, "--shard-size");
+  return pipeline::write_dense(model, options.output, shard, options.overwrite);
+}
+
+std::uint64_t to_gguf(const Options& options, const model::Model& model) {
+  if (!options.shard_size.empty()) fail_usage("--shard-size: a GGUF file is written in one piece");
+  pipeline::GgufChoice choice;
+  if (options.type == "f16") choice.dense = DType::f16;
+  if (options.type == "f32") choice.dense = DType::f32;
+  return pipeline::write_gguf(model, pipeline::plan_gguf(model, choice), options.output, options.overwrite, nullptr);
+}
+
+void run(const Options& options, const Common& common) {
+  const bool gguf = options.output.ends_with(".gguf");
+  const model::Model model = model::Model::open(options.model);
+  if (model.quantized())
+    fail("{}: is a quantized checkpoint; convert takes GGUF files and dense models", options.model);
+  const std::uint64_t bytes = gguf ? to_gguf(options, model) : to_folder(options, model);
+  const std::string type = options.type.empty() ? "bf16" : options.type;
+  print_json(common, {{"output", options.output}, {"bytes", bytes}, {"type", type}});
+  print(common, "{}: {} in {}\n", options.output, human_bytes(bytes), type);
+}
+
 std::function<void()> setup(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
-  app.add_option("MODEL", options->model, "GGUF file (or a dense Hugging Face folder, to rewrite it in bf16)")
-      ->required();
-  app.add_option("-o,--output", options->output, "Folder to write")->required();
-  app.add_option("--shard-size", options->shard_size, "Largest weight file, such as 5GB (default: one file)");
-  app.add_flag("--overwrite", options->overwrite, "Replace the folder if it exists");
-  return [options, &common] {
-    const std::uint64_t shard =
-        options->shard_size.empty() ? 0 : pipeline::parse_size(options->shard_size, "--shard-size");
-    const model::Model model = model::Model::open(options->model);
-    if (model.quantized())
-      fail("{}: is a quantized checkpoint; convert takes GGUF files and dense models", options->model);
-    const std::uint64_t bytes = pipeline::write_dense(model, options->output, shard, options->overwrite);
-    print_json(common, {{"output", options->output}, {"bytes", bytes}});
-    print(common, "{}: {} in bf16\n", options->output, human_bytes(bytes));
-  };
+  app.add_option("MODEL", options->model, "GGUF file or dense Hugging Face folder")->required();
+  app.add_option("-o,--output", options->output, "Folder to write, or a file whose name ends in .gguf")->required();
+  app.add_option("--type", options->type, "Type of the matrices in a GGUF file: bf16 (default), f16, f32")
+      ->check(CLI::IsMember({"bf16", "f16", "f32"}));
+  app.add_option("--shard-size", options->shard_size, "Folder: largest weight file, such as 5GB (default: one file)");
+  app.add_flag("--overwrite", options->overwrite, "Replace the output if it exists");
+  return [options, &common] { run(*options, common); };
 }
 
 }  // namespace
 
-extern const Verb convert_verb = {"convert", "Turn a GGUF file into a Hugging Face folder in bf16",
-                                  "  strata convert model.gguf -o model\n", setup};
+extern const Verb convert_verb = {"convert", "Turn a GGUF file into a Hugging Face folder, or a model into a GGUF file",
+                                  "  strata convert model.gguf -o model\n"
+                                  "  strata convert MODEL -o model-bf16.gguf\n"
+                                  "  strata convert MODEL -o model-f16.gguf --type f16\n",
+                                  setup};
 
 }  // namespace strata::cli

@@ -37,7 +37,8 @@ void add_options(CLI::App& app, PlanOptions& options) {
   options.bits_option = app.add_option("--bits", options.bits, "Budget: bytes written x 8 / weights, over all linears");
   app.add_option("--size", options.size, "Budget: the whole output on disk, such as 90MiB");
   app.add_option("--preset", options.preset, "best, uniform:CODEC, lwq, three-tier")->capture_default_str();
-  app.add_option("--for", options.target, "Runtime that will load it: " + targets)->capture_default_str();
+  options.target_option =
+      app.add_option("--for", options.target, "Runtime that will load it: " + targets)->capture_default_str();
   app.add_option("--codecs", options.codecs, "Codecs to choose from, separated by commas (default: all of the target)");
   app.add_option("--keep", options.keep, "Leave linears that match this regular expression in bf16 (repeatable)");
   app.add_option("--assign", options.assign, "REGEX=CODEC: give linears that match this codec (repeatable)");
@@ -47,6 +48,9 @@ void add_options(CLI::App& app, PlanOptions& options) {
   app.add_option("--low", options.low, "lwq: codec of the others")->capture_default_str();
   options.n_high_option = app.add_option("--n-high", options.n_high,
                                          "lwq: number of important blocks (default: as many as the budget allows)");
+  app.add_option("--embed-codec", options.embed_codec,
+                 "llama.cpp: type of the embedding, and of lm_head in uniform plans")
+      ->capture_default_str();
   app.add_option("--shard-size", options.shard_size, "Largest weight file, such as 5GB (default: one file)");
 }
 
@@ -64,6 +68,7 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
     request.assign.emplace_back(pair.substr(0, equals), pair.substr(equals + 1));
   }
   request.signal = options.signal;
+  request.embed_codec = options.embed_codec;
   request.high = options.high;
   request.low = options.low;
   if (options.n_high_option->count() > 0) request.n_high = options.n_high;
@@ -74,6 +79,14 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
         "give a budget: --bits 4.5 or --size 90MiB (or a preset that needs none, such as --preset "
         "uniform:int8_channel)");
   return request;
+}
+
+void follow_output(PlanOptions& options, const std::string& output) {
+  const bool gguf = output.ends_with(".gguf");
+  if (gguf && options.target_option->count() == 0) options.target = "llama.cpp";
+  if (pipeline::target_by_name(options.target).gguf == gguf) return;
+  if (gguf) fail_usage("-o {}: a GGUF file is for llama.cpp, not for {}", output, options.target);
+  fail_usage("-o {}: end the name in .gguf for {}", output, options.target);
 }
 
 std::vector<std::string> split_list(const std::string& text) {

@@ -22,15 +22,17 @@ void show_calibration(const importance::CalibrationSet& set, const model::Tokeni
 
 struct PlanOptions {
   std::string preset = "best", target = "vllm", size, signal = "lim", high = "int4_g64", low = "int2_g32", codecs,
-              shard_size;
+              shard_size, embed_codec = "q8_0";
   std::vector<std::string> keep, assign;
   double bits = 0;
   std::size_t n_high = 0;
-  CLI::Option *bits_option = nullptr, *n_high_option = nullptr;
+  CLI::Option *bits_option = nullptr, *n_high_option = nullptr, *target_option = nullptr;
 };
 void add_options(CLI::App& app, PlanOptions& options);
 /// Throws UsageError for malformed values.
 pipeline::PlanRequest request_of(const PlanOptions& options);
+/// An output whose name ends in .gguf is for llama.cpp; throws UsageError when --for says otherwise.
+void follow_output(PlanOptions& options, const std::string& output);
 
 /// "a,b,c" -> {"a", "b", "c"}; empty parts are dropped.
 std::vector<std::string> split_list(const std::string& text);

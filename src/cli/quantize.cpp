@@ -130,7 +130,8 @@ void run(const Options& options, const Common& common) {
 std::function<void()> setup(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
   app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
-  app.add_option("-o,--output", options->output, "Folder to write")->required();
+  app.add_option("-o,--output", options->output, "Folder to write, or a GGUF file (name ends in .gguf) for llama.cpp")
+      ->required();
   add_options(app, options->plan);
   app.add_option("--plan", options->plan_file, "Use this plan instead of making one");
   app.add_option("--scores", options->scores_file, "Use these scores instead of making them");
@@ -153,7 +154,10 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("--verify-samples", options->verify_samples, "Sequences to measure the result on")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 16));
-  return [options, &common] { run(*options, common); };
+  return [options, &common] {
+    follow_output(options->plan, options->output);
+    run(*options, common);
+  };
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ const std::vector<Codec>& table() {
     append_fp8(rows);
     append_nvfp4(rows);
     append_mxfp(rows);
+    append_ggml(rows);
     return rows;
   }();
   return codecs;
@@ -49,6 +50,8 @@ std::string why_not(const Codec& codec, std::uint64_t rows, std::uint64_t cols) 
   if (rows == 0 || cols == 0) return fmt::format("({}, {}) holds no weights", rows, cols);
   if (codec.group_size != 0 && cols % codec.group_size != 0)
     return fmt::format("its groups of {} do not divide {} columns", codec.group_size, cols);
+  if (codec.super_size != 0 && cols % codec.super_size != 0)
+    return fmt::format("its super-blocks of {} do not divide {} columns", codec.super_size, cols);
   return {};
 }
 

@@ -17,6 +17,22 @@ struct RowShape {
 /// Whether a symmetric integer scale may be negative, which lets -2^(bits - 1) stand for the largest positive weight.
 enum class ScaleSigns { positive, both };
 
+/// The values that the codes of a GGUF type stand for, before scale and min: integers, or the table of IQ4.
+struct Levels {
+  bool table;
+  float lowest, highest;
+  float narrowest;  ///< the search shrinks the range of a group down to this share
+};
+/// Which offsets a GGUF type has: weight = level * scale - min.
+enum class MinSign { none, positive, both };
+struct LevelChoice {
+  float scale, min;
+};
+/// Sums over a group, with the importance h and the nearest level q of every weight w.
+struct LevelMoments {
+  double hqq, hq, h, hqw, hw;
+};
+
 struct Variant {
   const char* name;  // as in core/cpu.h
 
@@ -43,6 +59,16 @@ struct Variant {
                            float divisor, std::size_t incumbent);
   std::size_t (*best_e2m1)(const float* weights, const float* importance, std::size_t count, const float* scales,
                            float divisor, std::size_t incumbent);
+
+  // GGUF types (levels_inl.h), for one group of a multiple of 16 weights.
+  /// The scale and min of least error among many candidates, in f32.
+  LevelChoice (*search_levels)(const float* weights, const float* importance, std::size_t count, Levels, MinSign);
+  /// The errors of sixteen pairs of scale and min.
+  void (*errors_of_levels)(const float* weights, const float* importance, std::size_t count, Levels,
+                           const float* scales, const float* mins, float* errors);
+  LevelMoments (*moments_of_levels)(const float* weights, const float* importance, std::size_t count, Levels,
+                                    float scale, float min);
+  void (*round_levels)(const float* weights, std::size_t count, Levels, float scale, float min, std::uint8_t* codes);
 
   /// Codes of 2..8 bits to and from a little-endian bit stream of ceil(count * bits / 8) bytes; no byte beyond is
   /// touched.

@@ -2,6 +2,7 @@
 // Compiled for it whatever the CPU here; core/cpu.h decides whether it may run.
 #if defined(__x86_64__)
 #include "codec/lanes_avx512.h"
+#include "codec/levels_inl.h"
 #include "codec/rows_inl.h"
 #include "codec/search_inl.h"
 #include "codec/variant_inl.h"

@@ -1,4 +1,4 @@
-// The kernels of rows_inl.h and search_inl.h, which the including file has compiled for its lanes, as a Variant.
+// The kernels of rows_inl.h, search_inl.h and levels_inl.h, which the including file has compiled for its lanes, as a Variant.
 // Constant-initialized, so that a variant can be used before main.
 #pragma once
 #include "codec/variant.h"
@@ -20,6 +20,10 @@ constexpr Variant make_variant(const char* name) {
           .search_int_asymmetric = search_int_asymmetric,
           .best_e4m3 = best_e4m3,
           .best_e2m1 = best_e2m1,
+          .search_levels = search_levels,
+          .errors_of_levels = errors_of_levels,
+          .moments_of_levels = moments_of_levels,
+          .round_levels = round_levels,
           .pack_bits = pack_bits,
           .unpack_bits = unpack_bits};
 }

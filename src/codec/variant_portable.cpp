@@ -1,6 +1,7 @@
 // The row kernels in plain C++, for any CPU.
 // Sixteen lanes in arrays, which a compiler turns into whatever vectors the target has.
 #include "codec/lanes_portable.h"
+#include "codec/levels_inl.h"
 #include "codec/rows_inl.h"
 #include "codec/search_inl.h"
 #include "codec/variant_inl.h"

@@ -92,6 +92,20 @@ std::optional<std::string> hf_tensor_name(std::string_view gguf_name) {
   return std::nullopt;
 }
 
+std::optional<std::string> gguf_tensor_name(std::string_view hf_name) {
+  for (const auto& [gguf, hf] : kWholeNames)
+    if (hf == hf_name) return std::string(gguf);
+  constexpr std::string_view prefix = "model.layers.";
+  if (!hf_name.starts_with(prefix)) return std::nullopt;
+  const std::string_view rest = hf_name.substr(prefix.size());
+  const auto first = rest.find('.'), last = rest.rfind('.');
+  if (first == std::string_view::npos || first == last) return std::nullopt;
+  const std::string_view part = rest.substr(first + 1, last - first - 1);
+  for (const auto& [gguf, hf] : kBlockNames)
+    if (hf == part) return fmt::format("blk.{}.{}{}", rest.substr(0, first), gguf, rest.substr(last));
+  return std::nullopt;
+}
+
 json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
   const std::string arch = gguf.text("general.architecture");
   const Family* family = nullptr;

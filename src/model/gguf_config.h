@@ -16,5 +16,7 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where);
 
 /// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nothing for names that no family has.
 std::optional<std::string> hf_tensor_name(std::string_view gguf_name);
+/// The inverse.
+std::optional<std::string> gguf_tensor_name(std::string_view hf_name);
 
 }  // namespace strata::model

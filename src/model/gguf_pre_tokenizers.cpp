@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace strata::model {
@@ -98,6 +99,13 @@ constexpr PreTokenizer kTable[] = {
 const PreTokenizer* find_pre_tokenizer(std::string_view name) {
   for (const PreTokenizer& row : kTable)
     if (row.name == name) return &row;
+  return nullptr;
+}
+
+const PreTokenizer* find_pre_tokenizer(std::span<const std::string> expressions, bool nfc, bool ignore_merges) {
+  for (const PreTokenizer& row : kTable)
+    if (row.nfc == nfc && row.ignore_merges == ignore_merges && std::ranges::equal(row.expressions, expressions))
+      return &row;
   return nullptr;
 }
 

@@ -17,6 +17,8 @@ struct PreTokenizer {
 
 /// nullptr when the name is not in the table.
 const PreTokenizer* find_pre_tokenizer(std::string_view name);
+/// The first row with these expressions and rules, or nullptr.
+const PreTokenizer* find_pre_tokenizer(std::span<const std::string> expressions, bool nfc, bool ignore_merges);
 /// "default, smollm, ...".
 std::string known_pre_tokenizers();
 

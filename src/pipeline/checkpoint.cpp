@@ -16,6 +16,7 @@
 #include "pipeline/gguf_checkpoint.h"
 #include "pipeline/tensor_scales.h"
 #include "quantize/rtn.h"
+#include "quantize/scan.h"
 
 namespace strata::pipeline {
 namespace {

@@ -68,6 +68,7 @@ json Plan::to_json() const {
   value["target"] = target;
   value["preset"] = preset;
   value["request"] = request;
+  if (embedding != nullptr) value["embed_codec"] = embedding->name;
   value["totals"] = {{"bytes", bytes()},
                      {"weights", weights()},
                      {"bits", bits()},
@@ -103,6 +104,13 @@ Plan Plan::from_json(const json& value, const model::Model& model, const std::st
   if (const auto totals = value.find("totals"); totals != value.end() && totals->is_object()) {
     plan.cost_signal = get_or<std::string>(*totals, "cost_signal", "", where);
     plan.lower_bound = get_or<double>(*totals, "cost_lower_bound", 0.0, where);
+  }
+  if (const auto name = get_or<std::string>(value, "embed_codec", "", where); !name.empty()) {
+    plan.embedding = codec::find(name);
+    const model::Architecture& a = model.architecture();
+    if (plan.embedding == nullptr || plan.embedding->family != "ggml" ||
+        !codec::why_not(*plan.embedding, a.vocab, a.hidden).empty())
+      fail("{}: the embedding cannot be '{}'", where, name);
   }
   const auto list = value.find("groups");
   if (list == value.end() || !list->is_array()) fail("{}: 'groups' is missing", where);

@@ -26,7 +26,8 @@ struct Plan {
   std::string target, preset, cost_signal;
   json request;  ///< what was asked for, for people
   std::vector<PlannedGroup> groups;
-  double lower_bound = 0.0;  ///< no plan within the budget has a smaller estimated cost
+  const codec::Codec* embedding = nullptr;  ///< of the embedding in a GGUF file; null: it stays dense
+  double lower_bound = 0.0;                 ///< no plan within the budget has a smaller estimated cost
   std::uint64_t bytes() const;
   std::uint64_t weights() const;
   double bits() const { return 8.0 * static_cast<double>(bytes()) / static_cast<double>(weights()); }

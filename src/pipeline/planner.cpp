@@ -66,8 +66,12 @@ struct Planner {
   void give(Plan& plan, std::size_t group, const Codec& wanted) {
     const Codec* codec = pins[group] != nullptr ? pins[group] : &wanted;
     if (!fits(group, *codec)) {
-      notes.push_back(fmt::format("{} stays in bf16: {} cannot hold its shape", a.groups[group].name, codec->name));
-      codec = &codec::by_name("keep");
+      const model::Linear& first = a.linears[a.groups[group].linears.front()];
+      const Codec* instead = target.gguf ? &smaller_blocks(*codec, first.rows, first.cols) : &codec::by_name("keep");
+      notes.push_back(fmt::format("{} {} {}: {} cannot hold its shape", a.groups[group].name,
+                                  instead->has_codes() ? "becomes" : "stays in",
+                                  instead->has_codes() ? instead->name : "bf16", codec->name));
+      codec = instead;
     }
     assign(plan.groups[group], *codec, a, group);
     const double estimated = cost(group, *codec);
@@ -85,9 +89,19 @@ struct Planner {
     Plan plan = plan_of_keeps(model);
     for (std::size_t g = 0; g < a.groups.size(); ++g) {
       const bool in_block = a.groups[g].block != model::kNoBlock;
-      give(plan, g, in_block ? codec : codec::by_name("keep"));
+      give(plan, g, in_block ? codec : target.gguf ? usable(request.embed_codec) : codec::by_name("keep"));
     }
     return plan;
+  }
+
+  /// The embedding of a GGUF file; null where it stays dense.
+  const Codec* embedding() {
+    if (!target.gguf) return nullptr;
+    const Codec& codec = usable(request.embed_codec);
+    if (!codec.has_codes() || codec::why_not(codec, a.vocab, a.hidden).empty())
+      return codec.has_codes() ? &codec : nullptr;
+    notes.push_back(fmt::format("the embedding stays in bf16: {} cannot hold its shape", codec.name));
+    return nullptr;
   }
 
   Plan by_levels(const allocate::Levels& levels, std::span<const Codec* const> codecs) {
@@ -217,6 +231,12 @@ struct Planner {
 
   Plan make(Budget budget) {
     notes.clear();
+    Plan plan = by_preset(budget);
+    plan.embedding = embedding();
+    return plan;
+  }
+
+  Plan by_preset(Budget budget) {
     if (request.preset == "best") return best(budget);
     if (request.preset == "lwq") return lwq(budget);
     if (request.preset == "three-tier") return three_tier(budget);
@@ -251,6 +271,7 @@ json PlanRequest::to_json() const {
   if (!codecs.empty()) value["codecs"] = codecs;
   if (!keep.empty()) value["keep"] = keep;
   for (const auto& [expression, codec] : assign) value["assign"].push_back({expression, codec});
+  if (embed_codec != "q8_0") value["embed_codec"] = embed_codec;
   if (needs_block_signals(*this)) value["signal"] = signal;
   if (preset == "lwq") {
     value["high"] = high;
@@ -271,7 +292,8 @@ PlanResult make_plan(const model::Model& model, const Target& target, const Plan
   PlanResult result;
   if (request.size_bytes) {
     // Everything but the linears depends on the plan only through a few names in config.json, so this settles at once.
-    const Plan keeps = plan_of_keeps(model);
+    Plan keeps = plan_of_keeps(model);
+    keeps.embedding = planner.embedding();
     const std::uint64_t fixed = size_of(keeps) - keeps.bytes();
     std::uint64_t overhead = fixed;
     for (int round = 0;; ++round) {

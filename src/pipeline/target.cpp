@@ -15,7 +15,10 @@ bool is_plain_int(const Codec& c, unsigned bits) { return c.family == "int" && c
 /// int8_channel's weights, in the format whose kernels round the activations to 8 bits too.
 bool quantizes_activations(const Codec& c) { return c.name == "int8_w8a8"; }
 
+constexpr const char* kOnlyGguf = "a type of GGUF files; --for llama.cpp writes them";
+
 std::string stock_gpu(const Codec& c) {
+  if (c.family == "ggml") return kOnlyGguf;
   if (quantizes_activations(c)) return "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu";
   if (c.family == "keep" || is_plain_int(c, 4) || is_plain_int(c, 8)) return {};
   if (c.family == "fp8" || c.family == "nvfp4" || c.family == "mxfp4" || c.family == "mxfp8") return {};
@@ -32,12 +35,14 @@ std::string stock_sm100(const Codec& c) {
 }
 
 std::string stock_cpu(const Codec& c) {
+  if (c.family == "ggml") return kOnlyGguf;
   if (c.family == "keep" || c.family == "fp8" || quantizes_activations(c)) return {};
   if (c.family == "int" && c.code_bits == 4) return {};
   return "vLLM has no CPU kernel for it";
 }
 
 std::string any_compressed_tensors(const Codec& c) {
+  if (c.family == "ggml") return kOnlyGguf;
   if (c.family == "int" && !c.symmetric)
     return "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights";
   if (quantizes_activations(c)) return "rounds activations to 8 bits; int8_channel has the same weights without that";
@@ -46,15 +51,20 @@ std::string any_compressed_tensors(const Codec& c) {
                                                                                  : "not a compressed-tensors codec";
 }
 
+std::string llama_cpp(const Codec& c) {
+  return c.family == "keep" || c.family == "ggml" ? "" : "a compressed-tensors codec; llama.cpp reads GGUF types only";
+}
+
 using format::Activations;
-constexpr std::array<Target, 6> kTargets{{
-    {"vllm", "what stock vLLM has kernels for on some GPU", Activations::dynamic, stock_gpu},
-    {"vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", Activations::dynamic, stock_gpu},
-    {"vllm:sm89", "vLLM on Ada and Hopper GPUs (L40, RTX 40, H100)", Activations::dynamic, stock_gpu},
-    {"vllm:sm100", "vLLM on Blackwell GPUs (B200)", Activations::dynamic, stock_sm100},
-    {"vllm:cpu", "vLLM on CPUs", Activations::dynamic, stock_cpu},
-    {"transformers", "every compressed-tensors format that transformers loads", Activations::none,
+constexpr std::array<Target, 7> kTargets{{
+    {"vllm", "what stock vLLM has kernels for on some GPU", Activations::dynamic, false, stock_gpu},
+    {"vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", Activations::dynamic, false, stock_gpu},
+    {"vllm:sm89", "vLLM on Ada and Hopper GPUs (L40, RTX 40, H100)", Activations::dynamic, false, stock_gpu},
+    {"vllm:sm100", "vLLM on Blackwell GPUs (B200)", Activations::dynamic, false, stock_sm100},
+    {"vllm:cpu", "vLLM on CPUs", Activations::dynamic, false, stock_cpu},
+    {"transformers", "every compressed-tensors format that transformers loads", Activations::none, false,
      any_compressed_tensors},
+    {"llama.cpp", "one GGUF file of types that every llama.cpp loads", Activations::none, true, llama_cpp},
 }};
 
 }  // namespace
@@ -68,6 +78,19 @@ const Target& target_by_name(std::string_view name) {
     known += (known.empty() ? "" : ", ") + std::string(target.name);
   }
   fail_usage("--for {}: unknown target; known are {}", name, known);
+}
+
+const Codec& smaller_blocks(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kInstead{{{"q2_k", "iq4_nl"},
+                                                                                   {"q3_k", "iq4_nl"},
+                                                                                   {"iq4_xs", "iq4_nl"},
+                                                                                   {"q4_k", "q5_0"},
+                                                                                   {"q5_k", "q5_1"},
+                                                                                   {"q6_k", "q8_0"}}};
+  for (const auto& [name, instead] : kInstead)
+    if (name == codec.name && codec::why_not(codec::by_name(instead), rows, cols).empty())
+      return codec::by_name(instead);
+  return codec::by_name("keep");
 }
 
 std::string targets_that_can(const Codec& codec) {

@@ -1,5 +1,5 @@
 // What a plan is for: the runtime decides which codecs may be used, and why others may not.
-// Sources: docs/formats/compressed-tensors.md ("What the runtimes load").
+// Sources: docs/formats/compressed-tensors.md ("What the runtimes load"), docs/formats/gguf.md.
 #pragma once
 #include <span>
 #include <string>
@@ -15,6 +15,7 @@ struct Target {
   std::string_view name;         ///< "vllm", "vllm:cpu", "transformers"
   std::string_view description;  ///< one line for --help and the dry run
   format::Activations activations;
+  bool gguf;  ///< the output is one GGUF file, not a compressed-tensors folder
   /// Empty when the runtime has a kernel for the codec, else why not.
   std::string (*why_not)(const codec::Codec&);
 };
@@ -34,6 +35,10 @@ struct AllowedCodecs {
 /// The codecs a plan for `target` may use. `only`: names that the user asked for ("" or empty: all); asking for one
 /// that the target has no kernel for is an Error that names a target which has.
 AllowedCodecs allowed_codecs(const Target& target, std::span<const std::string> only);
+
+/// What a tensor of a GGUF file becomes when `codec` cannot hold its shape: the next larger type with blocks of 32
+/// whose error is no larger, else "keep".
+const codec::Codec& smaller_blocks(const codec::Codec& codec, std::uint64_t rows, std::uint64_t cols);
 
 /// The targets that can use a codec, as "transformers, vllm:cpu".
 std::string targets_that_can(const codec::Codec& codec);

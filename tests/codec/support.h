@@ -101,20 +101,35 @@ inline Stored encode(const Codec& codec, const MatrixView& weights, std::span<co
   return out;
 }
 
+/// The parameters of a row's groups by fit, or fit_super.
+inline std::vector<GroupParams> fit_by_specification(const Codec& codec, std::span<const float> row,
+                                                     std::span<const float> importance, ScaleFit fit,
+                                                     float tensor_scale) {
+  std::vector<GroupParams> groups(codec.groups_per_row(row.size()));
+  const std::size_t size = codec.fit_size(row.size()), per_fit = codec.super_size == 0 ? 1 : size / codec.group_size;
+  for (std::size_t c = 0, g = 0; c < row.size(); c += size, g += per_fit) {
+    const std::size_t count = std::min(size, row.size() - c);
+    const auto h = importance.empty() ? importance : importance.subspan(c, count);
+    if (codec.super_size == 0)
+      groups[g] = codec.fit(codec, row.subspan(c, count), h, fit, tensor_scale);
+    else
+      codec.fit_super(codec, row.subspan(c, count), h, fit, std::span(groups).subspan(g, per_fit));
+  }
+  return groups;
+}
+
 /// All rows by the specification: fit, round and pack, one group, one weight at a time.
 inline Stored encode_by_specification(const Codec& codec, const Matrix& m, std::span<const float> importance,
                                       ScaleFit fit, float tensor_scale) {
   Stored out = allocate(codec, m.rows, m.cols);
-  const std::size_t size = codec.group_size == 0 ? m.cols : codec.group_size;
   std::vector<std::uint8_t> codes;
   std::vector<GroupParams> groups;
-  for (std::size_t r = 0; r < m.rows; ++r)
-    for (std::size_t c = 0; c < m.cols; c += size) {
-      const std::size_t count = std::min(size, m.cols - c);
-      const auto h = importance.empty() ? importance : importance.subspan(c, count);
-      groups.push_back(codec.fit(codec, m.row(r).subspan(c, count), h, fit, tensor_scale));
-      for (const float w : m.row(r).subspan(c, count)) codes.push_back(codec.round(codec, w, groups.back()));
-    }
+  for (std::size_t r = 0; r < m.rows; ++r) {
+    const auto mine = fit_by_specification(codec, m.row(r), importance, fit, tensor_scale);
+    for (std::size_t c = 0; c < m.cols; ++c)
+      codes.push_back(codec.round(codec, m.row(r)[c], mine[codec.group_size == 0 ? 0 : c / codec.group_size]));
+    groups.insert(groups.end(), mine.begin(), mine.end());
+  }
   codec.pack(codec, out, 0, m.rows, codes.data(), groups.data(), tensor_scale);
   return out;
 }

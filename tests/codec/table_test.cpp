@@ -14,9 +14,10 @@ TEST(Table, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
     EXPECT_EQ(find(codec.name), &codec);
   }
-  EXPECT_EQ(names.size(), 38u);
-  for (const char* name : {"keep", "int2_g32", "int3_g64", "int4_g128", "int5_channel", "int6_g32", "int8_channel",
-                           "int4_asym_g64", "int8_asym_channel", "int8_w8a8", "fp8_channel", "nvfp4", "mxfp4", "mxfp8"})
+  EXPECT_EQ(names.size(), 50u);
+  for (const char* name :
+       {"keep", "int2_g32", "int3_g64", "int4_g128", "int5_channel", "int6_g32", "int8_channel", "int4_asym_g64",
+        "int8_asym_channel", "int8_w8a8", "fp8_channel", "nvfp4", "mxfp4", "mxfp8", "q8_0", "q4_k", "iq4_xs"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 
@@ -45,6 +46,10 @@ TEST(Table, StoredBytesCountScalesPaddingAndSideTensors) {
   EXPECT_EQ(bytes("nvfp4", 9, 64), 9u * (32 + 4) + 4);
   EXPECT_EQ(bytes("mxfp4", 9, 64), 9u * (32 + 2));
   EXPECT_EQ(bytes("mxfp8", 9, 64), 9u * (64 + 2));
+  EXPECT_EQ(bytes("q8_0", 9, 64), 9u * 68);
+  EXPECT_EQ(bytes("q5_1", 9, 64), 9u * 48);
+  EXPECT_EQ(bytes("q2_k", 9, 512), 9u * 168);
+  EXPECT_EQ(bytes("iq4_xs", 9, 512), 9u * 272);
 }
 
 TEST(Table, AllocateHoldsTheBytesThatArePlanned) {
@@ -66,6 +71,8 @@ TEST(Table, ShapesThatDoNotFitAreExplained) {
   EXPECT_EQ(why_not(by_name("nvfp4"), 8, 24), "its groups of 16 do not divide 24 columns");
   EXPECT_EQ(why_not(by_name("mxfp8"), 8, 48), "its groups of 32 do not divide 48 columns");
   EXPECT_EQ(why_not(by_name("int4_channel"), 8, 100), "");
+  EXPECT_EQ(why_not(by_name("q4_k"), 8, 576), "its super-blocks of 256 do not divide 576 columns");
+  EXPECT_EQ(why_not(by_name("q4_k"), 8, 512), "");
   EXPECT_EQ(why_not(by_name("int4_asym_g32"), 9, 64), "");
   EXPECT_NE(why_not(by_name("keep"), 0, 4), "");
 }

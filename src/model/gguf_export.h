@@ -1,0 +1,37 @@
+// A model's names, keys and vocabulary as GGUF has them: the inverse of gguf_config.h and gguf_tokenizer.h.
+// llama.cpp, convert_hf_to_gguf.py and gguf-py/gguf/constants.py.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format/gguf_write.h"
+#include "model/model.h"
+#include "model/tokenizer.h"
+
+namespace strata::model {
+
+/// The Hugging Face row that GGUF's row `row` of a head of head_dim rows comes from: GGUF interleaves the two halves
+/// of a head that the rotary embedding turns together (llama architecture, q and k only).
+inline std::size_t interleaved_from(std::size_t row, std::size_t head_dim) {
+  const std::size_t within = row % head_dim;
+  return row - within + within % 2 * (head_dim / 2) + within / 2;
+}
+/// Heads whose rows GGUF interleaves in this tensor, or 0.
+std::size_t interleaved_heads(const Architecture& architecture, std::string_view hf_name);
+
+/// What the llama3 rotary scaling divides each frequency by (rope_freqs.weight); empty without such a scaling.
+std::vector<float> rope_divisors(const Architecture& architecture);
+
+/// All metadata: general.*, the architecture's keys, the tokenizer. file_type: of llama.h's llama_ftype.
+/// A GGUF model's own tokenizer keys are copied. Throws Error for what llama.cpp cannot express: dynamic rotary
+/// scaling, an activation other than SiLU, a tokenizer whose splitting of words has no name there.
+format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type);
+
+/// tokenizer.* of a tokenizer.json; `size` tokens, the ones behind the last as unused padding. add_bos and add_eos are
+/// what encoding with AddSpecial::yes does. Throws Error as gguf_keys does.
+void add_vocabulary(format::GgufKeys& keys, const NamedTexts& files, std::size_t size, const std::string& where);
+
+}  // namespace strata::model
