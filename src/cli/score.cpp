@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/options.h"
+#include "importance/judge.h"
 #include "model/tokenizer.h"
 
 namespace strata::cli {
@@ -11,6 +12,9 @@ namespace {
 
 struct Options {
   std::string model, output, signals, target = "transformers", codecs, precision = "f32", scale = "search";
+  std::string kl_codecs = "nvfp4,int4_g64,int8_channel";
+  std::size_t kl_tokens = 512;
+  bool judge = false;
   CalibrationOptions calibration;
 };
 
@@ -26,26 +30,70 @@ void show(const importance::Scores& scores) {
   fmt::print("{}", table(rows));
 }
 
-void run(const Options& options, const Common& common) {
-  const auto begin = std::chrono::steady_clock::now();
+void show_judgement(const importance::ScoreResult& result, const model::Architecture& a) {
+  const codec::Codec& codec = importance::judged_codec(result.scores);
+  fmt::print("signals against kl at {}: rank correlation, and how much of its top quarter they find\n", codec.name);
+  std::vector<std::vector<std::string>> rows = {{"signal", "of", "spearman", "top quarter", "seconds"}};
+  const auto seconds = [&](const std::string& signal) {
+    const auto it = result.seconds.find(signal);
+    return it == result.seconds.end() ? std::string("-") : fmt::format("{:.1f}", it->second);
+  };
+  for (const importance::Judgement& j : importance::judge(result.scores, a, codec))
+    rows.push_back({j.signal, std::string(j.level), fmt::format("{:.3f}", j.spearman),
+                    fmt::format("{:.0f} %", 100 * j.top_quarter), seconds(j.signal)});
+  rows.push_back({"kl", "group", "1.000", "100 %", seconds("kl")});
+  fmt::print("{}", table(rows));
+}
+
+json judgement_json(const importance::ScoreResult& result, const model::Architecture& a) {
+  const codec::Codec& codec = importance::judged_codec(result.scores);
+  json rows = json::array();
+  for (const importance::Judgement& j : importance::judge(result.scores, a, codec))
+    rows.push_back({{"signal", j.signal}, {"of", j.level}, {"spearman", j.spearman}, {"top_quarter", j.top_quarter}});
+  return {{"codec", codec.name}, {"signals", std::move(rows)}, {"seconds", result.seconds}};
+}
+
+importance::ScoreRequest request_of(const Options& options) {
   importance::ScoreRequest request;
-  for (const std::string& name : split_list(options.signals))
-    if (name != "all") request.signals.push_back(&importance::signal_by_name(name));
+  for (const std::string& name : split_list(options.signals)) {
+    if (name == "all")
+      for (const importance::Signal& signal : importance::signals()) request.signals.push_back(&signal);
+    else
+      request.signals.push_back(&importance::signal_by_name(name));
+  }
+  if (options.judge) {
+    if (request.signals.empty())
+      for (const importance::Signal& signal : importance::signals()) request.signals.push_back(&signal);
+    request.signals.push_back(&importance::signal_by_name("kl"));
+  }
   const auto codec_names = split_list(options.codecs);
   request.codecs = pipeline::allowed_codecs(pipeline::target_by_name(options.target), codec_names).codecs;
   request.fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
+  for (const std::string& name : split_list(options.kl_codecs)) request.measure.codecs.push_back(&codec::by_name(name));
+  request.measure.tokens = options.kl_tokens;
+  request.measure.journal = options.output + ".journal";
+  return request;
+}
 
+void run(const Options& options, const Common& common) {
+  const auto begin = std::chrono::steady_clock::now();
+  const importance::ScoreRequest request = request_of(options);
   const model::Model model = model::Model::open(options.model);
   const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), options.model);
   engine::Engine engine(model, options.precision == "bf16" ? kernel::Precision::bf16 : kernel::Precision::f32);
   const auto set = pipeline::make_calibration(engine, tokenizer, request_of(options.calibration, common));
   if (options.calibration.show) show_calibration(set, tokenizer);
-  const importance::Scores scores = importance::score(engine, set, request).scores;
-  const json value = scores.to_json();
+  const importance::ScoreResult result = importance::score(engine, set, request);
+  const importance::Scores& scores = result.scores;
+  json value = scores.to_json();
   write_json_file(options.output, value);
+  std::error_code code;
+  std::filesystem::remove(request.measure.journal, code);
+  if (options.judge) value["judge"] = judgement_json(result, model.architecture());
   print_json(common, value);
   if (common.json_output) return;
   show(scores);
+  if (options.judge) show_judgement(result, model.architecture());
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   fmt::print("{} on {} in {:.1f} s\n", options.output, scores.calibration.text(), seconds);
 }
@@ -54,12 +102,19 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
   std::string known;
   for (const importance::Signal& signal : importance::signals())
-    known += (known.empty() ? "" : ",") + std::string(signal.name);
+    known += (known.empty() ? "" : ",") + std::string(signal.name) + (signal.costly ? " (costly)" : "");
   app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
   app.add_option("-o,--output", options->output, "File to write")->required();
-  app.add_option("--signals", options->signals, "Signals, separated by commas (default: all): " + known);
+  app.add_option("--signals", options->signals,
+                 "Signals, separated by commas, or all (default: all that are not costly): " + known);
   app.add_option("--for", options->target, "Score the codecs that this runtime can load")->capture_default_str();
   app.add_option("--codecs", options->codecs, "Codecs to score, separated by commas (default: all of the target)");
+  app.add_option("--kl-codecs", options->kl_codecs, "Codecs that kl measures; costs of others follow from these")
+      ->capture_default_str();
+  app.add_option("--kl-tokens", options->kl_tokens, "Calibration tokens that kl measures on")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 1 << 20));
+  app.add_flag("--judge", options->judge, "Measure kl too, and show how well every signal agrees with it");
   app.add_option("--scale", options->scale, "How scales are chosen: search or minmax")
       ->capture_default_str()
       ->check(CLI::IsMember({"search", "minmax"}));
@@ -76,7 +131,8 @@ extern const Verb score_verb = {
     "score", "Measure the importance of every block and linear",
     "  strata score MODEL -o scores.json\n"
     "  strata score MODEL -o scores.json --calib wiki.txt code.txt --samples 64 --seq-len 512\n"
-    "  strata score MODEL -o scores.json --signals lim,zd\n",
+    "  strata score MODEL -o scores.json --signals lim,zd\n"
+    "  strata score MODEL -o scores.json --judge          # kl can be stopped: run again to go on\n",
     setup};
 
 }  // namespace strata::cli

@@ -19,4 +19,8 @@ Estimate estimate(std::span<const double> values);
 /// value.
 double quantile(std::vector<double> values, double share);
 
+/// Spearman's rank correlation, equal values sharing their mean rank; 0 when either side is constant. Equal sizes, at
+/// least two values.
+double spearman(std::span<const double> a, std::span<const double> b);
+
 }  // namespace strata

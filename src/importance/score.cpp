@@ -3,6 +3,7 @@
 #include "importance/score.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/progress.h"
 #include "core/threads.h"
@@ -56,27 +57,35 @@ class Scorer {
   Scorer(engine::Engine& engine, const CalibrationSet& set, const ScoreRequest& request)
       : engine_(engine), model_(engine.model()), a_(engine.architecture()), set_(set), request_(request) {
     for (const Signal& signal : signals())
-      if (request.signals.empty() || std::ranges::find(request.signals, &signal) != request.signals.end())
+      if ((request.signals.empty() && !signal.costly) ||
+          std::ranges::find(request.signals, &signal) != request.signals.end())
         signals_.push_back(&signal);
   }
 
   ScoreResult run() {
-    ScoreResult result{{}, InputMeanSquare(model_)};
+    ScoreResult result{{}, {}, InputMeanSquare(model_)};
     result.scores.fingerprint = model_.fingerprint();
     result.scores.calibration = set_.source;
     result.scores.fit = request_.fit;
-    look_at_weights(result.scores);
+    const auto timed = [&](const auto& wanted, const auto& work) {
+      const auto begin = std::chrono::steady_clock::now();
+      work();
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      for (const Signal* signal : signals_)
+        if (wanted(*signal)) result.seconds[std::string(signal->name)] = seconds;
+    };
+    timed([](const Signal& s) { return s.of_block != nullptr; }, [&] { look_at_weights(result.scores); });
     BlockFeeder feeder;
     for (const Signal* signal : signals_)
       if (signal->observe != nullptr) feeder.add(signal->name, signal->observe(a_.blocks, set_.sequences.size()));
     const PassObserver observers[] = {[&](const SiteRows& rows) { feeder.observe(rows); },
                                       [&](const SiteRows& rows) { result.inputs.observe(rows); }};
-    run_calibration(engine_, set_, observers);
+    timed([](const Signal& s) { return s.observe != nullptr; }, [&] { run_calibration(engine_, set_, observers); });
     feeder.finish(result.scores);
-    for (const Signal* signal : signals_)
-      if (signal->of_linear != nullptr) score_linears(*signal, result);
-    for (const Signal* signal : signals_)
-      if (signal->of_groups != nullptr) score_groups(*signal, result);
+    for (const Signal* signal : signals_) {
+      if (signal->observe != nullptr || signal->of_block != nullptr) continue;
+      timed([&](const Signal& s) { return &s == signal; }, [&] { score_measured(*signal, result); });
+    }
     return result;
   }
 
@@ -136,6 +145,15 @@ class Scorer {
       }
       release(i, 1);
     }
+  }
+
+  void score_measured(const Signal& signal, ScoreResult& result) const {
+    if (signal.of_linear != nullptr) score_linears(signal, result);
+    if (signal.of_groups != nullptr) score_groups(signal, result);
+    if (signal.of_choices == nullptr) return;
+    MeasureRequest measure = request_.measure;
+    if (measure.codecs.empty()) measure.codecs = request_.codecs;
+    result.scores.choices[std::string(signal.name)] = signal.of_choices(engine_, set_, result.inputs, measure);
   }
 
   void score_groups(const Signal& signal, ScoreResult& result) const {

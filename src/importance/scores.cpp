@@ -68,6 +68,7 @@ LinearScores read_linear(const json& value, const model::Linear& linear, const s
 /// What a signal has a value of, as the member of the file is called.
 std::string_view kind_of(const Signal& signal) {
   if (signal.of_linear != nullptr) return "linears";
+  if (signal.of_choices != nullptr) return "choices";
   return signal.of_groups != nullptr ? "groups" : "blocks";
 }
 
@@ -99,6 +100,36 @@ std::map<std::string, BlockScores> read_values(const json& value, const char* ki
   return result;
 }
 
+json to_json(const std::vector<std::vector<Measurement>>& choices) {
+  json groups = json::array();
+  for (const std::vector<Measurement>& group : choices) {
+    json codecs = json::object();
+    for (const Measurement& m : group) codecs[m.codec->name] = {{"value", m.value}, {"stderr", m.standard_error}};
+    groups.push_back(std::move(codecs));
+  }
+  return {{"groups", std::move(groups)}};
+}
+
+std::vector<Measurement> read_measurements(const json& value, const model::Architecture& a,
+                                           const model::FusionGroup& group, const std::string& where) {
+  const std::string at = fmt::format("{}: {}", where, group.name);
+  if (!value.is_object()) fail("{}: is a JSON {}, expected object", at, value.type_name());
+  std::vector<Measurement> result;
+  for (const auto& [name, entry] : value.items()) {
+    const codec::Codec* codec = codec::find(name);
+    if (codec == nullptr) fail("{}: there is no codec '{}'; score the model again with this version", at, name);
+    for (const std::size_t l : group.linears)
+      if (const std::string why = codec::why_not(*codec, a.linears[l].rows, a.linears[l].cols); !why.empty())
+        fail("{}: {}: the codec cannot hold this group: {}", at, name, why);
+    const std::string place = fmt::format("{}: {}", at, name);
+    for (const char* key : {"value", "stderr"})
+      if (!entry.contains(key)) fail("{}: '{}' is missing", place, key);
+    result.push_back(
+        {codec, number(entry["value"], 0.0, place + ": 'value'"), number(entry["stderr"], 0.0, place + ": 'stderr'")});
+  }
+  return result;
+}
+
 }  // namespace
 
 std::vector<double> Scores::importance(std::string_view signal) const {
@@ -113,13 +144,14 @@ std::vector<double> Scores::importance(std::string_view signal) const {
 json Scores::to_json() const {
   json value = {{"format", kFormat}, {"version", kVersion}, {"model", {{"fingerprint", fingerprint}}}};
   value["calibration"] = calibration.to_json();
-  json of_blocks = json::object(), of_groups = json::object(), of_linears = json::object();
+  json of_blocks = json::object(), of_groups = json::object(), of_linears = json::object(), of_choices = json::object();
   for (const Signal& signal : signals()) {
     const std::string name(signal.name);
     if (const auto it = blocks.find(name); it != blocks.end())
       of_blocks[name] = importance::to_json(it->second, signal);
     if (const auto it = groups.find(name); it != groups.end())
       of_groups[name] = importance::to_json(it->second, signal);
+    if (const auto it = choices.find(name); it != choices.end()) of_choices[name] = importance::to_json(it->second);
     if (const auto it = linears.find(name); it != linears.end()) {
       json list = json::array();
       for (const LinearScores& linear : it->second) list.push_back(importance::to_json(linear));
@@ -129,6 +161,7 @@ json Scores::to_json() const {
   value["blocks"] = std::move(of_blocks);
   value["groups"] = std::move(of_groups);
   value["linears"] = std::move(of_linears);
+  if (!of_choices.empty()) value["choices"] = std::move(of_choices);
   return value;
 }
 
@@ -158,6 +191,15 @@ Scores Scores::from_json(const json& value, const model::Model& model, const std
       fail("{}: has {} linears for the model's {}", at, list.size(), a.linears.size());
     for (std::size_t i = 0; i < list.size(); ++i)
       scores.linears[name].push_back(read_linear(list[i], a.linears[i], at));
+  }
+  if (!value.contains("choices")) return scores;
+  for (const auto& [name, entry] : member(value, "choices", json::value_t::object, where).items()) {
+    check_known(name, "choices", where);
+    const std::string at = fmt::format("{}: {}", where, name);
+    const json& list = member(entry, "groups", json::value_t::array, at);
+    if (list.size() != a.groups.size()) fail("{}: has {} groups for the model's {}", at, list.size(), a.groups.size());
+    for (std::size_t g = 0; g < list.size(); ++g)
+      scores.choices[name].push_back(read_measurements(list[g], a, a.groups[g], at));
   }
   return scores;
 }

@@ -47,6 +47,8 @@ struct Scores {
   std::map<std::string, GroupScores> groups;      ///< by signal
   /// By signal; each has all of Architecture::linears, in their order.
   std::map<std::string, std::vector<LinearScores>> linears;
+  /// By signal, then by group: the codecs that were measured.
+  std::map<std::string, std::vector<std::vector<Measurement>>> choices;
 
   /// A block signal turned so that higher means more important; by block. Throws Error when the scores do not hold it.
   std::vector<double> importance(std::string_view signal) const;

@@ -9,6 +9,7 @@
 #include "codec/codec.h"
 #include "core/statistics.h"
 #include "importance/input_mean_square.h"
+#include "importance/kl.h"
 #include "importance/pass.h"
 #include "importance/weights.h"
 #include "quantize/rtn.h"
@@ -59,6 +60,7 @@ struct Signal {
   std::string_view name;
   std::string_view meaning;  ///< one line for help and reports
   Direction direction = Direction::higher_is_important;
+  bool costly = false;  ///< computed only when it is asked for
 
   /// Of blocks, from activations.
   std::unique_ptr<ActivationSignal> (*observe)(std::size_t blocks, std::size_t sequences) = nullptr;
@@ -68,6 +70,9 @@ struct Signal {
   quantize::WeightedError (*of_linear)(const LinearCase&, const codec::Codec&) = nullptr;
   /// Of fusion groups, from running the model on the calibration set.
   std::vector<Estimate> (*of_groups)(engine::Engine&, const CalibrationSet&, const InputMeanSquare&) = nullptr;
+  /// Of fusion groups under codecs, from running the model with each.
+  std::vector<std::vector<Measurement>> (*of_choices)(engine::Engine&, const CalibrationSet&, const InputMeanSquare&,
+                                                      const MeasureRequest&) = nullptr;
 };
 
 /// All signals, in the order of docs/signals.md.

@@ -31,6 +31,10 @@ constexpr Signal kSignals[] = {
     {.name = "alpha",
      .meaning = "KL divergence of the logits per unit of relative error in one fusion group, measured",
      .of_groups = alpha},
+    {.name = "kl",
+     .meaning = "KL divergence of the logits with one fusion group at one codec, measured",
+     .costly = true,
+     .of_choices = kl},
 };
 
 }  // namespace

@@ -2,6 +2,8 @@
 // A signal that the scores do not hold is simply not among the costs; the planner says when it needs one.
 #include "pipeline/scoring.h"
 
+#include <cmath>
+
 namespace strata::pipeline {
 
 importance::CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
@@ -21,19 +23,65 @@ importance::ScoreRequest scores_needed(const PlanRequest& request, const Target&
   return needed;
 }
 
-Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture) {
-  Costs costs;
-  if (const auto it = scores.linears.find("act_mse"); it != scores.linears.end()) {
-    const auto alpha = scores.groups.find("alpha");
-    costs.signal = alpha == scores.groups.end() ? "act_mse" : "alpha x act_mse";
-    costs.linears.resize(architecture.linears.size());
-    for (std::size_t l = 0; l < it->second.size(); ++l) {
-      const double weight = alpha == scores.groups.end() ? 1.0 : alpha->second.values[architecture.linears[l].group];
-      for (const importance::CodecScore& score : it->second[l].codecs)
-        costs.linears[l][score.codec] = weight * it->second[l].relative(score);
+namespace {
+
+/// Measured divergences of a group, with the relative errors they belong to.
+struct Point {
+  const codec::Codec* codec;
+  double error, value;
+};
+
+/// Cost of a unit of relative error under a codec: of its own measurement, else of the measured codec whose rounding is
+/// most alike (the same family first, then the nearest error): divergence grows in proportion to the error.
+double slope(const std::vector<Point>& points, const codec::Codec& codec, double error) {
+  const Point* nearest = nullptr;
+  double least = 0;
+  for (const Point& point : points) {
+    if (point.codec == &codec) return point.value / point.error;
+    const double distance = std::abs(std::log(point.error / error)) + (point.codec->family == codec.family ? 0 : 100);
+    if (nearest == nullptr || distance < least) {
+      nearest = &point;
+      least = distance;
     }
   }
+  return nearest == nullptr ? 0.0 : nearest->value / nearest->error;
+}
+
+double group_error(const std::vector<importance::LinearScores>& scores, const model::FusionGroup& group,
+                   const codec::Codec& codec) {
+  double sum = 0;
+  for (const std::size_t l : group.linears)
+    for (const importance::CodecScore& score : scores[l].codecs)
+      if (score.codec == &codec) sum += scores[l].relative(score);
+  return sum;
+}
+
+}  // namespace
+
+Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture) {
+  Costs costs;
   for (const auto& [name, block_scores] : scores.blocks) costs.blocks[name] = scores.importance(name);
+  const auto it = scores.linears.find("act_mse");
+  if (it == scores.linears.end()) return costs;
+  const auto alpha = scores.groups.find("alpha");
+  const auto kl = scores.choices.find("kl");
+  costs.signal = kl != scores.choices.end() ? "kl" : alpha != scores.groups.end() ? "alpha x act_mse" : "act_mse";
+  costs.linears.resize(architecture.linears.size());
+  for (std::size_t g = 0; g < architecture.groups.size(); ++g) {
+    const model::FusionGroup& group = architecture.groups[g];
+    std::vector<Point> points;
+    if (kl != scores.choices.end())
+      for (const importance::Measurement& m : kl->second[g])
+        if (const double error = group_error(it->second, group, *m.codec); error > 0)
+          points.push_back({m.codec, error, m.value});
+    const double flat = alpha == scores.groups.end() ? 1.0 : alpha->second.values[g];
+    for (const std::size_t l : group.linears)
+      for (const importance::CodecScore& score : it->second[l].codecs) {
+        const double error = group_error(it->second, group, *score.codec);
+        const double weight = points.empty() || error <= 0 ? flat : slope(points, *score.codec, error);
+        costs.linears[l][score.codec] = weight * it->second[l].relative(score);
+      }
+  }
   return costs;
 }
 

@@ -22,7 +22,9 @@ importance::CalibrationSet make_calibration(engine::Engine& engine, const model:
 /// What a plan by `request` has to know: signals and codecs to score.
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target);
 
-/// act_mse relative to its normalizer per linear and codec, and every block signal turned so that higher is important.
+/// What a codec costs a linear, in nats: `kl` where its group was measured (and in proportion to the relative act_mse
+/// for codecs that were not), else alpha x relative act_mse, else the latter alone. And every block signal turned so
+/// that higher is important.
 Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture);
 
 }  // namespace strata::pipeline

@@ -38,7 +38,7 @@ TEST(Signals, NamesAreUniqueAndEveryOneHasExactlyOneFunction) {
   for (const Signal& signal : signals()) {
     EXPECT_EQ(&signal_by_name(signal.name), &signal);
     EXPECT_EQ((signal.observe != nullptr) + (signal.of_block != nullptr) + (signal.of_linear != nullptr) +
-                  (signal.of_groups != nullptr),
+                  (signal.of_groups != nullptr) + (signal.of_choices != nullptr),
               1)
         << signal.name;
     EXPECT_FALSE(signal.meaning.empty());

@@ -1,0 +1,83 @@
+// Lines are appended with one write and fdatasync each. Reading keeps whole lines only and cuts the rest off, so that
+// the next append begins a line of its own.
+#include "core/journal.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/file.h"
+
+namespace strata {
+namespace {
+
+void write_line(int descriptor, const json& value, const std::filesystem::path& path) {
+  const std::string line = value.dump() + "\n";
+  for (std::size_t done = 0; done < line.size();) {
+    const ssize_t count = ::write(descriptor, line.data() + done, line.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail("{}: {}", path.string(), std::strerror(errno));
+    done += static_cast<std::size_t>(count);
+  }
+  if (::fdatasync(descriptor) != 0) fail("{}: {}", path.string(), std::strerror(errno));
+}
+
+}  // namespace
+
+Journal::Journal(std::filesystem::path path, const json& job) : path_(std::move(path)) {
+  std::error_code code;
+  std::size_t whole = 0;
+  if (std::filesystem::exists(path_, code)) {
+    std::string text = read_text_file(path_);
+    whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
+    text.resize(whole);
+    if (whole != 0) read(text, job);
+  }
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail("{}: {}", path_.string(), std::strerror(errno));
+  try {
+    if (::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0 || ::lseek(descriptor_, 0, SEEK_END) < 0)
+      fail("{}: {}", path_.string(), std::strerror(errno));
+    if (whole == 0) write_line(descriptor_, job, path_);
+  } catch (...) {
+    ::close(descriptor_);
+    throw;
+  }
+}
+
+Journal::~Journal() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void Journal::read(const std::string& text, const json& job) {
+  const std::string where = path_.string();
+  std::size_t begin = 0;
+  for (std::size_t line = 1; begin < text.size(); ++line) {
+    const std::size_t end = text.find('\n', begin);
+    const json value =
+        parse_json(std::string_view(text).substr(begin, end - begin), fmt::format("{}: line {}", where, line));
+    if (!value.is_object()) fail("{}: line {}: is no unit of a journal; delete the file to begin again", where, line);
+    begin = end + 1;
+    if (line > 1) {
+      finished_.push_back(value);
+      continue;
+    }
+    for (const auto& [key, wanted] : job.items()) {
+      const auto it = value.find(key);
+      if (it == value.end() || *it != wanted)
+        fail("{}: is of a job with another {} ({}, now {}); run that one again to finish it, or delete the file", where,
+             key, it == value.end() ? "none" : brief(*it), brief(wanted));
+    }
+  }
+}
+
+void Journal::append(const json& unit) { write_line(descriptor_, unit, path_); }
+
+void Journal::remove() {
+  std::error_code code;
+  std::filesystem::remove(path_, code);
+}
+
+}  // namespace strata

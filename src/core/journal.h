@@ -1,0 +1,35 @@
+// The journal of a long job: one line of JSON for every finished unit, synced as it is written, so that a job that was
+// killed goes on where it was. A line that was cut by the kill is not counted.
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include "core/json.h"
+
+namespace strata {
+
+class Journal {
+ public:
+  /// Opens the journal of the job that `job` describes, or begins one. Throws Error when the file is another job's
+  /// (naming what differs and what to do), or is no journal.
+  Journal(std::filesystem::path path, const json& job);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  /// Units that were finished when the journal was opened, in their order.
+  const std::vector<json>& finished() const { return finished_; }
+  /// Throws Error (disk full, ...) naming the path.
+  void append(const json& unit);
+  /// The job is done: removes the file.
+  void remove();
+
+ private:
+  void read(const std::string& text, const json& job);
+
+  std::filesystem::path path_;
+  std::vector<json> finished_;
+  int descriptor_ = -1;
+};
+
+}  // namespace strata

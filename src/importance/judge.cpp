@@ -1,0 +1,114 @@
+// Signals and kl as columns over blocks or groups, compared by rank.
+// A signal of linears is summed over a group; alpha times act_mse is what the preset best adds up.
+#include "importance/judge.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <optional>
+
+#include "core/statistics.h"
+
+namespace strata::importance {
+namespace {
+
+using Column = std::vector<double>;
+
+const std::vector<std::vector<Measurement>>& measured(const Scores& scores) {
+  const auto it = scores.choices.find("kl");
+  if (it == scores.choices.end()) fail("the scores hold no kl to judge by; score with --signals all");
+  return it->second;
+}
+
+std::optional<double> at_codec(const std::vector<Measurement>& group, const codec::Codec& codec) {
+  for (const Measurement& m : group)
+    if (m.codec == &codec) return m.value;
+  return std::nullopt;
+}
+
+/// Indices of the quarter (rounded up) with the highest values; of equals the earlier.
+std::vector<std::size_t> top_quarter(const Column& column) {
+  std::vector<std::size_t> order(column.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, [&](std::size_t x, std::size_t y) { return column[x] > column[y]; });
+  order.resize((order.size() + 3) / 4);
+  std::ranges::sort(order);
+  return order;
+}
+
+Judgement compare(std::string signal, std::string_view level, const Column& column, const Column& truth) {
+  const std::vector<std::size_t> ours = top_quarter(column), theirs = top_quarter(truth);
+  std::vector<std::size_t> both;
+  std::ranges::set_intersection(ours, theirs, std::back_inserter(both));
+  return {std::move(signal), level, spearman(column, truth),
+          static_cast<double>(both.size()) / static_cast<double>(theirs.size())};
+}
+
+/// The groups that were measured, with the columns of all signals that have a value of groups.
+struct Groups {
+  std::vector<std::size_t> index;
+  Column truth;
+  std::map<std::string, Column> columns;
+};
+
+double summed(const std::vector<LinearScores>& scores, const model::FusionGroup& group, const codec::Codec& codec) {
+  double sum = 0;
+  for (const std::size_t l : group.linears)
+    for (const CodecScore& score : scores[l].codecs)
+      if (score.codec == &codec) sum += scores[l].relative(score);
+  return sum;
+}
+
+Groups groups_of(const Scores& scores, const model::Architecture& a, const codec::Codec& codec) {
+  Groups result;
+  const auto& kl = measured(scores);
+  for (std::size_t g = 0; g < a.groups.size(); ++g) {
+    const std::optional<double> truth = at_codec(kl[g], codec);
+    if (!truth) continue;
+    result.index.push_back(g);
+    result.truth.push_back(*truth);
+    for (const auto& [name, signal] : scores.groups) result.columns[name].push_back(signal.values[g]);
+    for (const auto& [name, linears] : scores.linears) {
+      const double error = summed(linears, a.groups[g], codec);
+      result.columns[name].push_back(error);
+      for (const auto& [other, signal] : scores.groups)
+        result.columns[fmt::format("{} x {}", other, name)].push_back(signal.values[g] * error);
+    }
+  }
+  if (result.index.size() < 4) fail("kl was measured for too few groups with {} to judge by", codec.name);
+  return result;
+}
+
+}  // namespace
+
+const codec::Codec& judged_codec(const Scores& scores) {
+  std::vector<std::pair<const codec::Codec*, std::size_t>> counts;
+  for (const auto& group : measured(scores))
+    for (const Measurement& m : group) {
+      const auto it = std::ranges::find(counts, m.codec, &std::pair<const codec::Codec*, std::size_t>::first);
+      if (it == counts.end())
+        counts.emplace_back(m.codec, 1);
+      else
+        ++it->second;
+    }
+  if (counts.empty()) fail("kl was measured for no group");
+  return *std::ranges::max_element(counts, {}, &std::pair<const codec::Codec*, std::size_t>::second)->first;
+}
+
+std::vector<Judgement> judge(const Scores& scores, const model::Architecture& a, const codec::Codec& codec) {
+  const Groups groups = groups_of(scores, a, codec);
+  std::vector<Judgement> result;
+  for (const auto& [name, column] : groups.columns) result.push_back(compare(name, "group", column, groups.truth));
+  Column truth(a.blocks, 0.0);
+  for (std::size_t i = 0; i < groups.index.size(); ++i)
+    if (const std::size_t block = a.groups[groups.index[i]].block; block < a.blocks) truth[block] += groups.truth[i];
+  if (a.blocks >= 2)
+    for (const auto& [name, signal] : scores.blocks)
+      result.push_back(compare(name, "block", scores.importance(name), truth));
+  std::ranges::stable_sort(result, [](const Judgement& x, const Judgement& y) {
+    return x.level != y.level ? x.level > y.level : x.spearman > y.spearman;
+  });
+  return result;
+}
+
+}  // namespace strata::importance

@@ -1,0 +1,26 @@
+// How good a signal is: its agreement with `kl`, the truth for one group.
+// Block signals are held against the sum over the block's groups.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "importance/scores.h"
+
+namespace strata::importance {
+
+struct Judgement {
+  std::string signal;
+  std::string_view level;  ///< "block" or "group"
+  double spearman;         ///< rank correlation with kl
+  double top_quarter;      ///< share of the quarter that kl finds most important which the signal finds too
+};
+
+/// The codec that most groups were measured with (the first of equals): what judge() uses by default. Throws Error when
+/// the scores hold no kl.
+const codec::Codec& judged_codec(const Scores& scores);
+
+/// Every signal of the scores against kl at one codec, best first within a level. Groups that were not measured with it
+/// are left out. Throws Error when the scores hold no kl, or of fewer than 4 groups.
+std::vector<Judgement> judge(const Scores& scores, const model::Architecture& architecture, const codec::Codec& codec);
+
+}  // namespace strata::importance
