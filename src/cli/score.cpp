@@ -12,7 +12,7 @@ namespace {
 
 struct Options {
   std::string model, output, signals, target = "transformers", codecs, precision = "f32", scale = "search";
-  std::string kl_codecs = "nvfp4,int4_g64,int8_channel";
+  std::string kl_codecs = "int4_g64,nvfp4,int8_channel";
   std::size_t kl_tokens = 512;
   bool judge = false;
   CalibrationOptions calibration;

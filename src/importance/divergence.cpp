@@ -13,33 +13,43 @@ namespace strata::importance {
 namespace {
 
 constexpr std::size_t kLogitRows = 128;
+constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
 }  // namespace
 
-DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens, bool last)
+DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens)
     : engine_(engine) {
   const model::Architecture& a = engine.architecture();
-  std::vector<engine::Token> ids;
   std::vector<engine::Sequence> sequences;
-  for (std::size_t i = 0; i < set.sequences.size() && ids.size() < tokens; ++i) {
-    const auto& sequence = set.sequences[last ? set.sequences.size() - 1 - i : i];
-    ids.insert(ids.end(), sequence.begin(), sequence.end());
+  for (const auto& sequence : set.sequences) {
+    if (ids_.size() >= tokens) break;
+    ids_.insert(ids_.end(), sequence.begin(), sequence.end());
     sequences.push_back({sequence.size()});
+    for (std::size_t t = 0; t + 1 < sequence.size(); ++t) scored_.push_back(nll_.size()), nll_.push_back(0.0);
+    scored_.push_back(kNone);
   }
   batch_ = engine.make_batch(sequences);
   before_.assign(a.blocks + 1, {});
-  before_[0].resize(ids.size() * a.hidden);
-  engine.embed(ids, before_[0].data());
+  before_[0].resize(ids_.size() * a.hidden);
+  engine.embed(ids_, before_[0].data());
   rebase(0);
-  logits_.resize(ids.size() * a.vocab);
-  engine.logits(before_[a.blocks].data(), ids.size(), logits_.data());
-  rows_.resize(ids.size());
-  parallel_for(rows_.size(), [&](std::size_t t) { rows_[t] = kernel::softmax_row(&logits_[t * a.vocab], a.vocab); });
+  logits_.resize(ids_.size() * a.vocab);
+  engine.logits(before_[a.blocks].data(), ids_.size(), logits_.data());
+  rows_.resize(ids_.size());
+  parallel_for(rows_.size(), [&](std::size_t t) {
+    rows_[t] = kernel::softmax_row(&logits_[t * a.vocab], a.vocab);
+    note_nll(t, &logits_[t * a.vocab], rows_[t]);
+  });
+}
+
+void DivergenceMeter::note_nll(std::size_t token, const float* logits, const kernel::SoftmaxRow& row) {
+  if (scored_[token] != kNone) nll_[scored_[token]] = row.log_sum_exp - static_cast<double>(logits[ids_[token + 1]]);
 }
 
 std::vector<double> DivergenceMeter::measure(std::size_t block) {
   std::vector<float> h = before_[block];
-  for (std::size_t b = block; b < engine_.architecture().blocks; ++b) engine_.run_block(b, batch_, h.data());
+  for (std::size_t b = block; b < engine_.architecture().blocks; ++b)
+    if (cut_.empty() || !cut_[b]) engine_.run_block(b, batch_, h.data());
   return divergence(h.data());
 }
 
@@ -66,8 +76,9 @@ std::vector<double> DivergenceMeter::divergence(const float* h) {
     engine_.logits(h + first * hidden, count, changed.data());
     parallel_for(count, [&](std::size_t i) {
       const float* row = &changed[i * vocab];
-      result[first + i] = kernel::kl_divergence(&logits_[(first + i) * vocab], rows_[first + i], row,
-                                                kernel::softmax_row(row, vocab), vocab);
+      const kernel::SoftmaxRow softmax = kernel::softmax_row(row, vocab);
+      result[first + i] = kernel::kl_divergence(&logits_[(first + i) * vocab], rows_[first + i], row, softmax, vocab);
+      note_nll(first + i, row, softmax);
     });
   }
   return result;

@@ -2,6 +2,7 @@
 // run again, their hidden states are kept.
 #pragma once
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
@@ -15,14 +16,20 @@ namespace strata::importance {
 /// before every block and its logits. Memory in bytes: 4 * tokens * (hidden * (blocks + 1) + vocab).
 class DivergenceMeter {
  public:
-  /// The engine must run the original now, and outlive this. `last`: take the sequences from the set's end.
-  DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens, bool last = false);
+  /// The engine must run the original now, and outlive this.
+  DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens);
 
   /// D(original || the engine as it is now) in nats at every token; all that differs from the hidden states kept before
   /// `block` is at or above it (block = blocks: only the head). Throws Error when logits are not finite.
   std::vector<double> measure(std::size_t block);
   /// From now on the hidden states kept before every block above `block` are those of the engine as it is now.
   void rebase(std::size_t block);
+  /// From now on measure() passes over the blocks that are set, as if they had been cut out; empty: none.
+  void cut(std::vector<bool> blocks) { cut_ = std::move(blocks); }
+
+  /// -log p(next token) of what measure() ran last (before that: of the original), at every position with a next token
+  /// in its sequence.
+  const std::vector<double>& nll() const { return nll_; }
 
   std::size_t tokens() const { return batch_.tokens; }
   /// Multiplications of measure(block), for estimates of time.
@@ -31,8 +38,14 @@ class DivergenceMeter {
  private:
   std::vector<double> divergence(const float* h);
 
+  void note_nll(std::size_t token, const float* logits, const kernel::SoftmaxRow& row);
+
   engine::Engine& engine_;
   engine::Batch batch_;
+  std::vector<bool> cut_;
+  std::vector<engine::Token> ids_;
+  std::vector<std::size_t> scored_;  ///< by token: index into nll_, or kNone
+  std::vector<double> nll_;
   std::vector<std::vector<float>> before_;
   std::vector<float> logits_;
   std::vector<kernel::SoftmaxRow> rows_;

@@ -64,9 +64,25 @@ TEST(Divergence, IsTheSameFromEveryBlockUpToTheChange) {
   EXPECT_EQ(sum(meter.measure(0)), 0.0);
 }
 
+TEST(Divergence, NextTokensAreScoredAndBlocksCanBeCut) {
+  Fixture f;
+  DivergenceMeter meter(f.engine, f.set, 48);
+  const std::vector<double> original = meter.nll();
+  ASSERT_EQ(original.size(), 46u);  // the last token of each sequence has no next
+  meter.measure(1);
+  EXPECT_EQ(meter.nll(), original);
+  std::vector<bool> blocks(f.a.blocks, false);
+  blocks[1] = true;
+  meter.cut(blocks);
+  EXPECT_GT(sum(meter.measure(0)), 0.0);
+  EXPECT_NE(meter.nll(), original);
+  meter.cut({});
+  EXPECT_EQ(sum(meter.measure(0)), 0.0);
+}
+
 TEST(Divergence, AfterRebasingChangesBelowAreIncluded) {
   Fixture f;
-  DivergenceMeter meter(f.engine, f.set, 24, true);
+  DivergenceMeter meter(f.engine, f.set, 24);
   const RoundedGroup below = f.rounded(0, "int3_channel");
   below.put_into(f.engine);
   const std::vector<double> expected = meter.measure(0);

@@ -1,0 +1,131 @@
+// strata sweep: the paper's experiments on one model, as curves, a table and a verdict on each claim.
+// Stopped anywhere, the same command goes on.
+#include "pipeline/sweep.h"
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+
+#include "cli/options.h"
+#include "core/file.h"
+#include "model/tokenizer.h"
+
+namespace strata::cli {
+namespace {
+
+struct Options {
+  std::string model, output, high = "int8_channel", low = "int4_g64", text;
+  std::size_t tokens = 1024, step = 0, random_orders = 5;
+  bool claims = false;
+  CalibrationOptions calibration;
+};
+
+void show_curves(const pipeline::SweepResult& result) {
+  fmt::print("lowering blocks from {} to {}, measured on {} tokens; original perplexity {:.3f}\n", result.high,
+             result.low, result.tokens, result.perplexity);
+  std::vector<std::vector<std::string>> rows = {{"lowered"}};
+  for (const pipeline::SweepPoint& p : result.curves[0].points) rows[0].push_back(fmt::format("{}", p.lowered));
+  rows[0].insert(rows[0].end(), {"mean KL", "10 %", "50 %"});
+  const double all = result.curves[0].points.back().kl;
+  for (const pipeline::SweepCurve& curve : result.curves) {
+    rows.push_back({curve.order});
+    for (const pipeline::SweepPoint& p : curve.points) rows.back().push_back(fmt::format("{:.3f}", p.kl));
+    rows.back().push_back(fmt::format("{:.4f}", curve.mean_kl()));
+    for (const double share : {0.1, 0.5})
+      rows.back().push_back(fmt::format("{:.0f} %", 100 * curve.share_at(share, all)));
+  }
+  fmt::print(
+      "{}KL in nats; the last two columns: share of the blocks at which a tenth and a half of the whole loss is "
+      "reached\n",
+      table(rows));
+  if (result.plans.empty()) return;
+  rows = {{"plan", "bits", "KL", "perplexity", "GB read a token"}};
+  for (const pipeline::SweepPlan& plan : result.plans)
+    rows.push_back({plan.name, fmt::format("{:.3f}", plan.bits),
+                    fmt::format("{:.5f} +- {:.5f}", plan.kl, plan.kl_standard_error),
+                    fmt::format("{:.3f}", plan.perplexity), fmt::format("{:.4f}", plan.gigabytes_per_token)});
+  fmt::print("{}", table(rows));
+  for (const std::string& note : result.notes) fmt::print("{}\n", note);
+}
+
+void show_claims(const pipeline::SweepResult& result) {
+  for (const pipeline::Claim& claim : pipeline::check_claims(result))
+    fmt::print("{}  {}\n     {}\n", claim.holds ? "yes" : "no ", claim.claim, claim.figures);
+}
+
+importance::CalibrationSet text_of(engine::Engine& engine, const model::Tokenizer& tokenizer, const Options& options,
+                                   const Common& common) {
+  pipeline::CalibrationRequest request = request_of(options.calibration, common);
+  request.files.clear();
+  if (!options.text.empty()) request.files = {options.text};
+  request.samples = (options.tokens + request.seq_len - 1) / request.seq_len;
+  request.seed += 0x73776565;  // any other seed: text that the calibration did not see
+  return pipeline::make_calibration(engine, tokenizer, request);
+}
+
+void run(const Options& options, const Common& common) {
+  const auto begin = std::chrono::steady_clock::now();
+  const model::Model model = model::Model::open(options.model);
+  if (model.quantized()) fail("{}: is quantized already; sweep the original model", options.model);
+  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), options.model);
+  pipeline::SweepRequest request{&codec::by_name(options.high), &codec::by_name(options.low)};
+  request.tokens = options.tokens;
+  request.step = options.step;
+  request.random_orders = options.random_orders;
+  const std::filesystem::path folder = options.output;
+  std::error_code code;
+  std::filesystem::create_directories(folder, code);
+  if (!std::filesystem::is_directory(folder, code)) fail("{}: cannot be made: {}", options.output, code.message());
+  request.journal = folder / "sweep.journal";
+
+  engine::Engine engine(model), writer(model, kernel::Precision::bf16);
+  const auto calibration = pipeline::make_calibration(writer, tokenizer, request_of(options.calibration, common));
+  if (options.calibration.show) show_calibration(calibration, tokenizer);
+  const auto text = text_of(writer, tokenizer, options, common);
+  const pipeline::SweepResult result = pipeline::sweep(engine, calibration, text, request);
+  json value = result.to_json();
+  value["model"] = {{"path", options.model}, {"fingerprint", model.fingerprint()}};
+  value["text"] = text.source.to_json();
+  value["calibration"] = calibration.source.to_json();
+  write_json_file(folder / "sweep.json", value);
+  write_text_file(folder / "sweep.csv", result.to_csv());
+  std::filesystem::remove(request.journal, code);
+  print_json(common, value);
+  if (common.json_output) return;
+  if (!options.claims) show_curves(result);
+  show_claims(result);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  fmt::print("{}/sweep.json, sweep.csv in {:.0f} s\n", options.output, seconds);
+}
+
+std::function<void()> setup(CLI::App& app, const Common& common) {
+  auto options = std::make_shared<Options>();
+  app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
+  app.add_option("-o,--output", options->output, "Folder for sweep.json and sweep.csv")->required();
+  app.add_option("--high", options->high, "Codec of the blocks that are not lowered (keep: original)")
+      ->capture_default_str();
+  app.add_option("--low", options->low, "Codec of the blocks that are lowered")->capture_default_str();
+  app.add_option("--text", options->text, "Measure on this text (default: text that the model writes itself)");
+  app.add_option("--tokens", options->tokens, "Tokens that every point is measured on")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 1 << 20));
+  app.add_option("--step", options->step, "Blocks between two points of a curve (0: about 15 points)")
+      ->capture_default_str();
+  app.add_option("--random", options->random_orders, "Random orders, seeds 0 up to this number")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100));
+  app.add_flag("--claims", options->claims, "Print only whether each claim of the literature holds here");
+  add_options(app, options->calibration);
+  return [options, &common] { run(*options, common); };
+}
+
+}  // namespace
+
+extern const Verb sweep_verb = {
+    "sweep", "Lower blocks in every order and measure what it costs",
+    "  strata sweep MODEL -o sweep\n"
+    "  strata sweep MODEL -o sweep --high int4_g64 --low int2_g32 --text wiki.test.raw\n"
+    "  strata sweep MODEL -o sweep --claims            # stopped anywhere, the same command goes on\n",
+    setup};
+
+}  // namespace strata::cli
