@@ -48,6 +48,15 @@ class Strata:
             self.made[key] = out
         return self.made[key]
 
+    def scores(self, model: pathlib.Path, *args) -> pathlib.Path:
+        """Scores on little text: enough to plan with, measured once a session."""
+        key = (model, "scores", args)
+        if key not in self.made:
+            out = self.work / f"{len(self.made):03d}-scores.json"
+            self.run("score", model, "-o", out, "--signals", "lim,act_mse,alpha", "--samples", 2, "--seq-len", 64, *args)
+            self.made[key] = out
+        return self.made[key]
+
 
 @pytest.fixture(scope="session")
 def strata(tmp_path_factory) -> Strata:

@@ -61,13 +61,13 @@ def test_mixed_plans(strata, wide, ids, tmp_path, plan):
     check(out, ids, tmp_path)
 
 
-FEW = ("--codecs", "keep,int4_g32,int4_g64,int8_channel,nvfp4")  # enough for a mixed plan, and quick to score
+FEW = ("--codecs", "keep,int4_g32,int4_g64,int8_channel,nvfp4")
 
 
 @pytest.mark.parametrize("args", [("--bits", "4.5", *FEW), ("--size", "120MiB", *FEW), ("--preset", "three-tier")],
                          ids=lambda a: a[1])
 def test_planned_real_model(strata, smollm2, ids, tmp_path, args):
-    check(strata.checkpoint(smollm2, *args), ids, tmp_path)
+    check(strata.checkpoint(smollm2, *args, "--scores", strata.scores(smollm2, *FEW)), ids, tmp_path)
 
 
 def test_shards(strata, smollm2, ids, tmp_path):

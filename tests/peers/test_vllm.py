@@ -30,11 +30,16 @@ PLANS = {
 TOLERANCE, TOLERANCE_WITH_ACTIVATIONS = 0.1, 0.4  # mean |difference| of the log-probabilities, nats
 
 
+def checkpoint_of(strata, smollm2, plan):
+    args = PLANS[plan]
+    return strata.checkpoint(smollm2, *args, *(("--scores", strata.scores(smollm2, *args[2:])) if plan == "best" else ()))
+
+
 @pytest.fixture(scope="module")
 def results(strata, smollm2, ids) -> dict[str, dict]:
     """Plan -> what vLLM said of its checkpoint; one process for all, since its import takes half a minute."""
     python = need(ROOT / "build/venv-vllm/bin/python", "scripts/make_venv.sh vllm makes it")
-    folders = {str(strata.checkpoint(smollm2, *args)): name for name, args in PLANS.items()}
+    folders = {str(checkpoint_of(strata, smollm2, plan)): plan for plan in PLANS}
     command = [python, ROOT / "tests/peers/vllm_logprobs.py", json.dumps(ids), *folders]
     run = subprocess.run(command, capture_output=True, text=True)
     lines = [json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith("RESULT ")]
@@ -47,7 +52,7 @@ def test_loads_and_agrees(strata, smollm2, ids, tmp_path, results, plan):
     assert plan in results, "vLLM's process ended before this checkpoint"
     result = results[plan]
     assert "error" not in result, result["error"]
-    out = strata.checkpoint(smollm2, *PLANS[plan])
+    out = checkpoint_of(strata, smollm2, plan)
     reference.write_dense(out, tmp_path / "dense")
     with torch.no_grad():
         logits = load(tmp_path / "dense")(torch.tensor([ids])).logits[0].float()
