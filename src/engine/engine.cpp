@@ -119,8 +119,8 @@ void Engine::multiply(const BlockWeights& weights, std::size_t block, Role role,
   if (linear.bias) kernel::add_bias(y, weights.biases[within].data(), tokens, linear.rows);
 }
 
-void Engine::attend(const BlockWeights& w, std::size_t block, const Batch& batch, float* h, const Observer* observer,
-                    Site last) {
+void Engine::attend(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
+  const BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens, half = a.head_dim / 2;
   float* normed = sized(normed_, tokens * a.hidden);
@@ -178,8 +178,8 @@ void Engine::attend(const BlockWeights& w, std::size_t block, const Batch& batch
   kernel::add(h, projected, tokens * a.hidden);
 }
 
-void Engine::feed_forward(const BlockWeights& w, std::size_t block, const Batch& batch, float* h,
-                          const Observer* observer, Site last) {
+void Engine::feed_forward(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
+  const BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens;
   float* normed = sized(normed_, tokens * a.hidden);
@@ -201,13 +201,10 @@ void Engine::feed_forward(const BlockWeights& w, std::size_t block, const Batch&
   kernel::add(h, projected, tokens * a.hidden);
 }
 
-void Engine::run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
-  const BlockWeights& w = block_weights(block);
+void Engine::run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer) {
   observe(observer, Site::block_in, block, h, batch.tokens, architecture_.hidden);
-  attend(w, block, batch, h, observer, last);
-  if (last == Site::attn_in || last == Site::o_in) return;
-  feed_forward(w, block, batch, h, observer, last);
-  if (last == Site::mlp_in || last == Site::down_in) return;
+  attend(block, batch, h, observer);
+  feed_forward(block, batch, h, observer);
   observe(observer, Site::block_out, block, h, batch.tokens, architecture_.hidden);
 }
 

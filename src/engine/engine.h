@@ -61,9 +61,12 @@ class Engine {
   /// h: (tokens, hidden). Throws Error for an id outside the vocabulary.
   void embed(std::span<const Token> tokens, float* h) const;
   /// h: (batch.tokens, hidden), replaced by the block's output. With caches, their rows for this block are appended.
-  /// last: ends when this site has been observed; h is then unspecified.
-  void run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer = nullptr,
-                 Site last = Site::block_out);
+  void run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer = nullptr);
+  /// The halves of run_block: h plus attention, then h plus feed-forward. last: a site of this half at which to end,
+  /// which leaves h as it was; block_out is none.
+  void attend(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last = Site::block_out);
+  void feed_forward(std::size_t block, const Batch& batch, float* h, const Observer* observer,
+                    Site last = Site::block_out);
   /// Final norm and lm_head of `rows` rows of the last block's output: logits (rows, vocab). h is left as it is.
   void logits(const float* h, std::size_t rows, float* out, const Observer* observer = nullptr);
   /// embed and every block: the last block's output (tokens, hidden). Advances the caches.
@@ -81,10 +84,6 @@ class Engine {
     std::vector<float> attn_norm, mlp_norm, q_norm, k_norm;
   };
   const BlockWeights& block_weights(std::size_t block);
-  void attend(const BlockWeights& weights, std::size_t block, const Batch& batch, float* h, const Observer* observer,
-              Site last);
-  void feed_forward(const BlockWeights& weights, std::size_t block, const Batch& batch, float* h,
-                    const Observer* observer, Site last);
   void multiply(const BlockWeights& weights, std::size_t block, model::Role role, const float* x, std::size_t tokens,
                 float* y);
 

@@ -1,5 +1,5 @@
-// A block in four steps, in the order of its forward pass: q, k, v; o; gate, up; down. Each step runs the block up to
-// the linears' input with everything before it rounded already; then the whole block gives the next one's inputs.
+// A block in four steps, in the order of its forward pass: q, k, v; o; gate, up; down. Each step runs its half of the
+// block up to the linears' input with everything before it rounded already; a finished half gives the next one's input.
 #include "pipeline/rounding.h"
 
 #include <algorithm>
@@ -39,17 +39,14 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
   for (std::size_t s = 0; s < set.sequences.size(); ++s) engine_.embed(set.sequences[s], states_.data() + s * size);
 }
 
-void Rounding::run(std::size_t block, const engine::Observer* observer, Site last) {
-  const std::size_t tokens = set_.source.seq_len, size = tokens * model_.architecture().hidden;
-  std::vector<float> copy;
+void Rounding::run(std::size_t block, bool attention, const engine::Observer* observer, Site last) {
+  const std::size_t size = set_.source.seq_len * model_.architecture().hidden;
   for (std::size_t s = 0; s < set_.sequences.size(); s += together_) {
-    const std::size_t some = std::min(together_, set_.sequences.size() - s);
-    float* h = states_.data() + s * size;
-    if (last != Site::block_out) {
-      copy.assign(h, h + some * size);
-      h = copy.data();
-    }
-    engine_.run_block(block, some == together_ ? full_ : rest_, h, observer, last);
+    const engine::Batch& batch = set_.sequences.size() - s < together_ ? rest_ : full_;
+    if (attention)
+      engine_.attend(block, batch, states_.data() + s * size, observer, last);
+    else
+      engine_.feed_forward(block, batch, states_.data() + s * size, observer, last);
     progress_.advance(0);
   }
 }
@@ -60,7 +57,7 @@ quantize::Hessian Rounding::collect(std::size_t block, Site site) {
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
     if (at == site) hessian.add(rows, tokens, kPrecision);
   };
-  run(block, &observer, site);
+  run(block, site == Site::attn_in || site == Site::o_in, &observer, site);
   return hessian;
 }
 
@@ -97,8 +94,9 @@ void Rounding::round_block(std::size_t block) {
     }
     round(linears, coded ? collect(block, site) : quantize::Hessian(a.linears[at].cols));
     for (const std::size_t l : linears) engine_.replace(l, {{}, &stored_.at(l)});
+    if (site == Site::o_in) run(block, true, nullptr, Site::block_out);
+    if (site == Site::down_in) run(block, false, nullptr, Site::block_out);
   }
-  run(block, nullptr, Site::block_out);
   for (const float h : states_)
     if (!std::isfinite(h))
       fail("{}: the output of block {} is not finite for the calibration text; the weights are damaged",

@@ -39,7 +39,8 @@ class Rounding {
   void round_head(std::size_t index);
   void round(std::span<const std::size_t> linears, const quantize::Hessian& hessian);
   quantize::Hessian collect(std::size_t block, engine::Site site);
-  void run(std::size_t block, const engine::Observer* observer, engine::Site last);
+  /// Attention or feed-forward of a block for all sequences, up to a site of it; block_out: as a whole.
+  void run(std::size_t block, bool attention, const engine::Observer* observer, engine::Site last);
 
   const model::Model& model_;
   const std::vector<const codec::Codec*>& codecs_;
@@ -49,7 +50,7 @@ class Rounding {
   TensorScales scales_;
   std::size_t together_;  ///< sequences of a batch
   engine::Batch full_, rest_;
-  std::vector<float> states_;  ///< before block next_: (all tokens, hidden)
+  std::vector<float> states_;  ///< (all tokens, hidden): before block next_, or within it between its halves
   std::size_t next_ = 0;
   std::map<std::size_t, codec::Stored> stored_;  ///< of block next_ - 1, or lm_head's
   std::vector<RoundedLinear> results_;

@@ -1,6 +1,7 @@
-// Coordinate descent over codes: with all others fixed, tr(dW H dW^T) is a parabola in one weight, whose best code is
-// the nearest to its lowest point. Products with H are made a block of columns at a time.
+// Coordinate descent on tr(dW H dW^T): with all else fixed it is a parabola in a scale, and in one weight, whose best
+// code is the nearest to its lowest point. Products with H are made a block of columns at a time.
 #include <algorithm>
+#include <cmath>
 
 #include "quantize/rounding_rows.h"
 
@@ -9,25 +10,119 @@ namespace {
 
 constexpr float kWorthwhile = 1e-5f;  // a change below this share of its own cost is rounding
 
-/// The columns [begin, begin + size) of row `r`. gradient: (dW H) there, kept up to date; h: those rows and columns of
-/// H.
-void refine_codes(const RoundingProblem& p, RoundingRows& rows, std::size_t r, std::size_t begin, std::size_t size,
-                  float* gradient, const float* h) {
-  const std::size_t at = r * rows.cols + begin;
-  for (std::size_t k = 0; k < size; ++k) {
-    const codec::GroupParams& group = rows.groups[r * rows.groups_per_row + p.group_of(begin + k)];
-    const float curvature = h[k * size + k];
+/// The scale that the codec can store nearest to `scale` (sign kept), or a nearby one: the min-max fit of weights at
+/// both ends of its grid.
+float storable_scale(const RoundingProblem& p, float half_range, float scale) {
+  const float ends[] = {-half_range * std::fabs(scale), half_range * std::fabs(scale)};
+  const float stored =
+      p.codec.fit(p.codec, std::span<const float>(ends), {}, codec::ScaleFit::minmax, p.tensor_scale).scale;
+  return scale < 0.0f ? -stored : stored;
+}
+
+/// Half the distance between the ends of the grid at scale 1; 0 when the codec has more than a scale to a group, or
+/// scales that depend on each other.
+float grid_half_range(const codec::Codec& codec) {
+  if (codec.super_size != 0 || codec.family == "ggml") return 0.0f;
+  float low = 0.0f, high = 0.0f;
+  for (unsigned code = 0; code < 1u << codec.code_bits; ++code) {
+    const float v = codec.value(codec, static_cast<std::uint8_t>(code), {});
+    low = std::isfinite(v) ? std::min(low, v) : low;
+    high = std::isfinite(v) ? std::max(high, v) : high;
+  }
+  return (high - low) / 2.0f;
+}
+
+/// Moves a scale by least squares: errors are weight - scale * unit, slope = unit . (error H), curvature = unit H
+/// unit^T. Returns the change, 0 when there is no better scale that the codec can store.
+float better_scale(const RoundingProblem& p, float half_range, codec::GroupParams& group, double slope,
+                   double curvature) {
+  if (!(curvature > 0.0)) return 0.0f;
+  const float scale = storable_scale(p, half_range, group.scale + static_cast<float>(slope / curvature));
+  const double change = static_cast<double>(scale) - static_cast<double>(group.scale),
+               own = change * change * curvature;
+  const bool usable = std::isfinite(scale) && scale * group.scale > 0.0f;
+  if (!usable || !(own - 2.0 * change * slope < -static_cast<double>(kWorthwhile) * own)) return 0.0f;
+  group.scale = scale;
+  return static_cast<float>(change);
+}
+
+/// Columns [begin, begin + size) of a row. gradient: (dW H) there, kept up to date; h: those rows and columns of H.
+struct BlockRow {
+  std::size_t row, begin, size;
+  float* gradient;
+  const float* h;
+};
+
+void refine_scale(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from, std::size_t to,
+                  float half_range) {
+  const std::size_t at = block.row * rows.cols + block.begin;
+  codec::GroupParams& group = rows.groups[block.row * rows.groups_per_row + p.group_of(block.begin + from)];
+  std::vector<float> units(to - from), product(block.size, 0.0f);
+  codec::GroupParams unit = group;
+  unit.scale = 1.0f;
+  double slope = 0.0, curvature = 0.0;
+  for (std::size_t k = from; k < to; ++k) {
+    const float u = units[k - from] = p.codec.value(p.codec, rows.codes[at + k], unit);
+    slope += static_cast<double>(u) * static_cast<double>(block.gradient[k]);
+    const float* const h = block.h + k * block.size;
+    for (std::size_t j = 0; j < block.size; ++j) product[j] += u * h[j];
+  }
+  for (std::size_t k = from; k < to; ++k)
+    curvature += static_cast<double>(units[k - from]) * static_cast<double>(product[k]);
+  const float change = better_scale(p, half_range, group, slope, curvature);
+  if (change == 0.0f) return;
+  for (std::size_t k = from; k < to; ++k)
+    rows.errors[at + k] = rows.weights[at + k] - p.codec.value(p.codec, rows.codes[at + k], group);
+  for (std::size_t j = 0; j < block.size; ++j) block.gradient[j] -= change * product[j];
+}
+
+void refine_codes(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from,
+                  std::size_t to) {
+  const std::size_t at = block.row * rows.cols + block.begin;
+  for (std::size_t k = from; k < to; ++k) {
+    const codec::GroupParams& group = rows.groups[block.row * rows.groups_per_row + p.group_of(block.begin + k)];
+    const float curvature = block.h[k * block.size + k];
     if (!(curvature > 0.0f)) continue;
     const float weight = rows.weights[at + k], decoded = weight - rows.errors[at + k];
-    const std::uint8_t code = p.codec.round(p.codec, decoded + gradient[k] / curvature, group);
+    const std::uint8_t code = p.codec.round(p.codec, decoded + block.gradient[k] / curvature, group);
     if (code == rows.codes[at + k]) continue;
     const float error = weight - p.codec.value(p.codec, code, group), change = error - rows.errors[at + k];
     const float own = change * change * curvature;
-    if (!(2.0f * change * gradient[k] + own < -kWorthwhile * own)) continue;
+    if (!(2.0f * change * block.gradient[k] + own < -kWorthwhile * own)) continue;
     rows.codes[at + k] = code;
     rows.errors[at + k] = error;
-    const float* const column = h + k * size;
-    for (std::size_t j = 0; j < size; ++j) gradient[j] += change * column[j];
+    const float* const column = block.h + k * block.size;
+    for (std::size_t j = 0; j < block.size; ++j) block.gradient[j] += change * column[j];
+  }
+}
+
+/// (count, cols) rows times H.
+std::vector<float> times_hessian(const RoundingProblem& p, const std::vector<float>& rows) {
+  const std::size_t n = p.cols();
+  std::vector<float> product(rows.size());
+  kernel::matmul(rows.data(), n, rows.size() / n, {MatrixView::dense(p.hessian.row(0), n, n, DType::f32), nullptr},
+                 product.data(), n, kernel::Precision::f32);
+  return product;
+}
+
+void refine_row_scales(const RoundingProblem& p, RoundingRows& rows, float half_range) {
+  const std::size_t n = rows.cols;
+  std::vector<float> units(rows.count * n);
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    codec::GroupParams unit = rows.groups[i / n];
+    unit.scale = 1.0f;
+    units[i] = p.codec.value(p.codec, rows.codes[i], unit);
+  }
+  const std::vector<float> gradient = times_hessian(p, rows.errors), product = times_hessian(p, units);
+  for (std::size_t r = 0; r < rows.count; ++r) {
+    double slope = 0.0, curvature = 0.0;
+    for (std::size_t i = r * n; i < (r + 1) * n; ++i) {
+      slope += static_cast<double>(units[i]) * static_cast<double>(gradient[i]);
+      curvature += static_cast<double>(units[i]) * static_cast<double>(product[i]);
+    }
+    if (better_scale(p, half_range, rows.groups[r], slope, curvature) == 0.0f) continue;
+    for (std::size_t i = r * n; i < (r + 1) * n; ++i)
+      rows.errors[i] = rows.weights[i] - p.codec.value(p.codec, rows.codes[i], rows.groups[r]);
   }
 }
 
@@ -35,15 +130,23 @@ void refine_codes(const RoundingProblem& p, RoundingRows& rows, std::size_t r, s
 
 void refine(const RoundingProblem& p, RoundingRows& rows) {
   const std::size_t n = rows.cols, width = std::min(p.block_width(), n);
+  const float half_range = grid_half_range(p.codec);
+  if (p.whole_rows() && half_range > 0.0f) refine_row_scales(p, rows, half_range);
   std::vector<float> gradient(rows.count * width), h(width * width);
   for (std::size_t begin = 0; begin < n; begin += width) {
-    const std::size_t size = std::min(width, n - begin);
+    const std::size_t size = std::min(width, n - begin), step = p.whole_rows() ? size : p.codec.group_size;
     const MatrixView columns = MatrixView::dense(p.hessian.row(begin), size, n, DType::f32);
     kernel::matmul(rows.errors.data(), n, rows.count, {columns, nullptr}, gradient.data(), size,
                    kernel::Precision::f32);
     for (std::size_t k = 0; k < size; ++k) std::copy_n(p.hessian.row(begin + k) + begin, size, h.data() + k * size);
-    for (std::size_t r = 0; r < rows.count; ++r)
-      refine_codes(p, rows, r, begin, size, gradient.data() + r * size, h.data());
+    for (std::size_t r = 0; r < rows.count; ++r) {
+      const BlockRow block{r, begin, size, gradient.data() + r * size, h.data()};
+      for (std::size_t k = 0; k < size; k += step) {
+        const std::size_t end = std::min(size, k + step);
+        if (!p.whole_rows() && half_range > 0.0f) refine_scale(p, rows, block, k, end, half_range);
+        refine_codes(p, rows, block, k, end);
+      }
+    }
   }
 }
 
