@@ -33,6 +33,7 @@ struct Planner {
   std::vector<const Codec*> pins = pinned_codecs(a, target, request);
   AllowedCodecs allowed = allowed_codecs(target, request.codecs);
   std::vector<std::string> notes = {};
+  std::map<std::string, std::size_t> replaced = {};  ///< why a group has smaller blocks than asked for -> groups
 
   std::uint64_t bytes(std::size_t group, const Codec& codec) const {
     std::uint64_t sum = 0;
@@ -68,9 +69,11 @@ struct Planner {
     if (!fits(group, *codec)) {
       const model::Linear& first = a.linears[a.groups[group].linears.front()];
       const Codec* instead = target.gguf ? &smaller_blocks(*codec, first.rows, first.cols) : &codec::by_name("keep");
-      notes.push_back(fmt::format("{} {} {}: {} cannot hold its shape", a.groups[group].name,
-                                  instead->has_codes() ? "becomes" : "stays in",
-                                  instead->has_codes() ? instead->name : "bf16", codec->name));
+      if (instead->has_codes())
+        ++replaced[fmt::format("{} instead of {}: {}", instead->name, codec->name,
+                               codec::why_not(*codec, first.rows, first.cols))];
+      else
+        notes.push_back(fmt::format("{} stays in bf16: {} cannot hold its shape", a.groups[group].name, codec->name));
       codec = instead;
     }
     assign(plan.groups[group], *codec, a, group);
@@ -231,7 +234,9 @@ struct Planner {
 
   Plan make(Budget budget) {
     notes.clear();
+    replaced.clear();
     Plan plan = by_preset(budget);
+    for (const auto& [text, groups] : replaced) notes.push_back(fmt::format("{} groups are {}", groups, text));
     plan.embedding = embedding();
     return plan;
   }

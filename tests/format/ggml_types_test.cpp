@@ -12,9 +12,9 @@
 namespace strata::format {
 namespace {
 
-const std::map<std::string, std::uint32_t> kReadable = {{"F32", 0},   {"F16", 1},   {"BF16", 30}, {"Q8_0", 8},
-                                                        {"Q4_0", 2},  {"Q4_1", 3},  {"Q5_0", 6},  {"Q5_1", 7},
-                                                        {"Q4_K", 12}, {"Q5_K", 13}, {"Q6_K", 14}};
+const std::map<std::string, std::uint32_t> kReadable = {
+    {"F32", 0},   {"F16", 1},   {"BF16", 30}, {"Q8_0", 8},  {"Q4_0", 2},  {"Q4_1", 3},    {"Q5_0", 6},   {"Q5_1", 7},
+    {"Q4_K", 12}, {"Q5_K", 13}, {"Q6_K", 14}, {"Q2_K", 10}, {"Q3_K", 11}, {"IQ4_NL", 20}, {"IQ4_XS", 23}};
 
 class Dequantize : public testing::TestWithParam<std::pair<const std::string, std::uint32_t>> {};
 
@@ -96,7 +96,7 @@ TEST(GgmlTypes, RowsMustBeWholeBlocks) {
 TEST(GgmlTypes, UnknownNumbersHaveAName) {
   EXPECT_EQ(ggml_type_name(99), "type 99");
   EXPECT_EQ(find_ggml_type(4), nullptr);
-  EXPECT_FALSE(ggml_type_readable(10));
+  EXPECT_FALSE(ggml_type_readable(16));
 }
 
 }  // namespace

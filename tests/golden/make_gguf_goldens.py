@@ -11,7 +11,8 @@ import gguf
 import numpy as np
 from safetensors.numpy import save_file
 
-TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"]
+TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "Q2_K", "Q3_K",
+         "IQ4_NL", "IQ4_XS"]
 ROWS, COLS = 4, 512
 
 

@@ -1,0 +1,98 @@
+// GGUF types: bytes that come back as they were, and the error of the search against the plain rule's and against
+// pinned values, from two sides.
+#include "codec/family.h"
+#include "codec/ggml_blocks.h"
+#include "support.h"
+
+namespace strata::codec {
+namespace {
+
+std::vector<const Codec*> ggml_codecs() {
+  std::vector<const Codec*> codecs;
+  for (const Codec& codec : all())
+    if (codec.family == "ggml") codecs.push_back(&codec);
+  return codecs;
+}
+
+TEST(Ggml, EveryCodeAndScaleCodeComesBackFromItsBits) {
+  Random random(11);
+  for (const Codec* codec : ggml_codecs()) {
+    const std::size_t cols = 512, per_row = codec->groups_per_row(cols);
+    Stored stored = allocate(*codec, 3, cols);
+    std::vector<std::uint8_t> codes(3 * cols);
+    for (auto& code : codes)
+      code = static_cast<std::uint8_t>(random.below(codec->name == "q8_0" ? 255 : 1u << codec->code_bits));
+    // Parameters that the type can store: those of a fit to random rows.
+    const Matrix m = random_matrix(3, cols, 12);
+    std::vector<GroupParams> groups;
+    for (std::size_t r = 0; r < m.rows; ++r)
+      for (const GroupParams& group : fit_by_specification(*codec, m.row(r), {}, ScaleFit::search, 1))
+        groups.push_back(group);
+    codec->pack(*codec, stored, 0, 3, codes.data(), groups.data(), 1);
+    std::vector<float> out(cols);
+    for (std::size_t r = 0; r < 3; ++r) {
+      codec->unpack(*codec, stored, r, 0, cols, out.data());
+      for (std::size_t c = 0; c < cols; ++c) {
+        const GroupParams& group = groups[r * per_row + c / codec->group_size];
+        ASSERT_TRUE(same(out[c], codec->value(*codec, codes[r * cols + c], group)))
+            << codec->name << " row " << r << " column " << c;
+      }
+    }
+  }
+}
+
+double relative_error(const Codec& codec, const Matrix& m, std::span<const float> importance, ScaleFit fit) {
+  const Stored stored = encode(codec, m.view(), importance, fit, 1);
+  std::vector<float> out(m.cols);
+  double error = 0, energy = 0;
+  for (std::size_t r = 0; r < m.rows; ++r) {
+    decode_row(stored, r, 0, m.cols, out.data());
+    for (std::size_t c = 0; c < m.cols; ++c) {
+      const double w = m.row(r)[c], d = w - static_cast<double>(out[c]), h = importance[c];
+      error += h * d * d;
+      energy += h * w * w;
+    }
+  }
+  return error / energy;
+}
+
+struct Pin {
+  const char* codec;
+  double minmax, search;  // relative squared error of normal weights under random importance
+};
+
+class GgmlError : public testing::TestWithParam<Pin> {};
+
+TEST_P(GgmlError, IsAsMeasured) {
+  const Matrix m = random_matrix(32, 1024, 51);
+  const std::vector<float> importance = random_importance(m.cols, 52);
+  const Codec& codec = by_name(GetParam().codec);
+  const double plain = relative_error(codec, m, importance, ScaleFit::minmax);
+  const double found = relative_error(codec, m, importance, ScaleFit::search);
+  EXPECT_NEAR(plain, GetParam().minmax, 0.02 * GetParam().minmax);
+  EXPECT_NEAR(found, GetParam().search, 0.02 * GetParam().search);
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, GgmlError,
+                         testing::Values(Pin{"q8_0", 2.887e-05, 1.074e-05}, Pin{"q4_0", 0.007387, 0.003453},
+                                         Pin{"q4_1", 0.006198, 0.001759}, Pin{"q5_0", 0.00194, 0.0008872},
+                                         Pin{"q5_1", 0.001549, 0.0004122}, Pin{"iq4_nl", 0.006868, 0.002404},
+                                         Pin{"q6_k", 0.0003768, 0.00013}, Pin{"q5_k", 0.001547, 0.0004573},
+                                         Pin{"q4_k", 0.006293, 0.001818}, Pin{"q3_k", 0.02427, 0.008932},
+                                         Pin{"q2_k", 0.111, 0.01992}, Pin{"iq4_xs", 0.006833, 0.00242}),
+                         [](const auto& pin) { return std::string(pin.param.codec); });
+
+TEST(Ggml, RowsOfZerosAndOfOneValueAreExactOrNearlySo) {
+  for (const Codec* codec : ggml_codecs())
+    for (const float constant : {0.0f, 0.5f, -0.5f}) {
+      Matrix m{1, 512};
+      std::ranges::fill(m.values, constant);
+      const Stored stored = encode(*codec, m.view(), {}, ScaleFit::search, 1);
+      std::vector<float> out(m.cols);
+      decode_row(stored, 0, 0, m.cols, out.data());
+      for (const float w : out) EXPECT_NEAR(w, constant, std::fabs(constant) / 256) << codec->name;
+    }
+}
+
+}  // namespace
+}  // namespace strata::codec
