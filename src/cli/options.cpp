@@ -36,6 +36,11 @@ void add_options(CLI::App& app, PlanOptions& options) {
     targets += (targets.empty() ? "" : ", ") + std::string(target.name);
   options.bits_option = app.add_option("--bits", options.bits, "Budget: bytes written x 8 / weights, over all linears");
   app.add_option("--size", options.size, "Budget: the whole output on disk, such as 90MiB");
+  options.max_kl_option =
+      app.add_option("--max-kl", options.max_kl,
+                     "Instead of a budget: the smallest model whose measured KL divergence, in nats "
+                     "per token, stays under this")
+          ->check(CLI::PositiveNumber);
   app.add_option("--preset", options.preset, "best, uniform:CODEC, lwq, three-tier")->capture_default_str();
   options.target_option =
       app.add_option("--for", options.target, "Runtime that will load it: " + targets)->capture_default_str();
@@ -73,10 +78,13 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
   request.low = options.low;
   if (options.n_high_option->count() > 0) request.n_high = options.n_high;
   if (!options.shard_size.empty()) request.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
-  if (request.bits && request.size_bytes) fail_usage("--bits and --size contradict each other; give one");
-  if (request.preset == "best" && !request.bits && !request.size_bytes)
+  if (options.max_kl_option->count() > 0) request.max_kl = options.max_kl;
+  if (request.bits.has_value() + request.size_bytes.has_value() + request.max_kl.has_value() > 1)
+    fail_usage("--bits, --size and --max-kl contradict each other; give one");
+  if (request.max_kl && request.preset != "best") fail_usage("--max-kl needs preset best, not {}", request.preset);
+  if (request.preset == "best" && !request.bits && !request.size_bytes && !request.max_kl)
     fail_usage(
-        "give a budget: --bits 4.5 or --size 90MiB (or a preset that needs none, such as --preset "
+        "give a budget: --bits 4.5, --size 90MiB or --max-kl 0.05 (or a preset that needs none, such as --preset "
         "uniform:int8_channel)");
   return request;
 }

@@ -24,9 +24,9 @@ struct PlanOptions {
   std::string preset = "best", target = "vllm", size, signal = "lim", high = "int4_g64", low = "int2_g32", codecs,
               shard_size, embed_codec = "q8_0";
   std::vector<std::string> keep, assign;
-  double bits = 0;
+  double bits = 0, max_kl = 0;
   std::size_t n_high = 0;
-  CLI::Option *bits_option = nullptr, *n_high_option = nullptr, *target_option = nullptr;
+  CLI::Option *bits_option = nullptr, *max_kl_option = nullptr, *n_high_option = nullptr, *target_option = nullptr;
 };
 void add_options(CLI::App& app, PlanOptions& options);
 /// Throws UsageError for malformed values.

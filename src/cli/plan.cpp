@@ -14,6 +14,8 @@ struct Options {
 
 void run(const Options& options, const Common& common) {
   const pipeline::PlanRequest request = request_of(options.plan);
+  if (request.max_kl)
+    fail_usage("--max-kl measures plans, which takes the model: use strata quantize --max-kl --dry-run");
   const pipeline::Target& target = pipeline::target_by_name(options.plan.target);
   const model::Model model = model::Model::open(options.model);
   pipeline::Costs costs;

@@ -84,7 +84,13 @@ void dry_run(const pipeline::Prepared& prepared, const model::Model& model, cons
   if (common.json_output) return;
   show_plan(prepared.plan, model);
   fmt::print("left out:\n");
-  for (const pipeline::LeftOut& item : prepared.plan.left_out) fmt::print("  {:<16} {}\n", item.codec, item.reason);
+  std::vector<std::pair<std::string, std::string>> reasons;  // codecs that share one are on one line
+  for (const pipeline::LeftOut& item : prepared.plan.left_out)
+    if (!reasons.empty() && reasons.back().first == item.reason)
+      reasons.back().second += ", " + item.codec;
+    else
+      reasons.emplace_back(item.reason, item.codec);
+  for (const auto& [reason, codecs] : reasons) fmt::print("  {}: {}\n", codecs, reason);
   fmt::print("estimate: {:.1f} s to write, {} of memory, {} bytes on disk ({})\n", estimate.seconds,
              human_bytes(estimate.memory_bytes), prepared.plan.output_bytes, human_bytes(prepared.plan.output_bytes));
 }
@@ -165,6 +171,7 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
 extern const Verb quantize_verb = {"quantize", "Make the best checkpoint that fits a budget",
                                    "  strata quantize MODEL -o OUT --bits 4.5\n"
                                    "  strata quantize MODEL -o OUT --size 90MiB --for transformers\n"
+                                   "  strata quantize MODEL -o OUT --max-kl 0.05\n"
                                    "  strata quantize MODEL -o OUT --preset uniform:int4_g64\n"
                                    "  strata quantize MODEL -o OUT --bits 4.5 --calib wiki.txt --dry-run\n",
                                    setup};

@@ -273,6 +273,7 @@ json PlanRequest::to_json() const {
   json value = {{"preset", preset}};
   if (bits) value["bits"] = *bits;
   if (size_bytes) value["size_bytes"] = *size_bytes;
+  if (max_kl) value["max_kl"] = *max_kl;
   if (!codecs.empty()) value["codecs"] = codecs;
   if (!keep.empty()) value["keep"] = keep;
   for (const auto& [expression, codec] : assign) value["assign"].push_back({expression, codec});

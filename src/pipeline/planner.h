@@ -24,8 +24,9 @@ struct PlanRequest {
   std::string preset = "best";  ///< best, uniform:CODEC, lwq, three-tier
   std::optional<double> bits;
   std::optional<std::uint64_t> size_bytes;
-  std::vector<std::string> codecs;                          ///< empty: all that the target allows
-  std::vector<std::string> keep;                            ///< regular expressions over module names
+  std::optional<double> max_kl;     ///< instead of a budget: the smallest plan under it (max_kl.h)
+  std::vector<std::string> codecs;  ///< empty: all that the target allows
+  std::vector<std::string> keep;    ///< regular expressions over module names
   std::vector<std::pair<std::string, std::string>> assign;  ///< regular expression, codec
   std::string signal = "lim";                               ///< lwq, three-tier: the blocks' order
   std::string high = "int4_g64", low = "int2_g32";          ///< lwq

@@ -9,11 +9,15 @@
 
 #include "core/cpu.h"
 #include "core/file.h"
+#include "pipeline/max_kl.h"
 #include "quantize/rtn.h"
 #include "quantize/scan.h"
 
 namespace strata::pipeline {
 namespace {
+
+/// Tokens that a plan's divergence is measured on: its standard error is then about 3 % of it.
+constexpr std::size_t kMaxKlTokens = 2048;
 
 void refuse_quantized(const model::Model& model) {
   if (model.quantized())
@@ -41,14 +45,20 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
   const std::filesystem::path parent = std::filesystem::absolute(request.output, code).parent_path();
   if (!std::filesystem::is_directory(parent, code))
     fail("{}: the folder {} does not exist", request.output.string(), parent.string());
-  if (request.plan_file.empty()) check_request(model, *request.target, request.plan);
+  if (request.plan_file.empty()) {
+    PlanRequest budgeted = request.plan;
+    if (budgeted.max_kl) budgeted.bits = 16.0;
+    check_request(model, *request.target, budgeted);
+  }
   const model::Architecture& a = model.architecture();
   Prepared prepared;
   Costs costs;
+  std::optional<importance::InputMeanSquare> inputs;
   const bool needs_scores = request.plan_file.empty() && request.scores_file.empty() &&
                             (needs_linear_costs(request.plan) || needs_block_signals(request.plan));
   const bool needs_inputs = request.scale_fit == codec::ScaleFit::search && request.method == Method::rtn;
-  if (needs_scores || needs_inputs) {
+  const bool measures = request.plan_file.empty() && request.plan.max_kl.has_value();
+  if (needs_scores || needs_inputs || measures) {
     engine::Engine engine(model, kernel::Precision::bf16);
     prepared.calibration = make_calibration(engine, tokenizer_of(model), request.calibration);
     if (needs_scores) {
@@ -57,16 +67,21 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
       needed.fit = request.scale_fit;
       const importance::ScoreResult result = importance::score(exact, *prepared.calibration, needed);
       costs = costs_of(result.scores, a);
-      if (needs_inputs) prepared.importance = importance_of(result.inputs, a);
+      inputs.emplace(result.inputs);
     } else {
-      prepared.importance = importance_of(importance::input_mean_square(engine, *prepared.calibration), a);
+      inputs.emplace(importance::input_mean_square(engine, *prepared.calibration));
     }
+    if (needs_inputs) prepared.importance = importance_of(*inputs, a);
   }
   if (!request.scores_file.empty()) {
     const std::string where = request.scores_file.string();
     costs = costs_of(importance::Scores::from_json(read_json_file(request.scores_file), model, where), a);
   }
-  if (request.plan_file.empty()) {
+  if (measures) {
+    engine::Engine exact(model, kernel::Precision::f32);
+    PlanMeter meter(exact, *prepared.calibration, *inputs, kMaxKlTokens);
+    prepared.plan = plan_under_kl(model, *request.target, request.plan, costs, meter);
+  } else if (request.plan_file.empty()) {
     prepared.plan = make_plan(model, *request.target, request.plan, costs);
   } else {
     const std::string where = request.plan_file.string();

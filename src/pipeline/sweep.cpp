@@ -1,19 +1,14 @@
-// A point is an assignment of codecs to groups (or a set of blocks cut out), measured once whichever curve asks for it.
-// Rounded groups are held, so that a point costs one forward pass.
+// The orders, the points along them, and the plans beside them.
+// A point is measured once, whichever curve asks for it.
 #include "pipeline/sweep.h"
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 
 #include "allocate/allocate.h"
 #include "allocate/orders.h"
-#include "core/file.h"
-#include "core/journal.h"
 #include "core/progress.h"
-#include "core/statistics.h"
-#include "importance/divergence.h"
 #include "importance/score.h"
+#include "pipeline/plan_meter.h"
 #include "pipeline/planner.h"
 #include "pipeline/scoring.h"
 
@@ -21,104 +16,13 @@ namespace strata::pipeline {
 namespace {
 
 using codec::Codec;
-using Assignment = std::vector<const Codec*>;  // by group
-
-struct Measured {
-  double kl, kl_standard_error, perplexity;
-};
-
-double mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
-
-class Points {
- public:
-  Points(engine::Engine& engine, const importance::CalibrationSet& text, const importance::InputMeanSquare& inputs,
-         const SweepRequest& request)
-      : engine_(engine), inputs_(inputs), meter_(engine, text, request.tokens) {
-    now_.assign(engine.architecture().groups.size(), &codec::by_name("keep"));
-    original_perplexity_ = std::exp(mean(meter_.nll()));
-    if (request.journal.empty()) return;
-    journal_.emplace(request.journal, json{{"format", "strata journal"},
-                                           {"version", 1},
-                                           {"job", "sweep"},
-                                           {"model", engine.model().fingerprint()},
-                                           {"text", text.source.to_json()},
-                                           {"tokens", request.tokens}});
-    const std::string where = request.journal.string();
-    for (const json& unit : journal_->finished())
-      known_[get<std::string>(unit, "point", where)] = {
-          get<double>(unit, "kl", where), get<double>(unit, "stderr", where), get<double>(unit, "perplexity", where)};
-  }
-
-  double original_perplexity() const { return original_perplexity_; }
-  std::size_t tokens() const { return meter_.tokens(); }
-
-  Measured of(const Assignment& wanted) {
-    std::string name;
-    for (const Codec* codec : wanted) name += codec->name + " ";
-    return measured("codecs " + hash(name), [&] { use(wanted); });
-  }
-  Measured without(const std::vector<bool>& blocks) {
-    std::string name;
-    for (const bool cut : blocks) name += cut ? '1' : '0';
-    return measured("without " + name, [&] {
-      use(Assignment(now_.size(), &codec::by_name("keep")));
-      meter_.cut(blocks);
-    });
-  }
-
- private:
-  static std::string hash(const std::string& text) {
-    return fmt::format("{:016x}", fnv1a(std::as_bytes(std::span(text))));
-  }
-
-  template <class Prepare>
-  Measured measured(const std::string& key, Prepare prepare) {
-    if (const auto it = known_.find(key); it != known_.end()) return it->second;
-    prepare();
-    const Estimate kl = estimate(meter_.measure(0));
-    const Measured result{std::max(0.0, kl.mean), kl.standard_error.value_or(0.0), std::exp(mean(meter_.nll()))};
-    meter_.cut({});
-    if (journal_)
-      journal_->append(
-          {{"point", key}, {"kl", result.kl}, {"stderr", result.kl_standard_error}, {"perplexity", result.perplexity}});
-    return known_[key] = result;
-  }
-
-  void use(const Assignment& wanted) {
-    const model::Architecture& a = engine_.architecture();
-    for (std::size_t g = 0; g < wanted.size(); ++g) {
-      if (wanted[g] == now_[g]) continue;
-      now_[g] = wanted[g];
-      importance::restore(engine_, a.groups[g]);
-      if (!wanted[g]->has_codes()) continue;
-      auto it = held_.find({g, wanted[g]});
-      if (it == held_.end())
-        it = held_
-                 .emplace(std::pair(g, wanted[g]),
-                          importance::RoundedGroup(engine_.model(), a.groups[g], *wanted[g], inputs_))
-                 .first;
-      it->second.put_into(engine_);
-    }
-  }
-
-  engine::Engine& engine_;
-  const importance::InputMeanSquare& inputs_;
-  importance::DivergenceMeter meter_;
-  std::optional<Journal> journal_;
-  std::map<std::string, Measured> known_;
-  std::map<std::pair<std::size_t, const Codec*>, importance::RoundedGroup> held_;
-  Assignment now_;
-  double original_perplexity_;
-};
+using Assignment = PlanMeter::Assignment;
+using Measured = PlanMeter::Measured;
 
 class Sweep {
  public:
-  Sweep(engine::Engine& engine, const SweepRequest& request, const importance::ScoreResult& scored, Points& points)
-      : a_(engine.architecture()), model_(engine.model()), request_(request), scored_(scored), points_(points) {
+  Sweep(engine::Engine& engine, const SweepRequest& request, const importance::ScoreResult& scored, PlanMeter& meter)
+      : a_(engine.architecture()), model_(engine.model()), request_(request), scored_(scored), meter_(meter) {
     const std::size_t step = request.step != 0 ? request.step : std::max<std::size_t>(1, a_.blocks / 15);
     for (std::size_t n = 0; n < a_.blocks; n += step) counts_.push_back(n);
     counts_.push_back(a_.blocks);
@@ -129,8 +33,8 @@ class Sweep {
     result.high = request_.high->name;
     result.low = request_.low->name;
     result.blocks = a_.blocks;
-    result.tokens = points_.tokens();
-    result.perplexity = points_.original_perplexity();
+    result.tokens = meter_.tokens();
+    result.perplexity = meter_.original_perplexity();
     std::vector<std::pair<std::string, allocate::Order>> orders;
     for (const char* signal : {"lim", "zd"}) {
       const allocate::Order order = allocate::by_importance(scored_.scores.importance(signal));
@@ -184,7 +88,7 @@ class Sweep {
   }
 
   SweepPoint point(std::size_t count, const Assignment& assignment) {
-    const Measured m = points_.of(assignment);
+    const Measured m = meter_.measure(assignment);
     progress_->advance();
     return {count, bits_of(assignment), m.kl, m.kl_standard_error, m.perplexity};
   }
@@ -250,7 +154,7 @@ class Sweep {
     SweepCurve result{"pruned", {}};
     progress_->note("pruned");
     for (const std::size_t count : counts_) {
-      const Measured m = points_.without(least(order, count));
+      const Measured m = meter_.measure_without(least(order, count));
       const double left = 1.0 - static_cast<double>(count) / static_cast<double>(a_.blocks);
       result.points.push_back({count, 16.0 * left, m.kl, m.kl_standard_error, m.perplexity});
       progress_->advance();
@@ -267,7 +171,7 @@ class Sweep {
         Assignment assignment;
         for (const PlannedGroup& group : make_plan(model_, target, request, costs).plan.groups)
           assignment.push_back(group.codec);
-        const Measured m = points_.of(assignment);
+        const Measured m = meter_.measure(assignment);
         result.plans.push_back({name, bits_of(assignment), m.kl, m.kl_standard_error, m.perplexity,
                                 static_cast<double>(bytes_of(assignment)) * 1e-9});
       } catch (const Error& error) {
@@ -290,7 +194,7 @@ class Sweep {
   const model::Model& model_;
   const SweepRequest& request_;
   const importance::ScoreResult& scored_;
-  Points& points_;
+  PlanMeter& meter_;
   std::vector<std::size_t> counts_;
   std::optional<Progress> progress_;
 };
@@ -305,8 +209,8 @@ SweepResult sweep(engine::Engine& engine, const importance::CalibrationSet& cali
   for (const Codec* codec : {request.high, request.low})
     if (codec->has_codes()) wanted.codecs.push_back(codec);
   const importance::ScoreResult scored = importance::score(engine, calibration, wanted);
-  Points points(engine, text, scored.inputs, request);
-  return Sweep(engine, request, scored, points).run();
+  PlanMeter meter(engine, text, scored.inputs, request.tokens, request.journal, "sweep");
+  return Sweep(engine, request, scored, meter).run();
 }
 
 }  // namespace strata::pipeline

@@ -1,0 +1,54 @@
+// Whole plans measured on a text: KL divergence from the original and perplexity, with every group rounded to nearest.
+// Rounded groups are held, so that a plan costs one forward pass and the rounding of what it has and no plan before
+// had.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/journal.h"
+#include "importance/divergence.h"
+
+namespace strata::pipeline {
+
+class PlanMeter {
+ public:
+  /// A codec for every group of the architecture; `keep` is the original.
+  using Assignment = std::vector<const codec::Codec*>;
+
+  struct Measured {
+    double kl = 0.0, kl_standard_error = 0.0;  ///< nats per token, over all tokens
+    double perplexity = 0.0;                   ///< over the tokens with a next one
+  };
+
+  /// The engine must run the original, and outlive this; so must the inputs. With a journal, every measurement is kept
+  /// there; `job` says in it what they are of. Memory: importance::DivergenceMeter's, and a copy of the linears for
+  /// every codec that they are measured with.
+  PlanMeter(engine::Engine& engine, const importance::CalibrationSet& text, const importance::InputMeanSquare& inputs,
+            std::size_t tokens, const std::filesystem::path& journal = {}, std::string_view job = "");
+
+  Measured measure(const Assignment& wanted);
+  /// The original without the blocks that are set.
+  Measured measure_without(const std::vector<bool>& blocks);
+
+  double original_perplexity() const { return original_perplexity_; }
+  std::size_t tokens() const { return meter_.tokens(); }
+
+ private:
+  template <class Prepare>
+  Measured known_or_measured(const std::string& key, Prepare prepare);
+  void use(const Assignment& wanted);
+
+  engine::Engine& engine_;
+  const importance::InputMeanSquare& inputs_;
+  importance::DivergenceMeter meter_;
+  std::optional<Journal> journal_;
+  std::map<std::string, Measured> known_;
+  std::map<std::pair<std::size_t, const codec::Codec*>, importance::RoundedGroup> held_;
+  Assignment now_;
+  double original_perplexity_;
+};
+
+}  // namespace strata::pipeline
