@@ -42,7 +42,7 @@ std::vector<const codec::Codec*> pinned_codecs(const model::Architecture& a, con
   for (const auto& [expression, name] : request.assign) pin(expression, codec::by_name(name), "--assign");
   for (const model::Linear& linear : a.linears)
     if (const codec::Codec* codec = pinned[linear.group])
-      if (const std::string why = codec::why_not(*codec, linear.rows, linear.cols); !why.empty())
+      if (const std::string why = why_not_shape(*codec, linear.rows, linear.cols); !why.empty())
         fail("--assign: {} cannot hold {}: {}", codec->name, linear.module, why);
   return pinned;
 }

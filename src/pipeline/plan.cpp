@@ -6,6 +6,8 @@
 #include <map>
 #include <numeric>
 
+#include "pipeline/target.h"
+
 namespace strata::pipeline {
 namespace {
 constexpr int kVersion = 1;
@@ -130,7 +132,7 @@ Plan Plan::from_json(const json& value, const model::Model& model, const std::st
     if (codec == nullptr) fail("{}: group '{}' has the unknown codec '{}'", where, name, codec_name);
     for (const std::size_t l : model.architecture().groups[it->second].linears) {
       const model::Linear& linear = model.architecture().linears[l];
-      if (const std::string why = codec::why_not(*codec, linear.rows, linear.cols); !why.empty())
+      if (const std::string why = why_not_shape(*codec, linear.rows, linear.cols); !why.empty())
         fail("{}: {} cannot hold {}: {}", where, codec_name, linear.module, why);
     }
     assign(group, *codec, model.architecture(), it->second);

@@ -43,7 +43,7 @@ struct Planner {
   }
   bool fits(std::size_t group, const Codec& codec) const {
     return std::all_of(a.groups[group].linears.begin(), a.groups[group].linears.end(), [&](std::size_t l) {
-      return codec::why_not(codec, a.linears[l].rows, a.linears[l].cols).empty();
+      return why_not_shape(codec, a.linears[l].rows, a.linears[l].cols).empty();
     });
   }
   const Codec& usable(const std::string& name) const {

@@ -80,6 +80,14 @@ const Target& target_by_name(std::string_view name) {
   fail_usage("--for {}: unknown target; known are {}", name, known);
 }
 
+std::string why_not_shape(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  std::string why = codec::why_not(codec, rows, cols);
+  if (why.empty() && codec.family == "int" && !codec.symmetric && rows * codec.code_bits % 32 != 0)
+    why = fmt::format("its zero points fill whole 32-bit words only when {} divides the {} rows", 32 / codec.code_bits,
+                      rows);
+  return why;
+}
+
 const Codec& smaller_blocks(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kInstead{{{"q2_k", "iq4_nl"},
                                                                                    {"q3_k", "iq4_nl"},

@@ -24,6 +24,10 @@ std::span<const Target> targets();
 /// Throws UsageError listing the known names.
 const Target& target_by_name(std::string_view name);
 
+/// Empty when a (rows, cols) linear in this codec is one that runtimes load, else why not: codec::why_not, and that
+/// zero points of asymmetric codecs must fill whole 32-bit words (vLLM refuses the layer otherwise).
+std::string why_not_shape(const codec::Codec& codec, std::uint64_t rows, std::uint64_t cols);
+
 /// A codec that a target leaves out, and why.
 struct LeftOut {
   std::string codec, reason;

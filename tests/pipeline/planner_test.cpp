@@ -122,6 +122,14 @@ TEST(Planner, PinsThatCannotHoldAreErrors) {
   EXPECT_NE(error_of(model, "vllm", request).find("int9"), std::string::npos);
 }
 
+TEST(Target, ZeroPointsFillWholeWords) {
+  const codec::Codec& asymmetric = codec::by_name("int4_asym_channel");
+  EXPECT_EQ(why_not_shape(asymmetric, 16, 64), "");
+  EXPECT_NE(why_not_shape(asymmetric, 12, 64).find("only when 8 divides the 12 rows"), std::string::npos);
+  EXPECT_NE(why_not_shape(codec::by_name("int8_asym_channel"), 6, 64), "");
+  EXPECT_EQ(why_not_shape(codec::by_name("int4_channel"), 12, 64), "");
+}
+
 TEST(Planner, LwqGivesTheHighCodecToTheMostImportantBlocks) {
   const model::Model model = tiny("llama_untied_sharded");
   PlanRequest request;
