@@ -1,0 +1,116 @@
+// Rounding a tiny model block by block: which inputs each linear sees, in what order linears come, and that threads
+// change nothing. Tokens are made up here.
+#include "pipeline/rounding.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "core/threads.h"
+#include "quantize/scan.h"
+
+namespace strata::pipeline {
+namespace {
+
+using engine::Site;
+
+model::Model tiny(const char* name) {
+  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name);
+}
+
+importance::CalibrationSet tokens_for(const model::Model& model) {
+  std::vector<std::vector<engine::Token>> sequences(5, std::vector<engine::Token>(24));
+  engine::Token next = 7;
+  for (auto& sequence : sequences)
+    for (engine::Token& token : sequence) {
+      token = next % static_cast<engine::Token>(model.architecture().vocab);
+      next = next * 31 + 11;
+    }
+  return importance::calibration_from_tokens(std::move(sequences), {});
+}
+
+std::vector<const codec::Codec*> all_linears(const model::Model& model, const char* codec) {
+  return std::vector<const codec::Codec*>(model.architecture().linears.size(), &codec::by_name(codec));
+}
+
+std::vector<codec::Stored> round_all(const model::Model& model, const char* codec) {
+  const auto codecs = all_linears(model, codec);
+  const importance::CalibrationSet set = tokens_for(model);
+  Rounding rounding(model, codecs, set, {.refine = 1});
+  std::vector<codec::Stored> result;
+  for (std::size_t l = 0; l < codecs.size(); ++l) {
+    const codec::Stored& stored = rounding.linear(l);
+    result.push_back({stored.codec, stored.rows, stored.cols, stored.specs, stored.parts, {}});
+    result.back().views.assign(result.back().parts.begin(), result.back().parts.end());
+  }
+  EXPECT_EQ(rounding.results().size(), codecs.size());
+  for (const RoundedLinear& linear : rounding.results()) {
+    EXPECT_LE(linear.relative_error, linear.nearest_relative_error * (1 + 1e-4)) << linear.module;
+    EXPECT_GT(linear.relative_error, 0.0) << linear.module;
+  }
+  return result;
+}
+
+/// The Hessian of a linear's inputs when the linears before it are rounded already.
+quantize::Hessian expected_hessian(const model::Model& model, std::size_t index, std::vector<codec::Stored>& rounded) {
+  const model::Linear& linear = model.architecture().linears[index];
+  engine::Engine engine(model, kernel::Precision::bf16);
+  for (std::size_t l = 0; l < index; ++l)
+    if (engine::input_site(model.architecture().linears[l].role) != engine::input_site(linear.role) ||
+        model.architecture().linears[l].block != linear.block)
+      engine.replace(l, {{}, &rounded[l]});
+  quantize::Hessian hessian(linear.cols);
+  const engine::Observer observer = [&](Site site, std::size_t block, const float* rows, std::size_t count,
+                                        std::size_t) {
+    if (site == engine::input_site(linear.role) && block == linear.block)
+      hessian.add(rows, count, kernel::Precision::bf16);
+  };
+  std::vector<engine::Token> tokens;
+  std::vector<engine::Sequence> sequences;
+  for (const auto& sequence : tokens_for(model).sequences) {
+    tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+    sequences.push_back({sequence.size()});
+  }
+  engine.forward(tokens, sequences, &observer);
+  return hessian;
+}
+
+TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
+  for (const char* name : {"llama_tied", "qwen3_untied"}) {
+    const model::Model model = tiny(name);
+    std::vector<codec::Stored> rounded = round_all(model, "int4_g32");
+    for (std::size_t l = 0; l < rounded.size(); ++l) {
+      const model::Linear& linear = model.architecture().linears[l];
+      if (linear.block == model::kNoBlock) continue;
+      const model::LinearWeights weights = model.weights(linear);
+      const quantize::GptqResult want = quantize::quantize_gptq(
+          codec::by_name("int4_g32"), weights.view().dense, expected_hessian(model, l, rounded), {.refine = 1}, 1.0f);
+      EXPECT_TRUE(rounded[l].parts == want.stored.parts) << name << " " << linear.module;
+    }
+  }
+}
+
+TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
+  const model::Model model = tiny("qwen3_untied");
+  set_thread_count(1);
+  const auto one = round_all(model, "nvfp4");
+  set_thread_count(3);
+  const auto three = round_all(model, "nvfp4");
+  set_thread_count(0);
+  for (std::size_t l = 0; l < one.size(); ++l) EXPECT_TRUE(one[l].parts == three[l].parts) << l;
+}
+
+TEST(Rounding, KeptLinearsAreCopied) {
+  const model::Model model = tiny("llama_tied");
+  auto codecs = all_linears(model, "int4_g32");
+  const std::size_t kept = model.architecture().index(1, model::Role::o);
+  codecs[kept] = &codec::by_name("keep");
+  const importance::CalibrationSet set = tokens_for(model);
+  Rounding rounding(model, codecs, set, {});
+  EXPECT_EQ(rounding.linear(kept).codec, codecs[kept]);
+  EXPECT_EQ(rounding.results().size(), codecs.size() - 1);
+}
+
+}  // namespace
+}  // namespace strata::pipeline
