@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must hold: set-up, build, tests, sanitizers, fuzzing, and the checks against transformers and vLLM.
+# Everything that must hold: set-up, build, tests, sanitizers, fuzzing, and the checks against transformers, vLLM and llama.cpp.
 # From nothing on a fresh Debian 12; what it installs and builds is kept in build/ for the next run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -58,7 +58,7 @@ make_models() {
   [ -d build/models/smollm2-dither1 ] || "$python" scripts/make_testbed.py "$gguf" build/models/smollm2-dither1 --dither 1
 }
 
-make_venvs() { scripts/make_venv.sh vllm && scripts/make_venv.sh hf; }
+make_venvs() { scripts/make_venv.sh vllm && scripts/make_venv.sh hf && scripts/make_venv.sh llama; }
 
 build() {  # build PRESET
   cmake --preset "$1" >"build/configure-$1.log" 2>&1 || { cat "build/configure-$1.log"; return 1; }
