@@ -77,8 +77,10 @@ void dry_run(const pipeline::Prepared& prepared, const model::Model& model, cons
              const Common& common) {
   const pipeline::WriteEstimate estimate = pipeline::estimate_writing(model, prepared, request.scale_fit);
   json value = describe(prepared.plan);
-  value["estimate"] = {{"seconds", estimate.seconds},
-                       {"memory_bytes", estimate.memory_bytes},
+  // Rounding with feedback takes longer than what was tried here, and holds a block's Hessians.
+  const bool nearest = request.method == pipeline::Method::rtn;
+  value["estimate"] = {{"seconds", nearest ? json(estimate.seconds) : json()},
+                       {"memory_bytes", nearest ? json(estimate.memory_bytes) : json()},
                        {"disk_bytes", prepared.plan.output_bytes}};
   print_json(common, value);
   if (common.json_output) return;
@@ -91,8 +93,11 @@ void dry_run(const pipeline::Prepared& prepared, const model::Model& model, cons
     else
       reasons.emplace_back(item.reason, item.codec);
   for (const auto& [reason, codecs] : reasons) fmt::print("  {}: {}\n", codecs, reason);
-  fmt::print("estimate: {:.1f} s to write, {} of memory, {} bytes on disk ({})\n", estimate.seconds,
-             human_bytes(estimate.memory_bytes), prepared.plan.output_bytes, human_bytes(prepared.plan.output_bytes));
+  if (nearest)
+    fmt::print("estimate: {:.1f} s to write, {} of memory, ", estimate.seconds, human_bytes(estimate.memory_bytes));
+  else
+    fmt::print("no estimate of time and memory for gptq yet; ");
+  fmt::print("{} bytes on disk ({})\n", prepared.plan.output_bytes, human_bytes(prepared.plan.output_bytes));
 }
 
 void run(const Options& options, const Common& common) {
