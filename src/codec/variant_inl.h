@@ -1,5 +1,5 @@
-// The kernels of rows_inl.h, search_inl.h and levels_inl.h, which the including file has compiled for its lanes, as a Variant.
-// Constant-initialized, so that a variant can be used before main.
+// The kernels of rows_inl.h, search_inl.h and levels_inl.h, which the including file has compiled for its lanes.
+// A Variant of them, constant-initialized, so that it can be used before main.
 #pragma once
 #include "codec/variant.h"
 

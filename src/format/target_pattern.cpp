@@ -37,10 +37,19 @@ bool repeats_are_small(const std::string& pattern) {
   return true;
 }
 
+/// The library adds up the digits of a number (of a repetition, of a back reference) without a check.
+bool numbers_are_small(const std::string& pattern) {
+  std::size_t digits = 0;
+  return std::ranges::none_of(pattern, [&](unsigned char c) {
+    digits = std::isdigit(c) ? digits + 1 : 0;
+    return digits > 9;
+  });
+}
+
 }  // namespace
 
 TargetPattern::TargetPattern(std::string pattern, const std::string& where) : text_(std::move(pattern)), where_(where) {
-  if (text_.size() > kMaxPatternBytes || !repeats_are_small(text_))
+  if (text_.size() > kMaxPatternBytes || !repeats_are_small(text_) || !numbers_are_small(text_))
     fail("{}: the pattern '{}' is too large; list the modules by name", where, printable(text_));
   try {
     regex_ = std::make_shared<const std::regex>(
