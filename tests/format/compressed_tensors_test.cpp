@@ -274,6 +274,12 @@ TEST(Targets, PatternsThatDisagreeAreRefused) {
             std::string::npos);
 }
 
+TEST(Targets, PatternsWithHugeNumbersAreRefused) {
+  EXPECT_THROW(TargetPattern("\\5555555555555555555", "c"), Error);
+  EXPECT_THROW(TargetPattern("a{5555555555555555555}", "c"), Error);
+  EXPECT_TRUE(TargetPattern("layers\\.123456789\\.", "c").matches("layers.123456789.q"));
+}
+
 TEST(Targets, PatternsThatWouldBacktrackForeverAreMatched) {
   const TargetPattern pattern("(a*)*(a|aa)+b", "c");
   EXPECT_FALSE(pattern.matches(std::string(500, 'a')));
