@@ -87,8 +87,7 @@ void run(const Options& options, const Common& common) {
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();
   write_json_file(options.output, value);
-  std::error_code code;
-  std::filesystem::remove(request.measure.journal, code);
+  Journal::remove(request.measure.journal);
   if (options.judge) value["judge"] = judgement_json(result, model.architecture());
   print_json(common, value);
   if (common.json_output) return;

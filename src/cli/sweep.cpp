@@ -8,6 +8,7 @@
 
 #include "cli/options.h"
 #include "core/file.h"
+#include "core/journal.h"
 #include "model/tokenizer.h"
 
 namespace strata::cli {
@@ -89,7 +90,7 @@ void run(const Options& options, const Common& common) {
   value["calibration"] = calibration.source.to_json();
   write_json_file(folder / "sweep.json", value);
   write_text_file(folder / "sweep.csv", result.to_csv());
-  std::filesystem::remove(request.journal, code);
+  Journal::remove(request.journal);
   print_json(common, value);
   if (common.json_output) return;
   if (!options.claims) show_curves(result);

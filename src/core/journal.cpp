@@ -75,9 +75,9 @@ void Journal::read(const std::string& text, const json& job) {
 
 void Journal::append(const json& unit) { write_line(descriptor_, unit, path_); }
 
-void Journal::remove() {
+void Journal::remove(const std::filesystem::path& path) {
   std::error_code code;
-  std::filesystem::remove(path_, code);
+  std::filesystem::remove(path, code);
 }
 
 }  // namespace strata

@@ -21,8 +21,8 @@ class Journal {
   const std::vector<json>& finished() const { return finished_; }
   /// Throws Error (disk full, ...) naming the path.
   void append(const json& unit);
-  /// The job is done: removes the file.
-  void remove();
+  /// The job's result is safe: removes the file, if there is one.
+  static void remove(const std::filesystem::path& path);
 
  private:
   void read(const std::string& text, const json& job);

@@ -16,10 +16,7 @@ using engine::Engine;
 const codec::Codec* reference_codec(const model::Architecture& a, const model::FusionGroup& group) {
   for (const char* name : {"nvfp4", "mxfp4", "int4_channel"}) {
     const codec::Codec& codec = codec::by_name(name);
-    if (std::ranges::all_of(group.linears, [&](std::size_t l) {
-          return codec::why_not(codec, a.linears[l].rows, a.linears[l].cols).empty();
-        }))
-      return &codec;
+    if (fits(codec, a, group)) return &codec;
   }
   return nullptr;
 }
@@ -38,12 +35,12 @@ std::vector<Estimate> alpha(Engine& engine, const CalibrationSet& set, const Inp
     progress.note(group.name);
     const std::size_t first = std::min(group.block, a.blocks);
     if (const codec::Codec* codec = reference_codec(a, group)) {
-      const RoundedGroup rounded(engine.model(), group, *codec, inputs);
-      if (rounded.relative_error() > 0) {
+      if (const double error = relative_error(engine.model(), group, *codec, inputs); error > 0) {
+        const RoundedGroup rounded(engine.model(), group, *codec, inputs);
         rounded.put_into(engine);
         std::vector<double> divergence = meter.measure(first);
         restore(engine, group);
-        for (double& value : divergence) value /= rounded.relative_error();
+        for (double& value : divergence) value /= error;
         result[g] = estimate(divergence);
         // A group without influence leaves the rounding of the sums, which may fall below 0.
         result[g].mean = std::max(0.0, result[g].mean);

@@ -14,6 +14,22 @@ namespace {
 
 constexpr std::size_t kLogitRows = 128;
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+constexpr auto kFit = codec::ScaleFit::search;
+
+/// A group's weights, and the tensor-level scale that they share.
+struct DenseGroup {
+  DenseGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec) {
+    float absmax = 0;
+    for (const std::size_t l : group.linears) {
+      linears.emplace_back(model, model.architecture().linears[l]);
+      absmax = std::max(absmax, linears.back().absmax());
+    }
+    tensor_scale = codec::tensor_scale(codec, absmax);
+  }
+
+  std::vector<DenseLinear> linears;
+  float tensor_scale = 1.0f;
+};
 
 }  // namespace
 
@@ -87,21 +103,29 @@ std::vector<double> DivergenceMeter::divergence(const float* h) {
 RoundedGroup::RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
                            const InputMeanSquare& inputs)
     : linears_(group.linears) {
-  const model::Architecture& a = model.architecture();
-  std::vector<DenseLinear> dense;
-  float absmax = 0;
-  for (const std::size_t l : group.linears) {
-    dense.emplace_back(model, a.linears[l]);
-    absmax = std::max(absmax, dense.back().absmax());
-  }
-  const float tensor_scale = codec::tensor_scale(codec, absmax);
-  const auto fit = codec::ScaleFit::search;
+  const DenseGroup dense(model, group, codec);
   stored_.reserve(linears_.size());
-  for (std::size_t i = 0; i < linears_.size(); ++i) {
-    const std::vector<float> importance = inputs.of(a.linears[linears_[i]]);
-    relative_error_ += quantize::weighted_error(codec, dense[i].view(), importance, fit, tensor_scale).relative();
-    stored_.push_back(quantize::quantize_rtn(codec, dense[i].view(), importance, fit, tensor_scale));
-  }
+  for (std::size_t i = 0; i < linears_.size(); ++i)
+    stored_.push_back(quantize::quantize_rtn(codec, dense.linears[i].view(),
+                                             inputs.of(model.architecture().linears[linears_[i]]), kFit,
+                                             dense.tensor_scale));
+}
+
+double relative_error(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
+                      const InputMeanSquare& inputs) {
+  const DenseGroup dense(model, group, codec);
+  double sum = 0;
+  for (std::size_t i = 0; i < group.linears.size(); ++i)
+    sum += quantize::weighted_error(codec, dense.linears[i].view(),
+                                    inputs.of(model.architecture().linears[group.linears[i]]), kFit, dense.tensor_scale)
+               .relative();
+  return sum;
+}
+
+bool fits(const codec::Codec& codec, const model::Architecture& a, const model::FusionGroup& group) {
+  return std::ranges::all_of(group.linears, [&](std::size_t l) {
+    return codec::why_not(codec, a.linears[l].rows, a.linears[l].cols).empty();
+  });
 }
 
 void RoundedGroup::put_into(engine::Engine& engine) const {

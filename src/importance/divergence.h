@@ -62,14 +62,18 @@ class RoundedGroup {
 
   /// The engine uses it until its linears are restored or replaced again; it must live that long.
   void put_into(engine::Engine& engine) const;
-  /// Sum over its linears of error / energy, weighted as act_mse.
-  double relative_error() const { return relative_error_; }
 
  private:
   std::vector<std::size_t> linears_;
   std::vector<codec::Stored> stored_;
-  double relative_error_ = 0;
 };
+
+/// Whether the codec can hold every linear of the group.
+bool fits(const codec::Codec& codec, const model::Architecture& architecture, const model::FusionGroup& group);
+
+/// Sum over the group's linears of error / energy under the codec, weighted as act_mse: what RoundedGroup stores.
+double relative_error(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
+                      const InputMeanSquare& inputs);
 
 /// The engine uses the original's weights for the group's linears.
 void restore(engine::Engine& engine, const model::FusionGroup& group);

@@ -51,14 +51,6 @@ struct Groups {
   std::map<std::string, Column> columns;
 };
 
-double summed(const std::vector<LinearScores>& scores, const model::FusionGroup& group, const codec::Codec& codec) {
-  double sum = 0;
-  for (const std::size_t l : group.linears)
-    for (const CodecScore& score : scores[l].codecs)
-      if (score.codec == &codec) sum += scores[l].relative(score);
-  return sum;
-}
-
 Groups groups_of(const Scores& scores, const model::Architecture& a, const codec::Codec& codec) {
   Groups result;
   const auto& kl = measured(scores);
@@ -69,7 +61,7 @@ Groups groups_of(const Scores& scores, const model::Architecture& a, const codec
     result.truth.push_back(*truth);
     for (const auto& [name, signal] : scores.groups) result.columns[name].push_back(signal.values[g]);
     for (const auto& [name, linears] : scores.linears) {
-      const double error = summed(linears, a.groups[g], codec);
+      const double error = relative_error(linears, a.groups[g], codec);
       result.columns[name].push_back(error);
       for (const auto& [other, signal] : scores.groups)
         result.columns[fmt::format("{} x {}", other, name)].push_back(signal.values[g] * error);

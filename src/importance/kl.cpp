@@ -38,10 +38,7 @@ std::vector<Unit> units_of(const model::Architecture& a, const MeasureRequest& r
   std::vector<Unit> units;
   for (std::size_t g = 0; g < a.groups.size(); ++g)
     for (const codec::Codec* codec : request.codecs)
-      if (codec->has_codes() && std::ranges::all_of(a.groups[g].linears, [&](std::size_t l) {
-            return codec::why_not(*codec, a.linears[l].rows, a.linears[l].cols).empty();
-          }))
-        units.push_back({g, codec});
+      if (codec->has_codes() && fits(*codec, a, a.groups[g])) units.push_back({g, codec});
   return units;
 }
 

@@ -132,6 +132,15 @@ std::vector<Measurement> read_measurements(const json& value, const model::Archi
 
 }  // namespace
 
+double relative_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,
+                      const codec::Codec& codec) {
+  double sum = 0;
+  for (const std::size_t l : group.linears)
+    for (const CodecScore& score : scores[l].codecs)
+      if (score.codec == &codec) sum += scores[l].relative(score);
+  return sum;
+}
+
 std::vector<double> Scores::importance(std::string_view signal) const {
   const auto it = blocks.find(std::string(signal));
   if (it == blocks.end()) fail("the scores hold no signal '{}' of blocks; score the model with it", signal);

@@ -37,6 +37,10 @@ struct LinearScores {
   double relative(const CodecScore& score) const { return normalizer > 0.0 ? score.error / normalizer : 0.0; }
 };
 
+/// Sum of the relative errors of a group's linears under a codec; those without it count as 0. scores: by linear.
+double relative_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,
+                      const codec::Codec& codec);
+
 struct Scores {
   static constexpr std::uint64_t kVersion = 1;
 

@@ -47,15 +47,6 @@ double slope(const std::vector<Point>& points, const codec::Codec& codec, double
   return nearest == nullptr ? 0.0 : nearest->value / nearest->error;
 }
 
-double group_error(const std::vector<importance::LinearScores>& scores, const model::FusionGroup& group,
-                   const codec::Codec& codec) {
-  double sum = 0;
-  for (const std::size_t l : group.linears)
-    for (const importance::CodecScore& score : scores[l].codecs)
-      if (score.codec == &codec) sum += scores[l].relative(score);
-  return sum;
-}
-
 }  // namespace
 
 Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture) {
@@ -72,12 +63,12 @@ Costs costs_of(const importance::Scores& scores, const model::Architecture& arch
     std::vector<Point> points;
     if (kl != scores.choices.end())
       for (const importance::Measurement& m : kl->second[g])
-        if (const double error = group_error(it->second, group, *m.codec); error > 0)
+        if (const double error = importance::relative_error(it->second, group, *m.codec); error > 0)
           points.push_back({m.codec, error, m.value});
     const double flat = alpha == scores.groups.end() ? 1.0 : alpha->second.values[g];
     for (const std::size_t l : group.linears)
       for (const importance::CodecScore& score : it->second[l].codecs) {
-        const double error = group_error(it->second, group, *score.codec);
+        const double error = importance::relative_error(it->second, group, *score.codec);
         const double weight = points.empty() || error <= 0 ? flat : slope(points, *score.codec, error);
         costs.linears[l][score.codec] = weight * it->second[l].relative(score);
       }

@@ -57,9 +57,7 @@ class Sweep {
 
  private:
   const Codec* held(std::size_t group, const Codec& codec) const {
-    for (const std::size_t l : a_.groups[group].linears)
-      if (!codec::why_not(codec, a_.linears[l].rows, a_.linears[l].cols).empty()) return &codec::by_name("keep");
-    return &codec;
+    return importance::fits(codec, a_, a_.groups[group]) ? &codec : &codec::by_name("keep");
   }
   Assignment lowered(const std::vector<bool>& blocks) const {
     Assignment result;

@@ -33,7 +33,7 @@ TEST_F(JournalTest, UnitsAreThereAgain) {
   Journal journal(path_, job_);
   ASSERT_EQ(journal.finished().size(), 2u);
   EXPECT_EQ(journal.finished()[0]["value"].get<double>(), 0.1);
-  journal.remove();
+  Journal::remove(path_);
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
