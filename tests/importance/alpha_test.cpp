@@ -5,28 +5,18 @@
 #include <cmath>
 #include <filesystem>
 
-#include "core/random.h"
 #include "core/threads.h"
 #include "importance/signal.h"
+#include "random_tokens.h"
 
 namespace strata::importance {
 namespace {
-
-CalibrationSet random_tokens(std::size_t vocab) {
-  Random random(7);
-  std::vector<std::vector<engine::Token>> sequences(4, std::vector<engine::Token>(32));
-  for (auto& sequence : sequences)
-    for (engine::Token& token : sequence) token = static_cast<engine::Token>(random.below(vocab));
-  CalibrationSource source;
-  source.files = {"random"};
-  return calibration_from_tokens(std::move(sequences), source);
-}
 
 TEST(Alpha, MeasuresEveryGroupAndLeavesTheEngineAsItWas) {
   const model::Model model =
       model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/llama_untied_sharded");
   engine::Engine engine(model);
-  const CalibrationSet set = random_tokens(engine.architecture().vocab);
+  const CalibrationSet set = random_tokens(engine.architecture().vocab, 4, 32, 7);
   const InputMeanSquare inputs = input_mean_square(engine, set);
   const engine::Sequence sequence{set.sequences[0].size()};
   const std::vector<float> before = engine.forward(set.sequences[0], {&sequence, 1});
@@ -43,7 +33,7 @@ TEST(Alpha, MeasuresEveryGroupAndLeavesTheEngineAsItWas) {
 TEST(Alpha, IsTheSameAtAnyThreadCount) {
   const model::Model model = model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/qwen3");
   engine::Engine engine(model);
-  const CalibrationSet set = random_tokens(engine.architecture().vocab);
+  const CalibrationSet set = random_tokens(engine.architecture().vocab, 4, 32, 7);
   const InputMeanSquare inputs = input_mean_square(engine, set);
   std::vector<double> values[2];
   for (const std::size_t threads : {1, 3}) {

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "core/random.h"
+#include "random_tokens.h"
 
 namespace strata::importance {
 namespace {
@@ -16,20 +16,10 @@ struct Fixture {
   model::Model model =
       model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/llama_untied_sharded");
   engine::Engine engine{model};
-  CalibrationSet set = tokens();
+  CalibrationSet set = random_tokens(model.architecture().vocab, 3, 24, 11);
   InputMeanSquare inputs = input_mean_square(engine, set);
   const model::Architecture& a = model.architecture();
 
-  CalibrationSet tokens() const {
-    Random random(11);
-    std::vector<std::vector<engine::Token>> sequences(3, std::vector<engine::Token>(24));
-    for (auto& sequence : sequences)
-      for (engine::Token& token : sequence)
-        token = static_cast<engine::Token>(random.below(model.architecture().vocab));
-    CalibrationSource source;
-    source.files = {"random"};
-    return calibration_from_tokens(std::move(sequences), source);
-  }
   RoundedGroup rounded(std::size_t group, const char* codec) const {
     return {model, a.groups[group], codec::by_name(codec), inputs};
   }

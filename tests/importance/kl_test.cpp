@@ -8,9 +8,9 @@
 #include <fstream>
 
 #include "core/file.h"
-#include "core/random.h"
 #include "importance/judge.h"
 #include "importance/score.h"
+#include "random_tokens.h"
 
 namespace strata::importance {
 namespace {
@@ -20,16 +20,6 @@ class KlTest : public testing::Test {
   void SetUp() override { std::filesystem::create_directories(folder_); }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  CalibrationSet tokens() const {
-    Random random(5);
-    std::vector<std::vector<engine::Token>> sequences(2, std::vector<engine::Token>(16));
-    for (auto& sequence : sequences)
-      for (engine::Token& token : sequence)
-        token = static_cast<engine::Token>(random.below(model_.architecture().vocab));
-    CalibrationSource source;
-    source.files = {"random"};
-    return calibration_from_tokens(std::move(sequences), source);
-  }
   MeasureRequest request() const {
     return {{&codec::by_name("int4_channel"), &codec::by_name("int8_channel")}, 32, folder_ / "scores.json.journal"};
   }
@@ -40,7 +30,7 @@ class KlTest : public testing::Test {
   model::Model model_ =
       model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/llama_untied_sharded");
   engine::Engine engine_{model_};
-  CalibrationSet set_ = tokens();
+  CalibrationSet set_ = random_tokens(model_.architecture().vocab, 2, 16, 5);
   InputMeanSquare inputs_ = input_mean_square(engine_, set_);
 };
 

@@ -6,9 +6,9 @@
 
 #include <filesystem>
 
-#include "core/random.h"
 #include "importance/score.h"
 #include "pipeline/scoring.h"
+#include "random_tokens.h"
 
 namespace strata::pipeline {
 namespace {
@@ -16,14 +16,7 @@ namespace {
 class MaxKl : public testing::Test {
  protected:
   MaxKl() {
-    Random random(3);
-    std::vector<std::vector<engine::Token>> sequences(4, std::vector<engine::Token>(16));
-    for (auto& sequence : sequences)
-      for (engine::Token& token : sequence)
-        token = static_cast<engine::Token>(random.below(model_.architecture().vocab));
-    importance::CalibrationSource source;
-    source.files = {"random"};
-    set_ = importance::calibration_from_tokens(std::move(sequences), source);
+    set_ = random_tokens(model_.architecture().vocab, 4, 16, 3);
     importance::ScoreRequest wanted;
     for (const char* signal : {"act_mse", "alpha"}) wanted.signals.push_back(&importance::signal_by_name(signal));
     wanted.codecs = allowed_codecs(target_, {}).codecs;

@@ -8,20 +8,10 @@
 #include <fstream>
 
 #include "core/file.h"
-#include "core/random.h"
+#include "random_tokens.h"
 
 namespace strata::pipeline {
 namespace {
-
-importance::CalibrationSet tokens(std::size_t vocab, std::uint64_t seed) {
-  Random random(seed);
-  std::vector<std::vector<engine::Token>> sequences(2, std::vector<engine::Token>(16));
-  for (auto& sequence : sequences)
-    for (engine::Token& token : sequence) token = static_cast<engine::Token>(random.below(vocab));
-  importance::CalibrationSource source;
-  source.files = {"random"};
-  return importance::calibration_from_tokens(std::move(sequences), source);
-}
 
 class SweepTest : public testing::Test {
  protected:
@@ -34,7 +24,7 @@ class SweepTest : public testing::Test {
     request.journal = folder_ / "sweep.journal";
     engine::Engine engine(model_);
     const std::size_t vocab = model_.architecture().vocab;
-    return sweep(engine, tokens(vocab, 1), tokens(vocab, 2), request);
+    return sweep(engine, random_tokens(vocab, 2, 16, 1), random_tokens(vocab, 2, 16, 2), request);
   }
 
   const std::filesystem::path folder_ =
