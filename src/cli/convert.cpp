@@ -24,8 +24,8 @@ std::uint64_t to_folder(const Options& options, const model::Model& model) {
 }
 
 std::uint64_t to_gguf(const Options& options, const model::Model& model) {
-  if (!options.shard_size.empty()) fail_usage("--shard-size: a GGUF file is written in one piece");
   pipeline::GgufChoice choice;
+  if (!options.shard_size.empty()) choice.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
   if (options.type == "f16") choice.dense = DType::f16;
   if (options.type == "f32") choice.dense = DType::f32;
   return pipeline::write_gguf(model, pipeline::plan_gguf(model, choice), options.output, options.overwrite, nullptr);
@@ -48,7 +48,7 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("-o,--output", options->output, "Folder to write, or a file whose name ends in .gguf")->required();
   app.add_option("--type", options->type, "Type of the matrices in a GGUF file: bf16 (default), f16, f32")
       ->check(CLI::IsMember({"bf16", "f16", "f32"}));
-  app.add_option("--shard-size", options->shard_size, "Folder: largest weight file, such as 5GB (default: one file)");
+  app.add_option("--shard-size", options->shard_size, "Largest weight file, such as 5GB (default: one file)");
   app.add_flag("--overwrite", options->overwrite, "Replace the output if it exists");
   return [options, &common] { run(*options, common); };
 }

@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "pipeline/checkpoint.h"
+#include "pipeline/stock_mix.h"
 
 namespace strata::cli {
 
@@ -44,7 +45,7 @@ void add_options(CLI::App& app, PlanOptions& options) {
   app.add_option("--preset", options.preset, "best, uniform:CODEC, lwq, three-tier")->capture_default_str();
   options.target_option =
       app.add_option("--for", options.target, "Runtime that will load it: " + targets)->capture_default_str();
-  app.add_option("--codecs", options.codecs, "Codecs to choose from, separated by commas (default: all of the target)");
+  app.add_option("--codecs", options.codecs, "Codecs to choose from, separated by commas (default, or stock: all of the target)");
   app.add_option("--keep", options.keep, "Leave linears that match this regular expression in bf16 (repeatable)");
   app.add_option("--assign", options.assign, "REGEX=CODEC: give linears that match this codec (repeatable)");
   app.add_option("--signal", options.signal, "lwq, three-tier: the signal that orders the blocks")
@@ -54,8 +55,9 @@ void add_options(CLI::App& app, PlanOptions& options) {
   options.n_high_option = app.add_option("--n-high", options.n_high,
                                          "lwq: number of important blocks (default: as many as the budget allows)");
   app.add_option("--embed-codec", options.embed_codec,
-                 "llama.cpp: type of the embedding, and of lm_head in uniform plans")
-      ->capture_default_str();
+                 "llama.cpp: type of the embedding (default: chosen by its cost; q8_0 in presets without costs)");
+  app.add_option("--like", options.like,
+                 "llama.cpp, budget: the bytes that llama-quantize would give: " + pipeline::stock_mix_names());
   app.add_option("--shard-size", options.shard_size, "Largest weight file, such as 5GB (default: one file)");
 }
 
@@ -64,7 +66,8 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
   request.preset = options.preset;
   if (options.bits_option->count() > 0) request.bits = options.bits;
   if (!options.size.empty()) request.size_bytes = pipeline::parse_size(options.size, "--size");
-  request.codecs = split_list(options.codecs);
+  request.like = options.like;
+  if (options.codecs != "stock") request.codecs = split_list(options.codecs);
   request.keep = options.keep;
   for (const std::string& pair : options.assign) {
     const auto equals = pair.rfind('=');
@@ -79,10 +82,11 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
   if (options.n_high_option->count() > 0) request.n_high = options.n_high;
   if (!options.shard_size.empty()) request.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
   if (options.max_kl_option->count() > 0) request.max_kl = options.max_kl;
-  if (request.bits.has_value() + request.size_bytes.has_value() + request.max_kl.has_value() > 1)
-    fail_usage("--bits, --size and --max-kl contradict each other; give one");
+  if (request.bits.has_value() + request.size_bytes.has_value() + request.max_kl.has_value() + !request.like.empty() >
+      1)
+    fail_usage("--bits, --size, --like and --max-kl contradict each other; give one");
   if (request.max_kl && request.preset != "best") fail_usage("--max-kl needs preset best, not {}", request.preset);
-  if (request.preset == "best" && !request.bits && !request.size_bytes && !request.max_kl)
+  if (request.preset == "best" && !request.bits && !request.size_bytes && !request.max_kl && request.like.empty())
     fail_usage(
         "give a budget: --bits 4.5, --size 90MiB or --max-kl 0.05 (or a preset that needs none, such as --preset "
         "uniform:int8_channel)");
@@ -110,15 +114,16 @@ std::vector<std::string> split_list(const std::string& text) {
 void show_plan(const pipeline::PlanResult& result, const model::Model& model) {
   const pipeline::Plan& plan = result.plan;
   fmt::print("{} for {}: linears {} at {:.3f} bits, whole output {}\n", plan.preset, plan.target,
-             human_bytes(plan.bytes()), plan.bits(), human_bytes(result.output_bytes));
+             human_bytes(plan.block_bytes()), plan.bits(), human_bytes(result.output_bytes));
   std::map<std::string, std::map<std::string, std::size_t>> counts;  // codec -> role -> linears
   const auto codecs = pipeline::codecs_by_linear(plan, model.architecture());
   for (std::size_t l = 0; l < codecs.size(); ++l)
     ++counts[codecs[l]->name][std::string(model::role_name(model.architecture().linears[l].role))];
-  const std::vector<std::string> roles = {"q", "k", "v", "o", "gate", "up", "down", "lm_head"};
+  const std::vector<std::string> roles = {"q", "k", "v", "o", "gate", "up", "down"};
   std::vector<std::vector<std::string>> rows = {{"codec"}};
   rows[0].insert(rows[0].end(), roles.begin(), roles.end());
-  if (model.architecture().tied) rows[0].pop_back();
+  if (!model.architecture().tied) rows[0].emplace_back("lm_head");
+  if (model.architecture().embedding() != model::kNoBlock) rows[0].emplace_back("embed");
   for (const auto& [codec, by_role] : counts) {
     rows.push_back({codec});
     for (std::size_t r = 1; r < rows[0].size(); ++r) {

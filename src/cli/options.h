@@ -22,7 +22,7 @@ void show_calibration(const importance::CalibrationSet& set, const model::Tokeni
 
 struct PlanOptions {
   std::string preset = "best", target = "vllm", size, signal = "lim", high = "int4_g64", low = "int2_g32", codecs,
-              shard_size, embed_codec = "q8_0";
+              shard_size, embed_codec, like;
   std::vector<std::string> keep, assign;
   double bits = 0, max_kl = 0;
   std::size_t n_high = 0;

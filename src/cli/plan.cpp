@@ -17,7 +17,7 @@ void run(const Options& options, const Common& common) {
   if (request.max_kl)
     fail_usage("--max-kl measures plans, which takes the model: use strata quantize --max-kl --dry-run");
   const pipeline::Target& target = pipeline::target_by_name(options.plan.target);
-  const model::Model model = model::Model::open(options.model);
+  const model::Model model = model::Model::open(options.model, target.fusion());
   pipeline::Costs costs;
   if (!options.scores.empty()) {
     const auto scores = importance::Scores::from_json(read_json_file(options.scores), model, options.scores);

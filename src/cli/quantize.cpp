@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kRoundingSamples = 64, kRoundingTokens = 512;
 
 struct Options {
-  std::string model, output, plan_file, scores_file, scale = "search";
+  std::string model, output, plan_file, scores_file, imatrix, scale = "search";
   bool overwrite = false, dry_run = false, no_verify = false;
   std::size_t verify_samples = 8, refine = 1;
   std::string method = "rtn";
@@ -32,10 +32,16 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
   request.target = &pipeline::target_by_name(options.plan.target);
   request.plan_file = options.plan_file;
   request.scores_file = options.scores_file;
+  request.imatrix = options.imatrix;
+  if (!options.imatrix.empty() && options.method != "rtn")
+    fail_usage("--imatrix: {} needs how inputs vary together, which an importance matrix does not hold; use --calib",
+               options.method);
+  if (!options.imatrix.empty() && options.scale != "search")
+    fail_usage("--imatrix: importances are of use to --scale search only");
   if (options.plan_file.empty())
     request.plan = request_of(options.plan);
-  else if (!options.plan.size.empty() || options.plan.bits_option->count() > 0)
-    fail_usage("--plan already holds every choice; leave out --bits and --size");
+  else if (!options.plan.size.empty() || !options.plan.like.empty() || options.plan.bits_option->count() > 0)
+    fail_usage("--plan already holds every choice; leave out --bits, --size and --like");
   if (!options.plan.shard_size.empty())
     request.plan.shard_bytes = pipeline::parse_size(options.plan.shard_size, "--shard-size");
   request.calibration = request_of(options.calibration, common);
@@ -103,25 +109,25 @@ void dry_run(const pipeline::Prepared& prepared, const model::Model& model, cons
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const pipeline::QuantizeRequest request = request_of(options, common);
-  const model::Model model = model::Model::open(options.model);
+  const model::Model model = model::Model::open(options.model, request.target->fusion());
   pipeline::Prepared prepared = pipeline::prepare(model, request);
   if (options.calibration.show && prepared.calibration)
     show_calibration(*prepared.calibration, model::Tokenizer::from_files(model::tokenizer_files(model), options.model));
-  if (model.from_gguf())
+  if (const std::string types = model.low_bit_types(); !types.empty())
     remark(
-        "note: {} is a GGUF file that may have been quantized before; losses are measured against it, not against its "
-        "own original\n",
-        options.model);
+        "warning: {} is quantized already ({}); what is measured here is the loss against it, and what it lost of its "
+        "own original comes on top\n",
+        options.model, types);
   if (options.dry_run) return dry_run(prepared, model, request, common);
 
   if (!common.json_output) show_plan(prepared.plan, model);
   const pipeline::Written written = pipeline::write(model, prepared, request);
   json value = describe(prepared.plan);
-  value["output"] = options.output;
+  value["output"] = written.path.string();
   value["output_bytes"] = written.bytes;
   value["rounding"] = describe(written);
   if (!options.no_verify) {
-    const eval::Evaluation result = pipeline::verify(model, request, options.verify_samples);
+    const eval::Evaluation result = pipeline::verify(model, request, written, options.verify_samples);
     value["verification"] = result.to_json();
     print(common,
           "measured on {} tokens of {}: KL divergence {:.5f} +- {:.5f} nats, top-1 agreement {:.1f} %, perplexity "
@@ -134,7 +140,7 @@ void run(const Options& options, const Common& common) {
   value["seconds"] = seconds;
   value["peak_memory_bytes"] = peak_resident_bytes();
   print_json(common, value);
-  print(common, "{}: {} in {:.1f} s, peak memory {}\n", options.output, human_bytes(written.bytes), seconds,
+  print(common, "{}: {} in {:.1f} s, peak memory {}\n", written.path.string(), human_bytes(written.bytes), seconds,
         human_bytes(peak_resident_bytes()));
 }
 
@@ -146,6 +152,8 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   add_options(app, options->plan);
   app.add_option("--plan", options->plan_file, "Use this plan instead of making one");
   app.add_option("--scores", options->scores_file, "Use these scores instead of making them");
+  app.add_option("--imatrix", options->imatrix,
+                 "rtn: importances of llama-imatrix or score --imatrix-out, instead of those of the calibration text");
   app.add_option("--scale", options->scale, "search: scales of least weighted error; minmax: the plain ones")
       ->capture_default_str()
       ->check(CLI::IsMember({"search", "minmax"}));

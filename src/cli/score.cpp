@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/options.h"
+#include "importance/imatrix.h"
 #include "importance/judge.h"
 #include "model/tokenizer.h"
 
@@ -11,7 +12,7 @@ namespace strata::cli {
 namespace {
 
 struct Options {
-  std::string model, output, signals, target = "transformers", codecs, precision = "f32", scale = "search";
+  std::string model, output, imatrix, signals, target = "transformers", codecs, precision = "f32", scale = "search";
   std::string kl_codecs = "int4_g64,nvfp4,int8_channel";
   std::size_t kl_tokens = 512;
   bool judge = false;
@@ -78,7 +79,7 @@ importance::ScoreRequest request_of(const Options& options) {
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const importance::ScoreRequest request = request_of(options);
-  const model::Model model = model::Model::open(options.model);
+  const model::Model model = model::Model::open(options.model, pipeline::target_by_name(options.target).fusion());
   const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), options.model);
   engine::Engine engine(model, options.precision == "bf16" ? kernel::Precision::bf16 : kernel::Precision::f32);
   const auto set = pipeline::make_calibration(engine, tokenizer, request_of(options.calibration, common));
@@ -87,6 +88,8 @@ void run(const Options& options, const Common& common) {
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();
   write_json_file(options.output, value);
+  if (!options.imatrix.empty())
+    importance::write_imatrix(options.imatrix, model, result.inputs, scores.calibration);
   Journal::remove(request.measure.journal);
   if (options.judge) value["judge"] = judgement_json(result, model.architecture());
   print_json(common, value);
@@ -104,6 +107,8 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
     known += (known.empty() ? "" : ",") + std::string(signal.name) + (signal.costly ? " (costly)" : "");
   app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
   app.add_option("-o,--output", options->output, "File to write")->required();
+  app.add_option("--imatrix-out", options->imatrix,
+                 "Also write the inputs' mean squares as an importance matrix for llama-quantize, such as m.gguf");
   app.add_option("--signals", options->signals,
                  "Signals, separated by commas, or all (default: all that are not costly): " + known);
   app.add_option("--for", options->target, "Score the codecs that this runtime can load")->capture_default_str();
@@ -130,7 +135,7 @@ extern const Verb score_verb = {
     "score", "Measure the importance of every block and linear",
     "  strata score MODEL -o scores.json\n"
     "  strata score MODEL -o scores.json --calib wiki.txt code.txt --samples 64 --seq-len 512\n"
-    "  strata score MODEL -o scores.json --signals lim,zd\n"
+    "  strata score MODEL -o scores.json --signals lim,zd --imatrix-out imatrix.gguf\n"
     "  strata score MODEL -o scores.json --judge          # kl can be stopped: run again to go on\n",
     setup};
 

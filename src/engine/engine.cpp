@@ -54,7 +54,7 @@ Engine::Engine(const model::Model& model, kernel::Precision precision, Residency
       final_norm_(model.vector("model.norm.weight", architecture_.hidden)),
       blocks_(architecture_.blocks),
       replaced_(architecture_.linears.size()) {
-  if (!architecture_.tied) lm_head_ = model.weights(architecture_.linears.back());
+  if (!architecture_.tied) lm_head_ = model.weights(architecture_.linears[architecture_.lm_head()]);
 }
 
 Batch Engine::make_batch(std::span<const Sequence> sequences) const {
@@ -80,13 +80,22 @@ Batch Engine::make_batch(std::span<const Sequence> sequences) const {
 }
 
 void Engine::embed(std::span<const Token> tokens, float* h) const {
-  const kernel::Weights table = embedding_.view();
+  const kernel::Weights table = embedding();
   for (std::size_t t = 0; t < tokens.size(); ++t) {
     if (tokens[t] >= architecture_.vocab)
       fail("token {} is outside the vocabulary of {}; the tokenizer belongs to another model", tokens[t],
            architecture_.vocab);
-    read_row(table.dense, tokens[t], 0, architecture_.hidden, h + t * architecture_.hidden);
+    float* row = h + t * architecture_.hidden;
+    if (table.stored != nullptr)
+      codec::decode_row(*table.stored, tokens[t], 0, architecture_.hidden, row);
+    else
+      read_row(table.dense, tokens[t], 0, architecture_.hidden, row);
   }
+}
+
+kernel::Weights Engine::embedding() const {
+  const std::size_t index = architecture_.embedding();
+  return index != model::kNoBlock && replaced_[index] ? *replaced_[index] : embedding_.view();
 }
 
 const Engine::BlockWeights& Engine::block_weights(std::size_t block) {
@@ -212,8 +221,8 @@ void Engine::logits(const float* h, std::size_t rows, float* out, const Observer
   const model::Architecture& a = architecture_;
   float* normed = sized(normed_, rows * a.hidden);
   kernel::rms_norm(h, final_norm_.data(), rows, a.hidden, a.norm_epsilon, normed);
-  kernel::Weights head = lm_head_ ? lm_head_->view() : embedding_.view();
-  if (!a.tied && replaced_.back()) head = *replaced_.back();
+  kernel::Weights head = lm_head_ ? lm_head_->view() : embedding();
+  if (lm_head_ && replaced_[a.lm_head()]) head = *replaced_[a.lm_head()];
   kernel::matmul(normed, a.hidden, rows, head, out, a.vocab, precision_);
   observe(observer, Site::logits, a.blocks, out, rows, a.vocab);
 }

@@ -83,6 +83,7 @@ class Engine {
     std::vector<std::vector<float>> biases;     ///< empty where there is none
     std::vector<float> attn_norm, mlp_norm, q_norm, k_norm;
   };
+  kernel::Weights embedding() const;
   const BlockWeights& block_weights(std::size_t block);
   void multiply(const BlockWeights& weights, std::size_t block, model::Role role, const float* x, std::size_t tokens,
                 float* y);

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <set>
 
 #include "core/error.h"
 
@@ -16,17 +17,55 @@ bool is_gguf(const std::filesystem::path& path) {
 }
 
 GgufFile::GgufFile(MappedFile file, GgufContent content) : file_(std::move(file)), content_(std::move(content)) {
+  if (has("split.count") && integer("split.count") > 1) add_parts();
   for (std::size_t i = 0; i < content_.tensors.size(); ++i) index_.emplace(content_.tensors[i].name, i);
+}
+
+std::string gguf_part_name(std::string_view stem, std::size_t part, std::size_t count) {
+  return fmt::format("{}-{:05}-of-{:05}.gguf", stem, part + 1, count);
+}
+
+void GgufFile::add_parts() {
+  const std::string path = file_.path().string();
+  const std::uint64_t count = integer("split.count"), number = has("split.no") ? integer("split.no") : 0;
+  if (count > 65535) fail("{}: is said to be one of {} parts; the metadata is damaged", path, count);
+  const std::string end = gguf_part_name("", number, count);
+  if (!path.ends_with(end))
+    fail("{}: is part {} of {} of a model, whose name should end in {}; give the parts their names back", path,
+         number + 1, count, end);
+  const std::string stem = path.substr(0, path.size() - end.size());
+  if (number != 0)
+    fail("{}: is part {} of {} of a model; give the first, {}", path, number + 1, count,
+         gguf_part_name(stem, 0, count));
+  std::set<std::string> names;
+  for (const GgufTensor& tensor : content_.tensors) names.insert(tensor.name);
+  for (std::size_t p = 1; p < count; ++p) {
+    const std::string other = gguf_part_name(stem, p, count);
+    MappedFile mapped(other);
+    GgufContent content = parse_gguf(mapped.bytes(), other);
+    const auto holds = [&](const char* key, std::uint64_t value) {
+      const auto it = content.metadata.find(key);
+      const auto* found = it == content.metadata.end() ? nullptr : std::get_if<std::uint64_t>(&it->second);
+      return found != nullptr && *found == value;
+    };
+    if (!holds("split.no", p) || !holds("split.count", count))
+      fail("{}: is not part {} of {} of {}; the files are mixed up", other, p + 1, count, path);
+    for (GgufTensor& tensor : content.tensors) {
+      if (!names.insert(tensor.name).second)
+        fail("{}: the tensor '{}' is in an earlier part too; the files are mixed up", other, tensor.name);
+      content_.tensors.push_back(std::move(tensor));
+    }
+    parts_.push_back(std::move(mapped));
+  }
+  if (has("split.tensors.count") && integer("split.tensors.count") != content_.tensors.size())
+    fail("{}: {} tensors are announced, and the {} parts have {}", path, integer("split.tensors.count"), count,
+         content_.tensors.size());
 }
 
 GgufFile GgufFile::open(const std::filesystem::path& path) {
   MappedFile mapped(path);
   GgufContent content = parse_gguf(mapped.bytes(), path.string());
-  GgufFile file(std::move(mapped), std::move(content));
-  if (file.has("split.count") && file.integer("split.count") > 1)
-    fail("{}: is one of {} parts of a model; join them with llama-gguf-split --merge first", path.string(),
-         file.integer("split.count"));
-  return file;
+  return GgufFile(std::move(mapped), std::move(content));
 }
 
 const GgufTensor* GgufFile::find(std::string_view name) const {

@@ -41,9 +41,13 @@ GgufContent parse_gguf(std::span<const std::byte> file, const std::string& where
 /// True when the file begins with the GGUF magic; false also for what cannot be opened.
 bool is_gguf(const std::filesystem::path& path);
 
+/// "stem-00002-of-00003.gguf" for part 1 of 3: how llama.cpp finds the parts of a model.
+std::string gguf_part_name(std::string_view stem, std::size_t part, std::size_t count);
+
 class GgufFile {
  public:
-  /// Throws Error as parse_gguf, and for one part of a model that is split over files.
+  /// Throws Error as parse_gguf. The first part of a model that is split over files opens the others too, its metadata
+  /// being the model's; another part, or parts that do not belong together, are an Error.
   static GgufFile open(const std::filesystem::path& path);
 
   /// The tensor of a name, or nullptr.
@@ -65,11 +69,13 @@ class GgufFile {
 
  private:
   GgufFile(MappedFile file, GgufContent content);
+  void add_parts();
   const GgufValue& value(std::string_view key) const;
   template <class T>
   const T& typed(std::string_view key, const char* kind) const;
 
   MappedFile file_;
+  std::vector<MappedFile> parts_;  ///< the others of a split model
   GgufContent content_;
   std::map<std::string, std::size_t, std::less<>> index_;  ///< name -> place in content_.tensors
 };

@@ -28,12 +28,12 @@ std::vector<Estimate> alpha(Engine& engine, const CalibrationSet& set, const Inp
   DivergenceMeter meter(engine, set, kAlphaTokens);
   std::vector<Estimate> result(a.groups.size());
   std::size_t work = 0;
-  for (const model::FusionGroup& group : a.groups) work += a.blocks + 1 - std::min(group.block, a.blocks);
+  for (const model::FusionGroup& group : a.groups) work += a.blocks + 1 - a.first_block(group);
   Progress progress("alpha", work);
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
     const model::FusionGroup& group = a.groups[g];
     progress.note(group.name);
-    const std::size_t first = std::min(group.block, a.blocks);
+    const std::size_t first = a.first_block(group);
     if (const codec::Codec* codec = reference_codec(a, group)) {
       if (const double error = relative_error(engine.model(), group, *codec, inputs); error > 0) {
         const RoundedGroup rounded(engine.model(), group, *codec, inputs);

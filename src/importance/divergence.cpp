@@ -47,7 +47,6 @@ DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& s
   batch_ = engine.make_batch(sequences);
   before_.assign(a.blocks + 1, {});
   before_[0].resize(ids_.size() * a.hidden);
-  engine.embed(ids_, before_[0].data());
   rebase(0);
   logits_.resize(ids_.size() * a.vocab);
   engine.logits(before_[a.blocks].data(), ids_.size(), logits_.data());
@@ -64,12 +63,14 @@ void DivergenceMeter::note_nll(std::size_t token, const float* logits, const ker
 
 std::vector<double> DivergenceMeter::measure(std::size_t block) {
   std::vector<float> h = before_[block];
+  if (block == 0) engine_.embed(ids_, h.data());
   for (std::size_t b = block; b < engine_.architecture().blocks; ++b)
     if (cut_.empty() || !cut_[b]) engine_.run_block(b, batch_, h.data());
   return divergence(h.data());
 }
 
 void DivergenceMeter::rebase(std::size_t block) {
+  if (block == 0) engine_.embed(ids_, before_[0].data());
   for (std::size_t b = block; b < engine_.architecture().blocks; ++b) {
     before_[b + 1] = before_[b];
     engine_.run_block(b, batch_, before_[b + 1].data());

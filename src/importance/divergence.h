@@ -20,7 +20,8 @@ class DivergenceMeter {
   DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens);
 
   /// D(original || the engine as it is now) in nats at every token; all that differs from the hidden states kept before
-  /// `block` is at or above it (block = blocks: only the head). Throws Error when logits are not finite.
+  /// `block` is at or above it (block = blocks: only the head; 0: the embedding
+  /// too). Throws Error when logits are not finite.
   std::vector<double> measure(std::size_t block);
   /// From now on the hidden states kept before every block above `block` are those of the engine as it is now.
   void rebase(std::size_t block);

@@ -48,7 +48,8 @@ void add_squares(const float* x, std::size_t stride, std::size_t tokens, std::si
 
 InputMeanSquare::InputMeanSquare(const model::Model& model)
     : architecture_(model.architecture()), sums_(architecture_.blocks * kSites + 1) {
-  if (!architecture_.tied) final_norm_ = model.vector("model.norm.weight", architecture_.hidden);
+  if (!architecture_.tied || architecture_.embedding() != model::kNoBlock)
+    final_norm_ = model.vector("model.norm.weight", architecture_.hidden);
 }
 
 std::vector<double>& InputMeanSquare::sums(std::size_t block, Site site) {
@@ -80,7 +81,10 @@ void InputMeanSquare::observe(const SiteRows& rows) {
 }
 
 std::vector<float> InputMeanSquare::of(const model::Linear& linear) const {
-  const bool head = linear.role == model::Role::lm_head;
+  const bool embedding = linear.role == model::Role::embed;
+  // An embedding that is no head is only looked up: every column counts alike.
+  if (embedding && !architecture_.tied) return std::vector<float>(linear.cols, 1.0f);
+  const bool head = embedding || linear.role == model::Role::lm_head;
   const std::vector<double>& sums =
       head ? sums_.back() : sums_[linear.block * kSites + site_index(engine::input_site(linear.role))];
   STRATA_CHECK(sums.size() == linear.cols && tokens_ > 0, "{}: {} sums", linear.module, sums.size());

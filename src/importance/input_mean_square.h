@@ -17,7 +17,7 @@ class InputMeanSquare {
   void observe(const SiteRows& rows);
 
   /// (cols): E[x_j^2] of the input of a linear. q, k, v share one vector, gate and up another; lm_head's input is the
-  /// last block's output after the final norm. Throws Error when a value is beyond the range of f32.
+  /// last block's output after the final norm, that of an embedding the same when it is the head too, else all ones. Throws Error when a value is beyond the range of f32.
   std::vector<float> of(const model::Linear& linear) const;
   std::size_t tokens() const { return tokens_; }
 
@@ -26,7 +26,7 @@ class InputMeanSquare {
   void add(std::vector<double>& sums, const SiteRows& rows);
 
   const model::Architecture& architecture_;
-  std::vector<float> final_norm_;          ///< empty when lm_head is the embedding
+  std::vector<float> final_norm_;          ///< empty when there is no head to round
   std::vector<std::vector<double>> sums_;  ///< block x site: attn_in, o_in, mlp_in, down_in; then lm_head's input
   std::vector<float> normed_;
   std::size_t tokens_ = 0;

@@ -56,7 +56,7 @@ std::vector<std::vector<Measurement>> kl(engine::Engine& engine, const Calibrati
   }
   DivergenceMeter meter(engine, set, request.tokens);
   std::vector<std::vector<Measurement>> result(a.groups.size());
-  const auto cost = [&](const Unit& unit) { return a.blocks + 1 - std::min(a.groups[unit.group].block, a.blocks); };
+  const auto cost = [&](const Unit& unit) { return a.blocks + 1 - a.first_block(a.groups[unit.group]); };
   std::size_t work = 0;
   for (const Unit& unit : units) work += cost(unit);
   Progress progress("kl", work);
@@ -68,7 +68,7 @@ std::vector<std::vector<Measurement>> kl(engine::Engine& engine, const Calibrati
     if (it == finished.end()) {
       const RoundedGroup rounded(engine.model(), group, *unit.codec, inputs);
       rounded.put_into(engine);
-      Estimate value = estimate(meter.measure(std::min(group.block, a.blocks)));
+      Estimate value = estimate(meter.measure(a.first_block(group)));
       restore(engine, group);
       // A group without influence leaves the rounding of the sums, which may fall below 0.
       value.mean = std::max(0.0, value.mean);

@@ -143,14 +143,20 @@ Architecture parse_architecture(const json& config, const std::string& where) {
   return a;
 }
 
-void list_linears(Architecture& a) {
+std::size_t Architecture::first_block(const FusionGroup& group) const {
+  if (linears[group.linears.front()].role == Role::embed) return 0;
+  return std::min(group.block, blocks);
+}
+
+void list_linears(Architecture& a, Fusion fusion) {
   a.linears.clear();
   a.groups.clear();
   const auto open_group = [&](std::string name, std::size_t block) {
-    a.groups.push_back({std::move(name), block, {}});
+    if (fusion == Fusion::fused) a.groups.push_back({std::move(name), block, {}});
   };
   const auto append = [&](std::string module, Role role, std::size_t block, std::size_t rows, std::size_t cols,
                           bool with_bias) {
+    if (fusion == Fusion::single) a.groups.push_back({module, block, {}});
     a.groups.back().linears.push_back(a.linears.size());
     a.linears.push_back({std::move(module), role, block, rows, cols, with_bias, a.groups.size() - 1});
   };
@@ -173,6 +179,7 @@ void list_linears(Architecture& a) {
     open_group("lm_head", kNoBlock);
     append("lm_head", Role::lm_head, kNoBlock, a.vocab, a.hidden, false);
   }
+  if (fusion == Fusion::single) append("model.embed_tokens", Role::embed, kNoBlock, a.vocab, a.hidden, false);
 }
 
 std::vector<double> inverse_frequencies(const Architecture& a, std::size_t last_position) {

@@ -39,6 +39,12 @@ inline constexpr std::size_t kNoBlock = static_cast<std::size_t>(-1);
 /// Linears of a block, in the order of Role: q, k, v, o, gate, up, down.
 inline constexpr std::size_t kBlockLinears = 7;
 
+/// Which matrices a runtime wants in one codec.
+enum class Fusion {
+  fused,   ///< q, k, v together, and gate, up; the embedding stays dense (vLLM)
+  single,  ///< every matrix alone, the embedding among them (GGUF)
+};
+
 /// Linears that a runtime fuses: they must share one codec.
 struct FusionGroup {
   std::string name;  ///< "model.layers.3.self_attn.qkv_proj"
@@ -58,7 +64,7 @@ struct Architecture {
   std::vector<std::size_t> window;  ///< per block: keys a token sees, 0 means all
   Rope rope;
 
-  std::vector<Linear> linears;  ///< all of the blocks, in order, then lm_head when untied
+  std::vector<Linear> linears;  ///< all of the blocks, in order, lm_head when untied, the embedding in Fusion::single
   std::vector<FusionGroup> groups;
 
   std::size_t q_size() const { return heads * head_dim; }
@@ -70,6 +76,13 @@ struct Architecture {
     return block * kBlockLinears + static_cast<std::size_t>(role);
   }
   const Linear& linear(std::size_t block, Role role) const { return linears[index(block, role)]; }
+  /// Index of lm_head (kNoBlock when tied) and of the embedding (kNoBlock where it is no choice).
+  std::size_t lm_head() const { return tied ? kNoBlock : blocks * kBlockLinears; }
+  std::size_t embedding() const {
+    return !linears.empty() && linears.back().role == Role::embed ? linears.size() - 1 : kNoBlock;
+  }
+  /// The block before which nothing depends on the group's weights: `blocks` for lm_head, 0 for the embedding.
+  std::size_t first_block(const FusionGroup& group) const;
 };
 
 /// Reads config.json. `where` names the file. Throws Error for an unknown model_type (listing the known), missing or
@@ -81,6 +94,6 @@ Architecture parse_architecture(const json& config, const std::string& where);
 std::vector<double> inverse_frequencies(const Architecture& architecture, std::size_t last_position);
 
 /// Fills linears and groups from the sizes.
-void list_linears(Architecture& architecture);
+void list_linears(Architecture& architecture, Fusion fusion = Fusion::fused);
 
 }  // namespace strata::model

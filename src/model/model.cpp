@@ -48,6 +48,7 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
     }
   }
   for (const Linear& linear : a.linears) {
+    if (linear.role == Role::embed) continue;
     result.push_back({linear.module + ".weight", {linear.rows, linear.cols}});
     if (linear.bias) result.push_back({linear.module + ".bias", {linear.rows}});
   }
@@ -55,7 +56,7 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
   return result;
 }
 
-Model Model::open(const fs::path& path) {
+Model Model::open(const fs::path& path, Fusion fusion) {
   Model model;
   model.path_ = path;
   std::error_code code;
@@ -75,8 +76,18 @@ Model Model::open(const fs::path& path) {
     model.architecture_ = parse_architecture(model.config_, path.string());
     model.source_ = std::move(gguf.source);
   }
+  if (fusion != Fusion::fused) list_linears(model.architecture_, fusion);
   model.check_tensors();
   return model;
+}
+
+std::string Model::low_bit_types() const {
+  if (!gguf_) return {};
+  std::set<std::string> types;
+  for (const TensorInfo& tensor : tensors())
+    if (tensor.shape.size() == 2 && tensor.type != "F32" && tensor.type != "F16" && tensor.type != "BF16")
+      types.insert(tensor.type);
+  return fmt::format("{}", fmt::join(types, ", "));
 }
 
 void Model::check_tensors() const {

@@ -63,10 +63,13 @@ class Model {
  public:
   /// A directory with config.json and safetensors, or a GGUF file. Checks that the tensors are those the
   /// configuration asks for. Throws Error saying what is missing, superfluous or of another shape.
-  static Model open(const std::filesystem::path& path);
+  /// fusion: how the runtime that the model is planned for groups the linears.
+  static Model open(const std::filesystem::path& path, Fusion fusion = Fusion::fused);
 
   const std::filesystem::path& path() const { return path_; }
   bool from_gguf() const { return gguf_; }
+  /// The types of fewer than 16 bits that a GGUF file holds matrices in, as "Q4_0, Q8_0"; empty for any other source.
+  std::string low_bit_types() const;
   const Architecture& architecture() const { return architecture_; }
   /// config.json (for GGUF: the one that convert writes).
   const json& config() const { return config_; }

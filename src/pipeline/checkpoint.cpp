@@ -189,21 +189,16 @@ std::uint64_t write_folder(const model::Model& model, const CheckpointLayout& la
   return written;
 }
 
-GgufChoice gguf_choice(const model::Model& model, const Plan& plan) {
-  return {DType::bf16, plan.embedding, codecs_by_linear(plan, model.architecture())};
+GgufChoice gguf_choice(const model::Model& model, const Plan& plan, std::uint64_t shard_bytes) {
+  return {DType::bf16, codecs_by_linear(plan, model.architecture()), shard_bytes};
 }
 
 std::uint64_t write_gguf_checkpoint(const model::Model& model, const Plan& plan, const std::filesystem::path& output,
                                     const WriteOptions& options) {
-  const GgufChoice choice = gguf_choice(model, plan);
+  const GgufChoice choice = gguf_choice(model, plan, options.shard_bytes);
   Encoder encoder(model, choice.linears, options);
-  codec::Stored embedding;
-  const EncodeLinear encode = [&](std::size_t linear, const codec::Codec& codec) -> const codec::Stored& {
-    if (linear != model::kNoBlock) return encoder.linear(linear);
-    const model::LinearWeights weights = model.embedding();
-    quantize::checked_absmax(weights.view().dense, model.path().string(), "model.embed_tokens.weight");
-    embedding = quantize::quantize_rtn(codec, weights.view().dense, {}, options.scale_fit, 1.0f);
-    return embedding;
+  const EncodeLinear encode = [&](std::size_t linear, const codec::Codec&) -> const codec::Stored& {
+    return encoder.linear(linear);
   };
   return write_gguf(model, plan_gguf(model, choice), output, options.overwrite, encode);
 }
@@ -214,10 +209,16 @@ CheckpointLayout lay_out(const model::Model& model, const Plan& plan, const Targ
                          const Files& companions) {
   if (target.gguf) {
     CheckpointLayout layout;
-    layout.total_bytes = layout.tensor_file_bytes = plan_gguf(model, gguf_choice(model, plan)).total_bytes();
+    layout.total_bytes = layout.tensor_file_bytes = plan_gguf(model, gguf_choice(model, plan, shard_bytes)).total_bytes();
     return layout;
   }
   return layout_of(model, codecs_by_linear(plan, model.architecture()), &target, shard_bytes, companions);
+}
+
+std::filesystem::path opened_by(const model::Model& model, const Plan& plan, const Target& target,
+                                const std::filesystem::path& output, std::uint64_t shard_bytes) {
+  if (!target.gguf) return output;
+  return gguf_files(plan_gguf(model, gguf_choice(model, plan, shard_bytes)), output).front();
 }
 
 std::uint64_t write_checkpoint(const model::Model& model, const Plan& plan, const Target& target,

@@ -26,6 +26,10 @@ struct CheckpointLayout {
 CheckpointLayout lay_out(const model::Model& model, const Plan& plan, const Target& target, std::uint64_t shard_bytes,
                          const std::vector<std::pair<std::string, std::string>>& companions);
 
+/// What to open of an output: the folder or file, or the first file of a model that is split over several.
+std::filesystem::path opened_by(const model::Model& model, const Plan& plan, const Target& target,
+                                const std::filesystem::path& output, std::uint64_t shard_bytes);
+
 struct WriteOptions {
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
   /// Mean square of every input of a linear (by index into Architecture::linears), or empty: all alike.

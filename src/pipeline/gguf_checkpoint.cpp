@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cmath>
 #include <map>
+#include <memory>
 
 #include "core/numbers.h"
 #include "core/progress.h"
@@ -15,7 +16,6 @@
 namespace strata::pipeline {
 namespace {
 
-constexpr const char* kEmbedding = "model.embed_tokens.weight";
 constexpr const char* kRopeDivisors = "rope_freqs.weight";
 
 std::uint32_t dense_type(DType type) { return type == DType::f32 ? 0 : type == DType::f16 ? 1 : 30; }
@@ -114,6 +114,44 @@ void write_stored(const model::Model& model, const GgufOrigin& origin, const cod
     file.write(stored.views[0].subspan(source_row(r, stored.rows, heads) * row_bytes, row_bytes));
 }
 
+void refuse_existing(const std::filesystem::path& path, bool overwrite) {
+  std::error_code code;
+  const auto status = std::filesystem::symlink_status(path, code);
+  if (std::filesystem::exists(status) && (!overwrite || std::filesystem::is_directory(status)))
+    fail("{}: exists already; {}", path.string(),
+         overwrite ? "it is a folder and is not replaced by a file" : "use --overwrite to replace it");
+}
+
+/// Tensors in files of at most `shard_bytes` of data, a larger tensor in one of its own; the first has the metadata.
+GgufPlan cut(format::GgufKeys keys, std::vector<format::GgufTensorSpec> specs, std::vector<GgufOrigin> origins,
+             std::uint64_t shard_bytes) {
+  std::vector<std::size_t> begins = {0};
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    if (shard_bytes != 0 && bytes != 0 && bytes + specs[i].bytes() > shard_bytes) {
+      begins.push_back(i);
+      bytes = 0;
+    }
+    bytes += specs[i].bytes();
+  }
+  const std::size_t count = begins.size();
+  if (count > 65535) fail("--shard-size: {} files are more than GGUF can count", count);
+  GgufPlan plan;
+  for (std::size_t p = 0; p < count; ++p) {
+    format::GgufKeys own = p == 0 ? std::move(keys) : format::GgufKeys();
+    if (count > 1) {
+      own.add("split.no", static_cast<std::uint16_t>(p));
+      own.add("split.count", static_cast<std::uint16_t>(count));
+      own.add("split.tensors.count", static_cast<std::int32_t>(specs.size()));
+    }
+    const auto begin = static_cast<std::ptrdiff_t>(begins[p]);
+    const auto end = static_cast<std::ptrdiff_t>(p + 1 < count ? begins[p + 1] : specs.size());
+    plan.parts.push_back({format::lay_out_gguf(std::move(own), {specs.begin() + begin, specs.begin() + end}),
+                          {origins.begin() + begin, origins.begin() + end}});
+  }
+  return plan;
+}
+
 }  // namespace
 
 std::uint32_t ggml_type_of(const codec::Codec& codec) {
@@ -130,15 +168,13 @@ GgufPlan plan_gguf(const model::Model& model, const GgufChoice& choice) {
   std::map<std::string, std::size_t> linears;
   for (std::size_t l = 0; l < a.linears.size(); ++l) linears[a.linears[l].module + ".weight"] = l;
   STRATA_CHECK(choice.linears.empty() || choice.dense == DType::bf16, "the codec keep is bf16");
-  GgufPlan plan;
   std::vector<format::GgufTensorSpec> specs;
+  std::vector<GgufOrigin> origins;
   for (const model::ExpectedTensor& expected : model::expected_tensors(a)) {
     GgufOrigin origin{expected.name, nullptr};
     if (const auto it = linears.find(expected.name); it != linears.end()) {
       origin.linear = it->second;
       if (!choice.linears.empty()) origin.codec = choice.linears[it->second];
-    } else if (expected.name == kEmbedding) {
-      origin.codec = choice.embedding;
     }
     if (is_dense(origin.codec)) origin.codec = nullptr;
     const auto name = model::gguf_tensor_name(expected.name);
@@ -147,40 +183,55 @@ GgufPlan plan_gguf(const model::Model& model, const GgufChoice& choice) {
                                : is_dense(origin.codec)   ? dense_type(choice.dense)
                                                           : ggml_type_of(*origin.codec);
     specs.push_back({*name, type, expected.shape});
-    plan.origins.push_back(std::move(origin));
+    origins.push_back(std::move(origin));
   }
   if (const std::vector<float> divisors = model::rope_divisors(a); !divisors.empty()) {
     specs.push_back({kRopeDivisors, 0, {divisors.size()}});
-    plan.origins.push_back({kRopeDivisors, nullptr});
+    origins.push_back({kRopeDivisors, nullptr});
   }
-  const std::uint32_t file_type = file_type_of(specs);
-  plan.layout = format::lay_out_gguf(model::gguf_keys(model, file_type), std::move(specs));
-  return plan;
+  return cut(model::gguf_keys(model, file_type_of(specs)), std::move(specs), std::move(origins), choice.shard_bytes);
+}
+
+std::uint64_t GgufPlan::total_bytes() const {
+  std::uint64_t sum = 0;
+  for (const GgufPart& part : parts) sum += part.layout.file_bytes;
+  return sum;
+}
+
+std::vector<std::filesystem::path> gguf_files(const GgufPlan& plan, const std::filesystem::path& output) {
+  if (plan.parts.size() == 1) return {output};
+  std::filesystem::path stem = output;
+  stem.replace_extension();
+  std::vector<std::filesystem::path> result;
+  for (std::size_t i = 0; i < plan.parts.size(); ++i)
+    result.emplace_back(format::gguf_part_name(stem.string(), i, plan.parts.size()));
+  return result;
 }
 
 std::uint64_t write_gguf(const model::Model& model, const GgufPlan& plan, const std::filesystem::path& output,
                          bool overwrite, const EncodeLinear& encode) {
-  std::error_code code;
-  const auto status = std::filesystem::symlink_status(output, code);
-  if (std::filesystem::exists(status) && (!overwrite || std::filesystem::is_directory(status)))
-    fail("{}: exists already; {}", output.string(),
-         overwrite ? "it is a folder and is not replaced by a file" : "use --overwrite to replace it");
-  format::GgufWriter file(output, plan.layout);
-  Progress progress("writing", static_cast<std::size_t>(plan.layout.file_bytes >> 10));
-  for (std::size_t i = 0; i < plan.origins.size(); ++i) {
-    const format::GgufTensorSpec& spec = plan.layout.tensors[i];
-    const GgufOrigin& origin = plan.origins[i];
-    progress.note(spec.name);
-    if (origin.codec != nullptr)
-      write_stored(model, origin, encode(origin.linear, *origin.codec), file);
-    else if (spec.shape.size() == 1)
-      write_vector(model, origin, spec.shape[0], file);
-    else
-      write_matrix(model, origin, spec, file);
-    progress.advance(static_cast<std::size_t>(spec.bytes() >> 10));
+  const std::vector<std::filesystem::path> paths = gguf_files(plan, output);
+  for (const std::filesystem::path& path : paths) refuse_existing(path, overwrite);
+  Progress progress("writing", static_cast<std::size_t>(plan.total_bytes() >> 10));
+  std::vector<std::unique_ptr<format::GgufWriter>> files;
+  for (std::size_t p = 0; p < plan.parts.size(); ++p) {
+    const GgufPart& part = plan.parts[p];
+    format::GgufWriter& file = *files.emplace_back(std::make_unique<format::GgufWriter>(paths[p], part.layout));
+    for (std::size_t i = 0; i < part.origins.size(); ++i) {
+      const format::GgufTensorSpec& spec = part.layout.tensors[i];
+      const GgufOrigin& origin = part.origins[i];
+      progress.note(spec.name);
+      if (origin.codec != nullptr)
+        write_stored(model, origin, encode(origin.linear, *origin.codec), file);
+      else if (spec.shape.size() == 1)
+        write_vector(model, origin, spec.shape[0], file);
+      else
+        write_matrix(model, origin, spec, file);
+      progress.advance(static_cast<std::size_t>(spec.bytes() >> 10));
+    }
   }
-  file.commit();
-  return plan.layout.file_bytes;
+  for (std::size_t p = files.size(); p-- > 0;) files[p]->commit();
+  return plan.total_bytes();
 }
 
 }  // namespace strata::pipeline

@@ -16,8 +16,8 @@ namespace strata::pipeline {
 /// What becomes of every matrix. A codec of the family "ggml" is its type; "keep" is `dense`.
 struct GgufChoice {
   DType dense = DType::bf16;                   ///< bf16, f16 or f32
-  const codec::Codec* embedding = nullptr;     ///< of token_embd; null: dense
   std::vector<const codec::Codec*> linears{};  ///< by index into Architecture::linears; empty: all dense
+  std::uint64_t shard_bytes = 0;               ///< of tensors in a file; 0: one file
 };
 
 /// A tensor of the file and where it comes from.
@@ -26,18 +26,24 @@ struct GgufOrigin {
   const codec::Codec* codec;             ///< null: dense
   std::size_t linear = model::kNoBlock;  ///< index into Architecture::linears, or kNoBlock
 };
-struct GgufPlan {
+struct GgufPart {
   format::GgufLayout layout;
   std::vector<GgufOrigin> origins;  ///< as layout.tensors
-  std::uint64_t total_bytes() const { return layout.file_bytes; }
+};
+struct GgufPlan {
+  std::vector<GgufPart> parts;  ///< one file each; the first has all metadata
+  std::uint64_t total_bytes() const;
 };
 /// Throws Error for what llama.cpp cannot express (model::gguf_keys).
 GgufPlan plan_gguf(const model::Model& model, const GgufChoice& choice);
 
-/// The stored form of a linear, or of the embedding (kNoBlock), in Hugging Face's order of rows.
+/// The files of a plan: `output` itself, or output-00001-of-0000N.gguf and so on, as llama.cpp looks for them.
+std::vector<std::filesystem::path> gguf_files(const GgufPlan& plan, const std::filesystem::path& output);
+
+/// The stored form of a linear in Hugging Face's order of rows.
 using EncodeLinear = std::function<const codec::Stored&(std::size_t linear, const codec::Codec& codec)>;
-/// Writes the file and returns its bytes. Throws Error for weights that are not finite or do not fit in float16, a full
-/// disk, an existing file unless `overwrite`.
+/// Writes the files and returns their bytes; the first, which names the others, appears last. Throws Error for weights
+/// that are not finite or do not fit in float16, a full disk, an existing file unless `overwrite`.
 std::uint64_t write_gguf(const model::Model& model, const GgufPlan& plan, const std::filesystem::path& output,
                          bool overwrite, const EncodeLinear& encode);
 

@@ -40,10 +40,14 @@ std::vector<const codec::Codec*> pinned_codecs(const model::Architecture& a, con
   };
   for (const std::string& expression : request.keep) pin(expression, codec::by_name("keep"), "--keep");
   for (const auto& [expression, name] : request.assign) pin(expression, codec::by_name(name), "--assign");
+  if (!request.embed_codec.empty()) {
+    if (!target.gguf) fail_usage("--embed-codec is for GGUF files; {} keeps the embedding in bf16", target.name);
+    pin("^model\\.embed_tokens$", codec::by_name(request.embed_codec), "--embed-codec");
+  }
   for (const model::Linear& linear : a.linears)
     if (const codec::Codec* codec = pinned[linear.group])
       if (const std::string why = why_not_shape(*codec, linear.rows, linear.cols); !why.empty())
-        fail("--assign: {} cannot hold {}: {}", codec->name, linear.module, why);
+        fail("{} cannot hold {}: {}", codec->name, linear.module, why);
   return pinned;
 }
 

@@ -21,14 +21,27 @@ std::uint64_t Plan::weights() const {
   return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
                          [](auto sum, const PlannedGroup& g) { return sum + g.weights; });
 }
+std::uint64_t Plan::block_bytes() const {
+  return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
+                         [](auto sum, const PlannedGroup& g) { return sum + (g.in_block ? g.bytes : 0); });
+}
+double Plan::bits() const {
+  std::uint64_t in_blocks = 0;
+  for (const PlannedGroup& g : groups) in_blocks += g.in_block ? g.weights : 0;
+  return 8.0 * static_cast<double>(block_bytes()) / static_cast<double>(in_blocks);
+}
 double Plan::cost() const {
   return std::accumulate(groups.begin(), groups.end(), 0.0,
                          [](double sum, const PlannedGroup& g) { return sum + g.cost; });
 }
 double Plan::nominal_bits() const {
-  double bits = 0;
-  for (const PlannedGroup& g : groups) bits += static_cast<double>(g.codec->code_bits) * static_cast<double>(g.weights);
-  return bits / static_cast<double>(weights());
+  double bits = 0, in_blocks = 0;
+  for (const PlannedGroup& g : groups) {
+    if (!g.in_block) continue;
+    bits += static_cast<double>(g.codec->code_bits) * static_cast<double>(g.weights);
+    in_blocks += static_cast<double>(g.weights);
+  }
+  return bits / in_blocks;
 }
 
 void assign(PlannedGroup& group, const codec::Codec& codec, const model::Architecture& architecture,
@@ -44,11 +57,13 @@ Plan plan_of_keeps(const model::Model& model) {
   Plan plan;
   plan.fingerprint = model.fingerprint();
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
-    PlannedGroup group{a.groups[g].name, {}, nullptr};
+    PlannedGroup group;
+    group.name = a.groups[g].name;
     for (const std::size_t l : a.groups[g].linears) {
       group.linears.push_back(a.linears[l].module);
       group.weights += a.linears[l].rows * a.linears[l].cols;
     }
+    group.in_block = a.groups[g].block != model::kNoBlock;
     assign(group, codec::by_name("keep"), a, g);
     plan.groups.push_back(std::move(group));
   }
@@ -70,16 +85,16 @@ json Plan::to_json() const {
   value["target"] = target;
   value["preset"] = preset;
   value["request"] = request;
-  if (embedding != nullptr) value["embed_codec"] = embedding->name;
   value["totals"] = {{"bytes", bytes()},
                      {"weights", weights()},
+                     {"block_bytes", block_bytes()},
                      {"bits", bits()},
                      {"nominal_bits", nominal_bits()},
                      {"cost", cost()},
                      {"cost_lower_bound", lower_bound},
                      {"cost_signal", cost_signal}};
   json list = json::array();
-  for (const PlannedGroup& g : groups)
+  for (const PlannedGroup& g : groups) {
     list.push_back({{"name", g.name},
                     {"codec", g.codec->name},
                     {"bytes", g.bytes},
@@ -87,6 +102,8 @@ json Plan::to_json() const {
                     {"bits", 8.0 * static_cast<double>(g.bytes) / static_cast<double>(g.weights)},
                     {"cost", g.cost},
                     {"linears", g.linears}});
+    if (!g.choices.empty()) list.back()["choices"] = g.choices;
+  }
   value["groups"] = std::move(list);
   return value;
 }
@@ -106,13 +123,6 @@ Plan Plan::from_json(const json& value, const model::Model& model, const std::st
   if (const auto totals = value.find("totals"); totals != value.end() && totals->is_object()) {
     plan.cost_signal = get_or<std::string>(*totals, "cost_signal", "", where);
     plan.lower_bound = get_or<double>(*totals, "cost_lower_bound", 0.0, where);
-  }
-  if (const auto name = get_or<std::string>(value, "embed_codec", "", where); !name.empty()) {
-    plan.embedding = codec::find(name);
-    const model::Architecture& a = model.architecture();
-    if (plan.embedding == nullptr || plan.embedding->family != "ggml" ||
-        !codec::why_not(*plan.embedding, a.vocab, a.hidden).empty())
-      fail("{}: the embedding cannot be '{}'", where, name);
   }
   const auto list = value.find("groups");
   if (list == value.end() || !list->is_array()) fail("{}: 'groups' is missing", where);

@@ -15,10 +15,12 @@ namespace strata::pipeline {
 struct PlannedGroup {
   std::string name;                  ///< the fusion group's
   std::vector<std::string> linears;  ///< module names
-  const codec::Codec* codec;
+  const codec::Codec* codec = nullptr;
   std::uint64_t bytes = 0;  ///< of its linears, side tensors included
   std::uint64_t weights = 0;
-  double cost = 0.0;  ///< estimated, in the unit of `cost_signal`
+  double cost = 0.0;                 ///< estimated, in the unit of `cost_signal`
+  bool in_block = true;              ///< not lm_head, nor the embedding
+  std::vector<std::string> choices;  ///< GGUF: the types that could have been chosen, which the shape decides
 };
 
 struct Plan {
@@ -26,13 +28,14 @@ struct Plan {
   std::string target, preset, cost_signal;
   json request;  ///< what was asked for, for people
   std::vector<PlannedGroup> groups;
-  const codec::Codec* embedding = nullptr;  ///< of the embedding in a GGUF file; null: it stays dense
-  double lower_bound = 0.0;                 ///< no plan within the budget has a smaller estimated cost
-  std::uint64_t bytes() const;
-  std::uint64_t weights() const;
-  double bits() const { return 8.0 * static_cast<double>(bytes()) / static_cast<double>(weights()); }
+  double lower_bound = 0.0;  ///< no plan within the budget has a smaller estimated cost
+  std::uint64_t bytes() const;    ///< of all groups
+  std::uint64_t weights() const;  ///< of all groups
+  /// Of the linears of the blocks, which --bits counts.
+  std::uint64_t block_bytes() const;
+  double bits() const;
   double cost() const;
-  /// Average of the codes' widths, scales not counted: the paper's figure.
+  /// Average of the codes' widths over the linears of the blocks, scales not counted: the paper's figure.
   double nominal_bits() const;
 
   json to_json() const;

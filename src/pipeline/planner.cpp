@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "pipeline/checkpoint.h"
 #include "pipeline/pins.h"
+#include "pipeline/stock_mix.h"
 
 namespace strata::pipeline {
 namespace {
@@ -23,6 +24,8 @@ struct Budget {
   std::uint64_t blocks, all;
 };
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
+constexpr const char* kHeadCodec = "q8_0";
 
 struct Planner {
   const model::Model& model;
@@ -88,30 +91,21 @@ struct Planner {
     return it->second;
   }
 
+  /// The codec of lm_head, or of the embedding of a GGUF file, in presets that have no costs.
+  const Codec& outside_blocks() const { return target.gguf ? usable(kHeadCodec) : codec::by_name("keep"); }
+
   Plan uniform(const Codec& codec) {
     Plan plan = plan_of_keeps(model);
-    for (std::size_t g = 0; g < a.groups.size(); ++g) {
-      const bool in_block = a.groups[g].block != model::kNoBlock;
-      give(plan, g, in_block ? codec : target.gguf ? usable(request.embed_codec) : codec::by_name("keep"));
-    }
+    for (std::size_t g = 0; g < a.groups.size(); ++g)
+      give(plan, g, a.groups[g].block != model::kNoBlock ? codec : outside_blocks());
     return plan;
-  }
-
-  /// The embedding of a GGUF file; null where it stays dense.
-  const Codec* embedding() {
-    if (!target.gguf) return nullptr;
-    const Codec& codec = usable(request.embed_codec);
-    if (!codec.has_codes() || codec::why_not(codec, a.vocab, a.hidden).empty())
-      return codec.has_codes() ? &codec : nullptr;
-    notes.push_back(fmt::format("the embedding stays in bf16: {} cannot hold its shape", codec.name));
-    return nullptr;
   }
 
   Plan by_levels(const allocate::Levels& levels, std::span<const Codec* const> codecs) {
     Plan plan = plan_of_keeps(model);
     for (std::size_t g = 0; g < a.groups.size(); ++g) {
       const std::size_t block = a.groups[g].block;
-      give(plan, g, block == model::kNoBlock ? codec::by_name("keep") : *codecs[levels[block]]);
+      give(plan, g, block == model::kNoBlock ? outside_blocks() : *codecs[levels[block]]);
     }
     return plan;
   }
@@ -143,7 +137,7 @@ struct Planner {
       const allocate::Levels levels = allocate::top_n(order, {&count, 1});
       const std::uint64_t total = allocate::bytes_of(levels, bytes);
       if (total <= budget.blocks) return by_levels(levels, codecs);
-      if (count == 0) refuse(budget.blocks, total);
+      if (count == 0) refuse(budget, total);
     }
   }
 
@@ -171,7 +165,7 @@ struct Planner {
       groups.push_back(g);
     }
     const std::uint64_t least = allocate::smallest(blocks);
-    if (least > budget.blocks) refuse(budget.blocks, least);
+    if (least > budget.blocks) refuse(budget, least);
     const allocate::Solution solution = allocate::solve(blocks, budget.blocks);
     Plan plan = plan_of_keeps(model);
     for (std::size_t i = 0; i < groups.size(); ++i) give(plan, groups[i], *codecs[i][solution.choice[i]]);
@@ -179,14 +173,34 @@ struct Planner {
     std::uint64_t spent = solution.bytes;
     for (const std::size_t g : heads) {
       auto [choices, choice_codecs] = choices_of(g);
-      const std::uint64_t left = budget.all - spent;
-      if (allocate::smallest({&choices, 1}) > left) refuse(left, allocate::smallest({&choices, 1}));
-      const allocate::Solution head = allocate::solve({&choices, 1}, left);
+      std::uint64_t limit = budget.all - spent;
+      if (target.gguf)
+        limit = bytes_at_price(choices, price(blocks, budget.blocks));
+      else if (allocate::smallest({&choices, 1}) > limit)
+        refuse({limit, limit}, allocate::smallest({&choices, 1}));
+      const allocate::Solution head = allocate::solve({&choices, 1}, limit);
       give(plan, g, *choice_codecs[head.choice[0]]);
       plan.lower_bound += head.lower_bound;
       spent += head.bytes;
     }
     return plan;
+  }
+
+  /// What a byte saves in cost where the budget ends: the step of the hull that it would pay for next.
+  static double price(std::span<const allocate::Group> groups, std::uint64_t budget) {
+    const std::vector<allocate::Curve::Point> points = allocate::pareto(groups).points;
+    if (points.size() < 2) return 0.0;
+    std::size_t next = 1;
+    while (next + 1 < points.size() && points[next].bytes <= budget) ++next;
+    return (points[next - 1].cost - points[next].cost) /
+           static_cast<double>(points[next].bytes - points[next - 1].bytes);
+  }
+  /// Bytes of the choice that is best when a byte costs `price`: --bits does not count the embedding and lm_head, so
+  /// they get what the last byte of the blocks is worth.
+  static std::uint64_t bytes_at_price(const allocate::Group& choices, double price) {
+    return std::ranges::min_element(choices, {}, [&](const allocate::Choice& choice) {
+             return choice.cost + price * static_cast<double>(choice.bytes);
+           })->bytes;
   }
 
   std::pair<allocate::Group, std::vector<const Codec*>> choices_of(std::size_t g) const {
@@ -210,8 +224,12 @@ struct Planner {
     return result;
   }
 
-  [[noreturn]] void refuse(std::uint64_t budget, std::uint64_t least) const {
-    const auto weights = static_cast<double>(a.block_linear_weights());
+  [[noreturn]] void refuse(Budget limit, std::uint64_t least) const {
+    const bool blocks_only = limit.blocks != limit.all;
+    const std::uint64_t budget = limit.blocks;
+    double weights = 0;
+    for (const model::Linear& linear : a.linears)
+      if (!blocks_only || linear.block != model::kNoBlock) weights += static_cast<double>(linear.rows * linear.cols);
     std::string others;
     for (const Target& other : targets()) {
       if (other.name == target.name || !request.codecs.empty()) continue;
@@ -220,7 +238,7 @@ struct Planner {
         std::uint64_t smallest = bytes(g, codec::by_name("keep"));
         for (const Codec& codec : codec::all())
           if (other.why_not(codec).empty() && fits(g, codec)) smallest = std::min(smallest, bytes(g, codec));
-        if (a.groups[g].block != model::kNoBlock) sum += smallest;
+        if (!blocks_only || a.groups[g].block != model::kNoBlock) sum += smallest;
       }
       if (sum <= budget)
         others += fmt::format("{}--for {} (down to {:.3f} bits)", others.empty() ? "; possible with " : ", ",
@@ -237,7 +255,9 @@ struct Planner {
     replaced.clear();
     Plan plan = by_preset(budget);
     for (const auto& [text, groups] : replaced) notes.push_back(fmt::format("{} groups are {}", groups, text));
-    plan.embedding = embedding();
+    for (std::size_t g = 0; target.gguf && g < a.groups.size(); ++g)
+      for (const Codec* codec : allowed.codecs)
+        if (fits(g, *codec)) plan.groups[g].choices.push_back(codec->name);
     return plan;
   }
 
@@ -247,7 +267,8 @@ struct Planner {
     if (request.preset == "three-tier") return three_tier(budget);
     if (request.preset.starts_with("uniform:")) {
       Plan plan = uniform(usable(request.preset.substr(8)));
-      if (budget.all != kNoLimit && plan.bytes() > budget.all) refuse(budget.all, plan.bytes());
+      const std::uint64_t counted = budget.blocks == budget.all ? plan.bytes() : plan.block_bytes();
+      if (budget.blocks != kNoLimit && counted > budget.blocks) refuse(budget, counted);
       return plan;
     }
     fail_usage("--preset {}: unknown; known are best, uniform:CODEC, lwq, three-tier", request.preset);
@@ -260,6 +281,21 @@ Budget budget_of_bits(const model::Architecture& a, double bits) {
   std::uint64_t all = 0;
   for (const model::Linear& linear : a.linears) all += linear.rows * linear.cols;
   return {allocate::budget_of_bits(bits, a.block_linear_weights()), allocate::budget_of_bits(bits, all)};
+}
+
+/// The bytes of llama-quantize's mix, with the user's type for the embedding on both sides.
+Budget budget_like(const model::Architecture& a, const Target& target, const PlanRequest& request,
+                   std::span<const Codec* const> pins) {
+  if (!target.gguf) fail_usage("--like {}: is a mix of GGUF types; it needs --for llama.cpp", request.like);
+  if (request.preset != "best") fail_usage("--like {} needs preset best, not {}", request.like, request.preset);
+  const std::vector<StockTensor> stock = stock_mix(a, request.like);
+  std::uint64_t total = 0;
+  for (std::size_t l = 0; l < stock.size(); ++l) {
+    const model::Linear& linear = a.linears[l];
+    const bool pinned = linear.role == model::Role::embed && pins[linear.group] != nullptr;
+    total += pinned ? codec::stored_bytes(*pins[linear.group], linear.rows, linear.cols) : stock[l].bytes;
+  }
+  return {total, total};
 }
 
 }  // namespace
@@ -277,7 +313,8 @@ json PlanRequest::to_json() const {
   if (!codecs.empty()) value["codecs"] = codecs;
   if (!keep.empty()) value["keep"] = keep;
   for (const auto& [expression, codec] : assign) value["assign"].push_back({expression, codec});
-  if (embed_codec != "q8_0") value["embed_codec"] = embed_codec;
+  if (!like.empty()) value["like"] = like;
+  if (!embed_codec.empty()) value["embed_codec"] = embed_codec;
   if (needs_block_signals(*this)) value["signal"] = signal;
   if (preset == "lwq") {
     value["high"] = high;
@@ -296,10 +333,10 @@ PlanResult make_plan(const model::Model& model, const Target& target, const Plan
   };
 
   PlanResult result;
+  std::optional<Budget> like;
   if (request.size_bytes) {
     // Everything but the linears depends on the plan only through a few names in config.json, so this settles at once.
-    Plan keeps = plan_of_keeps(model);
-    keeps.embedding = planner.embedding();
+    const Plan keeps = plan_of_keeps(model);
     const std::uint64_t fixed = size_of(keeps) - keeps.bytes();
     std::uint64_t overhead = fixed;
     for (int round = 0;; ++round) {
@@ -315,16 +352,19 @@ PlanResult make_plan(const model::Model& model, const Target& target, const Plan
     }
   } else {
     Budget budget{kNoLimit, kNoLimit};
-    if (request.bits)
+    if (!request.like.empty())
+      like = budget = budget_like(model.architecture(), target, request, planner.pins);
+    else if (request.bits)
       budget = budget_of_bits(model.architecture(), *request.bits);
     else if (request.preset == "best")
-      fail_usage("preset best needs a budget: --bits or --size");
+      fail_usage("preset best needs a budget: --bits, --size or --like");
     result.plan = planner.make(budget);
     result.output_bytes = size_of(result.plan);
   }
   result.plan.target = target.name;
   result.plan.preset = request.preset;
   result.plan.request = request.to_json();
+  if (like) result.plan.request["like_bytes"] = like->all;
   result.plan.cost_signal = needs_linear_costs(request)    ? costs.signal
                             : needs_block_signals(request) ? request.signal
                                                            : "";

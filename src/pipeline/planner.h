@@ -31,7 +31,8 @@ struct PlanRequest {
   std::string signal = "lim";                               ///< lwq, three-tier: the blocks' order
   std::string high = "int4_g64", low = "int2_g32";          ///< lwq
   std::optional<std::size_t> n_high;                        ///< lwq; without it, as many as the budget allows
-  std::string embed_codec = "q8_0";                         ///< GGUF: the embedding's, and lm_head's in uniform plans
+  std::string like;                                         ///< GGUF: the budget is the bytes of this stock mix
+  std::string embed_codec;                                  ///< GGUF: of the embedding; empty: a choice like any other
   std::uint64_t shard_bytes = 0;                            ///< the size of the output depends on it a little
 
   json to_json() const;

@@ -9,6 +9,7 @@
 
 #include "core/cpu.h"
 #include "core/file.h"
+#include "importance/imatrix.h"
 #include "pipeline/max_kl.h"
 #include "quantize/rtn.h"
 #include "quantize/scan.h"
@@ -56,7 +57,9 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
   std::optional<importance::InputMeanSquare> inputs;
   const bool needs_scores = request.plan_file.empty() && request.scores_file.empty() &&
                             (needs_linear_costs(request.plan) || needs_block_signals(request.plan));
-  const bool needs_inputs = request.scale_fit == codec::ScaleFit::search && request.method == Method::rtn;
+  const bool searches = request.scale_fit == codec::ScaleFit::search;
+  const bool needs_inputs = searches && request.method == Method::rtn && request.imatrix.empty();
+  if (!request.imatrix.empty()) prepared.importance = importance::read_imatrix(request.imatrix, model);
   const bool measures = request.plan_file.empty() && request.plan.max_kl.has_value();
   if (needs_scores || needs_inputs || measures) {
     engine::Engine engine(model, kernel::Precision::bf16);
@@ -71,7 +74,7 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
     } else {
       inputs.emplace(importance::input_mean_square(engine, *prepared.calibration));
     }
-    if (needs_inputs) prepared.importance = importance_of(*inputs, a);
+    if (searches && request.imatrix.empty()) prepared.importance = importance_of(*inputs, a);
   }
   if (!request.scores_file.empty()) {
     const std::string where = request.scores_file.string();
@@ -137,8 +140,12 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
   options.shard_bytes = request.plan.shard_bytes;
   options.overwrite = request.overwrite;
   Written written;
-  if (request.method == Method::rtn) {
+  const auto write_all = [&] {
     written.bytes = write_checkpoint(model, prepared.plan.plan, *request.target, request.output, options);
+    written.path = opened_by(model, prepared.plan.plan, *request.target, request.output, options.shard_bytes);
+  };
+  if (request.method == Method::rtn) {
+    write_all();
     return written;
   }
   const auto codecs = codecs_by_linear(prepared.plan.plan, model.architecture());
@@ -149,17 +156,21 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
   }
   quantize::GptqOptions gptq = request.gptq;
   gptq.fit = request.scale_fit;
-  Rounding rounding(model, codecs, *set, gptq);
+  const std::size_t embedding = model.architecture().embedding();
+  const bool weighted = embedding != model::kNoBlock && !options.importance.empty();
+  Rounding rounding(model, codecs, *set, gptq,
+                    weighted ? std::span<const float>(options.importance[embedding]) : std::span<const float>());
   options.stored = [&](std::size_t l) -> const codec::Stored& { return rounding.linear(l); };
-  written.bytes = write_checkpoint(model, prepared.plan.plan, *request.target, request.output, options);
+  write_all();
   written.linears = rounding.results();
   written.calibration = set->source;
   return written;
 }
 
-eval::Evaluation verify(const model::Model& model, const QuantizeRequest& request, std::size_t sequences) {
+eval::Evaluation verify(const model::Model& model, const QuantizeRequest& request, const Written& output,
+                        std::size_t sequences) {
   const model::Tokenizer tokenizer = tokenizer_of(model);
-  const model::Model written = model::Model::open(request.output);
+  const model::Model written = model::Model::open(output.path);
   engine::Engine original(model), quantized(written);
   CalibrationRequest text = request.calibration;
   std::vector<std::vector<engine::Token>> chunks;

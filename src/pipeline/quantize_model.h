@@ -24,6 +24,7 @@ struct QuantizeRequest {
   const Target* target = nullptr;
   PlanRequest plan;
   std::filesystem::path plan_file, scores_file;  ///< empty: made here
+  std::filesystem::path imatrix;  ///< rtn: importances from this file instead of the calibration text
   CalibrationRequest calibration;
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
   Method method = Method::rtn;
@@ -34,7 +35,7 @@ struct QuantizeRequest {
 /// Everything that is known before the first byte is written.
 struct Prepared {
   PlanResult plan;
-  std::vector<std::vector<float>> importance;             ///< by linear; empty under ScaleFit::minmax
+  std::vector<std::vector<float>> importance;             ///< by linear, if known; empty under ScaleFit::minmax
   std::optional<importance::CalibrationSet> calibration;  ///< the one used, if any was needed
 };
 
@@ -51,6 +52,7 @@ WriteEstimate estimate_writing(const model::Model& model, const Prepared& prepar
 
 struct Written {
   std::uint64_t bytes = 0;
+  std::filesystem::path path;  ///< that opens it: the output, or the first file of a split one
   std::vector<RoundedLinear> linears;                        ///< gptq
   std::optional<importance::CalibrationSource> calibration;  ///< gptq
 };
@@ -59,6 +61,7 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
 
 /// KL divergence of the written checkpoint from the model, on text that the model writes itself with another seed than
 /// the calibration's (or on the calibration files' next pieces), `sequences` pieces.
-eval::Evaluation verify(const model::Model& model, const QuantizeRequest& request, std::size_t sequences);
+eval::Evaluation verify(const model::Model& model, const QuantizeRequest& request, const Written& written,
+                        std::size_t sequences);
 
 }  // namespace strata::pipeline

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "kernel/ops.h"
+#include "quantize/rtn.h"
 
 namespace strata::pipeline {
 namespace {
@@ -23,7 +24,8 @@ std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
 }  // namespace
 
 Rounding::Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
-                   const importance::CalibrationSet& set, const quantize::GptqOptions& options)
+                   const importance::CalibrationSet& set, const quantize::GptqOptions& options,
+                   std::span<const float> embedding_importance)
     : model_(model),
       codecs_(codecs),
       set_(set),
@@ -35,8 +37,21 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
       rest_(engine_.make_batch(sequences(set.sequences.size() % together_, set.source.seq_len))),
       states_(set.sequences.size() * set.source.seq_len * model.architecture().hidden),
       progress_("rounding", codecs.size()) {
+  round_embedding(embedding_importance);
   const std::size_t size = set.source.seq_len * model.architecture().hidden;
   for (std::size_t s = 0; s < set.sequences.size(); ++s) engine_.embed(set.sequences[s], states_.data() + s * size);
+}
+
+void Rounding::round_embedding(std::span<const float> importance) {
+  const std::size_t index = model_.architecture().embedding();
+  if (index == model::kNoBlock) return;
+  progress_.note("embedding");
+  const model::LinearWeights held = model_.embedding();
+  const MatrixView weights = held.view().dense;
+  embedding_ = quantize::quantize_rtn(*codecs_[index], weights, importance, options_.fit,
+                                      scales_.of(index, *codecs_[index], weights));
+  engine_.replace(index, {{}, &embedding_});
+  progress_.advance();
 }
 
 void Rounding::run(std::size_t block, bool attention, const engine::Observer* observer, Site last) {
@@ -122,6 +137,7 @@ void Rounding::round_head(std::size_t index) {
 
 const codec::Stored& Rounding::linear(std::size_t index) {
   const model::Architecture& a = model_.architecture();
+  if (index == a.embedding()) return embedding_;
   const std::size_t block = std::min(a.linears[index].block, a.blocks);
   for (; next_ <= block; ++next_) {
     if (next_ < a.blocks)

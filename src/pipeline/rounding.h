@@ -22,9 +22,12 @@ struct RoundedLinear {
 
 class Rounding {
  public:
-  /// codecs: by index into Architecture::linears. The model, codecs and set must outlive this.
+  /// codecs: by index into Architecture::linears. The model, codecs and set must outlive this. The embedding, where it
+  /// has a codec, is rounded to nearest under `embedding_importance` (cols values or empty) before anything else: it is
+  /// looked up, and its inputs as a head come last.
   Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
-           const importance::CalibrationSet& set, const quantize::GptqOptions& options);
+           const importance::CalibrationSet& set, const quantize::GptqOptions& options,
+           std::span<const float> embedding_importance = {});
 
   /// The stored linear of an index, valid until a linear of a later block is asked for. Linears are asked for in rising
   /// order of their blocks, lm_head last; the block is rounded at the first of them. Throws Error naming the linear,
@@ -37,6 +40,7 @@ class Rounding {
  private:
   void round_block(std::size_t block);
   void round_head(std::size_t index);
+  void round_embedding(std::span<const float> importance);
   void round(std::span<const std::size_t> linears, const quantize::Hessian& hessian);
   quantize::Hessian collect(std::size_t block, engine::Site site);
   /// Attention or feed-forward of a block for all sequences, up to a site of it; block_out: as a whole.
@@ -52,6 +56,7 @@ class Rounding {
   engine::Batch full_, rest_;
   std::vector<float> states_;  ///< (all tokens, hidden): before block next_, or within it between its halves
   std::size_t next_ = 0;
+  codec::Stored embedding_;
   std::map<std::size_t, codec::Stored> stored_;  ///< of block next_ - 1, or lm_head's
   std::vector<RoundedLinear> results_;
   Progress progress_;

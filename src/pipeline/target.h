@@ -8,6 +8,7 @@
 
 #include "codec/codec.h"
 #include "format/compressed_tensors.h"
+#include "model/architecture.h"
 
 namespace strata::pipeline {
 
@@ -18,6 +19,8 @@ struct Target {
   bool gguf;  ///< the output is one GGUF file, not a compressed-tensors folder
   /// Empty when the runtime has a kernel for the codec, else why not.
   std::string (*why_not)(const codec::Codec&);
+  /// llama.cpp fuses nothing, and holds the embedding in any type.
+  model::Fusion fusion() const { return gguf ? model::Fusion::single : model::Fusion::fused; }
 };
 
 std::span<const Target> targets();

@@ -77,6 +77,37 @@ TEST(GgufWrite, WhatWasReadIsWrittenInTheSameTypes) {
   EXPECT_EQ(GgufFile::open(folder / "b.gguf").metadata(), first.metadata());
 }
 
+/// Writes part `number` of `count` with one tensor of 32 bytes.
+void write_part(const std::filesystem::path& path, std::uint16_t number, std::uint16_t count, const char* tensor,
+                std::int32_t total) {
+  GgufKeys keys = number == 0 ? all_kinds() : GgufKeys();
+  keys.add("split.no", number);
+  keys.add("split.count", count);
+  keys.add("split.tensors.count", total);
+  write_counting(path, lay_out_gguf(std::move(keys), {{tensor, 0, {8}}}), 100);
+}
+
+TEST(GgufWrite, TheFirstPartOpensTheWholeModel) {
+  const TemporaryFolder folder;
+  const auto part = [&](std::size_t i) { return folder / gguf_part_name("m", i, 3); };
+  for (std::uint16_t i = 0; i < 3; ++i) write_part(part(i), i, 3, fmt::format("t{}", i).c_str(), 3);
+  const GgufFile file = GgufFile::open(part(0));
+  ASSERT_EQ(file.tensors().size(), 3u);
+  EXPECT_EQ(file.find("t2")->data[1], static_cast<std::byte>(1));
+  EXPECT_EQ(file.text("general.architecture"), "llama");
+  const auto refusal = [&](std::size_t i) { return error_of([&] { GgufFile::open(part(i)); }); };
+  EXPECT_NE(refusal(1).find("m-00001-of-00003.gguf"), std::string::npos);
+  write_part(part(2), 2, 3, "t1", 3);
+  EXPECT_NE(refusal(0).find("'t1' is in an earlier part too"), std::string::npos);
+  write_part(part(2), 1, 3, "t2", 3);
+  EXPECT_NE(refusal(0).find("mixed up"), std::string::npos);
+  write_part(part(2), 2, 3, "t2", 3);
+  write_part(part(0), 0, 3, "t0", 4);
+  EXPECT_NE(refusal(0).find("4 tensors are announced"), std::string::npos);
+  std::filesystem::remove(part(2));
+  EXPECT_NE(refusal(0).find("m-00003-of-00003.gguf"), std::string::npos);
+}
+
 TEST(GgufWrite, AFileThatIsNotCompleteLeavesNothing) {
   const TemporaryFolder folder;
   const GgufLayout layout = lay_out_gguf({}, {{"t", 0, {64}}});

@@ -4,10 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
 #include "pipeline/checkpoint.h"
+#include "pipeline/stock_mix.h"
 
 namespace strata::pipeline {
 namespace {
@@ -157,6 +159,63 @@ TEST(Planner, ThreeTierKeepsTheEndsAndStaysWithinEightBitsWhereTheyAllow) {
   const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
   EXPECT_EQ(plan.groups.front().codec->name, "keep");
   EXPECT_EQ(plan.groups[plan.groups.size() - 2].codec->name, "keep");
+}
+
+model::Model tiny_for_gguf(const char* name = "llama_tied") {
+  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name, model::Fusion::single);
+}
+
+TEST(PlannerForGguf, EveryMatrixIsAChoiceOfItsOwn) {
+  const model::Model model = tiny_for_gguf();
+  PlanRequest request;
+  request.bits = 5.0;
+  const Plan plan = make_plan(model, target_by_name("llama.cpp"), request, made_up_costs(model)).plan;
+  ASSERT_EQ(plan.groups.size(), 2u * 7 + 1);
+  EXPECT_EQ(plan.groups[1].linears, std::vector<std::string>{"model.layers.0.self_attn.k_proj"});
+  EXPECT_EQ(plan.groups.back().name, "model.embed_tokens");
+  EXPECT_LE(plan.bits(), 5.0);
+  for (const PlannedGroup& group : plan.groups) {
+    EXPECT_NE(std::ranges::find(group.choices, "q8_0"), group.choices.end());
+    EXPECT_EQ(std::ranges::find(group.choices, "q4_k"), group.choices.end()) << "rows of 32 hold no block of 256";
+    EXPECT_NE(std::ranges::find(group.choices, group.codec->name), group.choices.end());
+  }
+  EXPECT_EQ(Plan::from_json(plan.to_json(), model, "plan.json").to_json()["groups"].size(), plan.groups.size());
+}
+
+TEST(PlannerForGguf, TheEmbeddingIsWorthAsMuchAByteAsTheBlocks) {
+  const model::Model model = tiny_for_gguf();
+  Costs costs = made_up_costs(model);
+  PlanRequest request;
+  request.bits = 5.0;
+  const auto embedding_bytes = [&] {
+    return make_plan(model, target_by_name("llama.cpp"), request, costs).plan.groups.back().bytes;
+  };
+  for (auto& [codec, cost] : costs.linears.back()) cost *= 1e-9;
+  const std::uint64_t worthless = embedding_bytes();
+  for (auto& [codec, cost] : costs.linears.back()) cost *= 1e18;
+  EXPECT_GT(embedding_bytes(), worthless);
+  request.embed_codec = "q5_1";
+  EXPECT_EQ(make_plan(model, target_by_name("llama.cpp"), request, costs).plan.groups.back().codec->name, "q5_1");
+  request.embed_codec = "q4_k";
+  EXPECT_NE(error_of(model, "llama.cpp", request).find("model.embed_tokens"), std::string::npos);
+}
+
+TEST(PlannerForGguf, AStockMixIsABudgetThatIsNotExceeded) {
+  const model::Model model = tiny_for_gguf("llama_untied_sharded");
+  for (const char* mix : {"Q4_K_M", "IQ4_XS", "Q8_0"}) {
+    PlanRequest request;
+    request.like = mix;
+    std::uint64_t stock = 0;
+    for (const StockTensor& tensor : stock_mix(model.architecture(), mix)) stock += tensor.bytes;
+    const Plan plan = make_plan(model, target_by_name("llama.cpp"), request, made_up_costs(model)).plan;
+    EXPECT_LE(plan.bytes(), stock) << mix;
+    EXPECT_GT(plan.bytes(), stock * 9 / 10) << mix;
+  }
+  PlanRequest request;
+  request.like = "Q4_K_M";
+  EXPECT_NE(error_of(model, "vllm", request).find("llama.cpp"), std::string::npos);
+  request.like = "Q4_K_XXL";
+  EXPECT_NE(error_of(model, "llama.cpp", request).find("known are"), std::string::npos);
 }
 
 TEST(Plan, SurvivesItsFile) {

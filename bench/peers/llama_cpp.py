@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""strata beside llama.cpp's stock mixes at equal or fewer bytes of the linears: one calibration text, one evaluator.
+
+usage: bench/peers/llama_cpp.py MODEL CALIB.txt TEXT.txt -o RESULT.json [--work DIR] [--mixes Q4_K_M,...] [--chunks N]
+llama.cpp's side: llama_model_quantize of the pinned wheel (tests/peers/llama_quantize.py, in the environment of
+scripts/make_venv.sh llama) with the importance matrix that `strata score --imatrix-out` writes, which has llama-imatrix's
+definition. Ours: `strata quantize --like MIX --method gptq`. token_embd and output are Q8_0 on both sides; both are
+evaluated by `strata eval`. What exists in the work folder is not made again. Prints a Markdown table.
+"""
+import argparse
+import importlib.metadata
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STRATA = ROOT / "build/release/strata"
+
+
+def run(*args) -> str:
+    result = subprocess.run([str(a) for a in args], stdout=subprocess.PIPE, text=True)
+    if result.returncode != 0:
+        sys.exit(f"failed: {' '.join(map(str, args))}")
+    return result.stdout
+
+
+def kept(path: pathlib.Path, make) -> dict:
+    """The JSON of `path`, made when it is not there."""
+    if not path.exists():
+        value = make()
+        path.write_text(json.dumps(value, indent=1))
+    return json.loads(path.read_text())
+
+
+def timed(*args) -> dict:
+    begin = time.monotonic()
+    value = json.loads(run(*args))
+    return {"value": value, "seconds": time.monotonic() - begin}
+
+
+def evaluate(model, args) -> dict:
+    return json.loads(run(STRATA, "eval", model, "--ref", args.model, "--text", args.text, "--chunks", args.chunks,
+                          "--precision", args.precision, "--json"))
+
+
+def point(evaluation: dict, linear_bytes: int, weights: int) -> dict:
+    kl = evaluation["kl_divergence"]
+    return {"bytes": linear_bytes, "bits": 8 * linear_bytes / weights, "kl": kl["mean"], "stderr": kl["stderr"],
+            "kl99": kl["p99"], "perplexity": evaluation["perplexity"], "top1": evaluation["top1_agreement"]}
+
+
+def compare(mix: str, args, work: pathlib.Path) -> dict:
+    stock_file, own_file = work / f"stock-{mix}.gguf", work / f"strata-{mix}.gguf"
+    stock = kept(work / f"stock-{mix}.json", lambda: timed(
+        ROOT / "build/venv-llama/bin/python", ROOT / "tests/peers/llama_quantize.py", work / "dense.gguf", stock_file, mix,
+        "--imatrix", work / "imatrix.gguf", "--embed", "Q8_0"))
+    linears = {k: v for k, v in stock["value"].items() if k.startswith("blk.") and v[0] not in ("F32", "F16", "BF16")}
+    own = kept(work / f"strata-{mix}.json", lambda: timed(
+        STRATA, "quantize", args.model, "-o", own_file, "--overwrite", "--like", mix, "--embed-codec", "q8_0",
+        "--scores", work / "scores.json", "--method", "gptq", "--calib", args.calib, "--no-verify", "--json", *args.extra))
+    totals = own["value"]["plan"]["totals"]
+    weights = sum(g["weights"] for g in own["value"]["plan"]["groups"] if ".layers." in g["name"])
+    result = {"mix": mix,
+              "stock": point(kept(work / f"stock-{mix}-eval.json", lambda: evaluate(stock_file, args)),
+                             sum(size for _, size in linears.values()), weights),
+              "strata": point(kept(work / f"strata-{mix}-eval.json", lambda: evaluate(own_file, args)),
+                              totals["block_bytes"], weights),
+              "seconds": {"stock": stock["seconds"], "strata": own["seconds"]}}
+    result["less_kl"] = 1 - result["strata"]["kl"] / result["stock"]["kl"]
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name in ["model", "calib", "text"]:
+        parser.add_argument(name)
+    parser.add_argument("-o", "--output", required=True)
+    parser.add_argument("--work", default=str(ROOT / "build/peers-llama"))
+    parser.add_argument("--mixes", default="Q5_K_M,Q4_K_M,IQ4_XS,Q2_K")
+    parser.add_argument("--chunks", type=int, default=20)
+    parser.add_argument("--samples", type=int, default=64, help="calibration sequences of 512 tokens, for both sides")
+    parser.add_argument("--precision", default="f32")
+    parser.add_argument("extra", nargs="*", help="further options of strata quantize, behind --")
+    args = parser.parse_args()
+    work = pathlib.Path(args.work)
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / "dense.gguf").exists():
+        run(STRATA, "convert", args.model, "-o", work / "dense.gguf")
+    if not (work / "scores.json").exists():
+        run(STRATA, "score", args.model, "-o", work / "scores.json", "--imatrix-out", work / "imatrix.gguf", "--for",
+            "llama.cpp", "--signals", "act_mse,alpha", "--calib", args.calib, "--samples", args.samples, "--seq-len", 512)
+    args.extra = ["--samples", str(args.samples), "--seq-len", "512", *args.extra]
+    points = [compare(mix, args, work) for mix in args.mixes.split(",")]
+    pathlib.Path(args.output).write_text(json.dumps({"model": args.model, "chunks": args.chunks, "points": points}, indent=1))
+    site = sorted((ROOT / "build/venv-llama/lib").glob("python*/site-packages"))[0]
+    version = next(d.version for d in importlib.metadata.distributions(path=[str(site)]) if d.name == "llama-cpp-py-sync")
+    print(f"llama-cpp-py-sync {version}\n")
+    print("| mix | its bits | its KL | top-1 | our bits | our KL | top-1 | less KL |\n|---|---|---|---|---|---|---|---|")
+    for p in points:
+        a, b = p["stock"], p["strata"]
+        print(f"| {p['mix']} | {a['bits']:.3f} | {a['kl']:.4f} +- {a['stderr']:.4f} | {a['top1']:.3f} | {b['bits']:.3f} | "
+              f"{b['kl']:.4f} +- {b['stderr']:.4f} | {b['top1']:.3f} | {100 * p['less_kl']:.0f} % |")
+
+
+if __name__ == "__main__":
+    main()

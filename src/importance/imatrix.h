@@ -1,0 +1,22 @@
+// Importance matrices as llama.cpp exchanges them: sums of squares of every linear's inputs, in a GGUF file.
+// llama-imatrix writes them, llama-quantize reads them. Byte layout: docs/formats/gguf.md.
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include "importance/calibration.h"
+#include "importance/input_mean_square.h"
+
+namespace strata::importance {
+
+/// Writes the mean squares of the linears of the blocks, and of lm_head when untied, as llama-imatrix does.
+/// Throws Error (disk full, ...) naming the path.
+void write_imatrix(const std::filesystem::path& path, const model::Model& model, const InputMeanSquare& inputs,
+                   const CalibrationSource& source);
+
+/// By index into Architecture::linears the mean square of every input; empty for linears that the file does not hold,
+/// which only lm_head and the embedding may be. Throws Error for a file that is no importance matrix, and for one of
+/// another model, naming the first tensor that differs.
+std::vector<std::vector<float>> read_imatrix(const std::filesystem::path& path, const model::Model& model);
+
+}  // namespace strata::importance
