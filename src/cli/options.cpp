@@ -45,7 +45,8 @@ void add_options(CLI::App& app, PlanOptions& options) {
   app.add_option("--preset", options.preset, "best, uniform:CODEC, lwq, three-tier")->capture_default_str();
   options.target_option =
       app.add_option("--for", options.target, "Runtime that will load it: " + targets)->capture_default_str();
-  app.add_option("--codecs", options.codecs, "Codecs to choose from, separated by commas (default, or stock: all of the target)");
+  app.add_option("--codecs", options.codecs,
+                 "Codecs to choose from, separated by commas (default, or stock: all of the target)");
   app.add_option("--keep", options.keep, "Leave linears that match this regular expression in bf16 (repeatable)");
   app.add_option("--assign", options.assign, "REGEX=CODEC: give linears that match this codec (repeatable)");
   app.add_option("--signal", options.signal, "lwq, three-tier: the signal that orders the blocks")

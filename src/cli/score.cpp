@@ -88,8 +88,7 @@ void run(const Options& options, const Common& common) {
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();
   write_json_file(options.output, value);
-  if (!options.imatrix.empty())
-    importance::write_imatrix(options.imatrix, model, result.inputs, scores.calibration);
+  if (!options.imatrix.empty()) importance::write_imatrix(options.imatrix, model, result.inputs, scores.calibration);
   Journal::remove(request.measure.journal);
   if (options.judge) value["judge"] = judgement_json(result, model.architecture());
   print_json(common, value);

@@ -17,7 +17,8 @@ class InputMeanSquare {
   void observe(const SiteRows& rows);
 
   /// (cols): E[x_j^2] of the input of a linear. q, k, v share one vector, gate and up another; lm_head's input is the
-  /// last block's output after the final norm, that of an embedding the same when it is the head too, else all ones. Throws Error when a value is beyond the range of f32.
+  /// last block's output after the final norm, that of an embedding the same when it is the head too, else all ones.
+  /// Throws Error when a value is beyond the range of f32.
   std::vector<float> of(const model::Linear& linear) const;
   std::size_t tokens() const { return tokens_; }
 

@@ -209,7 +209,8 @@ CheckpointLayout lay_out(const model::Model& model, const Plan& plan, const Targ
                          const Files& companions) {
   if (target.gguf) {
     CheckpointLayout layout;
-    layout.total_bytes = layout.tensor_file_bytes = plan_gguf(model, gguf_choice(model, plan, shard_bytes)).total_bytes();
+    layout.total_bytes = layout.tensor_file_bytes =
+        plan_gguf(model, gguf_choice(model, plan, shard_bytes)).total_bytes();
     return layout;
   }
   return layout_of(model, codecs_by_linear(plan, model.architecture()), &target, shard_bytes, companions);

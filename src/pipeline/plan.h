@@ -28,7 +28,7 @@ struct Plan {
   std::string target, preset, cost_signal;
   json request;  ///< what was asked for, for people
   std::vector<PlannedGroup> groups;
-  double lower_bound = 0.0;  ///< no plan within the budget has a smaller estimated cost
+  double lower_bound = 0.0;       ///< no plan within the budget has a smaller estimated cost
   std::uint64_t bytes() const;    ///< of all groups
   std::uint64_t weights() const;  ///< of all groups
   /// Of the linears of the blocks, which --bits counts.

@@ -198,9 +198,10 @@ struct Planner {
   /// Bytes of the choice that is best when a byte costs `price`: --bits does not count the embedding and lm_head, so
   /// they get what the last byte of the blocks is worth.
   static std::uint64_t bytes_at_price(const allocate::Group& choices, double price) {
-    return std::ranges::min_element(choices, {}, [&](const allocate::Choice& choice) {
-             return choice.cost + price * static_cast<double>(choice.bytes);
-           })->bytes;
+    return std::ranges::min_element(
+               choices, {},
+               [&](const allocate::Choice& choice) { return choice.cost + price * static_cast<double>(choice.bytes); })
+        ->bytes;
   }
 
   std::pair<allocate::Group, std::vector<const Codec*>> choices_of(std::size_t g) const {

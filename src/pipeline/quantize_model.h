@@ -24,7 +24,7 @@ struct QuantizeRequest {
   const Target* target = nullptr;
   PlanRequest plan;
   std::filesystem::path plan_file, scores_file;  ///< empty: made here
-  std::filesystem::path imatrix;  ///< rtn: importances from this file instead of the calibration text
+  std::filesystem::path imatrix;                 ///< rtn: importances from this file instead of the calibration text
   CalibrationRequest calibration;
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
   Method method = Method::rtn;
@@ -52,8 +52,8 @@ WriteEstimate estimate_writing(const model::Model& model, const Prepared& prepar
 
 struct Written {
   std::uint64_t bytes = 0;
-  std::filesystem::path path;  ///< that opens it: the output, or the first file of a split one
-  std::vector<RoundedLinear> linears;                        ///< gptq
+  std::filesystem::path path;          ///< that opens it: the output, or the first file of a split one
+  std::vector<RoundedLinear> linears;  ///< gptq
   std::optional<importance::CalibrationSource> calibration;  ///< gptq
 };
 /// Writes the checkpoint.

@@ -69,14 +69,14 @@ struct Row {
   Type base;
 };
 constexpr std::array<Row, 25> kMixes{{
-    {"Q2_K_S", Mix::Q2_K_S, kQ2_K},    {"Q2_K", Mix::Q2_K, kQ2_K},          {"Q3_K_S", Mix::Q3_K_S, kQ3_K},
-    {"Q3_K_M", Mix::Q3_K_M, kQ3_K},    {"Q3_K_L", Mix::Q3_K_L, kQ3_K},      {"Q4_K_S", Mix::Q4_K_S, kQ4_K},
-    {"Q4_K_M", Mix::Q4_K_M, kQ4_K},    {"Q5_K_S", Mix::Q5_K_S, kQ5_K},      {"Q5_K_M", Mix::Q5_K_M, kQ5_K},
-    {"Q6_K", Mix::Q6_K, kQ6_K},        {"Q8_0", Mix::Q8_0, kQ8_0},          {"Q4_0", Mix::Q4_0, kQ4_0},
-    {"Q4_1", Mix::Q4_1, kQ4_1},        {"Q5_0", Mix::Q5_0, kQ5_0},          {"Q5_1", Mix::Q5_1, kQ5_1},
-    {"IQ2_XXS", Mix::IQ2_XXS, kIQ2_XXS}, {"IQ2_XS", Mix::IQ2_XS, kIQ2_XS},  {"IQ2_S", Mix::IQ2_S, kIQ2_XS},
-    {"IQ2_M", Mix::IQ2_M, kIQ2_S},     {"IQ3_XXS", Mix::IQ3_XXS, kIQ3_XXS}, {"IQ3_XS", Mix::IQ3_XS, kIQ3_S},
-    {"IQ3_S", Mix::IQ3_S, kIQ3_S},     {"IQ3_M", Mix::IQ3_M, kIQ3_S},       {"IQ4_XS", Mix::IQ4_XS, kIQ4_XS},
+    {"Q2_K_S", Mix::Q2_K_S, kQ2_K},      {"Q2_K", Mix::Q2_K, kQ2_K},          {"Q3_K_S", Mix::Q3_K_S, kQ3_K},
+    {"Q3_K_M", Mix::Q3_K_M, kQ3_K},      {"Q3_K_L", Mix::Q3_K_L, kQ3_K},      {"Q4_K_S", Mix::Q4_K_S, kQ4_K},
+    {"Q4_K_M", Mix::Q4_K_M, kQ4_K},      {"Q5_K_S", Mix::Q5_K_S, kQ5_K},      {"Q5_K_M", Mix::Q5_K_M, kQ5_K},
+    {"Q6_K", Mix::Q6_K, kQ6_K},          {"Q8_0", Mix::Q8_0, kQ8_0},          {"Q4_0", Mix::Q4_0, kQ4_0},
+    {"Q4_1", Mix::Q4_1, kQ4_1},          {"Q5_0", Mix::Q5_0, kQ5_0},          {"Q5_1", Mix::Q5_1, kQ5_1},
+    {"IQ2_XXS", Mix::IQ2_XXS, kIQ2_XXS}, {"IQ2_XS", Mix::IQ2_XS, kIQ2_XS},    {"IQ2_S", Mix::IQ2_S, kIQ2_XS},
+    {"IQ2_M", Mix::IQ2_M, kIQ2_S},       {"IQ3_XXS", Mix::IQ3_XXS, kIQ3_XXS}, {"IQ3_XS", Mix::IQ3_XS, kIQ3_S},
+    {"IQ3_S", Mix::IQ3_S, kIQ3_S},       {"IQ3_M", Mix::IQ3_M, kIQ3_S},       {"IQ4_XS", Mix::IQ4_XS, kIQ4_XS},
     {"IQ4_NL", Mix::IQ4_NL, kIQ4_NL},
 }};
 
@@ -121,7 +121,7 @@ class Chooser {
       case Role::gate:
       case Role::up:
         return mix_ == Mix::IQ3_XS && linear.block >= a_.blocks / 8 && linear.block < 7 * a_.blocks / 8 ? kIQ3_XXS
-                                                                                                       : base_;
+                                                                                                        : base_;
     }
     STRATA_CHECK(false);
   }

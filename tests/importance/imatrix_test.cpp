@@ -66,8 +66,9 @@ TEST(Imatrix, OneOfAnotherModelIsRefused) {
   EXPECT_NE(error_of([&] { read_imatrix(w.path, other); }).find("another model"), std::string::npos);
   const model::Model same = model::Model::open(golden_model("llama_tied"));
   EXPECT_EQ(read_imatrix(w.path, same).size(), same.architecture().linears.size());
-  EXPECT_NE(error_of([&] { read_imatrix(golden_model("llama_tied") / "config.json", same); }).find("no importance matrix"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { read_imatrix(golden_model("llama_tied") / "config.json", same); }).find("no importance matrix"),
+      std::string::npos);
 }
 
 }  // namespace
