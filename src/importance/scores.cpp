@@ -30,7 +30,9 @@ double number(const json& value, double least, const std::string& where) {
 }
 
 std::vector<double> numbers(const json& list, std::size_t count, double least, const std::string& where) {
-  if (list.size() != count) fail("{} has {} values where the model has {}", where, list.size(), count);
+  if (list.size() != count)
+    fail("{} has {} values where the model has {}; score it with the --for that it is planned for", where, list.size(),
+         count);
   std::vector<double> result;
   for (const json& value : list) result.push_back(number(value, least, fmt::format("{}[{}]", where, result.size())));
   return result;

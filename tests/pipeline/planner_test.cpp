@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
+#include "eval/tiny_model.h"
 #include "pipeline/checkpoint.h"
 #include "pipeline/stock_mix.h"
 
@@ -161,12 +163,26 @@ TEST(Planner, ThreeTierKeepsTheEndsAndStaysWithinEightBitsWhereTheyAllow) {
   EXPECT_EQ(plan.groups[plan.groups.size() - 2].codec->name, "keep");
 }
 
-model::Model tiny_for_gguf(const char* name = "llama_tied") {
-  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name, model::Fusion::single);
-}
+/// A tiny model with a vocabulary, which a GGUF file cannot do without.
+class TinyForGguf {
+ public:
+  explicit TinyForGguf(const char* name = "llama_tied") {
+    const auto golden = std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name;
+    std::filesystem::copy(golden, folder_.path(), std::filesystem::copy_options::recursive);
+    write_text_file(folder_.path() / "tokenizer.json",
+                    R"({"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})");
+    model_.emplace(model::Model::open(folder_.path(), model::Fusion::single));
+  }
+  const model::Model& operator*() const { return *model_; }
+
+ private:
+  ::strata::testing::TemporaryFolder folder_;
+  std::optional<model::Model> model_;
+};
 
 TEST(PlannerForGguf, EveryMatrixIsAChoiceOfItsOwn) {
-  const model::Model model = tiny_for_gguf();
+  const TinyForGguf tiny;
+  const model::Model& model = *tiny;
   PlanRequest request;
   request.bits = 5.0;
   const Plan plan = make_plan(model, target_by_name("llama.cpp"), request, made_up_costs(model)).plan;
@@ -183,7 +199,8 @@ TEST(PlannerForGguf, EveryMatrixIsAChoiceOfItsOwn) {
 }
 
 TEST(PlannerForGguf, TheEmbeddingIsWorthAsMuchAByteAsTheBlocks) {
-  const model::Model model = tiny_for_gguf();
+  const TinyForGguf tiny;
+  const model::Model& model = *tiny;
   Costs costs = made_up_costs(model);
   PlanRequest request;
   request.bits = 5.0;
@@ -201,7 +218,8 @@ TEST(PlannerForGguf, TheEmbeddingIsWorthAsMuchAByteAsTheBlocks) {
 }
 
 TEST(PlannerForGguf, AStockMixIsABudgetThatIsNotExceeded) {
-  const model::Model model = tiny_for_gguf("llama_untied_sharded");
+  const TinyForGguf tiny("llama_untied_sharded");
+  const model::Model& model = *tiny;
   for (const char* mix : {"Q4_K_M", "IQ4_XS", "Q8_0"}) {
     PlanRequest request;
     request.like = mix;
