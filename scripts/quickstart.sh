@@ -46,6 +46,7 @@ done
 
 cat <<EOF
 
-The quantized model is in $quantized: vLLM and transformers load that folder as it is. Try next, with this model or yours:
+The quantized model is in $quantized: vLLM and transformers load that folder as it is. Where its bits went and what that cost is
+drawn in $quantized.report.html. Try next, with this model or yours:
   $strata quantize $original -o build/models/mine --size 120MiB --dry-run     what a given size would keep and cost
 EOF

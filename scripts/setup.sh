@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building strata needs on Debian 12 (Ubuntu 24.04 too): compilers, libraries, Rust.
+# Installs what building strata needs on Debian 12 (Ubuntu 24.04 too): compilers, libraries, Rust, Node for the report's page.
 # Run it as often as you like: when nothing is missing it changes nothing and asks for no rights.
 set -euo pipefail
 
@@ -7,17 +7,17 @@ usage() {
   cat <<'EOF'
 usage: scripts/setup.sh [--dev]
 
-  --dev   also what the tests need: clang (fuzzing, sanitizers), clang-format, ccache
+  --dev   also what the tests need: clang (fuzzing, sanitizers), clang-format, ccache, chromium (the report in a browser)
 
 Installs Debian packages that are missing, as root or through sudo. Without either it lists them and exits with 1.
 EOF
 }
 
 packages=(cmake ninja-build g++ pkg-config libeigen3-dev nlohmann-json3-dev libcli11-dev libfmt-dev libgtest-dev
-  libbenchmark-dev python3 python3-venv ca-certificates)
+  libbenchmark-dev python3 python3-venv ca-certificates nodejs npm)
 case "${1:-}" in
   "") ;;
-  --dev) packages+=(clang clang-format libclang-rt-dev ccache git) ;;
+  --dev) packages+=(clang clang-format libclang-rt-dev ccache git chromium fonts-dejavu-core) ;;
   -h | --help) usage; exit 0 ;;
   *) usage >&2; exit 2 ;;
 esac
@@ -59,7 +59,11 @@ and Rust; install them by hand, then: cmake --preset release && cmake --build --
 missing=()
 for package in "${packages[@]}"; do
   # A python3 of the user's own (pyenv, conda) that can make virtual environments serves as well as Debian's.
-  case $package in python3 | python3-venv) python3 -c 'import venv, ensurepip' 2>/dev/null && continue ;; esac
+  # The same of a Node that is new enough for the build of the report's page: Debian's own cannot stand beside it.
+  case $package in
+    python3 | python3-venv) python3 -c 'import venv, ensurepip' 2>/dev/null && continue ;;
+    nodejs | npm) command -v npm >/dev/null && node -e 'process.exit(+(parseInt(process.versions.node) < 18))' && continue ;;
+  esac
   installed "$package" || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"

@@ -53,6 +53,7 @@ void run(const Options& options, const Common& common) {
   value["model"] = options.model;
   if (reference) value["ref_model"] = options.reference;
   value["precision"] = options.precision;
+  value["command"] = common.command;
   value["seconds"] = seconds;
   if (!options.output.empty()) write_json_file(options.output, value);
   print_json(common, value);

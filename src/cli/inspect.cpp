@@ -4,16 +4,18 @@
 #include <map>
 #include <memory>
 
+#include "cli/plot.h"
 #include "cli/verb.h"
 #include "core/file.h"
 #include "model/model.h"
+#include "pipeline/report_data.h"
 
 namespace strata::cli {
 namespace {
 
 struct Options {
-  std::string model;
-  bool tensors = false;
+  std::string model, scores, signal;
+  bool tensors = false, plot = false;
 };
 
 double bits_of(std::uint64_t bytes, std::uint64_t weights) {
@@ -100,23 +102,95 @@ void show(const model::Model& model, const json& value, const Options& options) 
   fmt::print("{}", table(rows));
 }
 
+/// Values by linear as rows of the map: a role each, or one row for a signal of whole blocks. Several linears of a role
+/// (the experts of a block) are shown by their mean.
+std::vector<PlotRow> rows_of(const model::Architecture& a, bool whole_blocks,
+                             const std::function<std::optional<double>(std::size_t linear)>& value) {
+  std::vector<PlotRow> rows;
+  std::map<std::pair<std::string, std::size_t>, double> counts;
+  for (std::size_t l = 0; l < a.linears.size(); ++l) {
+    const model::Linear& linear = a.linears[l];
+    if (linear.block == model::kNoBlock) continue;
+    const std::string name = whole_blocks ? "block" : std::string(model::role_name(linear.role));
+    auto row = std::ranges::find(rows, name, &PlotRow::name);
+    if (row == rows.end()) row = rows.insert(row, {name, std::vector<std::optional<double>>(a.blocks)});
+    const std::optional<double> given = value(l);
+    if (!given) continue;
+    std::optional<double>& shown = row->values[linear.block];
+    const double count = counts[{name, linear.block}]++;
+    shown = (shown.value_or(0.0) * count + *given) / (count + 1);
+  }
+  return rows;
+}
+
+void plot_bits(const model::Model& model) {
+  PlotStyle style = terminal_style();
+  style.unit = "bits";
+  const model::Architecture& a = model.architecture();
+  const auto bits = [&](std::size_t l) -> std::optional<double> {
+    return bits_of(model.stored_bytes(a.linears[l]), a.linears[l].rows * a.linears[l].cols);
+  };
+  fmt::print("bits by block and role\n{}", block_plot(rows_of(a, false, bits), style));
+}
+
+void plot_signals(const model::Model& model, const Options& options) {
+  const model::Architecture& a = model.architecture();
+  const auto scores = importance::Scores::from_json(read_json_file(options.scores), model, options.scores);
+  pipeline::ReportData report;
+  report.set_scores(scores, a, {}, "");
+  std::vector<std::string> known;
+  for (const json& signal : report.to_json()["signals"]) {
+    const auto name = signal["name"].get<std::string>();
+    known.push_back(name);
+    if (!options.signal.empty() && options.signal != name) continue;
+    PlotStyle style = terminal_style();
+    style.downwards = !signal["higher_is_important"].get<bool>();
+    style.unit = style.downwards ? "(less is more important)" : "";
+    const std::string of = signal["of"];
+    const auto value = [&](std::size_t l) -> std::optional<double> {
+      const json& v = signal["values"][of == "block" ? a.linears[l].block : of == "group" ? a.linears[l].group : l];
+      return v.is_number() ? std::optional(v.get<double>()) : std::nullopt;
+    };
+    fmt::print("{}{}: {}\n{}", name, signal.contains("codec") ? " at " + signal["codec"].get<std::string>() : "",
+               signal["meaning"].get<std::string>(), block_plot(rows_of(a, of == "block", value), style));
+    if (name == options.signal) return;
+  }
+  if (!options.signal.empty())
+    fail("{}: holds no signal '{}', but {}", options.scores, options.signal, fmt::join(known, ", "));
+}
+
+void run(const Options& options, const Common& common) {
+  if (!options.plot && (!options.scores.empty() || !options.signal.empty()))
+    fail_usage("--scores and --signal say what --plot draws; add --plot");
+  if (!options.signal.empty() && options.scores.empty()) fail_usage("--signal is read from --scores FILE");
+  const model::Model model = model::Model::open(options.model);
+  const json value = describe(model);
+  print_json(common, value);
+  if (common.json_output) return;
+  if (!options.plot) return show(model, value, options);
+  if (options.scores.empty())
+    plot_bits(model);
+  else
+    plot_signals(model, options);
+}
+
 std::function<void()> setup(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
   app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
   app.add_flag("--tensors", options->tensors, "List every tensor instead of a summary by role");
-  return [options, &common] {
-    const model::Model model = model::Model::open(options->model);
-    const json value = describe(model);
-    print_json(common, value);
-    if (!common.json_output) show(model, value, *options);
-  };
+  app.add_flag("--plot", options->plot, "Draw a map of blocks and roles: bits, or the signals of --scores");
+  app.add_option("--scores", options->scores, "scores.json of this model, to draw");
+  app.add_option("--signal", options->signal, "Draw this signal only");
+  return [options, &common] { run(*options, common); };
 }
 
 }  // namespace
 
 extern const Verb inspect_verb = {
     "inspect", "Show a model's architecture, tensors, sizes and bits",
-    "  strata inspect MODEL\n  strata inspect MODEL --tensors\n  strata inspect MODEL --json | jq .parameters\n",
+    "  strata inspect MODEL\n  strata inspect MODEL --tensors\n  strata inspect OUT --plot\n"
+    "  strata inspect MODEL --plot --scores scores.json --signal alpha\n  strata inspect MODEL --json | jq "
+    ".parameters\n",
     setup};
 
 }  // namespace strata::cli

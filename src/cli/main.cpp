@@ -8,6 +8,7 @@
 #include "core/cpu.h"
 #include "core/interrupt.h"
 #include "core/threads.h"
+#include "pipeline/report_data.h"
 
 namespace {
 
@@ -27,6 +28,9 @@ int run(int argc, char** argv) {
       "MODEL is a Hugging Face folder or a GGUF file. `strata VERB --help` has examples.\n"
       "Environment: STRATA_ISA=portable|avx2|avx512|avx512bf16 forces an instruction set.");
   cli::Common common;
+  std::vector<std::string> words(argv, argv + argc);
+  if (!words.empty()) words[0] = "strata";
+  common.command = pipeline::shell_command(words);
   std::function<void()> action;
   for (const cli::Verb& verb : cli::verbs()) {
     CLI::App* sub = app.add_subcommand(verb.name, verb.summary);

@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "model/tokenizer.h"
 #include "pipeline/quantize_model.h"
+#include "pipeline/quantize_report.h"
 
 namespace strata::cli {
 namespace {
@@ -17,7 +18,7 @@ constexpr std::size_t kRoundingSamples = 64, kRoundingTokens = 512;
 
 struct Options {
   std::string model, output, plan_file, scores_file, imatrix, scale = "search";
-  bool overwrite = false, dry_run = false, no_verify = false;
+  bool overwrite = false, dry_run = false, no_verify = false, no_report = false;
   std::size_t verify_samples = 8, refine = 1;
   std::string method = "rtn";
   double damping = 0.01;
@@ -126,8 +127,10 @@ void run(const Options& options, const Common& common) {
   value["output"] = written.path.string();
   value["output_bytes"] = written.bytes;
   value["rounding"] = describe(written);
+  std::optional<eval::Evaluation> verified;
   if (!options.no_verify) {
-    const eval::Evaluation result = pipeline::verify(model, request, written, options.verify_samples);
+    const eval::Evaluation& result =
+        verified.emplace(pipeline::verify(model, request, written, options.verify_samples));
     value["verification"] = result.to_json();
     print(common,
           "measured on {} tokens of {}: KL divergence {:.5f} +- {:.5f} nats, top-1 agreement {:.1f} %, perplexity "
@@ -136,6 +139,8 @@ void run(const Options& options, const Common& common) {
           result.kl_divergence->mean, result.kl_divergence->standard_error.value_or(0.0),
           100.0 * *result.top1_agreement, result.perplexity, *result.ref_perplexity);
   }
+  if (!options.no_report)
+    remark("{}\n", pipeline::report_quantize(model, request, prepared, written, verified, common.command));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   value["seconds"] = seconds;
   value["peak_memory_bytes"] = peak_resident_bytes();
@@ -170,6 +175,7 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_flag("--dry-run", options->dry_run, "Show the plan, exact bytes, time and memory; write nothing");
   app.add_flag("--overwrite", options->overwrite, "Replace the folder if it exists");
   app.add_flag("--no-verify", options->no_verify, "Do not measure the result against the original");
+  app.add_flag("--no-report", options->no_report, "Do not write OUT.report.html, and its data, beside the output");
   app.add_option("--verify-samples", options->verify_samples, "Sequences to measure the result on")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 16));

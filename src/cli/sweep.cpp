@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/journal.h"
 #include "model/tokenizer.h"
+#include "pipeline/report_data.h"
 
 namespace strata::cli {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 struct Options {
   std::string model, output, high = "int8_channel", low = "int4_g64", text;
   std::size_t tokens = 1024, step = 0, random_orders = 5;
-  bool claims = false;
+  bool claims = false, no_report = false;
   CalibrationOptions calibration;
 };
 
@@ -91,6 +92,12 @@ void run(const Options& options, const Common& common) {
   write_json_file(folder / "sweep.json", value);
   write_text_file(folder / "sweep.csv", result.to_csv());
   Journal::remove(request.journal);
+  if (!options.no_report) {
+    pipeline::ReportData report;
+    report.set_model(model);
+    report.set_sweep(value, options.output, common.command);
+    pipeline::write_report(report, {}, folder / "report.html");
+  }
   print_json(common, value);
   if (common.json_output) return;
   if (!options.claims) show_curves(result);
@@ -115,6 +122,7 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("--random", options->random_orders, "Random orders, seeds 0 up to this number")
       ->capture_default_str()
       ->check(CLI::Range(0, 100));
+  app.add_flag("--no-report", options->no_report, "Do not write report.html into the folder");
   app.add_flag("--claims", options->claims, "Print only whether each claim of the literature holds here");
   add_options(app, options->calibration);
   return [options, &common] { run(*options, common); };

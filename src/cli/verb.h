@@ -16,6 +16,7 @@ struct Common {
   bool json_output = false;
   std::size_t threads = 0;
   std::uint64_t seed = 0;
+  std::string command;  ///< the whole command line, for reports
 };
 
 struct Verb {

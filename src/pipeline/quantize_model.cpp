@@ -68,9 +68,10 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
       engine::Engine exact(model, kernel::Precision::f32);
       importance::ScoreRequest needed = scores_needed(request.plan, *request.target);
       needed.fit = request.scale_fit;
-      const importance::ScoreResult result = importance::score(exact, *prepared.calibration, needed);
+      importance::ScoreResult result = importance::score(exact, *prepared.calibration, needed);
       costs = costs_of(result.scores, a);
       inputs.emplace(result.inputs);
+      prepared.scores = std::move(result.scores);
     } else {
       inputs.emplace(importance::input_mean_square(engine, *prepared.calibration));
     }
@@ -78,7 +79,8 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
   }
   if (!request.scores_file.empty()) {
     const std::string where = request.scores_file.string();
-    costs = costs_of(importance::Scores::from_json(read_json_file(request.scores_file), model, where), a);
+    prepared.scores = importance::Scores::from_json(read_json_file(request.scores_file), model, where);
+    costs = costs_of(*prepared.scores, a);
   }
   if (measures) {
     engine::Engine exact(model, kernel::Precision::f32);

@@ -37,6 +37,7 @@ struct Prepared {
   PlanResult plan;
   std::vector<std::vector<float>> importance;             ///< by linear, if known; empty under ScaleFit::minmax
   std::optional<importance::CalibrationSet> calibration;  ///< the one used, if any was needed
+  std::optional<importance::Scores> scores;               ///< made or read, if any
 };
 
 /// Refuses an output that exists, reads or makes scores and plan, and the importances for the scale search.

@@ -74,7 +74,8 @@ class Cli : public ::testing::Test {
 TEST_F(Cli, HelpListsEveryVerbAndEveryVerbHasExamples) {
   const Outcome help = run("--help");
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* verb : {"inspect", "score", "plan", "quantize", "eval", "generate", "chat", "convert", "bench"}) {
+  for (const char* verb :
+       {"inspect", "score", "plan", "quantize", "eval", "sweep", "report", "generate", "chat", "convert", "bench"}) {
     EXPECT_NE(help.out.find(std::string("\n  ") + verb), std::string::npos) << verb;
     const Outcome of_verb = run(std::string(verb) + " --help");
     EXPECT_EQ(of_verb.exit_code, 0);
@@ -128,6 +129,58 @@ TEST_F(Cli, TheSameBytesAtAnyThreadCount) {
   ASSERT_EQ(run("quantize model -o b --preset uniform:nvfp4 --scale minmax --no-verify --threads 3").exit_code, 0);
   EXPECT_EQ(read_text_file(folder_ / "a/model.safetensors"), read_text_file(folder_ / "b/model.safetensors"));
   EXPECT_EQ(read_text_file(folder_ / "a/config.json"), read_text_file(folder_ / "b/config.json"));
+}
+
+TEST_F(Cli, InspectPlotsInBlockCharacters) {
+  const Outcome bits = run("inspect model --plot");
+  EXPECT_EQ(bits.exit_code, 0) << bits.err;
+  for (const char* part : {"bits by block", "\ndown ", "▅▅", "16 bits"})
+    EXPECT_NE(bits.out.find(part), std::string::npos) << part << " in\n" << bits.out;
+  EXPECT_EQ(bits.out.find('\x1b'), std::string::npos) << "colour without a terminal";
+  expect_refused("inspect model --scores scores.json", "--plot", 2);
+  expect_refused("inspect model --plot --scores nowhere.json", "nowhere.json");
+}
+
+TEST_F(Cli, QuantizeLeavesAReportBesideItsOutput) {
+  ASSERT_EQ(run(kQuantize).exit_code, 0);
+  const json data = read_json_file(folder_ / "out.report.json");
+  EXPECT_EQ(data["plan"]["command"], std::string("strata ") + kQuantize);
+  EXPECT_EQ(data["output"]["path"], "out");
+  EXPECT_FALSE(fs::exists(folder_ / "out/report.html"));
+  fs::remove_all(folder_ / "out.report.json");
+  ASSERT_EQ(run(std::string(kQuantize) + " --overwrite --no-report").exit_code, 0);
+  EXPECT_FALSE(fs::exists(folder_ / "out.report.json"));
+}
+
+TEST_F(Cli, ReportGathersWhatIsThere) {
+  ASSERT_EQ(run(std::string(kQuantize) + " --no-report").exit_code, 0);
+  const Outcome bare = run("report out --json");
+  if (bare.err.find("STRATA_REPORT") != std::string::npos) GTEST_SKIP() << "built without the page";
+  ASSERT_EQ(bare.exit_code, 0) << bare.err;
+  EXPECT_EQ(json::parse(bare.out)["plan"]["groups"][0]["codec"], "int4_g32");
+  EXPECT_TRUE(fs::exists(folder_ / "out.report.html"));
+  std::ofstream(folder_ / "eval.json") << R"({"perplexity": 9.5, "text": {"file": "<b>", "n_ctx": 8, "chunks": 2}})";
+  const Outcome more = run("report out --ref model --eval eval.json -o page.html --json");
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  EXPECT_EQ(json::parse(more.out)["evaluations"][0]["text"], "2 x 8 tokens of <b>");
+  EXPECT_EQ(json::parse(more.out)["model"]["name"], "model");
+  EXPECT_EQ(read_text_file(folder_ / "page.html").find("of <b>"), std::string::npos);
+  EXPECT_EQ(json::parse(run("report out --json").out)["evaluations"].size(), 1u) << "it is kept beside the output";
+
+  const auto refused = [&](const std::string& arguments, const char* part, int exit_code = 1) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, exit_code) << arguments;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << arguments << "\n" << outcome.err;
+  };
+  refused("report nowhere", "does not exist");
+  refused("report out --scores scores.json", "--ref", 2);
+  refused("report out --eval out/config.json", "not an evaluation");
+  refused("report out --sweep eval.json", "not a sweep");
+  refused("report out --ref out --texts", "not the original");
+  ASSERT_EQ(
+      run("quantize model -o out --preset uniform:nvfp4 --scale minmax --no-verify --no-report --overwrite").exit_code,
+      0);
+  refused("report out", "another checkpoint");
 }
 
 TEST_F(Cli, ShardsAreCutAndReadBack) {

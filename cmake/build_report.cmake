@@ -1,0 +1,30 @@
+# Builds web/report into one HTML file. cmake -DNPM= -DSOURCE= -DOUTPUT= -P build_report.cmake
+# npm's packages are fetched once: node_modules holds the lock file that they are of.
+set(modules ${SOURCE}/node_modules)
+set(lock ${SOURCE}/package-lock.json)
+set(stamp ${modules}/.made-for)
+
+function(npm)
+  execute_process(COMMAND ${NPM} ${ARGN} WORKING_DIRECTORY ${SOURCE} RESULT_VARIABLE code OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(NOT code EQUAL 0)
+    list(JOIN ARGN " " command)
+    message(FATAL_ERROR "${text}\nThe report page could not be built: `npm ${command}` in web/report failed, for the reason above. "
+      "To build strata without that page, configure with -DSTRATA_REPORT=OFF.")
+  endif()
+endfunction()
+
+file(LOCK ${SOURCE} DIRECTORY GUARD PROCESS TIMEOUT 600)
+set(fresh FALSE)
+if(EXISTS ${stamp})
+  file(SHA256 ${lock} wanted)
+  file(READ ${stamp} made_for)
+  if(made_for STREQUAL wanted)
+    set(fresh TRUE)
+  endif()
+endif()
+if(NOT fresh)
+  npm(ci)
+  file(SHA256 ${lock} wanted)
+  file(WRITE ${stamp} ${wanted})
+endif()
+npm(run build -- --outDir ${OUTPUT} --logLevel error)
