@@ -5,7 +5,6 @@
 
 #include "cli/options.h"
 #include "core/file.h"
-#include "pipeline/report_page.h"
 #include "pipeline/report_texts.h"
 
 namespace strata::cli {
@@ -115,7 +114,6 @@ void add_from_original(ReportData& data, const Options& options, const Common& c
 }
 
 void run(const Options& options, const Common& common) {
-  if (pipeline::report_page().empty()) pipeline::render_report({});
   const bool needs_reference =
       !options.scores.empty() || !options.plan.empty() || options.texts || !options.prompts.empty();
   if (needs_reference && options.reference.empty())
@@ -132,7 +130,9 @@ void run(const Options& options, const Common& common) {
   const fs::path page = !options.page.empty() ? fs::path(options.page)
                         : sweep               ? fs::path(options.output) / "report.html"
                                               : pipeline::beside(options.output, ".report.html");
-  pipeline::write_report(data, data_path, page);
+  if (!pipeline::write_report(data, data_path, page))
+    fail("{}: this strata was built without the report page; build it with cmake -DSTRATA_REPORT=ON, which needs npm",
+         page.string());
   const json value = data.to_json();
   print_json(common, value);
   print(common, "{}: {}\n", page.string(), human_bytes(fs::file_size(page)));

@@ -50,62 +50,31 @@ json values_json(const importance::Signal& signal, const char* of, const importa
   return entry;
 }
 
-/// The codec that most entries have, the first of equals; null when there is none.
-template <class Lists, class CodecOf>
-const codec::Codec* commonest(const Lists& lists, CodecOf codec_of) {
-  std::vector<std::pair<const codec::Codec*, std::size_t>> counts;
-  for (const auto& list : lists)
-    for (const codec::Codec* codec : codec_of(list)) {
-      if (!codec->has_codes()) continue;
-      const auto it = std::ranges::find(counts, codec, &std::pair<const codec::Codec*, std::size_t>::first);
-      if (it == counts.end())
-        counts.emplace_back(codec, 1);
-      else
-        ++it->second;
-    }
-  const auto most = std::ranges::max_element(counts, {}, &std::pair<const codec::Codec*, std::size_t>::second);
-  return most == counts.end() ? nullptr : most->first;
-}
-
-/// A signal that has a value for every codec is drawn at one: int4_g64 where it was scored, else the commonest.
-const codec::Codec* shown(const std::vector<const codec::Codec*>& known, const codec::Codec* common) {
-  const codec::Codec* usual = codec::find("int4_g64");
-  return std::ranges::find(known, usual) != known.end() ? usual : common;
-}
-
+/// A signal that has a value for every codec is drawn at int4_g64, or else at the first codec it was scored with.
 json linears_json(const importance::Signal& signal, const std::vector<importance::LinearScores>& scores) {
-  const auto codecs_of = [](const importance::LinearScores& linear) {
-    std::vector<const codec::Codec*> codecs;
-    for (const importance::CodecScore& score : linear.codecs) codecs.push_back(score.codec);
-    return codecs;
-  };
-  if (scores.empty()) return {};
-  const codec::Codec* codec = shown(codecs_of(scores.front()), commonest(scores, codecs_of));
-  if (codec == nullptr) return {};
+  const codec::Codec* shown = nullptr;
+  for (const importance::LinearScores& linear : scores)
+    for (const importance::CodecScore& score : linear.codecs)
+      if (score.codec->has_codes() && (shown == nullptr || score.codec->name == std::string_view("int4_g64")))
+        shown = score.codec;
+  if (shown == nullptr) return {};
   json entry = signal_json(signal, "linear");
-  entry["codec"] = codec->name;
+  entry["codec"] = shown->name;
   entry["values"] = json::array();
   for (const importance::LinearScores& linear : scores) {
-    json value;
-    for (const importance::CodecScore& score : linear.codecs)
-      if (score.codec == codec) value = linear.relative(score);
-    entry["values"].push_back(value);
+    const auto it = std::ranges::find(linear.codecs, shown, &importance::CodecScore::codec);
+    entry["values"].push_back(it == linear.codecs.end() ? json() : json(linear.relative(*it)));
   }
   return entry;
 }
 
-json choices_json(const importance::Signal& signal, const std::vector<std::vector<importance::Measurement>>& groups) {
-  const codec::Codec* codec = commonest(groups, [](const std::vector<importance::Measurement>& group) {
-    std::vector<const codec::Codec*> codecs;
-    for (const importance::Measurement& m : group) codecs.push_back(m.codec);
-    return codecs;
-  });
-  if (codec == nullptr) return {};
+json choices_json(const importance::Signal& signal, const std::vector<std::vector<importance::Measurement>>& groups,
+                  const codec::Codec& shown) {
   json entry = signal_json(signal, "group");
-  entry["codec"] = codec->name;
+  entry["codec"] = shown.name;
   entry["values"] = entry["stderr"] = json::array();
   for (const auto& group : groups) {
-    const auto it = std::ranges::find(group, codec, &importance::Measurement::codec);
+    const auto it = std::ranges::find(group, &shown, &importance::Measurement::codec);
     entry["values"].push_back(it == group.end() ? json() : json(it->value));
     entry["stderr"].push_back(it == group.end() ? json() : json(it->standard_error));
   }
@@ -125,6 +94,14 @@ json judge_json(const importance::Scores& scores, const model::Architecture& a,
                     {"seconds", it == seconds.end() ? json() : json(it->second)}});
   }
   return {{"codec", codec.name}, {"signals", rows}};
+}
+
+/// value[part][key] when it is text, else "".
+std::string text_of(const json& value, const char* part, const char* key) {
+  const auto it = value.find(part);
+  if (it == value.end() || !it->is_object()) return "";
+  const auto found = it->find(key);
+  return found != it->end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 json point_json(const TradeOff::Point& point) {
@@ -227,7 +204,7 @@ void ReportData::set_scores(const importance::Scores& scores, const model::Archi
     else if (const auto linear = scores.linears.find(name); linear != scores.linears.end())
       entry = linears_json(signal, linear->second);
     else if (const auto choice = scores.choices.find(name); choice != scores.choices.end())
-      entry = choices_json(signal, choice->second);
+      entry = choices_json(signal, choice->second, importance::judged_codec(scores));
     if (entry.is_null()) continue;
     entry["calibration"] = scores.calibration.text();
     entry["command"] = command;
@@ -284,18 +261,6 @@ void ReportData::set_texts(std::span<const Sample> samples, const std::string& c
     list.push_back({{"prompt", sample.prompt}, {"original", sample.original}, {"quantized", sample.quantized}});
   value_["texts"] = {{"samples", std::move(list)}, {"command", command}};
 }
-
-namespace {
-
-/// value[part][key] when it is text, else "".
-std::string text_of(const json& value, const char* part, const char* key) {
-  const auto it = value.find(part);
-  if (it == value.end() || !it->is_object()) return "";
-  const auto found = it->find(key);
-  return found != it->end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-}  // namespace
 
 std::string ReportData::output_fingerprint() const { return text_of(value_, "output", "fingerprint"); }
 std::string ReportData::model_fingerprint() const { return text_of(value_, "model", "fingerprint"); }

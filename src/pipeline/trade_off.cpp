@@ -42,8 +42,8 @@ TradeOff trade_off(const model::Architecture& a, const Target& target, const Pla
   TradeOff result;
   result.cost_signal = costs.signal;
   if (costs.linears.size() != a.linears.size() || points < 2) return result;
-  const std::vector<const Codec*> pins = pinned_codecs(a, target, request),
-                                  codecs = allowed_codecs(target, request.codecs).codecs;
+  const std::vector<const Codec*> pins = pinned_codecs(a, target, request);
+  const std::vector<const Codec*> codecs = allowed_codecs(target, request.codecs).codecs;
   const Codec& keep = codec::by_name("keep");
   std::uint64_t weights = 0;
   for (const model::Linear& linear : a.linears) weights += linear.rows * linear.cols;
