@@ -138,8 +138,9 @@ void plot_signals(const model::Model& model, const Options& options) {
   const auto scores = importance::Scores::from_json(read_json_file(options.scores), model, options.scores);
   pipeline::ReportData report;
   report.set_scores(scores, a, {}, "");
+  const json data = report.to_json();
   std::vector<std::string> known;
-  for (const json& signal : report.to_json()["signals"]) {
+  for (const json& signal : data["signals"]) {
     const auto name = signal["name"].get<std::string>();
     known.push_back(name);
     if (!options.signal.empty() && options.signal != name) continue;

@@ -75,6 +75,7 @@ std::string block_plot(const std::vector<PlotRow>& rows, const PlotStyle& style)
       text.back() = '\n';
     }
   }
+  if (scale.least == scale.greatest) return text + fmt::format("all {:.4g} {}\n", scale.least, style.unit);
   const double low = style.downwards ? scale.greatest : scale.least,
                high = style.downwards ? scale.least : scale.greatest;
   return text + fmt::format("{} {:.4g}   {} {:.4g} {}{}\n", kHeights.front(), low, kHeights.back(), high, style.unit,

@@ -13,12 +13,14 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/plot.h"
 #include "core/file.h"
 #include "core/json.h"
 
 namespace strata {
 namespace {
 
+using cli::block_plot, cli::PlotStyle;
 namespace fs = std::filesystem;
 
 struct Outcome {
@@ -134,9 +136,15 @@ TEST_F(Cli, TheSameBytesAtAnyThreadCount) {
 TEST_F(Cli, InspectPlotsInBlockCharacters) {
   const Outcome bits = run("inspect model --plot");
   EXPECT_EQ(bits.exit_code, 0) << bits.err;
-  for (const char* part : {"bits by block", "\ndown ", "▅▅", "16 bits"})
+  for (const char* part : {"bits by block", "\ndown ", "▅▅", "all 16 bits"})
     EXPECT_NE(bits.out.find(part), std::string::npos) << part << " in\n" << bits.out;
   EXPECT_EQ(bits.out.find('\x1b'), std::string::npos) << "colour without a terminal";
+  const PlotStyle shaded{"nats", false, true, 14};
+  const std::string map = block_plot({{"q", {1.0, 2.0, std::nullopt, 4.0, 5.0, 8.0}}, {"down", {8.0, 8.0}}}, shaded);
+  EXPECT_NE(map.find("block 5\nq     \x1b[38;5;228m█\x1b[0m\n"), std::string::npos) << "wraps: " << map;
+  EXPECT_NE(map.find("▁ 1   █ 8 nats\n"), std::string::npos) << map;
+  const std::string turned = block_plot({{"q", {1.0, 1000.0}}}, {"", true});
+  EXPECT_NE(turned.find("q     ██ ▁▁\n▁ 1000   █ 1  (by decades)\n"), std::string::npos) << turned;
   expect_refused("inspect model --scores scores.json", "--plot", 2);
   expect_refused("inspect model --plot --scores nowhere.json", "nowhere.json");
 }

@@ -33,7 +33,8 @@ class ReportTest : public testing::Test {
   }
   static std::vector<std::string> missing(const ReportData& data) {
     std::vector<std::string> parts;
-    for (const json& entry : data.to_json()["missing"]) parts.push_back(entry["part"]);
+    const json value = data.to_json();
+    for (const json& entry : value["missing"]) parts.push_back(entry["part"]);
     return parts;
   }
   fs::path write(const std::string& name, const std::string& text) const {
@@ -59,7 +60,8 @@ TEST_F(ReportTest, AnEmptyReportSaysHowToGetEveryPart) {
   const ReportData data;
   EXPECT_EQ(missing(data),
             (std::vector<std::string>{"plan", "evaluations", "signals", "pareto", "judge", "sweep", "texts"}));
-  for (const json& entry : data.to_json()["missing"]) EXPECT_FALSE(entry["commands"].empty()) << entry;
+  const json value = data.to_json();
+  for (const json& entry : value["missing"]) EXPECT_FALSE(entry["commands"].empty()) << entry;
 }
 
 TEST_F(ReportTest, EveryPartOfATinyModel) {
