@@ -14,7 +14,7 @@ namespace strata::cli {
 namespace {
 
 struct Options {
-  std::string model, scores, signal;
+  std::string model, scores, signal, target = "vllm";
   bool tensors = false, plot = false;
 };
 
@@ -164,7 +164,7 @@ void run(const Options& options, const Common& common) {
   if (!options.plot && (!options.scores.empty() || !options.signal.empty()))
     fail_usage("--scores and --signal say what --plot draws; add --plot");
   if (!options.signal.empty() && options.scores.empty()) fail_usage("--signal is read from --scores FILE");
-  const model::Model model = model::Model::open(options.model);
+  const model::Model model = model::Model::open(options.model, pipeline::target_by_name(options.target).fusion());
   const json value = describe(model);
   print_json(common, value);
   if (common.json_output) return;
@@ -181,6 +181,7 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_flag("--tensors", options->tensors, "List every tensor instead of a summary by role");
   app.add_flag("--plot", options->plot, "Draw a map of blocks and roles: bits, or the signals of --scores");
   app.add_option("--scores", options->scores, "scores.json of this model, to draw");
+  app.add_option("--for", options->target, "The runtime that the scores were made for")->capture_default_str();
   app.add_option("--signal", options->signal, "Draw this signal only");
   return [options, &common] { run(*options, common); };
 }

@@ -57,9 +57,14 @@ void add_evaluation(ReportData& data, const std::string& path) {
       get_or<std::string>(value, "command", "", path));
 }
 
+/// What an output is for, as far as its name says.
+const pipeline::Target& target_of(const Options& options) {
+  return pipeline::target_by_name(options.output.ends_with(".gguf") ? "llama.cpp" : "transformers");
+}
+
 /// The data that quantize left, or else what the checkpoint itself says.
 ReportData open_data(const Options& options, const fs::path& data_path) {
-  const model::Model quantized = model::Model::open(options.output);
+  const model::Model quantized = model::Model::open(options.output, target_of(options).fusion());
   if (fs::exists(data_path)) {
     ReportData data = ReportData::read(data_path);
     if (data.output_fingerprint() == quantized.fingerprint()) return data;
@@ -80,7 +85,7 @@ ReportData open_data(const Options& options, const fs::path& data_path) {
 }
 
 void add_from_original(ReportData& data, const Options& options, const Common& common) {
-  const model::Model original = model::Model::open(options.reference);
+  const model::Model original = model::Model::open(options.reference, target_of(options).fusion());
   const model::Architecture& a = original.architecture();
   if (const std::string known = data.model_fingerprint(); !known.empty() && known != original.fingerprint())
     fail("{}: is not the original of {} (fingerprint {}, expected {})", options.reference, options.output,
@@ -100,9 +105,9 @@ void add_from_original(ReportData& data, const Options& options, const Common& c
       for (const auto& [name, value] : judge->value("seconds", json::object()).items())
         if (value.is_number()) seconds[name] = value.get<double>();
     data.set_scores(scores, a, seconds, command);
-    const std::string target = data.target().empty() ? "transformers" : data.target();
-    data.set_trade_off(pipeline::trade_off(a, pipeline::target_by_name(target), {}, pipeline::costs_of(scores, a)),
-                       command);
+    const pipeline::Target& target =
+        data.target().empty() ? target_of(options) : pipeline::target_by_name(data.target());
+    data.set_trade_off(pipeline::trade_off(a, target, {}, pipeline::costs_of(scores, a)), command);
   }
   if (options.texts || !options.prompts.empty()) {
     const model::Model quantized = model::Model::open(options.output);

@@ -142,12 +142,15 @@ void ReportData::set_model(const model::Model& model) {
 void ReportData::set_plan(const Plan& plan, const model::Architecture& a, const std::string& command) {
   STRATA_CHECK(plan.groups.size() == a.groups.size(), "{} groups for {}", plan.groups.size(), a.groups.size());
   json groups = json::array();
-  for (const PlannedGroup& group : plan.groups)
+  double block_cost = 0;
+  for (const PlannedGroup& group : plan.groups) {
+    if (group.in_block) block_cost += group.cost;
     groups.push_back({{"codec", group.codec->name},
                       {"bytes", group.bytes},
                       {"weights", group.weights},
                       {"bits", bits_of(group.bytes, group.weights)},
                       {"cost", group.cost}});
+  }
   value_["plan"] = {{"target", plan.target},
                     {"preset", plan.preset},
                     {"bytes", plan.bytes()},
@@ -155,6 +158,7 @@ void ReportData::set_plan(const Plan& plan, const model::Architecture& a, const 
                     {"bits", plan.bits()},
                     {"nominal_bits", plan.nominal_bits()},
                     {"cost", plan.cost_signal.empty() ? json() : json(plan.cost())},
+                    {"block_cost", plan.cost_signal.empty() ? json() : json(block_cost)},
                     {"cost_signal", plan.cost_signal},
                     {"groups", std::move(groups)},
                     {"command", command}};
@@ -164,7 +168,7 @@ void ReportData::set_plan(const model::Model& quantized, const std::string& comm
   const model::Architecture& a = quantized.architecture();
   if (!value_.contains("grid")) value_["grid"] = grid(a);
   json groups = json::array();
-  std::uint64_t all_bytes = 0, all_weights = 0;
+  std::uint64_t all_bytes = 0, all_weights = 0, block_bytes = 0;
   for (const model::FusionGroup& group : a.groups) {
     std::uint64_t bytes = 0, weights = 0;
     for (const std::size_t l : group.linears) {
@@ -179,10 +183,11 @@ void ReportData::set_plan(const model::Model& quantized, const std::string& comm
                       {"cost", json()}});
     all_bytes += bytes;
     all_weights += weights;
+    if (group.block != model::kNoBlock) block_bytes += bytes;
   }
   value_["plan"] = {{"bytes", all_bytes},
                     {"weights", all_weights},
-                    {"bits", bits_of(all_bytes, all_weights)},
+                    {"bits", bits_of(block_bytes, a.block_linear_weights())},
                     {"groups", std::move(groups)},
                     {"command", command}};
 }

@@ -45,17 +45,19 @@ TradeOff trade_off(const model::Architecture& a, const Target& target, const Pla
   const std::vector<const Codec*> pins = pinned_codecs(a, target, request);
   const std::vector<const Codec*> codecs = allowed_codecs(target, request.codecs).codecs;
   const Codec& keep = codec::by_name("keep");
-  std::uint64_t weights = 0;
-  for (const model::Linear& linear : a.linears) weights += linear.rows * linear.cols;
   const auto at = [&](std::uint64_t bytes, double cost) {
-    return TradeOff::Point{bytes, allocate::true_bits(bytes, weights), cost};
+    return TradeOff::Point{bytes, allocate::true_bits(bytes, a.block_linear_weights()), cost};
   };
-  std::vector<allocate::Group> groups(a.groups.size());
-  for (std::size_t g = 0; g < groups.size(); ++g) {
+  std::vector<std::size_t> in_blocks;
+  for (std::size_t g = 0; g < a.groups.size(); ++g)
+    if (a.groups[g].block != model::kNoBlock) in_blocks.push_back(g);
+  std::vector<allocate::Group> groups;
+  for (const std::size_t g : in_blocks) {
+    allocate::Group& choices = groups.emplace_back();
     if (pins[g] == nullptr)
       for (const Codec* codec : codecs)
-        if (const auto found = choice(a, g, *codec, costs)) groups[g].push_back(*found);
-    if (groups[g].empty()) groups[g].push_back({bytes_of(a, g, pins[g] != nullptr ? *pins[g] : keep), 0.0});
+        if (const auto found = choice(a, g, *codec, costs)) choices.push_back(*found);
+    if (choices.empty()) choices.push_back({bytes_of(a, g, pins[g] != nullptr ? *pins[g] : keep), 0.0});
   }
   const allocate::Curve curve = allocate::pareto(groups);
   const std::size_t last = curve.points.size() - 1, count = std::min(points, curve.points.size());
@@ -67,13 +69,13 @@ TradeOff trade_off(const model::Architecture& a, const Target& target, const Pla
     if (!codec->has_codes()) continue;
     allocate::Choice sum;
     std::size_t held = 0;
-    for (std::size_t g = 0; g < groups.size(); ++g) {
+    for (const std::size_t g : in_blocks) {
       const auto found = choice(a, g, *codec, costs);
       held += found.has_value();
       sum.bytes += found ? found->bytes : bytes_of(a, g, keep);
       sum.cost += found ? found->cost : 0.0;
     }
-    if (2 * held > groups.size()) result.uniform.push_back({codec, at(sum.bytes, sum.cost)});
+    if (2 * held > in_blocks.size()) result.uniform.push_back({codec, at(sum.bytes, sum.cost)});
   }
   std::ranges::stable_sort(result.uniform, {}, [](const TradeOff::Uniform& u) { return u.point.bytes; });
   return result;

@@ -11,7 +11,7 @@ namespace strata::pipeline {
 
 struct TradeOff {
   struct Point {
-    std::uint64_t bytes = 0;  ///< of all linears
+    std::uint64_t bytes = 0;  ///< of the linears of the blocks, which --bits counts
     double bits = 0.0, cost = 0.0;
   };
   struct Uniform {
@@ -23,9 +23,9 @@ struct TradeOff {
   std::vector<Uniform> uniform;  ///< by bytes; groups that the codec cannot hold stay as they are
 };
 
-/// The curve that the preset `best` takes its plans from under the request's codecs and pins. At most `points` of its
-/// points, the ends among them. Empty when there are no costs of linears. Throws Error as make_plan for the request's
-/// codecs and pins.
+/// The curve that the preset `best` takes its plans of the blocks from, under the request's codecs and pins. At most
+/// `points` of its points, the ends among them. Empty when there are no costs of linears. Throws Error as make_plan for
+/// the request's codecs and pins.
 TradeOff trade_off(const model::Architecture& architecture, const Target& target, const PlanRequest& request,
                    const Costs& costs, std::size_t points = 400);
 

@@ -8,7 +8,7 @@ const measures = (signal) => signal === 'kl' || String(signal).startsWith('alpha
 
 export function pareto(data) {
   const { curve, uniform, cost_signal: signal } = data.pareto
-  const plan = data.plan && isNumber(data.plan.cost) && data.plan.cost > 0 ? data.plan : null
+  const plan = data.plan?.block_cost > 0 ? { ...data.plan, cost: data.plan.block_cost } : null
   const kl = (data.evaluations ?? []).map((entry) => entry.kl_divergence).find((entry) => isNumber(entry?.mean))
   const measured = data.plan && kl && measures(signal) ? kl : null
   const drawn = curve.filter((point) => point.cost > 0)
