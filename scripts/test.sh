@@ -12,7 +12,7 @@ usage: scripts/test.sh [STAGE...]      (none: all of them, in this order)
   release   optimized build, all tests
   debug     AddressSanitizer and UndefinedBehaviorSanitizer, all tests but those that run a whole model
   fuzz      every reader's fuzz target, FUZZ_SECONDS each (default 60)
-  peers     checkpoints, logits and perplexity against transformers and vLLM
+  peers     checkpoints, logits and perplexity against transformers, vLLM and llama.cpp; the report in Chromium
 
 JOBS (default: number of CPUs) bounds what runs at once.
 EOF

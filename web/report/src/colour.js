@@ -29,7 +29,7 @@ export function shade(place) {
   const rgb = a.map((value, i) => Math.round(value + (b[i] - value) * (at - low)))
   const linear = rgb.map((value) => ((value / 255 + 0.055) / 1.055) ** 2.4)
   const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-  return { background: `rgb(${rgb.join(' ')})`, text: luminance > 0.18 ? '#10131c' : '#ffffff' }
+  return { background: `rgb(${rgb.join(' ')})`, text: luminance > 0.179 ? '#000000' : '#ffffff' }
 }
 export const gradient = () => `linear-gradient(90deg, ${(isDark() ? dark : light).join(', ')})`
 
