@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "core/threads.h"
@@ -21,6 +22,22 @@ void observe(const Observer* observer, Site site, std::size_t block, const float
 float* sized(std::vector<float>& buffer, std::size_t size) {
   if (buffer.size() < size) buffer.resize(size);
   return buffer.data();
+}
+
+/// out = x - y; false when nothing differs.
+bool subtract(const float* x, const float* y, std::size_t count, float* out) {
+  constexpr std::size_t stretch = 1 << 14;
+  std::atomic<bool> differs = false;
+  parallel_for((count + stretch - 1) / stretch, [&](std::size_t s) {
+    const std::size_t end = std::min(count, (s + 1) * stretch);
+    int any = 0;
+    for (std::size_t i = s * stretch; i < end; ++i) {
+      out[i] = x[i] - y[i];
+      any |= out[i] == 0.0f ? 0 : 1;
+    }
+    if (any != 0) differs = true;
+  });
+  return differs;
 }
 
 }  // namespace
@@ -123,9 +140,15 @@ void Engine::multiply(const BlockWeights& weights, std::size_t block, Role role,
                       float* y) {
   const std::size_t index = architecture_.index(block, role), within = index - architecture_.index(block, Role::q);
   const model::Linear& linear = architecture_.linears[index];
+  if (followed_ != nullptr && !replaced_[index] && multiply_change(index, weights.linears[within].view(), x, tokens, y))
+    return;
   const kernel::Weights w = replaced_[index] ? *replaced_[index] : weights.linears[within].view();
   kernel::matmul(x, linear.cols, tokens, w, y, linear.rows, precision_);
   if (linear.bias) kernel::add_bias(y, weights.biases[within].data(), tokens, linear.rows);
+  if (recording_ == nullptr) return;
+  recording_->outputs[index].assign(y, y + tokens * linear.rows);
+  const bool shared = role == Role::k || role == Role::v || role == Role::up;
+  if (!shared) recording_->inputs[index].assign(x, x + tokens * linear.cols);
 }
 
 void Engine::attend(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
@@ -215,6 +238,42 @@ void Engine::run_block(std::size_t block, const Batch& batch, float* h, const Ob
   attend(block, batch, h, observer);
   feed_forward(block, batch, h, observer);
   observe(observer, Site::block_out, block, h, batch.tokens, architecture_.hidden);
+}
+
+void Engine::record(Recording* recording) {
+  recording_ = recording;
+  if (recording == nullptr) return;
+  recording->inputs.assign(architecture_.linears.size(), {});
+  recording->outputs.assign(architecture_.linears.size(), {});
+}
+
+bool Engine::multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens,
+                             float* y) {
+  const std::vector<float>& before = followed_->outputs[index];
+  if (before.empty()) return false;
+  std::size_t reads = index;
+  while (followed_->inputs[reads].empty()) --reads;
+  const model::Linear& linear = architecture_.linears[index];
+  STRATA_CHECK(before.size() == tokens * linear.rows, "{}: {} tokens are not the recorded ones", linear.module, tokens);
+  if (subtract(x, followed_->inputs[reads].data(), tokens * linear.cols, sized(change_, tokens * linear.cols))) {
+    kernel::matmul(change_.data(), linear.cols, tokens, weights, y, linear.rows, kernel::Precision::bf16);
+    kernel::add(y, before.data(), before.size());
+  } else {
+    std::copy(before.begin(), before.end(), y);
+  }
+  return true;
+}
+
+void Engine::logits_change(const float* h, const float* h0, std::size_t rows, float* out) {
+  const model::Architecture& a = architecture_;
+  STRATA_CHECK(!head_replaced());
+  float* normed = sized(normed_, 2 * rows * a.hidden);
+  float* original = normed + rows * a.hidden;
+  kernel::rms_norm(h, final_norm_.data(), rows, a.hidden, a.norm_epsilon, normed);
+  kernel::rms_norm(h0, final_norm_.data(), rows, a.hidden, a.norm_epsilon, original);
+  subtract(normed, original, rows * a.hidden, normed);
+  kernel::matmul(normed, a.hidden, rows, lm_head_ ? lm_head_->view() : embedding_.view(), out, a.vocab,
+                 kernel::Precision::bf16);
 }
 
 void Engine::logits(const float* h, std::size_t rows, float* out, const Observer* observer) {

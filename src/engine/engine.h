@@ -49,6 +49,13 @@ enum class Residency {
   one_block,  ///< those of one block at a time
 };
 
+/// What the linears of all blocks read and gave while the original ran on one batch. Memory in bytes: 4 * tokens * (the
+/// rows of all linears + the columns of those that do not share their input with the one before).
+struct Recording {
+  std::vector<std::vector<float>> inputs;  ///< by linear: (tokens, cols); empty when it reads what the one before reads
+  std::vector<std::vector<float>> outputs;  ///< by linear: (tokens, rows), bias included; empty when not recorded
+};
+
 class Engine {
  public:
   explicit Engine(const model::Model& model, kernel::Precision precision = kernel::Precision::f32,
@@ -77,6 +84,17 @@ class Engine {
   void replace(std::size_t linear, kernel::Weights weights) { replaced_[linear] = weights; }
   void restore(std::size_t linear) { replaced_[linear].reset(); }
 
+  /// What the linears of dense blocks read and give from now on is kept there, replacing what was; nullptr: no more.
+  void record(Recording* recording);
+  /// From now on, batches are those of the recording with changes. A recorded product of a linear that is not replaced
+  /// is made from what changed, y + W (x' - x), with the difference rounded to bf16 and sums in f32: since rounding is
+  /// relative to the change, that is as good as f32 throughout, at the speed of bf16. nullptr: no more.
+  void follow(const Recording* recording) { followed_ = recording; }
+  /// logits(h) - logits(h0) in the same way, for `rows` rows each.
+  void logits_change(const float* h, const float* h0, std::size_t rows, float* out);
+  /// Whether the head is the original's.
+  bool head_replaced() const { return !architecture_.tied && replaced_.back().has_value(); }
+
  private:
   struct BlockWeights {
     std::vector<model::LinearWeights> linears;  ///< in the order of the block's linears
@@ -87,6 +105,8 @@ class Engine {
   const BlockWeights& block_weights(std::size_t block);
   void multiply(const BlockWeights& weights, std::size_t block, model::Role role, const float* x, std::size_t tokens,
                 float* y);
+  /// The product of a recorded linear from what changed; false when it was not recorded.
+  bool multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens, float* y);
 
   const model::Model& model_;
   const model::Architecture& architecture_;
@@ -97,7 +117,9 @@ class Engine {
   std::vector<float> final_norm_;
   std::vector<std::optional<BlockWeights>> blocks_;
   std::vector<std::optional<kernel::Weights>> replaced_;
-  std::vector<float> normed_, q_, k_, v_, attended_, gate_, up_, projected_;
+  Recording* recording_ = nullptr;
+  const Recording* followed_ = nullptr;
+  std::vector<float> change_, normed_, q_, k_, v_, attended_, gate_, up_, projected_;
 };
 
 }  // namespace strata::engine

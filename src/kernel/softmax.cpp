@@ -25,6 +25,37 @@ double weighted_difference(const float* e, const float* p, const float* q, std::
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
+/// sum_i e[i] x[i].
+double weighted_sum(const float* e, const float* x, std::size_t count) {
+  double sums[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (std::size_t j = 0; j < kLanes; ++j) sums[j] += static_cast<double>(e[i + j]) * static_cast<double>(x[i + j]);
+  for (; i < count; ++i) sums[0] += static_cast<double>(e[i]) * static_cast<double>(x[i]);
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+/// exp(d) - 1 - d; count <= kStretch.
+void exponential_rests(const Table& table, const float* d, std::size_t count, float* rest) {
+  int large = 0;
+  for (std::size_t i = 0; i < count; ++i) large |= std::fabs(d[i]) <= 0.25f ? 0 : 1;
+  if (large == 0) {
+    // The series to d^6: the first term left out is 4e-7 of the whole at most.
+    for (std::size_t i = 0; i < count; ++i) {
+      const float x = d[i];
+      rest[i] = x * x * (0.5f + x * (1.0f / 6 + x * (1.0f / 24 + x * (1.0f / 120 + x * (1.0f / 720)))));
+    }
+    return;
+  }
+  std::copy_n(d, count, rest);
+  table.rows.exp_scaled(rest, count, 1.0f, 0.0f);
+  for (std::size_t i = 0; i < count; ++i) {
+    const float x = d[i];
+    rest[i] = std::fabs(x) <= 0.25f ? x * x * (0.5f + x * (1.0f / 6 + x * (1.0f / 24 + x * (1.0f / 120))))
+                                    : rest[i] - 1.0f - x;
+  }
+}
+
 /// The lowest index with x[i] == value; 0 when there is none (NaN).
 std::size_t index_of(const float* x, std::size_t size, float value) {
   constexpr std::size_t stretch = 64;
@@ -64,6 +95,28 @@ double kl_divergence(const float* p, const SoftmaxRow& p_row, const float* q, co
   }
   const double normalizer = std::exp(p_row.log_sum_exp - static_cast<double>(p_row.max));
   return sum / normalizer - (p_row.log_sum_exp - q_row.log_sum_exp);
+}
+
+RowChange kl_divergence_of_change(const float* p, const SoftmaxRow& p_row, const float* change, std::size_t size) {
+  // With d = q - p: log_ratio = log E_p[exp d] and D = log_ratio - E_p[d]. exp d is split into 1 + d + rest(d), since D
+  // is made of the rests.
+  const Table& table = selected_table();
+  double rests = 0.0, changes = 0.0;
+  float e[kStretch], rest[kStretch];
+  for (std::size_t i = 0; i < size; i += kStretch) {
+    const std::size_t count = std::min(kStretch, size - i);
+    const float* const d = change + i;
+    std::copy_n(p + i, count, e);
+    table.rows.exp_scaled(e, count, 1.0f, p_row.max);
+    exponential_rests(table, d, count, rest);
+    rests += weighted_sum(e, rest, count);
+    changes += weighted_sum(e, d, count);
+  }
+  const double normalizer = std::exp(p_row.log_sum_exp - static_cast<double>(p_row.max));
+  RowChange result;
+  result.log_ratio = std::log1p((rests + changes) / normalizer);
+  result.kl_divergence = result.log_ratio - changes / normalizer;
+  return result;
 }
 
 }  // namespace strata::kernel

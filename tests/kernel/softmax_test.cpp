@@ -86,5 +86,26 @@ TEST(Softmax, ValuesThatAreNotFiniteShow) {
   }
 }
 
+TEST(Softmax, KlDivergenceOfAChangeKeepsItsDigitsHoweverSmall) {
+  for (const std::size_t size : {2, 7, 2049, 49152})
+    for (const float noise : {1e-5f, 1e-3f, 0.1f, 1.0f, 5.0f}) {
+      const std::vector<float> p = logits(size, 5, 4.0f);
+      std::vector<float> change = logits(size, 6, 1.0f);
+      for (float& d : change) d = noise * (d - 2.0f);
+      double shift = 0, normalizer = log_normalizer(p), ratio = 0, expected = 0;
+      for (std::size_t i = 0; i < size; ++i)
+        shift += std::exp(static_cast<double>(p[i]) - normalizer) * static_cast<double>(change[i]);
+      for (std::size_t i = 0; i < size; ++i) {
+        const double u = static_cast<double>(change[i]) - shift;
+        ratio += std::exp(static_cast<double>(p[i]) - normalizer) *
+                 (std::fabs(u) < 1e-2 ? u * u * (0.5 + u * (1.0 / 6 + u / 24)) : std::expm1(u) - u);
+      }
+      expected = std::log1p(ratio);
+      const RowChange got = kl_divergence_of_change(p.data(), softmax_row(p.data(), size), change.data(), size);
+      EXPECT_NEAR(got.kl_divergence, expected, 1e-4 * expected + 1e-13) << size << " " << noise;
+      EXPECT_NEAR(got.log_ratio, expected + shift, 1e-6 + 1e-6 * std::fabs(shift));
+    }
+}
+
 }  // namespace
 }  // namespace strata::kernel
