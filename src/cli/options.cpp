@@ -11,7 +11,10 @@
 namespace strata::cli {
 
 void add_options(CLI::App& app, CalibrationOptions& options) {
-  app.add_option("--calib", options.files, "Calibration texts (UTF-8); without any, the model writes its own");
+  app.add_option(
+      "--calib", options.texts,
+      "Calibration texts (UTF-8); without any, the model writes its own. Given several times: texts of other "
+      "kinds, scored separately and combined");
   options.samples_option = app.add_option("--samples", options.samples, "Calibration sequences")
                                ->capture_default_str()
                                ->check(CLI::Range(1, 1 << 20));
@@ -22,7 +25,12 @@ void add_options(CLI::App& app, CalibrationOptions& options) {
 }
 
 pipeline::CalibrationRequest request_of(const CalibrationOptions& options, const Common& common) {
-  return {{options.files.begin(), options.files.end()}, options.samples, options.seq_len, common.seed};
+  pipeline::CalibrationRequest request{{}, options.samples, options.seq_len, common.seed};
+  for (const std::vector<std::string>& files : options.texts) {
+    request.sets.emplace_back(files.begin(), files.end());
+    request.files.insert(request.files.end(), files.begin(), files.end());
+  }
+  return request;
 }
 
 void show_calibration(const importance::CalibrationSet& set, const model::Tokenizer& tokenizer) {

@@ -10,7 +10,7 @@
 namespace strata::cli {
 
 struct CalibrationOptions {
-  std::vector<std::string> files;
+  std::vector<std::vector<std::string>> texts;  ///< the files of every --calib
   std::size_t samples = 16, seq_len = 256;
   bool show = false;
   CLI::Option *samples_option = nullptr, *seq_len_option = nullptr;

@@ -135,7 +135,7 @@ void run(const Options& options, const Common& common) {
     print(common,
           "measured on {} tokens of {}: KL divergence {:.5f} +- {:.5f} nats, top-1 agreement {:.1f} %, perplexity "
           "{:.3f} (original {:.3f})\n",
-          result.tokens, options.calibration.files.empty() ? "the model's own text" : "the calibration text",
+          result.tokens, options.calibration.texts.empty() ? "the model's own text" : "the calibration text",
           result.kl_divergence->mean, result.kl_divergence->standard_error.value_or(0.0),
           100.0 * *result.top1_agreement, result.perplexity, *result.ref_perplexity);
   }

@@ -1,9 +1,11 @@
 // strata score: the importance of every block and linear, into scores.json.
 // One pass over the calibration set; plans for every budget follow from it without another.
 #include <chrono>
+#include <map>
 #include <memory>
 
 #include "cli/options.h"
+#include "core/journal.h"
 #include "importance/imatrix.h"
 #include "importance/judge.h"
 #include "model/tokenizer.h"
@@ -15,9 +17,14 @@ struct Options {
   std::string model, output, imatrix, signals, target = "transformers", codecs, precision = "f32", scale = "search";
   std::string kl_codecs = "int4_g64,nvfp4,int8_channel";
   std::size_t kl_tokens = 512;
+  std::string combine = "mean", prior;
   bool judge = false;
   CalibrationOptions calibration;
 };
+
+std::string human_seconds(double seconds) {
+  return seconds < 100 ? fmt::format("{:.0f} s", seconds) : fmt::format("{:.1f} min", seconds / 60);
+}
 
 void show(const importance::Scores& scores) {
   std::vector<std::vector<std::string>> rows = {{"block"}};
@@ -31,27 +38,63 @@ void show(const importance::Scores& scores) {
   fmt::print("{}", table(rows));
 }
 
+/// How far the order of each signal can be trusted: between the halves of the text, and between texts.
+void show_ranking(const importance::Scores& scores) {
+  if (scores.stability.empty()) return;
+  fmt::print("rank correlation between the halves of {} calibration text{}\n", scores.sets.empty() ? "the" : "each",
+             scores.sets.empty() ? "" : ", and between the texts");
+  std::vector<std::vector<std::string>> rows = {{"signal", "halves"}};
+  for (std::size_t i = 0; i < scores.sets.size(); ++i)
+    for (std::size_t j = i + 1; j < scores.sets.size(); ++j) rows[0].push_back(fmt::format("{} / {}", i + 1, j + 1));
+  for (const auto& [name, halves] : scores.stability) {
+    rows.push_back({name, fmt::format("{:.3f}", halves)});
+    for (std::size_t i = 0; i < scores.sets.size(); ++i)
+      for (std::size_t j = i + 1; j < scores.sets.size(); ++j)
+        rows.back().push_back(
+            fmt::format("{:.3f}", importance::rank_agreement(scores.sets[i], scores.sets[j]).at(name)));
+  }
+  fmt::print("{}", table(rows));
+}
+
+/// A row for every signal: for each measured codec rank correlation with kl and share of its top quarter, then how
+/// stable the signal is and what it took.
 void show_judgement(const importance::ScoreResult& result, const model::Architecture& a) {
-  const codec::Codec& codec = importance::judged_codec(result.scores);
-  fmt::print("signals against kl at {}: rank correlation, and how much of its top quarter they find\n", codec.name);
-  std::vector<std::vector<std::string>> rows = {{"signal", "of", "spearman", "top quarter", "seconds"}};
-  const auto seconds = [&](const std::string& signal) {
-    const auto it = result.seconds.find(signal);
-    return it == result.seconds.end() ? std::string("-") : fmt::format("{:.1f}", it->second);
+  fmt::print("signals against kl: rank correlation, and how much of its top quarter they find\n");
+  std::vector<std::vector<std::string>> rows = {{"signal", "of"}};
+  std::map<std::string, std::vector<std::string>> cells;
+  const auto codecs = importance::judged_codecs(result.scores);
+  for (const codec::Codec* codec : codecs) {
+    rows[0].insert(rows[0].end(), {codec->name, "top"});
+    for (const importance::Judgement& j : importance::judge(result.scores, a, *codec)) {
+      if (codec == codecs.front()) rows.push_back({j.signal, std::string(j.level)});
+      cells[j.signal].insert(cells[j.signal].end(),
+                             {fmt::format("{:.3f}", j.spearman), fmt::format("{:.0f} %", 100 * j.top_quarter)});
+    }
+  }
+  rows[0].insert(rows[0].end(), {"halves", "seconds"});
+  rows.push_back({"kl", "group"});
+  for (std::size_t i = 0; i < codecs.size(); ++i) cells["kl"].insert(cells["kl"].end(), {"1.000", "100 %"});
+  const auto cell = [](const std::map<std::string, double>& values, const std::string& name, int digits) {
+    const auto it = values.find(name);
+    return it == values.end() ? std::string("-") : fmt::format("{:.{}f}", it->second, digits);
   };
-  for (const importance::Judgement& j : importance::judge(result.scores, a, codec))
-    rows.push_back({j.signal, std::string(j.level), fmt::format("{:.3f}", j.spearman),
-                    fmt::format("{:.0f} %", 100 * j.top_quarter), seconds(j.signal)});
-  rows.push_back({"kl", "group", "1.000", "100 %", seconds("kl")});
+  for (std::size_t i = 1; i < rows.size(); ++i) {
+    const std::string name = rows[i][0];
+    rows[i].insert(rows[i].end(), cells[name].begin(), cells[name].end());
+    rows[i].insert(rows[i].end(), {cell(result.scores.stability, name, 3), cell(result.seconds, name, 1)});
+  }
   fmt::print("{}", table(rows));
 }
 
 json judgement_json(const importance::ScoreResult& result, const model::Architecture& a) {
-  const codec::Codec& codec = importance::judged_codec(result.scores);
-  json rows = json::array();
-  for (const importance::Judgement& j : importance::judge(result.scores, a, codec))
-    rows.push_back({{"signal", j.signal}, {"of", j.level}, {"spearman", j.spearman}, {"top_quarter", j.top_quarter}});
-  return {{"codec", codec.name}, {"signals", std::move(rows)}, {"seconds", result.seconds}};
+  json codecs = json::array();
+  for (const codec::Codec* codec : importance::judged_codecs(result.scores)) {
+    json rows = json::array();
+    for (const importance::Judgement& j : importance::judge(result.scores, a, *codec))
+      rows.push_back({{"signal", j.signal}, {"of", j.level}, {"spearman", j.spearman}, {"top_quarter", j.top_quarter}});
+    codecs.push_back({{"codec", codec->name}, {"signals", std::move(rows)}});
+  }
+  return {{"codecs", std::move(codecs)}, {"seconds", result.seconds}};
 }
 
 importance::ScoreRequest request_of(const Options& options) {
@@ -73,6 +116,8 @@ importance::ScoreRequest request_of(const Options& options) {
   for (const std::string& name : split_list(options.kl_codecs)) request.measure.codecs.push_back(&codec::by_name(name));
   request.measure.tokens = options.kl_tokens;
   request.measure.journal = options.output + ".journal";
+  if (!options.prior.empty())
+    request.prior_rules = importance::prior_rules_from_json(read_json_file(options.prior), options.prior);
   return request;
 }
 
@@ -82,18 +127,27 @@ void run(const Options& options, const Common& common) {
   const model::Model model = model::Model::open(options.model, pipeline::target_by_name(options.target).fusion());
   const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), options.model);
   engine::Engine engine(model, options.precision == "bf16" ? kernel::Precision::bf16 : kernel::Precision::f32);
-  const auto set = pipeline::make_calibration(engine, tokenizer, request_of(options.calibration, common));
-  if (options.calibration.show) show_calibration(set, tokenizer);
-  const importance::ScoreResult result = importance::score(engine, set, request);
+  importance::ScoreRequest announced = request;
+  announced.measure.announce = [](const std::string& label, std::size_t units, double seconds) {
+    if (seconds > 2) remark("{}: {} measurements, about {} in all\n", label, units, human_seconds(seconds));
+  };
+  const auto sets = pipeline::make_calibrations(engine, tokenizer, request_of(options.calibration, common));
+  if (sets.size() > 1 && !options.imatrix.empty())
+    fail_usage("--imatrix-out is of one calibration text; give --calib once");
+  if (options.calibration.show)
+    for (const importance::CalibrationSet& set : sets) show_calibration(set, tokenizer);
+  const auto combine = options.combine == "max" ? importance::Combine::max : importance::Combine::mean;
+  const importance::ScoreResult result = importance::score(engine, sets, announced, combine);
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();
   write_json_file(options.output, value);
   if (!options.imatrix.empty()) importance::write_imatrix(options.imatrix, model, result.inputs, scores.calibration);
-  Journal::remove(request.measure.journal);
+  for (std::size_t i = 0; i < sets.size(); ++i) Journal::remove(importance::journal_of(request.measure, i));
   if (options.judge) value["judge"] = judgement_json(result, model.architecture());
   print_json(common, value);
   if (common.json_output) return;
   show(scores);
+  show_ranking(scores);
   if (options.judge) show_judgement(result, model.architecture());
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   fmt::print("{} on {} in {:.1f} s\n", options.output, scores.calibration.text(), seconds);
@@ -117,6 +171,10 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("--kl-tokens", options->kl_tokens, "Calibration tokens that kl measures on")
       ->capture_default_str()
       ->check(CLI::Range(2, 1 << 20));
+  app.add_option("--combine", options->combine, "How values of several --calib texts become one: mean or max")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"mean", "max"}));
+  app.add_option("--prior", options->prior, "Rules of the signal prior, instead of its own (docs/signals.md)");
   app.add_flag("--judge", options->judge, "Measure kl too, and show how well every signal agrees with it");
   app.add_option("--scale", options->scale, "How scales are chosen: search or minmax")
       ->capture_default_str()
@@ -133,7 +191,8 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
 extern const Verb score_verb = {
     "score", "Measure the importance of every block and linear",
     "  strata score MODEL -o scores.json\n"
-    "  strata score MODEL -o scores.json --calib wiki.txt code.txt --samples 64 --seq-len 512\n"
+    "  strata score MODEL -o scores.json --calib wiki.txt --samples 64 --seq-len 512\n"
+    "  strata score MODEL -o scores.json --calib wiki.txt --calib code.txt    # each by itself, then combined\n"
     "  strata score MODEL -o scores.json --signals lim,zd --imatrix-out imatrix.gguf\n"
     "  strata score MODEL -o scores.json --judge          # kl can be stopped: run again to go on\n",
     setup};

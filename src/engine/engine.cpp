@@ -272,7 +272,7 @@ void Engine::logits_change(const float* h, const float* h0, std::size_t rows, fl
   kernel::rms_norm(h, final_norm_.data(), rows, a.hidden, a.norm_epsilon, normed);
   kernel::rms_norm(h0, final_norm_.data(), rows, a.hidden, a.norm_epsilon, original);
   subtract(normed, original, rows * a.hidden, normed);
-  kernel::matmul(normed, a.hidden, rows, lm_head_ ? lm_head_->view() : embedding_.view(), out, a.vocab,
+  kernel::matmul(normed, a.hidden, rows, lm_head_ ? lm_head_->view() : embedding(), out, a.vocab,
                  kernel::Precision::bf16);
 }
 

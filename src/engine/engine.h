@@ -93,7 +93,10 @@ class Engine {
   /// logits(h) - logits(h0) in the same way, for `rows` rows each.
   void logits_change(const float* h, const float* h0, std::size_t rows, float* out);
   /// Whether the head is the original's.
-  bool head_replaced() const { return !architecture_.tied && replaced_.back().has_value(); }
+  bool head_replaced() const {
+    const std::size_t head = architecture_.tied ? architecture_.embedding() : architecture_.lm_head();
+    return head != model::kNoBlock && replaced_[head].has_value();
+  }
 
  private:
   struct BlockWeights {

@@ -4,9 +4,14 @@
 
 namespace strata::importance {
 
-quantize::WeightedError act_mse(const LinearCase& linear, const codec::Codec& codec) {
-  return quantize::weighted_error(codec, linear.weights, linear.input_mean_square, linear.fit,
-                                  codec::tensor_scale(codec, linear.group_absmax));
+std::vector<double> act_mse(const LinearInputs& inputs, const ColumnProducts& difference) {
+  std::vector<double> errors;
+  for (const std::vector<double>& mean_square : inputs.mean_squares) {
+    double error = 0.0;
+    for (std::size_t c = 0; c < mean_square.size(); ++c) error += mean_square[c] * difference.squares[c];
+    errors.push_back(error);
+  }
+  return errors;
 }
 
 }  // namespace strata::importance

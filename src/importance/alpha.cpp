@@ -1,16 +1,9 @@
-// One measurement a fusion group: its linears are rounded, the blocks from its own on are run again on the hidden
-// states that the original left there, and the logits are compared.
-#include "importance/alpha.h"
-
-#include <algorithm>
-
-#include "core/progress.h"
-#include "importance/divergence.h"
+// alpha: how much a unit of relative weight error in one fusion group costs in KL divergence of the logits. Measured at
+// one codec; the cost of any other is alpha times its relative error (linearity theorem, arXiv 2411.17525).
+#include "importance/signal.h"
 
 namespace strata::importance {
 namespace {
-
-using engine::Engine;
 
 /// About four bits, so that the error is well above rounding noise and still small; the first that fits.
 const codec::Codec* reference_codec(const model::Architecture& a, const model::FusionGroup& group) {
@@ -23,31 +16,23 @@ const codec::Codec* reference_codec(const model::Architecture& a, const model::F
 
 }  // namespace
 
-std::vector<Estimate> alpha(Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs) {
+Samples alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+              const MeasureRequest& request) {
   const model::Architecture& a = engine.architecture();
-  DivergenceMeter meter(engine, set, kAlphaTokens);
-  std::vector<Estimate> result(a.groups.size());
-  std::size_t work = 0;
-  for (const model::FusionGroup& group : a.groups) work += a.blocks + 1 - a.first_block(group);
-  Progress progress("alpha", work);
+  std::vector<SingleChange> units;
+  std::vector<double> errors;
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
-    const model::FusionGroup& group = a.groups[g];
-    progress.note(group.name);
-    const std::size_t first = a.first_block(group);
-    if (const codec::Codec* codec = reference_codec(a, group)) {
-      if (const double error = relative_error(engine.model(), group, *codec, inputs); error > 0) {
-        const RoundedGroup rounded(engine.model(), group, *codec, inputs);
-        rounded.put_into(engine);
-        std::vector<double> divergence = meter.measure(first);
-        restore(engine, group);
-        for (double& value : divergence) value /= error;
-        result[g] = estimate(divergence);
-        // A group without influence leaves the rounding of the sums, which may fall below 0.
-        result[g].mean = std::max(0.0, result[g].mean);
-      }
-    }
-    progress.advance(a.blocks + 1 - first);
+    const codec::Codec* codec = reference_codec(a, a.groups[g]);
+    if (codec == nullptr) continue;
+    const double error = relative_error(engine.model(), a.groups[g], *codec, inputs);
+    if (!(error > 0)) continue;
+    units.push_back({g, codec});
+    errors.push_back(error);
   }
+  const Samples measured = measure_changes(engine, set, inputs, units, request, "alpha");
+  Samples result(a.groups.size());
+  for (std::size_t u = 0; u < units.size(); ++u)
+    for (const double value : measured[u]) result[units[u].group].push_back(value / errors[u]);
   return result;
 }
 

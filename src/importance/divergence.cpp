@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/statistics.h"
 #include "core/threads.h"
 #include "importance/weights.h"
 #include "quantize/rtn.h"
@@ -31,9 +32,22 @@ struct DenseGroup {
   float tensor_scale = 1.0f;
 };
 
+/// The engine makes its products from changes until the end of the scope.
+class Following {
+ public:
+  Following(engine::Engine& engine, const engine::Recording* recording) : engine_(engine) { engine.follow(recording); }
+  ~Following() { engine_.follow(nullptr); }
+  Following(const Following&) = delete;
+  Following& operator=(const Following&) = delete;
+
+ private:
+  engine::Engine& engine_;
+};
+
 }  // namespace
 
-DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens)
+DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens,
+                                 MeterProducts products)
     : engine_(engine) {
   const model::Architecture& a = engine.architecture();
   std::vector<engine::Sequence> sequences;
@@ -47,7 +61,9 @@ DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& s
   batch_ = engine.make_batch(sequences);
   before_.assign(a.blocks + 1, {});
   before_[0].resize(ids_.size() * a.hidden);
+  if (products == MeterProducts::changes) engine.record(&recording_.emplace());
   rebase(0);
+  engine.record(nullptr);
   logits_.resize(ids_.size() * a.vocab);
   engine.logits(before_[a.blocks].data(), ids_.size(), logits_.data());
   rows_.resize(ids_.size());
@@ -62,11 +78,23 @@ void DivergenceMeter::note_nll(std::size_t token, const float* logits, const ker
 }
 
 std::vector<double> DivergenceMeter::measure(std::size_t block) {
+  const Following following(engine_, recording_ ? &*recording_ : nullptr);
   std::vector<float> h = before_[block];
   if (block == 0) engine_.embed(ids_, h.data());
   for (std::size_t b = block; b < engine_.architecture().blocks; ++b)
     if (cut_.empty() || !cut_[b]) engine_.run_block(b, batch_, h.data());
   return divergence(h.data());
+}
+
+std::vector<double> DivergenceMeter::measure_sequences(std::size_t block) {
+  const std::vector<double> of_token = measure(block);
+  std::vector<double> result;
+  std::size_t first = 0;
+  for (const engine::Sequence& sequence : batch_.sequences) {
+    result.push_back(estimate(std::span(of_token).subspan(first, sequence.tokens)).mean);
+    first += sequence.tokens;
+  }
+  return result;
 }
 
 void DivergenceMeter::rebase(std::size_t block) {
@@ -90,6 +118,10 @@ std::vector<double> DivergenceMeter::divergence(const float* h) {
   std::vector<float> changed(std::min(kLogitRows, batch_.tokens) * vocab);
   for (std::size_t first = 0; first < batch_.tokens; first += kLogitRows) {
     const std::size_t count = std::min(kLogitRows, batch_.tokens - first);
+    if (recording_ && !engine_.head_replaced()) {
+      compare_changes(h, first, count, changed.data(), result.data());
+      continue;
+    }
     engine_.logits(h + first * hidden, count, changed.data());
     parallel_for(count, [&](std::size_t i) {
       const float* row = &changed[i * vocab];
@@ -99,6 +131,22 @@ std::vector<double> DivergenceMeter::divergence(const float* h) {
     });
   }
   return result;
+}
+
+void DivergenceMeter::compare_changes(const float* h, std::size_t first, std::size_t count, float* changed,
+                                      double* result) {
+  const std::size_t hidden = engine_.architecture().hidden, vocab = engine_.architecture().vocab;
+  engine_.logits_change(h + first * hidden, before_.back().data() + first * hidden, count, changed);
+  parallel_for(count, [&](std::size_t i) {
+    const std::size_t token = first + i;
+    const float* const logits = &logits_[token * vocab];
+    const kernel::RowChange change = kernel::kl_divergence_of_change(logits, rows_[token], changed + i * vocab, vocab);
+    result[token] = change.kl_divergence;
+    if (scored_[token] == kNone) return;
+    const std::size_t next = ids_[token + 1];
+    nll_[scored_[token]] = rows_[token].log_sum_exp + change.log_ratio - static_cast<double>(logits[next]) -
+                           static_cast<double>(changed[i * vocab + next]);
+  });
 }
 
 RoundedGroup::RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,

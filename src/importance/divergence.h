@@ -2,27 +2,38 @@
 // run again, their hidden states are kept.
 #pragma once
 #include <cstddef>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "engine/engine.h"
 #include "importance/calibration.h"
-#include "importance/input_mean_square.h"
+#include "importance/linear_inputs.h"
 #include "kernel/softmax.h"
 
 namespace strata::importance {
 
+/// How products of changed models are made.
+enum class MeterProducts {
+  whole,    ///< as the engine makes them
+  changes,  ///< from what changed since the original (Engine::follow): for changes of single groups, however small
+};
+
 /// The first whole sequences of a calibration set that have `tokens` tokens together, with the original's hidden states
-/// before every block and its logits. Memory in bytes: 4 * tokens * (hidden * (blocks + 1) + vocab).
+/// before every block and its logits. Memory in bytes: 4 * tokens * (hidden * (blocks + 1) + vocab), and the
+/// engine::Recording with MeterProducts::changes.
 class DivergenceMeter {
  public:
   /// The engine must run the original now, and outlive this.
-  DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens);
+  DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens,
+                  MeterProducts products = MeterProducts::whole);
 
   /// D(original || the engine as it is now) in nats at every token; all that differs from the hidden states kept before
   /// `block` is at or above it (block = blocks: only the head; 0: the embedding
   /// too). Throws Error when logits are not finite.
   std::vector<double> measure(std::size_t block);
+  /// measure(), as the mean over the tokens of each sequence.
+  std::vector<double> measure_sequences(std::size_t block);
   /// From now on the hidden states kept before every block above `block` are those of the engine as it is now.
   void rebase(std::size_t block);
   /// From now on measure() passes over the blocks that are set, as if they had been cut out; empty: none.
@@ -33,16 +44,19 @@ class DivergenceMeter {
   const std::vector<double>& nll() const { return nll_; }
 
   std::size_t tokens() const { return batch_.tokens; }
+  std::size_t sequences() const { return batch_.sequences.size(); }
   /// Multiplications of measure(block), for estimates of time.
   double work(std::size_t block) const;
 
  private:
   std::vector<double> divergence(const float* h);
+  void compare_changes(const float* h, std::size_t first, std::size_t count, float* changed, double* result);
 
   void note_nll(std::size_t token, const float* logits, const kernel::SoftmaxRow& row);
 
   engine::Engine& engine_;
   engine::Batch batch_;
+  std::optional<engine::Recording> recording_;
   std::vector<bool> cut_;
   std::vector<engine::Token> ids_;
   std::vector<std::size_t> scored_;  ///< by token: index into nll_, or kNone

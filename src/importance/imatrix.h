@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "importance/calibration.h"
-#include "importance/input_mean_square.h"
+#include "importance/linear_inputs.h"
 
 namespace strata::importance {
 

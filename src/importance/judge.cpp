@@ -1,5 +1,6 @@
 // Signals and kl as columns over blocks or groups, compared by rank.
-// A signal of linears is summed over a group; alpha times act_mse is what the preset best adds up.
+// An error of linears is summed over a group, of other values of linears the largest counts; alpha times act_mse is
+// what the preset best adds up.
 #include "importance/judge.h"
 
 #include <algorithm>
@@ -60,6 +61,11 @@ Groups groups_of(const Scores& scores, const model::Architecture& a, const codec
     result.index.push_back(g);
     result.truth.push_back(*truth);
     for (const auto& [name, signal] : scores.groups) result.columns[name].push_back(signal.values[g]);
+    for (const auto& [name, signal] : scores.modules) {
+      double largest = 0;
+      for (const std::size_t l : a.groups[g].linears) largest = std::max(largest, signal.values[l]);
+      result.columns[name].push_back(largest);
+    }
     for (const auto& [name, linears] : scores.linears) {
       const double error = relative_error(linears, a.groups[g], codec);
       result.columns[name].push_back(error);
@@ -73,19 +79,20 @@ Groups groups_of(const Scores& scores, const model::Architecture& a, const codec
 
 }  // namespace
 
-const codec::Codec& judged_codec(const Scores& scores) {
-  std::vector<std::pair<const codec::Codec*, std::size_t>> counts;
+std::vector<const codec::Codec*> judged_codecs(const Scores& scores) {
+  std::map<const codec::Codec*, std::size_t> counts;  // pointers into the table: its order
   for (const auto& group : measured(scores))
-    for (const Measurement& m : group) {
-      const auto it = std::ranges::find(counts, m.codec, &std::pair<const codec::Codec*, std::size_t>::first);
-      if (it == counts.end())
-        counts.emplace_back(m.codec, 1);
-      else
-        ++it->second;
-    }
-  if (counts.empty()) fail("kl was measured for no group");
-  return *std::ranges::max_element(counts, {}, &std::pair<const codec::Codec*, std::size_t>::second)->first;
+    for (const Measurement& m : group) ++counts[m.codec];
+  std::size_t most = 0;
+  for (const auto& [codec, count] : counts) most = std::max(most, count);
+  if (most == 0) fail("kl was measured for no group");
+  std::vector<const codec::Codec*> result;
+  for (const auto& [codec, count] : counts)
+    if (count == most) result.push_back(codec);
+  return result;
 }
+
+const codec::Codec& judged_codec(const Scores& scores) { return *judged_codecs(scores).front(); }
 
 std::vector<Judgement> judge(const Scores& scores, const model::Architecture& a, const codec::Codec& codec) {
   const Groups groups = groups_of(scores, a, codec);

@@ -15,8 +15,10 @@ struct Judgement {
   double top_quarter;      ///< share of the quarter that kl finds most important which the signal finds too
 };
 
-/// The codec that most groups were measured with (the first of equals): what judge() uses by default. Throws Error when
-/// the scores hold no kl.
+/// The codecs that most groups were measured with, in the order of the codec table. Throws Error when the scores hold
+/// no kl.
+std::vector<const codec::Codec*> judged_codecs(const Scores& scores);
+/// The first of them: what one judge's table is made with.
 const codec::Codec& judged_codec(const Scores& scores);
 
 /// Every signal of the scores against kl at one codec, best first within a level. Groups that were not measured with it

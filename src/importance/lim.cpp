@@ -8,18 +8,15 @@ namespace {
 
 class Lim : public ActivationSignal {
  public:
-  Lim(std::size_t blocks, std::size_t sequences) : values_(blocks, sequences) {}
+  using ActivationSignal::ActivationSignal;
 
-  void on_block(const BlockRows& rows) override {
+ private:
+  double value(const BlockRows& rows) const override {
     double sum = 0.0;
     for (std::size_t t = 0; t < rows.tokens; ++t)
       sum += products(rows.before + t * rows.size, rows.after + t * rows.size, rows.size).cosine();
-    values_.set(rows, -sum / static_cast<double>(rows.tokens));
+    return -sum / static_cast<double>(rows.tokens);
   }
-  std::vector<Estimate> result() const override { return values_.means(); }
-
- private:
-  PerSequence values_;
 };
 
 }  // namespace

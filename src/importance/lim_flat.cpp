@@ -8,18 +8,15 @@ namespace {
 
 class LimFlat : public ActivationSignal {
  public:
-  LimFlat(std::size_t blocks, std::size_t sequences) : values_(blocks, sequences) {}
+  using ActivationSignal::ActivationSignal;
 
-  void on_block(const BlockRows& rows) override {
+ private:
+  double value(const BlockRows& rows) const override {
     Products sum;
     for (std::size_t t = 0; t < rows.tokens; ++t)
       sum += products(rows.before + t * rows.size, rows.after + t * rows.size, rows.size);
-    values_.set(rows, -sum.cosine());
+    return -sum.cosine();
   }
-  std::vector<Estimate> result() const override { return values_.means(); }
-
- private:
-  PerSequence values_;
 };
 
 }  // namespace

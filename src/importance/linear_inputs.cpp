@@ -1,6 +1,6 @@
 // Sums of squares by column: 8 tokens in f32, sequences in double, always in the order of the calibration set.
 // Threads share the columns, so that no sum is split between them.
-#include "importance/input_mean_square.h"
+#include "importance/linear_inputs.h"
 
 #include <algorithm>
 #include <cmath>
@@ -14,9 +14,9 @@ namespace {
 
 using engine::Site;
 
-constexpr std::size_t kSites = 4;
-constexpr std::size_t kStretch = 128;  // columns of a piece of work
-constexpr std::size_t kTokens = 8;     // squares added in f32: relative error below 5e-7
+constexpr std::size_t kSites = 4, kHead = kSites;  // lm_head's input comes after those of a block
+constexpr std::size_t kStretch = 128;              // columns of a piece of work
+constexpr std::size_t kTokens = 8;                 // squares added in f32: relative error below 5e-7
 
 std::size_t site_index(Site site) {
   switch (site) {
@@ -44,57 +44,110 @@ void add_squares(const float* x, std::size_t stride, std::size_t tokens, std::si
   }
 }
 
+std::size_t site_of(const model::Linear& linear) {
+  const bool head = linear.role == model::Role::lm_head || linear.role == model::Role::embed;
+  return head ? kHead : site_index(engine::input_site(linear.role));
+}
+
+/// An embedding that is no head is only looked up: every column counts alike.
+bool only_looked_up(const model::Linear& linear, const model::Architecture& a) {
+  return linear.role == model::Role::embed && !a.tied;
+}
+
+/// Calls body(part, first sequence, sequences) for the stretches of `rows` that are of one part each; sequences are
+/// counted within rows.
+template <class Body>
+void for_each_part(const SiteRows& rows, std::size_t parts, const Body& body) {
+  const auto part_of = [&](std::size_t s) { return (rows.first_sequence + s) * parts / rows.all_sequences; };
+  for (std::size_t s = 0, end; s < rows.sequences; s = end) {
+    end = s + 1;
+    while (end < rows.sequences && part_of(end) == part_of(s)) ++end;
+    body(part_of(s), s, end - s);
+  }
+}
+
 }  // namespace
 
-InputMeanSquare::InputMeanSquare(const model::Model& model)
-    : architecture_(model.architecture()), sums_(architecture_.blocks * kSites + 1) {
+std::size_t parts_of(std::size_t sequences, std::size_t most) { return std::min(sequences, most); }
+
+HeadInput::HeadInput(const model::Model& model) : architecture_(model.architecture()) {
   if (!architecture_.tied || architecture_.embedding() != model::kNoBlock)
     final_norm_ = model.vector("model.norm.weight", architecture_.hidden);
 }
 
-std::vector<double>& InputMeanSquare::sums(std::size_t block, Site site) {
-  return sums_[block * kSites + site_index(site)];
-}
-
-void InputMeanSquare::add(std::vector<double>& sums, const SiteRows& rows) {
-  sums.resize(rows.size);
-  parallel_for(ceil_div(rows.size, kStretch), [&](std::size_t i) {
-    const std::size_t first = i * kStretch, count = std::min(kStretch, rows.size - first);
-    for (std::size_t s = 0; s < rows.sequences; ++s) {
-      double of_sequence[kStretch] = {};
-      add_squares(rows.of_sequence(s) + first, rows.size, rows.tokens, count, of_sequence);
-      for (std::size_t c = 0; c < count; ++c) sums[first + c] += of_sequence[c];
-    }
-  });
-}
-
-void InputMeanSquare::observe(const SiteRows& rows) {
-  if (site_index(rows.site) < kSites) add(sums(rows.block, rows.site), rows);
-  if (rows.site == Site::block_in && rows.block == 0) tokens_ += rows.sequences * rows.tokens;
-  if (rows.site != Site::block_out || rows.block + 1 != architecture_.blocks || final_norm_.empty()) return;
+std::optional<SiteRows> HeadInput::of(const SiteRows& rows) {
+  if (final_norm_.empty() || rows.site != Site::block_out || rows.block + 1 != architecture_.blocks)
+    return std::nullopt;
   const std::size_t tokens = rows.sequences * rows.tokens;
   normed_.resize(tokens * rows.size);
   kernel::rms_norm(rows.rows, final_norm_.data(), tokens, rows.size, architecture_.norm_epsilon, normed_.data());
   SiteRows normed = rows;
   normed.rows = normed_.data();
-  add(sums_.back(), normed);
+  return normed;
+}
+
+InputMeanSquare::InputMeanSquare(const model::Model& model)
+    : architecture_(model.architecture()), head_(model), sums_(architecture_.blocks * kSites + 1) {}
+
+const InputMeanSquare::Sums& InputMeanSquare::sums(const model::Linear& linear) const {
+  const std::size_t site = site_of(linear);
+  const Sums& sums = site == kHead ? sums_.back() : sums_[linear.block * kSites + site];
+  STRATA_CHECK(!sums.empty() && sums[0].size() == linear.cols, "{}: no sums", linear.module);
+  return sums;
+}
+
+void InputMeanSquare::add(Sums& sums, const SiteRows& rows) {
+  sums.resize(tokens_.size());
+  for (auto& part : sums) part.resize(rows.size);
+  parallel_for(ceil_div(rows.size, kStretch), [&](std::size_t i) {
+    const std::size_t first = i * kStretch, count = std::min(kStretch, rows.size - first);
+    for_each_part(rows, tokens_.size(), [&](std::size_t part, std::size_t begin, std::size_t sequences) {
+      for (std::size_t s = begin; s < begin + sequences; ++s) {
+        double of_sequence[kStretch] = {};
+        add_squares(rows.of_sequence(s) + first, rows.size, rows.tokens, count, of_sequence);
+        for (std::size_t c = 0; c < count; ++c) sums[part][first + c] += of_sequence[c];
+      }
+    });
+  });
+}
+
+void InputMeanSquare::observe(const SiteRows& rows) {
+  if (rows.site == Site::block_in && rows.block == 0) {
+    tokens_.resize(parts_of(rows.all_sequences));
+    for_each_part(rows, tokens_.size(), [&](std::size_t part, std::size_t, std::size_t sequences) {
+      tokens_[part] += sequences * rows.tokens;
+    });
+  }
+  if (site_index(rows.site) < kSites) add(sums_[rows.block * kSites + site_index(rows.site)], rows);
+  if (const std::optional<SiteRows> head = head_.of(rows)) add(sums_.back(), *head);
+}
+
+std::size_t InputMeanSquare::tokens() const {
+  std::size_t all = 0;
+  for (const std::size_t part : tokens_) all += part;
+  return all;
 }
 
 std::vector<float> InputMeanSquare::of(const model::Linear& linear) const {
-  const bool embedding = linear.role == model::Role::embed;
-  // An embedding that is no head is only looked up: every column counts alike.
-  if (embedding && !architecture_.tied) return std::vector<float>(linear.cols, 1.0f);
-  const bool head = embedding || linear.role == model::Role::lm_head;
-  const std::vector<double>& sums =
-      head ? sums_.back() : sums_[linear.block * kSites + site_index(engine::input_site(linear.role))];
-  STRATA_CHECK(sums.size() == linear.cols && tokens_ > 0, "{}: {} sums", linear.module, sums.size());
+  if (only_looked_up(linear, architecture_)) return std::vector<float>(linear.cols, 1.0f);
   std::vector<float> result(linear.cols);
+  const auto count = static_cast<double>(tokens());
   for (std::size_t c = 0; c < linear.cols; ++c) {
-    result[c] = static_cast<float>(sums[c] / static_cast<double>(tokens_));
+    double sum = 0;
+    for (const auto& part : sums(linear)) sum += part[c];
+    result[c] = static_cast<float>(sum / count);
     if (!std::isfinite(result[c]))
       fail("the mean square of input {} of {} is not finite; the model's activations are beyond the range of f32", c,
            linear.module);
   }
+  return result;
+}
+
+std::vector<std::vector<double>> InputMeanSquare::parts(const model::Linear& linear) const {
+  if (only_looked_up(linear, architecture_)) return std::vector(tokens_.size(), std::vector<double>(linear.cols, 1.0));
+  std::vector<std::vector<double>> result = sums(linear);
+  for (std::size_t part = 0; part < result.size(); ++part)
+    for (double& value : result[part]) value /= static_cast<double>(tokens_[part]);
   return result;
 }
 
@@ -103,6 +156,31 @@ InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& 
   const PassObserver observer = [&](const SiteRows& rows) { inputs.observe(rows); };
   run_calibration(engine, set, {&observer, 1});
   return inputs;
+}
+
+void InputHessians::observe(const SiteRows& rows) {
+  if (rows.site == Site::block_in && rows.first_sequence == 0) sites_.clear();
+  if (const std::size_t site = site_index(rows.site); site < kSites) add(site, rows);
+  if (const std::optional<SiteRows> head = head_.of(rows)) add(kHead, *head);
+}
+
+void InputHessians::add(std::size_t site, const SiteRows& rows) {
+  std::vector<quantize::Hessian>& hessians = sites_[site];
+  if (hessians.empty()) {
+    const std::size_t bytes = rows.size * rows.size * sizeof(float);
+    const std::size_t most = std::clamp<std::size_t>(kHessianBytes / kSites / bytes, 2, kParts);
+    for (std::size_t part = 0; part < parts_of(rows.all_sequences, most); ++part) hessians.emplace_back(rows.size);
+  }
+  for_each_part(rows, hessians.size(), [&](std::size_t part, std::size_t first, std::size_t sequences) {
+    hessians[part].add(rows.of_sequence(first), sequences * rows.tokens, kernel::Precision::f32);
+  });
+}
+
+std::span<const quantize::Hessian> InputHessians::of(const model::Linear& linear) const {
+  if (only_looked_up(linear, architecture_)) return {};
+  const auto it = sites_.find(site_of(linear));
+  STRATA_CHECK(it != sites_.end(), "{}: no Hessian", linear.module);
+  return it->second;
 }
 
 }  // namespace strata::importance

@@ -1,12 +1,41 @@
-// The mean square of every input of every linear over the calibration set: the importance of the weights' columns,
-// E[x_j^2]. Used by act_mse, and by the search for scales when the model is quantized.
+// Second moments of the inputs of linears over the calibration set: mean squares, E[x_j^2], which are the importance of
+// the weights' columns (act_mse, and the search for scales when the model is quantized), and whole Hessians (hessian).
 #pragma once
+#include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "importance/pass.h"
+#include "quantize/hessian.h"
 
 namespace strata::importance {
+
+/// Parts of the calibration set whose sums are kept apart, so that errors have a spread: sequence s is of part
+/// s * parts / sequences.
+inline constexpr std::size_t kParts = 8;
+std::size_t parts_of(std::size_t sequences, std::size_t most = kParts);
+
+/// What a linear reads, as signals of linears see it.
+struct LinearInputs {
+  std::vector<std::vector<double>> mean_squares;  ///< by part of the calibration set: (cols)
+  /// By part of the calibration set: (cols, cols) sums of x x^T. Empty unless a signal needs them, and for an embedding
+  /// that is only looked up: its columns count alike.
+  std::span<const quantize::Hessian> hessians;
+};
+
+/// What the head reads, lm_head or an embedding that is one: the last block's output after the final norm.
+class HeadInput {
+ public:
+  explicit HeadInput(const model::Model& model);
+  /// The head's rows when these are what they are made from; valid until the next call.
+  std::optional<SiteRows> of(const SiteRows& rows);
+
+ private:
+  const model::Architecture& architecture_;
+  std::vector<float> final_norm_;  ///< empty when there is no head to round
+  std::vector<float> normed_;
+};
 
 class InputMeanSquare {
  public:
@@ -20,20 +49,46 @@ class InputMeanSquare {
   /// last block's output after the final norm, that of an embedding the same when it is the head too, else all ones.
   /// Throws Error when a value is beyond the range of f32.
   std::vector<float> of(const model::Linear& linear) const;
-  std::size_t tokens() const { return tokens_; }
+  /// The same of each part of the calibration set.
+  std::vector<std::vector<double>> parts(const model::Linear& linear) const;
+  std::size_t tokens() const;
+  /// Of each part.
+  const std::vector<std::size_t>& part_tokens() const { return tokens_; }
 
  private:
-  std::vector<double>& sums(std::size_t block, engine::Site site);
-  void add(std::vector<double>& sums, const SiteRows& rows);
+  using Sums = std::vector<std::vector<double>>;  ///< by part: (cols)
+  const Sums& sums(const model::Linear& linear) const;
+  void add(Sums& sums, const SiteRows& rows);
 
   const model::Architecture& architecture_;
-  std::vector<float> final_norm_;          ///< empty when there is no head to round
-  std::vector<std::vector<double>> sums_;  ///< block x site: attn_in, o_in, mlp_in, down_in; then lm_head's input
-  std::vector<float> normed_;
-  std::size_t tokens_ = 0;
+  HeadInput head_;
+  std::vector<Sums> sums_;  ///< block x site: attn_in, o_in, mlp_in, down_in; then lm_head's input
+  std::vector<std::size_t> tokens_;
 };
 
 /// A pass of its own over the calibration set, for callers that need nothing else.
 InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& set);
+
+/// Hessians of one block's inputs at a time: those of a block are complete after its last block_out, and go with the
+/// next block's first rows. Sums do not depend on threads. Memory: for every part, (cols, cols) f32 a site; there are
+/// fewer parts where they would take more than kHessianBytes together, but at least two.
+class InputHessians {
+ public:
+  explicit InputHessians(const model::Model& model) : architecture_(model.architecture()), head_(model) {}
+  static constexpr std::size_t kHessianBytes = std::size_t{1} << 30;
+
+  /// A PassObserver.
+  void observe(const SiteRows& rows);
+  /// By part; of a linear of the block at hand, or of the head after the last one. None for an embedding that is only
+  /// looked up.
+  std::span<const quantize::Hessian> of(const model::Linear& linear) const;
+
+ private:
+  void add(std::size_t site, const SiteRows& rows);
+
+  const model::Architecture& architecture_;
+  HeadInput head_;
+  std::map<std::size_t, std::vector<quantize::Hessian>> sites_;  ///< of the block at hand
+};
 
 }  // namespace strata::importance

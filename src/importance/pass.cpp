@@ -21,7 +21,8 @@ std::size_t sequences_per_batch(const model::Architecture& a, std::size_t seq_le
 
 }  // namespace
 
-void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::span<const PassObserver> observers) {
+void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::span<const PassObserver> observers,
+                     const BlockDone& done) {
   const model::Architecture& a = engine.architecture();
   const std::size_t count = set.sequences.size(), seq_len = set.source.seq_len;
   std::vector<float> h(count * seq_len * a.hidden);
@@ -33,12 +34,12 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
   };
   const engine::Batch full = batch_of(together), last = batch_of(count % together);
   Progress progress("calibrate", a.blocks * count);
-  for (std::size_t block = 0; block < a.blocks; ++block)
+  for (std::size_t block = 0; block < a.blocks; ++block) {
     for (std::size_t first = 0; first < count; first += together) {
       const std::size_t some = std::min(together, count - first);
       const engine::Observer observer = [&](engine::Site site, std::size_t b, const float* rows, std::size_t,
                                             std::size_t size) {
-        for (const PassObserver& observe : observers) observe({site, b, first, some, seq_len, rows, size});
+        for (const PassObserver& observe : observers) observe({site, b, first, some, count, seq_len, rows, size});
       };
       float* states = h.data() + first * seq_len * a.hidden;
       engine.run_block(block, some == together ? full : last, states, &observer);
@@ -51,6 +52,8 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
               engine.model().path().string(), block, i / a.hidden % seq_len, first + i / a.hidden / seq_len);
       progress.advance(some);
     }
+    if (done) done(block);
+  }
 }
 
 }  // namespace strata::importance

@@ -1,5 +1,5 @@
 // First the weights, so that a damaged file is named before any computing starts; then the pass over the calibration
-// set; then each linear under each codec, which needs both.
+// set, with each linear under each codec behind its block; then what runs the model with parts of it rounded.
 #include "importance/score.h"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "core/progress.h"
 #include "core/threads.h"
+#include "importance/linear_scorer.h"
 
 namespace strata::importance {
 namespace {
@@ -17,12 +18,10 @@ using model::Linear;
 /// Feeds block_in and block_out to the activation signals, a sequence at a time.
 class BlockFeeder {
  public:
-  void add(std::string_view name, std::unique_ptr<ActivationSignal> signal) {
-    signals_.push_back({name, std::move(signal)});
-  }
+  std::vector<std::pair<std::string, std::unique_ptr<ActivationSignal>>> signals;
 
   void observe(const SiteRows& rows) {
-    if (signals_.empty()) return;
+    if (signals.empty()) return;
     // The engine updates the hidden states in place, so what came in is copied.
     if (rows.site == Site::block_in) before_.assign(rows.rows, rows.rows + rows.sequences * rows.tokens * rows.size);
     if (rows.site != Site::block_out) return;
@@ -33,29 +32,23 @@ class BlockFeeder {
                             rows.size,
                             before_.data() + s * rows.tokens * rows.size,
                             rows.of_sequence(s)};
-      for (auto& [name, signal] : signals_) signal->on_block(block);
+      for (auto& [name, signal] : signals) signal->on_block(block);
     });
   }
 
-  void finish(Scores& scores) const {
-    for (const auto& [name, signal] : signals_) {
-      BlockScores& block = scores.blocks[std::string(name)];
-      for (const Estimate& value : signal->result()) {
-        block.values.push_back(value.mean);
-        if (value.standard_error) block.standard_errors.push_back(*value.standard_error);
-      }
-    }
-  }
-
  private:
-  std::vector<std::pair<std::string_view, std::unique_ptr<ActivationSignal>>> signals_;
   std::vector<float> before_;
 };
 
 class Scorer {
  public:
   Scorer(engine::Engine& engine, const CalibrationSet& set, const ScoreRequest& request)
-      : engine_(engine), model_(engine.model()), a_(engine.architecture()), set_(set), request_(request) {
+      : engine_(engine),
+        model_(engine.model()),
+        a_(engine.architecture()),
+        set_(set),
+        request_(request),
+        result_{{}, {}, InputMeanSquare(model_)} {
     for (const Signal& signal : signals())
       if ((request.signals.empty() && !signal.costly) ||
           std::ranges::find(request.signals, &signal) != request.signals.end())
@@ -63,105 +56,125 @@ class Scorer {
   }
 
   ScoreResult run() {
-    ScoreResult result{{}, {}, InputMeanSquare(model_)};
-    result.scores.fingerprint = model_.fingerprint();
-    result.scores.calibration = set_.source;
-    result.scores.fit = request_.fit;
-    const auto timed = [&](const auto& wanted, const auto& work) {
-      const auto begin = std::chrono::steady_clock::now();
-      work();
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      for (const Signal* signal : signals_)
-        if (wanted(*signal)) result.seconds[std::string(signal->name)] = seconds;
-    };
-    timed([](const Signal& s) { return s.of_block != nullptr; }, [&] { look_at_weights(result.scores); });
-    BlockFeeder feeder;
+    result_.scores.fingerprint = model_.fingerprint();
+    result_.scores.calibration = set_.source;
+    result_.scores.fit = request_.fit;
+    timed([](const Signal& s) { return s.of_block != nullptr; }, [&] { look_at_weights(); });
+    run_pass();
     for (const Signal* signal : signals_)
-      if (signal->observe != nullptr) feeder.add(signal->name, signal->observe(a_.blocks, set_.sequences.size()));
-    const PassObserver observers[] = {[&](const SiteRows& rows) { feeder.observe(rows); },
-                                      [&](const SiteRows& rows) { result.inputs.observe(rows); }};
-    timed([](const Signal& s) { return s.observe != nullptr; }, [&] { run_calibration(engine_, set_, observers); });
-    feeder.finish(result.scores);
-    for (const Signal* signal : signals_) {
-      if (signal->observe != nullptr || signal->of_block != nullptr) continue;
-      timed([&](const Signal& s) { return &s == signal; }, [&] { score_measured(*signal, result); });
-    }
-    return result;
+      timed([&](const Signal& s) { return &s == signal; }, [&] { score_measured(*signal); });
+    result_.scores.stability = rank_agreement(halves_[0], halves_[1]);
+    return std::move(result_);
   }
 
  private:
+  template <class Wanted, class Work>
+  void timed(const Wanted& wanted, const Work& work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    for (const Signal* signal : signals_)
+      if (wanted(*signal)) result_.seconds[std::string(signal->name)] += seconds;
+  }
+
   /// Signals of blocks from weights, and the largest weight of every fusion group.
-  void look_at_weights(Scores& scores) {
+  void look_at_weights() {
     Progress progress("weights", a_.blocks);
     absmax_.resize(a_.groups.size(), 0.0f);
     const bool wanted = std::ranges::any_of(signals_, [](const Signal* s) { return s->of_block != nullptr; });
     for (std::size_t b = 0; b < a_.blocks; ++b) {
-      const std::size_t first = a_.index(b, model::Role::q);
-      const auto linears = std::span(a_.linears).subspan(first, model::kBlockLinears);
       if (wanted) {
         const BlockWeights weights(model_, b);
         for (const Signal* signal : signals_)
           if (signal->of_block != nullptr)
-            scores.blocks[std::string(signal->name)].values.push_back(signal->of_block(weights));
-        for (std::size_t i = 0; i < weights.size(); ++i) note_absmax(linears[i], weights.linear(i).absmax());
-      } else {
-        for (const Linear& linear : linears) note_absmax(linear, DenseLinear(model_, linear).absmax());
+            result_.scores.blocks[std::string(signal->name)].values.push_back(signal->of_block(weights));
       }
-      release(first, linears.size());
+      for (const Linear& linear : a_.linears)
+        if (linear.block == b) note_absmax(linear);
       progress.advance();
     }
-    for (std::size_t i = a_.blocks * model::kBlockLinears; i < a_.linears.size(); ++i)
-      note_absmax(a_.linears[i], DenseLinear(model_, a_.linears[i]).absmax());
+    for (const Linear& linear : a_.linears)
+      if (linear.block == model::kNoBlock) note_absmax(linear);
   }
 
-  void note_absmax(const Linear& linear, float absmax) {
-    absmax_[linear.group] = std::max(absmax_[linear.group], absmax);
+  void note_absmax(const Linear& linear) {
+    absmax_[linear.group] = std::max(absmax_[linear.group], DenseLinear(model_, linear).absmax());
+    // Mapped pages that will not be read again soon.
+    if (model_.codec_of(linear) == nullptr) model_.release(linear.module + ".weight");
   }
 
-  /// Mapped pages of linears that will not be read again soon.
-  void release(std::size_t first, std::size_t count) const {
-    for (const Linear& linear : std::span(a_.linears).subspan(first, count))
-      if (model_.codec_of(linear) == nullptr) model_.release(linear.module + ".weight");
-  }
-
-  void score_linears(const Signal& signal, ScoreResult& result) const {
-    std::vector<LinearScores>& scores = result.scores.linears[std::string(signal.name)];
-    Progress progress(std::string(signal.name), a_.linears.size() * request_.codecs.size());
-    for (std::size_t i = 0; i < a_.linears.size(); ++i) {
-      const Linear& linear = a_.linears[i];
-      progress.note(linear.module);
-      const DenseLinear dense(model_, linear);
-      const std::vector<float> mean_square = result.inputs.of(linear);
-      const LinearCase linear_case{dense.view(), mean_square, absmax_[linear.group], request_.fit};
-      LinearScores& score = scores.emplace_back();
-      score.module = linear.module;
-      for (const codec::Codec* codec : request_.codecs) {
-        if (codec::why_not(*codec, linear.rows, linear.cols).empty()) {
-          const quantize::WeightedError error = signal.of_linear(linear_case, *codec);
-          score.normalizer = error.energy;
-          score.codecs.push_back({codec, codec::stored_bytes(*codec, linear.rows, linear.cols), error.error});
-        }
-        progress.advance();
-      }
-      release(i, 1);
+  /// What is gathered while the calibration set runs.
+  void run_pass() {
+    BlockFeeder feeder;
+    std::vector<std::pair<std::string, std::unique_ptr<SiteSignal>>> sites;
+    std::vector<const Signal*> of_linear;
+    const std::size_t sequences = set_.sequences.size();
+    for (const Signal* signal : signals_) {
+      const std::string name(signal->name);
+      if (signal->observe != nullptr) feeder.signals.emplace_back(name, signal->observe(a_.blocks, sequences));
+      if (signal->observe_linears != nullptr) sites.emplace_back(name, signal->observe_linears(model_, sequences));
+      if (signal->of_linear != nullptr) of_linear.push_back(signal);
     }
+    LinearScorer linears(model_, std::move(of_linear), request_.codecs, request_.fit, absmax_, result_.inputs);
+    const PassObserver observers[] = {[&](const SiteRows& rows) { feeder.observe(rows); },
+                                      [&](const SiteRows& rows) { result_.inputs.observe(rows); },
+                                      [&](const SiteRows& rows) {
+                                        for (auto& [name, signal] : sites)
+                                          timed([&](const Signal& s) { return s.name == name; },
+                                                [&] { signal->on_rows(rows); });
+                                      },
+                                      [&](const SiteRows& rows) { linears.observe(rows); }};
+    const BlockDone done = [&](std::size_t block) {
+      const auto begin = std::chrono::steady_clock::now();
+      linears.score_block(block);
+      behind_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    };
+    timed([](const Signal& s) { return s.observe != nullptr; },
+          [&] { run_calibration(engine_, set_, observers, done); });
+    for (auto& [name, signal] : feeder.signals) {
+      keep(&Scores::blocks, name, signal->samples());
+      result_.seconds[name] = std::max(0.0, result_.seconds[name] - behind_);
+    }
+    for (auto& [name, signal] : sites) keep(&Scores::modules, name, signal->samples());
+    linears.finish(result_.scores, halves_);
+    for (const auto& [name, seconds] : linears.seconds()) result_.seconds[name] += seconds;
   }
 
-  void score_measured(const Signal& signal, ScoreResult& result) const {
-    if (signal.of_linear != nullptr) score_linears(signal, result);
-    if (signal.of_groups != nullptr) score_groups(signal, result);
-    if (signal.of_choices == nullptr) return;
-    MeasureRequest measure = request_.measure;
-    if (measure.codecs.empty()) measure.codecs = request_.codecs;
-    result.scores.choices[std::string(signal.name)] = signal.of_choices(engine_, set_, result.inputs, measure);
-  }
-
-  void score_groups(const Signal& signal, ScoreResult& result) const {
-    GroupScores& scores = result.scores.groups[std::string(signal.name)];
-    for (const Estimate& value : signal.of_groups(engine_, set_, result.inputs)) {
-      scores.values.push_back(value.mean);
+  /// Means into the scores, those of halves into theirs.
+  void keep(std::map<std::string, ItemScores> Scores::*member, const std::string& name, const Samples& samples) {
+    ItemScores& scores = (result_.scores.*member)[name];
+    for (const Estimate& value : estimates(samples)) {
+      // A group without influence leaves the rounding of the sums, which may fall below 0.
+      scores.values.push_back(member == &Scores::blocks ? value.mean : std::max(0.0, value.mean));
       scores.standard_errors.push_back(value.standard_error.value_or(0.0));
     }
+    if (set_.sequences.size() < 2) scores.standard_errors.clear();
+    if (std::ranges::any_of(samples, [](const auto& values) { return values.size() == 1; })) return;
+    for (const std::vector<double>& values : samples)
+      for (std::size_t h = 0; h < 2; ++h)
+        (halves_[h].*member)[name].values.push_back(values.empty() ? 0.0 : half_means(values)[h]);
+  }
+
+  void keep(const std::string& name, std::vector<std::vector<Measurement>> measured) {
+    for (const auto& group : measured)
+      for (std::size_t h = 0; h < 2; ++h) {
+        auto& half = halves_[h].choices[name].emplace_back();
+        for (const Measurement& m : group)
+          if (m.samples.size() >= 2) half.push_back({m.codec, half_means(m.samples)[h], 0.0, {}});
+      }
+    result_.scores.choices[name] = std::move(measured);
+  }
+
+  void score_measured(const Signal& signal) {
+    const std::string name(signal.name);
+    MeasureRequest measure = request_.measure;
+    if (measure.codecs.empty()) measure.codecs = request_.codecs;
+    if (signal.of_architecture != nullptr)
+      result_.scores.groups[name].values =
+          request_.prior_rules.empty() ? signal.of_architecture(a_) : prior(a_, request_.prior_rules);
+    if (signal.of_groups != nullptr)
+      keep(&Scores::groups, name, signal.of_groups(engine_, set_, result_.inputs, measure));
+    if (signal.of_choices != nullptr) keep(name, signal.of_choices(engine_, set_, result_.inputs, measure));
   }
 
   engine::Engine& engine_;
@@ -169,14 +182,42 @@ class Scorer {
   const model::Architecture& a_;
   const CalibrationSet& set_;
   const ScoreRequest& request_;
+  ScoreResult result_;
+  std::array<Scores, 2> halves_;  ///< values over the first and the second half of the sequences
   std::vector<const Signal*> signals_;
   std::vector<float> absmax_;  ///< by fusion group
+  double behind_ = 0.0;        ///< seconds of the pass that were spent on linears under codecs
 };
 
 }  // namespace
 
 ScoreResult score(engine::Engine& engine, const CalibrationSet& set, const ScoreRequest& request) {
   return Scorer(engine, set, request).run();
+}
+
+std::filesystem::path journal_of(const MeasureRequest& request, std::size_t index) {
+  if (request.journal.empty() || index == 0) return request.journal;
+  return request.journal.string() + fmt::format(".{}", index + 1);
+}
+
+ScoreResult score(engine::Engine& engine, std::span<const CalibrationSet> sets, const ScoreRequest& request,
+                  Combine how) {
+  STRATA_CHECK(!sets.empty());
+  std::vector<Scores> scores;
+  std::optional<ScoreResult> first;
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    ScoreRequest of_set = request;
+    of_set.measure.journal = journal_of(request.measure, i);
+    ScoreResult result = score(engine, sets[i], of_set);
+    scores.push_back(std::move(result.scores));
+    if (!first) {
+      first.emplace(std::move(result));
+    } else {
+      for (const auto& [name, seconds] : result.seconds) first->seconds[name] += seconds;
+    }
+  }
+  first->scores = combine(std::move(scores), how);
+  return std::move(*first);
 }
 
 }  // namespace strata::importance

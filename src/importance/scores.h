@@ -1,5 +1,5 @@
-// All signals of one model on one calibration set: scores.json, the file between `score` and `plan`.
-// Its schema is in docs/files.md.
+// All signals of one model on its calibration text: scores.json, the file between `score` and `plan`. Texts that count
+// separately are scored each, and combined. The schema is in docs/files.md.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -13,20 +13,18 @@
 
 namespace strata::importance {
 
-/// A signal of every block.
-struct BlockScores {
-  std::vector<double> values;           ///< by block (or by group)
+/// A signal of every block, every linear (Architecture::linears) or every fusion group (Architecture::groups).
+struct ItemScores {
+  std::vector<double> values;
   std::vector<double> standard_errors;  ///< over calibration sequences; empty when there is no such spread
 };
-
-/// A signal of every fusion group, in the order of Architecture::groups.
-using GroupScores = BlockScores;
 
 /// A linear under one codec.
 struct CodecScore {
   const codec::Codec* codec;
   std::uint64_t bytes;  ///< on disk, side tensors included
   double error;
+  double standard_error = 0.0;  ///< of the error, over parts of the calibration set
 };
 
 struct LinearScores {
@@ -41,18 +39,29 @@ struct LinearScores {
 double relative_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,
                       const codec::Codec& codec);
 
+/// How values of several calibration sets become one.
+enum class Combine { mean, max };
+
 struct Scores {
   static constexpr std::uint64_t kVersion = 1;
 
   std::string fingerprint;  ///< Model::fingerprint of the model they are of
   CalibrationSource calibration;
   codec::ScaleFit fit = codec::ScaleFit::search;  ///< the scales of the errors per linear and codec
-  std::map<std::string, BlockScores> blocks;      ///< by signal
-  std::map<std::string, GroupScores> groups;      ///< by signal
+  std::map<std::string, ItemScores> blocks;       ///< by signal
+  std::map<std::string, ItemScores> modules;      ///< by signal: of linears, whatever their codec
+  std::map<std::string, ItemScores> groups;       ///< by signal
   /// By signal; each has all of Architecture::linears, in their order.
   std::map<std::string, std::vector<LinearScores>> linears;
   /// By signal, then by group: the codecs that were measured.
   std::map<std::string, std::vector<std::vector<Measurement>>> choices;
+
+  /// By signal: rank correlation between the values of the two halves of the calibration set (the least of all sets).
+  /// Without signals that need no calibration, and of a single sequence.
+  std::map<std::string, double> stability;
+
+  std::vector<Scores> sets;  ///< of each calibration set, when there are several; these are then combined from them
+  Combine combine = Combine::mean;
 
   /// A block signal turned so that higher means more important; by block. Throws Error when the scores do not hold it.
   std::vector<double> importance(std::string_view signal) const;
@@ -60,8 +69,21 @@ struct Scores {
   json to_json() const;
   /// The file is hostile. Throws Error naming `where` and the place for another model's scores, another version,
   /// missing or superfluous entries, unknown signals or codecs, values of the wrong type, not finite or negative where
-  /// they cannot be, and bytes that are not the codec's.
+  /// they cannot be, bytes that are not the codec's, and sets that do not hold the same. Of several sets, these are
+  /// combined anew.
   static Scores from_json(const json& value, const model::Model& model, const std::string& where);
 };
+
+/// By signal that both hold: Spearman's rank correlation of their values over blocks, linears or groups; of signals
+/// with codecs the mean over these.
+std::map<std::string, double> rank_agreement(const Scores& a, const Scores& b);
+
+/// Scores of several sets as one, which keeps them. Values of groups and linears are divided by their set's mean before
+/// they are combined, and multiplied by the mean of these means: no set outweighs another because its text is harder.
+/// Throws Error unless all hold the same.
+Scores combine(std::vector<Scores> sets, Combine how);
+
+std::string_view fit_name(codec::ScaleFit fit);
+std::string_view combine_name(Combine how);
 
 }  // namespace strata::importance

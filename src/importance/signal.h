@@ -1,18 +1,16 @@
-// A signal: a number that says how much a block or a linear matters. Each is one file and one row of the table in
-// signals.cpp; formulas, sources and costs are in docs/signals.md.
+// A signal: a number that says how much a block, a linear or a fusion group matters. Each is one file and one row of
+// the table in signals.cpp; formulas, sources and costs are in docs/signals.md.
 #pragma once
 #include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include "codec/codec.h"
-#include "core/statistics.h"
-#include "importance/input_mean_square.h"
 #include "importance/kl.h"
-#include "importance/pass.h"
+#include "importance/linear_inputs.h"
+#include "importance/rounding_error.h"
+#include "importance/samples.h"
 #include "importance/weights.h"
-#include "quantize/rtn.h"
 
 namespace strata::importance {
 
@@ -24,36 +22,40 @@ struct BlockRows {
   const float* after;
 };
 
-/// A signal that is gathered while the calibration set runs. Calls for different sequences come at the same time, and a
-/// signal keeps what it gathers apart by sequence.
+/// A signal of blocks that is gathered while the calibration set runs: the mean over sequences of a value of each.
+/// Calls for different sequences come at the same time.
 class ActivationSignal {
  public:
+  ActivationSignal(std::size_t blocks, std::size_t sequences) : samples_(blocks, std::vector<double>(sequences)) {}
   virtual ~ActivationSignal() = default;
-  virtual void on_block(const BlockRows& rows) = 0;
-  /// Per block.
-  virtual std::vector<Estimate> result() const = 0;
-};
-
-/// Values by block and sequence, of which a signal is the mean over sequences.
-class PerSequence {
- public:
-  PerSequence(std::size_t blocks, std::size_t sequences) : values_(blocks, std::vector<double>(sequences)) {}
-  void set(const BlockRows& rows, double value) { values_[rows.block][rows.sequence] = value; }
-  std::vector<Estimate> means() const;
+  void on_block(const BlockRows& rows) { samples_[rows.block][rows.sequence] = value(rows); }
+  /// By block.
+  const Samples& samples() const { return samples_; }
 
  private:
-  std::vector<std::vector<double>> values_;
+  virtual double value(const BlockRows& rows) const = 0;
+  Samples samples_;
 };
 
-/// A linear under quantization: what a signal per linear and codec is computed from.
-struct LinearCase {
-  const MatrixView& weights;                 ///< (rows, cols), finite
-  std::span<const float> input_mean_square;  ///< (cols): E[x_j^2]
-  float group_absmax;                        ///< largest |w| of all linears of its fusion group
-  codec::ScaleFit fit;
+/// A signal of linears that is gathered while the calibration set runs.
+class SiteSignal {
+ public:
+  virtual ~SiteSignal() = default;
+  virtual void on_rows(const SiteRows& rows) = 0;
+  /// By linear.
+  virtual const Samples& samples() const = 0;
 };
 
 enum class Direction { higher_is_important, smaller_is_important };
+
+/// What a signal has a value of.
+enum class Level {
+  block,
+  linear,  ///< whatever its codec
+  group,   ///< fusion group
+  error,   ///< linear under a codec: an error, and the energy that it is relative to
+  choice,  ///< fusion group under a codec
+};
 
 /// Exactly one kind of function is set.
 struct Signal {
@@ -66,13 +68,21 @@ struct Signal {
   std::unique_ptr<ActivationSignal> (*observe)(std::size_t blocks, std::size_t sequences) = nullptr;
   /// Of blocks, from weights.
   double (*of_block)(const BlockWeights&) = nullptr;
-  /// Of linears and codecs: the error, and the energy that it is relative to.
-  quantize::WeightedError (*of_linear)(const LinearCase&, const codec::Codec&) = nullptr;
+  /// Of linears, from activations.
+  std::unique_ptr<SiteSignal> (*observe_linears)(const model::Model&, std::size_t sequences) = nullptr;
+  /// Of linears and codecs: what squared differences cost, by part of the calibration set. It is a quadratic form: of
+  /// the weights themselves it is the energy that the error is relative to.
+  std::vector<double> (*of_linear)(const LinearInputs&, const ColumnProducts&) = nullptr;
+  bool needs_products = false;  ///< of_linear reads Hessians and products of different columns
+  /// Of fusion groups, from what they are.
+  std::vector<double> (*of_architecture)(const model::Architecture&) = nullptr;
   /// Of fusion groups, from running the model on the calibration set.
-  std::vector<Estimate> (*of_groups)(engine::Engine&, const CalibrationSet&, const InputMeanSquare&) = nullptr;
+  Samples (*of_groups)(engine::Engine&, const CalibrationSet&, const InputMeanSquare&, const MeasureRequest&) = nullptr;
   /// Of fusion groups under codecs, from running the model with each.
   std::vector<std::vector<Measurement>> (*of_choices)(engine::Engine&, const CalibrationSet&, const InputMeanSquare&,
                                                       const MeasureRequest&) = nullptr;
+
+  Level level() const;
 };
 
 /// All signals, in the order of docs/signals.md.
@@ -83,11 +93,20 @@ const Signal& signal_by_name(std::string_view name);
 // One file each.
 std::unique_ptr<ActivationSignal> observe_lim(std::size_t blocks, std::size_t sequences);
 std::unique_ptr<ActivationSignal> observe_lim_flat(std::size_t blocks, std::size_t sequences);
+std::unique_ptr<ActivationSignal> observe_residual(std::size_t blocks, std::size_t sequences);
+std::unique_ptr<SiteSignal> observe_spike(const model::Model& model, std::size_t sequences);
+std::unique_ptr<SiteSignal> observe_spike_out(const model::Model& model, std::size_t sequences);
 double zd(const BlockWeights& weights);
 double zd_linear(const BlockWeights& weights);
 double extremal(const BlockWeights& weights);
 double kurtosis(const BlockWeights& weights);
-quantize::WeightedError act_mse(const LinearCase& linear, const codec::Codec& codec);
-std::vector<Estimate> alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs);
+std::vector<double> act_mse(const LinearInputs& inputs, const ColumnProducts& difference);
+std::vector<double> hessian(const LinearInputs& inputs, const ColumnProducts& difference);
+std::vector<double> prior(const model::Architecture& architecture);
+/// By fusion group: KL divergence D(original || group rounded) in nats per token, over the relative error of the group
+/// (sum over its linears of error / energy, weighted as act_mse); empty for one without error. Rounded by nvfp4 where
+/// the shape allows, else another codec of about four bits.
+Samples alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+              const MeasureRequest& request);
 
 }  // namespace strata::importance

@@ -25,9 +25,25 @@ constexpr Signal kSignals[] = {
      .of_block = zd_linear},
     {.name = "extremal", .meaning = "largest magnitude of a block's weights over the mean one", .of_block = extremal},
     {.name = "kurtosis", .meaning = "fourth standardized moment of a block's weights", .of_block = kurtosis},
+    {.name = "residual",
+     .meaning = "magnitude of the residual stream behind a block",
+     .direction = smaller_is_important,
+     .observe = observe_residual},
+    {.name = "spike",
+     .meaning = "largest magnitude among a linear's inputs, mean over sequences",
+     .observe_linears = observe_spike},
+    {.name = "spike_out",
+     .meaning = "largest magnitude among a linear's outputs, mean over sequences",
+     .observe_linears = observe_spike_out},
+    {.name = "prior", .meaning = "rules of the literature, by kind of linear and depth", .of_architecture = prior},
     {.name = "act_mse",
      .meaning = "squared error of a linear under a codec, weighted by the mean square of its inputs",
      .of_linear = act_mse},
+    {.name = "hessian",
+     .meaning = "squared error of a linear's output under a codec: tr(dW H dW^T) with the Hessian of its inputs",
+     .costly = true,
+     .of_linear = hessian,
+     .needs_products = true},
     {.name = "alpha",
      .meaning = "KL divergence of the logits per unit of relative error in one fusion group, measured",
      .of_groups = alpha},
@@ -50,10 +66,11 @@ const Signal& signal_by_name(std::string_view name) {
   fail("unknown signal '{}'; the known are {}", name, fmt::join(names, ", "));
 }
 
-std::vector<Estimate> PerSequence::means() const {
-  std::vector<Estimate> result;
-  for (const std::vector<double>& values : values_) result.push_back(estimate(values));
-  return result;
+Level Signal::level() const {
+  if (of_linear != nullptr) return Level::error;
+  if (of_choices != nullptr) return Level::choice;
+  if (of_groups != nullptr || of_architecture != nullptr) return Level::group;
+  return observe_linears != nullptr ? Level::linear : Level::block;
 }
 
 }  // namespace strata::importance

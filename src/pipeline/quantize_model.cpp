@@ -68,9 +68,10 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
       engine::Engine exact(model, kernel::Precision::f32);
       importance::ScoreRequest needed = scores_needed(request.plan, *request.target);
       needed.fit = request.scale_fit;
-      importance::ScoreResult result = importance::score(exact, *prepared.calibration, needed);
+      const auto sets = make_calibrations(engine, tokenizer_of(model), request.calibration);
+      importance::ScoreResult result = importance::score(exact, sets, needed, importance::Combine::mean);
       costs = costs_of(result.scores, a);
-      inputs.emplace(result.inputs);
+      inputs.emplace(sets.size() == 1 ? result.inputs : importance::input_mean_square(engine, *prepared.calibration));
       prepared.scores = std::move(result.scores);
     } else {
       inputs.emplace(importance::input_mean_square(engine, *prepared.calibration));

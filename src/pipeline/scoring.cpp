@@ -2,15 +2,44 @@
 // A signal that the scores do not hold is simply not among the costs; the planner says when it needs one.
 #include "pipeline/scoring.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include "core/statistics.h"
 
 namespace strata::pipeline {
 
 importance::CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
                                             const CalibrationRequest& request) {
-  if (!request.files.empty())
-    return importance::calibration_from_files(tokenizer, request.files, request.samples, request.seq_len);
-  return importance::calibration_from_model(engine, tokenizer, request.samples, request.seq_len, request.seed);
+  if (request.sets.size() < 2) {
+    if (!request.files.empty())
+      return importance::calibration_from_files(tokenizer, request.files, request.samples, request.seq_len);
+    return importance::calibration_from_model(engine, tokenizer, request.samples, request.seq_len, request.seed);
+  }
+  CalibrationRequest share = request;
+  share.samples = std::max<std::size_t>(1, request.samples / request.sets.size());
+  std::vector<std::vector<engine::Token>> sequences;
+  for (importance::CalibrationSet& set : make_calibrations(engine, tokenizer, share))
+    std::ranges::move(set.sequences, std::back_inserter(sequences));
+  importance::CalibrationSource source;
+  for (const auto& file : request.files) source.files.push_back(file.string());
+  return importance::calibration_from_tokens(std::move(sequences), std::move(source));
+}
+
+std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                                          const CalibrationRequest& request) {
+  std::vector<importance::CalibrationSet> result;
+  if (request.sets.size() < 2) {
+    result.push_back(make_calibration(engine, tokenizer, request));
+  } else {
+    for (const auto& files : request.sets) {
+      CalibrationRequest one = request;
+      one.files = files;
+      one.sets.clear();
+      result.push_back(make_calibration(engine, tokenizer, one));
+    }
+  }
+  return result;
 }
 
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target) {
@@ -47,11 +76,8 @@ double slope(const std::vector<Point>& points, const codec::Codec& codec, double
   return nearest == nullptr ? 0.0 : nearest->value / nearest->error;
 }
 
-}  // namespace
-
-Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture) {
+Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture) {
   Costs costs;
-  for (const auto& [name, block_scores] : scores.blocks) costs.blocks[name] = scores.importance(name);
   const auto it = scores.linears.find("act_mse");
   if (it == scores.linears.end()) return costs;
   const auto alpha = scores.groups.find("alpha");
@@ -73,6 +99,45 @@ Costs costs_of(const importance::Scores& scores, const model::Architecture& arch
         costs.linears[l][score.codec] = weight * it->second[l].relative(score);
       }
   }
+  return costs;
+}
+
+double sum_of(const Costs& costs) {
+  double sum = 0;
+  for (const auto& row : costs.linears)
+    for (const auto& [codec, cost] : row) sum += cost;
+  return sum;
+}
+
+/// All sets have costs of the same linears and codecs.
+Costs combine(const std::vector<Costs>& sets, importance::Combine how) {
+  Costs result = sets.front();
+  double common = 0;
+  std::vector<double> sums;
+  for (const Costs& set : sets) sums.push_back(sum_of(set));
+  for (const double sum : sums) common += sum / static_cast<double>(sums.size());
+  for (std::size_t l = 0; l < result.linears.size(); ++l)
+    for (auto& [codec, cost] : result.linears[l]) {
+      std::vector<double> values;
+      for (std::size_t s = 0; s < sets.size(); ++s)
+        values.push_back(sums[s] > 0 ? sets[s].linears[l].at(codec) / sums[s] : 0.0);
+      cost = common * (how == importance::Combine::max ? std::ranges::max(values) : estimate(values).mean);
+    }
+  return result;
+}
+
+}  // namespace
+
+Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture) {
+  Costs costs;
+  if (scores.sets.empty()) {
+    costs = costs_of_set(scores, architecture);
+  } else {
+    std::vector<Costs> sets;
+    for (const importance::Scores& set : scores.sets) sets.push_back(costs_of_set(set, architecture));
+    costs = combine(sets, scores.combine);
+  }
+  for (const auto& [name, block_scores] : scores.blocks) costs.blocks[name] = scores.importance(name);
   return costs;
 }
 

@@ -112,8 +112,8 @@ inline std::vector<std::vector<std::uint32_t>> golden_ids(const std::string& nam
   return read_json_file(golden_model(name) / "golden.json")["ids"].get<std::vector<std::vector<std::uint32_t>>>();
 }
 
-/// Words "w0" .. "w69" are tokens 10 .. 79; "<s>" is 1 and put first when add_bos.
-inline model::Tokenizer word_tokenizer(bool add_bos) {
+/// Words "w0" .. "w69" are tokens 10 .. 79; "<s>" is 1 and put first when add_bos. Files by name.
+inline model::NamedTexts word_tokenizer_files(bool add_bos) {
   json vocabulary = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}};
   for (int i = 0; i < 70; ++i) vocabulary[fmt::format("w{}", i)] = 10 + i;
   const json special = {{"id", 1},         {"content", "<s>"},    {"single_word", false}, {"lstrip", false},
@@ -129,8 +129,11 @@ inline model::Tokenizer word_tokenizer(bool add_bos) {
                           {"model", {{"type", "WordLevel"}, {"vocab", vocabulary}, {"unk_token", "<unk>"}}}};
   json config = {{"bos_token", "<s>"}};
   if (add_bos) config["add_bos_token"] = true;
-  return model::Tokenizer::from_files({{"tokenizer.json", tokenizer.dump()}, {"tokenizer_config.json", config.dump()}},
-                                      "word tokenizer");
+  return {{"tokenizer.json", tokenizer.dump()}, {"tokenizer_config.json", config.dump()}};
+}
+
+inline model::Tokenizer word_tokenizer(bool add_bos) {
+  return model::Tokenizer::from_files(word_tokenizer_files(add_bos), "word tokenizer");
 }
 
 /// "w0 w1 ... w69 w0 ...", `count` words.

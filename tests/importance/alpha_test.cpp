@@ -20,12 +20,14 @@ TEST(Alpha, MeasuresEveryGroupAndLeavesTheEngineAsItWas) {
   const InputMeanSquare inputs = input_mean_square(engine, set);
   const engine::Sequence sequence{set.sequences[0].size()};
   const std::vector<float> before = engine.forward(set.sequences[0], {&sequence, 1});
-  const std::vector<Estimate> result = alpha(engine, set, inputs);
+  const Samples result = alpha(engine, set, inputs, {{}, 96, {}});
   ASSERT_EQ(result.size(), engine.architecture().groups.size());
-  for (const Estimate& value : result) {
-    EXPECT_GT(value.mean, 0.0);
-    EXPECT_TRUE(std::isfinite(value.mean));
-    EXPECT_TRUE(value.standard_error.has_value());
+  for (const std::vector<double>& values : result) {
+    ASSERT_EQ(values.size(), 3u);
+    for (const double value : values) {
+      EXPECT_GT(value, 0.0);
+      EXPECT_TRUE(std::isfinite(value));
+    }
   }
   EXPECT_EQ(engine.forward(set.sequences[0], {&sequence, 1}), before);
 }
@@ -35,10 +37,10 @@ TEST(Alpha, IsTheSameAtAnyThreadCount) {
   engine::Engine engine(model);
   const CalibrationSet set = random_tokens(engine.architecture().vocab, 4, 32, 7);
   const InputMeanSquare inputs = input_mean_square(engine, set);
-  std::vector<double> values[2];
+  Samples values[2];
   for (const std::size_t threads : {1, 3}) {
     set_thread_count(threads);
-    for (const Estimate& value : alpha(engine, set, inputs)) values[threads / 2].push_back(value.mean);
+    values[threads / 2] = alpha(engine, set, inputs, {});
   }
   set_thread_count(0);
   EXPECT_EQ(values[0], values[1]);

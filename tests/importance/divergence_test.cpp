@@ -81,5 +81,33 @@ TEST(Divergence, AfterRebasingChangesBelowAreIncluded) {
   EXPECT_EQ(meter.measure(f.a.blocks), expected);
 }
 
+TEST(Divergence, FromChangesIsThatOfTheWholeProducts) {
+  Fixture f;
+  DivergenceMeter whole(f.engine, f.set, 72), changes(f.engine, f.set, 72, MeterProducts::changes);
+  for (const char* codec : {"int2_channel", "int4_channel", "int8_channel"})
+    for (std::size_t g = 0; g < f.a.groups.size(); ++g) {
+      const std::size_t first = std::min(f.a.groups[g].block, f.a.blocks);
+      const RoundedGroup rounded = f.rounded(g, codec);
+      rounded.put_into(f.engine);
+      const double expected = sum(whole.measure(first)), got = sum(changes.measure(first));
+      EXPECT_NEAR(got, expected, 5e-3 * expected + 2e-7 * 72) << f.a.groups[g].name << " " << codec;
+      ASSERT_EQ(changes.nll().size(), whole.nll().size());
+      for (std::size_t i = 0; i < whole.nll().size(); ++i) EXPECT_NEAR(changes.nll()[i], whole.nll()[i], 1e-2);
+      restore(f.engine, f.a.groups[g]);
+    }
+  for (std::size_t block = 0; block <= f.a.blocks; ++block)
+    for (const double value : changes.measure(block)) EXPECT_EQ(value, 0.0);
+}
+
+TEST(Divergence, OfSequencesIsTheMeanOfTheirTokens) {
+  Fixture f;
+  DivergenceMeter meter(f.engine, f.set, 48);
+  const RoundedGroup rounded = f.rounded(0, "int3_channel");
+  rounded.put_into(f.engine);
+  const std::vector<double> tokens = meter.measure(0), sequences = meter.measure_sequences(0);
+  ASSERT_EQ(sequences.size(), 2u);
+  EXPECT_NEAR(24 * (sequences[0] + sequences[1]), sum(tokens), 1e-12);
+}
+
 }  // namespace
 }  // namespace strata::importance

@@ -5,7 +5,7 @@
 
 #include "core/random.h"
 #include "eval/tiny_model.h"
-#include "importance/input_mean_square.h"
+#include "importance/linear_inputs.h"
 #include "importance/score.h"
 #include "kernel/ops.h"
 

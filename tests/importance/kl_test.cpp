@@ -21,7 +21,8 @@ class KlTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   MeasureRequest request() const {
-    return {{&codec::by_name("int4_channel"), &codec::by_name("int8_channel")}, 32, folder_ / "scores.json.journal"};
+    return {
+        {&codec::by_name("int4_channel"), &codec::by_name("int8_channel")}, 32, folder_ / "scores.json.journal", {}};
   }
 
   const std::filesystem::path folder_ =
@@ -68,7 +69,7 @@ TEST_F(KlTest, ScoresKeepItAndTheJudgeRanksByIt) {
   ScoreRequest wanted;
   for (const Signal& signal : signals()) wanted.signals.push_back(&signal);
   wanted.codecs = {&codec::by_name("int4_channel")};
-  wanted.measure = {{&codec::by_name("int4_channel")}, 32, {}};
+  wanted.measure = {{&codec::by_name("int4_channel")}, 32, {}, {}};
   const ScoreResult result = score(engine_, set_, wanted);
   const Scores read = Scores::from_json(result.scores.to_json(), model_, "scores");
   EXPECT_EQ(values(read.choices.at("kl")), values(result.scores.choices.at("kl")));
@@ -77,6 +78,7 @@ TEST_F(KlTest, ScoresKeepItAndTheJudgeRanksByIt) {
   Scores known = result.scores;
   auto& group_values = known.groups.at("alpha").values;
   for (std::size_t g = 0; g < group_values.size(); ++g) group_values[g] = known.choices.at("kl")[g][0].value;
+  EXPECT_EQ(judged_codecs(known), std::vector<const codec::Codec*>{&codec::by_name("int4_channel")});
   EXPECT_EQ(&judged_codec(known), &codec::by_name("int4_channel"));
   bool seen = false;
   for (const Judgement& j : judge(known, model_.architecture(), codec::by_name("int4_channel"))) {

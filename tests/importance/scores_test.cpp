@@ -6,6 +6,7 @@
 
 #include "eval/tiny_model.h"
 #include "importance/score.h"
+#include "quantize/rtn.h"
 
 namespace strata::importance {
 namespace {
@@ -50,10 +51,12 @@ TEST_F(ScoresFile, HoldsEverySignalBlockAndLinear) {
   for (const Signal& signal : signals()) {
     const std::string name(signal.name);
     if (signal.costly) {
-      EXPECT_FALSE(scores_.choices.contains(name)) << "not asked for";
+      EXPECT_FALSE(scores_.choices.contains(name) || scores_.linears.contains(name)) << "not asked for";
     } else if (signal.of_linear != nullptr) {
       EXPECT_EQ(scores_.linears.at(name).size(), 3u * 7u + 1u) << name;  // untied: lm_head too
-    } else if (signal.of_groups != nullptr) {
+    } else if (signal.level() == Level::linear) {
+      EXPECT_EQ(scores_.modules.at(name).values.size(), 3u * 7u + 1u) << name;
+    } else if (signal.level() == Level::group) {
       EXPECT_EQ(scores_.groups.at(name).values.size(), 3u * 4u + 1u) << name;
     } else {
       EXPECT_EQ(scores_.blocks.at(name).values.size(), 3u) << name;
@@ -89,8 +92,11 @@ TEST_F(ScoresFile, Nvfp4ScalesAreThoseOfTheWholeFusionGroup) {
   ASSERT_LT(dense.absmax(), absmax);
   const auto mean_square = inputs.of(k);
   const codec::Codec& nvfp4 = codec::by_name("nvfp4");
-  const auto want = act_mse({dense.view(), mean_square, absmax, codec::ScaleFit::search}, nvfp4);
-  EXPECT_EQ(scores_.linears.at("act_mse")[1].codecs.back().error, want.error);
+  const auto want = quantize::weighted_error(nvfp4, dense.view(), mean_square, codec::ScaleFit::search,
+                                             codec::tensor_scale(nvfp4, absmax));
+  const LinearScores& got = scores_.linears.at("act_mse")[1];
+  EXPECT_NEAR(got.codecs.back().error, want.error, 1e-6 * want.error);
+  EXPECT_NEAR(got.normalizer, want.energy, 1e-6 * want.energy);
 }
 
 TEST_F(ScoresFile, ImportanceTurnsSignalsSoThatHigherMatters) {
@@ -126,11 +132,13 @@ TEST_F(ScoresFile, CutAnywhereIsRefused) {
 TEST_F(ScoresFile, EveryMemberMustBeThereAndOfItsType) {
   // Every member at every depth, removed, and replaced by things of other types.
   const json whole = value_, flat = whole.flatten();
-  const std::vector<std::string> optional = {"relative",  "stderr",      "higher_is_important",
-                                             "lim",       "lim_flat",    "zd",
-                                             "zd_linear", "extremal",    "kurtosis",
-                                             "act_mse",   "alpha",       "keep",
-                                             "int4_g32",  "fp8_channel", "nvfp4"};
+  const std::vector<std::string> optional = {"relative",    "stderr",   "higher_is_important",
+                                             "lim",         "lim_flat", "zd",
+                                             "zd_linear",   "extremal", "kurtosis",
+                                             "residual",    "spike",    "prior",
+                                             "spike_out",   "modules",  "act_mse",
+                                             "alpha",       "keep",     "int4_g32",
+                                             "fp8_channel", "nvfp4",    "stability"};
   std::size_t tried = 0;
   std::set<std::string> seen;
   for (const auto& [path, leaf] : flat.items()) {

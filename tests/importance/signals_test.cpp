@@ -31,13 +31,14 @@ Estimate of_rows(const Signal& signal,
   const auto gathered = signal.observe(1, sequences.size());
   for (std::size_t s = 0; s < sequences.size(); ++s)
     gathered->on_block({0, s, sequences[s].first.size() / 2, 2, sequences[s].first.data(), sequences[s].second.data()});
-  return gathered->result().at(0);
+  return estimate(gathered->samples().at(0));
 }
 
 TEST(Signals, NamesAreUniqueAndEveryOneHasExactlyOneFunction) {
   for (const Signal& signal : signals()) {
     EXPECT_EQ(&signal_by_name(signal.name), &signal);
     EXPECT_EQ((signal.observe != nullptr) + (signal.of_block != nullptr) + (signal.of_linear != nullptr) +
+                  (signal.observe_linears != nullptr) + (signal.of_architecture != nullptr) +
                   (signal.of_groups != nullptr) + (signal.of_choices != nullptr),
               1)
         << signal.name;
@@ -163,17 +164,6 @@ TEST(Signals, EqualWeightsHaveNoSpread) {
   }
   EXPECT_NEAR(extremal(equal), 1.0, 1e-12);
   EXPECT_EQ(extremal(zero), 0.0);
-}
-
-TEST(Signals, ActMseByHand) {
-  // Column 0 is 100 times as important as column 1, and keep rounds to bf16: 1 + 2^-9 becomes 1.
-  const std::vector<float> weights = {1.0f + 0x1p-9f, 2.0f, 1.0f, 2.0f + 0x1p-8f}, mean_square = {100.0f, 1.0f};
-  const MatrixView view = MatrixView::dense(weights.data(), 2, 2, DType::f32);
-  const LinearCase linear{view, mean_square, 3.0f, codec::ScaleFit::minmax};
-  const quantize::WeightedError got = act_mse(linear, codec::by_name("keep"));
-  EXPECT_DOUBLE_EQ(got.error, 100.0 * 0x1p-18 + 0x1p-16);
-  const double w0 = 1.0 + 0x1p-9, w3 = 2.0 + 0x1p-8;
-  EXPECT_DOUBLE_EQ(got.energy, 100.0 * w0 * w0 + 4.0 + 100.0 + w3 * w3);
 }
 
 TEST(Signals, SmolLM2EqualsTheReference) {

@@ -1,0 +1,126 @@
+// A quadratic form of the difference gives the error, the same form of the weights the energy that it is relative to.
+#include "importance/linear_scorer.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace strata::importance {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// Tokens of every part that a signal's values are of.
+std::vector<double> tokens_of_parts(const Signal& signal, const LinearInputs& inputs,
+                                    const std::vector<std::size_t>& part_tokens) {
+  std::vector<double> result;
+  if (signal.needs_products && !inputs.hessians.empty())
+    for (const quantize::Hessian& h : inputs.hessians) result.push_back(static_cast<double>(h.tokens()));
+  else
+    for (const std::size_t tokens : part_tokens) result.push_back(static_cast<double>(tokens));
+  return result;
+}
+
+/// Mean over the tokens of parts [first, end).
+double mean_over(const std::vector<double>& values, const std::vector<double>& tokens, std::size_t first,
+                 std::size_t end) {
+  double sum = 0.0, count = 0.0;
+  for (std::size_t p = first; p < end; ++p) {
+    sum += values[p] * tokens[p];
+    count += tokens[p];
+  }
+  return sum / count;
+}
+
+}  // namespace
+
+LinearScorer::LinearScorer(const model::Model& model, std::vector<const Signal*> signals,
+                           std::span<const codec::Codec* const> codecs, codec::ScaleFit fit,
+                           std::span<const float> group_absmax, const InputMeanSquare& inputs)
+    : model_(model),
+      a_(model.architecture()),
+      signals_(std::move(signals)),
+      codecs_(codecs),
+      fit_(fit),
+      group_absmax_(group_absmax),
+      inputs_(inputs) {
+  if (std::ranges::any_of(signals_, &Signal::needs_products)) hessians_.emplace(model);
+  for (const Signal* signal : signals_) {
+    Errors& errors = errors_[signal];
+    for (auto* scores : {&errors.whole, &errors.halves[0], &errors.halves[1]})
+      for (const model::Linear& linear : a_.linears) scores->push_back({linear.module, 0.0, {}});
+  }
+}
+
+void LinearScorer::observe(const SiteRows& rows) {
+  if (!hessians_) return;
+  const auto begin = Clock::now();
+  hessians_->observe(rows);
+  for (const Signal* signal : signals_)
+    if (signal->needs_products) seconds_[std::string(signal->name)] += since(begin);
+}
+
+void LinearScorer::score_block(std::size_t block) {
+  if (!wanted()) return;
+  for (std::size_t l = 0; l < a_.linears.size(); ++l)
+    if (a_.linears[l].block == block) score_linear(l);
+}
+
+void LinearScorer::score_linear(std::size_t l) {
+  const model::Linear& linear = a_.linears[l];
+  const DenseLinear dense(model_, linear);
+  const std::vector<float> mean_square = inputs_.of(linear);
+  LinearInputs inputs{inputs_.parts(linear), {}};
+  if (hessians_) inputs.hessians = hessians_->of(linear);
+  const bool products = hessians_.has_value();
+  const auto note_all = [&](const codec::Codec* codec, const auto& make) {
+    auto begin = Clock::now();
+    const ColumnProducts made = make();
+    const double rounding = since(begin);
+    for (const Signal* signal : signals_) {
+      begin = Clock::now();
+      note(*signal, l, inputs, codec, made);
+      seconds_[std::string(signal->name)] += rounding + since(begin);
+    }
+  };
+  note_all(nullptr, [&] { return column_products(dense.view(), products); });
+  for (const codec::Codec* codec : codecs_)
+    if (codec::why_not(*codec, linear.rows, linear.cols).empty())
+      note_all(codec, [&] {
+        return rounding_error(*codec, dense.view(), mean_square, fit_,
+                              codec::tensor_scale(*codec, group_absmax_[linear.group]), products);
+      });
+}
+
+void LinearScorer::note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
+                        const ColumnProducts& products) {
+  const std::vector<double> parts = signal.of_linear(inputs, products),
+                            tokens = tokens_of_parts(signal, inputs, inputs_.part_tokens());
+  STRATA_CHECK(parts.size() == tokens.size(), "{}: {} parts of {}", signal.name, parts.size(), tokens.size());
+  const std::size_t count = parts.size(), half = first_half(count);
+  Errors& errors = errors_[&signal];
+  const auto put = [&](LinearScores& scores, std::size_t first, std::size_t end, double standard_error) {
+    const double value = mean_over(parts, tokens, first, end);
+    if (codec == nullptr)
+      scores.normalizer = value;
+    else
+      scores.codecs.push_back(
+          {codec, codec::stored_bytes(*codec, a_.linears[l].rows, a_.linears[l].cols), value, standard_error});
+  };
+  put(errors.whole[l], 0, count, estimate(parts).standard_error.value_or(0.0));
+  if (half == 0) return;
+  put(errors.halves[0][l], 0, half, 0.0);
+  put(errors.halves[1][l], half, count, 0.0);
+}
+
+void LinearScorer::finish(Scores& scores, std::array<Scores, 2>& halves) {
+  score_block(model::kNoBlock);
+  for (auto& [signal, errors] : errors_) {
+    const std::string name(signal->name);
+    scores.linears[name] = std::move(errors.whole);
+    for (std::size_t h = 0; h < 2; ++h) halves[h].linears[name] = std::move(errors.halves[h]);
+  }
+}
+
+}  // namespace strata::importance

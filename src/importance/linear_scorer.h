@@ -1,0 +1,52 @@
+// Signals of linears under codecs: every linear is rounded once a codec, and every signal reads what that did to it.
+// A block at a time, as soon as the calibration set has passed it, so that one block's Hessians are held.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "importance/linear_inputs.h"
+#include "importance/scores.h"
+
+namespace strata::importance {
+
+class LinearScorer {
+ public:
+  /// group_absmax: by fusion group, the largest |w| of its linears. All must outlive it.
+  LinearScorer(const model::Model& model, std::vector<const Signal*> signals,
+               std::span<const codec::Codec* const> codecs, codec::ScaleFit fit, std::span<const float> group_absmax,
+               const InputMeanSquare& inputs);
+
+  bool wanted() const { return !signals_.empty(); }
+  /// A PassObserver.
+  void observe(const SiteRows& rows);
+  /// Scores a block that the calibration set has passed.
+  void score_block(std::size_t block);
+  /// lm_head, when it is untied; then moves all into the scores, and halves of the calibration set into theirs.
+  void finish(Scores& scores, std::array<Scores, 2>& halves);
+  /// By signal: rounding, which is the same for all, and what the signal adds.
+  const std::map<std::string, double>& seconds() const { return seconds_; }
+
+ private:
+  struct Errors {
+    std::vector<LinearScores> whole;
+    std::array<std::vector<LinearScores>, 2> halves;
+  };
+
+  void score_linear(std::size_t l);
+  void note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
+            const ColumnProducts& products);
+
+  const model::Model& model_;
+  const model::Architecture& a_;
+  std::vector<const Signal*> signals_;
+  std::span<const codec::Codec* const> codecs_;
+  codec::ScaleFit fit_;
+  std::span<const float> group_absmax_;
+  const InputMeanSquare& inputs_;
+  std::optional<InputHessians> hessians_;
+  std::map<const Signal*, Errors> errors_;
+  std::map<std::string, double> seconds_;
+};
+
+}  // namespace strata::importance

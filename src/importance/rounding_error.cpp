@@ -1,0 +1,60 @@
+// Rows are rounded in stretches on all threads; stretches are cut by rows alone and added in order, so that the thread
+// count changes nothing.
+#include "importance/rounding_error.h"
+
+#include <algorithm>
+
+#include "core/checked.h"
+#include "core/threads.h"
+
+namespace strata::importance {
+namespace {
+
+constexpr std::size_t kStretch = 32;     // rows of a piece of work
+constexpr std::size_t kTogether = 2048;  // rows that are held for D^T D
+
+/// row_of(r, out): row r of D.
+template <class RowOf>
+ColumnProducts products_of(std::size_t rows, std::size_t cols, bool products, const RowOf& row_of) {
+  ColumnProducts result{std::vector<double>(cols, 0.0), std::nullopt};
+  if (products) result.products.emplace(cols);
+  std::vector<float> held(products ? std::min(rows, kTogether) * cols : 0);
+  for (std::size_t begin = 0; begin < rows; begin += kTogether) {
+    const std::size_t some = std::min(kTogether, rows - begin), stretches = ceil_div(some, kStretch);
+    std::vector<std::vector<double>> sums(stretches);
+    parallel_for(stretches, [&](std::size_t s) {
+      std::vector<float> row(cols);
+      sums[s].assign(cols, 0.0);
+      for (std::size_t r = s * kStretch; r < std::min(some, (s + 1) * kStretch); ++r) {
+        float* const d = products ? &held[r * cols] : row.data();
+        row_of(begin + r, std::span(d, cols));
+        for (std::size_t c = 0; c < cols; ++c) sums[s][c] += static_cast<double>(d[c]) * static_cast<double>(d[c]);
+      }
+    });
+    for (const std::vector<double>& sum : sums)
+      for (std::size_t c = 0; c < cols; ++c) result.squares[c] += sum[c];
+    if (products) result.products->add(held.data(), some, kernel::Precision::f32);
+  }
+  return result;
+}
+
+}  // namespace
+
+ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,
+                              codec::ScaleFit fit, float tensor_scale, bool products) {
+  return products_of(weights.rows, weights.cols, products, [&](std::size_t r, std::span<float> out) {
+    std::vector<float> w(weights.cols);
+    std::vector<codec::GroupParams> groups(codec.groups_per_row(weights.cols));
+    codec::widen_row(weights, r, w);
+    codec::fit_row(codec, w, importance, fit, tensor_scale, groups);
+    codec::round_trip_row(codec, w, groups, out);
+    for (std::size_t c = 0; c < out.size(); ++c) out[c] = w[c] - out[c];
+  });
+}
+
+ColumnProducts column_products(const MatrixView& weights, bool products) {
+  return products_of(weights.rows, weights.cols, products,
+                     [&](std::size_t r, std::span<float> out) { codec::widen_row(weights, r, out); });
+}
+
+}  // namespace strata::importance

@@ -1,0 +1,26 @@
+// What rounding does to a linear, reduced to sums over its rows: all that a quadratic error of it depends on.
+// Summed once a codec, read by every signal of linears.
+#pragma once
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "codec/codec.h"
+#include "core/matrix.h"
+#include "quantize/hessian.h"
+
+namespace strata::importance {
+
+/// Of a matrix D (rows, cols).
+struct ColumnProducts {
+  std::vector<double> squares;                ///< (cols): sum over rows r of D[r, j]^2
+  std::optional<quantize::Hessian> products;  ///< D^T D, when asked for
+};
+
+/// Of D = W - W', what rounding to nearest loses; and of W itself, without a codec. importance: (cols) of the search
+/// for scales. tensor_scale: of codec::tensor_scale. Memory: with products, (cols, cols) f32 and some thousand rows.
+ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,
+                              codec::ScaleFit fit, float tensor_scale, bool products);
+ColumnProducts column_products(const MatrixView& weights, bool products);
+
+}  // namespace strata::importance

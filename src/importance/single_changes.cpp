@@ -1,0 +1,149 @@
+// Part of the sequences by part, unit by unit. The first unit that is really measured tells how long the rest will
+// take.
+#include "importance/single_changes.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <tuple>
+
+#include "core/journal.h"
+#include "core/progress.h"
+
+namespace strata::importance {
+namespace {
+
+using Key = std::tuple<std::size_t, std::string, std::string>;  // part, group, codec
+using Finished = std::map<Key, std::vector<double>>;
+
+json job_of(const engine::Engine& engine, const CalibrationSet& set, std::size_t tokens) {
+  return {{"format", "strata journal"},          {"version", 1},
+          {"job", "changes of single groups"},   {"model", engine.model().fingerprint()},
+          {"calibration", set.source.to_json()}, {"tokens", tokens}};
+}
+
+Finished read_finished(const Journal& journal, const std::string& where) {
+  Finished result;
+  for (const json& unit : journal.finished())
+    result[{get<std::size_t>(unit, "part", where), get<std::string>(unit, "group", where),
+            get<std::string>(unit, "codec", where)}] = get<std::vector<double>>(unit, "kl", where);
+  return result;
+}
+
+/// The first whole sequences that have `tokens` tokens together, cut into parts.
+std::vector<CalibrationSet> parts_of(const model::Architecture& a, const CalibrationSet& set, std::size_t tokens) {
+  std::size_t floats = 0;
+  for (const model::Linear& linear : a.linears)
+    if (linear.block != model::kNoBlock) floats += linear.rows + linear.cols;
+  const std::size_t per_sequence = set.source.seq_len * floats * sizeof(float);
+  const std::size_t together = std::max<std::size_t>(1, kRecordingBytes / per_sequence);
+  std::vector<CalibrationSet> parts;
+  std::size_t measured = 0;
+  for (const auto& sequence : set.sequences) {
+    if (measured >= tokens) break;
+    measured += sequence.size();
+    if (parts.empty() || parts.back().sequences.size() == together) parts.push_back({{}, set.source});
+    parts.back().sequences.push_back(sequence);
+  }
+  return parts;
+}
+
+class Measuring {
+ public:
+  Measuring(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+            const std::vector<SingleChange>& units, const MeasureRequest& request, const std::string& label)
+      : engine_(engine),
+        a_(engine.architecture()),
+        inputs_(inputs),
+        units_(units),
+        request_(request),
+        label_(label),
+        parts_(parts_of(a_, set, request.tokens)) {
+    if (!request.journal.empty()) {
+      journal_.emplace(request.journal, job_of(engine, set, request.tokens));
+      finished_ = read_finished(*journal_, request.journal.string());
+    }
+  }
+
+  Samples run() {
+    std::size_t work = 0;
+    for (std::size_t p = 0; p < parts_.size(); ++p)
+      for (const SingleChange& unit : units_) {
+        work += blocks_of(unit);
+        if (finished_.contains(key_of(p, unit))) continue;
+        ++missing_;
+        missing_blocks_ += blocks_of(unit);
+      }
+    Progress progress(label_, work);
+    Samples result(units_.size());
+    for (std::size_t p = 0; p < parts_.size(); ++p) {
+      std::optional<DivergenceMeter> meter;
+      for (std::size_t u = 0; u < units_.size(); ++u) {
+        progress.note(fmt::format("{} {}", a_.groups[units_[u].group].name, units_[u].codec->name));
+        const std::vector<double> values = known_or_measured(p, units_[u], meter);
+        result[u].insert(result[u].end(), values.begin(), values.end());
+        progress.advance(blocks_of(units_[u]));
+      }
+    }
+    return result;
+  }
+
+ private:
+  std::size_t first_block(const SingleChange& unit) const { return a_.first_block(a_.groups[unit.group]); }
+  /// Blocks that a unit runs, and the head as one more.
+  std::size_t blocks_of(const SingleChange& unit) const { return a_.blocks + 1 - first_block(unit); }
+  Key key_of(std::size_t part, const SingleChange& unit) const {
+    return {part, a_.groups[unit.group].name, unit.codec->name};
+  }
+
+  std::vector<double> known_or_measured(std::size_t part, const SingleChange& unit,
+                                        std::optional<DivergenceMeter>& meter) {
+    const Key key = key_of(part, unit);
+    const CalibrationSet& set = parts_[part];
+    if (const auto it = finished_.find(key); it != finished_.end()) {
+      if (it->second.size() != set.sequences.size())
+        fail("{}: {} {} has {} values for {} sequences; remove the file to begin anew", request_.journal.string(),
+             std::get<1>(key), std::get<2>(key), it->second.size(), set.sequences.size());
+      return it->second;
+    }
+    if (!meter) meter.emplace(engine_, set, request_.tokens, MeterProducts::changes);
+    const auto begin = std::chrono::steady_clock::now();
+    const model::FusionGroup& group = a_.groups[unit.group];
+    const RoundedGroup rounded(engine_.model(), group, *unit.codec, inputs_);
+    rounded.put_into(engine_);
+    const std::vector<double> values = meter->measure_sequences(first_block(unit));
+    restore(engine_, group);
+    if (journal_)
+      journal_->append({{"part", part}, {"group", group.name}, {"codec", unit.codec->name}, {"kl", values}});
+    if (!announced_ && request_.announce) {
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      request_.announce(label_, missing_,
+                        seconds * static_cast<double>(missing_blocks_) / static_cast<double>(blocks_of(unit)));
+    }
+    announced_ = true;
+    return values;
+  }
+
+  engine::Engine& engine_;
+  const model::Architecture& a_;
+  const InputMeanSquare& inputs_;
+  const std::vector<SingleChange>& units_;
+  const MeasureRequest& request_;
+  const std::string& label_;
+  const std::vector<CalibrationSet> parts_;
+  std::optional<Journal> journal_;
+  Finished finished_;
+  std::size_t missing_ = 0, missing_blocks_ = 0;
+  bool announced_ = false;
+};
+
+}  // namespace
+
+Samples measure_changes(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                        const std::vector<SingleChange>& units, const MeasureRequest& request,
+                        const std::string& label) {
+  return Measuring(engine, set, inputs, units, request, label).run();
+}
+
+}  // namespace strata::importance

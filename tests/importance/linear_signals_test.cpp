@@ -1,0 +1,183 @@
+// Signals of linears and groups: errors against plain products of the engine's own activations, magnitudes by hand, and
+// the rules of the literature.
+#include <cmath>
+#include <map>
+
+#include "eval/tiny_model.h"
+#include "importance/score.h"
+#include "quantize/rtn.h"
+#include "random_tokens.h"
+
+namespace strata::importance {
+namespace {
+
+using engine::Site;
+using ::strata::testing::error_of;
+using ::strata::testing::golden_model;
+
+TEST(RoundingError, IsSummedByColumn) {
+  // keep rounds to bf16: 1 + 2^-9 becomes 1.
+  const std::vector<float> weights = {1.0f + 0x1p-9f, 2.0f, 1.0f, 2.0f + 0x1p-8f}, importance = {100.0f, 1.0f};
+  const MatrixView view = MatrixView::dense(weights.data(), 2, 2, DType::f32);
+  const ColumnProducts error =
+      rounding_error(codec::by_name("keep"), view, importance, codec::ScaleFit::minmax, 1.0f, true);
+  EXPECT_EQ(error.squares, (std::vector<double>{0x1p-18, 0x1p-16}));
+  EXPECT_EQ(error.products->at(0, 0), 0x1p-18f);
+  EXPECT_EQ(error.products->at(0, 1), 0.0f);
+  const ColumnProducts whole = column_products(view, true);
+  EXPECT_FLOAT_EQ(whole.products->at(1, 0), (1.0f + 0x1p-9f) * 2.0f + 2.0f + 0x1p-8f);
+  const LinearInputs inputs{{{100.0, 1.0}, {0.0, 2.0}}, {}};
+  EXPECT_EQ(act_mse(inputs, error), (std::vector<double>{100.0 * 0x1p-18 + 0x1p-16, 2.0 * 0x1p-16}));
+}
+
+/// Rows that every linear of the model reads, sequence by sequence, by the engine itself.
+std::map<std::string, std::vector<std::vector<float>>> inputs_of(engine::Engine& engine, const CalibrationSet& set) {
+  std::map<std::string, std::vector<std::vector<float>>> result;
+  const model::Model& model = engine.model();
+  HeadInput head(model);
+  const PassObserver observer = [&](const SiteRows& rows) {
+    for (const model::Linear& linear : model.architecture().linears) {
+      std::optional<SiteRows> read;
+      if (linear.role == model::Role::lm_head)
+        read = head.of(rows);
+      else if (linear.block == rows.block && engine::input_site(linear.role) == rows.site)
+        read = rows;
+      if (!read) continue;
+      for (std::size_t s = 0; s < read->sequences; ++s)
+        result[linear.module].emplace_back(read->of_sequence(s), read->of_sequence(s) + read->tokens * read->size);
+    }
+  };
+  run_calibration(engine, set, {&observer, 1});
+  return result;
+}
+
+/// rows (tokens, cols) times matrix (out, cols)^T, in double.
+std::vector<double> times(const std::vector<float>& rows, const std::vector<float>& matrix, std::size_t cols) {
+  const std::size_t out = matrix.size() / cols;
+  std::vector<double> result(rows.size() / cols * out, 0.0);
+  for (std::size_t t = 0; t < rows.size() / cols; ++t)
+    for (std::size_t r = 0; r < out; ++r)
+      for (std::size_t c = 0; c < cols; ++c)
+        result[t * out + r] += static_cast<double>(rows[t * cols + c]) * static_cast<double>(matrix[r * cols + c]);
+  return result;
+}
+
+struct Fixture {
+  explicit Fixture(const char* name) : model(model::Model::open(golden_model(name))) {}
+  model::Model model;
+  engine::Engine engine{model};
+  CalibrationSet set = random_tokens(model.architecture().vocab, 5, 12, 3);
+  const model::Architecture& a = model.architecture();
+};
+
+TEST(Hessian, IsTheMeanSquaredErrorOfTheOutput) {
+  Fixture f("llama_untied_sharded");
+  const codec::Codec& codec = codec::by_name("int3_channel");
+  ScoreRequest request;
+  request.signals = {&signal_by_name("hessian"), &signal_by_name("act_mse")};
+  request.codecs = {&codec};
+  request.fit = codec::ScaleFit::minmax;
+  const Scores scores = score(f.engine, f.set, request).scores;
+  const auto inputs = inputs_of(f.engine, f.set);
+  const InputMeanSquare squares = input_mean_square(f.engine, f.set);
+  for (std::size_t l = 0; l < f.a.linears.size(); ++l) {
+    const model::Linear& linear = f.a.linears[l];
+    const DenseLinear dense(f.model, linear);
+    const codec::Stored stored = quantize::quantize_rtn(codec, dense.view(), squares.of(linear), request.fit, 1.0f);
+    std::vector<float> weights(linear.rows * linear.cols), lost(weights.size());
+    for (std::size_t r = 0; r < linear.rows; ++r) {
+      codec::widen_row(dense.view(), r, std::span(weights).subspan(r * linear.cols, linear.cols));
+      codec::decode_row(stored, r, 0, linear.cols, &lost[r * linear.cols]);
+    }
+    for (std::size_t i = 0; i < lost.size(); ++i) lost[i] = weights[i] - lost[i];
+    double error = 0, energy = 0;
+    for (const auto& rows : inputs.at(linear.module)) {
+      for (const double y : times(rows, lost, linear.cols)) error += y * y / 60.0;
+      for (const double y : times(rows, weights, linear.cols)) energy += y * y / 60.0;
+    }
+    const LinearScores& got = scores.linears.at("hessian")[l];
+    EXPECT_NEAR(got.codecs[0].error, error, 1e-4 * error) << linear.module;
+    EXPECT_NEAR(got.normalizer, energy, 1e-4 * energy) << linear.module;
+    EXPECT_GT(got.codecs[0].standard_error, 0.0);
+    EXPECT_NE(got.codecs[0].error, scores.linears.at("act_mse")[l].codecs[0].error);
+  }
+  for (const char* name : {"hessian", "act_mse"}) EXPECT_LE(scores.stability.at(name), 1.0 + 1e-12);
+}
+
+TEST(Spike, IsTheLargestMagnitudeInAndOutOfALinear) {
+  for (const char* name : {"llama_untied_sharded", "llama_attention_bias"}) {
+    Fixture f(name);
+    ScoreRequest request;
+    request.signals = {&signal_by_name("spike"), &signal_by_name("spike_out")};
+    const Scores scores = score(f.engine, f.set, request).scores;
+    const auto inputs = inputs_of(f.engine, f.set);
+    for (std::size_t l = 0; l < f.a.linears.size(); ++l) {
+      const model::Linear& linear = f.a.linears[l];
+      const DenseLinear dense(f.model, linear);
+      std::vector<float> weights(linear.rows * linear.cols), bias(linear.rows, 0.0f);
+      for (std::size_t r = 0; r < linear.rows; ++r)
+        codec::widen_row(dense.view(), r, std::span(weights).subspan(r * linear.cols, linear.cols));
+      if (linear.bias) bias = f.model.vector(linear.module + ".bias", linear.rows);
+      double in = 0, out = 0;
+      for (const auto& rows : inputs.at(linear.module)) {
+        double most = 0, most_out = 0;
+        for (const float x : rows) most = std::max(most, std::fabs(static_cast<double>(x)));
+        const std::vector<double> y = times(rows, weights, linear.cols);
+        for (std::size_t i = 0; i < y.size(); ++i)
+          most_out = std::max(most_out, std::fabs(y[i] + static_cast<double>(bias[i % linear.rows])));
+        in += most / 5;
+        out += most_out / 5;
+      }
+      EXPECT_NEAR(scores.modules.at("spike").values[l], in, 1e-6 * in) << linear.module;
+      EXPECT_NEAR(scores.modules.at("spike_out").values[l], out, 1e-5 * out) << linear.module;
+      EXPECT_GT(scores.modules.at("spike").standard_errors[l], 0.0);
+    }
+  }
+}
+
+TEST(Residual, IsTheRootMeanSquareOfTheStream) {
+  const auto signal = signal_by_name("residual").observe(1, 2);
+  const std::vector<float> before = {9, 9, 9, 9}, one = {3, 4, 0, 0}, two = {1, 1, -1, 1};
+  signal->on_block({0, 0, 2, 2, before.data(), one.data()});
+  signal->on_block({0, 1, 2, 2, before.data(), two.data()});
+  EXPECT_EQ(signal->samples()[0], (std::vector<double>{std::sqrt(12.5) / 2, 1.0}));
+}
+
+TEST(Prior, FollowsTheLiterature) {
+  model::Architecture a;
+  a.blocks = 16;
+  a.hidden = a.intermediate = 64;
+  a.heads = a.kv_heads = 1;
+  a.head_dim = 64;
+  a.vocab = 80;
+  a.tied = false;
+  model::list_linears(a);
+  const std::vector<double> values = prior(a);
+  const auto of = [&](std::size_t block, model::Role role) { return values[a.linear(block, role).group]; };
+  using model::Role;
+  EXPECT_GT(of(8, Role::down), of(8, Role::q));
+  EXPECT_GT(of(8, Role::o), of(8, Role::gate));
+  EXPECT_GT(of(0, Role::up), of(15, Role::up));
+  EXPECT_GT(of(15, Role::up), of(8, Role::up));
+  EXPECT_EQ(of(2, Role::up), of(8, Role::up));
+  EXPECT_GT(values[a.linears.back().group], of(8, Role::down));
+}
+
+TEST(Prior, RulesAreData) {
+  const json value = to_json(prior_rules());
+  const auto read = prior_rules_from_json(value, "r.json");
+  EXPECT_EQ(to_json(read), value);
+  const auto refusal = [](const char* text) {
+    return error_of([&] { prior_rules_from_json(parse_json(text, "r.json"), "r.json"); });
+  };
+  EXPECT_NE(refusal("[]").find("r.json: is no table of prior rules"), std::string::npos);
+  EXPECT_NE(refusal(R"({"rules":[{"match":"x","factor":0}]})").find("rule 1: 'factor' is 0"), std::string::npos);
+  EXPECT_NE(refusal(R"({"rules":[{"match":"x","factor":1,"blocks":[1,0]}]})").find("two rising shares"),
+            std::string::npos);
+  EXPECT_NE(refusal(R"({"rules":[{"factor":1}]})").find("'match' is missing"), std::string::npos);
+  const PriorRule wrong[] = {{"(", 0.0, 1.0, 2.0, ""}};
+  EXPECT_NE(error_of([&] { prior({}, wrong); }).find("'(' is no regular expression"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace strata::importance
