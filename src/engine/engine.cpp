@@ -249,12 +249,12 @@ void Engine::record(Recording* recording) {
 
 bool Engine::multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens,
                              float* y) {
+  // Whatever rows were recorded, y + W (x' - x) = W x'; those of the same tokens make the difference small.
   const std::vector<float>& before = followed_->outputs[index];
-  if (before.empty()) return false;
+  const model::Linear& linear = architecture_.linears[index];
+  if (before.size() != tokens * linear.rows) return false;
   std::size_t reads = index;
   while (followed_->inputs[reads].empty()) --reads;
-  const model::Linear& linear = architecture_.linears[index];
-  STRATA_CHECK(before.size() == tokens * linear.rows, "{}: {} tokens are not the recorded ones", linear.module, tokens);
   if (subtract(x, followed_->inputs[reads].data(), tokens * linear.cols, sized(change_, tokens * linear.cols))) {
     kernel::matmul(change_.data(), linear.cols, tokens, weights, y, linear.rows, kernel::Precision::bf16);
     kernel::add(y, before.data(), before.size());

@@ -84,7 +84,7 @@ class Engine {
   void replace(std::size_t linear, kernel::Weights weights) { replaced_[linear] = weights; }
   void restore(std::size_t linear) { replaced_[linear].reset(); }
 
-  /// What the linears of dense blocks read and give from now on is kept there, replacing what was; nullptr: no more.
+  /// What the linears of the blocks read and give from now on is kept there, replacing what was; nullptr: no more.
   void record(Recording* recording);
   /// From now on, batches are those of the recording with changes. A recorded product of a linear that is not replaced
   /// is made from what changed, y + W (x' - x), with the difference rounded to bf16 and sums in f32: since rounding is
@@ -108,7 +108,7 @@ class Engine {
   const BlockWeights& block_weights(std::size_t block);
   void multiply(const BlockWeights& weights, std::size_t block, model::Role role, const float* x, std::size_t tokens,
                 float* y);
-  /// The product of a recorded linear from what changed; false when it was not recorded.
+  /// The product of a recorded linear from what changed; false when it was not recorded for as many tokens.
   bool multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens, float* y);
 
   const model::Model& model_;
