@@ -1,5 +1,6 @@
 // scores.json read. Everything is held against the model that the file claims to be of.
 // Members that are not read here are for people, or of a later version.
+#include <algorithm>
 #include <cmath>
 
 #include "importance/scores.h"
@@ -145,8 +146,11 @@ Scores read_values_of_set(const json& value, const model::Architecture& a, const
   if (value.contains("choices"))
     scores.choices = read_choices(member(value, "choices", json::value_t::object, where), a, where);
   if (value.contains("stability"))
-    for (const auto& [name, entry] : member(value, "stability", json::value_t::object, where).items())
+    for (const auto& [name, entry] : member(value, "stability", json::value_t::object, where).items()) {
+      if (std::ranges::find(signals(), name, &Signal::name) == signals().end())
+        fail("{}: stability: there is no signal '{}'; score the model again with this version", where, name);
       scores.stability[name] = number(entry, -1.0, fmt::format("{}: stability of '{}'", where, name));
+    }
   return scores;
 }
 

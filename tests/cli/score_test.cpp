@@ -19,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 
 class Score : public ::testing::Test {
  protected:
-  Score() : tiny_("llama_untied_sharded") {
+  Score() : tiny_("llama_tied") {
     for (const auto& [name, text] : ::strata::testing::word_tokenizer_files(true))
       write_text_file(tiny_.path() / name, text);
     write_text_file(folder_.path() / "a.txt", ::strata::testing::words(4200));

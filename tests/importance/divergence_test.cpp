@@ -84,7 +84,9 @@ TEST(Divergence, AfterRebasingChangesBelowAreIncluded) {
 TEST(Divergence, FromChangesIsThatOfTheWholeProducts) {
   Fixture f;
   DivergenceMeter whole(f.engine, f.set, 72), changes(f.engine, f.set, 72, MeterProducts::changes);
-  for (const char* codec : {"int2_channel", "int4_channel", "int8_channel"})
+  const std::pair<const char*, double> codecs[] = {
+      {"int2_channel", 0.1}, {"int4_channel", 0.03}, {"int8_channel", 3e-3}};
+  for (const auto& [codec, most] : codecs)
     for (std::size_t g = 0; g < f.a.groups.size(); ++g) {
       const std::size_t first = std::min(f.a.groups[g].block, f.a.blocks);
       const RoundedGroup rounded = f.rounded(g, codec);
@@ -92,7 +94,7 @@ TEST(Divergence, FromChangesIsThatOfTheWholeProducts) {
       const double expected = sum(whole.measure(first)), got = sum(changes.measure(first));
       EXPECT_NEAR(got, expected, 5e-3 * expected + 2e-7 * 72) << f.a.groups[g].name << " " << codec;
       ASSERT_EQ(changes.nll().size(), whole.nll().size());
-      for (std::size_t i = 0; i < whole.nll().size(); ++i) EXPECT_NEAR(changes.nll()[i], whole.nll()[i], 1e-2);
+      for (std::size_t i = 0; i < whole.nll().size(); ++i) EXPECT_NEAR(changes.nll()[i], whole.nll()[i], most);
       restore(f.engine, f.a.groups[g]);
     }
   for (std::size_t block = 0; block <= f.a.blocks; ++block)
