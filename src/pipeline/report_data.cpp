@@ -43,7 +43,7 @@ json signal_json(const importance::Signal& signal, const char* of) {
           {"higher_is_important", signal.direction == importance::Direction::higher_is_important}};
 }
 
-json values_json(const importance::Signal& signal, const char* of, const importance::BlockScores& scores) {
+json values_json(const importance::Signal& signal, const char* of, const importance::ItemScores& scores) {
   json entry = signal_json(signal, of);
   entry["values"] = scores.values;
   if (!scores.standard_errors.empty()) entry["stderr"] = scores.standard_errors;
@@ -204,6 +204,8 @@ void ReportData::set_scores(const importance::Scores& scores, const model::Archi
     json entry;
     if (const auto it = scores.blocks.find(name); it != scores.blocks.end())
       entry = values_json(signal, "block", it->second);
+    else if (const auto module = scores.modules.find(name); module != scores.modules.end())
+      entry = values_json(signal, "linear", module->second);
     else if (const auto group = scores.groups.find(name); group != scores.groups.end())
       entry = values_json(signal, "group", group->second);
     else if (const auto linear = scores.linears.find(name); linear != scores.linears.end())
