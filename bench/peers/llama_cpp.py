@@ -2,13 +2,12 @@
 """strata beside llama.cpp's stock mixes at equal or fewer bytes of the linears: one calibration text, one evaluator.
 
 usage: bench/peers/llama_cpp.py MODEL CALIB.txt TEXT.txt -o RESULT.json [--work DIR] [--mixes Q4_K_M,...] [--chunks N]
-llama.cpp's side: llama_model_quantize of the pinned wheel (tests/peers/llama_quantize.py, in the environment of
-scripts/make_venv.sh llama) with the importance matrix that `strata score --imatrix-out` writes, which has llama-imatrix's
+llama.cpp's side: llama_model_quantize of scripts/download_llama_quantize.sh (by tests/peers/llama_quantize.py, in the
+environment of scripts/make_venv.sh llama) with the importance matrix that `strata score --imatrix-out` writes, which has llama-imatrix's
 definition. Ours: `strata quantize --like MIX --method gptq`. token_embd and output are Q8_0 on both sides; both are
 evaluated by `strata eval`. What exists in the work folder is not made again. Prints a Markdown table.
 """
 import argparse
-import importlib.metadata
 import json
 import pathlib
 import subprocess
@@ -94,9 +93,8 @@ def main() -> None:
     args.extra = ["--samples", str(args.samples), "--seq-len", "512", *args.extra]
     points = [compare(mix, args, work) for mix in args.mixes.split(",")]
     pathlib.Path(args.output).write_text(json.dumps({"model": args.model, "chunks": args.chunks, "points": points}, indent=1))
-    site = sorted((ROOT / "build/venv-llama/lib").glob("python*/site-packages"))[0]
-    version = next(d.version for d in importlib.metadata.distributions(path=[str(site)]) if d.name == "llama-cpp-py-sync")
-    print(f"llama-cpp-py-sync {version}\n")
+    built = json.loads((ROOT / "build/llama-quantize/_nlcBuildMetadata.json").read_text())["buildOptions"]["llamaCpp"]
+    print(f"llama.cpp {built['release']}\n")
     print("| mix | its bits | its KL | top-1 | our bits | our KL | top-1 | less KL |\n|---|---|---|---|---|---|---|---|")
     for p in points:
         a, b = p["stock"], p["strata"]

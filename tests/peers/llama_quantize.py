@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""llama-quantize: llama.cpp's own llama_model_quantize, out of the library that the llama-cpp-py-sync wheel carries.
+"""llama-quantize: llama.cpp's own llama_model_quantize, out of the library of scripts/download_llama_quantize.sh.
 Runs in build/venv-llama.
 
 usage: llama_quantize.py IN.gguf OUT.gguf MIX [--imatrix FILE] [--embed TYPE]
@@ -26,7 +26,7 @@ class Imatrix(C.Structure):
 
 
 class Params(C.Structure):
-    """llama_model_quantize_params of the pinned wheel."""
+    """llama_model_quantize_params of the pinned version."""
     _fields_ = [("nthread", C.c_int32), ("ftype", C.c_int32), ("output_tensor_type", C.c_int32),
                 ("token_embedding_type", C.c_int32), ("allow_requantize", C.c_bool), ("quantize_output_tensor", C.c_bool),
                 ("only_copy", C.c_bool), ("pure", C.c_bool), ("keep_split", C.c_bool), ("dry_run", C.c_bool),
@@ -35,10 +35,8 @@ class Params(C.Structure):
 
 
 def library():
-    site = pathlib.Path(gguf.__file__).parents[1] / "llama_cpp_py_sync"
-    for name in ["libggml-base.so.0", "libggml-cpu.so.0", "libggml-rpc.so.0", "libggml.so.0"]:
-        C.CDLL(str(site / name), mode=C.RTLD_GLOBAL)
-    lib = C.CDLL(str(site / "libllama.so.0"))
+    folder = pathlib.Path(__file__).resolve().parents[2] / "build/llama-quantize"
+    lib = C.CDLL(str(next(folder.glob("libllama.v*.so"))))
     lib.llama_model_quantize_default_params.restype = Params
     lib.llama_model_quantize.argtypes = [C.c_char_p, C.c_char_p, C.POINTER(Params)]
     lib.llama_model_quantize.restype = C.c_uint32
