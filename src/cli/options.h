@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/verb.h"
+#include "pipeline/plan_search.h"
 #include "pipeline/scoring.h"
 
 namespace strata::cli {
@@ -22,15 +23,19 @@ void show_calibration(const importance::CalibrationSet& set, const model::Tokeni
 
 struct PlanOptions {
   std::string preset = "best", target = "vllm", size, signal = "lim", high = "int4_g64", low = "int2_g32", codecs,
-              shard_size, embed_codec, like;
-  std::vector<std::string> keep, assign;
+              shard_size, embed_codec, like, fit, levels, prior_file, search_time;
+  std::vector<std::string> keep, assign, at_least;
+  bool search = false;
   double bits = 0, max_kl = 0;
-  std::size_t n_high = 0;
-  CLI::Option *bits_option = nullptr, *max_kl_option = nullptr, *n_high_option = nullptr, *target_option = nullptr;
+  std::size_t n_high = 0, context = 4096, batch = 1, search_steps = 0;
+  CLI::Option *bits_option = nullptr, *max_kl_option = nullptr, *n_high_option = nullptr, *target_option = nullptr,
+              *context_option = nullptr, *batch_option = nullptr, *search_steps_option = nullptr;
 };
 void add_options(CLI::App& app, PlanOptions& options);
 /// Throws UsageError for malformed values.
 pipeline::PlanRequest request_of(const PlanOptions& options);
+/// How long to search for a better plan, as asked; without steps when not at all. Throws UsageError.
+pipeline::SearchOptions search_of(const PlanOptions& options, const model::Architecture& architecture);
 /// An output whose name ends in .gguf is for llama.cpp; throws UsageError when --for says otherwise.
 void follow_output(PlanOptions& options, const std::string& output);
 

@@ -41,8 +41,9 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
     fail_usage("--imatrix: importances are of use to --scale search only");
   if (options.plan_file.empty())
     request.plan = request_of(options.plan);
-  else if (!options.plan.size.empty() || !options.plan.like.empty() || options.plan.bits_option->count() > 0)
-    fail_usage("--plan already holds every choice; leave out --bits, --size and --like");
+  else if (!options.plan.size.empty() || !options.plan.like.empty() || !options.plan.fit.empty() ||
+           options.plan.bits_option->count() > 0)
+    fail_usage("--plan already holds every choice; leave out --bits, --size, --fit and --like");
   if (!options.plan.shard_size.empty())
     request.plan.shard_bytes = pipeline::parse_size(options.plan.shard_size, "--shard-size");
   request.calibration = request_of(options.calibration, common);
@@ -109,8 +110,9 @@ void dry_run(const pipeline::Prepared& prepared, const model::Model& model, cons
 
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
-  const pipeline::QuantizeRequest request = request_of(options, common);
+  pipeline::QuantizeRequest request = request_of(options, common);
   const model::Model model = model::Model::open(options.model, request.target->fusion());
+  request.search = search_of(options.plan, model.architecture());
   pipeline::Prepared prepared = pipeline::prepare(model, request);
   if (options.calibration.show && prepared.calibration)
     show_calibration(*prepared.calibration, model::Tokenizer::from_files(model::tokenizer_files(model), options.model));

@@ -1,16 +1,27 @@
-// --keep and --assign: groups whose codec the user has decided.
+// --keep, --assign and --at-least, and the same of a prior: groups whose codec the user has decided, or bounded.
 // A regular expression is searched in the module names; a group follows when any of its linears matches.
 #pragma once
+#include <regex>
+#include <string>
 #include <vector>
 
 #include "codec/codec.h"
-#include "pipeline/planner.h"
+#include "pipeline/plan_request.h"
+#include "pipeline/target.h"
 
 namespace strata::pipeline {
 
-/// Per group the codec it is pinned to, or nullptr. Throws Error for an expression that is malformed or matches no
-/// linear, an unknown codec, a codec that the target or a shape forbids, or two different codecs for one group.
-std::vector<const codec::Codec*> pinned_codecs(const model::Architecture& architecture, const Target& target,
-                                               const PlanRequest& request);
+/// By group; nullptr: free.
+struct Pins {
+  std::vector<const codec::Codec*> exact;
+  std::vector<const codec::Codec*> floor;  ///< the group's bytes are at least this codec's; null where exact is set
+};
+
+/// Throws Error for an expression that is malformed or matches no linear, an unknown codec, a codec that the target or
+/// a shape forbids, two different codecs for one group, or a codec below a floor.
+Pins resolve_pins(const model::Architecture& architecture, const Target& target, const PlanRequest& request);
+
+/// Throws Error "WHERE 'TEXT': not a regular expression ...".
+std::regex compile_regex(const std::string& text, const std::string& where);
 
 }  // namespace strata::pipeline

@@ -93,6 +93,7 @@ json Plan::to_json() const {
                      {"cost", cost()},
                      {"cost_lower_bound", lower_bound},
                      {"cost_signal", cost_signal}};
+  if (!search.is_null()) value["search"] = search;
   json list = json::array();
   for (const PlannedGroup& g : groups) {
     list.push_back({{"name", g.name},
@@ -120,6 +121,7 @@ Plan Plan::from_json(const json& value, const model::Model& model, const std::st
   plan.target = get<std::string>(value, "target", where);
   plan.preset = get<std::string>(value, "preset", where);
   plan.request = value.value("request", json::object());
+  plan.search = value.value("search", json());
   if (const auto totals = value.find("totals"); totals != value.end() && totals->is_object()) {
     plan.cost_signal = get_or<std::string>(*totals, "cost_signal", "", where);
     plan.lower_bound = get_or<double>(*totals, "cost_lower_bound", 0.0, where);

@@ -28,6 +28,7 @@ struct Plan {
   std::string target, preset, cost_signal;
   json request;  ///< what was asked for, for people
   std::vector<PlannedGroup> groups;
+  json search = {};               ///< what a search did (plan_search.h); null without one
   double lower_bound = 0.0;       ///< no plan within the budget has a smaller estimated cost
   std::uint64_t bytes() const;    ///< of all groups
   std::uint64_t weights() const;  ///< of all groups

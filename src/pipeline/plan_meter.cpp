@@ -24,6 +24,7 @@ PlanMeter::PlanMeter(engine::Engine& engine, const importance::CalibrationSet& t
                      const std::filesystem::path& journal, std::string_view job)
     : engine_(engine), inputs_(inputs), meter_(engine, text, tokens) {
   now_.assign(engine.architecture().groups.size(), &codec::by_name("keep"));
+  base_ = now_;
   original_perplexity_ = std::exp(mean(meter_.nll()));
   if (journal.empty()) return;
   journal_.emplace(journal, json{{"format", "strata journal"},
@@ -41,7 +42,24 @@ PlanMeter::PlanMeter(engine::Engine& engine, const importance::CalibrationSet& t
 PlanMeter::Measured PlanMeter::measure(const Assignment& wanted) {
   std::string names;
   for (const codec::Codec* codec : wanted) names += codec->name + " ";
-  return known_or_measured(fmt::format("codecs {:016x}", fnv1a(std::as_bytes(std::span(names)))), [&] { use(wanted); });
+  return known_or_measured(fmt::format("codecs {:016x}", fnv1a(std::as_bytes(std::span(names)))), [&] {
+    use(wanted);
+    return first_change(wanted);
+  });
+}
+
+void PlanMeter::rebase(const Assignment& base) {
+  use(base);
+  meter_.rebase(first_change(base));
+  base_ = base;
+}
+
+std::size_t PlanMeter::first_change(const Assignment& wanted) const {
+  const model::Architecture& a = engine_.architecture();
+  std::size_t first = a.blocks;
+  for (std::size_t g = 0; g < wanted.size(); ++g)
+    if (wanted[g] != base_[g]) first = std::min(first, a.first_block(a.groups[g]));
+  return first;
 }
 
 PlanMeter::Measured PlanMeter::measure_without(const std::vector<bool>& blocks) {
@@ -50,14 +68,15 @@ PlanMeter::Measured PlanMeter::measure_without(const std::vector<bool>& blocks) 
   return known_or_measured("without " + name, [&] {
     use(Assignment(now_.size(), &codec::by_name("keep")));
     meter_.cut(blocks);
+    return std::size_t{0};
   });
 }
 
 template <class Prepare>
 PlanMeter::Measured PlanMeter::known_or_measured(const std::string& key, Prepare prepare) {
   if (const auto it = known_.find(key); it != known_.end()) return it->second;
-  prepare();
-  const Estimate kl = estimate(meter_.measure(0));
+  const std::size_t first = prepare();
+  const Estimate kl = estimate(meter_.measure(first));
   // The original against itself leaves the rounding of the sums, which may fall below 0.
   const Measured result{std::max(0.0, kl.mean), kl.standard_error.value_or(0.0), std::exp(mean(meter_.nll()))};
   meter_.cut({});

@@ -1,6 +1,6 @@
 // Whole plans measured on a text: KL divergence from the original and perplexity, with every group rounded to nearest.
-// Rounded groups are held, so that a plan costs one forward pass and the rounding of what it has and no plan before
-// had.
+// Rounded groups are held, and the hidden states of one plan, so that a plan costs the rounding of what no plan before
+// had, and the blocks from the first one on that differs from that plan.
 #pragma once
 #include <map>
 #include <optional>
@@ -30,6 +30,8 @@ class PlanMeter {
             std::size_t tokens, const std::filesystem::path& journal = {}, std::string_view job = "");
 
   Measured measure(const Assignment& wanted);
+  /// From now on plans that are like this one in their first blocks skip those. One forward pass; changes no result.
+  void rebase(const Assignment& base);
   /// The original without the blocks that are set.
   Measured measure_without(const std::vector<bool>& blocks);
 
@@ -40,6 +42,8 @@ class PlanMeter {
   template <class Prepare>
   Measured known_or_measured(const std::string& key, Prepare prepare);
   void use(const Assignment& wanted);
+  /// The first block where a plan differs from the one whose hidden states are kept.
+  std::size_t first_change(const Assignment& wanted) const;
 
   engine::Engine& engine_;
   const importance::InputMeanSquare& inputs_;
@@ -47,7 +51,8 @@ class PlanMeter {
   std::optional<Journal> journal_;
   std::map<std::string, Measured> known_;
   std::map<std::pair<std::size_t, const codec::Codec*>, importance::RoundedGroup> held_;
-  Assignment now_;
+  Assignment now_;   ///< in the engine
+  Assignment base_;  ///< whose hidden states the meter keeps
   double original_perplexity_;
 };
 

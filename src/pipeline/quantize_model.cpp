@@ -32,6 +32,16 @@ std::vector<std::vector<float>> importance_of(const importance::InputMeanSquare&
   return result;
 }
 
+/// Without steps when there is nothing to search: the plan is given, or its preset knows no costs, or --max-kl measures
+/// plans itself. Plans are measured with searched scales, so those of minmax would be judged by others.
+SearchOptions search_of(const QuantizeRequest& request) {
+  SearchOptions search = request.search;
+  if (!request.plan_file.empty() || !needs_linear_costs(request.plan) || request.plan.max_kl ||
+      request.scale_fit != codec::ScaleFit::search)
+    search.steps = 0;
+  return search;
+}
+
 model::Tokenizer tokenizer_of(const model::Model& model) {
   return model::Tokenizer::from_files(model::tokenizer_files(model), model.path().string());
 }
@@ -60,8 +70,9 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
   const bool searches = request.scale_fit == codec::ScaleFit::search;
   const bool needs_inputs = searches && request.method == Method::rtn && request.imatrix.empty();
   if (!request.imatrix.empty()) prepared.importance = importance::read_imatrix(request.imatrix, model);
-  const bool measures = request.plan_file.empty() && request.plan.max_kl.has_value();
-  if (needs_scores || needs_inputs || measures) {
+  const bool under_kl = request.plan_file.empty() && request.plan.max_kl.has_value();
+  const SearchOptions search = search_of(request);
+  if (needs_scores || needs_inputs || under_kl || search.steps > 0) {
     engine::Engine engine(model, kernel::Precision::bf16);
     prepared.calibration = make_calibration(engine, tokenizer_of(model), request.calibration);
     if (needs_scores) {
@@ -83,10 +94,12 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
     prepared.scores = importance::Scores::from_json(read_json_file(request.scores_file), model, where);
     costs = costs_of(*prepared.scores, a);
   }
-  if (measures) {
+  if (under_kl) {
     engine::Engine exact(model, kernel::Precision::f32);
     PlanMeter meter(exact, *prepared.calibration, *inputs, kMaxKlTokens);
     prepared.plan = plan_under_kl(model, *request.target, request.plan, costs, meter);
+  } else if (search.steps > 0) {
+    prepared.plan = search_on_set(model, *request.target, request.plan, costs, *prepared.calibration, *inputs, search);
   } else if (request.plan_file.empty()) {
     prepared.plan = make_plan(model, *request.target, request.plan, costs);
   } else {

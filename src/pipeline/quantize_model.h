@@ -8,6 +8,7 @@
 
 #include "eval/evaluate.h"
 #include "pipeline/checkpoint.h"
+#include "pipeline/plan_search.h"
 #include "pipeline/rounding.h"
 #include "pipeline/scoring.h"
 
@@ -25,6 +26,7 @@ struct QuantizeRequest {
   PlanRequest plan;
   std::filesystem::path plan_file, scores_file;  ///< empty: made here
   std::filesystem::path imatrix;                 ///< rtn: importances from this file instead of the calibration text
+  SearchOptions search{};                        ///< preset best with a budget; without steps: none
   CalibrationRequest calibration;
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
   Method method = Method::rtn;

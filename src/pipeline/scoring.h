@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "importance/score.h"
-#include "pipeline/planner.h"
+#include "pipeline/plan_request.h"
+#include "pipeline/target.h"
 
 namespace strata::pipeline {
 

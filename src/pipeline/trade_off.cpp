@@ -3,47 +3,22 @@
 #include "pipeline/trade_off.h"
 
 #include <algorithm>
-#include <optional>
+#include <cmath>
 
 #include "allocate/allocate.h"
 #include "allocate/orders.h"
-#include "pipeline/pins.h"
+#include "pipeline/choices.h"
 
 namespace strata::pipeline {
-namespace {
 
 using codec::Codec;
-
-std::uint64_t bytes_of(const model::Architecture& a, std::size_t group, const Codec& codec) {
-  std::uint64_t bytes = 0;
-  for (const std::size_t l : a.groups[group].linears)
-    bytes += codec::stored_bytes(codec, a.linears[l].rows, a.linears[l].cols);
-  return bytes;
-}
-
-/// Nothing when the codec cannot hold the group, or was not scored for it.
-std::optional<allocate::Choice> choice(const model::Architecture& a, std::size_t group, const Codec& codec,
-                                       const Costs& costs) {
-  allocate::Choice result;
-  for (const std::size_t l : a.groups[group].linears) {
-    if (!why_not_shape(codec, a.linears[l].rows, a.linears[l].cols).empty()) return std::nullopt;
-    const auto it = costs.linears[l].find(&codec);
-    if (it == costs.linears[l].end()) return std::nullopt;
-    result.cost += it->second;
-  }
-  result.bytes = bytes_of(a, group, codec);
-  return result;
-}
-
-}  // namespace
 
 TradeOff trade_off(const model::Architecture& a, const Target& target, const PlanRequest& request, const Costs& costs,
                    std::size_t points) {
   TradeOff result;
   result.cost_signal = costs.signal;
   if (costs.linears.size() != a.linears.size() || points < 2) return result;
-  const std::vector<const Codec*> pins = pinned_codecs(a, target, request);
-  const std::vector<const Codec*> codecs = allowed_codecs(target, request.codecs).codecs;
+  const Choices choices(a, target, request, costs);
   const Codec& keep = codec::by_name("keep");
   const auto at = [&](std::uint64_t bytes, double cost) {
     return TradeOff::Point{bytes, allocate::true_bits(bytes, a.block_linear_weights()), cost};
@@ -53,11 +28,8 @@ TradeOff trade_off(const model::Architecture& a, const Target& target, const Pla
     if (a.groups[g].block != model::kNoBlock) in_blocks.push_back(g);
   std::vector<allocate::Group> groups;
   for (const std::size_t g : in_blocks) {
-    allocate::Group& choices = groups.emplace_back();
-    if (pins[g] == nullptr)
-      for (const Codec* codec : codecs)
-        if (const auto found = choice(a, g, *codec, costs)) choices.push_back(*found);
-    if (choices.empty()) choices.push_back({bytes_of(a, g, pins[g] != nullptr ? *pins[g] : keep), 0.0});
+    allocate::Group& group = groups.emplace_back();
+    for (const Option& option : choices.of(g)) group.push_back({option.bytes, option.cost});
   }
   const allocate::Curve curve = allocate::pareto(groups);
   const std::size_t last = curve.points.size() - 1, count = std::min(points, curve.points.size());
@@ -65,15 +37,16 @@ TradeOff trade_off(const model::Architecture& a, const Target& target, const Pla
     const allocate::Curve::Point& point = curve.points[count < 2 ? last : i * last / (count - 1)];
     result.curve.push_back(at(point.bytes, point.cost));
   }
-  for (const Codec* codec : codecs) {
+  for (const Codec* codec : choices.allowed().codecs) {
     if (!codec->has_codes()) continue;
     allocate::Choice sum;
     std::size_t held = 0;
     for (const std::size_t g : in_blocks) {
-      const auto found = choice(a, g, *codec, costs);
-      held += found.has_value();
-      sum.bytes += found ? found->bytes : bytes_of(a, g, keep);
-      sum.cost += found ? found->cost : 0.0;
+      const double cost = choices.cost(g, *codec);
+      const bool holds = choices.fits(g, *codec) && std::isfinite(cost);
+      held += holds;
+      sum.bytes += choices.bytes(g, holds ? *codec : keep);
+      sum.cost += holds ? cost : 0.0;
     }
     if (2 * held > in_blocks.size()) result.uniform.push_back({codec, at(sum.bytes, sum.cost)});
   }

@@ -97,6 +97,20 @@ TEST_F(Cli, WrongCommandLinesExitWithTwo) {
   expect_refused("quantize model -o out --bits 4 --for abacus", "unknown target", 2);
   expect_refused("quantize model -o out --bits 4 --assign foo", "REGEX=CODEC", 2);
   expect_refused("plan model --bits 5", "--scores", 2);
+  for (const char* bits : {"0", "-4", "nan", "inf", "x"})
+    expect_refused(fmt::format("plan model --preset prior --bits={}", bits), "--bits", 2);
+  for (const char* size : {"0", "-1GiB", "nan", "8Gib8"}) {
+    expect_refused(fmt::format("plan model --preset prior --size={}", size), "--size", 2);
+    expect_refused(fmt::format("plan model --preset prior --fit={}", size), "--fit", 2);
+  }
+  expect_refused("plan model --preset prior --bits 5 --fit 1GiB", "contradict", 2);
+  expect_refused("plan model --preset prior --bits 5 --ctx 100", "--fit", 2);
+  expect_refused("plan model --preset prior --bits 5 --search-steps 3", "preset best", 2);
+  expect_refused("plan model --scores x --bits 5 --search-time soon", "--search-time", 2);
+  expect_refused("plan model --preset uniform:int4_g32 --levels int4_g32:1,int2_g32", "lwq", 2);
+  expect_refused("plan model --preset lwq --levels int4_g32", "two levels", 2);
+  expect_refused("plan model --preset prior --bits 5 --prior model/config.json", "strata prior");
+  expect_refused("plan model --preset prior --bits 5 --at-least q_proj", "REGEX=CODEC", 2);
   expect_refused("quantize model -o out --bits 5 --codecs int9_g7", "int9_g7");
   expect_refused("quantize model -o out --bits 3", "smallest plan");
 }
@@ -216,6 +230,44 @@ TEST_F(Cli, PlansRoundTripAndEditedOnesAreChecked) {
   expect_refused("quantize model -o out --plan plan.json --scale minmax", "targets that can: transformers");
   std::ofstream(folder_ / "plan.json") << "{\"kind\": \"strata pl";
   expect_refused("quantize model -o out --plan plan.json --scale minmax", "JSON");
+}
+
+TEST_F(Cli, PlansAreExportedToOtherTools) {
+  ASSERT_EQ(run("plan model --preset prior --bits 6 --codecs int4_g32,int8_g32,keep -o plan.json").exit_code, 0);
+  for (const char* tool : {"llm-compressor", "auto-round", "gptqmodel"}) {
+    const Outcome outcome = run(fmt::format("export-plan plan.json --to {} --model model", tool));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(json::parse(outcome.out).is_object());
+  }
+  expect_refused("export-plan plan.json --to llama-quantize", "--for llama.cpp");
+  expect_refused("export-plan plan.json --to abacus", "known are", 2);
+  json gguf = read_json_file(folder_ / "plan.json");
+  for (json& group : gguf["groups"]) group["codec"] = "q8_0";
+  write_json_file(folder_ / "gguf.json", gguf);
+  const Outcome types = run("export-plan gguf.json --to llama-quantize");
+  EXPECT_NE(types.out.find("^blk\\.1\\.ffn_down\\.weight$=q8_0\n"), std::string::npos) << types.out;
+  json plan = read_json_file(folder_ / "plan.json");
+  const auto refused = [&](const std::function<void(json&)>& edit, const char* part) {
+    json edited = plan;
+    edit(edited);
+    write_json_file(folder_ / "edited.json", edited);
+    expect_refused("export-plan edited.json --to auto-round", part);
+  };
+  refused([](json& p) { p["groups"][0]["codec"] = "int9"; }, "int9");
+  refused([](json& p) { p["groups"][0].erase("linears"); }, "linears");
+  refused([](json& p) { p["groups"][1]["linears"] = p["groups"][0]["linears"]; }, "two groups");
+  refused([](json& p) { p["kind"] = "recipe"; }, "not a plan");
+  refused([](json& p) { p["groups"] = 3; }, "groups");
+}
+
+TEST_F(Cli, PlansAreExplained) {
+  const Outcome outcome = run("plan model --preset prior --bits 6 --codecs int4_g32,int8_g32,keep --explain --json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const json value = json::parse(outcome.out);
+  EXPECT_EQ(value["explanation"].size(), value["groups"].size());
+  const Outcome shown = run("plan model --preset prior --bits 6 --codecs int4_g32,int8_g32,keep --explain");
+  EXPECT_NE(shown.out.find("next better"), std::string::npos);
+  EXPECT_NE(shown.out.find("nominal"), std::string::npos);
 }
 
 TEST_F(Cli, MissingThingsAreNamed) {

@@ -11,6 +11,8 @@
 
 #include "eval/tiny_model.h"
 #include "pipeline/checkpoint.h"
+#include "pipeline/explain.h"
+#include "pipeline/memory.h"
 #include "pipeline/stock_mix.h"
 
 namespace strata::pipeline {
@@ -124,6 +126,155 @@ TEST(Planner, PinsThatCannotHoldAreErrors) {
   EXPECT_NE(error_of(model, "vllm", request).find("transformers"), std::string::npos);
   request.assign = {{"v_proj", "int9"}};
   EXPECT_NE(error_of(model, "vllm", request).find("int9"), std::string::npos);
+}
+
+TEST(Planner, AtLeastIsAFloorForEveryPreset) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 6.0;
+  request.at_least = {{"layers\\.0\\..*q_proj", "int8_g32"}};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  EXPECT_GE(plan.groups[0].bytes * 8, plan.groups[0].weights * 8);
+  EXPECT_LE(plan.bits(), 6.0);
+  request.preset = "uniform:int4_g32";
+  request.bits.reset();
+  const Plan uniform = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  EXPECT_EQ(uniform.groups[0].codec->name, "int8_g32");
+  EXPECT_EQ(uniform.groups[1].codec->name, "int4_g32");
+}
+
+TEST(Planner, FloorsThatContradictPinsAreErrors) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 8.0;
+  request.assign = {{"q_proj", "int4_g32"}};
+  request.at_least = {{"v_proj|q_proj", "int8_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("fewer bytes than int8_g32"), std::string::npos)
+      << error_of(model, "vllm", request);
+  request.assign.clear();
+  request.at_least = {{"no_such_thing", "int8_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("matches no linear"), std::string::npos);
+  request.at_least = {{"q_proj", "int2_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("transformers"), std::string::npos);
+}
+
+TEST(Planner, ThePriorPlansWithoutScoresAndPutsDownFirst) {
+  const model::Model model = tiny("llama_untied_sharded");
+  PlanRequest request;
+  request.preset = "prior";
+  request.bits = 6.0;
+  request.codecs = {"int4_g32", "int8_g32", "keep"};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, {}).plan;
+  EXPECT_LE(plan.bits(), 6.0);
+  EXPECT_EQ(plan.cost_signal, "prior");
+  const auto bits = [&](const PlannedGroup& g) {
+    return 8.0 * static_cast<double>(g.bytes) / static_cast<double>(g.weights);
+  };
+  double down = 0, gate_up = 0;
+  for (const PlannedGroup& group : plan.groups) {
+    if (group.name.ends_with("down_proj")) down += bits(group);
+    if (group.name.ends_with("gate_up_proj")) gate_up += bits(group);
+  }
+  EXPECT_GT(down, gate_up);
+}
+
+TEST(Planner, RulesOfAFileReplaceThoseBuiltIn) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.preset = "prior";
+  request.bits = 9.0;
+  request.codecs = {"int4_g32", "int8_g32", "keep"};
+  request.prior = {{"kind", "strata prior"},
+                   {"version", 1},
+                   {"rules", {{{"match", "o_proj$"}, {"keep", true}, {"blocks", {{"last", 1}}}}}}};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, {}).plan;
+  for (std::size_t g = 0; g < plan.groups.size(); ++g)
+    if (plan.groups[g].name.ends_with("o_proj") &&
+        model.architecture().groups[g].block == model.architecture().blocks - 1) {
+      EXPECT_EQ(plan.groups[g].codec->name, "keep");
+    }
+  const auto refused = [&](json rule, const char* part) {
+    request.prior["rules"] = json::array({std::move(rule)});
+    EXPECT_NE(error_of(model, "vllm", request).find(part), std::string::npos) << error_of(model, "vllm", request);
+  };
+  refused({{"match", "(["}}, "regular expression");
+  refused({{"match", "q"}, {"weight", -1}}, "weight");
+  refused({{"match", "q"}, {"weigth", 2}}, "weigth");
+  refused({{"match", "q"}, {"weight", 2}, {"keep", true}}, "contradict");
+  refused({{"match", "q"}, {"blocks", 3}}, "blocks");
+  refused(4, "not an object");
+  request.prior["version"] = 7;
+  EXPECT_NE(error_of(model, "vllm", request).find("version 7"), std::string::npos);
+}
+
+TEST(Planner, LevelsByCountAndByThreshold) {
+  const model::Model model = tiny("llama_untied_sharded");
+  const std::size_t blocks = model.architecture().blocks;
+  PlanRequest request;
+  request.preset = "lwq";
+  for (const char* text : {"int8_g32:1,int4_g32:1,int2_g32", "int8_g32>=1.5,int4_g32>=0.5,int2_g32"}) {
+    request.levels = parse_levels(text, "lim");
+    const Plan plan = make_plan(model, target_by_name("transformers"), request, made_up_costs(model)).plan;
+    for (std::size_t g = 0; g < plan.groups.size(); ++g) {
+      const std::size_t block = model.architecture().groups[g].block;
+      if (block == model::kNoBlock) continue;
+      const bool counted = request.levels.front().count.has_value();
+      const char* expected = counted ? (block + 1 == blocks   ? "int8_g32"
+                                        : block + 2 == blocks ? "int4_g32"
+                                                              : "int2_g32")
+                                     : (block >= 2   ? "int8_g32"
+                                        : block == 1 ? "int4_g32"
+                                                     : "int2_g32");
+      EXPECT_EQ(plan.groups[g].codec->name, expected) << text << " block " << block;
+    }
+    EXPECT_LT(plan.nominal_bits(), plan.bits());
+  }
+  EXPECT_EQ(parse_levels("int8_g32<=0.2,int4_g32", "zd")[0].threshold, -0.2);
+  for (const char* text :
+       {"", "int8_g32", "int8_g32:x,int4_g32", "int8_g32:1,int4_g32:2", "int8_g32:1,int4_g32>=2,int2_g32",
+        "int8_g32<=0.1,int4_g32", "int8_g32>=nan,int4_g32", ":3,int4_g32", "int8_g32,int4_g32"})
+    EXPECT_THROW(parse_levels(text, "lim"), UsageError) << text;
+  request.levels = parse_levels("int8_g32:99,int4_g32", "lim");
+  EXPECT_NE(error_of(model, "transformers", request), "");
+}
+
+TEST(Planner, WhatFitsLeavesRoomForTheCacheAndTheRuntime) {
+  const model::Model model = tiny();
+  const model::Architecture& a = model.architecture();
+  const Target& cpu = target_by_name("vllm:cpu");
+  const MemoryNeeds needs = memory_beside_weights(a, cpu, {0, 128, 3});
+  EXPECT_EQ(needs.kv_cache, 128u * 3 * a.blocks * 2 * a.kv_size() * 2);
+  EXPECT_GT(memory_beside_weights(a, target_by_name("vllm"), {0, 128, 3}).runtime, needs.runtime);
+  PlanRequest by_size, by_fit;
+  by_size.codecs = by_fit.codecs = {"int4_g32", "fp8_channel", "keep"};
+  by_size.bits = 6.0;
+  const PlanResult reference = make_plan(model, cpu, by_size, made_up_costs(model));
+  by_fit.fit = {reference.output_bytes + needs.total(), 128, 3};
+  const PlanResult result = make_plan(model, cpu, by_fit, made_up_costs(model));
+  EXPECT_LE(result.output_bytes, reference.output_bytes);
+  EXPECT_FALSE(result.notes.empty());
+  by_fit.fit->bytes = 1000;
+  EXPECT_NE(error_of(model, "vllm:cpu", by_fit).find("KV cache"), std::string::npos);
+  by_fit.fit = {1ull << 40, 1ull << 62, 1ull << 40};
+  EXPECT_NE(error_of(model, "vllm:cpu", by_fit).find("--ctx"), std::string::npos);
+}
+
+TEST(Planner, ExplainsTheNeighboursOfEveryChoice) {
+  const model::Model model = tiny();
+  const Costs costs = made_up_costs(model);
+  PlanRequest request;
+  request.bits = 6.0;
+  request.keep = {"layers\\.0\\..*o_proj"};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, costs).plan;
+  const auto explanations = explain(plan, Choices(model.architecture(), target_by_name("vllm"), request, costs));
+  ASSERT_EQ(explanations.size(), plan.groups.size());
+  for (const Explanation& e : explanations) {
+    EXPECT_EQ(e.pinned, e.group == "model.layers.0.self_attn.o_proj");
+    EXPECT_FALSE(e.pinned && (e.better || e.worse));
+    EXPECT_TRUE(!e.better || (e.better->bytes > 0 && e.better->cost < 0));
+    EXPECT_TRUE(!e.worse || (e.worse->bytes < 0 && e.worse->cost > 0));
+    EXPECT_TRUE(e.pinned || e.better || e.worse) << e.group;
+  }
 }
 
 TEST(Target, ZeroPointsFillWholeWords) {

@@ -1,0 +1,52 @@
+// strata export-plan: a plan as a recipe for llm-compressor, AutoRound, GPTQModel or llama-quantize.
+// With --model the plan is checked against its model first.
+#include "pipeline/export_plan.h"
+
+#include <memory>
+
+#include "cli/verb.h"
+#include "core/file.h"
+#include "model/model.h"
+#include "pipeline/plan.h"
+
+namespace strata::cli {
+namespace {
+
+struct Options {
+  std::string plan, tool, output, model;
+};
+
+void run(const Options& options, const Common& common) {
+  const pipeline::Exporter& exporter = pipeline::exporter_by_name(options.tool);
+  const json value = read_json_file(options.plan);
+  if (!options.model.empty()) pipeline::Plan::from_json(value, model::Model::open(options.model), options.plan);
+  const std::string recipe = pipeline::export_plan(pipeline::ExportedPlan::from_json(value, options.plan), exporter);
+  if (options.output.empty()) {
+    fmt::print("{}", recipe);
+    return;
+  }
+  write_text_file(options.output, recipe);
+  print_json(common, {{"output", options.output}, {"tool", exporter.name}, {"use", exporter.usage}});
+  print(common, "{}: a recipe for {}; use it as {}\n", options.output, exporter.name, exporter.usage);
+}
+
+std::function<void()> setup(CLI::App& app, const Common& common) {
+  auto options = std::make_shared<Options>();
+  std::string tools;
+  for (const pipeline::Exporter& exporter : pipeline::exporters())
+    tools += (tools.empty() ? "" : ", ") + std::string(exporter.name);
+  app.add_option("PLAN", options->plan, "plan.json, as strata plan writes it")->required();
+  app.add_option("--to", options->tool, "The tool: " + tools)->required();
+  app.add_option("-o,--output", options->output, "File to write (default: standard output)");
+  app.add_option("--model", options->model, "Check the plan against this model first");
+  return [options, &common] { run(*options, common); };
+}
+
+}  // namespace
+
+extern const Verb export_plan_verb = {"export-plan", "Write a plan as a recipe for another quantizer",
+                                      "  strata export-plan plan.json --to llm-compressor -o recipe.yaml\n"
+                                      "  strata export-plan plan.json --to llama-quantize -o types.txt\n",
+                                      setup};
+
+}  // namespace strata::cli
