@@ -136,6 +136,34 @@ TEST(SmolLm2, LogitsEqualTransformers) {
   EXPECT_GE(static_cast<double>(equal), 0.999 * static_cast<double>(ids.size()));
 }
 
+TEST_P(TinyModel, FollowingARecordingGivesTheChangeOfTheWholeProducts) {
+  const model::Model model = model::Model::open(folder());
+  Engine engine(model);
+  const Golden golden = read_golden(folder(), engine.architecture().vocab);
+  const std::vector<Token>& tokens = golden.sequences[0];
+  const Sequence sequence{tokens.size()};
+  Recording recording;
+  engine.record(&recording);
+  const std::vector<float> original = engine.forward(tokens, {&sequence, 1});
+  engine.record(nullptr);
+  engine.follow(&recording);
+  EXPECT_EQ(engine.forward(tokens, {&sequence, 1}), original);
+  // One linear of the first block, all of its weights 1 % larger: what is above it changes little.
+  const std::size_t changed = engine.architecture().index(0, model::Role::o);
+  const model::Linear& linear = engine.architecture().linears[changed];
+  const model::LinearWeights held = model.weights(linear);
+  std::vector<float> weights(linear.rows * linear.cols);
+  for (std::size_t r = 0; r < linear.rows; ++r)
+    read_row(held.view().dense, r, 0, linear.cols, &weights[r * linear.cols]);
+  for (float& w : weights) w *= 1.01f;
+  engine.replace(changed, {MatrixView::dense(weights.data(), linear.rows, linear.cols, DType::f32), nullptr});
+  const std::vector<float> followed = engine.forward(tokens, {&sequence, 1});
+  engine.follow(nullptr);
+  const std::vector<float> whole = engine.forward(tokens, {&sequence, 1});
+  EXPECT_GT(largest_difference(whole, original), 1e-5);
+  EXPECT_LT(largest_difference(whole, followed), 0.02 * largest_difference(whole, original));
+}
+
 TEST(Engine, ATokenOutsideTheVocabularyIsRefused) {
   const model::Model model = model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models/llama_tied");
   Engine engine(model);
