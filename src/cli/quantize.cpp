@@ -71,11 +71,14 @@ json describe(const pipeline::PlanResult& plan) {
 
 json describe(const pipeline::Written& written) {
   json linears = json::array();
-  for (const pipeline::RoundedLinear& linear : written.linears)
+  for (const pipeline::RoundedLinear& linear : written.linears) {
     linears.push_back({{"module", linear.module},
                        {"codec", linear.codec},
                        {"relative_error", linear.relative_error},
-                       {"nearest_relative_error", linear.nearest_relative_error}});
+                       {"nearest_relative_error", linear.nearest_relative_error},
+                       {"tokens", linear.tokens}});
+    if (linear.routed) linears.back()["routed_tokens"] = *linear.routed;
+  }
   json value = {{"method", written.calibration ? "gptq" : "rtn"}};
   if (written.calibration) value.update({{"calibration", written.calibration->to_json()}, {"linears", linears}});
   return value;

@@ -1,5 +1,5 @@
 // One forward pass for all families, reading the Architecture: norm, attention, norm, feed-forward, residual sums.
-// The order of operations follows transformers' modeling_llama.py, modeling_qwen2.py and modeling_qwen3.py.
+// The order of operations follows transformers' modeling_llama.py and its kin; experts are in experts.cpp.
 #include "engine/engine.h"
 
 #include <algorithm>
@@ -19,11 +19,6 @@ void observe(const Observer* observer, Site site, std::size_t block, const float
   if (observer != nullptr && *observer) (*observer)(site, block, rows, tokens, size);
 }
 
-float* sized(std::vector<float>& buffer, std::size_t size) {
-  if (buffer.size() < size) buffer.resize(size);
-  return buffer.data();
-}
-
 /// out = x - y; false when nothing differs.
 bool subtract(const float* x, const float* y, std::size_t count, float* out) {
   constexpr std::size_t stretch = 1 << 14;
@@ -41,6 +36,11 @@ bool subtract(const float* x, const float* y, std::size_t count, float* out) {
 }
 
 }  // namespace
+
+float* Engine::sized(std::vector<float>& buffer, std::size_t size) {
+  if (buffer.size() < size) buffer.resize(size);
+  return buffer.data();
+}
 
 Site input_site(Role role) {
   switch (role) {
@@ -78,7 +78,7 @@ Batch Engine::make_batch(std::span<const Sequence> sequences) const {
   Batch batch;
   batch.sequences.assign(sequences.begin(), sequences.end());
   for (const Sequence& s : sequences) batch.tokens += s.tokens;
-  const std::size_t half = architecture_.head_dim / 2;
+  const std::size_t half = architecture_.rope.dims / 2;
   batch.cos.resize(batch.tokens * half);
   batch.sin.resize(batch.tokens * half);
   std::size_t row = 0;
@@ -115,46 +115,69 @@ kernel::Weights Engine::embedding() const {
   return index != model::kNoBlock && replaced_[index] ? *replaced_[index] : embedding_.view();
 }
 
-const Engine::BlockWeights& Engine::block_weights(std::size_t block) {
+Engine::BlockWeights& Engine::block_weights(std::size_t block) {
   if (blocks_[block]) return *blocks_[block];
   if (residency_ == Residency::one_block)
     for (auto& other : blocks_) other.reset();
   BlockWeights w;
+  w.first = architecture_.layout[block].first;
   const std::string prefix = fmt::format("model.layers.{}.", block);
-  const std::size_t first = architecture_.index(block, Role::q);
-  for (const model::Linear& linear : std::span(architecture_.linears).subspan(first, model::kBlockLinears)) {
-    w.linears.push_back(model_.weights(linear));
+  for (const model::Linear& linear : architecture_.block_linears(block)) {
+    w.linears.emplace_back();
+    if (!linear.routed()) w.linears.back() = model_.weights(linear);
     w.biases.push_back(linear.bias ? model_.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
   }
   w.attn_norm = model_.vector(prefix + "input_layernorm.weight", architecture_.hidden);
   w.mlp_norm = model_.vector(prefix + "post_attention_layernorm.weight", architecture_.hidden);
-  if (architecture_.qk_norm) {
-    w.q_norm = model_.vector(prefix + "self_attn.q_norm.weight", architecture_.head_dim);
-    w.k_norm = model_.vector(prefix + "self_attn.k_norm.weight", architecture_.head_dim);
+  if (architecture_.qk_norm != model::QkNorm::none) {
+    const bool whole = architecture_.qk_norm == model::QkNorm::whole;
+    const model::Architecture& a = architecture_;
+    w.q_norm = model_.vector(prefix + "self_attn.q_norm.weight", whole ? a.q_size() : a.head_dim);
+    w.k_norm = model_.vector(prefix + "self_attn.k_norm.weight", whole ? a.kv_size() : a.head_dim);
+  }
+  if (architecture_.layout[block].mixture) {
+    const model::Architecture& a = architecture_;
+    w.router = model_.matrix(model::router_name(a, block), a.experts.count, a.hidden);
+    if (a.experts.correction) w.correction = model_.vector(model::correction_name(a, block), a.experts.count);
+    if (a.experts.shared_gate) w.shared_gate = model_.matrix(model::shared_gate_name(a, block), 1, a.hidden);
   }
   blocks_[block] = std::move(w);
   return *blocks_[block];
 }
 
-void Engine::multiply(const BlockWeights& weights, std::size_t block, Role role, const float* x, std::size_t tokens,
-                      float* y) {
-  const std::size_t index = architecture_.index(block, role), within = index - architecture_.index(block, Role::q);
+void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y) {
   const model::Linear& linear = architecture_.linears[index];
-  if (followed_ != nullptr && !replaced_[index] && multiply_change(index, weights.linears[within].view(), x, tokens, y))
+  std::optional<model::LinearWeights>& held = weights.linears[index - weights.first];
+  if (!held && !replaced_[index]) held = model_.weights(linear);
+  // What an expert reads changes with the routing, so its products are never made from changes.
+  if (followed_ != nullptr && !replaced_[index] && !linear.routed() &&
+      multiply_change(index, held->view(), x, tokens, y))
     return;
-  const kernel::Weights w = replaced_[index] ? *replaced_[index] : weights.linears[within].view();
-  kernel::matmul(x, linear.cols, tokens, w, y, linear.rows, precision_);
-  if (linear.bias) kernel::add_bias(y, weights.biases[within].data(), tokens, linear.rows);
-  if (recording_ == nullptr) return;
+  kernel::matmul(x, linear.cols, tokens, replaced_[index] ? *replaced_[index] : held->view(), y, linear.rows,
+                 precision_);
+  if (linear.bias) kernel::add_bias(y, weights.biases[index - weights.first].data(), tokens, linear.rows);
+  if (recording_ == nullptr || linear.routed()) return;
   recording_->outputs[index].assign(y, y + tokens * linear.rows);
-  const bool shared = role == Role::k || role == Role::v || role == Role::up;
+  const bool shared = linear.role == Role::k || linear.role == Role::v || linear.role == Role::up;
   if (!shared) recording_->inputs[index].assign(x, x + tokens * linear.cols);
 }
 
+void Engine::activate(float* gate, const float* up, std::size_t count) const {
+  if (architecture_.activation == model::Activation::silu)
+    kernel::silu_multiply(gate, up, count);
+  else
+    kernel::gelu_multiply(gate, up, count);
+}
+
+void Engine::forget_expert(BlockWeights& weights, std::size_t block, std::size_t expert) const {
+  for (const Role role : {Role::gate, Role::up, Role::down})
+    weights.linears[architecture_.index(block, role, expert) - weights.first].reset();
+}
+
 void Engine::attend(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
-  const BlockWeights& w = block_weights(block);
+  BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
-  const std::size_t tokens = batch.tokens, half = a.head_dim / 2;
+  const std::size_t tokens = batch.tokens, half = a.rope.dims / 2;
   float* normed = sized(normed_, tokens * a.hidden);
   float* q = sized(q_, tokens * a.q_size());
   float* k = sized(k_, tokens * a.kv_size());
@@ -164,12 +187,15 @@ void Engine::attend(std::size_t block, const Batch& batch, float* h, const Obser
   kernel::rms_norm(h, w.attn_norm.data(), tokens, a.hidden, a.norm_epsilon, normed);
   observe(observer, Site::attn_in, block, normed, tokens, a.hidden);
   if (last == Site::attn_in) return;
-  multiply(w, block, Role::q, normed, tokens, q);
-  multiply(w, block, Role::k, normed, tokens, k);
-  multiply(w, block, Role::v, normed, tokens, v);
-  if (a.qk_norm) {
+  multiply(w, a.index(block, Role::q), normed, tokens, q);
+  multiply(w, a.index(block, Role::k), normed, tokens, k);
+  multiply(w, a.index(block, Role::v), normed, tokens, v);
+  if (a.qk_norm == model::QkNorm::per_head) {
     kernel::rms_norm(q, w.q_norm.data(), tokens * a.heads, a.head_dim, a.norm_epsilon, q);
     kernel::rms_norm(k, w.k_norm.data(), tokens * a.kv_heads, a.head_dim, a.norm_epsilon, k);
+  } else if (a.qk_norm == model::QkNorm::whole) {
+    kernel::rms_norm(q, w.q_norm.data(), tokens, a.q_size(), a.norm_epsilon, q);
+    kernel::rms_norm(k, w.k_norm.data(), tokens, a.kv_size(), a.norm_epsilon, k);
   }
   kernel::rope(q, a.q_size(), tokens, a.heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
   kernel::rope(k, a.kv_size(), tokens, a.kv_heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
@@ -206,30 +232,47 @@ void Engine::attend(std::size_t block, const Batch& batch, float* h, const Obser
   observe(observer, Site::o_in, block, attended, tokens, a.q_size());
   if (last == Site::o_in) return;
   float* projected = sized(projected_, tokens * a.hidden);
-  multiply(w, block, Role::o, attended, tokens, projected);
+  multiply(w, a.index(block, Role::o), attended, tokens, projected);
   kernel::add(h, projected, tokens * a.hidden);
 }
 
+bool Engine::run_dense(BlockWeights& w, std::size_t block, std::size_t expert, const float* x, std::size_t tokens,
+                       float* y, const Observer* observer, Site last) {
+  const model::Architecture& a = architecture_;
+  const std::size_t size = expert == model::kSharedExpert ? a.experts.shared_intermediate : a.intermediate;
+  float* gate = sized(gate_, tokens * size);
+  float* up = sized(up_, tokens * size);
+  multiply(w, a.index(block, Role::gate, expert), x, tokens, gate);
+  multiply(w, a.index(block, Role::up, expert), x, tokens, up);
+  activate(gate, up, tokens * size);
+  observe(observer, Site::down_in, block, gate, tokens, size);
+  if (last == Site::down_in) return false;
+  multiply(w, a.index(block, Role::down, expert), gate, tokens, y);
+  return true;
+}
+
 void Engine::feed_forward(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
-  const BlockWeights& w = block_weights(block);
+  BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens;
+  const bool mixture = a.layout[block].mixture, shared = mixture && a.experts.shared_intermediate != 0;
   float* normed = sized(normed_, tokens * a.hidden);
-  float* gate = sized(gate_, tokens * a.intermediate);
-  float* up = sized(up_, tokens * a.intermediate);
+  float* projected = sized(projected_, tokens * a.hidden);
   kernel::rms_norm(h, w.mlp_norm.data(), tokens, a.hidden, a.norm_epsilon, normed);
   observe(observer, Site::mlp_in, block, normed, tokens, a.hidden);
+  if (mixture && watch_ != nullptr && last != Site::block_out)
+    return mix_experts(w, block, normed, tokens, projected, last);
   if (last == Site::mlp_in) return;
-  multiply(w, block, Role::gate, normed, tokens, gate);
-  multiply(w, block, Role::up, normed, tokens, up);
-  if (a.activation == model::Activation::silu)
-    kernel::silu_multiply(gate, up, tokens * a.intermediate);
-  else
-    kernel::gelu_multiply(gate, up, tokens * a.intermediate);
-  observe(observer, Site::down_in, block, gate, tokens, a.intermediate);
-  if (last == Site::down_in) return;
-  float* projected = sized(projected_, tokens * a.hidden);
-  multiply(w, block, Role::down, gate, tokens, projected);
+  if (!mixture || shared) {
+    const std::size_t expert = shared ? model::kSharedExpert : model::kNoExpert;
+    if (!run_dense(w, block, expert, normed, tokens, projected, observer, last)) return;
+  }
+  if (mixture) {
+    if (last != Site::block_out) return;
+    if (!shared) std::fill_n(projected, tokens * a.hidden, 0.0f);
+    if (w.shared_gate) scale_shared(*w.shared_gate, normed, tokens, projected);
+    mix_experts(w, block, normed, tokens, projected, last);
+  }
   kernel::add(h, projected, tokens * a.hidden);
 }
 

@@ -1,5 +1,5 @@
-// The forward pass of every dense family: a batch of sequences, or a few tokens on top of a key-value cache. What
-// happens between the operations can be observed at named sites; the engine knows none of the observers.
+// The forward pass of every family: a batch of sequences, or a few tokens on top of a key-value cache. What happens
+// between the operations can be observed at named sites; the engine knows none of the observers.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/experts.h"
 #include "kernel/matmul.h"
 #include "model/model.h"
 
@@ -41,12 +42,12 @@ struct Sequence {
 struct Batch {
   std::vector<Sequence> sequences;
   std::size_t tokens = 0;
-  std::vector<float> cos, sin;  ///< (tokens, head_dim / 2)
+  std::vector<float> cos, sin;  ///< (tokens, rope.dims / 2)
 };
 
 enum class Residency {
   all,        ///< dequantized weights are kept (mapped ones cost nothing either way)
-  one_block,  ///< those of one block at a time
+  one_block,  ///< those of one block at a time; of a mixture those of one expert
 };
 
 /// What the linears of all blocks read and gave while the original ran on one batch. Memory in bytes: 4 * tokens * (the
@@ -75,6 +76,8 @@ class Engine {
   void feed_forward(std::size_t block, const Batch& batch, float* h, const Observer* observer,
                     Site last = Site::block_out);
   /// Final norm and lm_head of `rows` rows of the last block's output: logits (rows, vocab). h is left as it is.
+  /// Who is shown the inputs of the experts from now on; null: nobody. It must outlive that.
+  void watch_experts(const ExpertWatch* watch) { watch_ = watch; }
   void logits(const float* h, std::size_t rows, float* out, const Observer* observer = nullptr);
   /// embed and every block: the last block's output (tokens, hidden). Advances the caches.
   std::vector<float> forward(std::span<const Token> tokens, std::span<const Sequence> sequences,
@@ -100,14 +103,34 @@ class Engine {
 
  private:
   struct BlockWeights {
-    std::vector<model::LinearWeights> linears;  ///< in the order of the block's linears
-    std::vector<std::vector<float>> biases;     ///< empty where there is none
+    std::size_t first;                                         ///< linear of the block
+    std::vector<std::optional<model::LinearWeights>> linears;  ///< of the block; empty: not needed so far
+    std::vector<std::vector<float>> biases;                    ///< empty where there is none
     std::vector<float> attn_norm, mlp_norm, q_norm, k_norm;
+    std::optional<model::LinearWeights> router, shared_gate;  ///< of a mixture
+    std::vector<float> correction;
   };
   kernel::Weights embedding() const;
-  const BlockWeights& block_weights(std::size_t block);
-  void multiply(const BlockWeights& weights, std::size_t block, model::Role role, const float* x, std::size_t tokens,
-                float* y);
+  BlockWeights& block_weights(std::size_t block);
+  /// y (tokens, rows) = x times linear `index` of Architecture::linears, plus its bias.
+  void multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y);
+  void activate(float* gate, const float* up, std::size_t count) const;
+  /// gate, up, down of a dense block, or of the shared expert; false when it ended at `last`.
+  bool run_dense(BlockWeights& weights, std::size_t block, std::size_t expert, const float* x, std::size_t tokens,
+                 float* y, const Observer* observer, Site last);
+  /// experts.cpp: adds the outputs of all experts for x (tokens, hidden) to `out`.
+  void mix_experts(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, float* out, Site last);
+  struct ExpertCall {
+    std::size_t block, expert;
+    bool routed;
+    std::span<const std::uint32_t> tokens;
+  };
+  void run_expert(BlockWeights& weights, const ExpertCall& call, const float* x, float* y, const ExpertWatch* watch,
+                  Site last);
+  /// y (tokens, hidden) *= sigmoid(gate x).
+  void scale_shared(const model::LinearWeights& gate, const float* x, std::size_t tokens, float* y) const;
+  void forget_expert(BlockWeights& weights, std::size_t block, std::size_t expert) const;
+  static float* sized(std::vector<float>& buffer, std::size_t size);
   /// The product of a recorded linear from what changed; false when it was not recorded for as many tokens.
   bool multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens, float* y);
 
@@ -122,7 +145,20 @@ class Engine {
   std::vector<std::optional<kernel::Weights>> replaced_;
   Recording* recording_ = nullptr;
   const Recording* followed_ = nullptr;
-  std::vector<float> change_, normed_, q_, k_, v_, attended_, gate_, up_, projected_;
+  const ExpertWatch* watch_ = nullptr;
+  std::vector<float> change_, normed_, q_, k_, v_, attended_, gate_, up_, projected_, gathered_, expert_out_;
+};
+
+/// An engine's experts are watched while this lives.
+class Watching {
+ public:
+  Watching(Engine& engine, const ExpertWatch* watch) : engine_(engine) { engine.watch_experts(watch); }
+  ~Watching() { engine_.watch_experts(nullptr); }
+  Watching(const Watching&) = delete;
+  Watching& operator=(const Watching&) = delete;
+
+ private:
+  Engine& engine_;
 };
 
 }  // namespace strata::engine

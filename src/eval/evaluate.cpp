@@ -20,9 +20,7 @@ constexpr std::size_t kBatchTokens = 4096;       // beyond this, products are no
 constexpr std::size_t kLogitBytes = 64u << 20;   // of one model's logits
 
 /// Floats that the engine holds for each token of a batch.
-std::size_t floats_per_token(const model::Architecture& a) {
-  return 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate;
-}
+std::size_t floats_per_token(const model::Architecture& a) { return a.activations_per_token(); }
 
 std::size_t chunks_per_batch(const Engine& model, const Engine* original, std::size_t n_ctx) {
   std::size_t floats = floats_per_token(model.architecture());

@@ -17,7 +17,8 @@
 
 namespace strata::format {
 
-/// A linear of the model ("model.layers.0.self_attn.q_proj") and the codec planned for it (keep = bf16).
+/// A linear of the model ("model.layers.0.self_attn.q_proj"), or a pattern of several ("re:..."), and the codec planned
+/// for it (keep = bf16).
 struct ModuleCodec {
   std::string module;
   const codec::Codec* codec;

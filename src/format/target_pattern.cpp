@@ -46,11 +46,29 @@ bool numbers_are_small(const std::string& pattern) {
   });
 }
 
+/// The characters that stand for themselves at the beginning of a pattern.
+std::string literal_prefix(const std::string& pattern) {
+  std::string prefix;
+  if (pattern.find('|') != std::string::npos) return prefix;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const auto c = static_cast<unsigned char>(pattern[i]);
+    const bool escaped =
+        c == '\\' && i + 1 < pattern.size() && std::ispunct(static_cast<unsigned char>(pattern[i + 1]));
+    if (!escaped && !std::isalnum(c) && c != '_' && c != '-') {
+      if ((c == '*' || c == '?' || c == '{') && !prefix.empty()) prefix.pop_back();  // it may be absent
+      break;
+    }
+    prefix += escaped ? pattern[++i] : pattern[i];
+  }
+  return prefix;
+}
+
 }  // namespace
 
 TargetPattern::TargetPattern(std::string pattern, const std::string& where) : text_(std::move(pattern)), where_(where) {
   if (text_.size() > kMaxPatternBytes || !repeats_are_small(text_) || !numbers_are_small(text_))
     fail("{}: the pattern '{}' is too large; list the modules by name", where, printable(text_));
+  prefix_ = literal_prefix(text_);
   try {
     regex_ = std::make_shared<const std::regex>(
         text_, std::regex::ECMAScript | std::regex_constants::__polynomial | std::regex::nosubs);
@@ -61,6 +79,7 @@ TargetPattern::TargetPattern(std::string pattern, const std::string& where) : te
 
 bool TargetPattern::matches(const std::string& module) const {
   if (module.size() > kMaxModuleBytes) fail("{}: the module name '{}' is too long", where_, printable(module));
+  if (!module.starts_with(prefix_)) return false;
   try {
     return std::regex_search(module, *regex_, std::regex_constants::match_continuous);
   } catch (const std::regex_error& e) {

@@ -17,6 +17,7 @@ class TargetPattern {
 
  private:
   std::string text_;
+  std::string prefix_;  ///< every name that matches begins with this; tried first, since most names do not
   std::string where_;
   std::shared_ptr<const std::regex> regex_;
 };

@@ -17,20 +17,15 @@ constexpr std::size_t kLogitRows = 128;
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 constexpr auto kFit = codec::ScaleFit::search;
 
-/// A group's weights, and the tensor-level scale that they share.
-struct DenseGroup {
-  DenseGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec) {
-    float absmax = 0;
-    for (const std::size_t l : group.linears) {
-      linears.emplace_back(model, model.architecture().linears[l]);
-      absmax = std::max(absmax, linears.back().absmax());
-    }
-    tensor_scale = codec::tensor_scale(codec, absmax);
-  }
-
-  std::vector<DenseLinear> linears;
-  float tensor_scale = 1.0f;
-};
+/// The tensor-level scale that a group's linears share; each is read alone, since a group can be all experts of a
+/// block.
+float shared_scale(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec) {
+  float absmax = 0;
+  if (codec.tensor_scaled)
+    for (const std::size_t l : group.linears)
+      absmax = std::max(absmax, DenseLinear(model, model.architecture().linears[l]).absmax());
+  return codec::tensor_scale(codec, absmax);
+}
 
 /// The engine makes its products from changes until the end of the scope.
 class Following {
@@ -152,22 +147,23 @@ void DivergenceMeter::compare_changes(const float* h, std::size_t first, std::si
 RoundedGroup::RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
                            const InputMeanSquare& inputs)
     : linears_(group.linears) {
-  const DenseGroup dense(model, group, codec);
+  const float scale = shared_scale(model, group, codec);
   stored_.reserve(linears_.size());
-  for (std::size_t i = 0; i < linears_.size(); ++i)
-    stored_.push_back(quantize::quantize_rtn(codec, dense.linears[i].view(),
-                                             inputs.of(model.architecture().linears[linears_[i]]), kFit,
-                                             dense.tensor_scale));
+  for (const std::size_t l : linears_) {
+    const model::Linear& linear = model.architecture().linears[l];
+    stored_.push_back(quantize::quantize_rtn(codec, DenseLinear(model, linear).view(), inputs.of(linear), kFit, scale));
+  }
 }
 
 double relative_error(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
                       const InputMeanSquare& inputs) {
-  const DenseGroup dense(model, group, codec);
+  const float scale = shared_scale(model, group, codec);
   double sum = 0;
-  for (std::size_t i = 0; i < group.linears.size(); ++i)
-    sum += quantize::weighted_error(codec, dense.linears[i].view(),
-                                    inputs.of(model.architecture().linears[group.linears[i]]), kFit, dense.tensor_scale)
-               .relative();
+  for (const std::size_t l : group.linears) {
+    const model::Linear& linear = model.architecture().linears[l];
+    sum +=
+        quantize::weighted_error(codec, DenseLinear(model, linear).view(), inputs.of(linear), kFit, scale).relative();
+  }
   return sum;
 }
 

@@ -20,6 +20,11 @@ std::string gguf_name(const model::Linear& linear) {
   return *name;
 }
 
+void refuse_experts(const model::Model& model) {
+  if (model.architecture().experts.count != 0)
+    fail("{}: importance matrices of models with experts are not read or written here", model.path().string());
+}
+
 bool is_collected(const model::Linear& linear) { return linear.role != model::Role::embed; }
 
 /// A tensor of `count` numbers, or an empty vector when the file has none of the name.
@@ -41,6 +46,7 @@ std::vector<float> read_numbers(const format::GgufFile& file, const std::string&
 
 void write_imatrix(const std::filesystem::path& path, const model::Model& model, const InputMeanSquare& inputs,
                    const CalibrationSource& source) {
+  refuse_experts(model);
   format::GgufKeys keys;
   keys.add("general.type", "imatrix");
   keys.add("imatrix.datasets", std::vector<std::string>{source.text()});
@@ -66,6 +72,7 @@ void write_imatrix(const std::filesystem::path& path, const model::Model& model,
 }
 
 std::vector<std::vector<float>> read_imatrix(const std::filesystem::path& path, const model::Model& model) {
+  refuse_experts(model);
   const std::string where = path.string();
   if (!format::is_gguf(path))
     fail("{}: is no importance matrix in GGUF; older .dat files are converted by llama-imatrix", where);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/checked.h"
 #include "core/threads.h"
@@ -54,6 +55,10 @@ bool only_looked_up(const model::Linear& linear, const model::Architecture& a) {
   return linear.role == model::Role::embed && !a.tied;
 }
 
+std::size_t total(const std::vector<std::size_t>& parts) {
+  return std::accumulate(parts.begin(), parts.end(), std::size_t{0});
+}
+
 /// Calls body(part, first sequence, sequences) for the stretches of `rows` that are of one part each; sequences are
 /// counted within rows.
 template <class Body>
@@ -87,13 +92,60 @@ std::optional<SiteRows> HeadInput::of(const SiteRows& rows) {
 }
 
 InputMeanSquare::InputMeanSquare(const model::Model& model)
-    : architecture_(model.architecture()), head_(model), sums_(architecture_.blocks * kSites + 1) {}
+    : architecture_(model.architecture()), head_(model), sums_(architecture_.blocks * kSites + 1) {
+  for (const model::BlockLinears& block : architecture_.layout)
+    experts_.emplace_back(block.mixture ? architecture_.experts.count : 0);
+}
 
-const InputMeanSquare::Sums& InputMeanSquare::sums(const model::Linear& linear) const {
+std::pair<const InputMeanSquare::Sums*, const std::vector<std::size_t>*> InputMeanSquare::sums(
+    const model::Linear& linear) const {
   const std::size_t site = site_of(linear);
-  const Sums& sums = site == kHead ? sums_.back() : sums_[linear.block * kSites + site];
-  STRATA_CHECK(!sums.empty() && sums[0].size() == linear.cols, "{}: no sums", linear.module);
-  return sums;
+  const Sums* sums = site == kHead ? &sums_.back() : &sums_[linear.block * kSites + site];
+  const std::vector<std::size_t>* tokens = &tokens_;
+  if (linear.routed()) {
+    const ExpertSums& expert = experts_[linear.block][linear.expert];
+    const bool few = total(expert.routed) < kFewTokens, down = linear.role == model::Role::down;
+    if (few && down) sums = &expert.all_down_in;
+    if (!few) {
+      sums = down ? &expert.down_in : &expert.mlp_in;
+      tokens = &expert.routed;
+    }
+  }
+  STRATA_CHECK(!sums->empty() && (*sums)[0].size() == linear.cols, "{}: no sums", linear.module);
+  return {sums, tokens};
+}
+
+void InputMeanSquare::observe_expert(const PassExpertRows& pass) {
+  const engine::ExpertRows& rows = pass.rows;
+  ExpertSums& expert = experts_[rows.block][rows.expert];
+  const bool down = rows.site == Site::down_in;
+  if (!rows.routed && !down) return;  // all tokens' mlp_in is a site of the block
+  const std::size_t parts = parts_of(pass.all_sequences);
+  const auto part_of = [&](std::size_t row) {
+    return (pass.first_sequence + rows.tokens[row] / pass.tokens) * parts / pass.all_sequences;
+  };
+  expert.routed.resize(parts);
+  if (rows.routed && !down)
+    for (std::size_t t = 0; t < rows.tokens.size(); ++t) ++expert.routed[part_of(t)];
+  Sums& sums = !rows.routed ? expert.all_down_in : down ? expert.down_in : expert.mlp_in;
+  sums.resize(parts);
+  for (auto& part : sums) part.resize(rows.size);
+  parallel_for(ceil_div(rows.size, kStretch), [&](std::size_t i) {
+    const std::size_t first = i * kStretch, count = std::min(kStretch, rows.size - first);
+    for (std::size_t t = 0, end = 0; t < rows.tokens.size(); t = end) {
+      const std::size_t sequence = rows.tokens[t] / pass.tokens;
+      while (end < rows.tokens.size() && rows.tokens[end] / pass.tokens == sequence) ++end;
+      double of_sequence[kStretch] = {};
+      add_squares(rows.rows + t * rows.size + first, rows.size, end - t, count, of_sequence);
+      for (std::size_t c = 0; c < count; ++c) sums[part_of(t)][first + c] += of_sequence[c];
+    }
+  });
+}
+
+std::vector<std::size_t> InputMeanSquare::routed(std::size_t block) const {
+  std::vector<std::size_t> result;
+  for (const ExpertSums& expert : experts_[block]) result.push_back(total(expert.routed));
+  return result;
 }
 
 void InputMeanSquare::add(Sums& sums, const SiteRows& rows) {
@@ -122,19 +174,16 @@ void InputMeanSquare::observe(const SiteRows& rows) {
   if (const std::optional<SiteRows> head = head_.of(rows)) add(sums_.back(), *head);
 }
 
-std::size_t InputMeanSquare::tokens() const {
-  std::size_t all = 0;
-  for (const std::size_t part : tokens_) all += part;
-  return all;
-}
+std::size_t InputMeanSquare::tokens() const { return total(tokens_); }
 
 std::vector<float> InputMeanSquare::of(const model::Linear& linear) const {
   if (only_looked_up(linear, architecture_)) return std::vector<float>(linear.cols, 1.0f);
   std::vector<float> result(linear.cols);
-  const auto count = static_cast<double>(tokens());
+  const auto [of_parts, part_tokens] = sums(linear);
+  const auto count = static_cast<double>(total(*part_tokens));
   for (std::size_t c = 0; c < linear.cols; ++c) {
     double sum = 0;
-    for (const auto& part : sums(linear)) sum += part[c];
+    for (const auto& part : *of_parts) sum += part[c];
     result[c] = static_cast<float>(sum / count);
     if (!std::isfinite(result[c]))
       fail("the mean square of input {} of {} is not finite; the model's activations are beyond the range of f32", c,
@@ -145,16 +194,23 @@ std::vector<float> InputMeanSquare::of(const model::Linear& linear) const {
 
 std::vector<std::vector<double>> InputMeanSquare::parts(const model::Linear& linear) const {
   if (only_looked_up(linear, architecture_)) return std::vector(tokens_.size(), std::vector<double>(linear.cols, 1.0));
-  std::vector<std::vector<double>> result = sums(linear);
-  for (std::size_t part = 0; part < result.size(); ++part)
-    for (double& value : result[part]) value /= static_cast<double>(tokens_[part]);
+  const auto [of_parts, part_tokens] = sums(linear);
+  std::vector<std::vector<double>> result = *of_parts;
+  for (std::size_t part = 0; part < result.size(); ++part) {
+    if ((*part_tokens)[part] == 0) {
+      const std::vector<float> whole = of(linear);
+      result[part].assign(whole.begin(), whole.end());
+      continue;
+    }
+    for (double& value : result[part]) value /= static_cast<double>((*part_tokens)[part]);
+  }
   return result;
 }
 
 InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& set) {
   InputMeanSquare inputs(engine.model());
   const PassObserver observer = [&](const SiteRows& rows) { inputs.observe(rows); };
-  run_calibration(engine, set, {&observer, 1});
+  run_calibration(engine, set, {&observer, 1}, {}, [&](const PassExpertRows& rows) { inputs.observe_expert(rows); });
   return inputs;
 }
 
@@ -177,7 +233,7 @@ void InputHessians::add(std::size_t site, const SiteRows& rows) {
 }
 
 std::span<const quantize::Hessian> InputHessians::of(const model::Linear& linear) const {
-  if (only_looked_up(linear, architecture_)) return {};
+  if (only_looked_up(linear, architecture_) || linear.routed()) return {};
   const auto it = sites_.find(site_of(linear));
   STRATA_CHECK(it != sites_.end(), "{}: no Hessian", linear.module);
   return it->second;

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "importance/pass.h"
@@ -19,8 +20,8 @@ std::size_t parts_of(std::size_t sequences, std::size_t most = kParts);
 /// What a linear reads, as signals of linears see it.
 struct LinearInputs {
   std::vector<std::vector<double>> mean_squares;  ///< by part of the calibration set: (cols)
-  /// By part of the calibration set: (cols, cols) sums of x x^T. Empty unless a signal needs them, and for an embedding
-  /// that is only looked up: its columns count alike.
+  /// By part of the calibration set: (cols, cols) sums of x x^T. Empty unless a signal needs them, for an embedding
+  /// that is only looked up (its columns count alike), and for experts.
   std::span<const quantize::Hessian> hessians;
 };
 
@@ -44,25 +45,37 @@ class InputMeanSquare {
   /// A PassObserver: adds the rows of the sites that linears read from. Sums are kept in double and are the same for
   /// any batching and any number of threads.
   void observe(const SiteRows& rows);
+  /// A PassExpertObserver.
+  void observe_expert(const PassExpertRows& rows);
 
   /// (cols): E[x_j^2] of the input of a linear. q, k, v share one vector, gate and up another; lm_head's input is the
-  /// last block's output after the final norm, that of an embedding the same when it is the head too, else all ones.
+  /// last block's output after the final norm, that of an embedding the same when it is the head too, else all ones. An
+  /// expert's is the mean over the tokens that are routed to it, or over all when those are fewer than kFewTokens.
   /// Throws Error when a value is beyond the range of f32.
   std::vector<float> of(const model::Linear& linear) const;
-  /// The same of each part of the calibration set.
+  /// The same of each part of the calibration set; of the whole for an expert that no token of a part is routed to.
   std::vector<std::vector<double>> parts(const model::Linear& linear) const;
   std::size_t tokens() const;
   /// Of each part.
   const std::vector<std::size_t>& part_tokens() const { return tokens_; }
+  /// Tokens that were routed to each expert of a block; empty for a dense one.
+  std::vector<std::size_t> routed(std::size_t block) const;
 
  private:
   using Sums = std::vector<std::vector<double>>;  ///< by part: (cols)
-  const Sums& sums(const model::Linear& linear) const;
+  /// Of one expert: its own tokens, and down's inputs for all tokens while those are few.
+  struct ExpertSums {
+    std::vector<std::size_t> routed;  ///< by part
+    Sums mlp_in, down_in, all_down_in;
+  };
+  /// Sums of a linear's inputs, and of how many tokens those of each part are.
+  std::pair<const Sums*, const std::vector<std::size_t>*> sums(const model::Linear& linear) const;
   void add(Sums& sums, const SiteRows& rows);
 
   const model::Architecture& architecture_;
   HeadInput head_;
   std::vector<Sums> sums_;  ///< block x site: attn_in, o_in, mlp_in, down_in; then lm_head's input
+  std::vector<std::vector<ExpertSums>> experts_;  ///< by block; empty for dense ones
   std::vector<std::size_t> tokens_;
 };
 
@@ -80,7 +93,7 @@ class InputHessians {
   /// A PassObserver.
   void observe(const SiteRows& rows);
   /// By part; of a linear of the block at hand, or of the head after the last one. None for an embedding that is only
-  /// looked up.
+  /// looked up, and for experts, whose inputs are counted as uncorrelated.
   std::span<const quantize::Hessian> of(const model::Linear& linear) const;
 
  private:

@@ -14,7 +14,7 @@ constexpr std::size_t kBatchBytes = 128u << 20;  // of activations inside the en
 constexpr std::size_t kBatchTokens = 4096;
 
 std::size_t sequences_per_batch(const model::Architecture& a, std::size_t seq_len) {
-  const std::size_t floats = 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate;
+  const std::size_t floats = a.activations_per_token();
   const std::size_t tokens = std::min(kBatchTokens, kBatchBytes / (floats * sizeof(float)));
   return std::max<std::size_t>(1, tokens / seq_len);
 }
@@ -22,7 +22,7 @@ std::size_t sequences_per_batch(const model::Architecture& a, std::size_t seq_le
 }  // namespace
 
 void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::span<const PassObserver> observers,
-                     const BlockDone& done) {
+                     const BlockDone& done, const PassExpertObserver& experts) {
   const model::Architecture& a = engine.architecture();
   const std::size_t count = set.sequences.size(), seq_len = set.source.seq_len;
   std::vector<float> h(count * seq_len * a.hidden);
@@ -33,10 +33,18 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
     return engine.make_batch(std::vector<engine::Sequence>(sequences, engine::Sequence{seq_len}));
   };
   const engine::Batch full = batch_of(together), last = batch_of(count % together);
+  std::size_t batch_first = 0;
+  const engine::ExpertWatch watch{.show =
+                                      [&](const engine::ExpertRows& rows) {
+                                        experts({batch_first, count, seq_len, rows});
+                                      },
+                                  .feed_all = [](std::size_t, std::size_t routed) { return routed < kFewTokens; }};
+  const engine::Watching watching(engine, experts && a.experts.count != 0 ? &watch : nullptr);
   Progress progress("calibrate", a.blocks * count);
   for (std::size_t block = 0; block < a.blocks; ++block) {
     for (std::size_t first = 0; first < count; first += together) {
       const std::size_t some = std::min(together, count - first);
+      batch_first = first;
       const engine::Observer observer = [&](engine::Site site, std::size_t b, const float* rows, std::size_t,
                                             std::size_t size) {
         for (const PassObserver& observe : observers) observe({site, b, first, some, count, seq_len, rows, size});

@@ -25,10 +25,19 @@ using PassObserver = std::function<void(const SiteRows&)>;
 /// Called when a block has run over all sequences and what it gave is finite.
 using BlockDone = std::function<void(std::size_t block)>;
 
+/// The inputs of one expert's linears for some sequences of the set. All experts are fed: those that fewer than
+/// kFewTokens of a batch's tokens are routed to are shown all of its tokens besides (rows.routed is false).
+struct PassExpertRows {
+  std::size_t first_sequence, all_sequences, tokens;  ///< the batch's first sequence of all, and tokens of each
+  const engine::ExpertRows& rows;                     ///< its places count from the first token of that sequence
+};
+using PassExpertObserver = std::function<void(const PassExpertRows&)>;
+inline constexpr std::size_t kFewTokens = 32;
+
 /// Runs all blocks over all sequences. For a block, every site is seen for the first sequences, then for the next;
 /// every observer sees every site. Memory: (all tokens, hidden) f32, and a batch of the engine's buffers. Throws Error
 /// when hidden states become NaN or infinite (naming the block), and Interrupted after Ctrl-C.
 void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::span<const PassObserver> observers,
-                     const BlockDone& done = {});
+                     const BlockDone& done = {}, const PassExpertObserver& experts = {});
 
 }  // namespace strata::importance

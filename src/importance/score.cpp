@@ -130,7 +130,12 @@ class Scorer {
       behind_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     };
     timed([](const Signal& s) { return s.observe != nullptr; },
-          [&] { run_calibration(engine_, set_, observers, done); });
+          [&] {
+            run_calibration(engine_, set_, observers, done,
+                            [&](const PassExpertRows& rows) { result_.inputs.observe_expert(rows); });
+          });
+    if (a_.experts.count != 0)
+      for (std::size_t b = 0; b < a_.blocks; ++b) result_.scores.routed_tokens.push_back(result_.inputs.routed(b));
     for (auto& [name, signal] : feeder.signals) {
       keep(&Scores::blocks, name, signal->samples());
       result_.seconds[name] = std::max(0.0, result_.seconds[name] - behind_);

@@ -83,6 +83,7 @@ std::vector<double> Scores::importance(std::string_view signal) const {
 json Scores::to_json() const {
   json value = {{"format", "strata scores"}, {"version", kVersion}, {"model", {{"fingerprint", fingerprint}}}};
   add_values(value, *this);
+  if (!routed_tokens.empty()) value["routed_tokens"] = routed_tokens;
   if (sets.empty()) return value;
   value["combine"] = combine_name(combine);
   for (const Scores& set : sets) add_values(value["sets"].emplace_back(json::object()), set);

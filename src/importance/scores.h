@@ -56,6 +56,10 @@ struct Scores {
   /// By signal, then by group: the codecs that were measured.
   std::map<std::string, std::vector<std::vector<Measurement>>> choices;
 
+  /// Calibration tokens that were routed to each expert, by block (empty for dense ones); for people. Empty when no
+  /// block has experts.
+  std::vector<std::vector<std::size_t>> routed_tokens;
+
   /// By signal: rank correlation between the values of the two halves of the calibration set (the least of all sets).
   /// Without signals that need no calibration, and of a single sequence.
   std::map<std::string, double> stability;

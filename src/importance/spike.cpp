@@ -1,5 +1,6 @@
 // spike: the largest magnitude among a linear's inputs in a sequence, mean over sequences; spike_out: among its
-// outputs. Massive activations (arXiv 2402.17762) make a few weights decide a linear's error.
+// outputs. Massive activations (arXiv 2402.17762) make a few weights decide a linear's error. 0 for experts, whose
+// inputs are not looked at.
 #include <algorithm>
 #include <cmath>
 
@@ -31,7 +32,8 @@ class Spike : public SiteSignal {
     const auto& linears = a.linears;
     if (const std::optional<SiteRows> head = head_.of(rows)) note(a.tied ? a.embedding() : a.lm_head(), *head);
     for (std::size_t l = 0; l < linears.size(); ++l)
-      if (linears[l].block == rows.block && engine::input_site(linears[l].role) == rows.site) note(l, rows);
+      if (linears[l].block == rows.block && engine::input_site(linears[l].role) == rows.site && !linears[l].routed())
+        note(l, rows);
   }
   const Samples& samples() const override { return samples_; }
 

@@ -52,6 +52,20 @@ WeightMoments merged(std::span<const WeightMoments> parts) {
   return all;
 }
 
+WeightMoments moments_of(const DenseLinear& dense) {
+  const auto sum = [&](const auto& term) {
+    return sum_over_rows(dense.view(), [&](std::span<const float> row) { return sum_row(row, term); });
+  };
+  WeightMoments m;
+  m.count = static_cast<double>(dense.view().weights());
+  m.max_magnitude = static_cast<double>(dense.absmax());
+  m.mean = sum([](double w) { return w; }) / m.count;
+  m.mean_magnitude = sum([](double w) { return std::fabs(w); }) / m.count;
+  m.deviation = std::sqrt(sum([mean = m.mean](double w) { return (w - mean) * (w - mean); }) / m.count);
+  if (m.deviation <= kEqual * m.max_magnitude) m.deviation = 0.0;
+  return m;
+}
+
 }  // namespace
 
 double sum_over_rows(const MatrixView& matrix, const std::function<double(std::span<const float>)>& term) {
@@ -81,29 +95,20 @@ DenseLinear::DenseLinear(const model::Model& model, const model::Linear& linear)
   absmax_ = quantize::checked_absmax(view_, model.path().string(), linear.module + ".weight");
 }
 
-BlockWeights::BlockWeights(const model::Model& model, std::size_t block) : block_(block) {
-  const model::Architecture& a = model.architecture();
-  const auto linears = std::span(a.linears).subspan(a.index(block, model::Role::q), model::kBlockLinears);
-  for (const model::Linear& linear : linears) {
-    const DenseLinear& dense = linears_.emplace_back(model, linear);
-    WeightMoments m;
-    m.count = static_cast<double>(dense.view().weights());
-    m.max_magnitude = static_cast<double>(dense.absmax());
-    const std::size_t i = linears_.size() - 1;
-    m.mean = sum_rows(i, [](auto row) { return sum_row(row, [](double w) { return w; }); }) / m.count;
-    m.mean_magnitude =
-        sum_rows(i, [](auto row) { return sum_row(row, [](double w) { return std::fabs(w); }); }) / m.count;
-    const double squares = sum_rows(
-        i, [mean = m.mean](auto row) { return sum_row(row, [mean](double w) { return (w - mean) * (w - mean); }); });
-    m.deviation = std::sqrt(squares / m.count);
-    if (m.deviation <= kEqual * m.max_magnitude) m.deviation = 0.0;
-    moments_.push_back(m);
+BlockWeights::BlockWeights(const model::Model& model, std::size_t block)
+    : model_(model), block_(block), linears_(model.architecture().block_linears(block)) {
+  for (const model::Linear& linear : linears_) {
+    DenseLinear dense(model, linear);
+    moments_.push_back(moments_of(dense));
+    kept_.emplace_back();
+    if (!linear.routed()) kept_.back().emplace(std::move(dense));
   }
   pooled_ = merged(moments_);
 }
 
 double BlockWeights::sum_rows(std::size_t i, const std::function<double(std::span<const float>)>& term) const {
-  return sum_over_rows(linears_[i].view(), term);
+  if (kept_[i]) return sum_over_rows(kept_[i]->view(), term);
+  return sum_over_rows(DenseLinear(model_, linears_[i]).view(), term);
 }
 
 double BlockWeights::count_beyond(std::size_t i, const WeightMoments& moments) const {

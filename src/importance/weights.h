@@ -2,6 +2,7 @@
 // Weights that are not finite are refused here, with their place.
 #pragma once
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -38,7 +39,6 @@ class BlockWeights {
 
   std::size_t block() const { return block_; }
   std::size_t size() const { return linears_.size(); }
-  const DenseLinear& linear(std::size_t i) const { return linears_[i]; }
   const WeightMoments& moments(std::size_t i) const { return moments_[i]; }
   const WeightMoments& pooled() const { return pooled_; }  ///< of all linears taken together
 
@@ -48,8 +48,10 @@ class BlockWeights {
   double count_beyond(std::size_t i, const WeightMoments& moments) const;
 
  private:
+  const model::Model& model_;
   std::size_t block_;
-  std::vector<DenseLinear> linears_;
+  std::span<const model::Linear> linears_;
+  std::vector<std::optional<DenseLinear>> kept_;  ///< all but the experts', which are read again when they are needed
   std::vector<WeightMoments> moments_;
   WeightMoments pooled_;
 };

@@ -10,6 +10,7 @@
 
 #include "model/architecture.h"
 #include "model/families.h"
+#include "model/gguf_experts.h"
 
 namespace strata::model {
 namespace {
@@ -44,6 +45,7 @@ json llama3_scaling(const format::GgufTensor& factors, const json& config, const
   Architecture a;
   a.head_dim = config["head_dim"];
   a.rope.theta = config["rope_theta"];
+  a.rope.dims = a.head_dim;
   if (factors.shape.size() != 1 || factors.shape[0] != a.head_dim / 2 || factors.type != 0)
     fail("{}: rope_freqs.weight is not F32 [{}]", where, a.head_dim / 2);
   std::vector<float> given(a.head_dim / 2);
@@ -108,9 +110,12 @@ std::optional<std::string> gguf_tensor_name(std::string_view hf_name) {
 
 json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
   const std::string arch = gguf.text("general.architecture");
+  for (const char* other : {"qwen2moe", "glm4moe"})
+    if (arch == other) fail("{}: {} GGUF files cannot be read here; use the Hugging Face folder", where, arch);
   const Family* family = nullptr;
   for (const Family& candidate : families())
-    if (family == nullptr && candidate.gguf == arch) family = &candidate;
+    if (family == nullptr && candidate.gguf == arch && (candidate.mixture != nullptr) == has_experts(gguf))
+      family = &candidate;
   if (family == nullptr) fail("{}: architecture '{}' is not known; known are {}", where, arch, known_families());
   const auto integer = [&](const char* key) { return gguf.integer(arch + key); };
   const auto integer_or = [&](const char* key, std::uint64_t fallback) {
@@ -146,6 +151,7 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
     if (const std::string id = fmt::format("tokenizer.ggml.{}_token_id", name); gguf.has(id))
       config[std::string(key)] = gguf.integer(id);
   add_rope_scaling(config, gguf, arch, where);
+  add_expert_config(config, gguf, *family);
   return config;
 }
 

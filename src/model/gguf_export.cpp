@@ -6,6 +6,7 @@
 
 #include "model/families.h"
 #include "model/gguf_config.h"
+#include "model/gguf_experts.h"
 
 namespace strata::model {
 namespace {
@@ -50,6 +51,7 @@ void add_architecture(format::GgufKeys& keys, const Architecture& a, const std::
   size(".attention.key_length", a.head_dim);
   size(".attention.value_length", a.head_dim);
   size(".vocab_size", a.vocab);
+  add_expert_keys(keys, a);
   keys.add(arch + ".attention.layer_norm_rms_epsilon", a.norm_epsilon);
   add_rope(keys, a, arch, where);
 }

@@ -10,6 +10,7 @@
 #include "core/threads.h"
 #include "format/gguf.h"
 #include "model/gguf_config.h"
+#include "model/gguf_experts.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
 
@@ -24,13 +25,14 @@ class GgufSource final : public TensorSource {
     heads_ = permuted ? config["num_attention_heads"].get<std::size_t>() : 0;
     kv_heads_ = permuted ? config["num_key_value_heads"].get<std::size_t>() : 0;
     for (const format::GgufTensor& tensor : gguf_->tensors())
-      by_name_[hf_tensor_name(tensor.name).value_or(tensor.name)] = &tensor;
+      by_name_[hf_tensor_name(tensor.name).value_or(tensor.name)] = tensor;
+    if (has_experts(*gguf_)) unstack(parse_architecture(config, where_));
   }
 
   std::vector<TensorInfo> tensors() const override {
     std::vector<TensorInfo> result;
     for (const auto& [name, tensor] : by_name_)
-      result.push_back({name, format::ggml_type_name(tensor->type), tensor->shape, tensor->data.size()});
+      result.push_back({name, format::ggml_type_name(tensor.type), tensor.shape, tensor.data.size()});
     return result;
   }
 
@@ -82,9 +84,9 @@ class GgufSource final : public TensorSource {
     std::uint64_t hash = fnv1a({});
     for (const auto& [name, tensor] : by_name_) {
       constexpr std::size_t samples = 16, sample_bytes = 256;
-      const std::size_t step = std::max<std::size_t>(tensor->data.size() / samples, sample_bytes);
-      for (std::size_t at = 0; at < tensor->data.size(); at += step)
-        hash = fnv1a(tensor->data.subspan(at, std::min(sample_bytes, tensor->data.size() - at)), hash);
+      const std::size_t step = std::max<std::size_t>(tensor.data.size() / samples, sample_bytes);
+      for (std::size_t at = 0; at < tensor.data.size(); at += step)
+        hash = fnv1a(tensor.data.subspan(at, std::min(sample_bytes, tensor.data.size() - at)), hash);
     }
     return hash;
   }
@@ -93,10 +95,30 @@ class GgufSource final : public TensorSource {
   const format::GgufTensor& checked(const std::string& name, const std::vector<std::uint64_t>& shape) const {
     const auto it = by_name_.find(name);
     if (it == by_name_.end()) fail("{}: {} is missing", where_, name);
-    if (it->second->shape != shape)
-      fail("{}: {} has shape [{}], expected [{}]", where_, it->second->name, fmt::join(it->second->shape, ", "),
+    if (it->second.shape != shape)
+      fail("{}: {} has shape [{}], expected [{}]", where_, it->second.name, fmt::join(it->second.shape, ", "),
            fmt::join(shape, ", "));
-    return *it->second;
+    return it->second;
+  }
+
+  /// The experts' matrices under their own names: parts of the stacked tensors.
+  void unstack(const Architecture& a) {
+    for (std::size_t b = 0; b < a.blocks; ++b) {
+      if (!a.layout[b].mixture) continue;
+      if (const auto router = by_name_.extract(gguf_router_name(b))) by_name_[router_name(a, b)] = router.mapped();
+      for (const GgufStack& stack : gguf_stacks(a, b)) {
+        const auto node = by_name_.extract(stack.name);
+        if (!node) continue;  // the missing experts are named later
+        const format::GgufTensor& whole = node.mapped();
+        if (whole.shape.size() != 3 || whole.shape[0] != stack.parts.size())
+          fail("{}: {} has shape [{}], expected [{}, out, in]", where_, stack.name, fmt::join(whole.shape, ", "),
+               stack.parts.size());
+        const std::size_t bytes = whole.data.size() / stack.parts.size();
+        for (std::size_t e = 0; e < stack.parts.size(); ++e)
+          by_name_[stack.parts[e]] = {
+              whole.name, whole.type, {whole.shape[1], whole.shape[2]}, whole.data.subspan(e * bytes, bytes)};
+      }
+    }
   }
 
   /// Heads whose rows are interleaved, or 0.
@@ -109,7 +131,7 @@ class GgufSource final : public TensorSource {
   std::shared_ptr<const format::GgufFile> gguf_;
   std::string where_;
   std::size_t heads_ = 0, kv_heads_ = 0;
-  std::map<std::string, const format::GgufTensor*, std::less<>> by_name_;
+  std::map<std::string, format::GgufTensor, std::less<>> by_name_;
 };
 
 GgufVocabulary read_vocabulary(const format::GgufFile& gguf) {

@@ -16,9 +16,10 @@ namespace {
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-/// Tensors that checkpoints carry and nobody needs.
-bool superfluous(std::string_view name) {
-  return name.ends_with("rotary_emb.inv_freq") || name == "lm_head.weight" || name == "rope_freqs.weight";
+/// Tensors that checkpoints carry and nobody needs; blocks behind the last predict several tokens at once (MTP).
+bool superfluous(std::string_view name, std::size_t blocks) {
+  return name.ends_with("rotary_emb.inv_freq") || name == "lm_head.weight" || name == "rope_freqs.weight" ||
+         name.starts_with(fmt::format("model.layers.{}.", blocks));
 }
 
 constexpr std::array<const char*, 12> kCompanions = {"generation_config.json",
@@ -36,16 +37,34 @@ constexpr std::array<const char*, 12> kCompanions = {"generation_config.json",
 
 }  // namespace
 
+std::string router_name(const Architecture& a, std::size_t block) {
+  return fmt::format("model.layers.{}.{}.gate.weight", block, a.experts.module);
+}
+
+std::string correction_name(const Architecture& a, std::size_t block) {
+  return fmt::format("model.layers.{}.{}.gate.e_score_correction_bias", block, a.experts.module);
+}
+
+std::string shared_gate_name(const Architecture& a, std::size_t block) {
+  return fmt::format("model.layers.{}.{}.{}_gate.weight", block, a.experts.module, a.experts.shared_module);
+}
+
 std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
   std::vector<ExpectedTensor> result = {{"model.embed_tokens.weight", {a.vocab, a.hidden}}};
   for (std::size_t b = 0; b < a.blocks; ++b) {
     const std::string block = fmt::format("model.layers.{}.", b);
     result.push_back({block + "input_layernorm.weight", {a.hidden}});
     result.push_back({block + "post_attention_layernorm.weight", {a.hidden}});
-    if (a.qk_norm) {
-      result.push_back({block + "self_attn.q_norm.weight", {a.head_dim}});
-      result.push_back({block + "self_attn.k_norm.weight", {a.head_dim}});
+    if (a.qk_norm != QkNorm::none) {
+      const bool whole = a.qk_norm == QkNorm::whole;
+      result.push_back({block + "self_attn.q_norm.weight", {whole ? a.q_size() : a.head_dim}});
+      result.push_back({block + "self_attn.k_norm.weight", {whole ? a.kv_size() : a.head_dim}});
     }
+    if (!a.layout[b].mixture) continue;
+    const Experts& e = a.experts;
+    result.push_back({router_name(a, b), {e.count, a.hidden}});
+    if (e.correction) result.push_back({correction_name(a, b), {e.count}, DType::f32});
+    if (e.shared_gate) result.push_back({shared_gate_name(a, b), {1, a.hidden}});
   }
   for (const Linear& linear : a.linears) {
     if (linear.role == Role::embed) continue;
@@ -78,6 +97,7 @@ Model Model::open(const fs::path& path, Fusion fusion) {
   }
   if (fusion != Fusion::fused) list_linears(model.architecture_, fusion);
   model.check_tensors();
+  for (const TensorInfo& tensor : model.source_->tensors()) model.tensor_bytes_[tensor.name] = tensor.bytes;
   return model;
 }
 
@@ -109,7 +129,7 @@ void Model::check_tensors() const {
            expected.name);
   }
   for (const TensorInfo& tensor : present) {
-    if (known.contains(tensor.name) || superfluous(tensor.name)) continue;
+    if (known.contains(tensor.name) || superfluous(tensor.name, architecture_.blocks)) continue;
     const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
     if (known.contains(module + ".weight") && source_->codec_of(module) != nullptr) continue;
     fail("{}: {} is not part of a {} model with {} blocks as config.json describes it", path_.string(), tensor.name,
@@ -143,9 +163,8 @@ LinearWeights Model::embedding() const {
 
 std::uint64_t Model::stored_bytes(const Linear& linear) const {
   if (const codec::Codec* codec = codec_of(linear)) return codec::stored_bytes(*codec, linear.rows, linear.cols);
-  for (const TensorInfo& tensor : source_->tensors())
-    if (tensor.name == linear.module + ".weight") return tensor.bytes;
-  return 0;
+  const auto it = tensor_bytes_.find(linear.module + ".weight");
+  return it == tensor_bytes_.end() ? 0 : it->second;
 }
 
 std::string Model::fingerprint() const {

@@ -2,6 +2,7 @@
 // directory (dense or compressed-tensors) or a GGUF file; what lies behind is not visible to the layers above.
 #pragma once
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -104,14 +105,21 @@ class Model {
   json config_;
   Architecture architecture_;
   std::unique_ptr<TensorSource> source_;
+  std::map<std::string, std::uint64_t> tensor_bytes_;
 };
 
 /// Names of the tensors that a dense model of this architecture has, with their shapes.
 struct ExpectedTensor {
   std::string name;
   std::vector<std::uint64_t> shape;
+  DType written = DType::bf16;  ///< what it is stored as when it is not quantized
 };
 std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
+/// Of a mixture, never quantized: the router (experts, hidden), the bias of its choice (experts), and the shared
+/// expert's gate (1, hidden).
+std::string router_name(const Architecture& architecture, std::size_t block);
+std::string correction_name(const Architecture& architecture, std::size_t block);
+std::string shared_gate_name(const Architecture& architecture, std::size_t block);
 
 /// Implementations (hf_source.cpp, gguf_source.cpp).
 std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& directory, const json& config);

@@ -44,7 +44,7 @@ std::vector<format::TensorSpec> list_tensors(const model::Architecture& a,
     const std::string module = expected.name.substr(0, expected.name.rfind('.'));
     const auto it = by_module.find(module);
     if (it == by_module.end() || !expected.name.ends_with(".weight")) {
-      specs.push_back({expected.name, DType::bf16, expected.shape});
+      specs.push_back({expected.name, expected.written, expected.shape});
       continue;
     }
     const model::Linear& linear = a.linears[it->second];
@@ -58,20 +58,44 @@ std::vector<format::TensorSpec> list_tensors(const model::Architecture& a,
   return specs;
 }
 
+/// The experts of a block as one target of the configuration, which runtimes look up by pattern.
+std::string experts_target(const model::FusionGroup& group) {
+  std::string pattern = "re:";
+  for (const char c : group.name) pattern += c == '.' ? "\\." : std::string(1, c);
+  return pattern + "\\..*";
+}
+
+/// Modules that runtimes have and that are never quantized.
+std::vector<std::string> never_quantized(const model::Architecture& a) {
+  std::vector<std::string> modules;
+  if (a.tied) modules.emplace_back("lm_head");
+  const auto add = [&](std::string tensor) { modules.push_back(tensor.substr(0, tensor.rfind('.'))); };
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    if (a.layout[b].mixture) add(model::router_name(a, b));
+    if (a.layout[b].mixture && a.experts.shared_gate) add(model::shared_gate_name(a, b));
+  }
+  return modules;
+}
+
 json output_config(const model::Model& model, const std::vector<const codec::Codec*>& codecs, const Target* target) {
   json config = model.config();
+  // Blocks that predict several tokens at once are not written.
+  if (config.contains("num_nextn_predict_layers")) config["num_nextn_predict_layers"] = 0;
   const char* dtype_key = config.contains("dtype") ? "dtype" : "torch_dtype";
   config[dtype_key] = "bfloat16";
   if (target == nullptr) return config;
   const model::Architecture& a = model.architecture();
   std::vector<format::ModuleCodec> modules;
   bool quantized = false;
-  for (std::size_t l = 0; l < a.linears.size(); ++l) {
-    modules.push_back({a.linears[l].module, codecs[l]});
-    quantized = quantized || codecs[l]->family != "keep";
+  for (const model::FusionGroup& group : a.groups) {
+    const std::size_t first = group.linears.front();
+    quantized = quantized || codecs[first]->family != "keep";
+    if (a.linears[first].routed())
+      modules.push_back({experts_target(group), codecs[first]});
+    else
+      for (const std::size_t l : group.linears) modules.push_back({a.linears[l].module, codecs[l]});
   }
-  std::vector<std::string> ignored;
-  if (a.tied) ignored.emplace_back("lm_head");
+  const std::vector<std::string> ignored = never_quantized(a);
   if (quantized) config["quantization_config"] = format::quantization_config(modules, ignored, target->activations);
   return config;
 }
@@ -93,7 +117,7 @@ CheckpointLayout layout_of(const model::Model& model, const std::vector<const co
   return layout;
 }
 
-/// Appends a dense tensor as bf16.
+/// Appends a dense tensor, bf16 or f32.
 void write_dense_tensor(const model::Model& model, const format::TensorSpec& spec, OutputFile& file) {
   const std::size_t rows = spec.shape.size() == 2 ? spec.shape[0] : 1, cols = spec.shape.back();
   const auto write_rows = [&](const MatrixView& view) {
@@ -105,6 +129,7 @@ void write_dense_tensor(const model::Model& model, const format::TensorSpec& spe
       const std::size_t end = std::min(rows, begin + stretch);
       for (std::size_t r = begin; r < end; ++r) {
         read_row(view, r, 0, cols, row.data());
+        if (spec.dtype == DType::f32) file.write(std::as_bytes(std::span(row)));
         for (std::size_t c = 0; c < cols; ++c) {
           if (!std::isfinite(row[c]))
             fail("{}: {}: weight [{}, {}] is {}; the file is damaged or training diverged", model.path().string(),
@@ -112,7 +137,7 @@ void write_dense_tensor(const model::Model& model, const format::TensorSpec& spe
           out[(r - begin) * cols + c] = to_bf16(row[c]);
         }
       }
-      file.write(std::as_bytes(std::span(out).first((end - begin) * cols)));
+      if (spec.dtype == DType::bf16) file.write(std::as_bytes(std::span(out).first((end - begin) * cols)));
     }
   };
   if (spec.shape.size() == 2) {

@@ -39,25 +39,48 @@ double Choices::cost(std::size_t group, const Codec& codec) const {
   return sum;
 }
 
-bool Choices::fits(std::size_t group, const Codec& codec) const {
-  return std::ranges::all_of(a_.groups[group].linears, [&](std::size_t l) {
-    return why_not_shape(codec, a_.linears[l].rows, a_.linears[l].cols).empty();
-  });
+std::string Choices::why_not(std::size_t group, const Codec& codec) const {
+  const std::vector<std::size_t>& linears = a_.groups[group].linears;
+  if (a_.linears[linears.front()].routed())
+    if (std::string why = target_.why_not_experts(codec); !why.empty()) return why;
+  for (const std::size_t l : linears)
+    if (std::string why = why_not_shape(codec, a_.linears[l].rows, a_.linears[l].cols); !why.empty()) return why;
+  return {};
 }
 
-std::vector<Option> Choices::of(std::size_t group) const {
-  if (const Codec* pin = pins_.exact[group]) return {{pin, bytes(group, *pin), 0.0}};
-  const Codec* floor = pins_.floor[group];
-  const std::uint64_t least = floor == nullptr ? 0 : bytes(group, *floor);
+std::vector<std::vector<std::size_t>> Choices::bundles() const {
+  std::vector<std::vector<std::size_t>> result;
+  std::vector<std::size_t> experts;
+  for (std::size_t g = 0; g < a_.groups.size(); ++g)
+    if (target_.one_expert_codec && a_.linears[a_.groups[g].linears.front()].routed())
+      experts.push_back(g);
+    else
+      result.push_back({g});
+  if (!experts.empty()) result.insert(result.begin(), std::move(experts));
+  return result;
+}
+
+std::vector<Option> Choices::of(std::span<const std::size_t> bundle) const {
+  const auto option_of = [&](const Codec& codec, bool costs) {
+    Option option{&codec, 0, 0.0};
+    for (const std::size_t g : bundle) {
+      option.bytes += bytes(g, codec);
+      if (costs) option.cost += cost(g, codec);
+    }
+    return option;
+  };
+  if (const Codec* pin = pins_.exact[bundle.front()]) return {option_of(*pin, false)};
+  std::uint64_t least = 0;
+  for (const std::size_t g : bundle)
+    if (const Codec* floor = pins_.floor[g]) least += bytes(g, *floor);
   std::vector<Option> options;
   for (const Codec* codec : allowed_.codecs) {
-    const Option option{codec, bytes(group, *codec), cost(group, *codec)};
-    if (option.bytes >= least && fits(group, *codec) && std::isfinite(option.cost)) options.push_back(option);
+    const Option option = option_of(*codec, true);
+    if (option.bytes >= least && std::isfinite(option.cost) &&
+        std::ranges::all_of(bundle, [&](std::size_t g) { return fits(g, *codec); }))
+      options.push_back(option);
   }
-  if (options.empty()) {
-    const Codec& keep = codec::by_name("keep");
-    options.push_back({&keep, bytes(group, keep), 0.0});
-  }
+  if (options.empty()) options.push_back(option_of(codec::by_name("keep"), false));
   return options;
 }
 
@@ -65,9 +88,13 @@ const Codec& Choices::given(std::size_t group, const Codec& wanted) const {
   const Codec* codec = pins_.exact[group] != nullptr ? pins_.exact[group] : &wanted;
   if (const Codec* floor = pins_.floor[group])
     if (bytes(group, *floor) > bytes(group, *codec)) codec = floor;
-  if (fits(group, *codec)) return *codec;
-  const model::Linear& first = a_.linears[a_.groups[group].linears.front()];
-  return target_.gguf ? smaller_blocks(*codec, first.rows, first.cols) : codec::by_name("keep");
+  if (!codec->has_codes() || fits(group, *codec)) return *codec;
+  if (target_.gguf)
+    for (const std::size_t l : a_.groups[group].linears)
+      if (const model::Linear& linear = a_.linears[l]; !why_not_shape(*codec, linear.rows, linear.cols).empty())
+        if (const Codec& smaller = smaller_blocks(*codec, linear.rows, linear.cols); fits(group, smaller))
+          return smaller;
+  return codec::by_name("keep");
 }
 
 const Codec& Choices::usable(const std::string& name) const {
@@ -76,6 +103,12 @@ const Codec& Choices::usable(const std::string& name) const {
     fail("preset {}: {} cannot be used for {}: {} (targets that can: {})", request_.preset, name, target_.name, why,
          targets_that_can(codec));
   return codec;
+}
+
+bool Choices::holds(std::size_t group, const Codec& codec) const {
+  return std::ranges::all_of(a_.groups[group].linears, [&](std::size_t l) {
+    return why_not_shape(codec, a_.linears[l].rows, a_.linears[l].cols).empty();
+  });
 }
 
 void Choices::refuse(Budget limit, std::uint64_t least) const {
@@ -91,7 +124,7 @@ void Choices::refuse(Budget limit, std::uint64_t least) const {
     for (std::size_t g = 0; g < a_.groups.size(); ++g) {
       std::uint64_t smallest = bytes(g, codec::by_name("keep"));
       for (const Codec& codec : codec::all())
-        if (other.why_not(codec).empty() && fits(g, codec)) smallest = std::min(smallest, bytes(g, codec));
+        if (why_not_group(other, codec, a_, a_.groups[g]).empty() && holds(g, codec)) smallest = std::min(smallest, bytes(g, codec));
       if (!blocks_only || a_.groups[g].block != model::kNoBlock) sum += smallest;
     }
     if (sum <= budget)

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,11 +43,17 @@ class Choices {
   std::uint64_t bytes(std::size_t group, const codec::Codec& codec) const;
   /// Sum of the linears' costs; 0 without any costs; NaN when a linear has none for the codec.
   double cost(std::size_t group, const codec::Codec& codec) const;
-  /// Whether the codec can hold every linear of the group, as runtimes load them.
-  bool fits(std::size_t group, const codec::Codec& codec) const;
+  /// Why the group cannot have a codec that the target has a kernel for: a linear's shape, or that the runtime has none
+  /// for experts. Empty when it can.
+  std::string why_not(std::size_t group, const codec::Codec& codec) const;
+  bool fits(std::size_t group, const codec::Codec& codec) const { return why_not(group, codec).empty(); }
+  /// Groups that must have one codec: each alone, but all experts together for a target that loads one scheme for them.
+  std::vector<std::vector<std::size_t>> bundles() const;
   /// What preset `best` may choose from, in the order of the codec table; never empty: a pin, or else all that are
   /// allowed, fit, have a cost and are no smaller than the floor, or else `keep`.
-  std::vector<Option> of(std::size_t group) const;
+  std::vector<Option> of(std::size_t group) const { return of(std::span(&group, 1)); }
+  /// The same of groups that must have one codec: bytes and costs of all.
+  std::vector<Option> of(std::span<const std::size_t> bundle) const;
   /// What a group gets when a preset wants `codec`: the pin, the floor when that is larger, or `keep` (GGUF: a type of
   /// smaller blocks) where the shape does not fit.
   const codec::Codec& given(std::size_t group, const codec::Codec& wanted) const;
@@ -57,6 +64,8 @@ class Choices {
   [[noreturn]] void refuse(Budget limit, std::uint64_t least) const;
 
  private:
+  bool holds(std::size_t group, const codec::Codec& codec) const;  ///< by its linears' shapes
+
   const model::Architecture& a_;
   const Target& target_;
   const PlanRequest& request_;

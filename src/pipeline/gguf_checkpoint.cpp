@@ -7,10 +7,12 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "core/numbers.h"
 #include "core/progress.h"
 #include "model/gguf_config.h"
+#include "model/gguf_experts.h"
 #include "model/gguf_export.h"
 
 namespace strata::pipeline {
@@ -29,7 +31,7 @@ std::uint32_t file_type_of(const std::vector<format::GgufTensorSpec>& tensors) {
                                                                     {13, 17}, {14, 18}, {20, 25}, {23, 30}, {30, 32}};
   std::map<std::uint32_t, std::uint64_t> weights;
   for (const format::GgufTensorSpec& tensor : tensors)
-    if (tensor.shape.size() == 2 && tensor.name.starts_with("blk.")) weights[tensor.type] += tensor.bytes();
+    if (tensor.shape.size() >= 2 && tensor.name.starts_with("blk.")) weights[tensor.type] += tensor.bytes();
   if (weights.empty()) return 0;
   const auto most = std::ranges::max_element(weights, {}, [](const auto& entry) { return entry.second; });
   const auto it = file_types.find(most->first);
@@ -88,13 +90,13 @@ void write_vector(const model::Model& model, const GgufOrigin& origin, std::size
   file.write(rows.bytes());
 }
 
-void write_matrix(const model::Model& model, const GgufOrigin& origin, const format::GgufTensorSpec& spec,
+void write_matrix(const model::Model& model, const std::string& name, const format::GgufTensorSpec& spec,
                   format::GgufWriter& file) {
-  const std::size_t rows = spec.shape[0], cols = spec.shape[1];
-  const std::size_t heads = model::interleaved_heads(model.architecture(), origin.hf_name);
-  const model::LinearWeights weights = model.matrix(origin.hf_name, rows, cols);
+  const std::size_t rows = spec.shape[spec.shape.size() - 2], cols = spec.shape.back();
+  const std::size_t heads = model::interleaved_heads(model.architecture(), name);
+  const model::LinearWeights weights = model.matrix(name, rows, cols);
   const MatrixView view = weights.view().dense;
-  DenseRows out(spec.type, cols, model.path().string(), origin.hf_name);
+  DenseRows out(spec.type, cols, model.path().string(), name);
   constexpr std::size_t flush_bytes = 1 << 22;
   for (std::size_t r = 0; r < rows; ++r) {
     out.append(view, source_row(r, rows, heads));
@@ -102,7 +104,7 @@ void write_matrix(const model::Model& model, const GgufOrigin& origin, const for
     file.write(out.bytes());
     out.clear();
   }
-  model.release(origin.hf_name);
+  model.release(name);
 }
 
 void write_stored(const model::Model& model, const GgufOrigin& origin, const codec::Stored& stored,
@@ -112,6 +114,30 @@ void write_stored(const model::Model& model, const GgufOrigin& origin, const cod
   if (heads == 0) return file.write(stored.views[0]);
   for (std::size_t r = 0; r < stored.rows; ++r)
     file.write(stored.views[0].subspan(source_row(r, stored.rows, heads) * row_bytes, row_bytes));
+}
+
+/// One matrix or vector, or the stacked matrices of experts, one after the other.
+void write_tensor(const model::Model& model, const GgufOrigin& origin, const format::GgufTensorSpec& spec,
+                  const EncodeLinear& encode, format::GgufWriter& file) {
+  if (spec.shape.size() == 1) return write_vector(model, origin, spec.shape[0], file);
+  if (origin.experts.empty() && origin.codec == nullptr) return write_matrix(model, origin.hf_name, spec, file);
+  std::vector<std::size_t> parts = origin.experts;
+  if (parts.empty()) parts.push_back(origin.linear);
+  for (const std::size_t linear : parts)
+    if (origin.codec != nullptr)
+      write_stored(model, origin, encode(linear, *origin.codec), file);
+    else
+      write_matrix(model, model.architecture().linears[linear].module + ".weight", spec, file);
+}
+
+/// The experts' matrices of a block as stacks: by their first part, and which other tensors are in one.
+void add_stacks(const model::Architecture& a, std::size_t block, std::map<std::string, model::GgufStack>& by_first,
+                std::set<std::string>& others) {
+  for (model::GgufStack& stack : model::gguf_stacks(a, block)) {
+    others.insert(stack.parts.begin() + 1, stack.parts.end());
+    const std::string first = stack.parts.front();
+    by_first.emplace(first, std::move(stack));
+  }
 }
 
 void refuse_existing(const std::filesystem::path& path, bool overwrite) {
@@ -168,21 +194,39 @@ GgufPlan plan_gguf(const model::Model& model, const GgufChoice& choice) {
   std::map<std::string, std::size_t> linears;
   for (std::size_t l = 0; l < a.linears.size(); ++l) linears[a.linears[l].module + ".weight"] = l;
   STRATA_CHECK(choice.linears.empty() || choice.dense == DType::bf16, "the codec keep is bf16");
+  model::check_gguf_experts(a, model.path().string());
   std::vector<format::GgufTensorSpec> specs;
   std::vector<GgufOrigin> origins;
+  std::map<std::string, model::GgufStack> stacks;  // by their first part
+  std::set<std::string> stacked;
+  std::map<std::string, std::size_t> routers;  // their blocks
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    if (!a.layout[b].mixture) continue;
+    add_stacks(a, b, stacks, stacked);
+    routers[model::router_name(a, b)] = b;
+  }
   for (const model::ExpectedTensor& expected : model::expected_tensors(a)) {
+    if (stacked.contains(expected.name)) continue;
     GgufOrigin origin{expected.name, nullptr};
     if (const auto it = linears.find(expected.name); it != linears.end()) {
       origin.linear = it->second;
       if (!choice.linears.empty()) origin.codec = choice.linears[it->second];
     }
     if (is_dense(origin.codec)) origin.codec = nullptr;
-    const auto name = model::gguf_tensor_name(expected.name);
+    const bool router = routers.contains(expected.name);
+    const std::uint32_t type = expected.shape.size() == 1 || router ? 0
+                               : is_dense(origin.codec)             ? dense_type(choice.dense)
+                                                                    : ggml_type_of(*origin.codec);
+    auto name = model::gguf_tensor_name(expected.name);
+    std::vector<std::uint64_t> shape = expected.shape;
+    if (router) name = model::gguf_router_name(routers.at(expected.name));
+    if (const auto stack = stacks.find(expected.name); stack != stacks.end()) {
+      name = stack->second.name;
+      shape.insert(shape.begin(), stack->second.parts.size());
+      for (const std::string& part : stack->second.parts) origin.experts.push_back(linears.at(part));
+    }
     if (!name) fail("{}: {} has no name in GGUF", model.path().string(), expected.name);
-    const std::uint32_t type = expected.shape.size() == 1 ? 0
-                               : is_dense(origin.codec)   ? dense_type(choice.dense)
-                                                          : ggml_type_of(*origin.codec);
-    specs.push_back({*name, type, expected.shape});
+    specs.push_back({*name, type, std::move(shape)});
     origins.push_back(std::move(origin));
   }
   if (const std::vector<float> divisors = model::rope_divisors(a); !divisors.empty()) {
@@ -221,12 +265,7 @@ std::uint64_t write_gguf(const model::Model& model, const GgufPlan& plan, const 
       const format::GgufTensorSpec& spec = part.layout.tensors[i];
       const GgufOrigin& origin = part.origins[i];
       progress.note(spec.name);
-      if (origin.codec != nullptr)
-        write_stored(model, origin, encode(origin.linear, *origin.codec), file);
-      else if (spec.shape.size() == 1)
-        write_vector(model, origin, spec.shape[0], file);
-      else
-        write_matrix(model, origin, spec, file);
+      write_tensor(model, origin, spec, encode, file);
       progress.advance(static_cast<std::size_t>(spec.bytes() >> 10));
     }
   }

@@ -25,6 +25,7 @@ struct GgufOrigin {
   std::string hf_name;
   const codec::Codec* codec;             ///< null: dense
   std::size_t linear = model::kNoBlock;  ///< index into Architecture::linears, or kNoBlock
+  std::vector<std::size_t> experts{};    ///< linears that are stacked in it, one after the other; empty: it is one
 };
 struct GgufPart {
   format::GgufLayout layout;

@@ -67,7 +67,10 @@ class Resolver {
            why, targets_that_can(codec));
     return codec;
   }
-  static void hold(const Codec& codec, const model::Linear& linear, const std::string& option) {
+  void hold(const Codec& codec, const model::Linear& linear, const std::string& option) const {
+    if (linear.routed())
+      if (const std::string why = target_.why_not_experts(codec); !why.empty())
+        fail("{}: {} cannot be {} for {}: {}", option, a_.groups[linear.group].name, codec.name, target_.name, why);
     if (const std::string why = why_not_shape(codec, linear.rows, linear.cols); !why.empty())
       fail("{}: {} cannot hold {}: {}", option, codec.name, linear.module, why);
   }
@@ -85,6 +88,21 @@ class Resolver {
   const Target& target_;
 };
 
+/// A pin of some experts holds for all.
+void pin_all_experts(const model::Architecture& a, const Target& target, std::vector<const Codec*>& pinned) {
+  const Codec* codec = nullptr;
+  for (const model::Linear& linear : a.linears) {
+    const Codec* slot = pinned[linear.group];
+    if (!linear.routed() || slot == nullptr) continue;
+    if (codec != nullptr && slot != codec)
+      fail("experts are to be {} and {}, but {} loads one codec for all experts of a model", codec->name, slot->name,
+           target.name);
+    codec = slot;
+  }
+  for (const model::Linear& linear : a.linears)
+    if (linear.routed() && codec != nullptr) pinned[linear.group] = codec;
+}
+
 }  // namespace
 
 Pins resolve_pins(const model::Architecture& a, const Target& target, const PlanRequest& request) {
@@ -95,6 +113,7 @@ Pins resolve_pins(const model::Architecture& a, const Target& target, const Plan
     if (!target.gguf) fail_usage("--embed-codec is for GGUF files; {} keeps the embedding in bf16", target.name);
     resolver.exact("^model\\.embed_tokens$", request.embed_codec, "--embed-codec");
   }
+  if (target.one_expert_codec) pin_all_experts(a, target, resolver.pins.exact);
   for (const auto& [expression, name] : request.at_least) resolver.floor(expression, name, "--at-least");
   Pins pins = std::move(resolver.pins);
   if (request.preset == "prior" || !request.prior.is_null()) {

@@ -82,7 +82,14 @@ class Search {
   std::vector<std::vector<Option>> options_of(const Costs& costs) const {
     const Choices choices(model_.architecture(), target_, request_, costs);
     std::vector<std::vector<Option>> result;
-    for (std::size_t g = 0; g < model_.architecture().groups.size(); ++g) result.push_back(choices.of(g));
+    const model::Architecture& a = model_.architecture();
+    for (std::size_t g = 0; g < a.groups.size(); ++g) {
+      result.push_back(choices.of(g));
+      // Experts that must all have one codec are not changed one block at a time.
+      const PlannedGroup& now = best_.plan.groups[g];
+      if (target_.one_expert_codec && a.linears[a.groups[g].linears.front()].routed())
+        result.back() = {{now.codec, now.bytes, now.cost}};
+    }
     return result;
   }
   bool over() const {

@@ -26,6 +26,8 @@ Budget budget_like(const model::Architecture& a, const Target& target, const Pla
                    const Choices& choices) {
   if (!target.gguf) fail_usage("--like {}: is a mix of GGUF types; it needs --for llama.cpp", request.like);
   if (request.preset != "best") fail_usage("--like {} needs preset best, not {}", request.like, request.preset);
+  if (a.experts.count != 0)
+    fail_usage("--like {}: llama.cpp's mixes of models with experts are not known here", request.like);
   const std::vector<StockTensor> stock = stock_mix(a, request.like);
   std::uint64_t total = 0;
   for (std::size_t l = 0; l < stock.size(); ++l) {

@@ -12,6 +12,23 @@ namespace strata::pipeline {
 
 using codec::Codec;
 
+void check_experts(const Plan& plan, const model::Architecture& a, const Target& target, const std::string& where) {
+  if (std::ranges::none_of(plan.groups, [](const PlannedGroup& g) { return g.codec->has_codes(); })) return;
+  const PlannedGroup* first = nullptr;
+  for (std::size_t g = 0; g < a.groups.size(); ++g) {
+    if (!a.linears[a.groups[g].linears.front()].routed()) continue;
+    const PlannedGroup& group = plan.groups[g];
+    if (const std::string why = target.why_not_experts(*group.codec); !why.empty())
+      fail("{}: {} cannot be {} for {}: {}", where, group.name, group.codec->name, target.name, why);
+    if (first == nullptr) first = &group;
+    if (target.one_expert_codec && group.codec != first->codec)
+      fail(
+          "{}: {} is {} and {} is {}, but {} loads one codec for all experts of a model; give them one with "
+          "--assign '\\.experts\\.=CODEC', or use --for vllm",
+          where, first->name, first->codec->name, group.name, group.codec->name, target.name);
+  }
+}
+
 Presets::Presets(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs)
     : model_(model),
       a_(model.architecture()),
@@ -25,6 +42,9 @@ Plan Presets::make(Budget budget) {
   notes_.clear();
   replaced_.clear();
   Plan plan = by_preset(budget);
+  check_experts(plan, a_, target_, fmt::format("preset {}", request_.preset));
+  if (target_.one_expert_codec && a_.experts.count != 0)
+    notes_.push_back(fmt::format("all experts have one codec, since {} loads one for the whole model", target_.name));
   for (const auto& [text, groups] : replaced_) notes_.push_back(fmt::format("{} groups are {}", groups, text));
   for (std::size_t g = 0; target_.gguf && g < a_.groups.size(); ++g)
     for (const Codec* codec : choices_.allowed().codecs)
@@ -54,13 +74,11 @@ const Codec& Presets::outside_blocks() const { return target_.gguf ? choices_.us
 void Presets::give(Plan& plan, std::size_t group, const Codec& wanted) {
   const Codec* asked = choices_.pinned(group) != nullptr ? choices_.pinned(group) : &wanted;
   const Codec& codec = choices_.given(group, wanted);
-  if (!choices_.fits(group, *asked)) {
-    const model::Linear& first = a_.linears[a_.groups[group].linears.front()];
+  if (const std::string why = choices_.why_not(group, *asked); !why.empty() && asked->has_codes()) {
     if (codec.has_codes())
-      ++replaced_[fmt::format("{} instead of {}: {}", codec.name, asked->name,
-                              codec::why_not(*asked, first.rows, first.cols))];
+      ++replaced_[fmt::format("{} instead of {}: {}", codec.name, asked->name, why)];
     else
-      notes_.push_back(fmt::format("{} stays in bf16: {} cannot hold its shape", a_.groups[group].name, asked->name));
+      notes_.push_back(fmt::format("{} stays in bf16: {}: {}", a_.groups[group].name, asked->name, why));
   }
   assign(plan.groups[group], codec, a_, group);
   const double estimated = choices_.cost(group, codec);
@@ -176,21 +194,23 @@ std::uint64_t bytes_at_price(const allocate::Group& choices, double price) {
 Plan Presets::best(Budget budget) {
   std::vector<allocate::Group> blocks;
   std::vector<std::vector<Option>> options;
-  std::vector<std::size_t> groups, heads;
-  for (std::size_t g = 0; g < a_.groups.size(); ++g) {
-    if (a_.groups[g].block == model::kNoBlock && budget.blocks != budget.all) {
-      heads.push_back(g);
+  std::vector<std::vector<std::size_t>> groups;
+  std::vector<std::size_t> heads;
+  for (std::vector<std::size_t>& bundle : choices_.bundles()) {
+    if (a_.groups[bundle[0]].block == model::kNoBlock && budget.blocks != budget.all) {
+      heads.push_back(bundle[0]);
       continue;
     }
-    options.push_back(choices_.of(g));
+    options.push_back(choices_.of(bundle));
     blocks.push_back(knapsack_group(options.back()));
-    groups.push_back(g);
+    groups.push_back(std::move(bundle));
   }
   const std::uint64_t least = allocate::smallest(blocks);
   if (least > budget.blocks) choices_.refuse(budget, least);
   const allocate::Solution solution = allocate::solve(blocks, budget.blocks);
   Plan plan = plan_of_keeps(model_);
-  for (std::size_t i = 0; i < groups.size(); ++i) give(plan, groups[i], *options[i][solution.choice[i]].codec);
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    for (const std::size_t g : groups[i]) give(plan, g, *options[i][solution.choice[i]].codec);
   plan.lower_bound = solution.lower_bound;
   std::uint64_t spent = solution.bytes;
   for (const std::size_t g : heads) {

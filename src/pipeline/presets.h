@@ -12,6 +12,11 @@
 
 namespace strata::pipeline {
 
+/// Throws Error, opening with `where`, when experts have a codec that the target cannot load in experts, or several
+/// where it loads one for all.
+void check_experts(const Plan& plan, const model::Architecture& architecture, const Target& target,
+                   const std::string& where);
+
 class Presets {
  public:
   /// The arguments must outlive this.

@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "importance/imatrix.h"
 #include "pipeline/max_kl.h"
+#include "pipeline/presets.h"
 #include "quantize/rtn.h"
 #include "quantize/scan.h"
 
@@ -109,6 +110,7 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request) {
       if (const std::string why = request.target->why_not(*group.codec); !why.empty())
         fail("{}: {} cannot be {} for {}: {} (targets that can: {})", where, group.name, group.codec->name,
              request.target->name, why, targets_that_can(*group.codec));
+    check_experts(prepared.plan.plan, a, *request.target, where);
     prepared.plan.output_bytes =
         lay_out(model, prepared.plan.plan, *request.target, request.plan.shard_bytes, model.companion_files())
             .total_bytes;

@@ -1,5 +1,6 @@
 // A block in four steps, in the order of its forward pass: q, k, v; o; gate, up; down. Each step runs its half of the
 // block up to the linears' input with everything before it rounded already; a finished half gives the next one's input.
+// Experts are in rounding_experts.cpp.
 #include "pipeline/rounding.h"
 
 #include <algorithm>
@@ -66,9 +67,8 @@ void Rounding::run(std::size_t block, bool attention, const engine::Observer* ob
   }
 }
 
-quantize::Hessian Rounding::collect(std::size_t block, Site site) {
-  const model::Architecture& a = model_.architecture();
-  quantize::Hessian hessian(site == Site::down_in ? a.intermediate : site == Site::o_in ? a.q_size() : a.hidden);
+quantize::Hessian Rounding::collect(std::size_t block, Site site, std::size_t size) {
+  quantize::Hessian hessian(size);
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
     if (at == site) hessian.add(rows, tokens, kPrecision);
   };
@@ -76,7 +76,8 @@ quantize::Hessian Rounding::collect(std::size_t block, Site site) {
   return hessian;
 }
 
-void Rounding::round(std::span<const std::size_t> linears, const quantize::Hessian& hessian) {
+void Rounding::round(std::span<const std::size_t> linears, const quantize::Hessian& hessian,
+                     std::optional<std::size_t> routed) {
   for (const std::size_t l : linears) {
     const model::Linear& linear = model_.architecture().linears[l];
     const codec::Codec& codec = *codecs_[l];
@@ -88,7 +89,7 @@ void Rounding::round(std::span<const std::size_t> linears, const quantize::Hessi
     quantize::GptqResult result = quantize::quantize_gptq(codec, weights, hessian, options_, scale);
     if (codec.has_codes())
       results_.push_back({linear.module, codec.name, result.relative(),
-                          result.energy > 0.0 ? result.nearest_error / result.energy : 0.0});
+                          result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed, hessian.tokens()});
     stored_[l] = std::move(result.stored);
     progress_.advance();
   }
@@ -96,27 +97,30 @@ void Rounding::round(std::span<const std::size_t> linears, const quantize::Hessi
 
 void Rounding::round_block(std::size_t block) {
   const model::Architecture& a = model_.architecture();
-  const std::size_t first = a.index(block, model::Role::q);
+  const bool mixture = a.layout[block].mixture;
+  const std::size_t first = a.layout[block].first;
+  const std::size_t behind = mixture ? a.index(block, model::Role::gate, 0) : first + a.layout[block].count;
   for (const auto& [l, stored] : stored_) engine_.restore(l);
   stored_.clear();
-  for (std::size_t at = first, end = 0; at < first + model::kBlockLinears; at = end) {
+  for (std::size_t at = first, end = 0; at < behind; at = end) {
     const Site site = engine::input_site(a.linears[at].role);
     std::vector<std::size_t> linears;
     bool coded = false;
-    for (end = at; end < first + model::kBlockLinears && engine::input_site(a.linears[end].role) == site; ++end) {
+    for (end = at; end < behind && engine::input_site(a.linears[end].role) == site; ++end) {
       linears.push_back(end);
       coded = coded || codecs_[end]->has_codes();
     }
-    round(linears, coded ? collect(block, site) : quantize::Hessian(a.linears[at].cols));
+    round(linears, coded ? collect(block, site, a.linears[at].cols) : quantize::Hessian(a.linears[at].cols));
     for (const std::size_t l : linears) engine_.replace(l, {{}, &stored_.at(l)});
     if (site == Site::o_in) run(block, true, nullptr, Site::block_out);
-    if (site == Site::down_in) run(block, false, nullptr, Site::block_out);
   }
+  if (mixture) round_experts(block);
+  run(block, false, nullptr, Site::block_out);
   for (const float h : states_)
     if (!std::isfinite(h))
       fail("{}: the output of block {} is not finite for the calibration text; the weights are damaged",
            model_.path().string(), block);
-  for (std::size_t l = first; l < first + model::kBlockLinears; ++l) model_.release(a.linears[l].module + ".weight");
+  for (const model::Linear& linear : a.block_linears(block)) model_.release(linear.module + ".weight");
 }
 
 void Rounding::round_head(std::size_t index) {
@@ -135,6 +139,18 @@ void Rounding::round_head(std::size_t index) {
   round(std::span(&index, 1), hessian);
 }
 
+/// Experts that keep their weights are made when they are asked for, since a block of them is large.
+const codec::Stored& Rounding::kept_expert(std::size_t index) {
+  const model::Linear& linear = model_.architecture().linears[index];
+  const model::LinearWeights held = model_.weights(linear);
+  const MatrixView weights = held.view().dense;
+  kept_ =
+      quantize::quantize_rtn(*codecs_[index], weights, {}, options_.fit, scales_.of(index, *codecs_[index], weights));
+  model_.release(linear.module + ".weight");
+  progress_.advance();
+  return kept_;
+}
+
 const codec::Stored& Rounding::linear(std::size_t index) {
   const model::Architecture& a = model_.architecture();
   if (index == a.embedding()) return embedding_;
@@ -145,6 +161,7 @@ const codec::Stored& Rounding::linear(std::size_t index) {
     else
       round_head(index);
   }
+  if (a.linears[index].routed() && !codecs_[index]->has_codes()) return kept_expert(index);
   STRATA_CHECK(stored_.contains(index), "{} of block {}, but block {} is next", a.linears[index].module, block, next_);
   return stored_.at(index);
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ namespace strata::pipeline {
 struct RoundedLinear {
   std::string module, codec;
   double relative_error = 0.0, nearest_relative_error = 0.0;
+  std::optional<std::size_t> routed{};  ///< of an expert: tokens that the router sends it
+  std::size_t tokens = 0;               ///< that the Hessian is of; of an expert: those, or all when they are too few
 };
 
 class Rounding {
@@ -30,7 +33,8 @@ class Rounding {
            std::span<const float> embedding_importance = {});
 
   /// The stored linear of an index, valid until a linear of a later block is asked for. Linears are asked for in rising
-  /// order of their blocks, lm_head last; the block is rounded at the first of them. Throws Error naming the linear,
+  /// order of their blocks, lm_head last; the block is rounded at the first of them. An expert's that is kept is valid
+  /// until the next call. Throws Error naming the linear,
   /// and Interrupted after Ctrl-C.
   const codec::Stored& linear(std::size_t index);
 
@@ -41,8 +45,16 @@ class Rounding {
   void round_block(std::size_t block);
   void round_head(std::size_t index);
   void round_embedding(std::span<const float> importance);
-  void round(std::span<const std::size_t> linears, const quantize::Hessian& hessian);
-  quantize::Hessian collect(std::size_t block, engine::Site site);
+  void round(std::span<const std::size_t> linears, const quantize::Hessian& hessian,
+             std::optional<std::size_t> routed = std::nullopt);
+  void round_experts(std::size_t block);
+  std::vector<std::size_t> count_routed(std::size_t block);
+  /// Of the inputs at a site of experts [first, end).
+  std::vector<quantize::Hessian> collect_experts(std::size_t block, engine::Site site, std::size_t first,
+                                                 std::size_t end, const std::vector<std::size_t>& routed);
+  const codec::Stored& kept_expert(std::size_t index);
+  /// Of the inputs at a site, `size` wide.
+  quantize::Hessian collect(std::size_t block, engine::Site site, std::size_t size);
   /// Attention or feed-forward of a block for all sequences, up to a site of it; block_out: as a whole.
   void run(std::size_t block, bool attention, const engine::Observer* observer, engine::Site last);
 
@@ -58,6 +70,7 @@ class Rounding {
   std::size_t next_ = 0;
   codec::Stored embedding_;
   std::map<std::size_t, codec::Stored> stored_;  ///< of block next_ - 1, or lm_head's
+  codec::Stored kept_;
   std::vector<RoundedLinear> results_;
   Progress progress_;
 };

@@ -55,16 +55,38 @@ std::string llama_cpp(const Codec& c) {
   return c.family == "keep" || c.family == "ggml" ? "" : "a compressed-tensors codec; llama.cpp reads GGUF types only";
 }
 
+// Experts: docs/formats/compressed-tensors.md ("Mixtures of experts").
+
+std::string stock_experts(const Codec& c) {
+  if (c.family == "mxfp8")
+    return "vLLM rounds the activations of MXFP8 experts, which the measured loss does not include";
+  return c.family == "int" && !c.symmetric ? "vLLM's experts have symmetric kernels only" : "";
+}
+
+std::string cpu_experts(const Codec& c) {
+  return c.family == "keep" || is_plain_int(c, 4) ? "" : "vLLM has no CPU kernel for it in experts";
+}
+
+std::string transformers_experts(const Codec& c) {
+  if (c.family == "keep") return "transformers cannot load experts in bf16 beside quantized layers; --for vllm can";
+  if (c.family == "nvfp4") return "transformers leaves out the global scale of NVFP4 experts; --for vllm allows it";
+  if (c.family == "mxfp8") return "transformers fails on MXFP8 experts";
+  return {};
+}
+
+std::string any_experts(const Codec&) { return {}; }
+
 using format::Activations;
 constexpr std::array<Target, 7> kTargets{{
-    {"vllm", "what stock vLLM has kernels for on some GPU", Activations::dynamic, false, stock_gpu},
-    {"vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", Activations::dynamic, false, stock_gpu},
-    {"vllm:sm89", "vLLM on Ada and Hopper GPUs (L40, RTX 40, H100)", Activations::dynamic, false, stock_gpu},
-    {"vllm:sm100", "vLLM on Blackwell GPUs (B200)", Activations::dynamic, false, stock_sm100},
-    {"vllm:cpu", "vLLM on CPUs", Activations::dynamic, false, stock_cpu},
+    {"vllm", "what stock vLLM has kernels for on some GPU", Activations::dynamic, false, stock_gpu, stock_experts},
+    {"vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", Activations::dynamic, false, stock_gpu, stock_experts},
+    {"vllm:sm89", "vLLM on Ada and Hopper GPUs (L40, RTX 40, H100)", Activations::dynamic, false, stock_gpu,
+     stock_experts},
+    {"vllm:sm100", "vLLM on Blackwell GPUs (B200)", Activations::dynamic, false, stock_sm100, stock_experts},
+    {"vllm:cpu", "vLLM on CPUs", Activations::dynamic, false, stock_cpu, cpu_experts},
     {"transformers", "every compressed-tensors format that transformers loads", Activations::none, false,
-     any_compressed_tensors},
-    {"llama.cpp", "one GGUF file of types that every llama.cpp loads", Activations::none, true, llama_cpp},
+     any_compressed_tensors, transformers_experts, true},
+    {"llama.cpp", "one GGUF file of types that every llama.cpp loads", Activations::none, true, llama_cpp, any_experts},
 }};
 
 }  // namespace
@@ -85,6 +107,13 @@ std::string why_not_shape(const Codec& codec, std::uint64_t rows, std::uint64_t 
   if (why.empty() && codec.family == "int" && !codec.symmetric && rows * codec.code_bits % 32 != 0)
     why = fmt::format("its zero points fill whole 32-bit words only when {} divides the {} rows", 32 / codec.code_bits,
                       rows);
+  return why;
+}
+
+std::string why_not_group(const Target& target, const Codec& codec, const model::Architecture& architecture,
+                          const model::FusionGroup& group) {
+  std::string why = target.why_not(codec);
+  if (why.empty() && architecture.linears[group.linears.front()].routed()) why = target.why_not_experts(codec);
   return why;
 }
 

@@ -19,6 +19,9 @@ struct Target {
   bool gguf;  ///< the output is one GGUF file, not a compressed-tensors folder
   /// Empty when the runtime has a kernel for the codec, else why not.
   std::string (*why_not)(const codec::Codec&);
+  /// The same for experts of a mixture, of a codec that the runtime has a kernel for.
+  std::string (*why_not_experts)(const codec::Codec&);
+  bool one_expert_codec = false;  ///< the runtime loads one scheme for all experts of the model
   /// llama.cpp fuses nothing, and holds the embedding in any type.
   model::Fusion fusion() const { return gguf ? model::Fusion::single : model::Fusion::fused; }
 };
@@ -30,6 +33,10 @@ const Target& target_by_name(std::string_view name);
 /// Empty when a (rows, cols) linear in this codec is one that runtimes load, else why not: codec::why_not, and that
 /// zero points of asymmetric codecs must fill whole 32-bit words (vLLM refuses the layer otherwise).
 std::string why_not_shape(const codec::Codec& codec, std::uint64_t rows, std::uint64_t cols);
+
+/// why_not and, for a group of experts, why_not_experts.
+std::string why_not_group(const Target& target, const codec::Codec& codec, const model::Architecture& architecture,
+                          const model::FusionGroup& group);
 
 /// A codec that a target leaves out, and why.
 struct LeftOut {

@@ -64,6 +64,60 @@ TEST(InputMeanSquare, OfEveryLinearEqualsAPlainComputation) {
   }
 }
 
+TEST(InputMeanSquare, OfAnExpertIsOfTheTokensRoutedToIt) {
+  const model::Model model = model::Model::open(golden_model("qwen3_moe"));
+  const model::Architecture& a = model.architecture();
+  engine::Engine engine(model);
+  const auto ids = many_sequences(8, 60);
+  const CalibrationSet set = calibration_from_tokens(ids, {{"ids"}});
+  std::map<std::size_t, std::vector<double>> sums;  // by linear
+  std::vector<std::size_t> routed(a.experts.count);
+  const engine::ExpertWatch watch{
+      .show =
+          [&](const engine::ExpertRows& rows) {
+            if (rows.block != 1) return;
+            const bool down = rows.site == Site::down_in;
+            if (!down) routed[rows.expert] += rows.tokens.size();
+            auto& sum = sums[a.index(1, down ? model::Role::down : model::Role::up, rows.expert)];
+            sum.resize(rows.size);
+            for (std::size_t i = 0; i < rows.tokens.size() * rows.size; ++i)
+              sum[i % rows.size] += static_cast<double>(rows.rows[i]) * static_cast<double>(rows.rows[i]);
+          },
+      .feed_all = nullptr};
+  {
+    const engine::Watching watching(engine, &watch);
+    for (const auto& sequence : ids) {
+      const engine::Sequence whole{sequence.size()};
+      engine.forward(sequence, {&whole, 1});
+    }
+  }
+  const InputMeanSquare inputs = input_mean_square(engine, set);
+  EXPECT_EQ(inputs.routed(1), routed);
+  std::size_t total = 0;
+  for (const std::size_t count : routed) total += count;
+  EXPECT_EQ(total, 8u * 60u * a.experts.used);
+  for (const auto& [l, sum] : sums) {
+    const std::size_t tokens = routed[a.linears[l].expert];
+    if (tokens < kFewTokens) continue;
+    const std::vector<float> got = inputs.of(a.linears[l]);
+    for (std::size_t c = 0; c < sum.size(); ++c)
+      EXPECT_NEAR(got[c], sum[c] / static_cast<double>(tokens), 1e-5 * got[c] + 1e-12) << a.linears[l].module;
+  }
+}
+
+TEST(InputMeanSquare, AnExpertThatFewTokensComeToIsFedAll) {
+  const model::Model model = model::Model::open(golden_model("qwen3_moe"));
+  const model::Architecture& a = model.architecture();
+  engine::Engine engine(model);
+  // 20 tokens: no expert can get kFewTokens of them.
+  const InputMeanSquare inputs = input_mean_square(engine, calibration_from_tokens(many_sequences(2, 10), {{"ids"}}));
+  const std::vector<float> first = inputs.of(a.linear(0, model::Role::gate, 0));
+  for (std::size_t e = 0; e < a.experts.count; ++e) {
+    EXPECT_EQ(inputs.of(a.linear(0, model::Role::up, e)), first);
+    for (const float value : inputs.of(a.linear(0, model::Role::down, e))) EXPECT_GT(value, 0.0f);
+  }
+}
+
 TEST(Pass, EveryObserverSeesEverySiteOfEverySequenceInOrder) {
   const model::Model model = model::Model::open(golden_model("llama_tied"));
   engine::Engine engine(model);

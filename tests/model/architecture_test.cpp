@@ -43,6 +43,64 @@ TEST(Architecture, AnUntiedHeadIsALinearOfItsOwn) {
   EXPECT_EQ(a.linears.back().block, kNoBlock);
 }
 
+json qwen3_moe() {
+  json config = llama();
+  config.update({{"model_type", "qwen3_moe"},
+                 {"num_hidden_layers", 3},
+                 {"num_experts", 4},
+                 {"num_experts_per_tok", 2},
+                 {"moe_intermediate_size", 48},
+                 {"mlp_only_layers", {1}}});
+  return config;
+}
+
+TEST(Architecture, TheExpertsOfABlockAreOneGroup) {
+  const Architecture a = parse_architecture(qwen3_moe(), "config.json");
+  ASSERT_EQ(a.layout.size(), 3u);
+  EXPECT_TRUE(a.layout[0].mixture);
+  EXPECT_FALSE(a.layout[1].mixture);
+  EXPECT_EQ(a.block_linears(0).size(), 4u + 3u * 4u);
+  EXPECT_EQ(a.block_linears(1).size(), 7u);
+  const Linear& down = a.linear(2, Role::down, 3);
+  EXPECT_EQ(down.module, "model.layers.2.mlp.experts.3.down_proj");
+  EXPECT_EQ(down.expert, 3u);
+  EXPECT_EQ(down.cols, 48u);
+  EXPECT_EQ(a.groups[down.group].name, "model.layers.2.mlp.experts");
+  EXPECT_EQ(a.groups[down.group].linears.size(), 12u);
+  EXPECT_EQ(a.linear(1, Role::down).module, "model.layers.1.mlp.down_proj");
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    for (const Linear& linear : a.block_linears(b)) EXPECT_EQ(&a.linear(b, linear.role, linear.expert), &linear);
+}
+
+TEST(Architecture, ASharedExpertIsFusedAsADenseBlockIs) {
+  json config = qwen3_moe();
+  config.update({{"model_type", "qwen2_moe"}, {"shared_expert_intermediate_size", 80}});
+  const Architecture a = parse_architecture(config, "config.json");
+  const Linear& up = a.linear(0, Role::up, kSharedExpert);
+  EXPECT_EQ(up.module, "model.layers.0.mlp.shared_expert.up_proj");
+  EXPECT_EQ(a.groups[up.group].linears.size(), 2u);
+  EXPECT_FALSE(up.routed());
+  EXPECT_EQ(a.linear(0, Role::gate, 0).module, "model.layers.0.mlp.experts.0.gate_proj");
+}
+
+TEST(Architecture, AbsurdExpertsAreRefusedByName) {
+  for (const char* key : {"num_experts", "num_experts_per_tok", "moe_intermediate_size"})
+    for (const json& value : {json(0), json(-1), json(1u << 23), json("8"), json()}) {
+      json config = qwen3_moe();
+      config[key] = value;
+      EXPECT_NE(error_of(config).find(std::string_view(key) == "moe_intermediate_size" ? "" : key), std::string::npos)
+          << key << " = " << value;
+      EXPECT_NE(error_of(config), "") << key << " = " << value;
+    }
+  json config = qwen3_moe();
+  config.update({{"model_type", "glm4_moe"}, {"n_routed_experts", 4}, {"n_shared_experts", 1}, {"n_group", 3}});
+  EXPECT_NE(error_of(config).find("n_group"), std::string::npos);
+  config["n_group"] = 2;
+  EXPECT_EQ(error_of(config), "");
+  config["partial_rotary_factor"] = 1.5;
+  EXPECT_NE(error_of(config).find("partial_rotary_factor"), std::string::npos);
+}
+
 TEST(Architecture, AnUnknownModelTypeListsTheKnown) {
   json config = llama();
   config["model_type"] = "mamba";

@@ -242,9 +242,15 @@ def codec_of_config(weights: dict) -> Codec:
 
 
 def groups_of(folder: pathlib.Path) -> dict[str, dict]:
-    """Module -> its config group, for a checkpoint whose targets are exact names."""
+    """Module -> its config group, for a checkpoint whose targets are exact names, or patterns of experts."""
     config = json.loads((folder / "config.json").read_text()).get("quantization_config", {})
-    pairs = [(target, group) for group in config.get("config_groups", {}).values() for target in group["targets"]]
+    targets = [(target, group) for group in config.get("config_groups", {}).values() for target in group["targets"]]
+    patterns = any(target.startswith("re:") for target, _ in targets)
+    modules = {name.rpartition(".")[0] for name in read_folder(folder)} if patterns else set()
+    pairs = []
+    for target, group in targets:
+        matches = [m for m in modules if re.match(target[3:], m)] if target.startswith("re:") else [target]
+        pairs += [(m, group) for m in matches]
     assert len({t for t, _ in pairs}) == len(pairs), "a module is the target of two groups"
     return dict(pairs)
 

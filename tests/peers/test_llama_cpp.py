@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import numpy as np
+import numpy_reference as reference
 import pytest
 
 from conftest import ROOT, need, random_model
@@ -273,3 +274,42 @@ def test_evaluates_as_llama_cpp_computes(strata, dithered, tmp_path):
     text.write_text(TEXT.read_text()[:20000])
     result = json.loads(strata.run("eval", out, "--ref", dithered, "--text", text, "--n-ctx", 256, "--chunks", 4, "--json"))
     assert result["kl_divergence"]["mean"] < 0.004
+
+
+def mixture(smollm2, folder: pathlib.Path, name: str) -> pathlib.Path:
+    """A random mixture of experts of a family of tests/golden/models, with SmolLM2's tokenizer."""
+    import make_model_goldens as goldens
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+    size = json.loads((smollm2 / "config.json").read_text())["vocab_size"]
+    config = {**goldens.VARIANTS[name][0], "vocab_size": size, "hidden_size": 64, "tie_word_embeddings": False}
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
+    goldens.random_weights(model, torch.Generator().manual_seed(1))
+    goldens.save(model, config, torch.bfloat16, 1, folder)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(smollm2 / file, folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["qwen3_moe", "mixtral", "olmoe"])
+def test_mixtures_of_experts(strata, smollm2, tmp_path, name):
+    """Stacked experts: llama.cpp computes the logits of transformers, and strata reads the same weights back."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    model = mixture(smollm2, tmp_path / name, name)
+    dense = tmp_path / "dense.gguf"
+    strata.run("convert", model, "-o", dense, "--type", "f32")
+    answer = ask_llama(dense, tmp_path, 48)
+    theirs = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    with torch.no_grad():
+        want = log_softmax(theirs(torch.tensor(answer["ids"][None, :48].astype(np.int64))).logits[0].numpy())
+    assert (np.exp(want) * (want - log_softmax(answer["logits"]))).sum(-1).mean() < 1e-3
+    strata.run("convert", dense, "-o", tmp_path / "back")
+    weights, back = (reference.read_folder(folder) for folder in (model, tmp_path / "back"))
+    assert sorted(weights) == sorted(back)
+    for tensor, (_, bits) in weights.items():
+        assert np.array_equal(bits, back[tensor][1]), tensor
+    out = quantized(strata, model, tmp_path, "--preset", "uniform:q4_0", "--assign", "experts=q8_0", "--scale", "minmax")
+    assert len(ask_llama(out, tmp_path)["generated"]) == 16

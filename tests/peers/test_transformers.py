@@ -3,6 +3,7 @@ import numpy as np
 import numpy_reference as reference
 import pytest
 import torch
+from conftest import ROOT
 from test_writer import CHANNEL, FLOAT, GROUPED, uniform
 from transformers import AutoModelForCausalLM
 
@@ -59,6 +60,25 @@ def test_mixed_plans(strata, wide, ids, tmp_path, plan):
     codecs = {reference.codec_of_config(g["weights"]) for g in reference.groups_of(out).values()}
     assert len(codecs) > 1
     check(out, ids, tmp_path)
+
+
+MIXTURES = ["qwen3_moe", "qwen3_moe_sparse", "qwen2_moe", "mixtral", "olmoe", "glm4_moe"]
+
+
+@pytest.mark.parametrize("codec", ["int4_g32", "int3_g32", "int8_channel", "fp8_channel", "mxfp4"])
+@pytest.mark.parametrize("model", MIXTURES)
+def test_mixtures_of_experts(strata, tmp_path, model, codec):
+    """Tiny random models: experts and all else in one codec, the same weights and logits as decoded by numpy."""
+    out = strata.checkpoint(ROOT / "tests/golden/models" / model, "--preset", f"uniform:{codec}", "--scale", "minmax", "--for",
+                            "transformers")
+    check(out, list(range(3, 60)), tmp_path)
+
+
+@pytest.mark.parametrize("model", ["qwen3_moe", "mixtral"])
+def test_experts_of_another_codec(strata, tmp_path, model):
+    out = strata.checkpoint(ROOT / "tests/golden/models" / model, "--preset", "uniform:int4_g32", "--assign", "experts=int8_channel",
+                            "--scale", "minmax", "--for", "transformers")
+    check(out, list(range(3, 60)), tmp_path)
 
 
 FEW = ("--codecs", "keep,int4_g32,int4_g64,int8_channel,nvfp4")

@@ -424,5 +424,66 @@ TEST(Plan, AHandEditedFileIsCheckedAndNamed) {
   refused([](json& v) { v["kind"] = 1; }, "kind");
 }
 
+TEST(Planner, TransformersGivesAllExpertsOneCodecAndVllmOneABlock) {
+  const model::Model model = tiny("qwen3_moe");
+  const model::Architecture& a = model.architecture();
+  const Costs costs = made_up_costs(model);
+  PlanRequest request;
+  std::size_t different = 0;
+  for (double bits = 5.0; bits <= 12.0; bits += 0.5) {
+    request.bits = bits;
+    for (const char* target : {"vllm", "transformers"}) {
+      const PlanResult result = make_plan(model, target_by_name(target), request, costs);
+      EXPECT_LE(result.plan.bits(), bits);
+      const codec::Codec* first = result.plan.groups[a.linear(0, model::Role::gate, 0).group].codec;
+      const codec::Codec* second = result.plan.groups[a.linear(1, model::Role::gate, 0).group].codec;
+      if (std::string_view(target) == "vllm") {
+        different += first != second;
+        continue;
+      }
+      EXPECT_EQ(first, second);
+      EXPECT_NE(first->family, "nvfp4");
+      ASSERT_FALSE(result.notes.empty());
+      EXPECT_NE(result.notes.back().find("all experts have one codec"), std::string::npos);
+    }
+  }
+  EXPECT_GT(different, 0u);
+}
+
+TEST(Planner, ExpertsThatATargetCannotLoadAreSaid) {
+  const model::Model model = tiny("qwen3_moe");
+  PlanRequest request;
+  request.preset = "uniform:int4_g32";
+  request.assign = {{"experts", "nvfp4"}};
+  EXPECT_NE(error_of(model, "transformers", request).find("global scale"), std::string::npos);
+  request.assign = {{"experts", "keep"}};
+  EXPECT_NE(error_of(model, "transformers", request).find("beside quantized layers"), std::string::npos);
+  request.assign = {{"layers.0.mlp.experts", "fp8_channel"}, {"layers.1.mlp.experts", "int8_channel"}};
+  EXPECT_NE(error_of(model, "transformers", request).find("one codec for all experts"), std::string::npos);
+  EXPECT_EQ(error_of(model, "vllm", request), "");
+  request.assign = {{"layers.0.mlp.experts.3.up_proj", "fp8_channel"}};
+  const Plan plan = make_plan(model, target_by_name("transformers"), request, made_up_costs(model)).plan;
+  for (const PlannedGroup& group : plan.groups)
+    EXPECT_EQ(group.codec->name == "fp8_channel", group.name.ends_with("experts"));
+}
+
+TEST(Layout, ExpertsAreOneTargetABlockAndRoutersAreIgnored) {
+  const model::Model model = tiny("qwen2_moe");
+  PlanRequest request;
+  request.preset = "uniform:int4_g32";
+  request.assign = {{"layers.1.mlp.experts", "keep"}};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  const CheckpointLayout layout = lay_out(model, plan, target_by_name("vllm"), 0, {});
+  const json config = json::parse(layout.text_files.front().second)["quantization_config"];
+  const json& targets = config["config_groups"]["group_000"]["targets"];
+  EXPECT_EQ(std::count(targets.begin(), targets.end(), "re:model\\.layers\\.0\\.mlp\\.experts\\..*"), 1);
+  // By name attention and the shared experts' gate and up (down has 48 columns), by pattern block 0's experts.
+  EXPECT_EQ(targets.size(), 2u * 4 + 2u * 2 + 1);
+  const std::vector<std::string> ignored = config["ignore"];
+  for (const char* name : {"model.layers.0.mlp.gate", "model.layers.1.mlp.shared_expert_gate",
+                           "re:model\\.layers\\.1\\.mlp\\.experts\\..*"})
+    EXPECT_NE(std::find(ignored.begin(), ignored.end(), name), ignored.end()) << name;
+}
+
 }  // namespace
 }  // namespace strata::pipeline

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -110,6 +111,43 @@ TEST(Rounding, KeptLinearsAreCopied) {
   Rounding rounding(model, codecs, set, {});
   EXPECT_EQ(rounding.linear(kept).codec, codecs[kept]);
   EXPECT_EQ(rounding.results().size(), codecs.size() - 1);
+}
+
+TEST(Rounding, ExpertsSeeTheirOwnTokensOrAllWhenThoseAreFew) {
+  for (const char* name : {"qwen3_moe", "glm4_moe"}) {
+    const model::Model model = tiny(name);
+    const model::Architecture& a = model.architecture();
+    const auto codecs = all_linears(model, "int4_g32");
+    const importance::CalibrationSet set = tokens_for(model);
+    Rounding rounding(model, codecs, set, {});
+    for (std::size_t l = 0; l < codecs.size(); ++l) EXPECT_EQ(rounding.linear(l).rows, a.linears[l].rows);
+    ASSERT_EQ(rounding.results().size(), codecs.size());
+    std::vector<std::size_t> routed(a.blocks, 0);
+    std::size_t few = 0;
+    for (const RoundedLinear& result : rounding.results()) {
+      EXPECT_LE(result.relative_error, result.nearest_relative_error * (1 + 1e-4)) << result.module;
+      const auto linear = std::ranges::find(a.linears, result.module, &model::Linear::module);
+      EXPECT_EQ(result.routed.has_value(), linear->routed());
+      const std::size_t all = 5 * 24;
+      EXPECT_EQ(result.tokens, !linear->routed() || *result.routed < linear->cols ? all : *result.routed);
+      if (linear->routed() && linear->role == model::Role::gate) routed[linear->block] += *result.routed;
+      if (linear->routed() && *result.routed < linear->cols) ++few;
+    }
+    for (std::size_t b = 0; b < a.blocks; ++b)
+      EXPECT_EQ(routed[b], a.layout[b].mixture ? 5u * 24u * a.experts.used : 0u) << name;
+    EXPECT_GT(few, 0u) << name;
+  }
+}
+
+TEST(Rounding, KeptExpertsAreCopiedWhenAskedFor) {
+  const model::Model model = tiny("mixtral");
+  const model::Architecture& a = model.architecture();
+  auto codecs = all_linears(model, "int4_g32");
+  for (std::size_t l = 0; l < codecs.size(); ++l)
+    if (a.linears[l].routed() && a.linears[l].block == 0) codecs[l] = &codec::by_name("keep");
+  const importance::CalibrationSet set = tokens_for(model);
+  Rounding rounding(model, codecs, set, {});
+  for (std::size_t l = 0; l < codecs.size(); ++l) EXPECT_EQ(rounding.linear(l).codec, codecs[l]) << l;
 }
 
 }  // namespace

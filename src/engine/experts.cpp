@@ -1,0 +1,174 @@
+// The feed-forward part of a mixture: tokens are grouped by expert, so that each expert's weights are read once a
+// batch, and outputs are added in the order of the experts, so that sums do not depend on threads.
+#include "engine/experts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "core/threads.h"
+#include "engine/engine.h"
+#include "kernel/ops.h"
+
+namespace strata::engine {
+namespace {
+
+using model::Role;
+
+constexpr float kLeft = -std::numeric_limits<float>::infinity();  // cannot be chosen
+
+/// The index of the largest; the first of equals, and of values that are NaN.
+std::size_t largest(std::span<const float> values) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < values.size(); ++i)
+    if (values[i] > values[best]) best = i;
+  return best;
+}
+
+void scores_of(const model::Experts& experts, std::span<const float> logits, std::span<float> scores) {
+  if (experts.score == model::Experts::Score::sigmoid) {
+    for (std::size_t i = 0; i < logits.size(); ++i) scores[i] = 1.0f / (1.0f + std::exp(-logits[i]));
+    return;
+  }
+  const float most = *std::max_element(logits.begin(), logits.end());
+  float sum = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) sum += scores[i] = std::exp(logits[i] - most);
+  for (float& score : scores) score /= sum;
+}
+
+/// Experts outside the best groups are left out; a group is as good as its two best experts together.
+void keep_best_groups(const model::Experts& experts, std::span<float> scores) {
+  if (experts.groups == experts.groups_used) return;
+  const std::size_t size = scores.size() / experts.groups;
+  std::vector<float> merit(experts.groups), group(size);
+  for (std::size_t g = 0; g < experts.groups; ++g) {
+    std::copy_n(scores.begin() + static_cast<std::ptrdiff_t>(g * size), size, group.begin());
+    for (int i = 0; i < 2; ++i) {
+      const std::size_t best = largest(group);
+      merit[g] += group[best];
+      group[best] = kLeft;
+    }
+  }
+  std::vector<bool> kept(experts.groups, false);
+  for (std::size_t i = 0; i < experts.groups_used; ++i) {
+    const std::size_t best = largest(merit);
+    kept[best] = true;
+    merit[best] = kLeft;
+  }
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    if (!kept[i / size]) scores[i] = kLeft;
+}
+
+/// Chosen experts of one token, rising, and their weights.
+void choose(const model::Experts& experts, std::span<const float> logits, std::span<const float> correction,
+            std::span<std::uint32_t> chosen, std::span<float> weights) {
+  std::vector<float> scores(logits.size());
+  scores_of(experts, logits, scores);
+  std::vector<float> merits = scores;
+  for (std::size_t i = 0; i < correction.size(); ++i) merits[i] += correction[i];
+  keep_best_groups(experts, merits);
+  std::vector<bool> taken(logits.size(), false);
+  for (std::uint32_t& expert : chosen) {
+    std::size_t best = logits.size();
+    for (std::size_t i = 0; i < merits.size(); ++i)
+      if (!taken[i] && (best == logits.size() || merits[i] > merits[best])) best = i;
+    taken[best] = true;
+    expert = static_cast<std::uint32_t>(best);
+  }
+  std::sort(chosen.begin(), chosen.end());
+  float sum = 0;
+  for (std::size_t k = 0; k < chosen.size(); ++k) sum += weights[k] = scores[chosen[k]];
+  if (experts.normalize)
+    for (float& weight : weights) weight /= sum + (experts.score == model::Experts::Score::sigmoid ? 1e-20f : 0.0f);
+  for (float& weight : weights) weight *= experts.scale;
+}
+
+/// to[i] = from[rows[i]], rows of `size` floats.
+void gather(const float* from, std::span<const std::uint32_t> rows, std::size_t size, float* to) {
+  parallel_for(rows.size(), [&](std::size_t i) { std::copy_n(from + rows[i] * size, size, to + i * size); });
+}
+
+/// to[rows[i]] += weights[i] * from[i].
+void add_weighted(const float* from, const Share& share, std::size_t size, float* to) {
+  parallel_for(share.tokens.size(), [&](std::size_t i) {
+    float* row = to + share.tokens[i] * size;
+    for (std::size_t c = 0; c < size; ++c) row[c] += share.weights[i] * from[i * size + c];
+  });
+}
+
+}  // namespace
+
+std::vector<Share> route(const model::Experts& experts, const float* logits, std::size_t tokens,
+                         std::span<const float> correction) {
+  std::vector<std::uint32_t> chosen(tokens * experts.used);
+  std::vector<float> weights(chosen.size());
+  parallel_for(tokens, [&](std::size_t t) {
+    choose(experts, {logits + t * experts.count, experts.count}, correction,
+           std::span(chosen).subspan(t * experts.used, experts.used),
+           std::span(weights).subspan(t * experts.used, experts.used));
+  });
+  std::vector<Share> shares(experts.count);
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    shares[chosen[i]].tokens.push_back(static_cast<std::uint32_t>(i / experts.used));
+    shares[chosen[i]].weights.push_back(weights[i]);
+  }
+  return shares;
+}
+
+void Engine::scale_shared(const model::LinearWeights& gate, const float* x, std::size_t tokens, float* y) const {
+  const std::size_t size = architecture_.hidden;
+  std::vector<float> logits(tokens);
+  kernel::matmul(x, size, tokens, gate.view(), logits.data(), 1, kernel::Precision::f32);
+  parallel_for(tokens, [&](std::size_t t) {
+    const float scale = 1.0f / (1.0f + std::exp(-logits[t]));
+    for (std::size_t c = 0; c < size; ++c) y[t * size + c] *= scale;
+  });
+}
+
+void Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std::size_t tokens, float* out,
+                         Site last) {
+  const model::Architecture& a = architecture_;
+  const std::size_t count = a.experts.count;
+  std::vector<float> logits(tokens * count);
+  kernel::matmul(x, a.hidden, tokens, w.router->view(), logits.data(), count, kernel::Precision::f32);
+  const std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.correction);
+  std::vector<std::uint32_t> all(tokens);
+  std::iota(all.begin(), all.end(), 0u);
+  const bool whole = last == Site::block_out;
+  for (std::size_t e = 0; e < count; ++e) {
+    const Share& share = shares[e];
+    const std::size_t routed = share.tokens.size();
+    const ExpertWatch* watch = watch_ != nullptr && e >= watch_->first && e < watch_->end ? watch_ : nullptr;
+    if (watch != nullptr && watch->feed_all && watch->feed_all(e, routed))
+      run_expert(w, {block, e, false, all}, x, nullptr, watch, whole ? Site::down_in : last);
+    if (routed != 0 && (whole || watch != nullptr)) {
+      float* rows = sized(gathered_, routed * a.hidden);
+      gather(x, share.tokens, a.hidden, rows);
+      float* y = sized(expert_out_, routed * a.hidden);
+      run_expert(w, {block, e, true, share.tokens}, rows, y, watch, last);
+      if (whole) add_weighted(y, share, a.hidden, out);
+    }
+    if (residency_ == Residency::one_block) forget_expert(w, block, e);
+  }
+}
+
+void Engine::run_expert(BlockWeights& w, const ExpertCall& call, const float* x, float* y, const ExpertWatch* watch,
+                        Site last) {
+  const std::size_t tokens = call.tokens.size(), size = architecture_.experts.intermediate;
+  const auto show = [&](Site site, const float* rows, std::size_t width) {
+    if (watch != nullptr) watch->show({site, call.block, call.expert, call.routed, rows, width, call.tokens});
+  };
+  show(Site::mlp_in, x, architecture_.hidden);
+  if (last == Site::mlp_in) return;
+  float* gate = sized(gate_, tokens * size);
+  float* up = sized(up_, tokens * size);
+  multiply(w, architecture_.index(call.block, Role::gate, call.expert), x, tokens, gate);
+  multiply(w, architecture_.index(call.block, Role::up, call.expert), x, tokens, up);
+  activate(gate, up, tokens * size);
+  show(Site::down_in, gate, size);
+  if (last == Site::down_in) return;
+  multiply(w, architecture_.index(call.block, Role::down, call.expert), gate, tokens, y);
+}
+
+}  // namespace strata::engine

@@ -1,0 +1,48 @@
+// Mixture of experts: which experts a token goes to and with what weight, and what a watcher is shown of their inputs.
+// The rules are data (model::Experts); the products are the engine's.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "model/architecture.h"
+
+namespace strata::engine {
+
+enum class Site;
+
+/// The tokens of a batch that one expert works on, rising, and the weights of its outputs.
+struct Share {
+  std::vector<std::uint32_t> tokens;
+  std::vector<float> weights;
+};
+
+/// Shares of all experts. logits: (tokens, count), the router's outputs; correction: (count), or empty. Of experts with
+/// equal scores the first is chosen. The same for any number of threads.
+std::vector<Share> route(const model::Experts& experts, const float* logits, std::size_t tokens,
+                         std::span<const float> correction);
+
+/// The inputs of an expert's linears at mlp_in (gate, up) or down_in (down), valid during the call only.
+struct ExpertRows {
+  Site site;
+  std::size_t block, expert;
+  bool routed;        ///< false: all tokens of the batch, whether they are routed to it or not
+  const float* rows;  ///< (tokens.size(), size)
+  std::size_t size;
+  std::span<const std::uint32_t> tokens;  ///< the rows' places in the batch, rising
+};
+
+/// Who looks at the experts while blocks run. Before the experts run, a block's Observer sees mlp_in (which the router
+/// and a shared expert read) and the shared expert's down_in.
+struct ExpertWatch {
+  std::function<void(const ExpertRows&)> show;
+  /// Whether an expert that some of the batch's tokens are routed to is shown all of them besides; they do not change
+  /// the block's output. Null: none is.
+  std::function<bool(std::size_t expert, std::size_t routed)> feed_all;
+  std::size_t first = 0, end = model::kNoExpert;  ///< the experts that are watched; a pass that ends at a site runs
+                                                  ///< these only
+};
+
+}  // namespace strata::engine
