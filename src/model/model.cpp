@@ -16,9 +16,14 @@ namespace {
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-/// Tensors that checkpoints carry and nobody needs; blocks behind the last predict several tokens at once (MTP).
-bool superfluous(std::string_view name, std::size_t blocks) {
-  return name.ends_with("rotary_emb.inv_freq") || name == "lm_head.weight" || name == "rope_freqs.weight" ||
+/// Tensors that checkpoints carry and nobody needs.
+bool superfluous(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq") || name == "lm_head.weight" || name == "rope_freqs.weight";
+}
+
+/// Whether a tensor is of the block behind the last, which some models have to predict several tokens at once.
+bool predicts_ahead(std::string_view name, const json& config, std::size_t blocks) {
+  return config.value("num_nextn_predict_layers", json(0)) != json(0) &&
          name.starts_with(fmt::format("model.layers.{}.", blocks));
 }
 
@@ -129,7 +134,8 @@ void Model::check_tensors() const {
            expected.name);
   }
   for (const TensorInfo& tensor : present) {
-    if (known.contains(tensor.name) || superfluous(tensor.name, architecture_.blocks)) continue;
+    if (known.contains(tensor.name) || superfluous(tensor.name)) continue;
+    if (predicts_ahead(tensor.name, config_, architecture_.blocks)) continue;
     const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
     if (known.contains(module + ".weight") && source_->codec_of(module) != nullptr) continue;
     fail("{}: {} is not part of a {} model with {} blocks as config.json describes it", path_.string(), tensor.name,
