@@ -124,7 +124,8 @@ void Choices::refuse(Budget limit, std::uint64_t least) const {
     for (std::size_t g = 0; g < a_.groups.size(); ++g) {
       std::uint64_t smallest = bytes(g, codec::by_name("keep"));
       for (const Codec& codec : codec::all())
-        if (why_not_group(other, codec, a_, a_.groups[g]).empty() && holds(g, codec)) smallest = std::min(smallest, bytes(g, codec));
+        if (why_not_group(other, codec, a_, a_.groups[g]).empty() && holds(g, codec))
+          smallest = std::min(smallest, bytes(g, codec));
       if (!blocks_only || a_.groups[g].block != model::kNoBlock) sum += smallest;
     }
     if (sum <= budget)
