@@ -23,7 +23,10 @@ export function pareto(data) {
   const series = () => {
     const accent = ink('accent')
     const list = [
-      { kind: 'curve', points: drawn, option: { type: 'line', showSymbol: false, symbolSize: 7, lineStyle: { width: 2.5, color: accent }, itemStyle: { color: accent } } },
+      { kind: 'curve', points: drawn, option: {
+        // Symbols that only show when they are pointed at: a point without one can have no tooltip.
+        type: 'line', showAllSymbol: true, symbol: 'circle', symbolSize: 9, lineStyle: { width: 2.5, color: accent },
+        itemStyle: { color: accent, opacity: 0 }, emphasis: { itemStyle: { opacity: 1 } } } },
       { kind: 'uniform', points: codecs, option: {
         type: 'scatter', symbol: 'rect', symbolSize: 8, itemStyle: { color: ink('grey') },
         label: { show: true, color: ink('muted'), fontSize: 11, formatter: ({ dataIndex }) => codecs[dataIndex].codec },
