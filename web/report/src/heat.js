@@ -37,7 +37,7 @@ function mean(grid, linears, value) {
 }
 
 /** Where a value stands between the least and the greatest: halfway between its size (by decades when they span many) and
- * its rank among the different values, so that close ones are still told apart. */
+ * its rank among the values that differ to a reader, so that close ones are still told apart. */
 function scaleOf(values, downwards) {
   const known = values.filter(isNumber)
   const least = Math.min(...known)
@@ -45,11 +45,12 @@ function scaleOf(values, downwards) {
   const logarithmic = least > 0 && greatest / least > 30
   const map = logarithmic ? Math.log : (value) => value
   const span = map(greatest) - map(least)
-  const different = [...new Set(known)].sort((a, b) => a - b)
-  const rank = new Map(different.map((value, i) => [value, i / Math.max(1, different.length - 1)]))
+  const read = (value) => Number(value.toPrecision(3))
+  const different = [...new Set(known.map(read))].sort((a, b) => a - b)
+  const rank = (value) => different.filter((other) => other < read(value)).length / Math.max(1, different.length - 1)
   const place = (value) => {
     const size = span > 0 ? (map(value) - map(least)) / span : 0.5
-    const up = 0.5 * size + 0.5 * (rank.get(value) ?? size)
+    const up = 0.5 * size + 0.5 * rank(value)
     return downwards ? 1 - up : up
   }
   return { place, least, greatest, logarithmic, known: known.length > 0 }

@@ -11,8 +11,10 @@ export function pareto(data) {
   const plan = data.plan?.block_cost > 0 ? { ...data.plan, cost: data.plan.block_cost } : null
   const kl = (data.evaluations ?? []).map((entry) => entry.kl_divergence).find((entry) => isNumber(entry?.mean))
   const measured = data.plan && kl && measures(signal) ? kl : null
-  const drawn = curve.filter((point) => point.cost > 0)
   const codecs = uniform.filter((point) => point.cost > 0)
+  // Beyond the last codec there is only more and more of the original.
+  const end = Math.max(...[...codecs, data.plan ?? curve.at(-1)].map((point) => point.bits)) + 0.5
+  const drawn = curve.filter((point) => point.cost > 0 && point.bits <= end)
   const unit = measures(signal) ? 'estimated KL, nats a token' : `estimated loss (${signal})`
   const texts = {
     curve: (p) => `best at ${figure(p.bits)} bits: estimated ${figure(p.cost)}`,
@@ -33,9 +35,9 @@ export function pareto(data) {
         labelLayout: { moveOverlap: 'shiftY', hideOverlap: true } } },
     ]
     if (plan) list.push({ kind: 'plan', points: [plan], option: {
-      type: 'scatter', symbol: 'circle', symbolSize: 15, z: 5, itemStyle: { color: ink('surface'), borderColor: ink('hot'), borderWidth: 4 } } })
+      type: 'scatter', symbol: 'circle', symbolSize: 15, z: 5, itemStyle: { color: ink('surface'), borderColor: ink('hot'), borderWidth: 4, opacity: 1 } } })
     if (measured) list.push({ kind: 'measured', points: [{ bits: data.plan.bits, cost: measured.mean }], option: {
-      type: 'scatter', symbol: 'diamond', symbolSize: 15, z: 6, itemStyle: { color: ink('hot') } } })
+      type: 'scatter', symbol: 'diamond', symbolSize: 15, z: 6, itemStyle: { color: ink('hot'), opacity: 1 } } })
     return list
   }
   const option = (width) => {
