@@ -214,6 +214,7 @@ void ReportData::set_scores(const importance::Scores& scores, const model::Archi
       entry = choices_json(signal, choice->second, importance::judged_codec(scores));
     if (entry.is_null()) continue;
     entry["calibration"] = scores.calibration.text();
+    if (const auto it = scores.stability.find(name); it != scores.stability.end()) entry["stability"] = it->second;
     entry["command"] = command;
     list.push_back(std::move(entry));
   }

@@ -78,7 +78,8 @@ function signalView(data, signal) {
   return {
     name: signal.codec ? `${signal.name} at ${signal.codec}` : signal.name, of: signal.of, unit: signal.name,
     value: (index) => at(signal.values, index), signal,
-    lead: `${signal.name}: ${signal.meaning}${signal.codec ? `, at ${signal.codec}` : ''}. Measured on ${signal.calibration}.`,
+    lead: `${signal.name}: ${signal.meaning}${signal.codec ? `, at ${signal.codec}` : ''}. Measured on ${signal.calibration}.`
+      + (isNumber(signal.stability) ? ` Rank correlation between its two halves: ${figure(signal.stability)}.` : ''),
     ends: ['less important', 'more important'], downwards: signal.higher_is_important === false, digits: 3,
     extra: (linears) => {
       const error = at(signal.stderr, linears[0])
