@@ -92,9 +92,12 @@ TEST_F(ReportTest, EveryPartOfATinyModel) {
   ASSERT_EQ(value["signals"].size(), 5u);
   for (const json& signal : value["signals"])
     EXPECT_EQ(signal["values"].size(), counts[signal["of"]]) << signal["name"];
-  for (const json& signal : value["signals"])
-    if (result.scores.stability.contains(signal["name"]))
-      EXPECT_EQ(signal["stability"], result.scores.stability.at(signal["name"])) << signal["name"];
+  EXPECT_FALSE(result.scores.stability.empty());
+  for (const auto& [name, stability] : result.scores.stability)
+    for (const json& signal : value["signals"]) {
+      if (signal["name"] != name) continue;
+      EXPECT_EQ(signal["stability"], stability) << name;
+    }
   EXPECT_EQ(value["judge"]["codec"], "int4_g32");
   EXPECT_TRUE(
       std::ranges::any_of(value["judge"]["signals"], [](const json& row) { return row["seconds"].is_number(); }));
