@@ -4,7 +4,7 @@
 usage: bench/peers/llama_cpp.py MODEL CALIB.txt TEXT.txt -o RESULT.json [--work DIR] [--mixes Q4_K_M,...] [--chunks N]
 llama.cpp's side: llama_model_quantize of scripts/download_llama_quantize.sh (by tests/peers/llama_quantize.py, in the
 environment of scripts/make_venv.sh llama) with the importance matrix that `strata score --imatrix-out` writes, which has llama-imatrix's
-definition. Ours: `strata quantize --like MIX --method gptq`. token_embd and output are Q8_0 on both sides; both are
+definition. Ours: `strata quantize --like MIX` with --method gptq (on the same text) or rtn (with the same matrix). token_embd and output are Q8_0 on both sides; both are
 evaluated by `strata eval`. What exists in the work folder is not made again. Prints a Markdown table.
 """
 import argparse
@@ -51,20 +51,22 @@ def point(evaluation: dict, linear_bytes: int, weights: int) -> dict:
 
 
 def compare(mix: str, args, work: pathlib.Path) -> dict:
-    stock_file, own_file = work / f"stock-{mix}.gguf", work / f"strata-{mix}.gguf"
+    name = f"strata-{args.method}-{mix}"
+    stock_file, own_file = work / f"stock-{mix}.gguf", work / f"{name}.gguf"
+    known = ["--imatrix", work / "imatrix.gguf"] if args.method == "rtn" else ["--calib", args.calib]
     stock = kept(work / f"stock-{mix}.json", lambda: timed(
         ROOT / "build/venv-llama/bin/python", ROOT / "tests/peers/llama_quantize.py", work / "dense.gguf", stock_file, mix,
         "--imatrix", work / "imatrix.gguf", "--embed", "Q8_0"))
     linears = {k: v for k, v in stock["value"].items() if k.startswith("blk.") and v[0] not in ("F32", "F16", "BF16")}
-    own = kept(work / f"strata-{mix}.json", lambda: timed(
+    own = kept(work / f"{name}.json", lambda: timed(
         STRATA, "quantize", args.model, "-o", own_file, "--overwrite", "--like", mix, "--embed-codec", "q8_0",
-        "--scores", work / "scores.json", "--method", "gptq", "--calib", args.calib, "--no-verify", "--json", *args.extra))
+        "--scores", work / "scores.json", "--method", args.method, *known, "--no-verify", "--json", *args.extra))
     totals = own["value"]["plan"]["totals"]
     weights = sum(g["weights"] for g in own["value"]["plan"]["groups"] if ".layers." in g["name"])
     result = {"mix": mix,
               "stock": point(kept(work / f"stock-{mix}-eval.json", lambda: evaluate(stock_file, args)),
                              sum(size for _, size in linears.values()), weights),
-              "strata": point(kept(work / f"strata-{mix}-eval.json", lambda: evaluate(own_file, args)),
+              "strata": point(kept(work / f"{name}-eval.json", lambda: evaluate(own_file, args)),
                               totals["block_bytes"], weights),
               "seconds": {"stock": stock["seconds"], "strata": own["seconds"]}}
     result["less_kl"] = 1 - result["strata"]["kl"] / result["stock"]["kl"]
@@ -80,6 +82,7 @@ def main() -> None:
     parser.add_argument("--mixes", default="Q5_K_M,Q4_K_M,IQ4_XS,Q2_K")
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("--samples", type=int, default=64, help="calibration sequences of 512 tokens, for both sides")
+    parser.add_argument("--method", choices=["gptq", "rtn"], default="gptq")
     parser.add_argument("--precision", default="f32")
     parser.add_argument("extra", nargs="*", help="further options of strata quantize, behind --")
     args = parser.parse_args()
@@ -90,9 +93,10 @@ def main() -> None:
     if not (work / "scores.json").exists():
         run(STRATA, "score", args.model, "-o", work / "scores.json", "--imatrix-out", work / "imatrix.gguf", "--for",
             "llama.cpp", "--signals", "act_mse,alpha", "--calib", args.calib, "--samples", args.samples, "--seq-len", 512)
-    args.extra = ["--samples", str(args.samples), "--seq-len", "512", *args.extra]
+    if args.method == "gptq":
+        args.extra = ["--samples", str(args.samples), "--seq-len", "512", *args.extra]
     points = [compare(mix, args, work) for mix in args.mixes.split(",")]
-    pathlib.Path(args.output).write_text(json.dumps({"model": args.model, "chunks": args.chunks, "points": points}, indent=1))
+    pathlib.Path(args.output).write_text(json.dumps({"model": args.model, "method": args.method, "chunks": args.chunks, "points": points}, indent=1))
     built = json.loads((ROOT / "build/llama-quantize/_nlcBuildMetadata.json").read_text())["buildOptions"]["llamaCpp"]
     print(f"llama.cpp {built['release']}\n")
     print("| mix | its bits | its KL | top-1 | our bits | our KL | top-1 | less KL |\n|---|---|---|---|---|---|---|---|")
