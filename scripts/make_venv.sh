@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Makes build/venv-NAME from tests/peers/requirements-NAME.txt (every package pinned) and prints its path.
-# usage: scripts/make_venv.sh hf|vllm|llama  Nothing is done when it is there and the file has not changed.
+# usage: scripts/make_venv.sh hf|vllm|llama|recipes  Nothing is done when it is there and the file has not changed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-name=${1:?which environment: hf, vllm or llama}
+name=${1:?which environment: hf, vllm, llama or recipes}
 requirements=$root/tests/peers/requirements-$name.txt
 venv=$root/build/venv-$name
 if ! cmp -s "$requirements" "$venv/made-for"; then

@@ -58,7 +58,10 @@ make_models() {
   [ -d build/models/smollm2-dither1 ] || "$python" scripts/make_testbed.py "$gguf" build/models/smollm2-dither1 --dither 1
 }
 
-make_venvs() { scripts/make_venv.sh vllm && scripts/make_venv.sh hf && scripts/make_venv.sh llama && scripts/download_llama_quantize.sh; }
+make_venvs() {
+  for name in vllm hf llama recipes; do scripts/make_venv.sh $name || return 1; done
+  scripts/download_llama_quantize.sh
+}
 
 build() {  # build PRESET
   cmake --preset "$1" >"build/configure-$1.log" 2>&1 || { cat "build/configure-$1.log"; return 1; }

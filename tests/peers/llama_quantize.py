@@ -2,7 +2,7 @@
 """llama-quantize: llama.cpp's own llama_model_quantize, out of the library of scripts/download_llama_quantize.sh.
 Runs in build/venv-llama.
 
-usage: llama_quantize.py IN.gguf OUT.gguf MIX [--imatrix FILE] [--embed TYPE]
+usage: llama_quantize.py IN.gguf OUT.gguf MIX [--imatrix FILE] [--embed TYPE] [--tensor-type-file FILE]
 MIX: Q4_K_M and the like. The importance matrix is a GGUF file as llama-imatrix writes it; sums are divided by counts, as
 llama-quantize does. --embed: a ggml type for token_embd (and output). Prints the bytes of every tensor as JSON:
 {"NAME": ["TYPE", bytes], ...}.
@@ -25,12 +25,17 @@ class Imatrix(C.Structure):
     _fields_ = [("name", C.c_char_p), ("data", C.c_void_p), ("size", C.c_size_t)]
 
 
+class Override(C.Structure):
+    """llama_model_tensor_override: a regular expression, and the type of the tensors whose names it is found in."""
+    _fields_ = [("pattern", C.c_char_p), ("type", C.c_int)]
+
+
 class Params(C.Structure):
     """llama_model_quantize_params of the pinned version."""
     _fields_ = [("nthread", C.c_int32), ("ftype", C.c_int32), ("output_tensor_type", C.c_int32),
                 ("token_embedding_type", C.c_int32), ("allow_requantize", C.c_bool), ("quantize_output_tensor", C.c_bool),
                 ("only_copy", C.c_bool), ("pure", C.c_bool), ("keep_split", C.c_bool), ("dry_run", C.c_bool),
-                ("imatrix", C.POINTER(Imatrix)), ("kv_overrides", C.c_void_p), ("tt_overrides", C.c_void_p),
+                ("imatrix", C.POINTER(Imatrix)), ("kv_overrides", C.c_void_p), ("tt_overrides", C.POINTER(Override)),
                 ("prune_layers", C.c_void_p), ("max_buf_size", C.c_size_t)]
 
 
@@ -56,6 +61,7 @@ def main() -> None:
     parser.add_argument("mix", choices=sorted(MIXES))
     parser.add_argument("--imatrix")
     parser.add_argument("--embed")
+    parser.add_argument("--tensor-type-file")
     args = parser.parse_args()
     lib = library()
     lib.llama_backend_init()
@@ -69,6 +75,11 @@ def main() -> None:
         for entry, (name, values) in zip(entries, held.items()):
             entry.name, entry.data, entry.size = name.encode(), values.ctypes.data, values.size
         params.imatrix = entries
+    if args.tensor_type_file:  # words NAME=TYPE, types by ggml's names in any case
+        types = {t.name.lower(): int(t) for t in gguf.GGMLQuantizationType}
+        pairs = [word.rsplit("=", 1) for word in pathlib.Path(args.tensor_type_file).read_text().split()]
+        overrides = (Override * (len(pairs) + 1))(*[(name.encode(), types[kind.lower()]) for name, kind in pairs])
+        params.tt_overrides = overrides
     code = lib.llama_model_quantize(args.source.encode(), args.output.encode(), C.byref(params))
     if code != 0:
         raise SystemExit(f"llama_model_quantize returned {code}")
