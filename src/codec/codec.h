@@ -26,6 +26,9 @@ struct PartSpec {
 struct Codec;
 struct RowFunctions;
 
+/// The largest vector_size.
+inline constexpr std::size_t kMostVector = 8;
+
 /// One linear in stored form; parts[i] holds the bytes of specs[i].
 struct Stored {
   const Codec* codec = nullptr;
@@ -37,6 +40,8 @@ struct Stored {
 
 /// All functions are pure and total on finite weights, and are the specification that the row functions equal bit for
 /// bit. "keep" has no codes: its fit, round, value and pack are null; encode_rows and unpack serve it as any other.
+/// Most codecs round every weight on its own. Those of codebooks round vector_size neighbours of one group together,
+/// as not all combinations of codes are points of the book; each weight still has a code and a value of its own.
 struct Codec {
   std::string name;        ///< "int4_g64", "fp8_channel", "nvfp4", "keep"
   std::string family;      ///< "int", "fp8", "nvfp4", "mxfp4", "mxfp8", "keep"; "ggml" for all types of GGUF
@@ -49,7 +54,7 @@ struct Codec {
   /// codec has super-blocks: their groups share numbers and are fitted together by fit_super.
   GroupParams (*fit)(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
                      float tensor_scale);
-  /// The nearest code (ties as the codec's page says), and its weight.
+  /// The nearest code (ties as the codec's page says), and its weight. round is null when vector_size > 1.
   std::uint8_t (*round)(const Codec&, float weight, const GroupParams&);
   float (*value)(const Codec&, std::uint8_t code, const GroupParams&);
   /// Tensors of a (rows, cols) linear, in the order they are written.
@@ -71,7 +76,14 @@ struct Codec {
   void (*fit_super)(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
                     std::span<GroupParams> groups) = nullptr;
 
-  bool has_codes() const { return round != nullptr; }
+  /// Weights that are rounded together; divides group_size.
+  std::size_t vector_size = 1;
+  /// Null when vector_size is 1. The codes of vector_size weights of least error under `importance` (as weights; null
+  /// stands for ones).
+  void (*round_vector)(const Codec&, const float* weights, const float* importance, const GroupParams&,
+                       std::uint8_t* codes) = nullptr;
+
+  bool has_codes() const { return value != nullptr; }
   /// Columns that must be fitted in one piece: fit_row takes any stretch of a row that is cut at multiples of it.
   std::size_t fit_size(std::size_t cols) const {
     return super_size != 0 ? super_size : group_size == 0 ? cols : group_size;
@@ -104,9 +116,11 @@ void widen_row(const MatrixView& weights, std::size_t row, std::span<float> out)
 /// The parameters of every group of a row. importance: as weights, or empty; groups: groups_per_row(weights.size()).
 void fit_row(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
              float tensor_scale, std::span<GroupParams> groups);
-/// What a reader will see of a row: value(round(weight)).
-void round_trip_row(const Codec&, std::span<const float> weights, std::span<const GroupParams> groups,
-                    std::span<float> decoded);
+/// The codes of codec.vector_size weights of one group: round, or round_vector. importance: as weights, or null.
+void round_vector(const Codec&, const float* weights, const float* importance, const GroupParams&, std::uint8_t* codes);
+/// What a reader will see of a row: value(round(weight)). importance: as weights, or empty.
+void round_trip_row(const Codec&, std::span<const float> weights, std::span<const float> importance,
+                    std::span<const GroupParams> groups, std::span<float> decoded);
 /// Round to nearest: fit + round + pack of rows [row, row + count) (32-aligned as in pack). Calls for different rows
 /// may run at the same time. importance: cols values or empty.
 void encode_rows(const Codec&, const MatrixView& weights, std::span<const float> importance, ScaleFit,

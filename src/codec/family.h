@@ -15,8 +15,9 @@ namespace strata::codec {
 struct RowFunctions {
   void (*fit)(const Variant&, const Codec&, const float* weights, const float* importance, std::size_t cols, ScaleFit,
               float tensor_scale, GroupParams* groups);
-  void (*round)(const Variant&, const Codec&, const float* weights, std::size_t cols, const GroupParams*,
-                std::uint8_t* codes);
+  /// importance: read by codecs with vectors only, and null stands for ones there.
+  void (*round)(const Variant&, const Codec&, const float* weights, const float* importance, std::size_t cols,
+                const GroupParams*, std::uint8_t* codes);
   void (*values)(const Variant&, const Codec&, const std::uint8_t* codes, std::size_t cols, const GroupParams*,
                  float* out);
   /// The codes of row `row`, as pack writes them.
@@ -34,6 +35,7 @@ void append_fp8(std::vector<Codec>& table);
 void append_nvfp4(std::vector<Codec>& table);
 void append_mxfp(std::vector<Codec>& table);
 void append_ggml(std::vector<Codec>& table);
+void append_ggml_vectors(std::vector<Codec>& table);
 
 /// Row `row` of a codec without codes.
 void keep_row(const MatrixView& weights, std::size_t row, Stored& out);

@@ -17,30 +17,51 @@ constexpr Levels kIq4{true, -127.0f, 113.0f, 0.6f};
 using enum MinSign;
 
 constexpr std::array<GgmlType, 12> kTypes{{
-    {"q8_0", 8, 32, 32, 34, uniform(-127, 127, 0.96f), none, 0, 0, 0, decode_q8_0, store_codes_q8_0, store_scale},
-    {"q4_0", 4, 32, 32, 18, uniform(-8, 7, 0.6f), none, 0, 0, 0, decode_q4_0, store_codes_q4_0, store_scale},
-    {"q4_1", 4, 32, 32, 20, uniform(0, 15, 0.7f), both, 0, 0, 0, decode_q4_1, store_codes_q4_1, store_scale_and_min},
-    {"q5_0", 5, 32, 32, 22, uniform(-16, 15, 0.75f), none, 0, 0, 0, decode_q5_0, store_codes_q5_0, store_scale},
-    {"q5_1", 5, 32, 32, 24, uniform(0, 31, 0.8f), both, 0, 0, 0, decode_q5_1, store_codes_q5_1, store_scale_and_min},
-    {"iq4_nl", 4, 32, 32, 18, kIq4, none, 0, 0, 0, decode_iq4_nl, store_codes_q4_0, store_scale},
-    {"q6_k", 6, 16, 256, 210, uniform(-32, 31, 0.85f), none, -128, 127, 0, decode_q6_k, store_codes_q6_k,
-     store_groups_q6_k},
-    {"q5_k", 5, 32, 256, 176, uniform(0, 31, 0.8f), positive, 0, 63, 63, decode_q5_k, store_codes_q5_k,
-     store_groups_q45_k},
-    {"q4_k", 4, 32, 256, 144, uniform(0, 15, 0.7f), positive, 0, 63, 63, decode_q4_k, store_codes_q4_k,
-     store_groups_q45_k},
-    {"q3_k", 3, 16, 256, 110, uniform(-4, 3, 0.5f), none, -32, 31, 0, decode_q3_k, store_codes_q3_k, store_groups_q3_k},
-    {"q2_k", 2, 16, 256, 84, uniform(0, 3, 0.45f), positive, 0, 15, 15, decode_q2_k, store_codes_q2_k,
-     store_groups_q2_k},
-    {"iq4_xs", 4, 32, 256, 136, kIq4, none, -32, 31, 0, decode_iq4_xs, store_codes_iq4_xs, store_groups_iq4_xs},
+    {{"q8_0", 8, 32, 32, 34, decode_q8_0, store_codes_q8_0, store_scale}, uniform(-127, 127, 0.96f), none, 0, 0, 0},
+    {{"q4_0", 4, 32, 32, 18, decode_q4_0, store_codes_q4_0, store_scale}, uniform(-8, 7, 0.6f), none, 0, 0, 0},
+    {{"q4_1", 4, 32, 32, 20, decode_q4_1, store_codes_q4_1, store_scale_and_min}, uniform(0, 15, 0.7f), both, 0, 0, 0},
+    {{"q5_0", 5, 32, 32, 22, decode_q5_0, store_codes_q5_0, store_scale}, uniform(-16, 15, 0.75f), none, 0, 0, 0},
+    {{"q5_1", 5, 32, 32, 24, decode_q5_1, store_codes_q5_1, store_scale_and_min}, uniform(0, 31, 0.8f), both, 0, 0, 0},
+    {{"iq4_nl", 4, 32, 32, 18, decode_iq4_nl, store_codes_q4_0, store_scale}, kIq4, none, 0, 0, 0},
+    {{"q6_k", 6, 16, 256, 210, decode_q6_k, store_codes_q6_k, store_groups_q6_k},
+     uniform(-32, 31, 0.85f),
+     none,
+     -128,
+     127,
+     0},
+    {{"q5_k", 5, 32, 256, 176, decode_q5_k, store_codes_q5_k, store_groups_q45_k},
+     uniform(0, 31, 0.8f),
+     positive,
+     0,
+     63,
+     63},
+    {{"q4_k", 4, 32, 256, 144, decode_q4_k, store_codes_q4_k, store_groups_q45_k},
+     uniform(0, 15, 0.7f),
+     positive,
+     0,
+     63,
+     63},
+    {{"q3_k", 3, 16, 256, 110, decode_q3_k, store_codes_q3_k, store_groups_q3_k},
+     uniform(-4, 3, 0.5f),
+     none,
+     -32,
+     31,
+     0},
+    {{"q2_k", 2, 16, 256, 84, decode_q2_k, store_codes_q2_k, store_groups_q2_k},
+     uniform(0, 3, 0.45f),
+     positive,
+     0,
+     15,
+     15},
+    {{"iq4_xs", 4, 32, 256, 136, decode_iq4_xs, store_codes_iq4_xs, store_groups_iq4_xs}, kIq4, none, -32, 31, 0},
 }};
-
-std::size_t row_bytes(const GgmlType& type, std::size_t cols) { return cols / type.block_weights * type.block_bytes; }
 
 /// The functions of type kIndex of the table.
 template <std::size_t kIndex>
-struct Functions {
+struct Functions : GgmlStorage<Functions<kIndex>> {
   static constexpr const GgmlType& kType = kTypes[kIndex];
+  static constexpr const GgmlLayout& kLayout = kType.layout;
+  using Storage = GgmlStorage<Functions>;
 
   static GroupParams fit(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
                          float) {
@@ -74,96 +95,33 @@ struct Functions {
     return group.scale * level - group.min;
   }
 
-  static std::vector<PartSpec> layout(const Codec&, std::uint64_t rows, std::uint64_t cols) {
-    return {{"weight", DType::u8, {rows, cols / kType.block_weights * kType.block_bytes}}};
-  }
-
-  static unsigned char* row_of(Stored& out, std::size_t row) {
-    return bytes_of(out, 0) + row * row_bytes(kType, out.cols);
-  }
-
-  static void store_codes(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes) {
-    unsigned char* const blocks = row_of(out, row);
-    for (std::size_t b = 0; b < out.cols / kType.block_weights; ++b)
-      kType.store_codes(codes + b * kType.block_weights, blocks + b * kType.block_bytes);
-  }
-
-  static void store_groups(const Variant&, Stored& out, std::size_t row, std::size_t count, const GroupParams* groups,
-                           float) {
-    for (std::size_t r = row; r < row + count; ++r) {
-      unsigned char* const blocks = row_of(out, r);
-      for (std::size_t b = 0; b < out.cols / kType.block_weights; ++b, groups += kType.groups())
-        kType.store_groups(groups, blocks + b * kType.block_bytes);
-    }
-  }
-
-  static void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
-                   const GroupParams* groups, float tensor_scale) {
-    for (std::size_t r = 0; r < count; ++r) store_codes(kVariantPortable, out, row + r, codes + r * out.cols);
-    store_groups(kVariantPortable, out, row, count, groups, tensor_scale);
-  }
-
-  static void unpack(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
-    const auto* const blocks = in.views[0].data() + row * row_bytes(kType, in.cols);
-    float whole[kType.block_weights];
-    while (count > 0) {
-      const std::size_t within = col % kType.block_weights, rest = kType.block_weights - within;
-      const std::byte* const block = blocks + col / kType.block_weights * kType.block_bytes;
-      std::size_t some = std::min(rest, count);
-      if (within == 0 && count >= kType.block_weights) {
-        some = count - count % kType.block_weights;
-        kType.decode(block, some / kType.block_weights, out);
-      } else {
-        kType.decode(block, 1, whole);
-        std::copy_n(whole + within, some, out);
-      }
-      col += some;
-      out += some;
-      count -= some;
-    }
-  }
-
   static void fit_row(const Variant& variant, const Codec&, const float* weights, const float* importance,
                       std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
-    for (std::size_t c = 0; c < cols; c += kType.block_weights, groups += kType.groups())
+    for (std::size_t c = 0; c < cols; c += kLayout.block_weights, groups += kLayout.groups())
       fit_block(variant, kType, weights + c, importance == nullptr ? nullptr : importance + c, fit, groups);
   }
 
-  static void round_row(const Variant& variant, const Codec&, const float* weights, std::size_t cols,
+  static void round_row(const Variant& variant, const Codec&, const float* weights, const float*, std::size_t cols,
                         const GroupParams* groups, std::uint8_t* codes) {
-    for (std::size_t c = 0; c < cols; c += kType.group_size, ++groups)
-      variant.round_levels(weights + c, kType.group_size, kType.levels, groups->scale, groups->min, codes + c);
+    for (std::size_t c = 0; c < cols; c += kLayout.group_size, ++groups)
+      variant.round_levels(weights + c, kLayout.group_size, kType.levels, groups->scale, groups->min, codes + c);
   }
 
   static void values_row(const Variant&, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
                          const GroupParams* groups, float* out) {
-    for (std::size_t c = 0; c < cols; ++c) out[c] = value(codec, codes[c], groups[c / kType.group_size]);
+    for (std::size_t c = 0; c < cols; ++c) out[c] = value(codec, codes[c], groups[c / kLayout.group_size]);
   }
 
-  static void decode(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
-                     float* out) {
-    unpack(*in.codec, in, row, col, count, out);
-  }
-
-  static constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
+  static constexpr RowFunctions kRows = {
+      fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode};
 
   static Codec codec() {
     const bool super = kType.super();
-    Codec result{kType.name,
-                 "ggml",
-                 kType.code_bits,
-                 kType.group_size,
-                 kType.sign == none,
-                 false,
-                 super ? nullptr : fit,
-                 round,
-                 value,
-                 layout,
-                 pack,
-                 unpack,
-                 &kRows};
+    Codec result{
+        kLayout.name, "ggml", kLayout.code_bits, kLayout.group_size, kType.sign == none, false, super ? nullptr : fit,
+        round,        value,  Storage::layout,   Storage::pack,      Storage::unpack,    &kRows};
     if (super) {
-      result.super_size = kType.block_weights;
+      result.super_size = kLayout.block_weights;
       result.fit_super = fit_super;
     }
     return result;
@@ -177,6 +135,9 @@ void append_all(std::vector<Codec>& table, std::index_sequence<kIndex...>) {
 
 }  // namespace
 
-void append_ggml(std::vector<Codec>& table) { append_all(table, std::make_index_sequence<kTypes.size()>()); }
+void append_ggml(std::vector<Codec>& table) {
+  append_all(table, std::make_index_sequence<kTypes.size()>());
+  append_ggml_vectors(table);
+}
 
 }  // namespace strata::codec

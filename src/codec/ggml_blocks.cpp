@@ -2,6 +2,7 @@
 // Plain loops over a block of fixed size, which the compiler turns into vector code.
 #include "codec/ggml_blocks.h"
 
+#include <bit>
 #include <cstring>
 
 #include "core/numbers.h"
@@ -56,6 +57,9 @@ void q3_k_scales(const u8* s, float d, float* scales) {
     scales[k] = d * static_cast<float>((low | high << 4) - 32);
   }
 }
+
+/// The values of E2M1, times two.
+constexpr float kE2m1Doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 void iq4_levels(const u8* packed, float scale, float* w) {
   for (std::size_t i = 0; i < 16; ++i) {
@@ -223,6 +227,63 @@ void decode_iq4_xs(const std::byte* in, std::size_t blocks, float* out) {
     for (std::size_t group = 0; group < 8; ++group) {
       const int code = ((block[4 + group / 2] >> (4 * (group % 2))) & 15) | (((high >> (2 * group)) & 3) << 4);
       iq4_levels(block + 8 + 16 * group, d * static_cast<float>(code - 32), w + 32 * group);
+    }
+  });
+}
+
+/// Five digits to base 3 are a byte b = ceil(number * 256 / 243); the digit times 3^k in front is (b * 3^k mod 256) * 3
+/// / 256.
+void decode_tq1_0(const std::byte* in, std::size_t blocks, float* out) {
+  for_blocks<54, 256>(in, blocks, out, [](const u8* block, float* w) {
+    constexpr unsigned powers[] = {1, 3, 9, 27, 81};
+    const float d = half_at(block + 52);
+    const auto digits = [&](const u8* bytes, std::size_t count, std::size_t each) {
+      for (std::size_t k = 0; k < each; ++k)
+        for (std::size_t i = 0; i < count; ++i) {
+          const unsigned digit = (bytes[i] * powers[k] & 255u) * 3 >> 8;
+          *w++ = d * static_cast<float>(static_cast<int>(digit) - 1);
+        }
+    };
+    digits(block, 32, 5);
+    digits(block + 32, 16, 5);
+    digits(block + 48, 4, 4);
+  });
+}
+
+void decode_tq2_0(const std::byte* in, std::size_t blocks, float* out) {
+  for_blocks<66, 256>(in, blocks, out, [](const u8* block, float* w) {
+    const float d = half_at(block + 64);
+    for (std::size_t part = 0; part < 8; ++part)
+      for (std::size_t i = 0; i < 32; ++i) {
+        const int code = block[32 * (part / 4) + i] >> (2 * (part % 4)) & 3;
+        w[32 * part + i] = d * static_cast<float>(code - 1);
+      }
+  });
+}
+
+void decode_mxfp4(const std::byte* in, std::size_t blocks, float* out) {
+  for_blocks<17, 32>(in, blocks, out, [](const u8* block, float* w) {
+    // Half of 2^(e - 127), as the levels are doubled; the smallest two are subnormal.
+    const std::uint32_t e = block[0];
+    const float half = std::bit_cast<float>(e < 2 ? 0x00200000u << e : (e - 1) << 23);
+    for (std::size_t i = 0; i < 16; ++i) {
+      w[i] = half * kE2m1Doubled[block[1 + i] & 15];
+      w[i + 16] = half * kE2m1Doubled[block[1 + i] >> 4];
+    }
+  });
+}
+
+void decode_nvfp4(const std::byte* in, std::size_t blocks, float* out) {
+  for_blocks<36, 64>(in, blocks, out, [](const u8* block, float* w) {
+    for (std::size_t group = 0; group < 4; ++group) {
+      const unsigned code = block[group], exponent = code >> 3 & 15u, mantissa = code & 7u;
+      const float unit = exponent == 0 ? 0x1p-9f : std::bit_cast<float>((exponent + 117u) << 23);
+      const bool none = code == 0 || code == 0x7F;
+      const float scale = none ? 0.0f : unit * static_cast<float>(exponent == 0 ? mantissa : 8 + mantissa) * 0.5f;
+      for (std::size_t i = 0; i < 8; ++i) {
+        w[16 * group + i] = scale * kE2m1Doubled[block[4 + 8 * group + i] & 15];
+        w[16 * group + 8 + i] = scale * kE2m1Doubled[block[4 + 8 * group + i] >> 4];
+      }
     }
   });
 }

@@ -27,5 +27,16 @@ void decode_q2_k(const std::byte* in, std::size_t blocks, float* out);
 void decode_q3_k(const std::byte* in, std::size_t blocks, float* out);
 void decode_iq4_nl(const std::byte* in, std::size_t blocks, float* out);
 void decode_iq4_xs(const std::byte* in, std::size_t blocks, float* out);
+void decode_iq3_s(const std::byte* in, std::size_t blocks, float* out);
+void decode_iq3_xxs(const std::byte* in, std::size_t blocks, float* out);
+void decode_iq2_s(const std::byte* in, std::size_t blocks, float* out);
+void decode_iq2_xs(const std::byte* in, std::size_t blocks, float* out);
+void decode_iq2_xxs(const std::byte* in, std::size_t blocks, float* out);
+void decode_iq1_s(const std::byte* in, std::size_t blocks, float* out);
+void decode_iq1_m(const std::byte* in, std::size_t blocks, float* out);
+void decode_tq1_0(const std::byte* in, std::size_t blocks, float* out);
+void decode_tq2_0(const std::byte* in, std::size_t blocks, float* out);
+void decode_mxfp4(const std::byte* in, std::size_t blocks, float* out);
+void decode_nvfp4(const std::byte* in, std::size_t blocks, float* out);
 
 }  // namespace strata::codec

@@ -9,22 +9,30 @@
 #include "core/numbers.h"
 
 namespace strata::codec {
-namespace {
-
-constexpr std::size_t kMostGroups = 16, kCandidates = 16;
-constexpr double kBetter = 1.0 - 1e-5;  // more than the sums' rounding
-constexpr float kLargestHalf = 65504.0f;
 
 float half_of(float value) {
+  constexpr float kLargestHalf = 65504.0f;
   if (std::isnan(value)) return 0.0f;
   return to_float(to_f16(std::clamp(value, -kLargestHalf, kLargestHalf)));
 }
 
-/// The float16 `steps` away from a float16, in magnitude; zero and infinity are not reached.
 float half_beside(float half, int steps) {
   const int bits = to_f16(half).bits, magnitude = std::clamp((bits & 0x7FFF) + steps, 1, 0x7BFF);
   return to_float(f16{static_cast<std::uint16_t>((bits & 0x8000) | magnitude)});
 }
+
+void usable_importance(const float* importance, std::size_t count, float* out) {
+  float total = 0.0f;
+  for (std::size_t i = 0; i < count; ++i) total += importance[i];
+  const float floor = 1e-4f * total / static_cast<float>(count);
+  const bool none = !(total > 0.0f) || !(total < 3e38f);
+  for (std::size_t i = 0; i < count; ++i) out[i] = none ? 1.0f : importance[i] + floor;
+}
+
+namespace {
+
+constexpr std::size_t kMostGroups = 16, kCandidates = 16;
+constexpr double kBetter = 1.0 - 1e-5;  // more than the sums' rounding
 
 struct Extremes {
   float low = 0.0f, high = 0.0f;  // each with 0
@@ -41,13 +49,13 @@ Extremes extremes(const float* weights, std::size_t count) {
 
 /// The plain rule: the largest weight is the lowest level, or the range of weights is the range of levels.
 LevelChoice plain_choice(const GgmlType& type, const float* weights) {
-  const Extremes e = extremes(weights, type.group_size);
+  const Extremes e = extremes(weights, type.group_size());
   if (type.sign == MinSign::none) return {e.signed_most() / type.levels.lowest, 0.0f};
   float low = e.low;
   if (type.sign == MinSign::both)
-    for (std::size_t i = 0; i < type.group_size; ++i) low = i == 0 || weights[i] < low ? weights[i] : low;
+    for (std::size_t i = 0; i < type.group_size(); ++i) low = i == 0 || weights[i] < low ? weights[i] : low;
   float high = low;
-  for (std::size_t i = 0; i < type.group_size; ++i) high = weights[i] > high ? weights[i] : high;
+  for (std::size_t i = 0; i < type.group_size(); ++i) high = weights[i] > high ? weights[i] : high;
   return {(high - low) / (type.levels.highest - type.levels.lowest), 0.0f - low};
 }
 
@@ -56,7 +64,7 @@ void fit_single(const Variant& variant, const GgmlType& type, const float* weigh
   const LevelChoice plain = plain_choice(type, weights);
   group = GroupParams{.scale = half_of(plain.scale), .min = half_of(plain.min)};
   if (fit == ScaleFit::minmax) return;
-  const LevelChoice found = variant.search_levels(weights, importance, type.group_size, type.levels, type.sign);
+  const LevelChoice found = variant.search_levels(weights, importance, type.group_size(), type.levels, type.sign);
   float scales[kCandidates], mins[kCandidates], errors[kCandidates];
   const float scale = half_of(found.scale), min = half_of(found.min);
   for (int k = 0; k < static_cast<int>(kCandidates); ++k) {
@@ -66,7 +74,7 @@ void fit_single(const Variant& variant, const GgmlType& type, const float* weigh
   }
   scales[kCandidates - 1] = group.scale;
   mins[kCandidates - 1] = group.min;
-  variant.errors_of_levels(weights, importance, type.group_size, type.levels, scales, mins, errors);
+  variant.errors_of_levels(weights, importance, type.group_size(), type.levels, scales, mins, errors);
   std::size_t best = kCandidates - 1;
   for (std::size_t k = 0; k + 1 < kCandidates; ++k)
     if (errors[k] < kBetter * errors[kCandidates - 1] && errors[k] < errors[best]) best = k;
@@ -90,8 +98,8 @@ class SuperFit {
 
  private:
   using Groups = std::array<GroupParams, kMostGroups>;
-  const float* weights(std::size_t g) const { return weights_ + g * type_.group_size; }
-  const float* importance(std::size_t g) const { return importance_ + g * type_.group_size; }
+  const float* weights(std::size_t g) const { return weights_ + g * type_.group_size(); }
+  const float* importance(std::size_t g) const { return importance_ + g * type_.group_size(); }
   GroupParams with_codes(Super super, int scale_code, int min_code) const;
   Super plain_super(const LevelChoice* wanted) const;
   float best_unit(const float* wanted, const double* weight, int least, int most) const;
@@ -149,7 +157,7 @@ double SuperFit::error_of(const Groups& groups) const {
     float scales[kCandidates], mins[kCandidates], errors[kCandidates];
     std::ranges::fill(scales, groups[g].scale);
     std::ranges::fill(mins, groups[g].min);
-    variant_.errors_of_levels(weights(g), importance(g), type_.group_size, type_.levels, scales, mins, errors);
+    variant_.errors_of_levels(weights(g), importance(g), type_.group_size(), type_.levels, scales, mins, errors);
     total += static_cast<double>(errors[0]);
   }
   return total;
@@ -205,7 +213,7 @@ double SuperFit::choose_codes(Super super, const LevelChoice* wanted, Groups& gr
       scales[k] = candidates[k].scale;
       mins[k] = candidates[k].min;
     }
-    variant_.errors_of_levels(weights(g), importance(g), type_.group_size, type_.levels, scales, mins, errors);
+    variant_.errors_of_levels(weights(g), importance(g), type_.group_size(), type_.levels, scales, mins, errors);
     std::size_t best = 0;
     for (std::size_t k = 1; k < kCandidates; ++k)
       if (errors[k] < errors[best]) best = k;
@@ -219,7 +227,7 @@ double SuperFit::choose_codes(Super super, const LevelChoice* wanted, Groups& gr
 Super SuperFit::refit(const Groups& groups) const {
   double qq = 0, qm = 0, mm = 0, qw = 0, mw = 0;
   for (std::size_t g = 0; g < groups_; ++g) {
-    const LevelMoments m = variant_.moments_of_levels(weights(g), importance(g), type_.group_size, type_.levels,
+    const LevelMoments m = variant_.moments_of_levels(weights(g), importance(g), type_.group_size(), type_.levels,
                                                       groups[g].scale, groups[g].min);
     const double scale = groups[g].scale_code, min = groups[g].min_code;
     qq += scale * scale * m.hqq;
@@ -264,8 +272,8 @@ void SuperFit::search(GroupParams* out) {
   float scales[kMostGroups], mins[kMostGroups];
   double scale_weight[kMostGroups], min_weight[kMostGroups];
   for (std::size_t g = 0; g < groups_; ++g) {
-    wanted[g] = variant_.search_levels(weights(g), importance(g), type_.group_size, type_.levels, type_.sign);
-    const LevelMoments m = variant_.moments_of_levels(weights(g), importance(g), type_.group_size, type_.levels,
+    wanted[g] = variant_.search_levels(weights(g), importance(g), type_.group_size(), type_.levels, type_.sign);
+    const LevelMoments m = variant_.moments_of_levels(weights(g), importance(g), type_.group_size(), type_.levels,
                                                       wanted[g].scale, wanted[g].min);
     scales[g] = wanted[g].scale;
     mins[g] = wanted[g].min;
@@ -278,15 +286,6 @@ void SuperFit::search(GroupParams* out) {
   std::copy_n(best.begin(), groups_, out);
 }
 
-/// Importance that a search can divide by: a share of the mean on every weight, and ones where all is zero.
-void usable_importance(const float* importance, std::size_t count, float* out) {
-  float total = 0.0f;
-  for (std::size_t i = 0; i < count; ++i) total += importance[i];
-  const float floor = 1e-4f * total / static_cast<float>(count);
-  const bool none = !(total > 0.0f) || !(total < 3e38f);
-  for (std::size_t i = 0; i < count; ++i) out[i] = none ? 1.0f : importance[i] + floor;
-}
-
 }  // namespace
 
 void fit_block(const Variant& variant, const GgmlType& type, const float* weights, const float* importance,
@@ -294,7 +293,7 @@ void fit_block(const Variant& variant, const GgmlType& type, const float* weight
   float usable[256];
   if (fit == ScaleFit::search)
     for (std::size_t g = 0; g < type.groups(); ++g)
-      usable_importance(importance + g * type.group_size, type.group_size, usable + g * type.group_size);
+      usable_importance(importance + g * type.group_size(), type.group_size(), usable + g * type.group_size());
   if (!type.super()) return fit_single(variant, type, weights, usable, fit, *groups);
   SuperFit super(variant, type, weights, usable);
   if (fit == ScaleFit::minmax)

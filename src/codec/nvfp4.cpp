@@ -121,7 +121,7 @@ void fit_row(const Variant& variant, const Codec& codec, const float* weights, c
   });
 }
 
-void round_row(const Variant& variant, const Codec& codec, const float* weights, std::size_t cols,
+void round_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols,
                const GroupParams* groups, std::uint8_t* codes) {
   variant.round_e2m1(weights, row_shape(codec, cols), groups, codes);
 }

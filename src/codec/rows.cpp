@@ -34,8 +34,17 @@ void fit_row(const Codec& codec, std::span<const float> weights, std::span<const
                   groups.data());
 }
 
-void round_trip_row(const Codec& codec, std::span<const float> weights, std::span<const GroupParams> groups,
-                    std::span<float> decoded) {
+void round_vector(const Codec& codec, const float* weights, const float* importance, const GroupParams& group,
+                  std::uint8_t* codes) {
+  if (codec.vector_size == 1)
+    *codes = codec.round(codec, *weights, group);
+  else
+    codec.rows->round(selected_variant(), codec, weights, importance, codec.vector_size, &group, codes);
+}
+
+void round_trip_row(const Codec& codec, std::span<const float> weights, std::span<const float> importance,
+                    std::span<const GroupParams> groups, std::span<float> decoded) {
+  check_importance(importance, weights.size());
   STRATA_CHECK(groups.size() == codec.groups_per_row(weights.size()) && decoded.size() == weights.size(),
                "{} groups, {} weights, {} decoded", groups.size(), weights.size(), decoded.size());
   if (!codec.has_codes()) {
@@ -44,7 +53,7 @@ void round_trip_row(const Codec& codec, std::span<const float> weights, std::spa
   }
   const Variant& variant = selected_variant();
   std::vector<std::uint8_t> codes(weights.size());
-  codec.rows->round(variant, codec, weights.data(), weights.size(), groups.data(), codes.data());
+  codec.rows->round(variant, codec, weights.data(), importance.data(), weights.size(), groups.data(), codes.data());
   codec.rows->values(variant, codec, codes.data(), weights.size(), groups.data(), decoded.data());
 }
 
@@ -69,7 +78,7 @@ void encode_rows(const Codec& codec, const MatrixView& weights, std::span<const 
     GroupParams* mine = groups.data() + r * per_row;
     widen_row(weights, row + r, widened);
     codec.rows->fit(variant, codec, widened.data(), h.data(), cols, fit, tensor_scale, mine);
-    codec.rows->round(variant, codec, widened.data(), cols, mine, codes.data());
+    codec.rows->round(variant, codec, widened.data(), importance.data(), cols, mine, codes.data());
     codec.rows->store_codes(variant, out, row + r, codes.data());
   }
   codec.rows->store_groups(variant, out, row, count, groups.data(), tensor_scale);

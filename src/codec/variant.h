@@ -33,6 +33,18 @@ struct LevelMoments {
   double hqq, hq, h, hqw, hw;
 };
 
+/// The points of a codebook: `count`, a multiple of 16, of `dims` levels each; level i of point p at [i * count + p].
+struct GridView {
+  const float* levels;
+  std::size_t count, dims;
+};
+/// What a point g of a codebook costs at scale s, but for the weights' own energy: s * (s * square - 2 * cross).
+inline constexpr std::size_t kMostPoints = 1024;
+struct GridCosts {
+  alignas(64) float cross[kMostPoints];   ///< sum of h a g
+  alignas(64) float square[kMostPoints];  ///< sum of h g g
+};
+
 struct Variant {
   const char* name;  // as in core/cpu.h
 
@@ -69,6 +81,17 @@ struct Variant {
   LevelMoments (*moments_of_levels)(const float* weights, const float* importance, std::size_t count, Levels,
                                     float scale, float min);
   void (*round_levels)(const float* weights, std::size_t count, Levels, float scale, float min, std::uint8_t* codes);
+
+  // GGUF's IQ types (points_inl.h).
+  /// For magnitudes a and importance h of grid.dims weights. odd: one weight, the one that costs least, has its sign
+  /// turned, as where signs are stored without the last.
+  void (*grid_costs)(GridView grid, const float* magnitudes, const float* importance, bool odd, GridCosts& costs);
+  /// The first of `count` points (a multiple of 16) of least square - ratio * cross, which is the nearest one to the
+  /// weights at scale 2 / ratio.
+  std::size_t (*lowest_point)(const GridCosts& costs, std::size_t count, float ratio);
+  /// The least cost among `count` points at each of sixteen scales.
+  void (*costs_at_scales)(const float* cross, const float* square, std::size_t count, const float* scales,
+                          float* costs);
 
   /// Codes of 2..8 bits to and from a little-endian bit stream of ceil(count * bits / 8) bytes; no byte beyond is
   /// touched.

@@ -3,6 +3,7 @@
 #if defined(__x86_64__)
 #include "codec/lanes_avx512.h"
 #include "codec/levels_inl.h"
+#include "codec/points_inl.h"
 #include "codec/rows_inl.h"
 #include "codec/search_inl.h"
 #include "codec/variant_inl.h"

@@ -1,4 +1,4 @@
-// The kernels of rows_inl.h, search_inl.h and levels_inl.h, which the including file has compiled for its lanes.
+// The kernels of the other *_inl.h, which the including file has compiled for its lanes.
 // A Variant of them, constant-initialized, so that it can be used before main.
 #pragma once
 #include "codec/variant.h"
@@ -24,6 +24,9 @@ constexpr Variant make_variant(const char* name) {
           .errors_of_levels = errors_of_levels,
           .moments_of_levels = moments_of_levels,
           .round_levels = round_levels,
+          .grid_costs = grid_costs,
+          .lowest_point = lowest_point,
+          .costs_at_scales = costs_at_scales,
           .pack_bits = pack_bits,
           .unpack_bits = unpack_bits};
 }

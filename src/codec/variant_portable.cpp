@@ -2,6 +2,7 @@
 // Sixteen lanes in arrays, which a compiler turns into whatever vectors the target has.
 #include "codec/lanes_portable.h"
 #include "codec/levels_inl.h"
+#include "codec/points_inl.h"
 #include "codec/rows_inl.h"
 #include "codec/search_inl.h"
 #include "codec/variant_inl.h"

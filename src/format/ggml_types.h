@@ -21,8 +21,7 @@ struct GgmlType {
 const GgmlType* find_ggml_type(std::uint32_t number);
 /// Name of a type number ("Q4_1"), or "type 99".
 std::string ggml_type_name(std::uint32_t number);
-/// True for the types that ggml_dequantize_row() knows: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K to Q6_K IQ4_NL
-/// IQ4_XS.
+/// True for the types that ggml_dequantize_row() knows: all but integers, F64, and those of activations.
 bool ggml_type_readable(std::uint32_t number);
 /// Bytes of a row of `cols` weights. Throws Error opened by `where` when the type is not readable (naming it and the
 /// readable ones), or when its block does not divide cols.

@@ -1,5 +1,8 @@
-// Coordinate descent on tr(dW H dW^T): with all else fixed it is a parabola in a scale, and in one weight, whose best
-// code is the nearest to its lowest point. Products with H are made a block of columns at a time.
+// Coordinate descent on tr(dW H dW^T): with all else fixed it is a parabola in a scale, and in one weight or the vector
+// that a codec rounds together, whose best codes are the nearest to its lowest point. Products with H are made a block
+// of columns at a time.
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 
@@ -51,6 +54,7 @@ struct BlockRow {
   std::size_t row, begin, size;
   float* gradient;
   const float* h;
+  const float* inverses;  ///< of H's blocks on the diagonal that are vectors of the codec
 };
 
 void refine_scale(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from, std::size_t to,
@@ -78,22 +82,58 @@ void refine_scale(const RoundingProblem& p, RoundingRows& rows, const BlockRow& 
 
 void refine_codes(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from,
                   std::size_t to) {
-  const std::size_t at = block.row * rows.cols + block.begin;
-  for (std::size_t k = from; k < to; ++k) {
+  const std::size_t at = block.row * rows.cols + block.begin, vector = p.codec.vector_size;
+  float lowest[codec::kMostVector], costs[codec::kMostVector], change[codec::kMostVector];
+  std::uint8_t codes[codec::kMostVector];
+  for (std::size_t k = from; k < to; k += vector) {
     const codec::GroupParams& group = rows.groups[block.row * rows.groups_per_row + p.group_of(block.begin + k)];
-    const float curvature = block.h[k * block.size + k];
-    if (!(curvature > 0.0f)) continue;
-    const float weight = rows.weights[at + k], decoded = weight - rows.errors[at + k];
-    const std::uint8_t code = p.codec.round(p.codec, decoded + block.gradient[k] / curvature, group);
-    if (code == rows.codes[at + k]) continue;
-    const float error = weight - p.codec.value(p.codec, code, group), change = error - rows.errors[at + k];
-    const float own = change * change * curvature;
-    if (!(2.0f * change * block.gradient[k] + own < -kWorthwhile * own)) continue;
-    rows.codes[at + k] = code;
-    rows.errors[at + k] = error;
-    const float* const column = block.h + k * block.size;
-    for (std::size_t j = 0; j < block.size; ++j) block.gradient[j] += change * column[j];
+    for (std::size_t i = 0; i < vector; ++i) {
+      lowest[i] = rows.weights[at + k + i] - rows.errors[at + k + i];
+      for (std::size_t j = 0; j < vector; ++j)
+        lowest[i] += block.inverses[(k + i) * vector + j] * block.gradient[k + j];
+      costs[i] = block.h[(k + i) * block.size + k + i];
+    }
+    codec::round_vector(p.codec, lowest, costs, group, codes);
+    if (std::equal(codes, codes + vector, rows.codes.data() + at + k)) continue;
+    float slope = 0.0f, own = 0.0f;
+    for (std::size_t i = 0; i < vector; ++i) {
+      change[i] = rows.weights[at + k + i] - p.codec.value(p.codec, codes[i], group) - rows.errors[at + k + i];
+      slope += change[i] * block.gradient[k + i];
+      for (std::size_t j = 0; j <= i; ++j)
+        own += (i == j ? 1.0f : 2.0f) * change[i] * change[j] * block.h[(k + i) * block.size + k + j];
+    }
+    if (!(2.0f * slope + own < -kWorthwhile * own)) continue;
+    for (std::size_t i = 0; i < vector; ++i) {
+      rows.codes[at + k + i] = codes[i];
+      rows.errors[at + k + i] += change[i];
+      const float* const column = block.h + (k + i) * block.size;
+      for (std::size_t j = 0; j < block.size; ++j) block.gradient[j] += change[i] * column[j];
+    }
   }
+}
+
+/// The inverses of the blocks of `vector` on the diagonal of h (size, size), row by row; zero for inputs that are dead.
+std::vector<float> inverse_blocks(const std::vector<float>& h, std::size_t size, std::size_t vector) {
+  using Block = Eigen::MatrixXd;
+  const auto n = static_cast<Eigen::Index>(vector);
+  std::vector<float> inverses(size * vector, 0.0f);
+  for (std::size_t k = 0; k < size; k += vector) {
+    Block block(n, n);
+    for (std::size_t i = 0; i < vector; ++i)
+      for (std::size_t j = 0; j < vector; ++j)
+        block(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)) =
+            static_cast<double>(h[(k + i) * size + k + j]);
+    const double mean = block.trace() / static_cast<double>(vector);
+    if (!(mean > 0.0)) continue;
+    if (vector > 1) block.diagonal().array() += 1e-4 * mean;
+    const Block inverse = block.llt().solve(Block::Identity(n, n));
+    if (!inverse.allFinite()) continue;
+    for (std::size_t i = 0; i < vector; ++i)
+      for (std::size_t j = 0; j < vector; ++j)
+        inverses[(k + i) * vector + j] =
+            static_cast<float>(inverse(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)));
+  }
+  return inverses;
 }
 
 /// (count, cols) rows times H.
@@ -139,8 +179,9 @@ void refine(const RoundingProblem& p, RoundingRows& rows) {
     kernel::matmul(rows.errors.data(), n, rows.count, {columns, nullptr}, gradient.data(), size,
                    kernel::Precision::f32);
     for (std::size_t k = 0; k < size; ++k) std::copy_n(p.hessian.row(begin + k) + begin, size, h.data() + k * size);
+    const std::vector<float> inverses = inverse_blocks(h, size, p.codec.vector_size);
     for (std::size_t r = 0; r < rows.count; ++r) {
-      const BlockRow block{r, begin, size, gradient.data() + r * size, h.data()};
+      const BlockRow block{r, begin, size, gradient.data() + r * size, h.data(), inverses.data()};
       for (std::size_t k = 0; k < size; k += step) {
         const std::size_t end = std::min(size, k + step);
         if (!p.whole_rows() && half_range > 0.0f) refine_scale(p, rows, block, k, end, half_range);

@@ -9,27 +9,51 @@ namespace {
 
 constexpr std::size_t kBlock = 128;
 
-/// One row of a block: the columns [begin, begin + size), the weights that feedback asks for there, and the factor.
+/// One row of a block: the columns [begin, begin + size), the weights that feedback asks for there, and what all rows
+/// share: the factor, and what an error of each column costs.
 struct BlockRow {
   std::size_t row, begin, size;
   float* wanted;
   const float* factor;  ///< (size, size): factor[i, k] is U of the block
+  const float* cost;
 };
 
-/// Columns [from, to) of the block one after the other, under parameters that are already chosen.
+/// The feedback of an error of column k to the columns [from, to) of the block.
+void feed_back(const BlockRow& block, std::size_t k, float error, std::size_t from, std::size_t to) {
+  const float* const factor = block.factor + k * block.size;
+  for (std::size_t j = from; j < to; ++j) block.wanted[j] += error * factor[j];
+}
+
+/// Columns [from, to) of the block, a vector of the codec after the other, under parameters that are already chosen.
+/// The weights of a vector are rounded to what would leave no error in any of them: each is asked for its wanted value
+/// as if those before it got theirs.
 void round_columns(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from,
                    std::size_t to) {
-  const std::size_t at = block.row * rows.cols + block.begin;
+  const std::size_t at = block.row * rows.cols + block.begin, vector = p.codec.vector_size;
   const codec::GroupParams* const groups = rows.groups.data() + block.row * rows.groups_per_row;
-  for (std::size_t k = from; k < to; ++k) {
+  for (std::size_t k = from; k < to; k += vector) {
     const codec::GroupParams& group = groups[p.group_of(block.begin + k)];
-    const std::uint8_t code = p.codec.round(p.codec, block.wanted[k], group);
-    const float error = rows.weights[at + k] - p.codec.value(p.codec, code, group);
-    rows.codes[at + k] = code;
-    rows.errors[at + k] = error;
-    const float* const factor = block.factor + k * block.size;
-    for (std::size_t j = k + 1; j < block.size; ++j) block.wanted[j] += error * factor[j];
+    for (std::size_t i = k; i + 1 < k + vector; ++i)
+      feed_back(block, i, rows.weights[at + i] - block.wanted[i], i + 1, k + vector);
+    codec::round_vector(p.codec, block.wanted + k, block.cost + k, group, rows.codes.data() + at + k);
+    for (std::size_t i = k; i < k + vector; ++i) {
+      const float error = rows.weights[at + i] - p.codec.value(p.codec, rows.codes[at + i], group);
+      rows.errors[at + i] = error;
+      feed_back(block, i, error, k + vector, block.size);
+    }
   }
+}
+
+/// What an error of each column costs when the later ones of its vector cannot make up for it: the diagonal of the
+/// factor's D, taken a vector at a time.
+std::vector<float> column_costs(const RoundingProblem& p, std::size_t begin, std::size_t size, const float* factor) {
+  const std::size_t vector = p.codec.vector_size;
+  const float* const variance = p.feedback.variance.data() + begin;
+  std::vector<float> costs(variance, variance + size);
+  for (std::size_t k = 0; k < size; ++k)
+    for (std::size_t j = k + 1; j < (k / vector + 1) * vector; ++j)
+      costs[k] += factor[k * size + j] * factor[k * size + j] * variance[j];
+  return costs;
 }
 
 void round_block(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block) {
@@ -40,8 +64,7 @@ void round_block(const RoundingProblem& p, RoundingRows& rows, const BlockRow& b
     const std::span<codec::GroupParams> groups(
         rows.groups.data() + block.row * rows.groups_per_row + p.group_of(block.begin + k),
         p.codec.groups_per_row(some));
-    codec::fit_row(p.codec, {block.wanted + k, some}, std::span(p.feedback.variance).subspan(block.begin + k, some),
-                   p.fit, p.tensor_scale, groups);
+    codec::fit_row(p.codec, {block.wanted + k, some}, {block.cost + k, some}, p.fit, p.tensor_scale, groups);
     round_columns(p, rows, block, k, k + some);
   }
 }
@@ -81,11 +104,12 @@ void RoundingRows::take(const RoundingRows& other, std::size_t r) {
 void round_nearest(const RoundingProblem& p, RoundingRows& rows) {
   fit_original(p, rows);
   for (std::size_t r = 0; r < rows.count; ++r)
-    for (std::size_t c = 0; c < rows.cols; ++c) {
+    for (std::size_t c = 0; c < rows.cols; c += p.codec.vector_size) {
       const std::size_t at = r * rows.cols + c;
       const codec::GroupParams& group = rows.groups[r * rows.groups_per_row + p.group_of(c)];
-      rows.codes[at] = p.codec.round(p.codec, rows.weights[at], group);
-      rows.errors[at] = rows.weights[at] - p.codec.value(p.codec, rows.codes[at], group);
+      codec::round_vector(p.codec, rows.weights.data() + at, p.importance.data() + c, group, rows.codes.data() + at);
+      for (std::size_t i = at; i < at + p.codec.vector_size; ++i)
+        rows.errors[i] = rows.weights[i] - p.codec.value(p.codec, rows.codes[i], group);
     }
 }
 
@@ -104,10 +128,11 @@ void round_with_feedback(const RoundingProblem& p, RoundingRows& rows) {
     }
     for (std::size_t i = 0; i < size; ++i)
       for (std::size_t k = 0; k < size; ++k) factor[i * size + k] = u[k * n + begin + i];
+    const std::vector<float> costs = column_costs(p, begin, size, factor.data());
     for (std::size_t r = 0; r < rows.count; ++r) {
       float* const row = wanted.data() + r * size;
       for (std::size_t k = 0; k < size; ++k) row[k] += rows.weights[r * n + begin + k];
-      round_block(p, rows, {r, begin, size, row, factor.data()});
+      round_block(p, rows, {r, begin, size, row, factor.data(), costs.data()});
     }
   }
 }

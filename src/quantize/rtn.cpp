@@ -67,7 +67,7 @@ WeightedError weighted_error(const codec::Codec& codec, const MatrixView& weight
     for (std::size_t r = row; r < row + rows; ++r) {
       codec::widen_row(weights, r, w);
       codec::fit_row(codec, w, importance, fit, tensor_scale, groups);
-      codec::round_trip_row(codec, w, groups, decoded);
+      codec::round_trip_row(codec, w, importance, groups, decoded);
       of_row[r] = row_error(w, decoded, importance);
     }
   });

@@ -19,15 +19,19 @@ TEST(Ggml, EveryCodeAndScaleCodeComesBackFromItsBits) {
   for (const Codec* codec : ggml_codecs()) {
     const std::size_t cols = 512, per_row = codec->groups_per_row(cols);
     Stored stored = allocate(*codec, 3, cols);
-    std::vector<std::uint8_t> codes(3 * cols);
-    for (auto& code : codes)
-      code = static_cast<std::uint8_t>(random.below(codec->name == "q8_0" ? 255 : 1u << codec->code_bits));
-    // Parameters that the type can store: those of a fit to random rows.
-    const Matrix m = random_matrix(3, cols, 12);
+    // Parameters that the type can store: those of a fit to random rows. So with the codes of vectors.
+    const Matrix m = random_matrix(3, cols, 12), other = random_matrix(3, cols, 13);
+    std::vector<std::uint8_t> codes;
     std::vector<GroupParams> groups;
-    for (std::size_t r = 0; r < m.rows; ++r)
-      for (const GroupParams& group : fit_by_specification(*codec, m.row(r), {}, ScaleFit::search, 1))
-        groups.push_back(group);
+    for (std::size_t r = 0; r < m.rows; ++r) {
+      const auto mine = fit_by_specification(*codec, m.row(r), {}, ScaleFit::search, 1);
+      auto row_codes = codes_by_specification(*codec, other.row(r), {}, mine);
+      if (codec->vector_size == 1)
+        for (auto& code : row_codes)
+          code = static_cast<std::uint8_t>(random.below(codec->name == "q8_0" ? 255 : 1u << codec->code_bits));
+      codes.insert(codes.end(), row_codes.begin(), row_codes.end());
+      groups.insert(groups.end(), mine.begin(), mine.end());
+    }
     codec->pack(*codec, stored, 0, 3, codes.data(), groups.data(), 1);
     std::vector<float> out(cols);
     for (std::size_t r = 0; r < 3; ++r) {

@@ -10,8 +10,10 @@ namespace {
 double group_error(const Codec& codec, std::span<const float> weights, std::span<const float> importance,
                    const GroupParams& group) {
   double sum = 0;
+  const std::vector<GroupParams> groups(codec.groups_per_row(weights.size()), group);
+  const std::vector<std::uint8_t> codes = codes_by_specification(codec, weights, importance, groups);
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    const double d = static_cast<double>(weights[i]) - codec.value(codec, codec.round(codec, weights[i], group), group);
+    const double d = static_cast<double>(weights[i]) - codec.value(codec, codes[i], group);
     sum += (importance.empty() ? 1.0 : static_cast<double>(importance[i])) * d * d;
   }
   return sum;

@@ -118,7 +118,23 @@ inline std::vector<GroupParams> fit_by_specification(const Codec& codec, std::sp
   return groups;
 }
 
-/// All rows by the specification: fit, round and pack, one group, one weight at a time.
+/// The codes of a row by round, or round_vector. importance: as weights, or empty.
+inline std::vector<std::uint8_t> codes_by_specification(const Codec& codec, std::span<const float> row,
+                                                        std::span<const float> importance,
+                                                        std::span<const GroupParams> groups) {
+  std::vector<std::uint8_t> codes(row.size());
+  for (std::size_t c = 0; c < row.size(); c += codec.vector_size) {
+    const GroupParams& group = groups[codec.group_size == 0 ? 0 : c / codec.group_size];
+    if (codec.vector_size == 1)
+      codes[c] = codec.round(codec, row[c], group);
+    else
+      codec.round_vector(codec, row.data() + c, importance.empty() ? nullptr : importance.data() + c, group,
+                         codes.data() + c);
+  }
+  return codes;
+}
+
+/// All rows by the specification: fit, round and pack, one group, one weight or vector at a time.
 inline Stored encode_by_specification(const Codec& codec, const Matrix& m, std::span<const float> importance,
                                       ScaleFit fit, float tensor_scale) {
   Stored out = allocate(codec, m.rows, m.cols);
@@ -126,8 +142,8 @@ inline Stored encode_by_specification(const Codec& codec, const Matrix& m, std::
   std::vector<GroupParams> groups;
   for (std::size_t r = 0; r < m.rows; ++r) {
     const auto mine = fit_by_specification(codec, m.row(r), importance, fit, tensor_scale);
-    for (std::size_t c = 0; c < m.cols; ++c)
-      codes.push_back(codec.round(codec, m.row(r)[c], mine[codec.group_size == 0 ? 0 : c / codec.group_size]));
+    const auto row_codes = codes_by_specification(codec, m.row(r), importance, mine);
+    codes.insert(codes.end(), row_codes.begin(), row_codes.end());
     groups.insert(groups.end(), mine.begin(), mine.end());
   }
   codec.pack(codec, out, 0, m.rows, codes.data(), groups.data(), tensor_scale);

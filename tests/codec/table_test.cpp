@@ -14,10 +14,10 @@ TEST(Table, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
     EXPECT_EQ(find(codec.name), &codec);
   }
-  EXPECT_EQ(names.size(), 50u);
-  for (const char* name :
-       {"keep", "int2_g32", "int3_g64", "int4_g128", "int5_channel", "int6_g32", "int8_channel", "int4_asym_g64",
-        "int8_asym_channel", "int8_w8a8", "fp8_channel", "nvfp4", "mxfp4", "mxfp8", "q8_0", "q4_k", "iq4_xs"})
+  EXPECT_EQ(names.size(), 55u);
+  for (const char* name : {"keep", "int2_g32", "int3_g64", "int4_g128", "int5_channel", "int6_g32", "int8_channel",
+                           "int4_asym_g64", "int8_asym_channel", "int8_w8a8", "fp8_channel", "nvfp4", "mxfp4", "mxfp8",
+                           "q8_0", "q4_k", "iq4_xs", "iq3_s", "iq2_xxs"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 
@@ -50,6 +50,8 @@ TEST(Table, StoredBytesCountScalesPaddingAndSideTensors) {
   EXPECT_EQ(bytes("q5_1", 9, 64), 9u * 48);
   EXPECT_EQ(bytes("q2_k", 9, 512), 9u * 168);
   EXPECT_EQ(bytes("iq4_xs", 9, 512), 9u * 272);
+  EXPECT_EQ(bytes("iq3_s", 9, 512), 9u * 220);
+  EXPECT_EQ(bytes("iq2_xxs", 9, 512), 9u * 132);
 }
 
 TEST(Table, AllocateHoldsTheBytesThatArePlanned) {

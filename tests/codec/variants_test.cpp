@@ -65,10 +65,11 @@ void compare(const Variant& variant, const Codec& codec, const Matrix& m, std::s
     GroupParams* mine = groups.data() + r * per_row;
     std::uint8_t* row_codes = codes.data() + r * m.cols;
     codec.rows->fit(variant, codec, m.row(r).data(), h.data(), m.cols, fit, scale, mine);
-    codec.rows->round(variant, codec, m.row(r).data(), m.cols, mine, row_codes);
+    codec.rows->round(variant, codec, m.row(r).data(), importance.data(), m.cols, mine, row_codes);
     codec.rows->values(variant, codec, row_codes, m.cols, mine, values.data());
     codec.rows->store_codes(variant, got, r, row_codes);
     const std::vector<GroupParams> expected = fit_by_specification(codec, m.row(r), importance, fit, scale);
+    const std::vector<std::uint8_t> nearest = codes_by_specification(codec, m.row(r), importance, {mine, per_row});
     for (std::size_t c = 0; c < m.cols; ++c) {
       const GroupParams& group = mine[c / size];
       if (c % size == 0) {
@@ -76,7 +77,7 @@ void compare(const Variant& variant, const Codec& codec, const Matrix& m, std::s
         ASSERT_TRUE(same(expected[c / size].zero_point, group.zero_point)) << what << " row " << r;
         ASSERT_TRUE(same(expected[c / size].min, group.min)) << what << " row " << r << " group " << c / size;
       }
-      ASSERT_EQ(codec.round(codec, m.row(r)[c], group), row_codes[c]) << what << " row " << r << " column " << c;
+      ASSERT_EQ(nearest[c], row_codes[c]) << what << " row " << r << " column " << c;
       ASSERT_TRUE(same(codec.value(codec, row_codes[c], group), values[c])) << what << " row " << r << " column " << c;
     }
   }

@@ -1,0 +1,86 @@
+// What every GGUF type's codec does alike: one part, "weight", whose rows are blocks one after the other.
+// A family derives its functions from GgmlStorage and has kLayout.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "codec/family.h"
+
+namespace strata::codec {
+
+/// A block: its sizes, and the functions that read and write its bits. store_codes and store_groups each leave the
+/// other's bits as they are.
+struct GgmlLayout {
+  const char* name;
+  unsigned code_bits;
+  std::size_t group_size, block_weights, block_bytes;
+  void (*decode)(const std::byte* in, std::size_t blocks, float* out);
+  void (*store_codes)(const std::uint8_t* codes, unsigned char* block);
+  void (*store_groups)(const GroupParams* groups, unsigned char* block);
+  std::size_t groups() const { return block_weights / group_size; }
+  std::size_t row_bytes(std::size_t cols) const { return cols / block_weights * block_bytes; }
+};
+
+template <class Type>
+struct GgmlStorage {
+  static std::vector<PartSpec> layout(const Codec&, std::uint64_t rows, std::uint64_t cols) {
+    return {{"weight", DType::u8, {rows, cols / Type::kLayout.block_weights * Type::kLayout.block_bytes}}};
+  }
+
+  static unsigned char* row_of(Stored& out, std::size_t row) {
+    return bytes_of(out, 0) + row * Type::kLayout.row_bytes(out.cols);
+  }
+
+  static void store_codes(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes) {
+    constexpr const GgmlLayout& kLayout = Type::kLayout;
+    unsigned char* const blocks = row_of(out, row);
+    for (std::size_t b = 0; b < out.cols / kLayout.block_weights; ++b)
+      kLayout.store_codes(codes + b * kLayout.block_weights, blocks + b * kLayout.block_bytes);
+  }
+
+  static void store_groups(const Variant&, Stored& out, std::size_t row, std::size_t count, const GroupParams* groups,
+                           float) {
+    constexpr const GgmlLayout& kLayout = Type::kLayout;
+    for (std::size_t r = row; r < row + count; ++r) {
+      unsigned char* const blocks = row_of(out, r);
+      for (std::size_t b = 0; b < out.cols / kLayout.block_weights; ++b, groups += kLayout.groups())
+        kLayout.store_groups(groups, blocks + b * kLayout.block_bytes);
+    }
+  }
+
+  static void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
+                   const GroupParams* groups, float tensor_scale) {
+    for (std::size_t r = 0; r < count; ++r) store_codes(kVariantPortable, out, row + r, codes + r * out.cols);
+    store_groups(kVariantPortable, out, row, count, groups, tensor_scale);
+  }
+
+  static void unpack(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+    constexpr const GgmlLayout& kLayout = Type::kLayout;
+    const auto* const blocks = in.views[0].data() + row * kLayout.row_bytes(in.cols);
+    float whole[kLayout.block_weights];
+    while (count > 0) {
+      const std::size_t within = col % kLayout.block_weights, rest = kLayout.block_weights - within;
+      const std::byte* const block = blocks + col / kLayout.block_weights * kLayout.block_bytes;
+      std::size_t some = std::min(rest, count);
+      if (within == 0 && count >= kLayout.block_weights) {
+        some = count - count % kLayout.block_weights;
+        kLayout.decode(block, some / kLayout.block_weights, out);
+      } else {
+        kLayout.decode(block, 1, whole);
+        std::copy_n(whole + within, some, out);
+      }
+      col += some;
+      out += some;
+      count -= some;
+    }
+  }
+
+  static void decode(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
+                     float* out) {
+    unpack(*in.codec, in, row, col, count, out);
+  }
+};
+
+}  // namespace strata::codec
