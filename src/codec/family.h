@@ -36,6 +36,7 @@ void append_nvfp4(std::vector<Codec>& table);
 void append_mxfp(std::vector<Codec>& table);
 void append_ggml(std::vector<Codec>& table);
 void append_ggml_vectors(std::vector<Codec>& table);
+void append_ggml_mxfp4(std::vector<Codec>& table);
 
 /// Row `row` of a codec without codes.
 void keep_row(const MatrixView& weights, std::size_t row, Stored& out);

@@ -135,9 +135,6 @@ void append_all(std::vector<Codec>& table, std::index_sequence<kIndex...>) {
 
 }  // namespace
 
-void append_ggml(std::vector<Codec>& table) {
-  append_all(table, std::make_index_sequence<kTypes.size()>());
-  append_ggml_vectors(table);
-}
+void append_ggml(std::vector<Codec>& table) { append_all(table, std::make_index_sequence<kTypes.size()>()); }
 
 }  // namespace strata::codec

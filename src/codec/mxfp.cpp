@@ -1,9 +1,11 @@
-// mxfp4 and mxfp8: E2M1 or E4M3 codes with an E8M0 scale a group of 32 (mxfp4-pack-quantized, mxfp8-quantized).
-// Byte layout and formulas: docs/formats/mxfp.md.
+// mxfp4 and mxfp8: E2M1 or E4M3 codes with an E8M0 scale a group of 32 (mxfp4-pack-quantized, mxfp8-quantized), and
+// mxfp4_gguf. Byte layout and formulas: docs/formats/mxfp.md, gguf.md.
 #include <algorithm>
 #include <bit>
 
 #include "codec/family.h"
+#include "codec/ggml_blocks.h"
+#include "codec/ggml_storage.h"
 #include "core/numbers.h"
 
 namespace strata::codec {
@@ -123,6 +125,28 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   });
 }
 
+/// The same codes and scales as a type of GGUF: a block of 32 is the byte of its scale and 16 bytes of nibbles.
+struct GgufMxfp4 : GgmlStorage<GgufMxfp4> {
+  static void store_block_codes(const std::uint8_t* codes, unsigned char* block) {
+    for (std::size_t i = 0; i < 16; ++i)
+      block[1 + i] = static_cast<unsigned char>((codes[i] & 15u) | (codes[i + 16] & 15u) << 4);
+  }
+  static void store_block_scale(const GroupParams* group, unsigned char* block) { *block = scale_code(group->scale); }
+  static constexpr GgmlLayout kLayout = {"mxfp4_gguf",     4, 32, 32, 17, decode_mxfp4, store_block_codes,
+                                         store_block_scale};
+
+  /// ggml has no negative zero.
+  static float value(const Codec& codec, std::uint8_t code, const GroupParams& group) {
+    return codec::value(codec, code, group) + 0.0f;
+  }
+  static void values_row(const Variant&, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
+                         const GroupParams* groups, float* out) {
+    for (std::size_t c = 0; c < cols; ++c) out[c] = value(codec, codes[c], groups[c / kLayout.group_size]);
+  }
+};
+constexpr RowFunctions kGgufRows = {
+    fit_row, round_row, GgufMxfp4::values_row, GgufMxfp4::store_codes, GgufMxfp4::store_groups, GgufMxfp4::decode};
+
 constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
 
 }  // namespace
@@ -130,6 +154,12 @@ constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, sto
 void append_mxfp(std::vector<Codec>& table) {
   table.push_back({"mxfp4", "mxfp4", 4, 32, true, false, fit, round, value, layout, pack, unpack, &kRows});
   table.push_back({"mxfp8", "mxfp8", 8, 32, true, false, fit, round, value, layout, pack, unpack, &kRows});
+}
+
+void append_ggml_mxfp4(std::vector<Codec>& table) {
+  using Type = GgufMxfp4;
+  table.push_back({Type::kLayout.name, "ggml", 4, 32, true, false, fit, round, Type::value, Type::layout, Type::pack,
+                   Type::unpack, &kGgufRows});
 }
 
 }  // namespace strata::codec

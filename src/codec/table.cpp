@@ -19,6 +19,8 @@ const std::vector<Codec>& table() {
     append_nvfp4(rows);
     append_mxfp(rows);
     append_ggml(rows);
+    append_ggml_vectors(rows);
+    append_ggml_mxfp4(rows);
     return rows;
   }();
   return codecs;

@@ -182,7 +182,9 @@ GgufPlan cut(format::GgufKeys keys, std::vector<format::GgufTensorSpec> specs, s
 
 std::uint32_t ggml_type_of(const codec::Codec& codec) {
   std::string name;
-  for (const char c : codec.name) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  // "mxfp4" alone is the codec of compressed-tensors.
+  const std::string_view stem = std::string_view(codec.name).substr(0, codec.name.find("_gguf"));
+  for (const char c : stem) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   for (std::uint32_t number = 0; number < 64; ++number)
     if (const format::GgmlType* type = format::find_ggml_type(number); type != nullptr && type->name == name)
       return number;

@@ -118,12 +118,19 @@ std::string why_not_group(const Target& target, const Codec& codec, const model:
 }
 
 const Codec& smaller_blocks(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kInstead{{{"q2_k", "iq4_nl"},
-                                                                                   {"q3_k", "iq4_nl"},
-                                                                                   {"iq4_xs", "iq4_nl"},
-                                                                                   {"q4_k", "q5_0"},
-                                                                                   {"q5_k", "q5_1"},
-                                                                                   {"q6_k", "q8_0"}}};
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kInstead{{
+      {"q2_k", "iq4_nl"},
+      {"q3_k", "iq4_nl"},
+      {"iq4_xs", "iq4_nl"},
+      {"iq3_s", "iq4_nl"},
+      {"iq3_xxs", "iq4_nl"},
+      {"iq2_s", "iq4_nl"},
+      {"iq2_xs", "iq4_nl"},
+      {"iq2_xxs", "iq4_nl"},
+      {"q4_k", "q5_0"},
+      {"q5_k", "q5_1"},
+      {"q6_k", "q8_0"},
+  }};
   for (const auto& [name, instead] : kInstead)
     if (name == codec.name && codec::why_not(codec::by_name(instead), rows, cols).empty())
       return codec::by_name(instead);

@@ -1,5 +1,5 @@
-// The worked examples of docs/formats/int.md, fp8.md, nvfp4.md and mxfp.md, typed in from the pages.
-// Every example is one row with min-max scales.
+// The worked examples of docs/formats/int.md, fp8.md, nvfp4.md, mxfp.md and gguf.md, typed in from the pages.
+// Every example is one row with min-max scales, or a block of bytes.
 #include "support.h"
 
 namespace strata::codec {
@@ -73,6 +73,24 @@ TEST(Pages, Nvfp4) {
 TEST(Pages, Mxfp) {
   check({"mxfp4", {7, -0.2f, 3, -6}, 32, {{0x86, 0xD3, 0}, {0x80}}, {8, -0.0f, 3, -6}});
   check({"mxfp8", {448, 1, -0.0f}, 32, {{0x76, 0x30, 0x80, 0}, {0x80}}, {448, 1, -0.0f}});
+}
+
+/// One block with the bytes that the page names, all else 0.
+std::vector<float> decoded(const char* name, const std::vector<std::pair<std::size_t, unsigned>>& bytes) {
+  Stored stored = allocate(by_name(name), 1, 256);
+  for (const auto& [at, byte] : bytes) stored.parts[0][at] = static_cast<std::byte>(byte);
+  std::vector<float> weights(256);
+  decode_row(stored, 0, 0, 256, weights.data());
+  return weights;
+}
+
+TEST(Pages, GgufCodebooks) {
+  const auto iq3 = decoded("iq3_s", {{1, 0x3C}, {2, 0x2C}, {66, 1}, {74, 0x0A}, {106, 3}});
+  EXPECT_EQ(std::vector(iq3.begin(), iq3.begin() + 8), (std::vector<float>{21, -35, 21, -49, 7, 7, 7, 7}));
+  EXPECT_EQ(iq3[32], 1.0f);
+  const auto iq2 = decoded("iq2_xxs", {{1, 0x3C}, {2, 1}, {6, 5}, {9, 0x20}});
+  EXPECT_EQ(std::vector(iq2.begin(), iq2.begin() + 8), (std::vector<float>{-26.875f, 5, -5, 5, 5, 5, 5, 5}));
+  EXPECT_EQ(iq2[32], 1.0f);
 }
 
 }  // namespace

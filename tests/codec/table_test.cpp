@@ -14,7 +14,7 @@ TEST(Table, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
     EXPECT_EQ(find(codec.name), &codec);
   }
-  EXPECT_EQ(names.size(), 55u);
+  EXPECT_EQ(names.size(), 56u);
   for (const char* name : {"keep", "int2_g32", "int3_g64", "int4_g128", "int5_channel", "int6_g32", "int8_channel",
                            "int4_asym_g64", "int8_asym_channel", "int8_w8a8", "fp8_channel", "nvfp4", "mxfp4", "mxfp8",
                            "q8_0", "q4_k", "iq4_xs", "iq3_s", "iq2_xxs"})
@@ -52,6 +52,7 @@ TEST(Table, StoredBytesCountScalesPaddingAndSideTensors) {
   EXPECT_EQ(bytes("iq4_xs", 9, 512), 9u * 272);
   EXPECT_EQ(bytes("iq3_s", 9, 512), 9u * 220);
   EXPECT_EQ(bytes("iq2_xxs", 9, 512), 9u * 132);
+  EXPECT_EQ(bytes("mxfp4_gguf", 9, 512), 9u * 272);
 }
 
 TEST(Table, AllocateHoldsTheBytesThatArePlanned) {

@@ -18,7 +18,8 @@ import pytest
 
 from conftest import ROOT, need, random_model
 
-TYPES = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "q6_k", "q5_k", "q4_k", "q3_k", "q2_k", "iq4_xs"]
+TYPES = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "q6_k", "q5_k", "q4_k", "q3_k", "q2_k", "iq4_xs",
+         "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs", "mxfp4_gguf"]
 TEXT = ROOT / "scripts/data/alice.txt"
 SHARED = pathlib.Path(os.environ.get("STRATA_SHARED", ROOT / "../shared")) / "data"
 NAMES = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj",
