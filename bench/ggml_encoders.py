@@ -6,11 +6,13 @@
 
 Errors are sum h (w - decoded)^2 / sum h w^2. Matrices: normal weights with importance 1 and with log-normal importance, and
 linears of the model with h = mean of x^2 over their inputs on the text. Rows are cut to a multiple of 256. ggml is the one
-in the xllamacpp wheel of build/venv-llama. Seconds are of one thread each way (noisy on a shared machine).
+in the xllamacpp wheel of build/venv-llama. Seconds are
+processor time of one thread; ours count the start of the program and its files.
 """
 import argparse
 import ctypes
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -83,6 +85,11 @@ def error(kind, packed, w, h):
     return float((h * d * d).sum() / (h * w.astype(np.float64)**2).sum())
 
 
+def child_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("model")
@@ -101,12 +108,12 @@ def main() -> None:
         ratios, errors, seconds = [], [], [0.0, 0.0]
         with tempfile.TemporaryDirectory() as folder:
             for _, w, h in cases:
-                start = time.perf_counter()
+                start, children = time.process_time(), child_seconds()
+                packed = ggml.encode(kind, w, h)
+                seconds[1] += time.process_time() - start
+                theirs = error(kind, packed, w, h)
                 mine = error(kind, ours(kind, w, h, args.tool, folder), w, h)
-                middle = time.perf_counter()
-                theirs = error(kind, ggml.encode(kind, w, h), w, h)
-                seconds[0] += middle - start
-                seconds[1] += time.perf_counter() - middle
+                seconds[0] += child_seconds() - children
                 ratios.append(mine / theirs)
                 errors.append((mine, theirs))
         print(f"| {name} | " + " | ".join(f"{r:.3f}" for r in ratios) +

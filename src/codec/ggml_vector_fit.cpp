@@ -13,47 +13,45 @@
 namespace strata::codec {
 namespace {
 
-constexpr std::size_t kMostGroups = 16, kMostVectors = 64, kMostHull = 48;
+constexpr std::size_t kMostGroups = 16, kMostVectors = 64;
 constexpr int kCodes = VectorType::kScaleCodes;
 constexpr double kBetter = 1.0 - 1e-4;  // more than the sums' rounding
-constexpr float kSmallestScale =
-    0.2f;  // of the scale that reaches a group's largest weight; smaller ones are not tried
+// Scales that are tried, in shares of the one that reaches a group's largest weight.
+constexpr float kSmallestScale = 0.2f, kLargestScale = 1.5f;
+constexpr float kWorthwhile = 1e-4f;  // what a point of a hull must save, as a share of its neighbour's square
 
-/// The points of one table of costs that are cheapest at some scale.
-struct Hull {
-  std::size_t count = 0;
-  float cross[kMostHull], square[kMostHull];
+void add(const GridCosts& costs, std::size_t point, Hull& hull) {
+  hull.cross[hull.count] = costs.cross[point];
+  hull.square[hull.count++] = costs.square[point];
+}
 
-  void add(const GridCosts& costs, std::size_t point) {
-    cross[count] = costs.cross[point];
-    square[count++] = costs.square[point];
-  }
-};
-
-/// The hull for ratios 2 / s from 0 to most_ratio: between two points of it, the cheapest where their lines cross.
-void build_hull(const Variant& variant, const GridCosts& costs, std::size_t points, float most_ratio, Hull& hull) {
+/// The hull for ratios 2 / s in a range, and the point of the largest scales: between two points of it, the cheapest
+/// where their lines cross.
+void build_hull(const Variant& variant, const GridCosts& costs, std::size_t points, float least_ratio, float most_ratio,
+                Hull& hull) {
   struct Gap {
     std::size_t left, right;
   };
-  std::array<Gap, kMostHull> gaps;
+  std::array<Gap, Hull::kMost> gaps;
   std::size_t open = 0;
   hull.count = 0;
-  const std::size_t first = variant.lowest_point(costs, points, 0.0f);
+  add(costs, variant.lowest_point(costs, points, 0.0f), hull);
+  const std::size_t first = variant.lowest_point(costs, points, least_ratio);
   const std::size_t last = variant.lowest_point(costs, points, most_ratio);
-  hull.add(costs, first);
+  add(costs, first, hull);
   if (last == first) return;
-  hull.add(costs, last);
+  add(costs, last, hull);
   gaps[open++] = {first, last};
-  while (open > 0 && hull.count < kMostHull) {
+  while (open > 0 && hull.count < Hull::kMost) {
     const auto [left, right] = gaps[--open];
     const float rise = costs.square[right] - costs.square[left], run = costs.cross[right] - costs.cross[left];
     const float ratio = rise / run;
-    if (!(run > 0.0f) || !(ratio > 0.0f) || !(ratio < most_ratio)) continue;
+    if (!(run > 0.0f) || !(ratio > least_ratio) || !(ratio < most_ratio)) continue;
     const std::size_t between = variant.lowest_point(costs, points, ratio);
     const float here = costs.square[between] - ratio * costs.cross[between];
     const float there = costs.square[left] - ratio * costs.cross[left];
-    if (between == left || between == right || !(here < there - 1e-6f * costs.square[left])) continue;
-    hull.add(costs, between);
+    if (between == left || between == right || !(here < there - kWorthwhile * costs.square[left])) continue;
+    add(costs, between, hull);
     gaps[open++] = {left, between};
     gaps[open++] = {between, right};
   }
@@ -73,18 +71,13 @@ class VectorFit {
   GroupParams params(const Choice& choice, std::size_t group) const;
 
  private:
-  /// The hulls of a vector: one a part, or, where either part may have the turned sign, those with it behind them.
-  struct Vector {
-    std::size_t first, tables;
-  };
   struct Point {
     double cross, square;
   };
   std::size_t vectors_per_group() const { return type_.layout.group_size / type_.vector_size; }
   void build_hulls(const float* importance);
-  void costs_of_vector(const Vector& vector, const float* scales, float* costs) const;
   void costs_of_group(std::size_t group, float d, float* costs) const;
-  Point cheapest(const Vector& vector, float scale) const;
+  static Point cheapest(const Hull* hulls, std::size_t parts, float scale);
   void choose_codes(Choice& choice) const;
   double cost_of(const Choice& choice) const;
   float refit(const Choice& choice) const;
@@ -95,8 +88,9 @@ class VectorFit {
   std::size_t groups_;
   float reach_[kMostGroups] = {};  ///< the scale at which the highest level is the group's largest weight
   std::vector<Hull> hulls_;
-  Vector vectors_[kMostVectors];
-  double energy_ = 0.0;  ///< sum of h w w
+  std::size_t first_hull_[kMostGroups];
+  std::uint8_t parts_[kMostVectors];  ///< hulls of a vector, as Variant::costs_at_scales has them
+  double energy_ = 0.0;               ///< sum of h w w
 };
 
 VectorFit::VectorFit(const Variant& variant, const VectorType& type, const float* weights)
@@ -133,38 +127,25 @@ void VectorFit::build_hulls(const float* importance) {
   VectorSearch search(variant_, type_);
   hulls_.reserve(4 * kMostVectors);
   for (std::size_t g = 0, v = 0; g < groups_; ++g) {
-    const float most_ratio = reach_[g] > 0.0f ? 2.0f / (kSmallestScale * reach_[g]) : 0.0f;
+    first_hull_[g] = hulls_.size();
+    const float ratio = reach_[g] > 0.0f ? 2.0f / reach_[g] : 0.0f;
     for (std::size_t k = 0; k < vectors_per_group(); ++k, ++v) {
       search.load(weights_ + v * type_.vector_size, importance + v * type_.vector_size);
       energy_ += search.energy();
-      vectors_[v] = {hulls_.size(), search.tables()};
+      parts_[v] = static_cast<std::uint8_t>(search.tables());
       for (std::size_t t = 0; t < search.tables(); ++t)
-        build_hull(variant_, search.costs(t), type_.grid().size(), most_ratio, hulls_.emplace_back());
+        build_hull(variant_, search.costs(t), type_.grid().size(), ratio / kLargestScale, ratio / kSmallestScale,
+                   hulls_.emplace_back());
     }
   }
 }
 
-void VectorFit::costs_of_vector(const Vector& vector, const float* scales, float* costs) const {
-  float part[VectorSearch::kMostTables][kCodes];
-  for (std::size_t t = 0; t < vector.tables; ++t) {
-    const Hull& hull = hulls_[vector.first + t];
-    variant_.costs_at_scales(hull.cross, hull.square, hull.count, scales, part[t]);
-  }
-  for (int c = 0; c < kCodes; ++c)
-    costs[c] = vector.tables == 1   ? part[0][c]
-               : vector.tables == 2 ? part[0][c] + part[1][c]
-                                    : std::min(part[2][c] + part[1][c], part[0][c] + part[3][c]);
-}
-
 /// Of a group, at each of the scale codes.
 void VectorFit::costs_of_group(std::size_t group, float d, float* costs) const {
-  float scales[kCodes], more[kCodes];
+  float scales[kCodes];
   for (int c = 0; c < kCodes; ++c) scales[c] = type_.scale(d, c);
-  std::fill_n(costs, kCodes, 0.0f);
-  for (std::size_t k = 0; k < vectors_per_group(); ++k) {
-    costs_of_vector(vectors_[group * vectors_per_group() + k], scales, more);
-    for (int c = 0; c < kCodes; ++c) costs[c] += more[c];
-  }
+  variant_.costs_at_scales(hulls_.data() + first_hull_[group], parts_ + group * vectors_per_group(),
+                           vectors_per_group(), scales, costs);
 }
 
 /// The codes of least cost under choice.d, and their cost.
@@ -188,12 +169,12 @@ double VectorFit::cost_of(const Choice& choice) const {
   return total;
 }
 
-VectorFit::Point VectorFit::cheapest(const Vector& vector, float scale) const {
+VectorFit::Point VectorFit::cheapest(const Hull* hulls, std::size_t parts, float scale) {
   Point points[VectorSearch::kMostTables];
   double costs[VectorSearch::kMostTables];
   const auto s = static_cast<double>(scale);
-  for (std::size_t t = 0; t < vector.tables; ++t) {
-    const Hull& hull = hulls_[vector.first + t];
+  for (std::size_t t = 0; t < parts; ++t) {
+    const Hull& hull = hulls[t];
     costs[t] = HUGE_VAL;
     for (std::size_t k = 0; k < hull.count; ++k) {
       const Point point{static_cast<double>(hull.cross[k]), static_cast<double>(hull.square[k])};
@@ -206,8 +187,8 @@ VectorFit::Point VectorFit::cheapest(const Vector& vector, float scale) const {
   const auto sum = [&](std::size_t a, std::size_t b) -> Point {
     return {points[a].cross + points[b].cross, points[a].square + points[b].square};
   };
-  if (vector.tables == 1) return points[0];
-  if (vector.tables == 2) return sum(0, 1);
+  if (parts == 1) return points[0];
+  if (parts == 2) return sum(0, 1);
   return costs[2] + costs[1] < costs[0] + costs[3] ? sum(2, 1) : sum(0, 3);
 }
 
@@ -217,8 +198,11 @@ float VectorFit::refit(const Choice& choice) const {
   for (std::size_t g = 0; g < groups_; ++g) {
     const float scale = type_.scale(choice.d, choice.codes[g]);
     const auto multiple = static_cast<double>(type_.scale(1.0f, choice.codes[g]));
+    const Hull* hulls = hulls_.data() + first_hull_[g];
     for (std::size_t k = 0; k < vectors_per_group(); ++k) {
-      const Point point = cheapest(vectors_[g * vectors_per_group() + k], scale);
+      const std::size_t parts = parts_[g * vectors_per_group() + k];
+      const Point point = cheapest(hulls, parts, scale);
+      hulls += parts;
       cross += multiple * point.cross;
       square += multiple * multiple * point.square;
     }
@@ -227,7 +211,7 @@ float VectorFit::refit(const Choice& choice) const {
 }
 
 Choice VectorFit::search(const float* importance) {
-  constexpr int kSteps = 48, kTurns = 3, kBeside = 2;
+  constexpr int kSteps = 24, kTurns = 3, kBeside = 2;
   build_hulls(importance);
   Choice simple = plain();
   simple.cost = cost_of(simple);
@@ -240,9 +224,9 @@ Choice VectorFit::search(const float* importance) {
   // From a little above the d of the plain rule to a third of it; and, coarsely, up to where the lowest level reaches
   // the largest weight, which is right for weights of nearly equal magnitude.
   float d = 1.2f * simple.d;
-  for (int step = 0; step < kSteps; ++step, d *= 0.973f) judge(half_of(d));
+  for (int step = 0; step < kSteps; ++step, d *= 0.947f) judge(half_of(d));
   const float most = type_.grid().highest_level() / type_.grid().level(0) * simple.d;
-  for (d = 1.3f * simple.d; d < 1.1f * most; d *= 1.1f) judge(half_of(d));
+  for (d = 1.3f * simple.d; d < 1.2f * most; d *= 1.2f) judge(half_of(d));
   for (int turn = 0; turn < kTurns; ++turn) {
     const float middle = refit(best), before = best.d;
     for (int beside = -kBeside; beside <= kBeside; ++beside) judge(half_beside(middle, beside));

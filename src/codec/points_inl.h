@@ -32,38 +32,63 @@ void grid_costs(GridView grid, const float* magnitudes, const float* importance,
         : costs_of<4, false>(grid, magnitudes, importance, costs);
 }
 
-std::size_t lowest_point(const GridCosts& costs, std::size_t count, float ratio) {
-  Floats least = all(3e38f), index = all(0.0f), here = all(0.0f);
-  const Floats r = all(ratio), step = all(1.0f);
-  for (std::size_t p = 0; p < count; p += kLanes) {
-    const Floats value = load(costs.square + p) - r * load(costs.cross + p);
-    index = select(value < least, here, index);
-    least = min(value, least);
-    here = here + step;
-  }
-  float values[kLanes], runs[kLanes];
-  store(values, least);
-  store(runs, index);
-  std::size_t best = 0;
-  float best_value = 3e38f;
-  for (std::size_t k = 0; k < kLanes; ++k) {
-    const std::size_t p = static_cast<std::size_t>(runs[k]) * kLanes + k;
-    if (values[k] < best_value || (values[k] == best_value && p < best)) {
-      best_value = values[k];
-      best = p;
-    }
-  }
-  return best;
+/// The least of sixteen, by halves.
+template <class Number>
+inline Number least_of(Number* v) {
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2)
+    for (std::size_t k = 0; k < half; ++k) v[k] = v[k + half] < v[k] ? v[k + half] : v[k];
+  return v[0];
 }
 
-void costs_at_scales(const float* cross, const float* square, std::size_t count, const float* scales, float* costs) {
-  const Floats s = load(scales);
-  Floats least = all(3e38f);
-  for (std::size_t k = 0; k < count; ++k) {
-    const Floats x = all(cross[k]);
-    least = min(s * (s * all(square[k]) - (x + x)), least);
+std::size_t lowest_point(const GridCosts& costs, std::size_t count, float ratio) {
+  // Two runs of points side by side, so that one need not wait for the other; `least` holds no NaN.
+  const Floats r = all(ratio), step = all(2.0f);
+  Floats least[2] = {all(3e38f), all(3e38f)}, index[2] = {all(0.0f), all(0.0f)}, here[2] = {all(0.0f), all(1.0f)};
+  for (std::size_t p = 0; p < count; p += 2 * kLanes)
+    for (std::size_t run = 0; run < 2; ++run) {
+      const std::size_t at = p + run * kLanes;
+      const Floats value = load(costs.square + at) - r * load(costs.cross + at);
+      index[run] = select(value < least[run], here[run], index[run]);
+      least[run] = min(value, least[run]);
+      here[run] = here[run] + step;
+    }
+  float copy[kLanes], runs[2][kLanes];
+  store(copy, min(least[1], least[0]));
+  const Floats lowest = all(least_of(copy));
+  std::size_t first[kLanes];
+  for (std::size_t run = 0; run < 2; ++run) store(runs[run], select(lowest < least[run], all(65536.0f), index[run]));
+  for (std::size_t k = 0; k < kLanes; ++k) {
+    const float run = runs[1][k] < runs[0][k] ? runs[1][k] : runs[0][k];
+    first[k] = static_cast<std::size_t>(static_cast<std::int32_t>(run)) * kLanes + k;
   }
-  store(costs, least);
+  return least_of(first);
+}
+
+inline Floats least_costs(const Hull& hull, Floats scale) {
+  Floats least = all(3e38f);
+  for (std::size_t k = 0; k < hull.count; ++k) {
+    const Floats x = all(hull.cross[k]);
+    least = min(scale * (scale * all(hull.square[k]) - (x + x)), least);
+  }
+  return least;
+}
+
+void costs_at_scales(const Hull* hulls, const std::uint8_t* parts, std::size_t vectors, const float* scales,
+                     float* costs) {
+  const Floats scale = load(scales);
+  Floats sum = all(0.0f);
+  for (std::size_t v = 0; v < vectors; hulls += parts[v++]) {
+    Floats cost = least_costs(hulls[0], scale);
+    if (parts[v] > 1) {
+      const Floats second = least_costs(hulls[1], scale);
+      if (parts[v] == 4)
+        cost = min(least_costs(hulls[2], scale) + second, cost + least_costs(hulls[3], scale));
+      else
+        cost = cost + second;
+    }
+    sum = sum + cost;
+  }
+  store(costs, sum);
 }
 
 }  // namespace

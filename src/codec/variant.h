@@ -33,7 +33,7 @@ struct LevelMoments {
   double hqq, hq, h, hqw, hw;
 };
 
-/// The points of a codebook: `count`, a multiple of 16, of `dims` levels each; level i of point p at [i * count + p].
+/// The points of a codebook: `count`, a multiple of 32, of `dims` levels each; level i of point p at [i * count + p].
 struct GridView {
   const float* levels;
   std::size_t count, dims;
@@ -43,6 +43,13 @@ inline constexpr std::size_t kMostPoints = 1024;
 struct GridCosts {
   alignas(64) float cross[kMostPoints];   ///< sum of h a g
   alignas(64) float square[kMostPoints];  ///< sum of h g g
+};
+
+/// The points of a codebook that are cheapest for one vector of weights at some scale.
+struct Hull {
+  static constexpr std::size_t kMost = 48;
+  std::size_t count;
+  float cross[kMost], square[kMost];
 };
 
 struct Variant {
@@ -86,11 +93,12 @@ struct Variant {
   /// For magnitudes a and importance h of grid.dims weights. odd: one weight, the one that costs least, has its sign
   /// turned, as where signs are stored without the last.
   void (*grid_costs)(GridView grid, const float* magnitudes, const float* importance, bool odd, GridCosts& costs);
-  /// The first of `count` points (a multiple of 16) of least square - ratio * cross, which is the nearest one to the
+  /// The first of `count` points (a multiple of 32) of least square - ratio * cross, which is the nearest one to the
   /// weights at scale 2 / ratio.
   std::size_t (*lowest_point)(const GridCosts& costs, std::size_t count, float ratio);
-  /// The least cost among `count` points at each of sixteen scales.
-  void (*costs_at_scales)(const float* cross, const float* square, std::size_t count, const float* scales,
+  /// The sum over vectors of the least cost of each, at each of sixteen scales. Vector v has parts[v] hulls, of points
+  /// beside each other; 4 stand for two points of which either has the turned sign: both without it, both with it.
+  void (*costs_at_scales)(const Hull* hulls, const std::uint8_t* parts, std::size_t vectors, const float* scales,
                           float* costs);
 
   /// Codes of 2..8 bits to and from a little-endian bit stream of ceil(count * bits / 8) bytes; no byte beyond is

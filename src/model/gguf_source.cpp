@@ -98,6 +98,10 @@ class GgufSource final : public TensorSource {
     if (it->second.shape != shape)
       fail("{}: {} has shape [{}], expected [{}]", where_, it->second.name, fmt::join(it->second.shape, ", "),
            fmt::join(shape, ", "));
+    const std::string& stored = it->second.name;
+    if (const auto factor = stored.substr(0, stored.rfind('.')) + ".scale"; by_name_.contains(factor))
+      fail("{}: {} is to be multiplied with {}, which is not done yet; use a file without such factors", where_, stored,
+           factor);
     return it->second;
   }
 
