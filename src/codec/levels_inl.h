@@ -82,6 +82,17 @@ inline void try_levels(const float* weights, const float* importance, std::size_
   best.error = min(candidate.error, best.error);
 }
 
+inline LevelChoice best_of(const LevelFit& fit) {
+  float errors[kLanes], scales[kLanes], mins[kLanes];
+  store(errors, fit.error);
+  store(scales, fit.scale);
+  store(mins, fit.min);
+  std::size_t chosen = 0;
+  for (std::size_t k = 1; k < kLanes; ++k)
+    if (errors[k] < errors[chosen]) chosen = k;
+  return {scales[chosen], mins[chosen]};
+}
+
 template <bool kTable>
 inline LevelChoice search_levels_of(const float* weights, const float* importance, std::size_t count,
                                     const Levels& levels, MinSign sign) {
@@ -118,14 +129,16 @@ inline LevelChoice search_levels_of(const float* weights, const float* importanc
       try_levels<kTable>(weights, importance, count, levels, sign, {load(scales), load(mins), all(0.0f)}, best);
     }
   }
-  float errors[kLanes], scales[kLanes], mins[kLanes];
-  store(errors, best.error);
-  store(scales, best.scale);
-  store(mins, best.min);
-  std::size_t chosen = 0;
-  for (std::size_t k = 1; k < kLanes; ++k)
-    if (errors[k] < errors[chosen]) chosen = k;
-  return {scales[chosen], mins[chosen]};
+  const LevelChoice chosen = best_of(best);
+  if (sign != MinSign::both) return chosen;
+  // Once more around the best, by parts of a level.
+  float scales[kLanes], mins[kLanes];
+  for (std::size_t k = 0; k < kLanes; ++k) {
+    scales[k] = chosen.scale * (1.0f + 0.01f * (static_cast<float>(k % 4) - 1.5f));
+    mins[k] = chosen.min + chosen.scale * 0.3f * (static_cast<float>(k / 4) - 1.5f);
+  }
+  try_levels<kTable>(weights, importance, count, levels, sign, {load(scales), load(mins), all(0.0f)}, best);
+  return best_of(best);
 }
 
 LevelChoice search_levels(const float* weights, const float* importance, std::size_t count, Levels levels,
