@@ -4,7 +4,7 @@
     cmake --preset release -DSTRATA_BENCH=ON && cmake --build --preset release --target bench_encode_matrix
     build/venv-hf/bin/python bench/ggml_encoders.py build/models/smollm2-dither1 TEXT.txt [TYPE...]
 
-Errors are sum h (w - decoded)^2 / sum h w^2. Matrices: normal weights with importance 1 and with log-normal importance, and
+Errors are sum h (w - decoded)^2 / sum h w^2, ratios ours to ggml's. Matrices: normal weights with importance 1 and with log-normal importance, and
 linears of the model with h = mean of x^2 over their inputs on the text. Rows are cut to a multiple of 256. ggml is the one
 in the xllamacpp wheel of build/venv-llama. Seconds are
 processor time of one thread; ours count the start of the program and its files.

@@ -47,7 +47,7 @@ ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weigh
     std::vector<codec::GroupParams> groups(codec.groups_per_row(weights.cols));
     codec::widen_row(weights, r, w);
     codec::fit_row(codec, w, importance, fit, tensor_scale, groups);
-    codec::round_trip_row(codec, w, groups, out);
+    codec::round_trip_row(codec, w, importance, groups, out);
     for (std::size_t c = 0; c < out.size(); ++c) out[c] = w[c] - out[c];
   });
 }
