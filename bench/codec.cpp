@@ -62,13 +62,26 @@ void check_row(const Codec& codec, const Stored& stored, std::size_t row, ScaleF
   decode_row(stored, row, 0, kCols, decoded.data());
   codec.unpack(codec, stored, row, 0, kCols, unpacked.data());
   STRATA_CHECK(decoded == unpacked, "{} row {}", codec.name, row);
-  const std::size_t size = codec.group_size == 0 ? kCols : codec.group_size;
+  const std::size_t size = codec.fit_size(kCols);
+  std::vector<GroupParams> groups(codec.groups_per_row(size));
   for (std::size_t c = 0; c < kCols; c += size) {
-    const auto h = std::span(linear().importance).subspan(c, size);
-    const GroupParams group = codec.fit(codec, std::span(w).subspan(c, size), h, fit, scale);
-    for (std::size_t i = c; i < c + size; ++i)
-      STRATA_CHECK(codec.value(codec, codec.round(codec, w[i], group), group) == decoded[i], "{} row {} column {}",
-                   codec.name, row, i);
+    const std::span<const float> weights = std::span(w).subspan(c, size),
+                                 h = std::span(linear().importance).subspan(c, size);
+    if (codec.super_size != 0)
+      codec.fit_super(codec, weights, h, fit, groups);
+    else
+      groups[0] = codec.fit(codec, weights, h, fit, scale);
+    for (std::size_t i = 0; i < size; i += codec.vector_size) {
+      const GroupParams& group = groups[codec.group_size == 0 ? 0 : i / codec.group_size];
+      std::uint8_t codes[kMostVector];
+      if (codec.vector_size == 1)
+        codes[0] = codec.round(codec, weights[i], group);
+      else
+        codec.round_vector(codec, weights.data() + i, h.data() + i, group, codes);
+      for (std::size_t k = 0; k < codec.vector_size; ++k)
+        STRATA_CHECK(codec.value(codec, codes[k], group) == decoded[c + i + k], "{} row {} column {}", codec.name, row,
+                     c + i + k);
+    }
   }
 }
 
