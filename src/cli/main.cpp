@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "strata: %s\n", e.what());
     return 2;
   } catch (const strata::Interrupted&) {
-    std::fputs("strata: interrupted; nothing half-written was left behind\n", stderr);
+    std::fputs("strata: interrupted\n", stderr);
     return 1;
   } catch (const strata::Error& e) {
     std::fprintf(stderr, "strata: %s\n", e.what());

@@ -38,6 +38,14 @@ fs::path without_trailing_slash(fs::path path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
+/// For the whole pages within a part of a map.
+void advise(std::span<const std::byte> part, int advice) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
 /// Replacing such a folder would take away the ground that the process stands on.
 bool holds_current(const fs::path& folder) {
   std::error_code code;
@@ -77,23 +85,38 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-void MappedFile::drop(std::span<const std::byte> part) {
-  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-}
+void MappedFile::drop(std::span<const std::byte> part) { advise(part, MADV_DONTNEED); }
+
+void MappedFile::will_need(std::span<const std::byte> part) { advise(part, MADV_WILLNEED); }
 
 OutputFile::OutputFile(fs::path path) : path_(std::move(path)), part_(path_.string() + ".part") {
   descriptor_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail("{}: cannot be written: {}", path_.string(), reason());
 }
 
+OutputFile::OutputFile(fs::path path, std::uint64_t kept)
+    : path_(std::move(path)), part_(path_.string() + ".part"), resumable_(true), size_(kept) {
+  descriptor_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail("{}: cannot be written: {}", path_.string(), reason());
+  struct stat info {};
+  const auto end = static_cast<off_t>(kept);
+  const bool whole = fstat(descriptor_, &info) == 0 && info.st_size >= end;
+  if (whole && ftruncate(descriptor_, end) == 0 && lseek(descriptor_, end, SEEK_SET) == end) return;
+  const std::string why = whole ? reason() : fmt::format("it has fewer than the {} that its journal tells of", kept);
+  close(descriptor_);
+  fail("{}: cannot be gone on with: {}", part_.string(), why);
+}
+
 OutputFile::~OutputFile() {
   if (descriptor_ >= 0) {
     close(descriptor_);
-    unlink(part_.c_str());
+    if (!resumable_) unlink(part_.c_str());
   }
+}
+
+void OutputFile::sync() {
+  if (fdatasync(descriptor_) != 0) fail("{}: cannot be synced to disk: {}", path_.string(), reason());
+  sync_directory(path_.parent_path());
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
@@ -113,22 +136,46 @@ void OutputFile::commit() {
   const int closed = close(std::exchange(descriptor_, -1));
   if (closed != 0 || rename(part_.c_str(), path_.c_str()) != 0) {
     const std::string why = reason();
-    unlink(part_.c_str());
+    if (!resumable_) unlink(part_.c_str());
     fail("{}: cannot be completed: {}", path_.string(), why);
   }
   sync_directory(path_.parent_path());
 }
 
-OutputDirectory::OutputDirectory(fs::path target, bool overwrite)
-    : target_(without_trailing_slash(std::move(target))), overwrite_(overwrite) {
-  if (target_.filename().empty() || target_.filename() == "." || target_.filename() == ".." || holds_current(target_))
-    fail("'{}': name a new folder for the output", target_.string());
+fs::path part_folder(const fs::path& path, bool overwrite) {
+  const fs::path target = without_trailing_slash(path);
+  if (target.filename().empty() || target.filename() == "." || target.filename() == ".." || holds_current(target))
+    fail("'{}': name a new folder for the output", target.string());
   std::error_code code;
-  if (fs::exists(fs::symlink_status(target_, code)) && !overwrite)
-    fail("{}: exists already; use --overwrite to replace it", target_.string());
-  const fs::path parent = target_.has_parent_path() ? target_.parent_path() : fs::path(".");
-  if (!fs::is_directory(parent, code)) fail("{}: the folder {} does not exist", target_.string(), parent.string());
-  part_ = parent / ("." + target_.filename().string() + ".part");
+  if (fs::exists(fs::symlink_status(target, code)) && !overwrite)
+    fail("{}: exists already; use --overwrite to replace it", target.string());
+  const fs::path parent = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  if (!fs::is_directory(parent, code)) fail("{}: the folder {} does not exist", target.string(), parent.string());
+  return parent / ("." + target.filename().string() + ".part");
+}
+
+void publish(const fs::path& complete, const fs::path& path) {
+  const fs::path target = without_trailing_slash(path);
+  const fs::path old = target.parent_path() / ("." + target.filename().string() + ".old");
+  std::error_code code;
+  fs::remove_all(old, code);
+  const bool replaces = fs::exists(fs::symlink_status(target, code));
+  if (replaces) fs::rename(target, old, code);
+  if (replaces && code) fail("{}: cannot be replaced: {}", target.string(), code.message());
+  if (fs::is_directory(complete, code)) sync_directory(complete);
+  fs::rename(complete, target, code);
+  if (code) {
+    const std::string why = code.message();
+    if (replaces) fs::rename(old, target, code);
+    fail("{}: cannot be completed: {}", target.string(), why);
+  }
+  sync_directory(target.parent_path());
+  if (replaces) fs::remove_all(old, code);
+}
+
+OutputDirectory::OutputDirectory(fs::path target, bool overwrite)
+    : target_(without_trailing_slash(std::move(target))), part_(part_folder(target_, overwrite)) {
+  std::error_code code;
   fs::remove_all(part_, code);
   if (!fs::create_directory(part_, code) || code) fail("{}: cannot be created: {}", part_.string(), code.message());
 }
@@ -139,24 +186,8 @@ OutputDirectory::~OutputDirectory() {
 }
 
 void OutputDirectory::commit() {
-  std::error_code code;
-  fs::path old;
-  if (overwrite_ && fs::exists(fs::symlink_status(target_, code))) {
-    old = target_.parent_path() / ("." + target_.filename().string() + ".old");
-    fs::remove_all(old, code);
-    fs::rename(target_, old, code);
-    if (code) fail("{}: cannot be replaced: {}", target_.string(), code.message());
-  }
-  sync_directory(part_);
-  fs::rename(part_, target_, code);
-  if (code) {
-    const std::string why = code.message();
-    if (!old.empty()) fs::rename(old, target_, code);
-    fail("{}: cannot be completed: {}", target_.string(), why);
-  }
+  publish(part_, target_);
   committed_ = true;
-  sync_directory(target_.parent_path());
-  if (!old.empty()) fs::remove_all(old, code);
 }
 
 std::string read_text_file(const fs::path& path, std::uint64_t limit_bytes) {

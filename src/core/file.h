@@ -25,6 +25,8 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   /// Tells the system that these pages will not be read again soon (keeps resident memory bounded).
   static void drop(std::span<const std::byte> part);
+  /// Tells the system to begin reading these pages.
+  static void will_need(std::span<const std::byte> part);
 
  private:
   std::filesystem::path path_;
@@ -32,10 +34,14 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// Writes `PATH.part`, syncs it and renames it to PATH in commit(); without commit() nothing is left behind.
+/// Writes `PATH.part`, syncs it and renames it to PATH in commit(); without commit() nothing is left behind, unless the
+/// file is resumable.
 class OutputFile {
  public:
   explicit OutputFile(std::filesystem::path path);
+  /// A resumable file: `PATH.part` stays without commit(), and is gone on with behind its first `kept` bytes (0: anew).
+  /// Throws Error when it has fewer.
+  OutputFile(std::filesystem::path path, std::uint64_t kept);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -44,13 +50,23 @@ class OutputFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   std::uint64_t size() const { return size_; }
+  /// What was written so far outlives a crash of the machine.
+  void sync();
   void commit();
 
  private:
   std::filesystem::path path_, part_;
+  bool resumable_ = false;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
 };
+
+/// Where unfinished output for `target` lies: `.NAME.part` beside it. Throws Error for a name that cannot be a new
+/// output (empty, ".", the current folder or one above it), an existing one unless `overwrite`, and a missing parent.
+std::filesystem::path part_folder(const std::filesystem::path& target, bool overwrite);
+/// Renames a complete file or folder to `target`; what was there is replaced, by a rename too. Throws Error naming the
+/// target, which is then as it was.
+void publish(const std::filesystem::path& complete, const std::filesystem::path& target);
 
 /// A directory filled under the name `.NAME.part` beside its final place and renamed in commit(): the complete
 /// directory or none. An existing target is refused unless `overwrite`, and replaced only at commit().
@@ -67,7 +83,7 @@ class OutputDirectory {
 
  private:
   std::filesystem::path target_, part_;
-  bool overwrite_, committed_ = false;
+  bool committed_ = false;
 };
 
 /// Whole file as text; throws Error when it cannot be read or is larger than `limit_bytes`.

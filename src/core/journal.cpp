@@ -3,6 +3,7 @@
 #include "core/journal.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,18 +27,16 @@ void write_line(int descriptor, const json& value, const std::filesystem::path& 
 
 }  // namespace
 
-Journal::Journal(std::filesystem::path path, const json& job) : path_(std::move(path)) {
-  std::error_code code;
-  std::size_t whole = 0;
-  if (std::filesystem::exists(path_, code)) {
-    std::string text = read_text_file(path_);
-    whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
-    text.resize(whole);
-    if (whole != 0) read(text, job);
-  }
+Journal::Journal(std::filesystem::path path, const json& job, std::string_view drop) : path_(std::move(path)) {
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail("{}: {}", path_.string(), std::strerror(errno));
   try {
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      fail("{}: another process works on this; wait until it has ended", path_.string());
+    std::string text = read_text_file(path_);
+    const std::size_t whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
+    text.resize(whole);
+    if (whole != 0) read(text, job, drop);
     if (::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0 || ::lseek(descriptor_, 0, SEEK_END) < 0)
       fail("{}: {}", path_.string(), std::strerror(errno));
     if (whole == 0) write_line(descriptor_, job, path_);
@@ -51,7 +50,7 @@ Journal::~Journal() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-void Journal::read(const std::string& text, const json& job) {
+void Journal::read(const std::string& text, const json& job, std::string_view drop) {
   const std::string where = path_.string();
   std::size_t begin = 0;
   for (std::size_t line = 1; begin < text.size(); ++line) {
@@ -67,9 +66,13 @@ void Journal::read(const std::string& text, const json& job) {
     for (const auto& [key, wanted] : job.items()) {
       const auto it = value.find(key);
       if (it == value.end() || *it != wanted)
-        fail("{}: is of a job with another {} ({}, now {}); run that one again to finish it, or delete the file", where,
-             key, it == value.end() ? "none" : brief(*it), brief(wanted));
+        fail("{}: is of a job with another {} ({}, now {}); run that one again to finish it, or {}", where, key,
+             it == value.end() ? "none" : brief(*it), brief(wanted), drop);
     }
+    for (const auto& [key, had] : value.items())
+      if (!job.contains(key))
+        fail("{}: is of a job with another {} ({}, now none); run that one again to finish it, or {}", where, key,
+             brief(had), drop);
   }
 }
 

@@ -2,6 +2,7 @@
 // killed goes on where it was. A line that was cut by the kill is not counted.
 #pragma once
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
 #include "core/json.h"
@@ -11,8 +12,9 @@ namespace strata {
 class Journal {
  public:
   /// Opens the journal of the job that `job` describes, or begins one. Throws Error when the file is another job's
-  /// (naming what differs and what to do), or is no journal.
-  Journal(std::filesystem::path path, const json& job);
+  /// (naming what differs and what to do; `drop` is how its work is dropped), when it is no journal, and when another
+  /// process has it open.
+  Journal(std::filesystem::path path, const json& job, std::string_view drop = "delete the file");
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
@@ -25,7 +27,7 @@ class Journal {
   static void remove(const std::filesystem::path& path);
 
  private:
-  void read(const std::string& text, const json& job);
+  void read(const std::string& text, const json& job, std::string_view drop);
 
   std::filesystem::path path_;
   std::vector<json> finished_;

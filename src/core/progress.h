@@ -7,6 +7,9 @@
 
 namespace strata {
 
+/// "12 s", "5 min", "3.2 h".
+std::string human_seconds(double seconds);
+
 class Progress {
  public:
   /// `total` units of work; 0 units means the end is unknown and only a count is shown.

@@ -1,0 +1,51 @@
+// The unfinished work of a long job: a folder `.NAME.part` beside its output NAME, with a journal of finished units,
+// the files of finished stages, and the result as far as it is. Killed at any moment, the job goes on from there.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/journal.h"
+
+namespace strata {
+
+class JobFolder {
+ public:
+  /// Begins the job that `job` describes, or goes on with it. `restart` drops unfinished work first. Throws Error when
+  /// the output exists (unless `overwrite`) or cannot be one (core/file.h, part_folder), when the folder holds work of
+  /// another job (saying what differs), and when another process works in it.
+  JobFolder(std::filesystem::path output, const json& job, bool overwrite, bool restart);
+  /// Leaves the folder when any unit was finished; else nothing is left behind.
+  ~JobFolder();
+  JobFolder(const JobFolder&) = delete;
+  JobFolder& operator=(const JobFolder&) = delete;
+
+  const std::filesystem::path& path() const { return folder_; }
+  /// A stage's file. Write it atomically (write_text_file): it is used when it is there.
+  std::filesystem::path file(const std::string& name) const { return folder_ / name; }
+  bool has(const std::string& name) const;
+  /// Where the result is made: a file or folder of the output's name.
+  std::filesystem::path result() const;
+
+  /// Units of earlier runs, and of this one.
+  const std::vector<json>& finished() const { return finished_; }
+  void append(const json& unit);
+
+  /// True when the result has been published, by this run or one before.
+  bool published() const { return published_; }
+  /// The result is complete: renames it to the output, replacing what is there.
+  void publish();
+  /// Nothing of the job is wanted any more.
+  void remove();
+
+ private:
+  void open(const json& job);
+
+  std::filesystem::path output_, folder_;
+  std::optional<Journal> journal_;
+  std::vector<json> finished_;
+  bool published_ = false;
+};
+
+}  // namespace strata

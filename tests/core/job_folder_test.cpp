@@ -1,0 +1,104 @@
+// Work goes on where it was, is refused when it is another job's, and is gone when the result is there.
+#include "core/job_folder.h"
+
+#include <gtest/gtest.h>
+
+#include "core/file.h"
+
+namespace strata {
+namespace {
+
+namespace fs = std::filesystem;
+
+class JobFolderTest : public testing::Test {
+ protected:
+  void SetUp() override { fs::create_directories(folder_); }
+  void TearDown() override { fs::remove_all(folder_); }
+  JobFolder open(bool overwrite = false, bool restart = false) const {
+    return JobFolder(output_, job_, overwrite, restart);
+  }
+  std::string refusal(bool overwrite, const json& job) const {
+    try {
+      JobFolder(output_, job, overwrite, false);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  }
+
+  const fs::path folder_ = fs::path(testing::TempDir()) /
+                           fmt::format("job_{}", testing::UnitTest::GetInstance()->current_test_info()->name());
+  const fs::path output_ = folder_ / "out", part_ = folder_ / ".out.part";
+  const json job_ = {{"job", "test"}, {"--bits", 4}};
+};
+
+TEST_F(JobFolderTest, WithoutAFinishedUnitNothingIsLeft) {
+  { open(); }
+  EXPECT_FALSE(fs::exists(part_));
+}
+
+TEST_F(JobFolderTest, GoesOnAndPublishes) {
+  {
+    JobFolder job = open();
+    write_text_file(job.file("stage"), "text");
+    job.append({{"unit", 1}});
+  }
+  {
+    JobFolder job = open();
+    ASSERT_EQ(job.finished().size(), 1u);
+    EXPECT_TRUE(job.has("stage"));
+    write_text_file(job.result(), "result");
+    EXPECT_FALSE(job.published());
+    job.publish();
+  }
+  EXPECT_EQ(read_text_file(output_), "result");
+  {
+    JobFolder job = open();  // killed before the work was removed: the output is its own, and not refused
+    EXPECT_TRUE(job.published());
+    job.remove();
+  }
+  EXPECT_FALSE(fs::exists(part_));
+  EXPECT_NE(refusal(false, job_).find("--overwrite"), std::string::npos);
+}
+
+TEST_F(JobFolderTest, KilledBetweenTheLastLineAndTheRename) {
+  {
+    JobFolder job = open();
+    write_text_file(job.result(), "result");
+    job.append({{"complete", true}});
+  }
+  JobFolder job = open();
+  EXPECT_FALSE(job.published());
+  job.publish();
+  EXPECT_EQ(read_text_file(output_), "result");
+}
+
+TEST_F(JobFolderTest, AnotherJobIsRefusedUntilRestart) {
+  { open().append({{"unit", 1}}); }
+  const std::string why = refusal(false, {{"job", "test"}, {"--bits", 5}});
+  EXPECT_NE(why.find("another --bits (4, now 5)"), std::string::npos) << why;
+  EXPECT_NE(why.find("--restart"), std::string::npos) << why;
+  EXPECT_NE(refusal(false, {{"job", "test"}}).find("another --bits (4, now none)"), std::string::npos);
+  EXPECT_TRUE(open(false, true).finished().empty());
+}
+
+TEST_F(JobFolderTest, AnExistingOutputIsReplacedOnlyWhenAskedTo) {
+  write_text_file(output_, "old");
+  EXPECT_NE(refusal(false, job_).find("exists already"), std::string::npos);
+  EXPECT_FALSE(fs::exists(part_));
+  JobFolder job = open(true);
+  fs::create_directory(job.result());
+  job.publish();
+  EXPECT_TRUE(fs::is_directory(output_));
+  EXPECT_FALSE(fs::exists(folder_ / ".out.old"));
+}
+
+TEST_F(JobFolderTest, TwoProcessesDoNotShareIt) {
+  JobFolder job = open();
+  EXPECT_NE(refusal(false, job_).find("another process"), std::string::npos);
+  job.append({{"unit", 1}});
+  EXPECT_TRUE(fs::exists(part_));
+}
+
+}  // namespace
+}  // namespace strata
