@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "engine/sampler.h"
+#include "model/conversations.h"
 #include "model/text.h"
 
 namespace strata::importance {
@@ -12,6 +13,14 @@ namespace {
 void check_sizes(std::size_t samples, std::size_t seq_len) {
   if (samples == 0) fail_usage("--samples is 0; calibration needs at least one sequence");
   if (seq_len < 2) fail_usage("--seq-len {} is too small; use at least 2", seq_len);
+}
+
+model::TextPieces cut_file(const model::Tokenizer& tokenizer, const std::filesystem::path& file, std::size_t length,
+                           std::size_t limit, const model::ChatTemplate* chat) {
+  if (!model::is_conversations_file(file)) return model::cut_text_file(tokenizer, file, length, limit);
+  if (chat == nullptr)
+    fail("{}: needs a chat template, and {} has none; give plain text", file.string(), tokenizer.where());
+  return model::cut_conversations(tokenizer, *chat, file, length, limit);
 }
 
 }  // namespace
@@ -35,7 +44,7 @@ CalibrationSet calibration_from_tokens(std::vector<std::vector<engine::Token>> s
 }
 
 CalibrationSet calibration_from_files(const model::Tokenizer& tokenizer, std::span<const std::filesystem::path> files,
-                                      std::size_t samples, std::size_t seq_len) {
+                                      std::size_t samples, std::size_t seq_len, const model::ChatTemplate* chat) {
   check_sizes(samples, seq_len);
   if (files.empty()) fail("no calibration file is given");
   CalibrationSource source;
@@ -44,7 +53,7 @@ CalibrationSet calibration_from_files(const model::Tokenizer& tokenizer, std::sp
   for (const auto& file : files) {
     source.files.push_back(file.string());
     if (sequences.size() == samples) continue;
-    model::TextPieces pieces = model::cut_text_file(tokenizer, file, seq_len, samples - sequences.size());
+    model::TextPieces pieces = cut_file(tokenizer, file, seq_len, samples - sequences.size(), chat);
     tokens += pieces.tokens;
     for (auto& piece : pieces.pieces) sequences.push_back(std::move(piece));
   }

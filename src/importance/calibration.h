@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "engine/engine.h"
+#include "model/chat_template.h"
 #include "model/tokenizer.h"
 
 namespace strata::importance {
@@ -34,8 +35,10 @@ struct CalibrationSet {
 
 /// The first `samples` pieces of seq_len tokens from the start of the files, in their order; pieces do not cross files.
 /// Fewer when the files have no more (source.samples says how many); Error when there is none, or a file is no text.
+/// Names that end in .jsonl are conversations (model/conversations.h), which need the model's chat template.
 CalibrationSet calibration_from_files(const model::Tokenizer& tokenizer, std::span<const std::filesystem::path> files,
-                                      std::size_t samples, std::size_t seq_len);
+                                      std::size_t samples, std::size_t seq_len,
+                                      const model::ChatTemplate* chat = nullptr);
 
 /// Text sampled from the model at temperature 1, beginning with BOS (or else the first end-of-text token; Error when
 /// the tokenizer has neither). The same seed gives the same text.

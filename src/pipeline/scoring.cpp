@@ -4,16 +4,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/statistics.h"
+#include "model/conversations.h"
 
 namespace strata::pipeline {
 
 importance::CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
                                             const CalibrationRequest& request) {
   if (request.sets.size() < 2) {
-    if (!request.files.empty())
-      return importance::calibration_from_files(tokenizer, request.files, request.samples, request.seq_len);
+    if (!request.files.empty()) {
+      std::optional<model::ChatTemplate> chat;
+      if (std::ranges::any_of(request.files, model::is_conversations_file))
+        chat = model::ChatTemplate::from_files(model::tokenizer_files(engine.model()), engine.model().path().string());
+      return importance::calibration_from_files(tokenizer, request.files, request.samples, request.seq_len,
+                                                chat ? &*chat : nullptr);
+    }
     return importance::calibration_from_model(engine, tokenizer, request.samples, request.seq_len, request.seed);
   }
   CalibrationRequest share = request;
