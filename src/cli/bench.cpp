@@ -10,6 +10,7 @@
 #include "core/threads.h"
 #include "engine/engine.h"
 #include "kernel/peaks.h"
+#include "quantize/speed.h"
 
 namespace strata::cli {
 namespace {
@@ -34,6 +35,7 @@ std::vector<kernel::KernelFigure> measure(double seconds) {
   figures.push_back(kernel::measure_attention(512, 9, 3, 64, seconds));
   figures.push_back(kernel::measure_attention(512, 32, 8, 128, seconds));
   figures.push_back(kernel::measure_log_sum_exp(49152, seconds));
+  for (kernel::KernelFigure& figure : quantize::measure_rounding(seconds)) figures.push_back(std::move(figure));
   std::erase_if(figures, [](const kernel::KernelFigure& figure) { return figure.name.empty(); });
   return figures;
 }

@@ -192,6 +192,18 @@ KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precis
   return figure;
 }
 
+KernelFigure measure_work(const std::string& name, std::size_t tokens, Precision precision, double operations,
+                          const std::function<void()>& work, double seconds) {
+  const Table& table = selected_table();
+  work();
+  const Timing timing =
+      time_in_turns(seconds, work, [&] { return spin_once(precision == Precision::bf16 ? table.bf16 : table.f32); });
+  KernelFigure figure{name, tokens, precision};
+  figure.gflops = 1e-9 * operations / timing.seconds;
+  figure.share = figure.gflops / timing.peak;
+  return figure;
+}
+
 KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,
                                double seconds) {
   const Table& table = selected_table();

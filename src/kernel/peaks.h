@@ -3,6 +3,7 @@
 // process can only make a run slower.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,6 +43,11 @@ struct KernelFigure {
 /// A product with bf16 weights, as in a checkpoint. Up to 8 tokens it is judged by bandwidth, and the weights come from
 /// memory, not from a cache. Rows that would take more than an eighth of the machine's memory are left out.
 KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precision precision, double seconds);
+
+/// Any work of so many floating-point operations, as a share of the peak of its precision. The caller has checked its
+/// answer.
+KernelFigure measure_work(const std::string& name, std::size_t tokens, Precision precision, double operations,
+                          const std::function<void()>& work, double seconds);
 
 /// Causal attention of one sequence from its start, as a share of the f32 peak (only what the mask leaves counts).
 KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,
