@@ -68,21 +68,22 @@ def tensors(config):
     return result
 
 
-def values(name, shape, random, blocks):
-    """Pieces of a tensor as bf16 bytes, at most 16 million weights at a time."""
+def values(name, shape, random, pool, blocks):
+    """Pieces of a tensor as bf16 bytes, at most 16 million weights at a time: drawn from a pool of 65536 normal ones."""
     count = int(np.prod(shape))
     if name.endswith("norm.weight"):
         yield np.full(count, 0x3F80, "<u2").tobytes()
         return
     # As at the start of training: what is added to the residual stream gets smaller with its number of additions.
     std = 0.02 / np.sqrt(2 * blocks) if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.02
+    bits = (pool * np.float32(std)).view("<u4")
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
     for begin in range(0, count, 1 << 24):
-        drawn = random.standard_normal(min(1 << 24, count - begin), dtype=np.float32) * np.float32(std)
-        bits = drawn.view("<u4")
-        yield ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
+        yield rounded[random.integers(0, 1 << 16, min(1 << 24, count - begin), dtype=np.uint16)].tobytes()
 
 
 def write_shard(path, listed, seed, first, blocks):
+    pool = np.random.Generator(np.random.SFC64(seed)).standard_normal(1 << 16, dtype=np.float32)
     offset, header = 0, {"__metadata__": {"format": "pt"}}
     for name, shape in listed:
         size = 2 * int(np.prod(shape))
@@ -94,7 +95,7 @@ def write_shard(path, listed, seed, first, blocks):
         file.write(len(text).to_bytes(8, "little") + text)
         for index, (name, shape) in enumerate(listed):
             random = np.random.Generator(np.random.SFC64([seed, first + index]))
-            for piece in values(name, shape, random, blocks):
+            for piece in values(name, shape, random, pool, blocks):
                 file.write(piece)
 
 

@@ -13,9 +13,10 @@
 namespace strata::cli {
 
 void add_options(CLI::App& app, CalibrationOptions& options) {
-  app.add_option("--calib", options.texts,
-                 "Calibration texts (UTF-8), or conversations (.jsonl, a line {\"messages\": [...]} each); without any, "
-                 "the model writes its own. Given several times: texts of other kinds, scored separately and combined");
+  app.add_option(
+      "--calib", options.texts,
+      "Calibration texts (UTF-8), or conversations (.jsonl, a line {\"messages\": [...]} each); without any, "
+      "the model writes its own. Given several times: texts of other kinds, scored separately and combined");
   options.samples_option = app.add_option("--samples", options.samples, "Calibration sequences")
                                ->capture_default_str()
                                ->check(CLI::Range(1, 1 << 20));

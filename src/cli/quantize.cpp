@@ -6,7 +6,10 @@
 #include "cli/options.h"
 #include "core/cpu.h"
 #include "core/file.h"
+#include "core/job_folder.h"
+#include "core/progress.h"
 #include "model/tokenizer.h"
+#include "pipeline/estimate.h"
 #include "pipeline/quantize_model.h"
 #include "pipeline/quantize_report.h"
 
@@ -17,8 +20,8 @@ namespace {
 constexpr std::size_t kRoundingSamples = 64, kRoundingTokens = 512;
 
 struct Options {
-  std::string model, output, plan_file, scores_file, imatrix, scale = "search";
-  bool overwrite = false, dry_run = false, no_verify = false, no_report = false;
+  std::string model, output, plan_file, scores_file, imatrix, memory, scale = "search";
+  bool events = false, overwrite = false, restart = false, dry_run = false, no_verify = false, no_report = false;
   std::size_t verify_samples = 8, refine = 1;
   std::string method = "rtn";
   double damping = 0.01;
@@ -51,6 +54,8 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
   request.method = options.method == "rtn" ? pipeline::Method::rtn : pipeline::Method::gptq;
   request.gptq.refine = options.refine;
   request.gptq.damping = options.damping;
+  if (!options.memory.empty()) request.memory_limit = pipeline::parse_size(options.memory, "--memory");
+  if (options.events) request.on_event = [](const json& event) { remark("{}\n", event.dump()); };
   request.rounding = request.calibration;
   if (options.calibration.samples_option->count() == 0) request.rounding.samples = kRoundingSamples;
   if (options.calibration.seq_len_option->count() == 0) request.rounding.seq_len = kRoundingTokens;
@@ -84,15 +89,24 @@ json describe(const pipeline::Written& written) {
   return value;
 }
 
+json describe(const pipeline::Estimate& estimate) {
+  return {{"seconds", estimate.seconds},
+          {"memory_bytes", estimate.memory_bytes},
+          {"disk_bytes", estimate.disk_bytes},
+          {"spills", estimate.spills}};
+}
+
+std::string text_of(const pipeline::Estimate& estimate) {
+  return fmt::format("estimate: {} to round and write, {} of memory, {} bytes on disk ({}{})",
+                     human_seconds(estimate.seconds), human_bytes(estimate.memory_bytes), estimate.disk_bytes,
+                     human_bytes(estimate.disk_bytes), estimate.spills ? ", hidden states spilled to it included" : "");
+}
+
 void dry_run(const pipeline::Prepared& prepared, const model::Model& model, const pipeline::QuantizeRequest& request,
              const Common& common) {
-  const pipeline::WriteEstimate estimate = pipeline::estimate_writing(model, prepared, request.scale_fit);
+  const pipeline::Estimate estimate = pipeline::estimate_quantizing(model, prepared, request);
   json value = describe(prepared.plan);
-  // Rounding with feedback takes longer than what was tried here, and holds a block's Hessians.
-  const bool nearest = request.method == pipeline::Method::rtn;
-  value["estimate"] = {{"seconds", nearest ? json(estimate.seconds) : json()},
-                       {"memory_bytes", nearest ? json(estimate.memory_bytes) : json()},
-                       {"disk_bytes", prepared.plan.output_bytes}};
+  value["estimate"] = describe(estimate);
   print_json(common, value);
   if (common.json_output) return;
   show_plan(prepared.plan, model);
@@ -104,19 +118,10 @@ void dry_run(const pipeline::Prepared& prepared, const model::Model& model, cons
     else
       reasons.emplace_back(item.reason, item.codec);
   for (const auto& [reason, codecs] : reasons) fmt::print("  {}: {}\n", codecs, reason);
-  if (nearest)
-    fmt::print("estimate: {:.1f} s to write, {} of memory, ", estimate.seconds, human_bytes(estimate.memory_bytes));
-  else
-    fmt::print("no estimate of time and memory for gptq yet; ");
-  fmt::print("{} bytes on disk ({})\n", prepared.plan.output_bytes, human_bytes(prepared.plan.output_bytes));
+  fmt::print("{}\n", text_of(estimate));
 }
 
-void run(const Options& options, const Common& common) {
-  const auto begin = std::chrono::steady_clock::now();
-  pipeline::QuantizeRequest request = request_of(options, common);
-  const model::Model model = model::Model::open(options.model, request.target->fusion());
-  request.search = search_of(options.plan, model.architecture());
-  pipeline::Prepared prepared = pipeline::prepare(model, request);
+void show_notes(const Options& options, const model::Model& model, const pipeline::Prepared& prepared) {
   if (options.calibration.show && prepared.calibration)
     show_calibration(*prepared.calibration, model::Tokenizer::from_files(model::tokenizer_files(model), options.model));
   if (const std::string types = model.low_bit_types(); !types.empty())
@@ -124,11 +129,30 @@ void run(const Options& options, const Common& common) {
         "warning: {} is quantized already ({}); what is measured here is the loss against it, and what it lost of its "
         "own original comes on top\n",
         options.model, types);
-  if (options.dry_run) return dry_run(prepared, model, request, common);
+}
 
+void run_job(const Options& options, const Common& common, const pipeline::QuantizeRequest& request,
+             const model::Model& model, JobFolder& job) {
+  const auto begin = std::chrono::steady_clock::now();
+  if (!job.finished().empty()) remark("going on with the work in {}\n", job.path().string());
+  pipeline::Prepared prepared = pipeline::prepare(model, request, &job);
+  show_notes(options, model, prepared);
   if (!common.json_output) show_plan(prepared.plan, model);
-  const pipeline::Written written = pipeline::write(model, prepared, request);
+  const pipeline::Estimate estimate = pipeline::estimate_quantizing(model, prepared, request);
+  print(common, "{}\n", text_of(estimate));
+  const auto emit = [&](json event) {
+    if (request.on_event) request.on_event(event);
+  };
+  json estimated = {{"event", "estimate"}};
+  estimated.update(describe(estimate));
+  emit(estimated);
+  const auto rounding = std::chrono::steady_clock::now();
+  const pipeline::Written written = pipeline::write(model, prepared, request, job);
+  const double rounded = std::chrono::duration<double>(std::chrono::steady_clock::now() - rounding).count();
+  emit({{"event", "written"}, {"bytes", written.bytes}, {"seconds", rounded}});
   json value = describe(prepared.plan);
+  value["estimate"] = describe(estimate);
+  value["rounding_seconds"] = rounded;
   value["output"] = written.path.string();
   value["output_bytes"] = written.bytes;
   value["rounding"] = describe(written);
@@ -146,12 +170,32 @@ void run(const Options& options, const Common& common) {
   }
   if (!options.no_report)
     remark("{}\n", pipeline::report_quantize(model, request, prepared, written, verified, common.command));
+  job.remove();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   value["seconds"] = seconds;
   value["peak_memory_bytes"] = peak_resident_bytes();
   print_json(common, value);
   print(common, "{}: {} in {:.1f} s, peak memory {}\n", written.path.string(), human_bytes(written.bytes), seconds,
         human_bytes(peak_resident_bytes()));
+}
+
+void run(const Options& options, const Common& common) {
+  pipeline::QuantizeRequest request = request_of(options, common);
+  const model::Model model = model::Model::open(options.model, request.target->fusion());
+  request.search = search_of(options.plan, model.architecture());
+  if (options.dry_run) {
+    const pipeline::Prepared prepared = pipeline::prepare(model, request);
+    show_notes(options, model, prepared);
+    return dry_run(prepared, model, request, common);
+  }
+  JobFolder job(request.output, request.job(model), request.overwrite, options.restart);
+  try {
+    run_job(options, common, request, model, job);
+  } catch (const Error&) {
+    if (!job.finished().empty())
+      remark("strata: what is done is kept in {}; run the same command again to go on\n", job.path().string());
+    throw;
+  }
 }
 
 std::function<void()> setup(CLI::App& app, const Common& common) {
@@ -177,8 +221,12 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
       ->capture_default_str()
       ->check(CLI::Range(1e-6, 1e3));
   add_options(app, options->calibration);
+  app.add_option("--memory", options->memory,
+                 "gptq: keep resident memory under this, such as 4GiB, with hidden states in a file when needed");
+  app.add_flag("--events", options->events, "Tell what happens as lines of JSON on stderr (docs/files.md)");
   app.add_flag("--dry-run", options->dry_run, "Show the plan, exact bytes, time and memory; write nothing");
-  app.add_flag("--overwrite", options->overwrite, "Replace the folder if it exists");
+  app.add_flag("--overwrite", options->overwrite, "Replace the output if it exists");
+  app.add_flag("--restart", options->restart, "Drop what an unfinished run has left, and begin again");
   app.add_flag("--no-verify", options->no_verify, "Do not measure the result against the original");
   app.add_flag("--no-report", options->no_report, "Do not write OUT.report.html, and its data, beside the output");
   app.add_option("--verify-samples", options->verify_samples, "Sequences to measure the result on")

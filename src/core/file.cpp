@@ -151,7 +151,7 @@ fs::path part_folder(const fs::path& path, bool overwrite) {
     fail("{}: exists already; use --overwrite to replace it", target.string());
   const fs::path parent = target.has_parent_path() ? target.parent_path() : fs::path(".");
   if (!fs::is_directory(parent, code)) fail("{}: the folder {} does not exist", target.string(), parent.string());
-  return parent / ("." + target.filename().string() + ".part");
+  return (parent / ("." + target.filename().string() + ".part")).lexically_normal();
 }
 
 void publish(const fs::path& complete, const fs::path& path) {

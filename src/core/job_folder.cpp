@@ -21,24 +21,44 @@ bool there(const fs::path& path) {
 }  // namespace
 
 JobFolder::JobFolder(fs::path output, const json& job, bool overwrite, bool restart)
-    : output_(std::move(output)), folder_(part_folder(output_, true)) {
+    : output_(std::move(output)), folder_(part_folder(output_, true)), overwrite_(overwrite) {
   std::error_code code;
   // Without a journal it was killed before it began, or while it was being removed.
   if (restart || !there(folder_ / kJournal)) fs::remove_all(folder_, code);
   const bool taken = !overwrite && there(output_), fresh = !there(folder_);
   if (taken && fresh) part_folder(output_, false);
   open(job);
-  const auto complete = [](const json& unit) { return unit.contains(kComplete); };
-  if (std::ranges::any_of(finished_, complete) && !there(result())) {
-    published_ = there(output_);
-    if (!published_) {  // the user has taken it away
-      remove();
-      open(job);
-    }
+  const std::vector<fs::path> names = complete();
+  const auto made = [&](const fs::path& name) { return there(folder_ / name); };
+  const auto placed = [&](const fs::path& name) { return there(beside(name)); };
+  published_ = !names.empty() && std::ranges::none_of(names, made) && std::ranges::all_of(names, placed);
+  const bool lost = !std::ranges::all_of(names, [&](const fs::path& name) { return made(name) || placed(name); });
+  if (lost) {  // the user has taken it away
+    remove();
+    open(job);
   }
-  if (!taken || published_) return;
+  if (!taken || !complete().empty()) return;
   journal_.reset();
   part_folder(output_, false);
+}
+
+std::vector<fs::path> JobFolder::complete() const {
+  std::vector<fs::path> names;
+  for (const json& unit : finished_)
+    if (unit.contains(kComplete))
+      for (const std::string& name : get<std::vector<std::string>>(unit, kComplete, (folder_ / kJournal).string()))
+        names.emplace_back(fs::path(name).filename());
+  return names;
+}
+
+void JobFolder::refuse_taken(const std::vector<fs::path>& names, bool are_files) const {
+  if (!complete().empty()) return;
+  for (const fs::path& name : names) {
+    std::error_code code;
+    part_folder(beside(name), overwrite_);
+    if (are_files && fs::is_directory(fs::symlink_status(beside(name), code)))
+      fail("{}: exists already; it is a folder and is not replaced by a file", beside(name).string());
+  }
 }
 
 void JobFolder::open(const json& job) {
@@ -65,11 +85,15 @@ void JobFolder::append(const json& unit) {
   finished_.push_back(unit);
 }
 
-void JobFolder::publish() {
+void JobFolder::publish(const std::vector<fs::path>& names) {
   if (published_) return;
-  if (std::ranges::none_of(finished_, [](const json& unit) { return unit.contains(kComplete); }))
-    append({{kComplete, true}});
-  strata::publish(result(), output_);
+  if (complete().empty()) {
+    std::vector<std::string> texts;
+    for (const fs::path& name : names) texts.push_back(name.string());
+    append({{kComplete, texts}});
+  }
+  for (std::size_t i = names.size(); i-- > 0;)
+    if (there(folder_ / names[i])) strata::publish(folder_ / names[i], beside(names[i]));
   published_ = true;
 }
 

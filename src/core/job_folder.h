@@ -25,8 +25,10 @@ class JobFolder {
   /// A stage's file. Write it atomically (write_text_file): it is used when it is there.
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
   bool has(const std::string& name) const;
-  /// Where the result is made: a file or folder of the output's name.
+  /// Where the result is made: a file or folder of the output's name. A result of several files has them beside this.
   std::filesystem::path result() const;
+  /// Before the result is made: throws Error when one of its files or folders, by name, is taken already.
+  void refuse_taken(const std::vector<std::filesystem::path>& names, bool are_files) const;
 
   /// Units of earlier runs, and of this one.
   const std::vector<json>& finished() const { return finished_; }
@@ -34,15 +36,20 @@ class JobFolder {
 
   /// True when the result has been published, by this run or one before.
   bool published() const { return published_; }
-  /// The result is complete: renames it to the output, replacing what is there.
-  void publish();
+  /// The result is complete: renames its files or its folder to their places beside the work, the last one first.
+  void publish(const std::vector<std::filesystem::path>& names);
   /// Nothing of the job is wanted any more.
   void remove();
 
  private:
   void open(const json& job);
 
+  std::filesystem::path beside(const std::filesystem::path& name) const { return folder_.parent_path() / name; }
+  /// The names of a complete result; empty before that.
+  std::vector<std::filesystem::path> complete() const;
+
   std::filesystem::path output_, folder_;
+  bool overwrite_;
   std::optional<Journal> journal_;
   std::vector<json> finished_;
   bool published_ = false;

@@ -118,7 +118,7 @@ kernel::Weights Engine::embedding() const {
 Engine::BlockWeights& Engine::block_weights(std::size_t block) {
   if (blocks_[block]) return *blocks_[block];
   if (residency_ == Residency::one_block)
-    for (auto& other : blocks_) other.reset();
+    for (std::size_t other = 0; other < blocks_.size(); ++other) release(other);
   BlockWeights w;
   w.first = architecture_.layout[block].first;
   const std::string prefix = fmt::format("model.layers.{}.", block);
@@ -143,6 +143,12 @@ Engine::BlockWeights& Engine::block_weights(std::size_t block) {
   }
   blocks_[block] = std::move(w);
   return *blocks_[block];
+}
+
+void Engine::release(std::size_t block) {
+  if (!blocks_[block]) return;
+  blocks_[block].reset();
+  for (const model::Linear& linear : architecture_.block_linears(block)) model_.release(linear.module + ".weight");
 }
 
 void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y) {

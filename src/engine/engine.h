@@ -47,7 +47,7 @@ struct Batch {
 
 enum class Residency {
   all,        ///< dequantized weights are kept (mapped ones cost nothing either way)
-  one_block,  ///< those of one block at a time; of a mixture those of one expert
+  one_block,  ///< those of one block at a time, and its mapped pages; of a mixture those of one expert
 };
 
 /// What the linears of all blocks read and gave while the original ran on one batch. Memory in bytes: 4 * tokens * (the
@@ -112,6 +112,7 @@ class Engine {
   };
   kernel::Weights embedding() const;
   BlockWeights& block_weights(std::size_t block);
+  void release(std::size_t block);
   /// y (tokens, rows) = x times linear `index` of Architecture::linears, plus its bias.
   void multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y);
   void activate(float* gate, const float* up, std::size_t count) const;

@@ -138,9 +138,26 @@ GgufLayout lay_out_gguf(GgufKeys keys, std::vector<GgufTensorSpec> tensors, std:
   return layout;
 }
 
+std::uint64_t tensor_offset(const GgufLayout& layout, std::size_t tensor) {
+  std::uint64_t offset = layout.header.size();
+  for (std::size_t t = 0; t < tensor; ++t) offset += pad_to(layout.tensors[t].bytes(), layout.alignment);
+  return offset;
+}
+
 GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufLayout& layout) : layout_(layout), file_(path) {
-  file_.write(layout.header);
-  if (!layout.tensors.empty()) left_ = layout.tensors.front().bytes();
+  begin();
+}
+
+GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufLayout& layout, std::size_t tensors,
+                       std::uint64_t bytes)
+    : layout_(layout), file_(path, bytes), tensor_(tensors) {
+  STRATA_CHECK(bytes == 0 || bytes == tensor_offset(layout, tensors), "{} bytes of {} tensors", bytes, tensors);
+  begin();
+}
+
+void GgufWriter::begin() {
+  if (file_.size() == 0) file_.write(layout_.header);
+  if (tensor_ < layout_.tensors.size()) left_ = layout_.tensors[tensor_].bytes();
   finish_tensor();
 }
 

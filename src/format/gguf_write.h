@@ -81,16 +81,25 @@ struct GgufLayout {
 /// general.alignment, which is added). Names are 1 to 64 bytes and differ.
 GgufLayout lay_out_gguf(GgufKeys keys, std::vector<GgufTensorSpec> tensors, std::uint32_t alignment = 32);
 
+/// Where the data of a tensor begins in the file.
+std::uint64_t tensor_offset(const GgufLayout& layout, std::size_t tensor);
+
 /// Streams the tensors of a layout into PATH.part and renames it in commit().
 class GgufWriter {
  public:
   GgufWriter(const std::filesystem::path& path, const GgufLayout& layout);
+  /// Resumable (core/file.h): the first `tensors` tensors are the first `bytes` bytes of PATH.part; both 0: anew.
+  GgufWriter(const std::filesystem::path& path, const GgufLayout& layout, std::size_t tensors, std::uint64_t bytes);
   /// The next bytes of the current tensor; the last ones of a tensor make the next one current.
   void write(std::span<const std::byte> bytes);
+  /// Bytes so far, and that they are on disk.
+  std::uint64_t size() const { return file_.size(); }
+  void sync() { file_.sync(); }
   /// All tensors must be complete. Throws Error (disk full, ...) naming the path.
   void commit();
 
  private:
+  void begin();
   void finish_tensor();
   const GgufLayout& layout_;
   OutputFile file_;

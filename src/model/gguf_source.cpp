@@ -79,6 +79,7 @@ class GgufSource final : public TensorSource {
   }
 
   void release(const std::string&) const override {}
+  void will_need(const std::string&) const override {}
 
   std::uint64_t content_hash() const override {
     std::uint64_t hash = fnv1a({});

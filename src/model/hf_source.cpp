@@ -56,6 +56,11 @@ class HfSource final : public TensorSource {
     if (tensor != nullptr) MappedFile::drop(tensor->data);
   }
 
+  void will_need(const std::string& name) const override {
+    const format::TensorView* tensor = files_.find(name);
+    if (tensor != nullptr) MappedFile::will_need(tensor->data);
+  }
+
   std::uint64_t content_hash() const override {
     std::uint64_t hash = fnv1a({});
     for (const auto& [name, tensor] : files_.tensors()) {

@@ -56,6 +56,8 @@ class TensorSource {
   virtual codec::Stored stored(const Linear& linear, const codec::Codec& codec) const = 0;
   /// Lets the system take back the memory of a tensor's mapped pages.
   virtual void release(const std::string& name) const = 0;
+  /// Begins to read a tensor from the disk; does not wait for it.
+  virtual void will_need(const std::string& name) const = 0;
   /// Bytes that identify the content: samples of every tensor.
   virtual std::uint64_t content_hash() const = 0;
 };
@@ -84,6 +86,7 @@ class Model {
     return source_->matrix(name, rows, cols);
   }
   void release(const std::string& name) const { source_->release(name); }
+  void will_need(const std::string& name) const { source_->will_need(name); }
   std::vector<float> vector(const std::string& name, std::size_t size) const { return source_->vector(name, size); }
   bool has(std::string_view name) const { return source_->has(name); }
   std::vector<TensorInfo> tensors() const { return source_->tensors(); }

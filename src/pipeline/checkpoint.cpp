@@ -1,22 +1,17 @@
 // The checkpoint writer: layout first, then bytes in exactly that layout.
-// A linear is encoded when its first tensor is due and forgotten after its last.
+// A linear is encoded when its first tensor is due and forgotten after its last, and written meanwhile.
 #include "pipeline/checkpoint.h"
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
-#include <cstring>
 #include <map>
 #include <optional>
 
-#include "core/checked.h"
 #include "core/file.h"
-#include "core/numbers.h"
 #include "core/progress.h"
 #include "pipeline/gguf_checkpoint.h"
-#include "pipeline/tensor_scales.h"
-#include "quantize/rtn.h"
-#include "quantize/scan.h"
+#include "pipeline/linear_encoder.h"
+#include "pipeline/stored_parts.h"
 
 namespace strata::pipeline {
 namespace {
@@ -117,115 +112,107 @@ CheckpointLayout layout_of(const model::Model& model, const std::vector<const co
   return layout;
 }
 
-/// Appends a dense tensor, bf16 or f32.
-void write_dense_tensor(const model::Model& model, const format::TensorSpec& spec, OutputFile& file) {
-  const std::size_t rows = spec.shape.size() == 2 ? spec.shape[0] : 1, cols = spec.shape.back();
-  const auto write_rows = [&](const MatrixView& view) {
-    constexpr std::size_t stretch_weights = 1 << 20;
-    const std::size_t stretch = std::max<std::size_t>(1, stretch_weights / std::max<std::size_t>(cols, 1));
-    std::vector<float> row(cols);
-    std::vector<bf16> out(stretch * cols);
-    for (std::size_t begin = 0; begin < rows; begin += stretch) {
-      const std::size_t end = std::min(rows, begin + stretch);
-      for (std::size_t r = begin; r < end; ++r) {
-        read_row(view, r, 0, cols, row.data());
-        if (spec.dtype == DType::f32) file.write(std::as_bytes(std::span(row)));
-        for (std::size_t c = 0; c < cols; ++c) {
-          if (!std::isfinite(row[c]))
-            fail("{}: {}: weight [{}, {}] is {}; the file is damaged or training diverged", model.path().string(),
-                 spec.name, r, c, row[c]);
-          out[(r - begin) * cols + c] = to_bf16(row[c]);
-        }
-      }
-      if (spec.dtype == DType::bf16) file.write(std::as_bytes(std::span(out).first((end - begin) * cols)));
-    }
-  };
-  if (spec.shape.size() == 2) {
-    const model::LinearWeights weights = model.matrix(spec.name, rows, cols);
-    write_rows(weights.view().dense);
-    model.release(spec.name);
-  } else {
-    const std::vector<float> values = model.vector(spec.name, cols);
-    write_rows(MatrixView::dense(values.data(), 1, cols, DType::f32));
-  }
-}
-
-/// Encodes linears on demand, keeping the one whose tensors are being written.
-class Encoder {
+/// One shard: what is on disk already is left out, and what is written is noted at the ends of blocks.
+class ShardWriter {
  public:
-  Encoder(const model::Model& model, const std::vector<const codec::Codec*>& codecs, const WriteOptions& options)
-      : model_(model), codecs_(codecs), options_(options), scales_(model) {}
+  ShardWriter(const model::Model& model, const std::filesystem::path& path, const std::string& name,
+              const std::vector<format::TensorSpec>& shard, const WriteOptions& options, Background& disk)
+      : model_(model), shard_(shard), name_(name), options_(options), disk_(disk) {
+    if (options.parts == nullptr) {
+      file_ = std::make_shared<OutputFile>(path / name);
+    } else {
+      kept_ = options.parts->of(name);
+      file_ = std::make_shared<OutputFile>(path / name, kept_.bytes);
+    }
+    if (kept_.bytes == 0) post(format::safetensors_header(shard));
+  }
 
-  const codec::Stored& linear(std::size_t index) {
-    if (options_.stored) return options_.stored(index);
-    if (index == current_) return stored_;
-    const model::Linear& linear = model_.architecture().linears[index];
-    const codec::Codec& codec = *codecs_[index];
-    const model::LinearWeights weights = model_.weights(linear);
-    const std::span<const float> importance =
-        options_.importance.empty() ? std::span<const float>() : std::span<const float>(options_.importance[index]);
-    const float scale = scales_.of(index, codec, weights.view().dense);
-    stored_ = quantize::quantize_rtn(codec, weights.view().dense, importance, options_.scale_fit, scale);
-    model_.release(linear.module + ".weight");
-    current_ = index;
-    return stored_;
+  void write(const std::map<std::string, Origin>& origins, LinearEncoder& encoder, Progress* progress) {
+    for (std::size_t t = kept_.tensors; t < shard_.size(); ++t) {
+      const format::TensorSpec& spec = shard_[t];
+      const auto origin = origins.find(spec.name);
+      if (progress != nullptr) progress->note(spec.name);
+      if (origin == origins.end() || encoder.copies(origin->second.linear)) {
+        const std::size_t rows = spec.shape.size() == 2 ? spec.shape[0] : 1;
+        dense_rows(model_, spec.name, {rows, spec.shape.back(), spec.dtype},
+                   [&](auto bytes) { post(std::move(bytes)); });
+      } else {
+        const auto stored = encoder.linear(origin->second.linear);
+        const std::span<const std::byte> bytes = stored->views[origin->second.part];
+        disk_.post(bytes.size(), [file = file_, stored, bytes] { file->write(bytes); });
+      }
+      if (options_.parts != nullptr && ends_block(origins, t) && options_.parts->due()) note(t + 1);
+      if (progress != nullptr) progress->advance(static_cast<std::size_t>(spec.bytes() >> 10));
+    }
+    disk_.post(0, [file = file_] { file->commit(); });
   }
 
  private:
+  template <class Bytes>
+  void post(Bytes bytes) {
+    const std::size_t size = bytes.size();
+    disk_.post(size, [file = file_, bytes = std::move(bytes)] { file->write(std::as_bytes(std::span(bytes))); });
+  }
+
+  bool ends_block(const std::map<std::string, Origin>& origins, std::size_t t) const {
+    const auto block = [&](std::size_t tensor) {
+      const auto it = origins.find(shard_[tensor].name);
+      return it == origins.end() ? model::kNoBlock : model_.architecture().linears[it->second.linear].block;
+    };
+    return t + 1 == shard_.size() || block(t) == model::kNoBlock || block(t) != block(t + 1);
+  }
+
+  void note(std::size_t tensors) {
+    disk_.post(0, [this_file = file_, name = name_, &parts = *options_.parts, tensors,
+                   linears = options_.news ? options_.news() : json()] {
+      this_file->sync();
+      parts.note(name, {tensors, this_file->size()}, linears);
+    });
+  }
+
   const model::Model& model_;
-  const std::vector<const codec::Codec*>& codecs_;
+  const std::vector<format::TensorSpec>& shard_;
+  std::string name_;
   const WriteOptions& options_;
-  TensorScales scales_;
-  std::size_t current_ = model::kNoBlock;
-  codec::Stored stored_;
+  Background& disk_;
+  StoredPart kept_;
+  std::shared_ptr<OutputFile> file_;
 };
 
-std::uint64_t write_folder(const model::Model& model, const CheckpointLayout& layout,
-                           const std::vector<const codec::Codec*>& codecs, const std::filesystem::path& output,
-                           const WriteOptions& options) {
-  OutputDirectory folder(output, options.overwrite);
+void write_files(const model::Model& model, const CheckpointLayout& layout,
+                 const std::vector<const codec::Codec*>& codecs, const std::filesystem::path& folder,
+                 const WriteOptions& options) {
   std::map<std::string, Origin> origins;
   list_tensors(model.architecture(), codecs, &origins);
-  Encoder encoder(model, codecs, options);
+  LinearEncoder encoder(model, codecs, options);
   std::optional<Progress> progress;  // stored linears have a progress of their own
   if (!options.stored) progress.emplace("writing", static_cast<std::size_t>(layout.tensor_file_bytes >> 10));
-  std::uint64_t written = 0;
+  Background disk(kUnwrittenBytes);
   for (std::size_t s = 0; s < layout.shards.size(); ++s) {
-    OutputFile file(folder.path() / format::shard_name(s, layout.shards.size()));
-    file.write(format::safetensors_header(layout.shards[s]));
-    for (const format::TensorSpec& spec : layout.shards[s]) {
-      if (progress) progress->note(spec.name);
-      if (const auto it = origins.find(spec.name); it != origins.end()) {
-        file.write(encoder.linear(it->second.linear).views[it->second.part]);
-      } else {
-        write_dense_tensor(model, spec, file);
-      }
-      if (progress) progress->advance(static_cast<std::size_t>(spec.bytes() >> 10));
-    }
-    file.commit();
-    written += file.size();
+    const std::string name = format::shard_name(s, layout.shards.size());
+    std::error_code code;
+    // Renamed means complete: that comes after the last byte was synced.
+    if (options.parts != nullptr && std::filesystem::exists(folder / name, code)) continue;
+    ShardWriter(model, folder, name, layout.shards[s], options, disk)
+        .write(origins, encoder, progress ? &*progress : nullptr);
   }
+  disk.finish();
+  std::uint64_t written = 0;
+  for (std::size_t s = 0; s < layout.shards.size(); ++s)
+    written += std::filesystem::file_size(folder / format::shard_name(s, layout.shards.size()));
   for (const auto& [name, text] : layout.text_files) {
-    write_text_file(folder.path() / name, text);
+    write_text_file(folder / name, text);
     written += text.size();
   }
   STRATA_CHECK(written == layout.total_bytes, "wrote {} bytes, planned {}", written, layout.total_bytes);
-  folder.commit();
-  return written;
-}
-
-GgufChoice gguf_choice(const model::Model& model, const Plan& plan, std::uint64_t shard_bytes) {
-  return {DType::bf16, codecs_by_linear(plan, model.architecture()), shard_bytes};
 }
 
 std::uint64_t write_gguf_checkpoint(const model::Model& model, const Plan& plan, const std::filesystem::path& output,
                                     const WriteOptions& options) {
   const GgufChoice choice = gguf_choice(model, plan, options.shard_bytes);
-  Encoder encoder(model, choice.linears, options);
-  const EncodeLinear encode = [&](std::size_t linear, const codec::Codec&) -> const codec::Stored& {
-    return encoder.linear(linear);
-  };
-  return write_gguf(model, plan_gguf(model, choice), output, options.overwrite, encode);
+  LinearEncoder encoder(model, choice.linears, options);
+  const EncodeLinear encode = [&](std::size_t linear, const codec::Codec&) { return encoder.linear(linear); };
+  return write_gguf(model, plan_gguf(model, choice), output, options.overwrite, encode, {options.parts, options.news});
 }
 
 }  // namespace
@@ -241,29 +228,40 @@ CheckpointLayout lay_out(const model::Model& model, const Plan& plan, const Targ
   return layout_of(model, codecs_by_linear(plan, model.architecture()), &target, shard_bytes, companions);
 }
 
-std::filesystem::path opened_by(const model::Model& model, const Plan& plan, const Target& target,
-                                const std::filesystem::path& output, std::uint64_t shard_bytes) {
-  if (!target.gguf) return output;
-  return gguf_files(plan_gguf(model, gguf_choice(model, plan, shard_bytes)), output).front();
+std::vector<std::filesystem::path> written_names(const model::Model& model, const Plan& plan, const Target& target,
+                                                 const std::filesystem::path& output, std::uint64_t shard_bytes) {
+  const std::filesystem::path plain = output.lexically_normal();
+  const std::filesystem::path name = (plain.has_filename() ? plain : plain.parent_path()).filename();
+  if (!target.gguf) return {name};
+  return gguf_files(plan_gguf(model, gguf_choice(model, plan, shard_bytes)), name);
 }
 
 std::uint64_t write_checkpoint(const model::Model& model, const Plan& plan, const Target& target,
                                const std::filesystem::path& output, const WriteOptions& options) {
-  const auto codecs = codecs_by_linear(plan, model.architecture());
   if (target.gguf) return write_gguf_checkpoint(model, plan, output, options);
-  return write_folder(model, layout_of(model, codecs, &target, options.shard_bytes, model.companion_files()), codecs,
-                      output, options);
+  const auto codecs = codecs_by_linear(plan, model.architecture());
+  const CheckpointLayout layout = layout_of(model, codecs, &target, options.shard_bytes, model.companion_files());
+  if (options.parts != nullptr) {
+    std::error_code code;
+    std::filesystem::create_directory(output, code);
+    if (code) fail("{}: cannot be created: {}", output.string(), code.message());
+    write_files(model, layout, codecs, output, options);
+  } else {
+    OutputDirectory folder(output, options.overwrite);
+    write_files(model, layout, codecs, folder.path(), options);
+    folder.commit();
+  }
+  return layout.total_bytes;
 }
 
 std::uint64_t write_dense(const model::Model& model, const std::filesystem::path& output, std::uint64_t shard_bytes,
                           bool overwrite) {
   const std::vector<const codec::Codec*> keeps(model.architecture().linears.size(), &codec::by_name("keep"));
-  WriteOptions options;
-  options.scale_fit = codec::ScaleFit::minmax;
-  options.shard_bytes = shard_bytes;
-  options.overwrite = overwrite;
-  return write_folder(model, layout_of(model, keeps, nullptr, shard_bytes, model.companion_files()), keeps, output,
-                      options);
+  const CheckpointLayout layout = layout_of(model, keeps, nullptr, shard_bytes, model.companion_files());
+  OutputDirectory folder(output, overwrite);
+  write_files(model, layout, keeps, folder.path(), {});
+  folder.commit();
+  return layout.total_bytes;
 }
 
 std::uint64_t parse_size(const std::string& text, const std::string& option) {

@@ -14,6 +14,8 @@
 
 namespace strata::pipeline {
 
+class StoredParts;
+
 /// Every file of the output and its exact size, without having made it.
 struct CheckpointLayout {
   std::vector<std::vector<format::TensorSpec>> shards;
@@ -26,9 +28,10 @@ struct CheckpointLayout {
 CheckpointLayout lay_out(const model::Model& model, const Plan& plan, const Target& target, std::uint64_t shard_bytes,
                          const std::vector<std::pair<std::string, std::string>>& companions);
 
-/// What to open of an output: the folder or file, or the first file of a model that is split over several.
-std::filesystem::path opened_by(const model::Model& model, const Plan& plan, const Target& target,
-                                const std::filesystem::path& output, std::uint64_t shard_bytes);
+/// Names of what an output consists of: the folder or file, or the files of a model that is split over several, of
+/// which the first opens it.
+std::vector<std::filesystem::path> written_names(const model::Model& model, const Plan& plan, const Target& target,
+                                                 const std::filesystem::path& output, std::uint64_t shard_bytes);
 
 struct WriteOptions {
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
@@ -39,9 +42,13 @@ struct WriteOptions {
   std::function<const codec::Stored&(std::size_t)> stored;
   std::uint64_t shard_bytes = 0;  ///< 0: one file
   bool overwrite = false;
+  /// Of a job that can be killed and gone on with: the output is made where it says, in place, by a JobFolder's owner,
+  /// and what `news` returns goes into the journal with every note. Null: the complete output appears, or none.
+  StoredParts* parts = nullptr;
+  std::function<json()> news = {};
 };
 
-/// Writes the folder. Throws Error for weights that are not finite, a full disk, an existing folder.
+/// Writes the folder or file. Throws Error for weights that are not finite, a full disk, an existing folder.
 /// Returns the bytes written.
 std::uint64_t write_checkpoint(const model::Model& model, const Plan& plan, const Target& target,
                                const std::filesystem::path& output, const WriteOptions& options);

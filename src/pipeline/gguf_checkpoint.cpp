@@ -9,11 +9,15 @@
 #include <memory>
 #include <set>
 
+#include "core/background.h"
+#include "core/file.h"
 #include "core/numbers.h"
 #include "core/progress.h"
 #include "model/gguf_config.h"
 #include "model/gguf_experts.h"
 #include "model/gguf_export.h"
+#include "pipeline/linear_encoder.h"
+#include "pipeline/stored_parts.h"
 
 namespace strata::pipeline {
 namespace {
@@ -78,7 +82,10 @@ class DenseRows {
   std::vector<std::byte> out_;
 };
 
-void write_vector(const model::Model& model, const GgufOrigin& origin, std::size_t size, format::GgufWriter& file) {
+/// Bytes for the file, on the thread that writes it.
+using Write = std::function<void(std::vector<std::byte>)>;
+
+void write_vector(const model::Model& model, const GgufOrigin& origin, std::size_t size, const Write& write) {
   const std::vector<float> divisors =
       origin.hf_name == kRopeDivisors ? model::rope_divisors(model.architecture()) : std::vector<float>();
   const std::vector<float> values = divisors.empty() ? model.vector(origin.hf_name, size) : divisors;
@@ -87,11 +94,11 @@ void write_vector(const model::Model& model, const GgufOrigin& origin, std::size
   for (std::size_t i = 0; i < size; ++i) ordered[i] = values[source_row(i, size, heads)];
   DenseRows rows(0, size, model.path().string(), origin.hf_name);
   rows.append(MatrixView::dense(ordered.data(), 1, size, DType::f32), 0);
-  file.write(rows.bytes());
+  write(rows.bytes());
 }
 
 void write_matrix(const model::Model& model, const std::string& name, const format::GgufTensorSpec& spec,
-                  format::GgufWriter& file) {
+                  const Write& write) {
   const std::size_t rows = spec.shape[spec.shape.size() - 2], cols = spec.shape.back();
   const std::size_t heads = model::interleaved_heads(model.architecture(), name);
   const model::LinearWeights weights = model.matrix(name, rows, cols);
@@ -101,33 +108,17 @@ void write_matrix(const model::Model& model, const std::string& name, const form
   for (std::size_t r = 0; r < rows; ++r) {
     out.append(view, source_row(r, rows, heads));
     if (out.bytes().size() < flush_bytes && r + 1 < rows) continue;
-    file.write(out.bytes());
+    write(out.bytes());
     out.clear();
   }
   model.release(name);
 }
 
-void write_stored(const model::Model& model, const GgufOrigin& origin, const codec::Stored& stored,
-                  format::GgufWriter& file) {
-  const std::size_t heads = model::interleaved_heads(model.architecture(), origin.hf_name);
+void write_stored(const codec::Stored& stored, std::size_t heads, format::GgufWriter& file) {
   const std::size_t row_bytes = stored.views.at(0).size() / stored.rows;
   if (heads == 0) return file.write(stored.views[0]);
   for (std::size_t r = 0; r < stored.rows; ++r)
     file.write(stored.views[0].subspan(source_row(r, stored.rows, heads) * row_bytes, row_bytes));
-}
-
-/// One matrix or vector, or the stacked matrices of experts, one after the other.
-void write_tensor(const model::Model& model, const GgufOrigin& origin, const format::GgufTensorSpec& spec,
-                  const EncodeLinear& encode, format::GgufWriter& file) {
-  if (spec.shape.size() == 1) return write_vector(model, origin, spec.shape[0], file);
-  if (origin.experts.empty() && origin.codec == nullptr) return write_matrix(model, origin.hf_name, spec, file);
-  std::vector<std::size_t> parts = origin.experts;
-  if (parts.empty()) parts.push_back(origin.linear);
-  for (const std::size_t linear : parts)
-    if (origin.codec != nullptr)
-      write_stored(model, origin, encode(linear, *origin.codec), file);
-    else
-      write_matrix(model, model.architecture().linears[linear].module + ".weight", spec, file);
 }
 
 /// The experts' matrices of a block as stacks: by their first part, and which other tensors are in one.
@@ -178,6 +169,80 @@ GgufPlan cut(format::GgufKeys keys, std::vector<format::GgufTensorSpec> specs, s
   return plan;
 }
 
+bool ends_block(const model::Model& model, const GgufPart& part, std::size_t i) {
+  const auto block = [&](std::size_t tensor) {
+    const std::size_t linear = part.origins[tensor].linear;
+    return linear == model::kNoBlock ? model::kNoBlock : model.architecture().linears[linear].block;
+  };
+  return i + 1 == part.origins.size() || block(i) == model::kNoBlock || block(i) != block(i + 1);
+}
+
+/// One file: what is on disk already is left out, and what is written is noted at the ends of blocks.
+class PartWriter {
+ public:
+  PartWriter(const model::Model& model, const GgufPart& part, const std::filesystem::path& path,
+             const GgufResume& resume, Background& disk)
+      : model_(model), part_(part), name_(path.filename().string()), resume_(resume), disk_(disk) {
+    if (resume.parts == nullptr) {
+      file_ = std::make_shared<format::GgufWriter>(path, part.layout);
+    } else {
+      kept_ = resume.parts->of(name_);
+      file_ = std::make_shared<format::GgufWriter>(path, part.layout, kept_.tensors, kept_.bytes);
+    }
+  }
+
+  void write(const EncodeLinear& encode, Progress& progress) {
+    const Write post = [&](std::vector<std::byte> bytes) {
+      const std::size_t size = bytes.size();
+      disk_.post(size, [file = file_, bytes = std::move(bytes)] { file->write(bytes); });
+    };
+    for (std::size_t i = kept_.tensors; i < part_.origins.size(); ++i) {
+      const format::GgufTensorSpec& spec = part_.layout.tensors[i];
+      const GgufOrigin& origin = part_.origins[i];
+      progress.note(spec.name);
+      if (spec.shape.size() == 1) {
+        write_vector(model_, origin, spec.shape[0], post);
+      } else if (origin.experts.empty() && origin.codec == nullptr) {
+        write_matrix(model_, origin.hf_name, spec, post);
+      } else {
+        for (const std::size_t linear : linears_of(origin)) write_linear(origin, linear, spec, encode, post);
+      }
+      if (resume_.parts != nullptr && ends_block(model_, part_, i) && resume_.parts->due()) note(i + 1);
+      progress.advance(static_cast<std::size_t>(spec.bytes() >> 10));
+    }
+  }
+
+  void commit() {
+    disk_.post(0, [file = file_] { file->commit(); });
+  }
+
+ private:
+  void write_linear(const GgufOrigin& origin, std::size_t linear, const format::GgufTensorSpec& spec,
+                    const EncodeLinear& encode, const Write& post) {
+    const model::Architecture& a = model_.architecture();
+    if (origin.codec == nullptr) return write_matrix(model_, a.linears[linear].module + ".weight", spec, post);
+    const auto stored = encode(linear, *origin.codec);
+    const std::size_t heads = model::interleaved_heads(a, origin.hf_name);
+    disk_.post(stored->views.at(0).size(), [file = file_, heads, stored] { write_stored(*stored, heads, *file); });
+  }
+
+  void note(std::size_t tensors) {
+    disk_.post(0, [file = file_, name = name_, tensors, &parts = *resume_.parts,
+                   linears = resume_.news ? resume_.news() : json()] {
+      file->sync();
+      parts.note(name, {tensors, file->size()}, linears);
+    });
+  }
+
+  const model::Model& model_;
+  const GgufPart& part_;
+  std::string name_;
+  const GgufResume& resume_;
+  Background& disk_;
+  StoredPart kept_;
+  std::shared_ptr<format::GgufWriter> file_;
+};
+
 }  // namespace
 
 std::uint32_t ggml_type_of(const codec::Codec& codec) {
@@ -189,6 +254,10 @@ std::uint32_t ggml_type_of(const codec::Codec& codec) {
     if (const format::GgmlType* type = format::find_ggml_type(number); type != nullptr && type->name == name)
       return number;
   STRATA_CHECK(false, "{} is no GGUF type", codec.name);
+}
+
+GgufChoice gguf_choice(const model::Model& model, const Plan& plan, std::uint64_t shard_bytes) {
+  return {DType::bf16, codecs_by_linear(plan, model.architecture()), shard_bytes};
 }
 
 GgufPlan plan_gguf(const model::Model& model, const GgufChoice& choice) {
@@ -254,24 +323,51 @@ std::vector<std::filesystem::path> gguf_files(const GgufPlan& plan, const std::f
   return result;
 }
 
+std::vector<std::size_t> linears_of(const GgufOrigin& origin) {
+  if (!origin.experts.empty() || origin.linear == model::kNoBlock) return origin.experts;
+  return {origin.linear};
+}
+
+codec::Stored read_gguf_linear(const model::Model& model, const GgufPart& part, std::size_t tensor, std::size_t linear,
+                               const std::filesystem::path& file) {
+  const GgufOrigin& origin = part.origins[tensor];
+  const model::Linear& shape = model.architecture().linears[linear];
+  codec::Stored stored = codec::allocate(*origin.codec, shape.rows, shape.cols);
+  std::vector<std::byte>& bytes = stored.parts.at(0);
+  const std::vector<std::size_t> stacked = linears_of(origin);
+  const auto place = static_cast<std::size_t>(std::ranges::find(stacked, linear) - stacked.begin());
+  const std::uint64_t at = format::tensor_offset(part.layout, tensor) + place * bytes.size();
+  const MappedFile mapped(file);
+  if (mapped.bytes().size() < at + bytes.size())
+    fail("{}: is shorter than its journal tells; use --restart to begin again", file.string());
+  const auto from = mapped.bytes().subspan(at, bytes.size());
+  const std::size_t heads = model::interleaved_heads(model.architecture(), origin.hf_name);
+  const std::size_t row_bytes = bytes.size() / stored.rows;
+  for (std::size_t r = 0; r < stored.rows; ++r)
+    std::ranges::copy(from.subspan(r * row_bytes, row_bytes),
+                      bytes.begin() + static_cast<std::ptrdiff_t>(source_row(r, stored.rows, heads) * row_bytes));
+  return stored;
+}
+
 std::uint64_t write_gguf(const model::Model& model, const GgufPlan& plan, const std::filesystem::path& output,
-                         bool overwrite, const EncodeLinear& encode) {
+                         bool overwrite, const EncodeLinear& encode, const GgufResume& resume) {
   const std::vector<std::filesystem::path> paths = gguf_files(plan, output);
-  for (const std::filesystem::path& path : paths) refuse_existing(path, overwrite);
+  if (resume.parts == nullptr)
+    for (const std::filesystem::path& path : paths) refuse_existing(path, overwrite);
   Progress progress("writing", static_cast<std::size_t>(plan.total_bytes() >> 10));
-  std::vector<std::unique_ptr<format::GgufWriter>> files;
+  Background disk(kUnwrittenBytes);
+  std::vector<PartWriter> files;
+  files.reserve(plan.parts.size());
   for (std::size_t p = 0; p < plan.parts.size(); ++p) {
-    const GgufPart& part = plan.parts[p];
-    format::GgufWriter& file = *files.emplace_back(std::make_unique<format::GgufWriter>(paths[p], part.layout));
-    for (std::size_t i = 0; i < part.origins.size(); ++i) {
-      const format::GgufTensorSpec& spec = part.layout.tensors[i];
-      const GgufOrigin& origin = part.origins[i];
-      progress.note(spec.name);
-      write_tensor(model, origin, spec, encode, file);
-      progress.advance(static_cast<std::size_t>(spec.bytes() >> 10));
-    }
+    std::error_code code;
+    // Renamed means complete: that comes after the last byte was synced.
+    if (resume.parts != nullptr && std::filesystem::exists(paths[p], code)) continue;
+    files.emplace_back(model, plan.parts[p], paths[p], resume, disk).write(encode, progress);
+    if (resume.parts != nullptr) files.back().commit();
   }
-  for (std::size_t p = files.size(); p-- > 0;) files[p]->commit();
+  if (resume.parts == nullptr)
+    for (std::size_t p = files.size(); p-- > 0;) files[p].commit();
+  disk.finish();
   return plan.total_bytes();
 }
 

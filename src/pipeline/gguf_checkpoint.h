@@ -4,14 +4,19 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "codec/codec.h"
+#include "core/json.h"
 #include "format/gguf_write.h"
 #include "model/model.h"
+#include "pipeline/plan.h"
 
 namespace strata::pipeline {
+
+class StoredParts;
 
 /// What becomes of every matrix. A codec of the family "ggml" is its type; "keep" is `dense`.
 struct GgufChoice {
@@ -19,6 +24,9 @@ struct GgufChoice {
   std::vector<const codec::Codec*> linears{};  ///< by index into Architecture::linears; empty: all dense
   std::uint64_t shard_bytes = 0;               ///< of tensors in a file; 0: one file
 };
+
+/// What a plan asks for.
+GgufChoice gguf_choice(const model::Model& model, const Plan& plan, std::uint64_t shard_bytes);
 
 /// A tensor of the file and where it comes from.
 struct GgufOrigin {
@@ -42,11 +50,21 @@ GgufPlan plan_gguf(const model::Model& model, const GgufChoice& choice);
 std::vector<std::filesystem::path> gguf_files(const GgufPlan& plan, const std::filesystem::path& output);
 
 /// The stored form of a linear in Hugging Face's order of rows.
-using EncodeLinear = std::function<const codec::Stored&(std::size_t linear, const codec::Codec& codec)>;
+using EncodeLinear = std::function<std::shared_ptr<const codec::Stored>(std::size_t linear, const codec::Codec& codec)>;
+/// As WriteOptions::parts and news.
+struct GgufResume {
+  StoredParts* parts = nullptr;
+  std::function<json()> news = {};
+};
 /// Writes the files and returns their bytes; the first, which names the others, appears last. Throws Error for weights
 /// that are not finite or do not fit in float16, a full disk, an existing file unless `overwrite`.
 std::uint64_t write_gguf(const model::Model& model, const GgufPlan& plan, const std::filesystem::path& output,
-                         bool overwrite, const EncodeLinear& encode);
+                         bool overwrite, const EncodeLinear& encode, const GgufResume& resume = {});
+/// The linears that a tensor holds: none, one, or a block's experts one after the other.
+std::vector<std::size_t> linears_of(const GgufOrigin& origin);
+/// A linear of tensor `tensor` in a file written as this part, complete or not yet.
+codec::Stored read_gguf_linear(const model::Model& model, const GgufPart& part, std::size_t tensor, std::size_t linear,
+                               const std::filesystem::path& file);
 
 /// The number of a GGUF type that a codec of the family "ggml" writes.
 std::uint32_t ggml_type_of(const codec::Codec& codec);

@@ -2,10 +2,12 @@
 // What each step found is returned for the command line, the report and the tests.
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/job_folder.h"
 #include "eval/evaluate.h"
 #include "pipeline/checkpoint.h"
 #include "pipeline/plan_search.h"
@@ -32,6 +34,14 @@ struct QuantizeRequest {
   Method method = Method::rtn;
   quantize::GptqOptions gptq;     ///< its fit is scale_fit
   CalibrationRequest rounding{};  ///< the set that gptq rounds by; larger than the one that scores are made on
+
+  std::optional<std::uint64_t> memory_limit{};  ///< resident bytes; hidden states are spilled for it, see estimate.h
+  /// Told what happens while it happens: {"event": ...}, docs/files.md.
+  std::function<void(const json&)> on_event{};
+
+  /// What the result depends on, by the option's name, for the journal: two runs whose jobs are equal write the same
+  /// bytes. Files are there by their content.
+  json job(const model::Model& model) const;
 };
 
 /// Everything that is known before the first byte is written.
@@ -43,24 +53,18 @@ struct Prepared {
 };
 
 /// Refuses an output that exists, reads or makes scores and plan, and the importances for the scale search.
-/// The tokenizer is read only when a calibration text is needed. Throws Error as its parts do.
-Prepared prepare(const model::Model& model, const QuantizeRequest& request);
-
-/// Of writing the output on this machine, from encoding a small part of each codec's linears.
-struct WriteEstimate {
-  double seconds = 0;
-  std::uint64_t memory_bytes = 0;  ///< largest resident memory of this process
-};
-WriteEstimate estimate_writing(const model::Model& model, const Prepared& prepared, codec::ScaleFit fit);
+/// The tokenizer is read only when a calibration text is needed. With a job, what is made is kept there, and what an
+/// earlier run kept is not made again. Throws Error as its parts do.
+Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* job = nullptr);
 
 struct Written {
   std::uint64_t bytes = 0;
   std::filesystem::path path;          ///< that opens it: the output, or the first file of a split one
-  std::vector<RoundedLinear> linears;  ///< gptq
+  std::vector<RoundedLinear> linears;  ///< gptq, of this run and those before it
   std::optional<importance::CalibrationSource> calibration;  ///< gptq
 };
-/// Writes the checkpoint.
-Written write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request);
+/// Writes the checkpoint, from where an earlier run of the job was ended, and publishes it.
+Written write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request, JobFolder& job);
 
 /// KL divergence of the written checkpoint from the model, on text that the model writes itself with another seed than
 /// the calibration's (or on the calibration files' next pieces), `sequences` pieces.

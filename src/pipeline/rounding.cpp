@@ -15,7 +15,7 @@ namespace {
 
 using engine::Site;
 
-constexpr std::size_t kBatchTokens = 4096;
+constexpr std::size_t kBatchTokens = 4096, kBatchBytes = 256u << 20;
 constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 
 std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
@@ -24,23 +24,56 @@ std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
 
 }  // namespace
 
+json RoundedLinear::to_json() const {
+  return {{"module", module},
+          {"codec", codec},
+          {"relative_error", relative_error},
+          {"nearest_relative_error", nearest_relative_error},
+          {"routed", routed ? json(*routed) : json()},
+          {"tokens", tokens}};
+}
+
+RoundedLinear RoundedLinear::from_json(const json& value, const std::string& where) {
+  return {get<std::string>(value, "module", where),
+          get<std::string>(value, "codec", where),
+          get<double>(value, "relative_error", where),
+          get<double>(value, "nearest_relative_error", where),
+          value.contains("routed") && !value["routed"].is_null()
+              ? std::optional(get<std::size_t>(value, "routed", where))
+              : std::nullopt,
+          get<std::size_t>(value, "tokens", where)};
+}
+
+std::size_t Rounding::floats_per_token(const model::Architecture& a) {
+  return 2 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate;
+}
+
+std::size_t Rounding::sequences_together(const model::Architecture& a, std::size_t sequences, std::size_t seq_len) {
+  const std::size_t tokens = std::min(kBatchTokens, kBatchBytes / (floats_per_token(a) * sizeof(float)));
+  return std::clamp<std::size_t>(tokens / seq_len, 1, std::max<std::size_t>(sequences, 1));
+}
+
 Rounding::Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
                    const importance::CalibrationSet& set, const quantize::GptqOptions& options,
-                   std::span<const float> embedding_importance)
+                   std::span<const float> embedding_importance, const std::filesystem::path& spill_folder,
+                   Listener listener)
     : model_(model),
       codecs_(codecs),
       set_(set),
       options_(options),
       engine_(model, kPrecision, engine::Residency::one_block),
       scales_(model),
-      together_(std::clamp<std::size_t>(kBatchTokens / set.source.seq_len, 1, set.sequences.size())),
+      together_(sequences_together(model.architecture(), set.sequences.size(), set.source.seq_len)),
       full_(engine_.make_batch(sequences(together_, set.source.seq_len))),
       rest_(engine_.make_batch(sequences(set.sequences.size() % together_, set.source.seq_len))),
-      states_(set.sequences.size() * set.source.seq_len * model.architecture().hidden),
+      states_(set.sequences.size(), set.source.seq_len * model.architecture().hidden, spill_folder),
+      listener_(std::move(listener)),
       progress_("rounding", codecs.size()) {
   round_embedding(embedding_importance);
-  const std::size_t size = set.source.seq_len * model.architecture().hidden;
-  for (std::size_t s = 0; s < set.sequences.size(); ++s) engine_.embed(set.sequences[s], states_.data() + s * size);
+  for (std::size_t s = 0; s < set.sequences.size(); ++s) {
+    engine_.embed(set.sequences[s], states_.borrow(s, 1));
+    states_.keep();
+  }
 }
 
 void Rounding::round_embedding(std::span<const float> importance) {
@@ -51,20 +84,33 @@ void Rounding::round_embedding(std::span<const float> importance) {
   const MatrixView weights = held.view().dense;
   embedding_ = quantize::quantize_rtn(*codecs_[index], weights, importance, options_.fit,
                                       scales_.of(index, *codecs_[index], weights));
+  model_.release("model.embed_tokens.weight");
   engine_.replace(index, {{}, &embedding_});
   progress_.advance();
 }
 
 void Rounding::run(std::size_t block, bool attention, const engine::Observer* observer, Site last) {
-  const std::size_t size = set_.source.seq_len * model_.architecture().hidden;
-  for (std::size_t s = 0; s < set_.sequences.size(); s += together_) {
-    const engine::Batch& batch = set_.sequences.size() - s < together_ ? rest_ : full_;
+  for (std::size_t s = 0; s < states_.count(); s += together_) {
+    const std::size_t some = std::min(together_, states_.count() - s);
+    const engine::Batch& batch = some < together_ ? rest_ : full_;
+    float* const states = states_.borrow(s, some);
     if (attention)
-      engine_.attend(block, batch, states_.data() + s * size, observer, last);
+      engine_.attend(block, batch, states, observer, last);
     else
-      engine_.feed_forward(block, batch, states_.data() + s * size, observer, last);
+      engine_.feed_forward(block, batch, states, observer, last);
+    if (last == Site::block_out) {
+      check_finite({states, some * states_.floats()}, block);
+      states_.keep();
+    }
     progress_.advance(0);
   }
+}
+
+void Rounding::check_finite(std::span<const float> states, std::size_t block) const {
+  for (const float h : states)
+    if (!std::isfinite(h))
+      fail("{}: the output of block {} is not finite for the calibration text; the weights are damaged",
+           model_.path().string(), block);
 }
 
 quantize::Hessian Rounding::collect(std::size_t block, Site site, std::size_t size) {
@@ -81,15 +127,21 @@ void Rounding::round(std::span<const std::size_t> linears, const quantize::Hessi
   for (const std::size_t l : linears) {
     const model::Linear& linear = model_.architecture().linears[l];
     const codec::Codec& codec = *codecs_[l];
-    progress_.note(linear.block == model::kNoBlock ? linear.module
-                                                   : fmt::format("block {} {}", linear.block, role_name(linear.role)));
+    const std::size_t blocks = model_.architecture().blocks;
+    const std::string name = linear.block == model::kNoBlock
+                                 ? linear.module
+                                 : fmt::format("block {}/{} {}", linear.block + 1, blocks, role_name(linear.role));
+    progress_.note(name);
     const model::LinearWeights held = model_.weights(linear);
     const MatrixView weights = held.view().dense;
     const float scale = scales_.of(l, codec, weights);
     quantize::GptqResult result = quantize::quantize_gptq(codec, weights, hessian, options_, scale);
-    if (codec.has_codes())
+    if (codec.has_codes()) {
       results_.push_back({linear.module, codec.name, result.relative(),
                           result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed, hessian.tokens()});
+      progress_.note(fmt::format("{}, error {:.2e}", name, results_.back().relative_error));
+      if (listener_) listener_(results_.back());
+    }
     stored_[l] = std::move(result.stored);
     progress_.advance();
   }
@@ -116,11 +168,28 @@ void Rounding::round_block(std::size_t block) {
   }
   if (mixture) round_experts(block);
   run(block, false, nullptr, Site::block_out);
-  for (const float h : states_)
-    if (!std::isfinite(h))
-      fail("{}: the output of block {} is not finite for the calibration text; the weights are damaged",
-           model_.path().string(), block);
   for (const model::Linear& linear : a.block_linears(block)) model_.release(linear.module + ".weight");
+}
+
+void Rounding::go_on(std::size_t blocks, std::function<codec::Stored(std::size_t)> stored) {
+  STRATA_CHECK(next_ == 0, "block {} is next already", next_);
+  chosen_ = blocks;
+  chosen_linear_ = std::move(stored);
+}
+
+void Rounding::replay_block(std::size_t block) {
+  for (const auto& [l, stored] : stored_) engine_.restore(l);
+  stored_.clear();
+  progress_.note(fmt::format("block {}/{} again", block + 1, model_.architecture().blocks));
+  const model::Architecture& a = model_.architecture();
+  for (std::size_t l = a.layout[block].first; l < a.layout[block].first + a.layout[block].count; ++l) {
+    if (a.linears[l].routed() && !codecs_[l]->has_codes()) continue;  // kept experts are not replaced
+    stored_[l] = chosen_linear_(l);
+    engine_.replace(l, {{}, &stored_.at(l)});
+    progress_.advance();
+  }
+  run(block, true, nullptr, Site::block_out);
+  run(block, false, nullptr, Site::block_out);
 }
 
 void Rounding::round_head(std::size_t index) {
@@ -128,12 +197,11 @@ void Rounding::round_head(std::size_t index) {
   quantize::Hessian hessian(a.hidden);
   if (codecs_[index]->has_codes()) {
     const std::vector<float> norm = model_.vector("model.norm.weight", a.hidden);
-    std::vector<float> normed(kBatchTokens * a.hidden);
-    const std::size_t tokens = states_.size() / a.hidden;
-    for (std::size_t t = 0; t < tokens; t += kBatchTokens) {
-      const std::size_t some = std::min(kBatchTokens, tokens - t);
-      kernel::rms_norm(states_.data() + t * a.hidden, norm.data(), some, a.hidden, a.norm_epsilon, normed.data());
-      hessian.add(normed.data(), some, kPrecision);
+    std::vector<float> normed(together_ * states_.floats());
+    for (std::size_t s = 0; s < states_.count(); s += together_) {
+      const std::size_t some = std::min(together_, states_.count() - s), tokens = some * set_.source.seq_len;
+      kernel::rms_norm(states_.borrow(s, some), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
+      hessian.add(normed.data(), tokens, kPrecision);
     }
   }
   round(std::span(&index, 1), hessian);
@@ -156,7 +224,9 @@ const codec::Stored& Rounding::linear(std::size_t index) {
   if (index == a.embedding()) return embedding_;
   const std::size_t block = std::min(a.linears[index].block, a.blocks);
   for (; next_ <= block; ++next_) {
-    if (next_ < a.blocks)
+    if (next_ < std::min(a.blocks, chosen_))
+      replay_block(next_);
+    else if (next_ < a.blocks)
       round_block(next_);
     else
       round_head(index);

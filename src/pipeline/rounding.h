@@ -2,13 +2,17 @@
 // the model gives it. Memory: one block's Hessians and stored linears, and the calibration set's hidden states.
 #pragma once
 #include <cstddef>
+#include <filesystem>
+#include <functional>
 #include <map>
-#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "core/json.h"
 #include "core/progress.h"
+#include "engine/hidden_states.h"
 #include "importance/calibration.h"
 #include "pipeline/tensor_scales.h"
 #include "quantize/gptq.h"
@@ -21,16 +25,34 @@ struct RoundedLinear {
   double relative_error = 0.0, nearest_relative_error = 0.0;
   std::optional<std::size_t> routed{};  ///< of an expert: tokens that the router sends it
   std::size_t tokens = 0;               ///< that the Hessian is of; of an expert: those, or all when they are too few
+  json to_json() const;
+  static RoundedLinear from_json(const json& value, const std::string& where);
 };
 
 class Rounding {
  public:
+  /// Sequences of a batch: as many as keep the engine's buffers at 256 MiB. It decides how sums are cut, and so bytes:
+  /// it must depend on the model and the set alone.
+  static std::size_t sequences_together(const model::Architecture& architecture, std::size_t sequences,
+                                        std::size_t seq_len);
+  /// Numbers that the engine holds for each token of a batch.
+  static std::size_t floats_per_token(const model::Architecture& architecture);
+
+  /// Told of every linear as it is done.
+  using Listener = std::function<void(const RoundedLinear&)>;
+
   /// codecs: by index into Architecture::linears. The model, codecs and set must outlive this. The embedding, where it
   /// has a codec, is rounded to nearest under `embedding_importance` (cols values or empty) before anything else: it is
-  /// looked up, and its inputs as a head come last.
+  /// looked up, and its inputs as a head come last. spill_folder: where hidden states lie; empty: in memory. It changes
+  /// no byte of the result.
   Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
            const importance::CalibrationSet& set, const quantize::GptqOptions& options,
-           std::span<const float> embedding_importance = {});
+           std::span<const float> embedding_importance = {}, const std::filesystem::path& spill_folder = {},
+           Listener listener = {});
+
+  /// The linears of the first `blocks` blocks are chosen already, by an earlier run: `stored` gives them. Hidden states
+  /// behind them are computed from them again, which is exact. To be called before the first linear().
+  void go_on(std::size_t blocks, std::function<codec::Stored(std::size_t)> stored);
 
   /// The stored linear of an index, valid until a linear of a later block is asked for. Linears are asked for in rising
   /// order of their blocks, lm_head last; the block is rounded at the first of them. An expert's that is kept is valid
@@ -43,6 +65,7 @@ class Rounding {
 
  private:
   void round_block(std::size_t block);
+  void replay_block(std::size_t block);
   void round_head(std::size_t index);
   void round_embedding(std::span<const float> importance);
   void round(std::span<const std::size_t> linears, const quantize::Hessian& hessian,
@@ -57,6 +80,7 @@ class Rounding {
   quantize::Hessian collect(std::size_t block, engine::Site site, std::size_t size);
   /// Attention or feed-forward of a block for all sequences, up to a site of it; block_out: as a whole.
   void run(std::size_t block, bool attention, const engine::Observer* observer, engine::Site last);
+  void check_finite(std::span<const float> states, std::size_t block) const;
 
   const model::Model& model_;
   const std::vector<const codec::Codec*>& codecs_;
@@ -66,12 +90,15 @@ class Rounding {
   TensorScales scales_;
   std::size_t together_;  ///< sequences of a batch
   engine::Batch full_, rest_;
-  std::vector<float> states_;  ///< (all tokens, hidden): before block next_, or within it between its halves
+  engine::HiddenStates states_;  ///< before block next_, or within it between its halves
   std::size_t next_ = 0;
+  std::size_t chosen_ = 0;  ///< blocks that an earlier run has rounded
+  std::function<codec::Stored(std::size_t)> chosen_linear_;
   codec::Stored embedding_;
   std::map<std::size_t, codec::Stored> stored_;  ///< of block next_ - 1, or lm_head's
   codec::Stored kept_;
   std::vector<RoundedLinear> results_;
+  Listener listener_;
   Progress progress_;
 };
 

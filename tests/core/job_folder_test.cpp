@@ -49,7 +49,7 @@ TEST_F(JobFolderTest, GoesOnAndPublishes) {
     EXPECT_TRUE(job.has("stage"));
     write_text_file(job.result(), "result");
     EXPECT_FALSE(job.published());
-    job.publish();
+    job.publish({"out"});
   }
   EXPECT_EQ(read_text_file(output_), "result");
   {
@@ -65,12 +65,30 @@ TEST_F(JobFolderTest, KilledBetweenTheLastLineAndTheRename) {
   {
     JobFolder job = open();
     write_text_file(job.result(), "result");
-    job.append({{"complete", true}});
+    job.append({{"complete", {"out"}}});
   }
   JobFolder job = open();
   EXPECT_FALSE(job.published());
-  job.publish();
+  job.publish({"out"});
   EXPECT_EQ(read_text_file(output_), "result");
+}
+
+TEST_F(JobFolderTest, AResultOfSeveralFilesKilledBetweenTheirRenames) {
+  const std::vector<fs::path> names = {"out-1", "out-2"};
+  {
+    JobFolder job = open();
+    write_text_file(job.file("out-1"), "one");
+    write_text_file(job.file("out-2"), "two");
+    job.append({{"complete", {"out-1", "out-2"}}});
+    fs::rename(job.file("out-2"), folder_ / "out-2");
+  }
+  JobFolder job = open();
+  EXPECT_FALSE(job.published());
+  job.refuse_taken(names, true);  // its own
+  job.publish(names);
+  EXPECT_EQ(read_text_file(folder_ / "out-1") + read_text_file(folder_ / "out-2"), "onetwo");
+  job.remove();
+  EXPECT_THROW(open().refuse_taken(names, true), Error);
 }
 
 TEST_F(JobFolderTest, AnotherJobIsRefusedUntilRestart) {
@@ -88,7 +106,7 @@ TEST_F(JobFolderTest, AnExistingOutputIsReplacedOnlyWhenAskedTo) {
   EXPECT_FALSE(fs::exists(part_));
   JobFolder job = open(true);
   fs::create_directory(job.result());
-  job.publish();
+  job.publish({"out"});
   EXPECT_TRUE(fs::is_directory(output_));
   EXPECT_FALSE(fs::exists(folder_ / ".out.old"));
 }

@@ -35,10 +35,11 @@ std::vector<const codec::Codec*> all_linears(const model::Model& model, const ch
   return std::vector<const codec::Codec*>(model.architecture().linears.size(), &codec::by_name(codec));
 }
 
-std::vector<codec::Stored> round_all(const model::Model& model, const char* codec) {
+std::vector<codec::Stored> round_all(const model::Model& model, const char* codec,
+                                     const std::filesystem::path& spill_folder = {}) {
   const auto codecs = all_linears(model, codec);
   const importance::CalibrationSet set = tokens_for(model);
-  Rounding rounding(model, codecs, set, {.refine = 1});
+  Rounding rounding(model, codecs, set, {.refine = 1}, spill_folder);
   std::vector<codec::Stored> result;
   for (std::size_t l = 0; l < codecs.size(); ++l) {
     const codec::Stored& stored = rounding.linear(l);
@@ -100,6 +101,13 @@ TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
   const auto three = round_all(model, "nvfp4");
   set_thread_count(0);
   for (std::size_t l = 0; l < one.size(); ++l) EXPECT_TRUE(one[l].parts == three[l].parts) << l;
+}
+
+TEST(Rounding, BytesAreTheSameWithHiddenStatesInAFile) {
+  const model::Model model = tiny("qwen3_untied");
+  const auto memory = round_all(model, "int4_g32"),
+             file = round_all(model, "int4_g32", std::filesystem::temp_directory_path());
+  for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << l;
 }
 
 TEST(Rounding, KeptLinearsAreCopied) {

@@ -1,0 +1,104 @@
+// The largest sum of what is held together while a block is rounded; every term is a buffer of rounding.cpp, gptq.cpp
+// or the writers.
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/cpu.h"
+#include "core/file.h"
+#include "core/threads.h"
+#include "pipeline/estimate.h"
+#include "pipeline/linear_encoder.h"
+#include "pipeline/rounding.h"
+
+namespace strata::pipeline {
+namespace {
+
+constexpr std::uint64_t kFloat = sizeof(float);
+constexpr std::uint64_t kProgramBytes = 48u << 20;  // code, tokenizer, configuration, the writer's stretches
+
+/// Bytes of the linears' weights as they are held: mapped as they lie in the file, or dequantized from GGUF.
+std::vector<std::uint64_t> weight_bytes(const model::Model& model) {
+  std::map<std::string, std::uint64_t> in_file;
+  for (const model::TensorInfo& tensor : model.tensors()) in_file[tensor.name] = tensor.bytes;
+  std::vector<std::uint64_t> bytes;
+  for (const model::Linear& linear : model.architecture().linears)
+    bytes.push_back(model.from_gguf() ? linear.rows * linear.cols * kFloat : in_file[linear.module + ".weight"]);
+  return bytes;
+}
+
+/// What one linear needs beside its block: its Hessian, the factor, and rows at work on every thread.
+std::uint64_t rounding_bytes(const model::Linear& linear, std::size_t batch_tokens) {
+  const std::uint64_t n = linear.cols, square = n * n * kFloat;
+  const std::uint64_t collecting = square + n * std::min<std::uint64_t>(batch_tokens, 4096) * kFloat;
+  const std::uint64_t stretch = linear.rows >= 1024 ? 128 : 32;
+  const std::uint64_t rows = thread_count() * stretch * n * (2 * (2 * kFloat + 1) + 2 * kFloat);
+  return std::max(collecting, 2 * square + rows);
+}
+
+std::uint64_t nearest_bytes(const model::Model& model, const std::vector<const codec::Codec*>& codecs) {
+  const std::vector<std::uint64_t> weights = weight_bytes(model);
+  const model::Architecture& a = model.architecture();
+  std::uint64_t largest = a.vocab * a.hidden * 2;
+  for (std::size_t l = 0; l < codecs.size(); ++l) {
+    const model::Linear& linear = a.linears[l];
+    const std::uint64_t stored = codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
+    largest = std::max(largest, weights[l] + (codecs[l]->has_codes() ? stored : 0));
+  }
+  return largest + std::min<std::uint64_t>(kUnwrittenBytes, largest);
+}
+
+struct Blocks {
+  std::uint64_t weights = 0, stored = 0, rounding = 0;  ///< largest over the blocks, and lm_head
+};
+
+Blocks largest_block(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
+                     std::size_t batch_tokens) {
+  const model::Architecture& a = model.architecture();
+  const std::vector<std::uint64_t> weights = weight_bytes(model);
+  std::vector<Blocks> blocks(a.blocks + 1);
+  for (std::size_t l = 0; l < codecs.size(); ++l) {
+    const model::Linear& linear = a.linears[l];
+    if (linear.role == model::Role::embed) continue;
+    Blocks& block = blocks[std::min(linear.block, a.blocks)];
+    block.weights += weights[l];
+    block.stored += codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
+    if (codecs[l]->has_codes()) block.rounding = std::max(block.rounding, rounding_bytes(linear, batch_tokens));
+  }
+  return *std::ranges::max_element(blocks, {},
+                                   [](const Blocks& block) { return block.weights + block.stored + block.rounding; });
+}
+
+}  // namespace
+
+Estimate estimate_memory(const model::Model& model, const Prepared& prepared, const QuantizeRequest& request) {
+  const model::Architecture& a = model.architecture();
+  const auto codecs = codecs_by_linear(prepared.plan.plan, a);
+  Estimate estimate;
+  estimate.disk_bytes = prepared.plan.output_bytes;
+  std::uint64_t bytes = kProgramBytes, states = 0;
+  if (request.method == Method::rtn) {
+    bytes += nearest_bytes(model, codecs);
+  } else {
+    const std::size_t together = Rounding::sequences_together(a, request.rounding.samples, request.rounding.seq_len);
+    const std::uint64_t tokens = together * request.rounding.seq_len;
+    const Blocks block = largest_block(model, codecs, tokens);
+    bytes += block.weights + block.stored + block.rounding;
+    if (const std::size_t l = a.embedding(); l != model::kNoBlock)  // rounded first, and looked up in every pass
+      bytes += codec::stored_bytes(*codecs[l], a.linears[l].rows, a.linears[l].cols);
+    bytes += tokens * Rounding::floats_per_token(a) * kFloat;
+    states = std::uint64_t{request.rounding.samples} * request.rounding.seq_len * a.hidden * kFloat;
+    const std::uint64_t borrowed = std::min(states, tokens * a.hidden * kFloat);
+    estimate.spills = request.memory_limit && bytes + states > *request.memory_limit;
+    bytes += estimate.spills ? borrowed : states;
+    if (estimate.spills) estimate.disk_bytes += states;
+  }
+  if (request.memory_limit && bytes > *request.memory_limit)
+    fail("--memory {} cannot be kept: rounding this model takes at least {}; allow that, or use smaller --seq-len",
+         human_bytes(*request.memory_limit), human_bytes(bytes));
+  estimate.memory_bytes = std::max(peak_resident_bytes(), bytes);
+  return estimate;
+}
+
+}  // namespace strata::pipeline
