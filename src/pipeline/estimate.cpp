@@ -90,6 +90,7 @@ BlockSpeed measure_block(const model::Model& model, std::size_t sequences, std::
   speed.to_o = per(seconds_of([&] { engine.attend(0, batch, states.data(), nullptr, Site::o_in); }));
   speed.feed_forward = per(seconds_of([&] { engine.feed_forward(0, batch, states.data(), nullptr); }));
   speed.to_down = per(seconds_of([&] { engine.feed_forward(0, batch, states.data(), nullptr, Site::down_in); }));
+  for (const model::Linear& linear : a.block_linears(0)) model.release(linear.module + ".weight");
   return speed;
 }
 

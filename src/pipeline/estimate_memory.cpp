@@ -92,6 +92,9 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
     const std::uint64_t borrowed = std::min(states, tokens * a.hidden * kFloat);
     estimate.spills = request.memory_limit && bytes + states > *request.memory_limit;
     bytes += estimate.spills ? borrowed : states;
+    const std::uint64_t embedding = a.vocab * a.hidden * 2;  // copied at the beginning, while nothing else is held
+    bytes = std::max(bytes, kProgramBytes + (estimate.spills ? borrowed : states) + embedding +
+                                std::min<std::uint64_t>(kUnwrittenBytes, embedding));
     if (estimate.spills) estimate.disk_bytes += states;
   }
   if (request.memory_limit && bytes > *request.memory_limit)
