@@ -25,6 +25,9 @@ struct Options {
   std::size_t verify_samples = 8, refine = 1;
   std::string method = "rtn";
   double damping = 0.01;
+  bool asymmetric = false, tune = false;
+  std::size_t tune_steps = 100;
+  CLI::Option *tune_steps_option = nullptr, *method_option = nullptr;
   PlanOptions plan;
   CalibrationOptions calibration;
 };
@@ -37,9 +40,12 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
   request.plan_file = options.plan_file;
   request.scores_file = options.scores_file;
   request.imatrix = options.imatrix;
-  if (!options.imatrix.empty() && options.method != "rtn")
+  const bool tunes = options.tune || options.tune_steps_option->count() > 0;
+  const std::string method = tunes && options.method_option->count() == 0 ? "gptq" : options.method;
+  if (tunes && method != "gptq") fail_usage("--tune starts from the codes of gptq; leave out --method {}", method);
+  if (!options.imatrix.empty() && method != "rtn")
     fail_usage("--imatrix: {} needs how inputs vary together, which an importance matrix does not hold; use --calib",
-               options.method);
+               method);
   if (!options.imatrix.empty() && options.scale != "search")
     fail_usage("--imatrix: importances are of use to --scale search only");
   if (options.plan_file.empty())
@@ -51,9 +57,11 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
     request.plan.shard_bytes = pipeline::parse_size(options.plan.shard_size, "--shard-size");
   request.calibration = request_of(options.calibration, common);
   request.scale_fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
-  request.method = options.method == "rtn" ? pipeline::Method::rtn : pipeline::Method::gptq;
-  request.gptq.refine = options.refine;
-  request.gptq.damping = options.damping;
+  request.method = method == "rtn" ? pipeline::Method::rtn : pipeline::Method::gptq;
+  request.gptq.gptq.refine = options.refine;
+  request.gptq.gptq.damping = options.damping;
+  request.gptq.asymmetric = options.asymmetric;
+  if (tunes) request.gptq.tune.steps = options.tune_steps;
   if (!options.memory.empty()) request.memory_limit = pipeline::parse_size(options.memory, "--memory");
   if (options.events) request.on_event = [](const json& event) { remark("{}\n", event.dump()); };
   request.rounding = request.calibration;
@@ -86,6 +94,10 @@ json describe(const pipeline::Written& written) {
   }
   json value = {{"method", written.calibration ? "gptq" : "rtn"}};
   if (written.calibration) value.update({{"calibration", written.calibration->to_json()}, {"linears", linears}});
+  json tuned = json::array();
+  for (const pipeline::BlockLoss& loss : written.tuned)
+    tuned.push_back({{"held_out_error_before", loss.start}, {"held_out_error", loss.best}});
+  if (!tuned.empty()) value["tuned_blocks"] = tuned;
   return value;
 }
 
@@ -211,15 +223,23 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("--scale", options->scale, "search: scales of least weighted error; minmax: the plain ones")
       ->capture_default_str()
       ->check(CLI::IsMember({"search", "minmax"}));
-  app.add_option("--method", options->method, "gptq: with error feedback over a calibration text; rtn: to nearest")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"rtn", "gptq"}));
+  options->method_option =
+      app.add_option("--method", options->method, "gptq: with error feedback over a calibration text; rtn: to nearest")
+          ->capture_default_str()
+          ->check(CLI::IsMember({"rtn", "gptq"}));
   app.add_option("--refine", options->refine, "gptq: passes of coordinate descent over the codes")
       ->capture_default_str()
       ->check(CLI::Range(0, 100));
   app.add_option("--damping", options->damping, "gptq: share of the mean added to the Hessian's diagonal")
       ->capture_default_str()
       ->check(CLI::Range(1e-6, 1e3));
+  app.add_flag("--asymmetric", options->asymmetric,
+               "gptq: correct linears for what the rounding before them did to their inputs");
+  app.add_flag("--tune", options->tune, "Learn the rounding of each block as a whole after gptq: better below 5 bits");
+  options->tune_steps_option =
+      app.add_option("--tune-steps", options->tune_steps, "Steps of gradient descent a block; implies --tune")
+          ->capture_default_str()
+          ->check(CLI::Range(1, 100000));
   add_options(app, options->calibration);
   app.add_option("--memory", options->memory,
                  "gptq: keep resident memory under this, such as 4GiB, with hidden states in a file when needed");

@@ -186,11 +186,19 @@ double rounding_seconds(const model::Model& model, const Prepared& prepared, con
   const BlockSpeed speed =
       measure_block(model, Rounding::sequences_together(a, request.rounding.samples, request.rounding.seq_len),
                     request.rounding.seq_len);
-  quantize::GptqOptions gptq = request.gptq;
+  quantize::GptqOptions gptq = request.gptq.gptq;
   gptq.fit = request.scale_fit;
+  const RoundingOptions& options = request.gptq;
+  const bool original = options.asymmetric || options.tune.steps > 0;  // runs beside the rounded model
   HessianSpeed hessians;
   RoundingSpeed rows(model, gptq);
-  double seconds = static_cast<double>(a.blocks) * tokens * (speed.attention + speed.feed_forward);
+  const double block = speed.attention + speed.feed_forward;
+  double seconds = static_cast<double>(a.blocks) * tokens * block * (original ? 2.0 : 1.0);
+  // A step's three products for the forward pass's one, and the half of the block that runs again behind them.
+  if (options.tune.steps > 0)
+    seconds +=
+        static_cast<double>(a.blocks) *
+        (3.0 * static_cast<double>(options.tune.steps * options.tune.batch_tokens) * block + tokens * speed.attention);
   std::set<std::tuple<std::size_t, Site, std::size_t>> collected;
   for (std::size_t l = 0; l < codecs.size(); ++l) {
     const model::Linear& linear = a.linears[l];
@@ -202,8 +210,11 @@ double rounding_seconds(const model::Model& model, const Prepared& prepared, con
         static_cast<double>(a.experts.used) / static_cast<double>(std::max<std::size_t>(a.experts.count, 1));
     seconds += hessians.sums(linear.cols, linear.routed() ? tokens * share : tokens);
     if (linear.routed()) continue;
-    if (site == Site::o_in) seconds += tokens * speed.to_o;
-    if (site == Site::down_in) seconds += tokens * speed.to_down;
+    // The correction's moments are not symmetric, so cost twice as much, and see the original's inputs too.
+    const double streams = options.asymmetric ? 2.0 : 1.0;
+    if (options.asymmetric) seconds += 2.0 * hessians.sums(linear.cols, tokens);
+    if (site == Site::o_in) seconds += streams * tokens * speed.to_o;
+    if (site == Site::down_in) seconds += streams * tokens * speed.to_down;
   }
   return seconds;
 }

@@ -28,10 +28,13 @@ std::vector<std::uint64_t> weight_bytes(const model::Model& model) {
   return bytes;
 }
 
+constexpr std::uint64_t kLearnedBytes = 22;  // of a weight that is tuned, its decoded value and gradient among them
+
 /// What one linear needs beside its block: its Hessian, the factor, and rows at work on every thread.
-std::uint64_t rounding_bytes(const model::Linear& linear, std::size_t batch_tokens) {
-  const std::uint64_t n = linear.cols, square = n * n * kFloat;
+std::uint64_t rounding_bytes(const model::Linear& linear, std::size_t batch_tokens, bool asymmetric) {
+  const std::uint64_t n = linear.cols, square = n * n * kFloat, wide = n * linear.rows * kFloat;
   const std::uint64_t collecting = square + n * std::min<std::uint64_t>(batch_tokens, 4096) * kFloat;
+  if (asymmetric) return std::max(2 * collecting + 2 * square + wide, 4 * square + 3 * wide);
   const std::uint64_t stretch = linear.rows >= 1024 ? 128 : 32;
   const std::uint64_t rows = thread_count() * stretch * n * (2 * (2 * kFloat + 1) + 2 * kFloat);
   return std::max(collecting, 2 * square + rows);
@@ -54,7 +57,7 @@ struct Blocks {
 };
 
 Blocks largest_block(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
-                     std::size_t batch_tokens) {
+                     std::size_t batch_tokens, const RoundingOptions& options) {
   const model::Architecture& a = model.architecture();
   const std::vector<std::uint64_t> weights = weight_bytes(model);
   std::vector<Blocks> blocks(a.blocks + 1);
@@ -64,7 +67,9 @@ Blocks largest_block(const model::Model& model, const std::vector<const codec::C
     Blocks& block = blocks[std::min(linear.block, a.blocks)];
     block.weights += weights[l];
     block.stored += codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
-    if (codecs[l]->has_codes()) block.rounding = std::max(block.rounding, rounding_bytes(linear, batch_tokens));
+    if (!codecs[l]->has_codes()) continue;
+    block.rounding = std::max(block.rounding, rounding_bytes(linear, batch_tokens, options.asymmetric));
+    if (options.tune.steps > 0 && !linear.routed()) block.stored += kLearnedBytes * linear.rows * linear.cols;
   }
   return *std::ranges::max_element(blocks, {},
                                    [](const Blocks& block) { return block.weights + block.stored + block.rounding; });
@@ -83,13 +88,17 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
   } else {
     const std::size_t together = Rounding::sequences_together(a, request.rounding.samples, request.rounding.seq_len);
     const std::uint64_t tokens = together * request.rounding.seq_len;
-    const Blocks block = largest_block(model, codecs, tokens);
+    const RoundingOptions& options = request.gptq;
+    const std::uint64_t tunes = options.tune.steps > 0 ? 1 : 0, original = options.asymmetric ? 1 : tunes;
+    const Blocks block = largest_block(model, codecs, tokens, options);
     bytes += block.weights + block.stored + block.rounding;
     if (const std::size_t l = a.embedding(); l != model::kNoBlock)  // rounded first, and looked up in every pass
       bytes += codec::stored_bytes(*codecs[l], a.linears[l].rows, a.linears[l].cols);
-    bytes += tokens * Rounding::floats_per_token(a) * kFloat;
-    states = std::uint64_t{request.rounding.samples} * request.rounding.seq_len * a.hidden * kFloat;
-    const std::uint64_t borrowed = std::min(states, tokens * a.hidden * kFloat);
+    bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
+    bytes += 3 * tunes * options.tune.batch_tokens * Rounding::floats_per_token(a) * kFloat;
+    const std::uint64_t streams = 1 + original + tunes;
+    states = streams * std::uint64_t{request.rounding.samples} * request.rounding.seq_len * a.hidden * kFloat;
+    const std::uint64_t borrowed = std::min(states, streams * tokens * a.hidden * kFloat);
     estimate.spills = request.memory_limit && bytes + states > *request.memory_limit;
     bytes += estimate.spills ? borrowed : states;
     const std::uint64_t embedding = a.vocab * a.hidden * 2;  // copied at the beginning, while nothing else is held

@@ -145,8 +145,10 @@ json QuantizeRequest::job(const model::Model& model) const {
     value[name] = option;
   }
   if (method == Method::gptq) {
-    value["--refine"] = gptq.refine;
-    value["--damping"] = gptq.damping;
+    value["--refine"] = gptq.gptq.refine;
+    value["--damping"] = gptq.gptq.damping;
+    value["--asymmetric"] = gptq.asymmetric;
+    value["--tune-steps"] = gptq.tune.steps;
     value["rounding's calibration"] = of_calibration(rounding);
   }
   return value;
@@ -222,8 +224,8 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
   });
   if (!job.published()) {
     const auto codecs = codecs_by_linear(plan, model.architecture());
-    quantize::GptqOptions gptq = request.gptq;
-    gptq.fit = request.scale_fit;
+    RoundingOptions gptq = request.gptq;
+    gptq.gptq.fit = request.scale_fit;
     const Rounding::Listener listener = [&](const RoundedLinear& linear) {
       json event = {{"event", "linear"}};
       event.update(linear.to_json());
@@ -246,6 +248,7 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
     };
     write_all();
     job.append({{"linears", options.news()}});
+    written.tuned = rounding.tuned();
   }
   // A block that was rounded again has told its errors twice.
   std::map<std::string, RoundedLinear> by_module;

@@ -32,7 +32,7 @@ struct QuantizeRequest {
   CalibrationRequest calibration;
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
   Method method = Method::rtn;
-  quantize::GptqOptions gptq;     ///< its fit is scale_fit
+  RoundingOptions gptq;           ///< its fit is scale_fit
   CalibrationRequest rounding{};  ///< the set that gptq rounds by; larger than the one that scores are made on
 
   std::optional<std::uint64_t> memory_limit{};  ///< resident bytes; hidden states are spilled for it, see estimate.h
@@ -61,6 +61,7 @@ struct Written {
   std::uint64_t bytes = 0;
   std::filesystem::path path;          ///< that opens it: the output, or the first file of a split one
   std::vector<RoundedLinear> linears;  ///< gptq, of this run and those before it
+  std::vector<BlockLoss> tuned;        ///< of the blocks that this run has tuned, in order
   std::optional<importance::CalibrationSource> calibration;  ///< gptq
 };
 /// Writes the checkpoint, from where an earlier run of the job was ended, and publishes it.

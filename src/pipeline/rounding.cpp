@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "engine/gradient.h"
 #include "kernel/ops.h"
 #include "quantize/rtn.h"
 
@@ -20,6 +21,14 @@ constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 
 std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
   return std::vector<engine::Sequence>(count, engine::Sequence{tokens});
+}
+
+void copy(engine::HiddenStates& from, engine::HiddenStates& to, std::size_t together) {
+  for (std::size_t s = 0; s < from.count(); s += together) {
+    const std::size_t some = std::min(together, from.count() - s);
+    std::copy_n(from.borrow(s, some), some * from.floats(), to.borrow(s, some));
+    to.keep();
+  }
 }
 
 }  // namespace
@@ -54,7 +63,7 @@ std::size_t Rounding::sequences_together(const model::Architecture& a, std::size
 }
 
 Rounding::Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
-                   const importance::CalibrationSet& set, const quantize::GptqOptions& options,
+                   const importance::CalibrationSet& set, const RoundingOptions& options,
                    std::span<const float> embedding_importance, const std::filesystem::path& spill_folder,
                    Listener listener)
     : model_(model),
@@ -74,6 +83,9 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
     engine_.embed(set.sequences[s], states_.borrow(s, 1));
     states_.keep();
   }
+  options_.gptq.choice = options.tune.steps > 0;
+  if (options.asymmetric || options.tune.steps > 0) original_.emplace(model, set, kPrecision, spill_folder);
+  if (options.tune.steps > 0) inputs_.emplace(states_.count(), states_.floats(), spill_folder);
 }
 
 void Rounding::round_embedding(std::span<const float> importance) {
@@ -82,7 +94,7 @@ void Rounding::round_embedding(std::span<const float> importance) {
   progress_.note("embedding");
   const model::LinearWeights held = model_.embedding();
   const MatrixView weights = held.view().dense;
-  embedding_ = quantize::quantize_rtn(*codecs_[index], weights, importance, options_.fit,
+  embedding_ = quantize::quantize_rtn(*codecs_[index], weights, importance, options_.gptq.fit,
                                       scales_.of(index, *codecs_[index], weights));
   model_.release("model.embed_tokens.weight");
   engine_.replace(index, {{}, &embedding_});
@@ -94,6 +106,8 @@ void Rounding::run(std::size_t block, bool attention, const engine::Observer* ob
     const std::size_t some = std::min(together_, states_.count() - s);
     const engine::Batch& batch = some < together_ ? rest_ : full_;
     float* const states = states_.borrow(s, some);
+    batch_states_ = states;
+    batch_first_ = s;
     if (attention)
       engine_.attend(block, batch, states, observer, last);
     else
@@ -113,17 +127,39 @@ void Rounding::check_finite(std::span<const float> states, std::size_t block) co
            model_.path().string(), block);
 }
 
-quantize::Hessian Rounding::collect(std::size_t block, Site site, std::size_t size) {
-  quantize::Hessian hessian(size);
+Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t size) {
+  const model::Architecture& a = model_.architecture();
+  Inputs inputs{quantize::Hessian(size), {}};
+  if (options_.asymmetric) {
+    inputs.drift.emplace(quantize::Drift{quantize::CrossMoment(size, size), {}});
+    // Of a mixture, what its parts have drifted together is no single part's to make good.
+    if (site == Site::o_in || (site == Site::down_in && !a.layout[block].mixture))
+      inputs.drift->residual.emplace(a.hidden, size);
+  }
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
-    if (at == site) hessian.add(rows, tokens, kPrecision);
+    if (at != site) return;
+    inputs.hessian.add(rows, tokens, kPrecision);
+    if (inputs.drift) add_drift(block, site, rows, tokens, *inputs.drift);
   };
   run(block, site == Site::attn_in || site == Site::o_in, &observer, site);
-  return hessian;
+  return inputs;
 }
 
-void Rounding::round(std::span<const std::size_t> linears, const quantize::Hessian& hessian,
-                     std::optional<std::size_t> routed) {
+/// Of the batch that runs.
+void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::size_t tokens, quantize::Drift& drift) {
+  const std::size_t sequences = tokens / set_.source.seq_len;
+  std::vector<float> differences = original_->rows(block, site, batch_first_, sequences);
+  for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= rows[i];
+  drift.inputs.add(differences.data(), rows, tokens, kPrecision);
+  if (!drift.residual) return;
+  const float* const original = original_->states().borrow(batch_first_, sequences);
+  differences.resize(sequences * states_.floats());
+  for (std::size_t i = 0; i < differences.size(); ++i) differences[i] = original[i] - batch_states_[i];
+  drift.residual->add(differences.data(), rows, tokens, kPrecision);
+}
+
+void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs, std::optional<std::size_t> routed) {
+  std::optional<quantize::Feedback> feedback;
   for (const std::size_t l : linears) {
     const model::Linear& linear = model_.architecture().linears[l];
     const codec::Codec& codec = *codecs_[l];
@@ -133,18 +169,45 @@ void Rounding::round(std::span<const std::size_t> linears, const quantize::Hessi
                                  : fmt::format("block {}/{} {}", linear.block + 1, blocks, role_name(linear.role));
     progress_.note(name);
     const model::LinearWeights held = model_.weights(linear);
-    const MatrixView weights = held.view().dense;
+    MatrixView weights = held.view().dense;
     const float scale = scales_.of(l, codec, weights);
-    quantize::GptqResult result = quantize::quantize_gptq(codec, weights, hessian, options_, scale);
+    if (!feedback)
+      feedback = codec.has_codes() ? quantize::factorize(inputs.hessian, options_.gptq.damping) : quantize::Feedback{};
+    std::vector<float> corrected;
+    if (inputs.drift && codec.has_codes()) {
+      corrected = quantize::corrected_weights(weights, *inputs.drift, *feedback);
+      weights = MatrixView::dense(corrected.data(), weights.rows, weights.cols, DType::f32);
+    }
+    quantize::GptqResult result =
+        quantize::quantize_gptq(codec, weights, inputs.hessian, *feedback, options_.gptq, scale);
     if (codec.has_codes()) {
       results_.push_back({linear.module, codec.name, result.relative(),
-                          result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed, hessian.tokens()});
+                          result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed,
+                          inputs.hessian.tokens()});
       progress_.note(fmt::format("{}, error {:.2e}", name, results_.back().relative_error));
       if (listener_) listener_(results_.back());
     }
+    if (options_.tune.steps > 0 && codec.has_codes() && linear.block != model::kNoBlock &&
+        engine::why_no_gradient(model_.architecture(), linear.block).empty())
+      learned_.try_emplace(l, codec, weights.rows, weights.cols, scale, std::move(result.choice));
     stored_[l] = std::move(result.stored);
     progress_.advance();
   }
+}
+
+/// From the rounded block, whose half behind attention has not been added yet.
+void Rounding::tune(std::size_t block) {
+  if (learned_.empty()) return;
+  progress_.note(fmt::format("block {}/{} as a whole", block + 1, model_.architecture().blocks));
+  tuned_.push_back(tune_block(engine_, block, {*inputs_, original_->states(), set_.source.seq_len}, learned_,
+                              options_.tune, [this] { progress_.advance(0); }));
+  for (const auto& [l, linear] : learned_) {
+    stored_[l] = linear.stored();
+    engine_.replace(l, {{}, &stored_.at(l)});
+  }
+  learned_.clear();
+  copy(*inputs_, states_, together_);
+  run(block, true, nullptr, Site::block_out);
 }
 
 void Rounding::round_block(std::size_t block) {
@@ -154,6 +217,7 @@ void Rounding::round_block(std::size_t block) {
   const std::size_t behind = mixture ? a.index(block, model::Role::gate, 0) : first + a.layout[block].count;
   for (const auto& [l, stored] : stored_) engine_.restore(l);
   stored_.clear();
+  if (inputs_) copy(states_, *inputs_, together_);
   for (std::size_t at = first, end = 0; at < behind; at = end) {
     const Site site = engine::input_site(a.linears[at].role);
     std::vector<std::size_t> linears;
@@ -162,11 +226,16 @@ void Rounding::round_block(std::size_t block) {
       linears.push_back(end);
       coded = coded || codecs_[end]->has_codes();
     }
-    round(linears, coded ? collect(block, site, a.linears[at].cols) : quantize::Hessian(a.linears[at].cols));
+    round(linears,
+          coded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
     for (const std::size_t l : linears) engine_.replace(l, {{}, &stored_.at(l)});
-    if (site == Site::o_in) run(block, true, nullptr, Site::block_out);
+    if (site != Site::o_in) continue;
+    run(block, true, nullptr, Site::block_out);
+    if (original_) original_->advance(block, true);
   }
   if (mixture) round_experts(block);
+  if (original_) original_->advance(block, false);
+  tune(block);
   run(block, false, nullptr, Site::block_out);
   for (const model::Linear& linear : a.block_linears(block)) model_.release(linear.module + ".weight");
 }
@@ -188,23 +257,25 @@ void Rounding::replay_block(std::size_t block) {
     engine_.replace(l, {{}, &stored_.at(l)});
     progress_.advance();
   }
-  run(block, true, nullptr, Site::block_out);
-  run(block, false, nullptr, Site::block_out);
+  for (const bool attention : {true, false}) {
+    run(block, attention, nullptr, Site::block_out);
+    if (original_) original_->advance(block, attention);
+  }
 }
 
 void Rounding::round_head(std::size_t index) {
   const model::Architecture& a = model_.architecture();
-  quantize::Hessian hessian(a.hidden);
+  Inputs inputs{quantize::Hessian(a.hidden), {}};
   if (codecs_[index]->has_codes()) {
     const std::vector<float> norm = model_.vector("model.norm.weight", a.hidden);
     std::vector<float> normed(together_ * states_.floats());
     for (std::size_t s = 0; s < states_.count(); s += together_) {
       const std::size_t some = std::min(together_, states_.count() - s), tokens = some * set_.source.seq_len;
       kernel::rms_norm(states_.borrow(s, some), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
-      hessian.add(normed.data(), tokens, kPrecision);
+      inputs.hessian.add(normed.data(), tokens, kPrecision);
     }
   }
-  round(std::span(&index, 1), hessian);
+  round(std::span(&index, 1), inputs);
 }
 
 /// Experts that keep their weights are made when they are asked for, since a block of them is large.
@@ -212,8 +283,8 @@ const codec::Stored& Rounding::kept_expert(std::size_t index) {
   const model::Linear& linear = model_.architecture().linears[index];
   const model::LinearWeights held = model_.weights(linear);
   const MatrixView weights = held.view().dense;
-  kept_ =
-      quantize::quantize_rtn(*codecs_[index], weights, {}, options_.fit, scales_.of(index, *codecs_[index], weights));
+  kept_ = quantize::quantize_rtn(*codecs_[index], weights, {}, options_.gptq.fit,
+                                 scales_.of(index, *codecs_[index], weights));
   model_.release(linear.module + ".weight");
   progress_.advance();
   return kept_;

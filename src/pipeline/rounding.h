@@ -14,10 +14,19 @@
 #include "core/progress.h"
 #include "engine/hidden_states.h"
 #include "importance/calibration.h"
+#include "pipeline/original_stream.h"
 #include "pipeline/tensor_scales.h"
+#include "pipeline/tune_block.h"
+#include "quantize/drift.h"
 #include "quantize/gptq.h"
 
 namespace strata::pipeline {
+
+struct RoundingOptions {
+  quantize::GptqOptions gptq{};
+  bool asymmetric = false;  ///< linears are corrected for the drift of their inputs from the original's
+  TuneOptions tune{};       ///< each block, after its linears are rounded
+};
 
 /// What became of one linear: errors are tr(dW H dW^T) / tr(W H W^T) under its inputs.
 struct RoundedLinear {
@@ -46,7 +55,7 @@ class Rounding {
   /// looked up, and its inputs as a head come last. spill_folder: where hidden states lie; empty: in memory. It changes
   /// no byte of the result.
   Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
-           const importance::CalibrationSet& set, const quantize::GptqOptions& options,
+           const importance::CalibrationSet& set, const RoundingOptions& options,
            std::span<const float> embedding_importance = {}, const std::filesystem::path& spill_folder = {},
            Listener listener = {});
 
@@ -62,13 +71,20 @@ class Rounding {
 
   /// Of all linears that are rounded so far, codecs without codes left out.
   const std::vector<RoundedLinear>& results() const { return results_; }
+  /// Of all blocks that are tuned so far.
+  const std::vector<BlockLoss>& tuned() const { return tuned_; }
 
  private:
   void round_block(std::size_t block);
   void replay_block(std::size_t block);
   void round_head(std::size_t index);
   void round_embedding(std::span<const float> importance);
-  void round(std::span<const std::size_t> linears, const quantize::Hessian& hessian,
+  /// The inputs of a site over the set.
+  struct Inputs {
+    quantize::Hessian hessian;
+    std::optional<quantize::Drift> drift;
+  };
+  void round(std::span<const std::size_t> linears, const Inputs& inputs,
              std::optional<std::size_t> routed = std::nullopt);
   void round_experts(std::size_t block);
   std::vector<std::size_t> count_routed(std::size_t block);
@@ -76,8 +92,10 @@ class Rounding {
   std::vector<quantize::Hessian> collect_experts(std::size_t block, engine::Site site, std::size_t first,
                                                  std::size_t end, const std::vector<std::size_t>& routed);
   const codec::Stored& kept_expert(std::size_t index);
-  /// Of the inputs at a site, `size` wide.
-  quantize::Hessian collect(std::size_t block, engine::Site site, std::size_t size);
+  /// At a site, `size` wide.
+  Inputs collect(std::size_t block, engine::Site site, std::size_t size);
+  void add_drift(std::size_t block, engine::Site site, const float* rows, std::size_t tokens, quantize::Drift& drift);
+  void tune(std::size_t block);
   /// Attention or feed-forward of a block for all sequences, up to a site of it; block_out: as a whole.
   void run(std::size_t block, bool attention, const engine::Observer* observer, engine::Site last);
   void check_finite(std::span<const float> states, std::size_t block) const;
@@ -85,12 +103,17 @@ class Rounding {
   const model::Model& model_;
   const std::vector<const codec::Codec*>& codecs_;
   const importance::CalibrationSet& set_;
-  quantize::GptqOptions options_;
+  RoundingOptions options_;
   engine::Engine engine_;
   TensorScales scales_;
   std::size_t together_;  ///< sequences of a batch
   engine::Batch full_, rest_;
-  engine::HiddenStates states_;  ///< before block next_, or within it between its halves
+  engine::HiddenStates states_;          ///< before block next_, or within it between its halves
+  const float* batch_states_ = nullptr;  ///< of the batch that runs, and its first sequence
+  std::size_t batch_first_ = 0;
+  std::optional<OriginalStream> original_;                    ///< beside states_, for the correction and for tuning
+  std::optional<engine::HiddenStates> inputs_;                ///< of the block that will be tuned
+  std::map<std::size_t, quantize::LearnedRounding> learned_;  ///< of the block at hand
   std::size_t next_ = 0;
   std::size_t chosen_ = 0;  ///< blocks that an earlier run has rounded
   std::function<codec::Stored(std::size_t)> chosen_linear_;
@@ -98,6 +121,7 @@ class Rounding {
   std::map<std::size_t, codec::Stored> stored_;  ///< of block next_ - 1, or lm_head's
   codec::Stored kept_;
   std::vector<RoundedLinear> results_;
+  std::vector<BlockLoss> tuned_;
   Listener listener_;
   Progress progress_;
 };

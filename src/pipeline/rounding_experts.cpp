@@ -67,7 +67,7 @@ void Rounding::round_experts(std::size_t block) {
       for (std::size_t e = first; e < end; ++e) {
         std::vector<std::size_t> linears;
         for (const Role role : roles) linears.push_back(a.index(block, role, e));
-        round(linears, hessians[e - first], routed[e]);
+        round(linears, {hessians[e - first], {}}, routed[e]);
         for (const std::size_t l : linears) {
           engine_.replace(l, {{}, &stored_.at(l)});
           model_.release(a.linears[l].module + ".weight");

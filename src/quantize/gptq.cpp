@@ -22,8 +22,16 @@ double total(std::span<const double> values) {
   return sum;
 }
 
-Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_t count, std::size_t passes,
-                   codec::Stored& out) {
+/// Rows of a choice that was sized for all of them.
+void keep_choice(const RoundingRows& rows, Choice& choice) {
+  const auto at = [&](std::size_t width) { return static_cast<std::ptrdiff_t>(rows.first * width); };
+  std::copy(rows.codes.begin(), rows.codes.end(), choice.codes.begin() + at(rows.cols));
+  std::copy(rows.wanted.begin(), rows.wanted.end(), choice.wanted.begin() + at(rows.cols));
+  std::copy(rows.groups.begin(), rows.groups.end(), choice.groups.begin() + at(rows.groups_per_row));
+}
+
+Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_t count, const GptqOptions& options,
+                   GptqResult& out) {
   RoundingRows rows(problem, first, count), nearest(problem, first, count);
   round_nearest(problem, nearest);
   round_with_feedback(problem, rows);
@@ -35,9 +43,11 @@ Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_
     rows.take(nearest, r);
     error[r] = plain[r];
   }
-  for (std::size_t pass = 0; pass < passes; ++pass) refine(problem, rows);
-  sums.error = passes == 0 ? total(error) : total(hessian_errors(problem.hessian, rows.errors, count));
-  problem.codec.pack(problem.codec, out, first, count, rows.codes.data(), rows.groups.data(), problem.tensor_scale);
+  for (std::size_t pass = 0; pass < options.refine; ++pass) refine(problem, rows);
+  sums.error = options.refine == 0 ? total(error) : total(hessian_errors(problem.hessian, rows.errors, count));
+  problem.codec.pack(problem.codec, out.stored, first, count, rows.codes.data(), rows.groups.data(),
+                     problem.tensor_scale);
+  if (options.choice) keep_choice(rows, out.choice);
   return sums;
 }
 
@@ -45,6 +55,12 @@ Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_
 
 GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
                          const GptqOptions& options, float tensor_scale) {
+  const Feedback feedback = codec.has_codes() ? factorize(hessian, options.damping) : Feedback{};
+  return quantize_gptq(codec, weights, hessian, feedback, options, tensor_scale);
+}
+
+GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
+                         const Feedback& feedback, const GptqOptions& options, float tensor_scale) {
   STRATA_CHECK(hessian.size() == weights.cols, "a Hessian of {} for {} columns", hessian.size(), weights.cols);
   GptqResult result;
   if (!codec.has_codes()) {
@@ -53,15 +69,18 @@ GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, c
   }
   const std::string why = codec::why_not(codec, weights.rows, weights.cols);
   STRATA_CHECK(why.empty(), "{}: {}", codec.name, why);
-  const Feedback feedback = factorize(hessian, options.damping);
   const RoundingProblem problem{codec, weights, hessian, feedback, hessian.diagonal(), options.fit, tensor_scale};
   result.stored = codec::allocate(codec, weights.rows, weights.cols);
+  if (options.choice)
+    result.choice = {std::vector<std::uint8_t>(weights.weights()),
+                     std::vector<codec::GroupParams>(weights.rows * problem.groups()),
+                     std::vector<float>(weights.weights())};
   // Packing the factors costs a product as much as 15 rows do; small linears need pieces for all threads.
   const std::size_t stretch = weights.rows >= 1024 ? 128 : 32;
   std::vector<Sums> sums((weights.rows + stretch - 1) / stretch);
   parallel_for(sums.size(), [&](std::size_t s) {
     const std::size_t first = s * stretch;
-    sums[s] = round_stretch(problem, first, std::min(stretch, weights.rows - first), options.refine, result.stored);
+    sums[s] = round_stretch(problem, first, std::min(stretch, weights.rows - first), options, result);
   });
   for (const Sums& s : sums) {
     result.error += s.error;

@@ -2,6 +2,8 @@
 // Never worse than round to nearest in tr(dW H dW^T), row by row. Formulas, costs and sources: docs/methods.md.
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <vector>
 
 #include "codec/codec.h"
 #include "core/matrix.h"
@@ -13,11 +15,20 @@ struct GptqOptions {
   codec::ScaleFit fit = codec::ScaleFit::search;
   double damping = 0.01;   ///< share of the mean diagonal that is added to it; raised when that is not enough
   std::size_t refine = 0;  ///< passes of coordinate descent after the feedback
+  bool choice = false;     ///< the result holds its Choice
+};
+
+/// What a rounding chose, (rows, cols) and (rows, groups); empty for codecs without codes.
+struct Choice {
+  std::vector<std::uint8_t> codes;
+  std::vector<codec::GroupParams> groups;
+  std::vector<float> wanted;  ///< the weights that were rounded: the original ones, and the feedback on them
 };
 
 /// Errors are tr(dW H dW^T) with the Hessian as given, undamped.
 struct GptqResult {
   codec::Stored stored;
+  Choice choice;  ///< when it was asked for
   double error = 0.0;
   double nearest_error = 0.0;  ///< of round to nearest with scales fitted under diag(H)
   double energy = 0.0;         ///< tr(W H W^T)
@@ -30,5 +41,8 @@ struct GptqResult {
 /// all threads; bytes do not depend on their number. Memory: two (cols, cols) f32 beside the weights.
 GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
                          const GptqOptions& options, float tensor_scale);
+/// The same with factorize(hessian, options.damping), which linears with the same inputs share.
+GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
+                         const Feedback& feedback, const GptqOptions& options, float tensor_scale);
 
 }  // namespace strata::quantize

@@ -9,13 +9,14 @@
 
 #include "core/error.h"
 #include "core/threads.h"
+#include "kernel/gradients.h"
 
 namespace strata::quantize {
 namespace {
 
 constexpr std::size_t kPanel = 192;      // rows of the triangle multiplied together
 constexpr std::size_t kTogether = 4096;  // tokens added in one product
-constexpr std::size_t kTile = 64;        // of a transposition
+constexpr std::size_t kTile = 64;        // rows mirrored together
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Strided = Eigen::Map<RowMatrix, 0, Eigen::OuterStride<>>;
@@ -23,16 +24,6 @@ using Strided = Eigen::Map<RowMatrix, 0, Eigen::OuterStride<>>;
 Strided map(float* data, std::size_t rows, std::size_t cols, std::size_t stride) {
   const auto index = [](std::size_t n) { return static_cast<Eigen::Index>(n); };
   return {data, index(rows), index(cols), Eigen::OuterStride<>(index(stride))};
-}
-
-/// out (cols, rows) = in (rows, cols)^T.
-void transpose(const float* in, std::size_t rows, std::size_t cols, float* out) {
-  parallel_for((cols + kTile - 1) / kTile, [&](std::size_t item) {
-    const std::size_t begin = item * kTile, end = std::min(cols, begin + kTile);
-    for (std::size_t r = 0; r < rows; r += kTile)
-      for (std::size_t c = begin; c < end; ++c)
-        for (std::size_t i = r; i < std::min(rows, r + kTile); ++i) out[c * rows + i] = in[i * cols + c];
-  });
 }
 
 /// Lower triangular L with L L^T = a, in place; what is above the diagonal is left as it was. False when `a` is not
@@ -72,7 +63,7 @@ void Hessian::add(const float* rows, std::size_t tokens, kernel::Precision preci
   std::vector<float> columns(n * std::min(tokens, kTogether)), product(std::min(kPanel, n) * n);
   for (std::size_t first = 0; first < tokens; first += kTogether) {
     const std::size_t some = std::min(kTogether, tokens - first);
-    transpose(rows + first * n, some, n, columns.data());
+    kernel::transpose(rows + first * n, n, some, n, columns.data());
     for (std::size_t begin = 0; begin < n; begin += kPanel) {
       const std::size_t end = std::min(n, begin + kPanel);
       const kernel::Weights left{MatrixView::dense(columns.data(), end, some, DType::f32), nullptr};

@@ -7,40 +7,18 @@
 #include <cmath>
 
 #include "quantize/rounding_rows.h"
+#include "quantize/scales.h"
 
 namespace strata::quantize {
 namespace {
 
 constexpr float kWorthwhile = 1e-5f;  // a change below this share of its own cost is rounding
 
-/// The scale that the codec can store nearest to `scale` (sign kept), or a nearby one: the min-max fit of weights at
-/// both ends of its grid.
-float storable_scale(const RoundingProblem& p, float half_range, float scale) {
-  const float ends[] = {-half_range * std::fabs(scale), half_range * std::fabs(scale)};
-  const float stored =
-      p.codec.fit(p.codec, std::span<const float>(ends), {}, codec::ScaleFit::minmax, p.tensor_scale).scale;
-  return scale < 0.0f ? -stored : stored;
-}
-
-/// Half the distance between the ends of the grid at scale 1; 0 when the codec has more than a scale to a group, or
-/// scales that depend on each other.
-float grid_half_range(const codec::Codec& codec) {
-  if (codec.super_size != 0 || codec.family == "ggml") return 0.0f;
-  float low = 0.0f, high = 0.0f;
-  for (unsigned code = 0; code < 1u << codec.code_bits; ++code) {
-    const float v = codec.value(codec, static_cast<std::uint8_t>(code), {});
-    low = std::isfinite(v) ? std::min(low, v) : low;
-    high = std::isfinite(v) ? std::max(high, v) : high;
-  }
-  return (high - low) / 2.0f;
-}
-
 /// Moves a scale by least squares: errors are weight - scale * unit, slope = unit . (error H), curvature = unit H
 /// unit^T. Returns the change, 0 when there is no better scale that the codec can store.
-float better_scale(const RoundingProblem& p, float half_range, codec::GroupParams& group, double slope,
-                   double curvature) {
+float better_scale(const MovableScales& scales, codec::GroupParams& group, double slope, double curvature) {
   if (!(curvature > 0.0)) return 0.0f;
-  const float scale = storable_scale(p, half_range, group.scale + static_cast<float>(slope / curvature));
+  const float scale = scales.storable(group.scale + static_cast<float>(slope / curvature));
   const double change = static_cast<double>(scale) - static_cast<double>(group.scale),
                own = change * change * curvature;
   const bool usable = std::isfinite(scale) && scale * group.scale > 0.0f;
@@ -58,12 +36,11 @@ struct BlockRow {
 };
 
 void refine_scale(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from, std::size_t to,
-                  float half_range) {
+                  const MovableScales& scales) {
   const std::size_t at = block.row * rows.cols + block.begin;
   codec::GroupParams& group = rows.groups[block.row * rows.groups_per_row + p.group_of(block.begin + from)];
   std::vector<float> units(to - from), product(block.size, 0.0f);
-  codec::GroupParams unit = group;
-  unit.scale = 1.0f;
+  const codec::GroupParams unit = unit_scale(group);
   double slope = 0.0, curvature = 0.0;
   for (std::size_t k = from; k < to; ++k) {
     const float u = units[k - from] = p.codec.value(p.codec, rows.codes[at + k], unit);
@@ -73,7 +50,7 @@ void refine_scale(const RoundingProblem& p, RoundingRows& rows, const BlockRow& 
   }
   for (std::size_t k = from; k < to; ++k)
     curvature += static_cast<double>(units[k - from]) * static_cast<double>(product[k]);
-  const float change = better_scale(p, half_range, group, slope, curvature);
+  const float change = better_scale(scales, group, slope, curvature);
   if (change == 0.0f) return;
   for (std::size_t k = from; k < to; ++k)
     rows.errors[at + k] = rows.weights[at + k] - p.codec.value(p.codec, rows.codes[at + k], group);
@@ -145,13 +122,11 @@ std::vector<float> times_hessian(const RoundingProblem& p, const std::vector<flo
   return product;
 }
 
-void refine_row_scales(const RoundingProblem& p, RoundingRows& rows, float half_range) {
+void refine_row_scales(const RoundingProblem& p, RoundingRows& rows, const MovableScales& scales) {
   const std::size_t n = rows.cols;
   std::vector<float> units(rows.count * n);
   for (std::size_t i = 0; i < units.size(); ++i) {
-    codec::GroupParams unit = rows.groups[i / n];
-    unit.scale = 1.0f;
-    units[i] = p.codec.value(p.codec, rows.codes[i], unit);
+    units[i] = p.codec.value(p.codec, rows.codes[i], unit_scale(rows.groups[i / n]));
   }
   const std::vector<float> gradient = times_hessian(p, rows.errors), product = times_hessian(p, units);
   for (std::size_t r = 0; r < rows.count; ++r) {
@@ -160,7 +135,7 @@ void refine_row_scales(const RoundingProblem& p, RoundingRows& rows, float half_
       slope += static_cast<double>(units[i]) * static_cast<double>(gradient[i]);
       curvature += static_cast<double>(units[i]) * static_cast<double>(product[i]);
     }
-    if (better_scale(p, half_range, rows.groups[r], slope, curvature) == 0.0f) continue;
+    if (better_scale(scales, rows.groups[r], slope, curvature) == 0.0f) continue;
     for (std::size_t i = r * n; i < (r + 1) * n; ++i)
       rows.errors[i] = rows.weights[i] - p.codec.value(p.codec, rows.codes[i], rows.groups[r]);
   }
@@ -170,8 +145,8 @@ void refine_row_scales(const RoundingProblem& p, RoundingRows& rows, float half_
 
 void refine(const RoundingProblem& p, RoundingRows& rows) {
   const std::size_t n = rows.cols, width = std::min(p.block_width(), n);
-  const float half_range = grid_half_range(p.codec);
-  if (p.whole_rows() && half_range > 0.0f) refine_row_scales(p, rows, half_range);
+  const MovableScales scales(p.codec, p.tensor_scale);
+  if (p.whole_rows() && scales.any()) refine_row_scales(p, rows, scales);
   std::vector<float> gradient(rows.count * width), h(width * width);
   for (std::size_t begin = 0; begin < n; begin += width) {
     const std::size_t size = std::min(width, n - begin), step = p.whole_rows() ? size : p.codec.group_size;
@@ -184,7 +159,7 @@ void refine(const RoundingProblem& p, RoundingRows& rows) {
       const BlockRow block{r, begin, size, gradient.data() + r * size, h.data(), inverses.data()};
       for (std::size_t k = 0; k < size; k += step) {
         const std::size_t end = std::min(size, k + step);
-        if (!p.whole_rows() && half_range > 0.0f) refine_scale(p, rows, block, k, end, half_range);
+        if (!p.whole_rows() && scales.any()) refine_scale(p, rows, block, k, end, scales);
         refine_codes(p, rows, block, k, end);
       }
     }

@@ -38,6 +38,7 @@ void round_columns(const RoundingProblem& p, RoundingRows& rows, const BlockRow&
     codec::round_vector(p.codec, block.wanted + k, block.cost + k, group, rows.codes.data() + at + k);
     for (std::size_t i = k; i < k + vector; ++i) {
       const float error = rows.weights[at + i] - p.codec.value(p.codec, rows.codes[at + i], group);
+      rows.wanted[at + i] = block.wanted[i];
       rows.errors[at + i] = error;
       feed_back(block, i, error, k + vector, block.size);
     }
@@ -88,6 +89,7 @@ RoundingRows::RoundingRows(const RoundingProblem& problem, std::size_t first_row
       cols(problem.cols()),
       groups_per_row(problem.groups()),
       weights(count * cols),
+      wanted(count * cols),
       errors(count * cols),
       codes(count * cols),
       groups(count * groups_per_row) {
@@ -96,6 +98,7 @@ RoundingRows::RoundingRows(const RoundingProblem& problem, std::size_t first_row
 }
 
 void RoundingRows::take(const RoundingRows& other, std::size_t r) {
+  std::copy_n(other.wanted.data() + r * cols, cols, wanted.data() + r * cols);
   std::copy_n(other.errors.data() + r * cols, cols, errors.data() + r * cols);
   std::copy_n(other.codes.data() + r * cols, cols, codes.data() + r * cols);
   std::copy_n(other.groups.data() + r * groups_per_row, groups_per_row, groups.data() + r * groups_per_row);
@@ -103,6 +106,7 @@ void RoundingRows::take(const RoundingRows& other, std::size_t r) {
 
 void round_nearest(const RoundingProblem& p, RoundingRows& rows) {
   fit_original(p, rows);
+  rows.wanted = rows.weights;
   for (std::size_t r = 0; r < rows.count; ++r)
     for (std::size_t c = 0; c < rows.cols; c += p.codec.vector_size) {
       const std::size_t at = r * rows.cols + c;

@@ -34,6 +34,7 @@ struct RoundingRows {
 
   std::size_t first, count, cols, groups_per_row;
   std::vector<float> weights;  ///< (count, cols)
+  std::vector<float> wanted;   ///< what was rounded: the weight and the feedback on it
   std::vector<float> errors;   ///< weight - decoded
   std::vector<std::uint8_t> codes;
   std::vector<codec::GroupParams> groups;  ///< (count, groups_per_row)

@@ -20,8 +20,8 @@ model::Model tiny(const char* name) {
   return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name);
 }
 
-importance::CalibrationSet tokens_for(const model::Model& model) {
-  std::vector<std::vector<engine::Token>> sequences(5, std::vector<engine::Token>(24));
+importance::CalibrationSet tokens_for(const model::Model& model, std::size_t count = 5) {
+  std::vector<std::vector<engine::Token>> sequences(count, std::vector<engine::Token>(24));
   engine::Token next = 7;
   for (auto& sequence : sequences)
     for (engine::Token& token : sequence) {
@@ -35,11 +35,11 @@ std::vector<const codec::Codec*> all_linears(const model::Model& model, const ch
   return std::vector<const codec::Codec*>(model.architecture().linears.size(), &codec::by_name(codec));
 }
 
-std::vector<codec::Stored> round_all(const model::Model& model, const char* codec,
-                                     const std::filesystem::path& spill_folder = {}) {
+std::vector<codec::Stored> round_all(const model::Model& model, const char* codec, const RoundingOptions& options,
+                                     std::size_t sequences = 5, const std::filesystem::path& spill_folder = {}) {
   const auto codecs = all_linears(model, codec);
-  const importance::CalibrationSet set = tokens_for(model);
-  Rounding rounding(model, codecs, set, {.refine = 1}, spill_folder);
+  const importance::CalibrationSet set = tokens_for(model, sequences);
+  Rounding rounding(model, codecs, set, options, {}, spill_folder);
   std::vector<codec::Stored> result;
   for (std::size_t l = 0; l < codecs.size(); ++l) {
     const codec::Stored& stored = rounding.linear(l);
@@ -47,6 +47,8 @@ std::vector<codec::Stored> round_all(const model::Model& model, const char* code
     result.back().views.assign(result.back().parts.begin(), result.back().parts.end());
   }
   EXPECT_EQ(rounding.results().size(), codecs.size());
+  EXPECT_EQ(rounding.tuned().size(), options.tune.steps > 0 ? model.architecture().blocks : 0);
+  for (const BlockLoss& loss : rounding.tuned()) EXPECT_LE(loss.best, loss.start);
   for (const RoundedLinear& linear : rounding.results()) {
     EXPECT_LE(linear.relative_error, linear.nearest_relative_error * (1 + 1e-4)) << linear.module;
     EXPECT_GT(linear.relative_error, 0.0) << linear.module;
@@ -81,7 +83,7 @@ quantize::Hessian expected_hessian(const model::Model& model, std::size_t index,
 TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
   for (const char* name : {"llama_tied", "qwen3_untied"}) {
     const model::Model model = tiny(name);
-    std::vector<codec::Stored> rounded = round_all(model, "int4_g32");
+    std::vector<codec::Stored> rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}});
     for (std::size_t l = 0; l < rounded.size(); ++l) {
       const model::Linear& linear = model.architecture().linears[l];
       if (linear.block == model::kNoBlock) continue;
@@ -95,19 +97,53 @@ TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
 
 TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
   const model::Model model = tiny("qwen3_untied");
+  const RoundingOptions options{.gptq = {.refine = 1}, .asymmetric = true, .tune = {.steps = 5, .batch_tokens = 48}};
   set_thread_count(1);
-  const auto one = round_all(model, "nvfp4");
+  const auto one = round_all(model, "nvfp4", options);
   set_thread_count(3);
-  const auto three = round_all(model, "nvfp4");
+  const auto three = round_all(model, "nvfp4", options);
   set_thread_count(0);
   for (std::size_t l = 0; l < one.size(); ++l) EXPECT_TRUE(one[l].parts == three[l].parts) << l;
 }
 
 TEST(Rounding, BytesAreTheSameWithHiddenStatesInAFile) {
   const model::Model model = tiny("qwen3_untied");
-  const auto memory = round_all(model, "int4_g32"),
-             file = round_all(model, "int4_g32", std::filesystem::temp_directory_path());
+  const RoundingOptions options{.asymmetric = true, .tune = {.steps = 3, .batch_tokens = 48}};
+  const auto memory = round_all(model, "int4_g32", options),
+             file = round_all(model, "int4_g32", options, 5, std::filesystem::temp_directory_path());
   for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << l;
+}
+
+/// Mean squared error of the last block's output, relative to the original's, over the calibration set.
+double output_error(const model::Model& model, const char* codec, const RoundingOptions& options) {
+  constexpr std::size_t sequences = 40;
+  const std::vector<codec::Stored> rounded = round_all(model, codec, options, sequences);
+  engine::Engine original(model), quantized(model);
+  for (std::size_t l = 0; l < rounded.size(); ++l) quantized.replace(l, {{}, &rounded[l]});
+  double error = 0, energy = 0;
+  for (const auto& sequence : tokens_for(model, sequences).sequences) {
+    const engine::Sequence whole{sequence.size()};
+    const std::vector<float> want = original.forward(sequence, {&whole, 1}),
+                             got = quantized.forward(sequence, {&whole, 1});
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      const double w = want[i], d = static_cast<double>(got[i]) - w;
+      error += d * d;
+      energy += w * w;
+    }
+  }
+  return error / energy;
+}
+
+TEST(Rounding, CorrectionAndTuningComeNearerToTheOriginal) {
+  const model::Model model = tiny("qwen3_untied");
+  set_thread_count(1);
+  const double plain = output_error(model, "int2_g32", {});
+  const double corrected = output_error(model, "int2_g32", {.asymmetric = true});
+  const double tuned =
+      output_error(model, "int2_g32", {.asymmetric = true, .tune = {.steps = 40, .batch_tokens = 48, .rate = 0.025f}});
+  set_thread_count(0);
+  EXPECT_LT(corrected, plain);
+  EXPECT_LT(tuned, 0.9 * corrected);
 }
 
 TEST(Rounding, KeptLinearsAreCopied) {

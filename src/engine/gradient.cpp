@@ -1,0 +1,200 @@
+// Backward pass of a block in the reverse order of engine.cpp: feed-forward, then attention; each half adds its
+// gradient to that of the residual stream.
+#include "engine/gradient.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "kernel/gradients.h"
+#include "kernel/ops.h"
+
+namespace strata::engine {
+namespace {
+
+using model::Role;
+
+float attention_scale(const model::Architecture& a) {
+  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_dim)));
+}
+
+kernel::Weights dense(const std::vector<float>& data, std::size_t rows, std::size_t cols) {
+  return {MatrixView::dense(data.data(), rows, cols, DType::f32), nullptr};
+}
+
+}  // namespace
+
+/// What a backward pass is called with.
+struct BlockGradient::Pass {
+  const Linears& linears;
+  const std::vector<bool>& wanted;
+  std::vector<std::vector<float>>& gradients;
+  std::size_t tokens;
+  bool to_input;  ///< the gradient by the block's input is wanted
+};
+
+std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
+  return architecture.layout[block].mixture ? "its feed-forward part is a mixture of experts" : "";
+}
+
+BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Precision precision)
+    : architecture_(engine.architecture()), block_(block), precision_(precision) {
+  const std::string why = why_no_gradient(architecture_, block);
+  STRATA_CHECK(why.empty(), "{}", why);
+  const model::Model& model = engine.model();
+  const std::string prefix = fmt::format("model.layers.{}.", block);
+  for (const model::Linear& linear : architecture_.block_linears(block))
+    biases_.push_back(linear.bias ? model.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
+  attn_norm_ = model.vector(prefix + "input_layernorm.weight", architecture_.hidden);
+  mlp_norm_ = model.vector(prefix + "post_attention_layernorm.weight", architecture_.hidden);
+  if (architecture_.qk_norm == model::QkNorm::none) return;
+  q_norm_ = model.vector(prefix + "self_attn.q_norm.weight", qk_norm(1, architecture_.heads).size);
+  k_norm_ = model.vector(prefix + "self_attn.k_norm.weight", qk_norm(1, architecture_.kv_heads).size);
+}
+
+BlockGradient::QkNorm BlockGradient::qk_norm(std::size_t tokens, std::size_t heads) const {
+  const bool whole = architecture_.qk_norm == model::QkNorm::whole;
+  return {whole ? tokens : tokens * heads, architecture_.head_dim * (whole ? heads : 1)};
+}
+
+std::size_t BlockGradient::at(Role role) const {
+  return architecture_.index(block_, role) - architecture_.index(block_, Role::q);
+}
+
+void BlockGradient::multiply(Role role, const Linears& linears, const std::vector<float>& x,
+                             std::vector<float>& y) const {
+  const MatrixView& w = linears[at(role)];
+  const std::size_t tokens = x.size() / w.cols;
+  y.resize(tokens * w.rows);
+  kernel::matmul(x.data(), w.cols, tokens, {w, nullptr}, y.data(), w.rows, precision_);
+  if (const std::vector<float>& bias = biases_[at(role)]; !bias.empty())
+    kernel::add_bias(y.data(), bias.data(), tokens, w.rows);
+}
+
+const float* BlockGradient::forward(const Batch& batch, const float* h, const Linears& linears) {
+  const model::Architecture& a = architecture_;
+  const std::size_t tokens = batch.tokens, half = a.rope.dims / 2;
+  h_.assign(h, h + tokens * a.hidden);
+  attn_in_.resize(tokens * a.hidden);
+  kernel::rms_norm(h, attn_norm_.data(), tokens, a.hidden, a.norm_epsilon, attn_in_.data());
+  multiply(Role::q, linears, attn_in_, q_);
+  multiply(Role::k, linears, attn_in_, k_);
+  multiply(Role::v, linears, attn_in_, v_);
+  if (a.qk_norm != model::QkNorm::none) {
+    q_raw_ = q_;
+    k_raw_ = k_;
+    const QkNorm q = qk_norm(tokens, a.heads), k = qk_norm(tokens, a.kv_heads);
+    kernel::rms_norm(q_.data(), q_norm_.data(), q.rows, q.size, a.norm_epsilon, q_.data());
+    kernel::rms_norm(k_.data(), k_norm_.data(), k.rows, k.size, a.norm_epsilon, k_.data());
+  }
+  kernel::rope(q_.data(), a.q_size(), tokens, a.heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
+  kernel::rope(k_.data(), a.kv_size(), tokens, a.kv_heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
+  attended_.resize(tokens * a.q_size());
+  std::vector<kernel::Attention> calls;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    STRATA_CHECK(s.cache == nullptr);
+    calls.push_back({q_.data() + row * a.q_size(), a.q_size(), k_.data() + row * a.kv_size(),
+                     v_.data() + row * a.kv_size(), a.kv_size(), attended_.data() + row * a.q_size(), a.q_size(),
+                     s.tokens, 0, a.heads, a.kv_heads, a.head_dim, a.window[block_], attention_scale(a)});
+    row += s.tokens;
+  }
+  kernel::attention(calls);
+  multiply(Role::o, linears, attended_, middle_);
+  kernel::add(middle_.data(), h, tokens * a.hidden);
+
+  mlp_in_.resize(tokens * a.hidden);
+  kernel::rms_norm(middle_.data(), mlp_norm_.data(), tokens, a.hidden, a.norm_epsilon, mlp_in_.data());
+  multiply(Role::gate, linears, mlp_in_, gate_);
+  multiply(Role::up, linears, mlp_in_, up_);
+  acted_ = gate_;
+  if (a.activation == model::Activation::silu)
+    kernel::silu_multiply(acted_.data(), up_.data(), acted_.size());
+  else
+    kernel::gelu_multiply(acted_.data(), up_.data(), acted_.size());
+  multiply(Role::down, linears, acted_, out_);
+  kernel::add(out_.data(), middle_.data(), tokens * a.hidden);
+  return out_.data();
+}
+
+void BlockGradient::linear_gradient(Role role, const Pass& pass, const std::vector<float>& dy,
+                                    const std::vector<float>& x, float* dx) {
+  const std::size_t i = at(role), tokens = pass.tokens;
+  const MatrixView& w = pass.linears[i];
+  if (pass.wanted[i]) {
+    turned_dy_.resize(w.rows * tokens);
+    turned_x_.resize(w.cols * tokens);
+    pass.gradients[i].resize(w.rows * w.cols);
+    kernel::transpose(dy.data(), w.rows, tokens, w.rows, turned_dy_.data());
+    kernel::transpose(x.data(), w.cols, tokens, w.cols, turned_x_.data());
+    kernel::matmul(turned_dy_.data(), tokens, w.rows, dense(turned_x_, w.cols, tokens), pass.gradients[i].data(),
+                   w.cols, precision_);
+  }
+  if (dx == nullptr) return;
+  turned_weights_.resize(w.rows * w.cols);
+  turned_x_.resize(w.cols * tokens);
+  kernel::transpose(reinterpret_cast<const float*>(w.data), w.cols, w.rows, w.cols, turned_weights_.data());
+  kernel::matmul(dy.data(), w.rows, tokens, dense(turned_weights_, w.cols, w.rows), turned_x_.data(), w.cols,
+                 precision_);
+  kernel::add(dx, turned_x_.data(), tokens * w.cols);
+}
+
+void BlockGradient::feed_forward_backward(const Pass& pass, float* dh) {
+  const model::Architecture& a = architecture_;
+  const std::vector<float> dout(dh, dh + pass.tokens * a.hidden);
+  std::vector<float> dacted(acted_.size(), 0.0f), dmlp_in(mlp_in_.size(), 0.0f);
+  linear_gradient(Role::down, pass, dout, acted_, dacted.data());
+  if (a.activation == model::Activation::silu)
+    kernel::silu_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
+  else
+    kernel::gelu_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
+  linear_gradient(Role::gate, pass, gate_, mlp_in_, dmlp_in.data());
+  linear_gradient(Role::up, pass, up_, mlp_in_, dmlp_in.data());
+  kernel::rms_norm_gradient(middle_.data(), mlp_norm_.data(), dmlp_in.data(), pass.tokens, a.hidden, a.norm_epsilon,
+                            dmlp_in.data());
+  kernel::add(dh, dmlp_in.data(), dmlp_in.size());
+}
+
+void BlockGradient::attention_backward(const Batch& batch, const Pass& pass, float* dh) {
+  const model::Architecture& a = architecture_;
+  const std::size_t tokens = pass.tokens, half = a.rope.dims / 2;
+  const std::vector<float> dmiddle(dh, dh + tokens * a.hidden);
+  std::vector<float> dattended(attended_.size(), 0.0f), dq(q_.size()), dk(k_.size()), dv(v_.size());
+  linear_gradient(Role::o, pass, dmiddle, attended_, dattended.data());
+  std::vector<kernel::AttentionGradient> calls;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    const std::size_t q = row * a.q_size(), kv = row * a.kv_size();
+    calls.push_back({q_.data() + q, k_.data() + kv, v_.data() + kv, dattended.data() + q, dq.data() + q, dk.data() + kv,
+                     dv.data() + kv, s.tokens, a.heads, a.kv_heads, a.head_dim, a.window[block_], attention_scale(a)});
+    row += s.tokens;
+  }
+  kernel::attention_gradient(calls, precision_);
+  kernel::rope_gradient(dq.data(), tokens, a.heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
+  kernel::rope_gradient(dk.data(), tokens, a.kv_heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
+  if (a.qk_norm != model::QkNorm::none) {
+    const QkNorm q = qk_norm(tokens, a.heads), k = qk_norm(tokens, a.kv_heads);
+    kernel::rms_norm_gradient(q_raw_.data(), q_norm_.data(), dq.data(), q.rows, q.size, a.norm_epsilon, dq.data());
+    kernel::rms_norm_gradient(k_raw_.data(), k_norm_.data(), dk.data(), k.rows, k.size, a.norm_epsilon, dk.data());
+  }
+  std::vector<float> dattn_in(pass.to_input ? attn_in_.size() : 0, 0.0f);
+  float* const dx = pass.to_input ? dattn_in.data() : nullptr;
+  linear_gradient(Role::q, pass, dq, attn_in_, dx);
+  linear_gradient(Role::k, pass, dk, attn_in_, dx);
+  linear_gradient(Role::v, pass, dv, attn_in_, dx);
+  if (!pass.to_input) return;
+  kernel::rms_norm_gradient(h_.data(), attn_norm_.data(), dattn_in.data(), tokens, a.hidden, a.norm_epsilon,
+                            dattn_in.data());
+  kernel::add(dh, dattn_in.data(), dattn_in.size());
+}
+
+void BlockGradient::backward(const Batch& batch, const float* dout, const Linears& linears,
+                             const std::vector<bool>& wanted, std::vector<std::vector<float>>& gradients, float* dh) {
+  const Pass pass{linears, wanted, gradients, batch.tokens, dh != nullptr};
+  std::vector<float> d(dout, dout + batch.tokens * architecture_.hidden);
+  feed_forward_backward(pass, d.data());
+  attention_backward(batch, pass, d.data());
+  if (dh != nullptr) std::copy(d.begin(), d.end(), dh);
+}
+
+}  // namespace strata::engine

@@ -1,0 +1,119 @@
+// Gradient of grouped-query attention: for every key-value head, over the query heads that share it and stretches of
+// queries, the probabilities again, and from them dv, dq and dk as products.
+#include <algorithm>
+#include <vector>
+
+#include "core/error.h"
+#include "core/threads.h"
+#include "kernel/dispatch.h"
+#include "kernel/gradients.h"
+
+namespace strata::kernel {
+namespace {
+
+constexpr std::size_t kQueries = 128;  // of a stretch
+
+MatrixView view(const float* data, std::size_t rows, std::size_t cols, std::size_t stride) {
+  return {reinterpret_cast<const std::byte*>(data), rows, cols, DType::f32, stride * sizeof(float)};
+}
+
+/// One key-value head of one sequence, and what its stretches share.
+struct Head {
+  const AttentionGradient& a;
+  const RowKernel& rows;
+  Precision precision;
+  std::size_t kv_head;
+  std::size_t q_stride, kv_stride;
+  std::vector<float> keys;  ///< (head_dim, tokens): K^T
+  std::vector<float> scores, dscores, turned, product, queries;
+
+  std::size_t first_key(std::size_t token) const {
+    return a.window != 0 && token + 1 > a.window ? token + 1 - a.window : 0;
+  }
+};
+
+/// y (tokens, rows of w) = x w^T.
+void multiply(const Head& h, const float* x, std::size_t x_stride, std::size_t tokens, const MatrixView& w, float* y,
+              std::size_t y_stride) {
+  matmul(x, x_stride, tokens, {w, nullptr}, y, y_stride, h.precision);
+}
+
+/// Row of scores -> probabilities; what the token does not see is 0.
+void soften(const Head& h, float* row, std::size_t begin, std::size_t end, std::size_t count) {
+  const float highest = h.rows.max(row + begin, end - begin) * h.a.scale;
+  const float total = h.rows.exp_scaled(row + begin, end - begin, h.a.scale, highest);
+  h.rows.scale(row + begin, end - begin, 1.0f / total);
+  std::fill(row, row + begin, 0.0f);
+  std::fill(row + end, row + count, 0.0f);
+}
+
+/// to (keys, head_dim), rows kv_stride apart, += left^T right with left (queries, keys), right (queries, head_dim).
+void add_product(Head& h, const float* left, std::size_t queries, std::size_t keys, const float* right, float* to) {
+  transpose(left, keys, queries, keys, h.turned.data());
+  transpose(right, h.q_stride, queries, h.a.head_dim, h.queries.data());
+  multiply(h, h.turned.data(), queries, keys, view(h.queries.data(), h.a.head_dim, queries, queries), h.product.data(),
+           h.a.head_dim);
+  for (std::size_t i = 0; i < keys; ++i)
+    h.rows.add(to + i * h.kv_stride, h.product.data() + i * h.a.head_dim, h.a.head_dim);
+}
+
+/// Queries [first, first + count) of one query head.
+void stretch(Head& h, std::size_t head, std::size_t first, std::size_t count) {
+  const AttentionGradient& a = h.a;
+  const std::size_t begin = h.first_key(first), keys = first + count - begin, d = a.head_dim;
+  const std::size_t q_at = first * h.q_stride + head * d, kv_at = begin * h.kv_stride + h.kv_head * d;
+  float* const p = h.scores.data();
+  float* const dp = h.dscores.data();
+  multiply(h, a.q + q_at, h.q_stride, count, view(a.k + kv_at, keys, d, h.kv_stride), p, keys);
+  multiply(h, a.dout + q_at, h.q_stride, count, view(a.v + kv_at, keys, d, h.kv_stride), dp, keys);
+  for (std::size_t t = 0; t < count; ++t)
+    soften(h, p + t * keys, h.first_key(first + t) - begin, first + t + 1 - begin, keys);
+  add_product(h, p, count, keys, a.dout + q_at, a.dv + kv_at);
+  // Through the softmax: ds = p (dp - sum p dp), and the scale of the scores.
+  for (std::size_t t = 0; t < count; ++t) {
+    double sum = 0.0;
+    for (std::size_t i = t * keys; i < (t + 1) * keys; ++i) sum += static_cast<double>(p[i] * dp[i]);
+    const auto mean = static_cast<float>(sum);
+    for (std::size_t i = t * keys; i < (t + 1) * keys; ++i) dp[i] = a.scale * p[i] * (dp[i] - mean);
+  }
+  multiply(h, dp, keys, count, view(h.keys.data() + begin, d, keys, a.tokens), a.dq + q_at, h.q_stride);
+  add_product(h, dp, count, keys, a.q + q_at, a.dk + kv_at);
+}
+
+void one_head(const AttentionGradient& a, std::size_t kv_head, Precision precision) {
+  Head h{
+      a, selected_table().rows, precision, kv_head, a.heads * a.head_dim, a.kv_heads * a.head_dim, {}, {}, {}, {}, {},
+      {}};
+  const std::size_t most = std::min(kQueries, a.tokens);
+  h.keys.resize(a.head_dim * a.tokens);
+  for (std::vector<float>* buffer : {&h.scores, &h.dscores, &h.turned}) buffer->resize(most * a.tokens);
+  h.product.resize(a.tokens * a.head_dim);
+  h.queries.resize(most * a.head_dim);
+  transpose(a.k + kv_head * a.head_dim, h.kv_stride, a.tokens, a.head_dim, h.keys.data());
+  for (std::size_t t = 0; t < a.tokens; ++t) {
+    std::fill_n(a.dk + t * h.kv_stride + kv_head * a.head_dim, a.head_dim, 0.0f);
+    std::fill_n(a.dv + t * h.kv_stride + kv_head * a.head_dim, a.head_dim, 0.0f);
+  }
+  const std::size_t shared = a.heads / a.kv_heads;
+  for (std::size_t head = kv_head * shared; head < (kv_head + 1) * shared; ++head)
+    for (std::size_t first = 0; first < a.tokens; first += kQueries)
+      stretch(h, head, first, std::min(kQueries, a.tokens - first));
+}
+
+}  // namespace
+
+void attention_gradient(std::span<const AttentionGradient> sequences, Precision precision) {
+  struct Item {
+    const AttentionGradient* sequence;
+    std::size_t kv_head;
+  };
+  std::vector<Item> items;
+  for (const AttentionGradient& a : sequences) {
+    STRATA_CHECK(a.kv_heads > 0 && a.heads % a.kv_heads == 0 && a.head_dim > 0, "heads {} kv_heads {} head_dim {}",
+                 a.heads, a.kv_heads, a.head_dim);
+    for (std::size_t h = 0; h < a.kv_heads; ++h) items.push_back({&a, h});
+  }
+  parallel_for(items.size(), [&](std::size_t i) { one_head(*items[i].sequence, items[i].kv_head, precision); });
+}
+
+}  // namespace strata::kernel

@@ -1,0 +1,53 @@
+// Halves run a few thousand tokens at a time; a site's rows are asked for by the batches of the rounded model.
+// Batches are made anew: that is little beside a half's products.
+#include "pipeline/original_stream.h"
+
+#include <algorithm>
+
+namespace strata::pipeline {
+namespace {
+
+using engine::Site;
+
+constexpr std::size_t kBatchTokens = 4096;
+
+}  // namespace
+
+OriginalStream::OriginalStream(const model::Model& model, const importance::CalibrationSet& set,
+                               kernel::Precision precision, const std::filesystem::path& spill_folder)
+    : engine_(model, precision, engine::Residency::one_block),
+      seq_len_(set.source.seq_len),
+      states_(set.sequences.size(), seq_len_ * model.architecture().hidden, spill_folder) {
+  for (std::size_t s = 0; s < set.sequences.size(); ++s) {
+    engine_.embed(set.sequences[s], states_.borrow(s, 1));
+    states_.keep();
+  }
+}
+
+void OriginalStream::run(std::size_t block, bool attention, std::size_t first, std::size_t some,
+                         const engine::Observer* observer, Site last) {
+  const engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(some, engine::Sequence{seq_len_}));
+  float* const states = states_.borrow(first, some);
+  if (attention)
+    engine_.attend(block, batch, states, observer, last);
+  else
+    engine_.feed_forward(block, batch, states, observer, last);
+}
+
+const std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size_t first, std::size_t some) {
+  const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t count, std::size_t size) {
+    if (at == site) rows_.assign(rows, rows + count * size);
+  };
+  run(block, site == Site::attn_in || site == Site::o_in, first, some, &observer, site);
+  return rows_;
+}
+
+void OriginalStream::advance(std::size_t block, bool attention) {
+  const std::size_t together = std::max<std::size_t>(1, kBatchTokens / seq_len_);
+  for (std::size_t s = 0; s < states_.count(); s += together) {
+    run(block, attention, s, std::min(together, states_.count() - s), nullptr, Site::block_out);
+    states_.keep();
+  }
+}
+
+}  // namespace strata::pipeline

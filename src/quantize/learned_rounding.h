@@ -1,0 +1,51 @@
+// A linear whose rounding is being learned: an offset a weight on the codec's grid, and a factor a scale, moved by the
+// signs of a loss's gradient. Straight through the rounding; arXiv 2309.05516. Formulas: docs/methods.md.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "quantize/gptq.h"
+#include "quantize/scales.h"
+
+namespace strata::quantize {
+
+class LearnedRounding {
+ public:
+  /// Starts from a choice of (rows, cols) codes, decoding to exactly those codes. The codec must have codes.
+  /// Memory: 14 bytes a weight.
+  LearnedRounding(const codec::Codec& codec, std::size_t rows, std::size_t cols, float tensor_scale, Choice start);
+
+  std::size_t rows() const { return rows_; }
+  std::size_t cols() const { return cols_; }
+
+  /// What a reader would see: (rows, cols).
+  void decode(std::span<float> out) const;
+  /// One step against the signs of `gradient`, that of a loss by the decoded weights (both (rows, cols), `decoded` of
+  /// the last decode). offset_rate: in steps of the grid; scale_rate: relative, for codecs whose scales may move.
+  void step(std::span<const float> gradient, std::span<const float> decoded, float offset_rate, float scale_rate);
+  /// Remembers the present codes and scales as the ones to store.
+  void keep();
+  /// What was kept last, or the start.
+  codec::Stored stored() const;
+
+ private:
+  /// The weights that are rounded now.
+  void wanted_row(std::size_t row, std::span<float> out) const;
+  std::span<const codec::GroupParams> groups_of(std::size_t row) const;
+
+  const codec::Codec& codec_;
+  std::size_t rows_, cols_, groups_per_row_;
+  float tensor_scale_;
+  MovableScales scales_;
+  std::vector<float> start_;               ///< on the grid of scale 1, before the offset
+  std::vector<float> offsets_;             ///< within +-0.5 steps
+  std::vector<std::uint8_t> start_codes_;  ///< whose step is an offset's unit
+  std::vector<float> step_of_code_;        ///< by code, at scale 1
+  std::vector<codec::GroupParams> start_groups_, groups_;
+  std::vector<float> factors_;  ///< of the scales
+  std::vector<std::uint8_t> kept_codes_;
+  std::vector<codec::GroupParams> kept_groups_;
+};
+
+}  // namespace strata::quantize

@@ -1,0 +1,135 @@
+// Gradients of the operations against central differences of the operations themselves.
+// The loss is a fixed random weighting of the outputs.
+#include "kernel/gradients.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "core/random.h"
+#include "kernel/ops.h"
+
+namespace strata::kernel {
+namespace {
+
+std::vector<float> random_values(std::size_t count, std::uint64_t seed) {
+  Random random(seed);
+  std::vector<float> values(count);
+  for (float& v : values) v = static_cast<float>(random.normal());
+  return values;
+}
+
+double dot(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+/// Compares `gradient` with the central differences of loss() by each (or every `each`-th) value of x.
+void expect_gradient(std::vector<float>& x, const std::vector<float>& gradient, const std::function<double()>& loss,
+                     const char* name, std::size_t each = 1) {
+  constexpr float step = 1e-2f;
+  for (std::size_t i = 0; i < x.size(); i += each) {
+    const float kept = x[i];
+    x[i] = kept + step;
+    const double above = loss();
+    x[i] = kept - step;
+    const double below = loss();
+    x[i] = kept;
+    EXPECT_NEAR(gradient[i], (above - below) / (2.0 * static_cast<double>(step)), 4e-3) << name << " " << i;
+  }
+}
+
+TEST(Gradients, TransposeIsExact) {
+  const std::size_t rows = 70, cols = 131, stride = 140;
+  const std::vector<float> in = random_values(rows * stride, 1);
+  std::vector<float> out(cols * rows);
+  transpose(in.data(), stride, rows, cols, out.data());
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t c = 0; c < cols; ++c) ASSERT_EQ(out[c * rows + r], in[r * stride + c]);
+}
+
+TEST(Gradients, RmsNorm) {
+  const std::size_t tokens = 3, size = 10;
+  std::vector<float> x = random_values(tokens * size, 1), y(x.size()), dx(x.size());
+  const std::vector<float> weight = random_values(size, 2), dy = random_values(x.size(), 3);
+  rms_norm_gradient(x.data(), weight.data(), dy.data(), tokens, size, 1e-5f, dx.data());
+  expect_gradient(
+      x, dx,
+      [&] {
+        rms_norm(x.data(), weight.data(), tokens, size, 1e-5f, y.data());
+        return dot(y, dy);
+      },
+      "x");
+}
+
+TEST(Gradients, Rope) {
+  const std::size_t tokens = 3, heads = 2, head_dim = 10, half = 4;  // the last two of a head are not rotated
+  std::vector<float> x = random_values(tokens * heads * head_dim, 1), y, cos, sin;
+  for (const float angle : random_values(tokens * half, 2)) {
+    cos.push_back(std::cos(angle));
+    sin.push_back(std::sin(angle));
+  }
+  const std::vector<float> dy = random_values(x.size(), 3);
+  std::vector<float> dx = dy;
+  rope_gradient(dx.data(), tokens, heads, head_dim, cos.data(), sin.data(), half);
+  expect_gradient(
+      x, dx,
+      [&] {
+        y = x;
+        rope(y.data(), heads * head_dim, tokens, heads, head_dim, cos.data(), sin.data(), half);
+        return dot(y, dy);
+      },
+      "x");
+}
+
+TEST(Gradients, GatedActivations) {
+  for (const bool silu : {true, false}) {
+    std::vector<float> gate = random_values(300, 1), up = random_values(300, 2), y;
+    const std::vector<float> dy = random_values(300, 3);
+    gate[0] = 0.0f;
+    gate[1] = 30.0f;
+    gate[2] = -30.0f;
+    std::vector<float> dgate = gate, dup = up;
+    (silu ? silu_multiply_gradient : gelu_multiply_gradient)(dgate.data(), dup.data(), dy.data(), 300);
+    const auto loss = [&] {
+      y = gate;
+      (silu ? silu_multiply : gelu_multiply)(y.data(), up.data(), 300);
+      return dot(y, dy);
+    };
+    expect_gradient(gate, dgate, loss, silu ? "silu gate" : "gelu gate");
+    expect_gradient(up, dup, loss, silu ? "silu up" : "gelu up");
+  }
+}
+
+/// A naive forward pass would hide nothing here: attention itself is tested against one in attention_test.cpp.
+TEST(Gradients, AttentionWithSharedHeadsAndWindows) {
+  const std::size_t heads = 4, kv_heads = 2, head_dim = 6;
+  for (const std::size_t tokens : {1u, 9u, 150u})  // 150: more than a stretch of queries
+    for (const std::size_t window : {0u, 5u}) {
+      std::vector<float> q = random_values(tokens * heads * head_dim, 1),
+                         k = random_values(tokens * kv_heads * head_dim, 2), v = random_values(k.size(), 3),
+                         out(q.size());
+      const std::vector<float> dout = random_values(q.size(), 4);
+      std::vector<float> dq(q.size(), 9.0f), dk(k.size(), 9.0f), dv(v.size(), 9.0f);
+      const AttentionGradient call{q.data(), k.data(), v.data(), dout.data(), dq.data(), dk.data(), dv.data(),
+                                   tokens,   heads,    kv_heads, head_dim,    window,    0.4f};
+      attention_gradient({&call, 1}, Precision::f32);
+      const auto loss = [&] {
+        const Attention forward{q.data(),   heads * head_dim, k.data(), v.data(), kv_heads * head_dim,
+                                out.data(), heads * head_dim, tokens,   0,        heads,
+                                kv_heads,   head_dim,         window,   0.4f};
+        attention({&forward, 1});
+        return dot(out, dout);
+      };
+      const std::size_t each = tokens > 100 ? 97 : 1;
+      expect_gradient(q, dq, loss, "q", each);
+      expect_gradient(k, dk, loss, "k", each);
+      expect_gradient(v, dv, loss, "v", each);
+    }
+}
+
+}  // namespace
+}  // namespace strata::kernel

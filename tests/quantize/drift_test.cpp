@@ -1,0 +1,116 @@
+// The asymmetric correction against a plain solution in double, and its promise: rounding the corrected weights comes
+// nearer to what the original puts out.
+#include "quantize/drift.h"
+
+#include <gtest/gtest.h>
+
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
+#include <vector>
+
+#include "core/random.h"
+#include "quantize/gptq.h"
+
+namespace strata::quantize {
+namespace {
+
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+constexpr std::size_t kTokens = 900, kRows = 40, kCols = 128;
+
+Matrix random_matrix(std::size_t rows, std::size_t cols, std::uint64_t seed) {
+  Random random(seed);
+  Matrix m(rows, cols);
+  for (Eigen::Index i = 0; i < m.size(); ++i) m.data()[i] = static_cast<float>(random.normal());
+  return m;
+}
+
+/// Inputs x (tokens, cols), those of the original, and the original's state less the rounded one's (tokens, rows).
+struct Setting {
+  Matrix weights = 0.05f * random_matrix(kRows, kCols, 1);
+  Matrix x =
+      random_matrix(kTokens, kCols, 2) * (Matrix::Identity(kCols, kCols) + 0.05f * random_matrix(kCols, kCols, 3));
+  Matrix original = x * (Matrix::Identity(kCols, kCols) + 0.02f * random_matrix(kCols, kCols, 4)) +
+                    0.3f * random_matrix(kTokens, kCols, 5);
+  Matrix state = 0.1f * x * random_matrix(kCols, kRows, 6) + random_matrix(kTokens, kRows, 7);
+
+  MatrixView view() const { return MatrixView::dense(weights.data(), kRows, kCols, DType::f32); }
+  Hessian hessian() const {
+    Hessian h(kCols);
+    h.add(x.data(), kTokens, kernel::Precision::f32);
+    return h;
+  }
+  Drift drift(bool residual) const {
+    Drift d{CrossMoment(kCols, kCols), std::nullopt};
+    const Matrix difference = original - x;
+    d.inputs.add(difference.data(), x.data(), kTokens, kernel::Precision::f32);
+    if (residual) {
+      d.residual.emplace(kRows, kCols);
+      d.residual->add(state.data(), x.data(), kTokens, kernel::Precision::f32);
+    }
+    return d;
+  }
+  /// Squared distance between what weights `q` put out and what they should.
+  double distance(const Matrix& q, bool residual) const {
+    Matrix error = x * q.transpose() - original * weights.transpose();
+    if (residual) error -= state;
+    return error.cast<double>().squaredNorm();
+  }
+};
+
+Matrix decoded(const codec::Stored& stored) {
+  Matrix m(kRows, kCols);
+  for (std::size_t r = 0; r < kRows; ++r) codec::decode_row(stored, r, 0, kCols, m.data() + r * kCols);
+  return m;
+}
+
+TEST(Drift, CrossMomentIsTheSumOfOuterProducts) {
+  const Matrix a = random_matrix(5000, 7, 1), b = random_matrix(5000, 20, 2);  // more than a stretch of tokens
+  CrossMoment moment(7, 20);
+  moment.add(a.data(), b.data(), 5000, kernel::Precision::f32);
+  const Eigen::MatrixXd want = a.cast<double>().transpose() * b.cast<double>();
+  for (std::size_t i = 0; i < 7; ++i)
+    for (std::size_t j = 0; j < 20; ++j) EXPECT_NEAR(moment.sums()[i * 20 + j], want(i, j), 2e-2);
+}
+
+TEST(Drift, CorrectedWeightsAreTheLeastSquaresSolution) {
+  const Setting setting;
+  for (const bool residual : {false, true}) {
+    const Feedback feedback = factorize(setting.hessian(), 1e-6);
+    const std::vector<float> got = corrected_weights(setting.view(), setting.drift(residual), feedback);
+    const Eigen::MatrixXd x = setting.x.cast<double>();
+    Eigen::MatrixXd target = (setting.original * setting.weights.transpose()).cast<double>();
+    if (residual) target += setting.state.cast<double>();
+    const Eigen::MatrixXd want = (x.transpose() * x).ldlt().solve(x.transpose() * target).transpose();
+    double largest = want.cwiseAbs().maxCoeff();
+    for (std::size_t r = 0; r < kRows; ++r)
+      for (std::size_t c = 0; c < kCols; ++c) ASSERT_NEAR(got[r * kCols + c], want(r, c), 1e-2 * largest) << r << c;
+  }
+}
+
+TEST(Drift, RoundingCorrectedWeightsComesNearerToTheOriginal) {
+  const Setting setting;
+  const Hessian hessian = setting.hessian();
+  for (const char* name : {"int4_g64", "nvfp4", "fp8_channel", "q4_k"})
+    for (const bool residual : {false, true}) {
+      const codec::Codec& codec = codec::by_name(name);
+      if (!codec::why_not(codec, kRows, kCols).empty()) continue;
+      const float scale = codec::tensor_scale(codec, setting.weights.cwiseAbs().maxCoeff());
+      const std::vector<float> corrected =
+          corrected_weights(setting.view(), setting.drift(residual), factorize(hessian, 0.01));
+      const MatrixView view = MatrixView::dense(corrected.data(), kRows, kCols, DType::f32);
+      const Matrix with = decoded(quantize_gptq(codec, view, hessian, {}, scale).stored);
+      const Matrix without = decoded(quantize_gptq(codec, setting.view(), hessian, {}, scale).stored);
+      EXPECT_LT(setting.distance(with, residual), 0.9 * setting.distance(without, residual)) << name;
+    }
+}
+
+TEST(Drift, WithoutDriftNothingIsCorrected) {
+  const Setting setting;
+  const Drift none{CrossMoment(kCols, kCols), std::nullopt};
+  const std::vector<float> got = corrected_weights(setting.view(), none, factorize(setting.hessian(), 0.01));
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), setting.weights.data()));
+}
+
+}  // namespace
+}  // namespace strata::quantize
