@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Makes build/venv-NAME from tests/peers/requirements-NAME.txt (every package pinned) and prints its path.
-# usage: scripts/make_venv.sh hf|vllm|llama|recipes  Nothing is done when it is there and the file has not changed.
+# Makes build/venv-NAME from requirements-NAME.txt of tests/peers or bench/peers (every package pinned) and prints its path.
+# usage: scripts/make_venv.sh hf|vllm|llama|recipes|llmcompressor|autoround|quanto
+# Nothing is done when it is there and the file has not changed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-name=${1:?which environment: hf, vllm, llama or recipes}
+name=${1:?which environment: hf, vllm, llama, recipes, llmcompressor, autoround or quanto}
 requirements=$root/tests/peers/requirements-$name.txt
+[ -f "$requirements" ] || requirements=$root/bench/peers/requirements-$name.txt
 venv=$root/build/venv-$name
 if ! cmp -s "$requirements" "$venv/made-for"; then
   tools=$("$root/scripts/tools_venv.sh")

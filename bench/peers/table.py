@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""strata beside the tools of its users: one table of size, time, memory and loss, judged by one evaluator.
+
+    bench/peers/table.py build/models/smollm2-dither1 wiki.test.raw --calib wiki.train.txt [--only REGEX] [--chunks 20]
+
+Tools are installed from PyPI, each into an environment of its own (scripts/make_venv.sh, bench/peers/requirements-*.txt). Every
+row runs in a process of its own, one after the other; seconds and peak memory are those of the whole process. Every result is
+judged by `strata eval` in f32 on what the tool wrote: a compressed-tensors checkpoint, or its dequantized weights in f32. Rows
+that are in the results file already (--results) are not run again. Bits count scales and zero points of the blocks' linears.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# name -> (tool, scheme or options of strata, true bits where the tool does not say)
+ROWS = {
+    "llm-compressor FP8 channel": ("llmcompressor", "fp8", 8.023),
+    "strata fp8_channel": ("strata", "--preset uniform:fp8_channel", None),
+    "optimum-quanto qint8": ("quanto", "qint8", 8.024),
+    "strata int8_channel": ("strata", "--preset uniform:int8_channel", None),
+    "llm-compressor NVFP4A16": ("llmcompressor", "nvfp4", 4.500),
+    "strata nvfp4 gptq": ("strata", "--preset uniform:nvfp4 --method gptq", None),
+    "optimum-quanto qint4": ("quanto", "qint4", 4.31),
+    "llm-compressor GPTQ int4_g64": ("llmcompressor", "gptq:int4_g64", 4.25),
+    "strata int4_g64 gptq": ("strata", "--preset uniform:int4_g64 --method gptq", None),
+    "AutoRound int4_g64": ("autoround", "int4_g64", 4.25),
+    "strata int4_g64 tune": ("strata", "--preset uniform:int4_g64 --tune", None),
+    "llm-compressor GPTQ int3_g64": ("llmcompressor", "gptq:int3_g64", 3.25),
+    "AutoRound int3_g64": ("autoround", "int3_g64", 3.25),
+    "strata int3_g64 tune": ("strata", "--preset uniform:int3_g64 --tune --for transformers", None),
+    "AutoRound int2_g32": ("autoround", "int2_g32", 2.5),
+    "strata int2_g32 tune": ("strata", "--preset uniform:int2_g32 --tune --for transformers", None),
+    "strata best 4.5, vllm, tune": ("strata", "--bits 4.5 --tune", None),
+    "strata best 4.5, transformers, tune": ("strata", "--bits 4.5 --tune --for transformers", None),
+}
+
+
+def measured(command: list[str], environment: dict) -> tuple[float, float, str]:
+    """Runs a command: seconds, peak MiB of it and its children, its stdout. Leaves with its last words when it fails."""
+    begin = time.monotonic()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - begin
+        out.seek(0)
+        err.seek(0)
+        if os.waitstatus_to_exitcode(status) != 0:
+            sys.exit(f"{' '.join(command)}\n{err.read()[-3000:]}")
+        return seconds, usage.ru_maxrss / 1024, out.read()
+
+
+def run_row(args: argparse.Namespace, tool: str, scheme: str, bits: float | None, out: pathlib.Path) -> dict:
+    sampling = ["--calib", args.calib, "--samples", str(args.samples), "--seq-len", str(args.seq_len)]
+    environment = dict(os.environ, OMP_NUM_THREADS=str(os.cpu_count()), TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
+    if tool == "strata":
+        command = [args.strata, "quantize", args.model, "-o", str(out), "--no-verify", "--json", *scheme.split(), *sampling]
+        seconds, peak, text = measured(command, environment)
+        bits = json.loads(text)["bits"]
+    else:
+        venv = subprocess.run([ROOT / "scripts/make_venv.sh", tool], capture_output=True, text=True, check=True).stdout.strip()
+        command = [venv + "/bin/python", str(ROOT / f"bench/peers/run_{tool}.py"), args.model, str(out), "--scheme", scheme, *sampling,
+                   "--iters", str(args.iters)]
+        seconds, peak, _ = measured(command, environment)
+    judge = [args.strata, "eval", str(out), "--ref", args.model, "--text", args.text, "--chunks", args.chunks, "--json"]
+    judged = json.loads(measured(judge, environment)[2])
+    return {"bits": bits, "seconds": seconds, "peak_mib": peak, "eval": judged}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("text")
+    parser.add_argument("--calib", required=True)
+    parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--seq-len", type=int, default=512)
+    parser.add_argument("--iters", type=int, default=200, help="steps of AutoRound (its default: 200)")
+    parser.add_argument("--chunks", default="20")
+    parser.add_argument("--only", default="", help="rows whose name matches this expression")
+    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "build/peers.json")
+    parser.add_argument("--strata", default=str(ROOT / "build/release/strata"))
+    args = parser.parse_args()
+    results = json.loads(args.results.read_text()) if args.results.exists() else {}
+    print("| tool, scheme | bits | KL | +- | KL 99 % | perplexity | top-1 | seconds | peak MiB |\n|---|---|---|---|---|---|---|---|---|")
+    for name, (tool, scheme, bits) in ROWS.items():
+        if not re.search(args.only, name):
+            continue
+        if name not in results:
+            folder = pathlib.Path(tempfile.mkdtemp())
+            try:
+                results[name] = run_row(args, tool, scheme, bits, folder / "out")
+            finally:
+                shutil.rmtree(folder)
+            args.results.write_text(json.dumps(results, indent=1))
+        r, e = results[name], results[name]["eval"]
+        kl = e["kl_divergence"]
+        print(f"| {name} | {r['bits']:.3f} | {kl['mean']:.4f} | {kl['stderr']:.4f} | {kl['p99']:.3f} | {e['perplexity']:.2f} "
+              f"| {e['top1_agreement']:.4f} | {r['seconds']:.0f} | {r['peak_mib']:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
