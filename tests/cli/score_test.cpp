@@ -4,7 +4,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <filesystem>
 
@@ -15,7 +14,6 @@ namespace strata {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 class Score : public ::testing::Test {
  protected:
@@ -28,8 +26,9 @@ class Score : public ::testing::Test {
     write_text_file(folder_.path() / "b.txt", other);
   }
 
-  /// The exit status of `strata score MODEL ARGUMENTS` in the folder; killed after that many microseconds.
-  int run(std::vector<std::string> arguments, std::int64_t kill_after = -1) const {
+  /// The exit status of `strata score MODEL ARGUMENTS` in the folder; killed when its journal has grown by so many
+  /// bytes.
+  int run(std::vector<std::string> arguments, const fs::path& journal = {}, std::uint64_t kill_after = 0) const {
     arguments.insert(arguments.begin(), {STRATA_BINARY, "score", tiny_.path().string()});
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -41,13 +40,22 @@ class Score : public ::testing::Test {
       ::execv(STRATA_BINARY, argv.data());
       ::_exit(127);
     }
-    if (kill_after >= 0) {
-      ::usleep(static_cast<useconds_t>(kill_after));
+    int status = 0;
+    if (!journal.empty()) {
+      const std::uint64_t limit = size_of(journal) + kill_after;
+      while (size_of(journal) < limit) {
+        if (::waitpid(child, &status, WNOHANG) == child) return status;
+        ::usleep(100);
+      }
       ::kill(child, SIGKILL);
     }
-    int status = 0;
     ::waitpid(child, &status, 0);
     return status;
+  }
+  static std::uint64_t size_of(const fs::path& file) {
+    std::error_code code;
+    const std::uint64_t size = fs::file_size(file, code);
+    return code ? 0 : size;
   }
   std::string output() const { return read_text_file(folder_.path() / "out.txt"); }
 
@@ -68,20 +76,16 @@ TEST_F(Score, KilledAtRandomMomentsGivesTheFileOfAnUndisturbedRun) {
     arguments.insert(arguments.end(), {"-o", name});
     return arguments;
   };
-  const auto begin = Clock::now();
   ASSERT_EQ(run(into("whole.json")), 0) << output();
-  const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count();
+  const fs::path journal = folder_.path() / "killed.json.journal";
   Random random(20261125);
   std::size_t killed = 0;
   for (int i = 0; i < 10 && !fs::exists(folder_.path() / "killed.json"); ++i)
-    killed += WIFSIGNALED(
-                  run(into("killed.json"), static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(whole)))))
-                  ? 1
-                  : 0;
+    killed += WIFSIGNALED(run(into("killed.json"), journal, random.below(800))) ? 1 : 0;
   EXPECT_GT(killed, 0u);
   ASSERT_EQ(run(into("killed.json")), 0) << output();
   EXPECT_TRUE(read_text_file(folder_.path() / "killed.json") == read_text_file(folder_.path() / "whole.json"));
-  EXPECT_FALSE(fs::exists(folder_.path() / "killed.json.journal"));
+  EXPECT_FALSE(fs::exists(journal));
 }
 
 TEST_F(Score, TextsCountSeparatelyAndAreCombined) {
