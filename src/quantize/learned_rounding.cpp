@@ -137,8 +137,9 @@ void LearnedRounding::keep() {
   parallel_for(rows_, [&](std::size_t r) {
     std::vector<float> wanted(cols_);
     wanted_row(r, wanted);
-    for (std::size_t c = 0; c < cols_; ++c)
-      kept_codes_[r * cols_ + c] = codec_.round(codec_, wanted[c], groups_[r * groups_per_row_ + c / size]);
+    for (std::size_t c = 0; c < cols_; c += codec_.vector_size)
+      codec::round_vector(codec_, wanted.data() + c, nullptr, groups_[r * groups_per_row_ + c / size],
+                          kept_codes_.data() + r * cols_ + c);
   });
 }
 
