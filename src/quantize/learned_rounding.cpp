@@ -105,7 +105,7 @@ void LearnedRounding::decode(std::span<float> out) const {
     const std::span<float> row = out.subspan(r * cols_, cols_);
     std::vector<float> wanted(cols_);
     wanted_row(r, wanted);
-    codec::round_trip_row(codec_, wanted, groups_of(r), row);
+    codec::round_trip_row(codec_, wanted, {}, groups_of(r), row);
   });
 }
 
