@@ -34,6 +34,9 @@ void check_gguf_experts(const Architecture& a, const std::string& where) {
   const std::string arch(find_family(a.model_type)->gguf);
   if (e.shared_intermediate != 0 || e.correction)
     fail("{}: {} models with shared experts cannot be written as GGUF here; use --for vllm", where, a.model_type);
+  if (a.qk_norm == QkNorm::whole && (a.q_size() != a.hidden || a.kv_size() != a.hidden))
+    fail("{}: llama.cpp wants norms of {} for q and k of {}, and this model's are of {} and {}", where, a.hidden, arch,
+         a.q_size(), a.kv_size());
   for (std::size_t b = 0; b < a.blocks; ++b)
     if (!a.layout[b].mixture)
       fail("{}: block {} has no experts, and llama.cpp wants all blocks of {} to have them", where, b, arch);

@@ -22,7 +22,7 @@ std::vector<GgufStack> gguf_stacks(const Architecture& architecture, std::size_t
 std::string gguf_router_name(std::size_t block);
 
 /// Throws Error for what cannot be written, or what llama.cpp computes otherwise: a shared expert, mixed dense and
-/// mixture blocks, weights that are (not) normalized against its rule.
+/// mixture blocks, weights that are (not) normalized against its rule, norms of q and k of another size than hidden.
 void check_gguf_experts(const Architecture& architecture, const std::string& where);
 /// Keys of an architecture's experts; nothing for dense ones.
 void add_expert_keys(format::GgufKeys& keys, const Architecture& architecture);

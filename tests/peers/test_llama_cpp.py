@@ -284,6 +284,8 @@ def mixture(smollm2, folder: pathlib.Path, name: str) -> pathlib.Path:
     from transformers import AutoConfig, AutoModelForCausalLM
     size = json.loads((smollm2 / "config.json").read_text())["vocab_size"]
     config = {**goldens.VARIANTS[name][0], "vocab_size": size, "hidden_size": 64, "tie_word_embeddings": False}
+    if name == "olmoe":
+        config["num_key_value_heads"] = config["num_attention_heads"]  # llama.cpp knows no other
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
