@@ -187,7 +187,7 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
       progress_.note(fmt::format("{}, error {:.2e}", name, results_.back().relative_error));
       if (listener_) listener_(results_.back());
     }
-    if (options_.tune.steps > 0 && codec.has_codes() && linear.block != model::kNoBlock &&
+    if (options_.tune.steps > 0 && quantize::LearnedRounding::can_learn(codec) && linear.block != model::kNoBlock &&
         engine::why_no_gradient(model_.architecture(), linear.block).empty())
       learned_.try_emplace(l, codec, weights.rows, weights.cols, scale, std::move(result.choice));
     stored_[l] = std::move(result.stored);

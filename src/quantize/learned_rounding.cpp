@@ -64,7 +64,7 @@ LearnedRounding::LearnedRounding(const codec::Codec& codec, std::size_t rows, st
       factors_(scales_.any() ? start.groups.size() : 0, 1.0f),
       kept_codes_(std::move(start.codes)),
       kept_groups_(std::move(start.groups)) {
-  STRATA_CHECK(codec.has_codes() && start_.size() == rows * cols && start_codes_.size() == rows * cols &&
+  STRATA_CHECK(can_learn(codec) && start_.size() == rows * cols && start_codes_.size() == rows * cols &&
                    groups_.size() == rows * groups_per_row_,
                "{}: a choice of {} weights for {} x {}", codec.name, start_.size(), rows, cols);
   const std::vector<Cell> cells = cells_of(codec);
@@ -137,9 +137,8 @@ void LearnedRounding::keep() {
   parallel_for(rows_, [&](std::size_t r) {
     std::vector<float> wanted(cols_);
     wanted_row(r, wanted);
-    for (std::size_t c = 0; c < cols_; c += codec_.vector_size)
-      codec::round_vector(codec_, wanted.data() + c, nullptr, groups_[r * groups_per_row_ + c / size],
-                          kept_codes_.data() + r * cols_ + c);
+    for (std::size_t c = 0; c < cols_; ++c)
+      kept_codes_[r * cols_ + c] = codec_.round(codec_, wanted[c], groups_[r * groups_per_row_ + c / size]);
   });
 }
 

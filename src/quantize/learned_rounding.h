@@ -12,7 +12,10 @@ namespace strata::quantize {
 
 class LearnedRounding {
  public:
-  /// Starts from a choice of (rows, cols) codes, decoding to exactly those codes. The codec must have codes.
+  /// Codecs that round every weight on its own; those of codebooks have no step to offset a weight by.
+  static bool can_learn(const codec::Codec& codec) { return codec.has_codes() && codec.vector_size == 1; }
+
+  /// Starts from a choice of (rows, cols) codes, decoding to exactly those codes. The codec must be one that can_learn.
   /// Memory: 14 bytes a weight.
   LearnedRounding(const codec::Codec& codec, std::size_t rows, std::size_t cols, float tensor_scale, Choice start);
 

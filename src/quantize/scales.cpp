@@ -3,16 +3,32 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/numbers.h"
 
 namespace strata::quantize {
 
+namespace {
+
+/// Of a GGUF type with blocks of its own: whether its scale is a float16, not a power of two.
+bool has_float16_scale(const codec::Codec& codec) {
+  std::vector<float> weights(codec.group_size, 1.3f);
+  weights[0] = -1.3f;
+  const float scale = codec.fit(codec, weights, {}, codec::ScaleFit::minmax, 1.0f).scale;
+  int exponent = 0;
+  return std::frexp(std::fabs(scale), &exponent) != 0.5f;
+}
+
+}  // namespace
+
 MovableScales::MovableScales(const codec::Codec& codec, float tensor_scale)
     : codec_(codec), tensor_scale_(tensor_scale) {
   if (codec.super_size != 0 || codec.fit == nullptr || !codec.has_codes()) return;
-  float16_ = codec.family == "ggml";
-  if (float16_) return;
+  if (codec.family == "ggml") {
+    float16_ = has_float16_scale(codec);
+    return;
+  }
   float low = 0.0f, high = 0.0f;
   for (unsigned code = 0; code < 1u << codec.code_bits; ++code) {
     const float v = codec.value(codec, static_cast<std::uint8_t>(code), {});

@@ -45,7 +45,7 @@ std::vector<float> decoded(const codec::Stored& stored) {
 std::vector<const codec::Codec*> codecs() {
   std::vector<const codec::Codec*> result;
   for (const codec::Codec& codec : codec::all())
-    if (codec.has_codes() && codec::why_not(codec, kRows, kCols).empty()) result.push_back(&codec);
+    if (LearnedRounding::can_learn(codec) && codec::why_not(codec, kRows, kCols).empty()) result.push_back(&codec);
   return result;
 }
 
