@@ -235,7 +235,8 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
       ->check(CLI::Range(1e-6, 1e3));
   app.add_flag("--asymmetric", options->asymmetric,
                "gptq: correct linears for what the rounding before them did to their inputs");
-  app.add_flag("--tune", options->tune, "Learn the rounding of each block as a whole after gptq: better below 5 bits");
+  app.add_flag("--tune", options->tune,
+               "Experimental: learn the rounding of each block as a whole after gptq (docs/methods.md)");
   options->tune_steps_option =
       app.add_option("--tune-steps", options->tune_steps, "Steps of gradient descent a block; implies --tune")
           ->capture_default_str()

@@ -134,16 +134,13 @@ double output_error(const model::Model& model, const char* codec, const Rounding
   return error / energy;
 }
 
-TEST(Rounding, CorrectionAndTuningComeNearerToTheOriginal) {
+TEST(Rounding, CorrectionComesNearerToTheOriginal) {
   const model::Model model = tiny("qwen3_untied");
   set_thread_count(1);
   const double plain = output_error(model, "int2_g32", {});
   const double corrected = output_error(model, "int2_g32", {.asymmetric = true});
-  const double tuned =
-      output_error(model, "int2_g32", {.asymmetric = true, .tune = {.steps = 40, .batch_tokens = 48, .rate = 0.025f}});
   set_thread_count(0);
   EXPECT_LT(corrected, plain);
-  EXPECT_LT(tuned, 0.9 * corrected);
 }
 
 TEST(Rounding, KeptLinearsAreCopied) {
