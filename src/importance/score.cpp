@@ -119,9 +119,9 @@ class Scorer {
     const PassObserver observers[] = {[&](const SiteRows& rows) { feeder.observe(rows); },
                                       [&](const SiteRows& rows) { result_.inputs.observe(rows); },
                                       [&](const SiteRows& rows) {
-                                        for (auto& [name, signal] : sites)
-                                          timed([&](const Signal& s) { return s.name == name; },
-                                                [&] { signal->on_rows(rows); });
+                                        for (const auto& site : sites)
+                                          timed([&](const Signal& s) { return s.name == site.first; },
+                                                [&] { site.second->on_rows(rows); });
                                       },
                                       [&](const SiteRows& rows) { linears.observe(rows); }};
     const BlockDone done = [&](std::size_t block) {

@@ -66,7 +66,8 @@ std::shared_ptr<const codec::Stored> LinearEncoder::linear(std::size_t index) {
 
 void dense_rows(const model::Model& model, const std::string& name, const DenseShape& shape,
                 const std::function<void(std::vector<std::byte>)>& write) {
-  const auto [rows, cols, dtype] = shape;
+  const std::size_t rows = shape.rows, cols = shape.cols;
+  const DType dtype = shape.dtype;
   STRATA_CHECK(dtype == DType::bf16 || dtype == DType::f32, "{}", name);
   std::vector<float> values;
   if (rows == 1) values = model.vector(name, cols);
