@@ -133,8 +133,8 @@ class ShardWriter {
       const auto origin = origins.find(spec.name);
       if (progress != nullptr) progress->note(spec.name);
       if (origin == origins.end() || encoder.copies(origin->second.linear)) {
-        const std::size_t rows = spec.shape.size() == 2 ? spec.shape[0] : 1;
-        dense_rows(model_, spec.name, {rows, spec.shape.back(), spec.dtype},
+        const bool vector = spec.shape.size() == 1;
+        dense_rows(model_, spec.name, {vector ? 1 : spec.shape[0], spec.shape.back(), spec.dtype, vector},
                    [&](auto bytes) { post(std::move(bytes)); });
       } else {
         const auto stored = encoder.linear(origin->second.linear);

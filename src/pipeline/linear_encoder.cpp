@@ -70,8 +70,8 @@ void dense_rows(const model::Model& model, const std::string& name, const DenseS
   const DType dtype = shape.dtype;
   STRATA_CHECK(dtype == DType::bf16 || dtype == DType::f32, "{}", name);
   std::vector<float> values;
-  if (rows == 1) values = model.vector(name, cols);
-  const model::LinearWeights weights = rows == 1
+  if (shape.vector) values = model.vector(name, cols);
+  const model::LinearWeights weights = shape.vector
                                            ? model::LinearWeights(MatrixView::dense(values.data(), 1, cols, DType::f32))
                                            : model.matrix(name, rows, cols);
   const MatrixView view = weights.view().dense;
@@ -91,7 +91,7 @@ void dense_rows(const model::Model& model, const std::string& name, const DenseS
       fail_not_finite(model, name, view, begin + static_cast<std::size_t>(bad - finite.begin()));
     write(std::move(bytes));
   }
-  if (rows > 1) model.release(name);
+  if (!shape.vector) model.release(name);
 }
 
 }  // namespace strata::pipeline

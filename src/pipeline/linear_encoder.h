@@ -39,6 +39,7 @@ class LinearEncoder {
 struct DenseShape {
   std::size_t rows, cols;
   DType dtype;
+  bool vector;  ///< one dimension: a single row
 };
 /// A dense tensor some rows at a time: `write` gets their bytes, in order. Throws Error naming the first weight that is
 /// not finite.
