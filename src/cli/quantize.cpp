@@ -25,7 +25,7 @@ struct Options {
   std::size_t verify_samples = 8, refine = 1;
   std::string method = "rtn";
   double damping = 0.01;
-  bool asymmetric = false, tune = false;
+  bool asymmetric = true, act_order = true, tune = false;
   std::size_t tune_steps = 100;
   CLI::Option *tune_steps_option = nullptr, *method_option = nullptr;
   PlanOptions plan;
@@ -60,6 +60,7 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
   request.method = method == "rtn" ? pipeline::Method::rtn : pipeline::Method::gptq;
   request.gptq.gptq.refine = options.refine;
   request.gptq.gptq.damping = options.damping;
+  request.gptq.gptq.activation_order = options.act_order;
   request.gptq.asymmetric = options.asymmetric;
   if (tunes) request.gptq.tune.steps = options.tune_steps;
   if (!options.memory.empty()) request.memory_limit = pipeline::parse_size(options.memory, "--memory");
@@ -233,8 +234,11 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("--damping", options->damping, "gptq: share of the mean added to the Hessian's diagonal")
       ->capture_default_str()
       ->check(CLI::Range(1e-6, 1e3));
-  app.add_flag("--asymmetric", options->asymmetric,
-               "gptq: correct linears for what the rounding before them did to their inputs");
+  app.add_flag("--act-order,!--no-act-order", options->act_order,
+               "gptq: round the columns with the largest inputs first, not as they stand (default: do)");
+  app.add_flag("--asymmetric,!--no-asymmetric", options->asymmetric,
+               "gptq: correct linears for what the rounding before them did to their inputs (default: do); half the "
+               "time without");
   app.add_flag("--tune", options->tune,
                "Experimental: learn the rounding of each block as a whole after gptq (docs/methods.md)");
   options->tune_steps_option =

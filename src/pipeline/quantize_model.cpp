@@ -147,6 +147,7 @@ json QuantizeRequest::job(const model::Model& model) const {
   if (method == Method::gptq) {
     value["--refine"] = gptq.gptq.refine;
     value["--damping"] = gptq.gptq.damping;
+    value["--act-order"] = gptq.gptq.activation_order;
     value["--asymmetric"] = gptq.asymmetric;
     value["--tune-steps"] = gptq.tune.steps;
     value["rounding's calibration"] = of_calibration(rounding);

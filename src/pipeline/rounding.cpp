@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "engine/gradient.h"
 #include "kernel/ops.h"
+#include "quantize/activation_order.h"
 #include "quantize/rtn.h"
 
 namespace strata::pipeline {
@@ -160,6 +161,7 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
 
 void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs, std::optional<std::size_t> routed) {
   std::optional<quantize::Feedback> feedback;
+  const std::vector<float> mean_squares = inputs.hessian.diagonal();
   for (const std::size_t l : linears) {
     const model::Linear& linear = model_.architecture().linears[l];
     const codec::Codec& codec = *codecs_[l];
@@ -171,8 +173,11 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
     const model::LinearWeights held = model_.weights(linear);
     MatrixView weights = held.view().dense;
     const float scale = scales_.of(l, codec, weights);
-    if (!feedback)
-      feedback = codec.has_codes() ? quantize::factorize(inputs.hessian, options_.gptq.damping) : quantize::Feedback{};
+    std::vector<std::uint32_t> order;
+    if (options_.gptq.activation_order) order = quantize::activation_order(codec, mean_squares);
+    if (codec.has_codes() && (!feedback || feedback->order != order))
+      feedback = quantize::factorize(inputs.hessian, options_.gptq.damping, std::move(order));
+    if (!feedback) feedback.emplace();
     std::vector<float> corrected;
     if (inputs.drift && codec.has_codes()) {
       corrected = quantize::corrected_weights(weights, *inputs.drift, *feedback);

@@ -19,16 +19,27 @@ using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::Ro
 
 Eigen::Index index(std::size_t n) { return static_cast<Eigen::Index>(n); }
 
-/// rows (count, size) times (H + damping)^-1, in place: H + damping = L^T D L with L = 1 + feedback.rows.
+/// rows (count, size) times (H + damping)^-1, in place: H + damping = L^T D L with L = 1 + feedback.rows, its
+/// columns in the order of the feedback.
 void solve(const Feedback& feedback, float* rows, std::size_t count) {
   const std::size_t n = feedback.size;
   const Eigen::Map<const RowMatrix> lower(feedback.rows.data(), index(n), index(n));
   Eigen::Map<RowMatrix> x(rows, index(count), index(n));
+  std::vector<float> ordered;
+  if (!feedback.order.empty()) {
+    ordered.assign(rows, rows + count * n);
+    for (std::size_t r = 0; r < count; ++r)
+      for (std::size_t c = 0; c < n; ++c) rows[r * n + c] = ordered[r * n + feedback.order[c]];
+  }
   lower.triangularView<Eigen::UnitLower>().solveInPlace<Eigen::OnTheRight>(x);
   for (std::size_t r = 0; r < count; ++r)
     for (std::size_t c = 0; c < n; ++c)
       rows[r * n + c] = feedback.variance[c] > 0.0f ? rows[r * n + c] / feedback.variance[c] : 0.0f;
   lower.transpose().triangularView<Eigen::UnitUpper>().solveInPlace<Eigen::OnTheRight>(x);
+  if (feedback.order.empty()) return;
+  std::copy_n(rows, count * n, ordered.data());
+  for (std::size_t r = 0; r < count; ++r)
+    for (std::size_t c = 0; c < n; ++c) rows[r * n + feedback.order[c]] = ordered[r * n + c];
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/threads.h"
+#include "quantize/activation_order.h"
 #include "quantize/rounding_rows.h"
 #include "quantize/rtn.h"
 
@@ -55,7 +56,11 @@ Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_
 
 GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
                          const GptqOptions& options, float tensor_scale) {
-  const Feedback feedback = codec.has_codes() ? factorize(hessian, options.damping) : Feedback{};
+  Feedback feedback;
+  if (codec.has_codes())
+    feedback = factorize(hessian, options.damping,
+                         options.activation_order ? activation_order(codec, hessian.diagonal())
+                                                  : std::vector<std::uint32_t>());
   return quantize_gptq(codec, weights, hessian, feedback, options, tensor_scale);
 }
 

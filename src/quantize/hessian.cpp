@@ -87,19 +87,21 @@ std::vector<float> Hessian::diagonal() const {
   return result;
 }
 
-Feedback factorize(const Hessian& hessian, double damping) {
+Feedback factorize(const Hessian& hessian, double damping, std::vector<std::uint32_t> order) {
   const std::size_t n = hessian.size();
   double mean = 0;
   for (const float d : hessian.diagonal()) mean += static_cast<double>(d) / static_cast<double>(n);
   if (!std::isfinite(mean)) fail("the inputs of a linear are not finite; the weights or the calibration are damaged");
-  Feedback result{n, std::vector<float>(n * n), std::vector<float>(n), damping};
+  Feedback result{n, std::vector<float>(n * n), std::vector<float>(n), damping, std::move(order)};
+  STRATA_CHECK(result.order.empty() || result.order.size() == n);
+  const auto column = [&](std::size_t k) { return result.order.empty() ? k : result.order[k]; };
   std::vector<float>& l = result.rows;
   // The last column is eliminated first: with indices reversed, an ordinary lower triangular factor.
   while (true) {
     const auto added = static_cast<float>(mean > 0 ? result.damping * mean : 1.0);
     for (std::size_t r = 0; r < n; ++r) {
-      const float* const row = hessian.row(n - 1 - r);
-      for (std::size_t c = 0; c <= r; ++c) l[r * n + c] = row[n - 1 - c];
+      const float* const row = hessian.row(column(n - 1 - r));
+      for (std::size_t c = 0; c <= r; ++c) l[r * n + c] = row[column(n - 1 - c)];
       l[r * n + r] += added;
     }
     if (cholesky(l.data(), n)) break;

@@ -2,6 +2,7 @@
 // And its factorization for error feedback.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -31,7 +32,7 @@ class Hessian {
   std::vector<float> sums_;
 };
 
-/// H + damping = (1 + U) D (1 + U)^T with U strictly upper triangular and D diagonal. Rounding columns in rising order,
+/// With the columns of H in `order`: H + damping = (1 + U) D (1 + U)^T with U strictly upper triangular and D diagonal. Rounding columns in rising order,
 /// column k to the weight w_k + sum over i < k of (w_i - q_i) U[i, k] is GPTQ (arXiv 2210.17323) without an inverse
 /// (arXiv 2307.13304, theorem 6), and tr(dW (H + damping) dW^T) is then the sum of D_k times its squared residuals.
 struct Feedback {
@@ -39,11 +40,12 @@ struct Feedback {
   std::vector<float> rows;      ///< (size, size): rows[k, i] = U[i, k] for i < k
   std::vector<float> variance;  ///< D: of input k given those of the later columns
   double damping = 0.0;         ///< what was added to the diagonal, as a share of its mean
+  std::vector<std::uint32_t> order{};  ///< position -> column; empty: rising
 };
 
 /// `damping` (> 0, a share of the mean diagonal) is raised tenfold until the factorization succeeds. Throws Error when
-/// the Hessian is not finite. An all-zero Hessian gives no feedback and equal variances.
-Feedback factorize(const Hessian& hessian, double damping);
+/// the Hessian is not finite. An all-zero Hessian gives no feedback and equal variances. order: as in Feedback.
+Feedback factorize(const Hessian& hessian, double damping, std::vector<std::uint32_t> order = {});
 
 /// dw H dw^T for every row dw of dW (rows, size), in f32 products and double sums.
 std::vector<double> hessian_errors(const Hessian& hessian, std::span<const float> differences, std::size_t rows);

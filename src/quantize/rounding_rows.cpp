@@ -76,6 +76,30 @@ void fit_original(const RoundingProblem& p, RoundingRows& rows) {
                    p.tensor_scale, std::span(rows.groups).subspan(r * rows.groups_per_row, rows.groups_per_row));
 }
 
+/// Columns in rising order; with one scale a row, its parameters are chosen already.
+void round_rising(const RoundingProblem& p, RoundingRows& rows) {
+  const std::size_t n = rows.cols, width = std::min(p.block_width(), n);
+  std::vector<float> wanted(rows.count * width), factor(width * width);
+  for (std::size_t begin = 0; begin < n; begin += width) {
+    const std::size_t size = std::min(width, n - begin);
+    const float* const u = p.feedback.rows.data() + begin * n;
+    if (begin == 0) {
+      std::fill(wanted.begin(), wanted.end(), 0.0f);
+    } else {
+      const MatrixView before{reinterpret_cast<const std::byte*>(u), size, begin, DType::f32, n * sizeof(float)};
+      kernel::matmul(rows.errors.data(), n, rows.count, {before, nullptr}, wanted.data(), size, kernel::Precision::f32);
+    }
+    for (std::size_t i = 0; i < size; ++i)
+      for (std::size_t k = 0; k < size; ++k) factor[i * size + k] = u[k * n + begin + i];
+    const std::vector<float> costs = column_costs(p, begin, size, factor.data());
+    for (std::size_t r = 0; r < rows.count; ++r) {
+      float* const row = wanted.data() + r * size;
+      for (std::size_t k = 0; k < size; ++k) row[k] += rows.weights[r * n + begin + k];
+      round_block(p, rows, {r, begin, size, row, factor.data(), costs.data()});
+    }
+  }
+}
+
 }  // namespace
 
 std::size_t RoundingProblem::block_width() const {
@@ -118,26 +142,24 @@ void round_nearest(const RoundingProblem& p, RoundingRows& rows) {
 }
 
 void round_with_feedback(const RoundingProblem& p, RoundingRows& rows) {
-  const std::size_t n = rows.cols, width = std::min(p.block_width(), n);
   if (p.whole_rows()) fit_original(p, rows);
-  std::vector<float> wanted(rows.count * width), factor(width * width);
-  for (std::size_t begin = 0; begin < n; begin += width) {
-    const std::size_t size = std::min(width, n - begin);
-    const float* const u = p.feedback.rows.data() + begin * n;
-    if (begin == 0) {
-      std::fill(wanted.begin(), wanted.end(), 0.0f);
-    } else {
-      const MatrixView before{reinterpret_cast<const std::byte*>(u), size, begin, DType::f32, n * sizeof(float)};
-      kernel::matmul(rows.errors.data(), n, rows.count, {before, nullptr}, wanted.data(), size, kernel::Precision::f32);
+  const std::vector<std::uint32_t>& order = p.feedback.order;
+  if (order.empty()) return round_rising(p, rows);
+  const std::size_t n = rows.cols, size = p.whole_rows() ? n : p.codec.group_size;
+  RoundingRows ordered = rows;
+  for (std::size_t r = 0; r < rows.count; ++r)
+    for (std::size_t k = 0; k < n; ++k) ordered.weights[r * n + k] = rows.weights[r * n + order[k]];
+  round_rising(p, ordered);
+  for (std::size_t r = 0; r < rows.count; ++r) {
+    for (std::size_t k = 0; k < n; ++k) {
+      const std::size_t from = r * n + k, to = r * n + order[k];
+      rows.wanted[to] = ordered.wanted[from];
+      rows.errors[to] = ordered.errors[from];
+      rows.codes[to] = ordered.codes[from];
     }
-    for (std::size_t i = 0; i < size; ++i)
-      for (std::size_t k = 0; k < size; ++k) factor[i * size + k] = u[k * n + begin + i];
-    const std::vector<float> costs = column_costs(p, begin, size, factor.data());
-    for (std::size_t r = 0; r < rows.count; ++r) {
-      float* const row = wanted.data() + r * size;
-      for (std::size_t k = 0; k < size; ++k) row[k] += rows.weights[r * n + begin + k];
-      round_block(p, rows, {r, begin, size, row, factor.data(), costs.data()});
-    }
+    for (std::size_t k = 0; k < n; k += size)
+      rows.groups[r * rows.groups_per_row + p.group_of(order[k])] =
+          ordered.groups[r * rows.groups_per_row + p.group_of(k)];
   }
 }
 

@@ -14,6 +14,7 @@
 #include "core/numbers.h"
 #include "core/random.h"
 #include "core/threads.h"
+#include "quantize/activation_order.h"
 #include "quantize/rtn.h"
 
 namespace strata::quantize {
@@ -173,11 +174,49 @@ TEST_F(Gptq, EqualsTheReferenceByTheInverse) {
   for (const char* name : {"int4_g64", "int3_g32", "int4_asym_g64", "nvfp4", "mxfp4", "fp8_channel", "int4_channel"}) {
     const codec::Codec& codec = codec::by_name(name);
     const double want = reference_error(codec, linear, hessian);
-    const GptqResult result = gptq(codec, linear, hessian);
+    const GptqResult result = quantize_gptq(codec, linear.view(), hessian, {.activation_order = false},
+                                            codec::tensor_scale(codec, linear.absmax()));
     EXPECT_NEAR(result.error, want, 0.05 * want) << name;
     EXPECT_LT(result.error, 0.8 * result.nearest_error) << name;
     EXPECT_NEAR(error_of(result.stored, linear, hessian), result.error, 1e-3 * want) << name;
   }
+}
+
+/// Columns reordered beforehand and rounded in rising order are those of activation order.
+TEST_F(Gptq, ActivationOrderIsRisingOrderOfReorderedColumns) {
+  constexpr std::size_t cols = 512;
+  const Linear linear = random_linear(32, cols);
+  const std::vector<float> rows = correlated_rows(2048, cols, 2.0);
+  const Hessian hessian = hessian_of(rows, cols);
+  for (const char* name : {"int4_g64", "nvfp4", "int4_channel", "q4_k", "iq3_s"}) {
+    const codec::Codec& codec = codec::by_name(name);
+    const std::vector<std::uint32_t> order = activation_order(codec, hessian.diagonal());
+    ASSERT_FALSE(order.empty()) << name;
+    Linear moved = linear;
+    std::vector<float> moved_rows(rows.size());
+    for (std::size_t k = 0; k < cols; ++k) {
+      for (std::size_t r = 0; r < linear.rows; ++r) moved.weights[r * cols + k] = linear.weights[r * cols + order[k]];
+      for (std::size_t t = 0; t < 2048; ++t) moved_rows[t * cols + k] = rows[t * cols + order[k]];
+    }
+    const float scale = codec::tensor_scale(codec, linear.absmax());
+    const GptqResult want =
+        quantize_gptq(codec, moved.view(), hessian_of(moved_rows, cols), {.activation_order = false}, scale);
+    const GptqResult got = quantize_gptq(codec, linear.view(), hessian, {}, scale);
+    EXPECT_NEAR(got.error, want.error, 0.01 * want.error) << name;
+    EXPECT_NEAR(error_of(got.stored, linear, hessian), got.error, 1e-3 * got.error) << name;
+  }
+}
+
+TEST_F(Gptq, ActivationOrderKeepsGroupsTogetherAndPutsLargeInputsFirst) {
+  const std::vector<float> squares = {1, 2, 3, 4, 9, 0, 0, 0, 5, 6, 7, 8};
+  codec::Codec codec = codec::by_name("int4_g64");
+  codec.group_size = 4;
+  EXPECT_EQ(activation_order(codec, squares), (std::vector<std::uint32_t>{4, 5, 6, 7, 11, 10, 9, 8, 3, 2, 1, 0}));
+  codec.group_size = 0;
+  EXPECT_EQ(activation_order(codec, squares), (std::vector<std::uint32_t>{4, 11, 10, 9, 8, 3, 2, 1, 0, 5, 6, 7}));
+  codec.group_size = 5;  // does not divide the columns: nothing moves
+  EXPECT_TRUE(activation_order(codec, squares).empty());
+  EXPECT_TRUE(activation_order(codec::by_name("keep"), squares).empty());
 }
 
 TEST_F(Gptq, IsNeverWorseThanRoundToNearestAndRefiningNeverHurts) {
@@ -205,7 +244,11 @@ TEST_F(Gptq, RefiningFindsBetterCodesAndScales) {
   const Hessian hessian = correlated(256);
   for (const char* name : {"int4_g64", "nvfp4", "int3_channel"}) {
     const codec::Codec& codec = codec::by_name(name);
-    EXPECT_LT(gptq(codec, linear, hessian, 2).error, 0.93 * gptq(codec, linear, hessian).error) << name;
+    const auto rising = [&](std::size_t passes) {
+      return quantize_gptq(codec, linear.view(), hessian, {.refine = passes, .activation_order = false},
+                           codec::tensor_scale(codec, linear.absmax()));
+    };
+    EXPECT_LT(rising(2).error, 0.93 * rising(0).error) << name;
   }
 }
 
