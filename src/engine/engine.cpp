@@ -236,10 +236,13 @@ void Engine::attend(std::size_t block, const Batch& batch, float* h, const Obser
   }
   kernel::attention(calls);
   observe(observer, Site::o_in, block, attended, tokens, a.q_size());
-  if (last == Site::o_in) return;
-  float* projected = sized(projected_, tokens * a.hidden);
-  multiply(w, a.index(block, Role::o), attended, tokens, projected);
-  kernel::add(h, projected, tokens * a.hidden);
+  if (last != Site::o_in) add_output(block, Role::o, attended, tokens, h);
+}
+
+void Engine::add_output(std::size_t block, Role role, const float* rows, std::size_t tokens, float* h) {
+  float* projected = sized(projected_, tokens * architecture_.hidden);
+  multiply(block_weights(block), architecture_.index(block, role), rows, tokens, projected);
+  kernel::add(h, projected, tokens * architecture_.hidden);
 }
 
 bool Engine::run_dense(BlockWeights& w, std::size_t block, std::size_t expert, const float* x, std::size_t tokens,

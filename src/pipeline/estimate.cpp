@@ -179,7 +179,8 @@ class RoundingSpeed {
   std::map<std::tuple<const codec::Codec*, bool, std::size_t>, Row> known_;
 };
 
-double rounding_seconds(const model::Model& model, const Prepared& prepared, const QuantizeRequest& request) {
+double rounding_seconds(const model::Model& model, const Prepared& prepared, const QuantizeRequest& request,
+                        bool keeps_rows) {
   const model::Architecture& a = model.architecture();
   const auto codecs = codecs_by_linear(prepared.plan.plan, a);
   const auto tokens = static_cast<double>(request.rounding.samples * request.rounding.seq_len);
@@ -213,6 +214,7 @@ double rounding_seconds(const model::Model& model, const Prepared& prepared, con
     // The correction's moments are not symmetric, so cost twice as much, and see the original's inputs too.
     const double streams = options.asymmetric ? 2.0 : 1.0;
     if (options.asymmetric) seconds += 2.0 * hessians.sums(linear.cols, tokens);
+    if (keeps_rows && !a.layout[std::min(linear.block, a.blocks - 1)].mixture) continue;
     if (site == Site::o_in) seconds += streams * tokens * speed.to_o;
     if (site == Site::down_in) seconds += streams * tokens * speed.to_down;
   }
@@ -228,7 +230,7 @@ Estimate estimate_quantizing(const model::Model& model, const Prepared& prepared
   if (request.method == Method::rtn)
     estimate.seconds = std::max(disk, nearest_seconds(model, prepared, request.scale_fit));
   else
-    estimate.seconds = rounding_seconds(model, prepared, request);
+    estimate.seconds = rounding_seconds(model, prepared, request, estimate.keeps_rows);
   return estimate;
 }
 

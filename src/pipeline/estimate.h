@@ -12,6 +12,7 @@ struct Estimate {
   double seconds = 0;              ///< of rounding and writing; scoring before and measuring behind it not counted
   std::uint64_t memory_bytes = 0;  ///< largest resident memory of this process
   std::uint64_t disk_bytes = 0;    ///< of the output, and of hidden states while they are spilled
+  bool keeps_rows = false;         ///< RoundingOptions::keep_rows: there is room
   bool spills = false;             ///< hidden states go to a file, or the limit would not be kept
 };
 

@@ -28,6 +28,7 @@ std::vector<std::uint64_t> weight_bytes(const model::Model& model) {
   return bytes;
 }
 
+constexpr std::uint64_t kKeptRowsBytes = std::uint64_t{1} << 30;  // more is not kept
 constexpr std::uint64_t kLearnedBytes = 22;  // of a weight that is tuned, its decoded value and gradient among them
 
 /// What one linear needs beside its block: its Hessian, the factor, and rows at work on every thread.
@@ -66,8 +67,8 @@ Blocks largest_block(const model::Model& model, const std::vector<const codec::C
     if (linear.role == model::Role::embed) continue;
     Blocks& block = blocks[std::min(linear.block, a.blocks)];
     block.weights += weights[l];
+    if (!codecs[l]->has_codes()) continue;  // copied from the file when its turn comes
     block.stored += codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
-    if (!codecs[l]->has_codes()) continue;
     block.rounding = std::max(block.rounding, rounding_bytes(linear, batch_tokens, options.asymmetric));
     if (options.tune.steps > 0 && !linear.routed()) block.stored += kLearnedBytes * linear.rows * linear.cols;
   }
@@ -92,7 +93,8 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
     const std::uint64_t tunes = options.tune.steps > 0 ? 1 : 0, original = options.asymmetric ? 1 : tunes;
     const Blocks block = largest_block(model, codecs, tokens, options);
     bytes += block.weights + block.stored + block.rounding;
-    if (const std::size_t l = a.embedding(); l != model::kNoBlock)  // rounded first, and looked up in every pass
+    if (const std::size_t l = a.embedding();
+        l != model::kNoBlock && codecs[l]->has_codes())  // rounded first, and looked up in every pass
       bytes += codec::stored_bytes(*codecs[l], a.linears[l].rows, a.linears[l].cols);
     bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
     bytes += 3 * tunes * options.tune.batch_tokens * Rounding::floats_per_token(a) * kFloat;
@@ -105,6 +107,10 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
     bytes = std::max(bytes, kProgramBytes + (estimate.spills ? borrowed : states) + embedding +
                                 std::min<std::uint64_t>(kUnwrittenBytes, embedding));
     if (estimate.spills) estimate.disk_bytes += states;
+    const std::uint64_t rows =
+        Rounding::kept_rows_bytes(a, request.rounding.samples * request.rounding.seq_len, options.asymmetric);
+    estimate.keeps_rows = rows <= kKeptRowsBytes && (!request.memory_limit || bytes + rows <= *request.memory_limit);
+    if (estimate.keeps_rows) bytes += rows;
   }
   if (request.memory_limit && bytes > *request.memory_limit)
     fail("--memory {} cannot be kept: rounding this model takes at least {}; allow that, or use smaller --seq-len",

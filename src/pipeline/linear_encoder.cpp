@@ -75,7 +75,7 @@ void dense_rows(const model::Model& model, const std::string& name, const DenseS
                                            ? model::LinearWeights(MatrixView::dense(values.data(), 1, cols, DType::f32))
                                            : model.matrix(name, rows, cols);
   const MatrixView view = weights.view().dense;
-  constexpr std::size_t stretch_weights = 1 << 22, rows_together = 64;
+  constexpr std::size_t stretch_weights = 1 << 20, rows_together = 64;
   const std::size_t stretch = std::max<std::size_t>(1, stretch_weights / std::max<std::size_t>(cols, 1));
   const std::size_t row_bytes = cols * dtype_bytes(dtype);
   for (std::size_t begin = 0; begin < rows; begin += stretch) {

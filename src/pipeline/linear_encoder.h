@@ -13,7 +13,7 @@
 namespace strata::pipeline {
 
 /// Unwritten bytes that wait for the disk at most.
-inline constexpr std::size_t kUnwrittenBytes = 128u << 20;
+inline constexpr std::size_t kUnwrittenBytes = 16u << 20;
 
 /// Encodes linears when they are asked for, in their order. Weights' mapped pages are released behind.
 class LinearEncoder {
@@ -22,7 +22,7 @@ class LinearEncoder {
       : model_(model), codecs_(codecs), options_(options), scales_(model) {}
 
   /// True for a linear whose stored form is its weights in bf16, which need not be held for that.
-  bool copies(std::size_t index) const { return !options_.stored && !codecs_[index]->has_codes(); }
+  bool copies(std::size_t index) const { return !codecs_[index]->has_codes(); }
   /// The same one again for every part of it.
   std::shared_ptr<const codec::Stored> linear(std::size_t index);
 

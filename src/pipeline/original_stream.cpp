@@ -14,10 +14,11 @@ constexpr std::size_t kBatchTokens = 4096;
 }  // namespace
 
 OriginalStream::OriginalStream(const model::Model& model, const importance::CalibrationSet& set,
-                               kernel::Precision precision, const std::filesystem::path& spill_folder)
+                               kernel::Precision precision, const std::filesystem::path& spill_folder, bool keep_rows)
     : engine_(model, precision, engine::Residency::one_block),
       seq_len_(set.source.seq_len),
-      states_(set.sequences.size(), seq_len_ * model.architecture().hidden, spill_folder) {
+      states_(set.sequences.size(), seq_len_ * model.architecture().hidden, spill_folder),
+      keep_rows_(keep_rows) {
   for (std::size_t s = 0; s < set.sequences.size(); ++s) {
     engine_.embed(set.sequences[s], states_.borrow(s, 1));
     states_.keep();
@@ -39,15 +40,28 @@ const std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std
     if (at == site) rows_.assign(rows, rows + count * size);
   };
   run(block, site == Site::attn_in || site == Site::o_in, first, some, &observer, site);
+  const bool last = site == Site::o_in || (site == Site::down_in && !engine_.architecture().layout[block].mixture);
+  if (keep_rows_ && last) {
+    if (first == 0) kept_.start(states_.count(), rows_.size() / some);
+    kept_.put(first, some, rows_.data());
+  }
   return rows_;
 }
 
 void OriginalStream::advance(std::size_t block, bool attention) {
   const std::size_t together = std::max<std::size_t>(1, kBatchTokens / seq_len_);
   for (std::size_t s = 0; s < states_.count(); s += together) {
-    run(block, attention, s, std::min(together, states_.count() - s), nullptr, Site::block_out);
+    const std::size_t some = std::min(together, states_.count() - s);
+    if (kept_.complete()) {
+      kept_.get(s, some, rows_);
+      engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows_.data(), some * seq_len_,
+                         states_.borrow(s, some));
+    } else {
+      run(block, attention, s, some, nullptr, Site::block_out);
+    }
     states_.keep();
   }
+  kept_.clear();
 }
 
 }  // namespace strata::pipeline

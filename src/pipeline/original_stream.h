@@ -1,5 +1,6 @@
 // The original model's hidden states over the calibration set, block by block beside those of the rounded one.
-// Memory: the hidden states, unless they are spilled, and one block's weights.
+// Memory: the hidden states, unless they are spilled, one block's weights, and rows that are
+// kept.
 #pragma once
 #include <cstddef>
 #include <filesystem>
@@ -7,14 +8,15 @@
 
 #include "engine/hidden_states.h"
 #include "importance/calibration.h"
+#include "pipeline/site_rows.h"
 
 namespace strata::pipeline {
 
 class OriginalStream {
  public:
-  /// spill_folder: of engine::HiddenStates.
+  /// spill_folder: of engine::HiddenStates. keep_rows: what `rows` gives of o and down, for `advance`.
   OriginalStream(const model::Model& model, const importance::CalibrationSet& set, kernel::Precision precision,
-                 const std::filesystem::path& spill_folder);
+                 const std::filesystem::path& spill_folder, bool keep_rows);
 
   /// Before the block, between its halves, or behind it, as far as `advance` has come.
   engine::HiddenStates& states() { return states_; }
@@ -30,6 +32,8 @@ class OriginalStream {
   engine::Engine engine_;
   std::size_t seq_len_;
   engine::HiddenStates states_;
+  bool keep_rows_;
+  SiteRows kept_;
   std::vector<float> rows_;
 };
 

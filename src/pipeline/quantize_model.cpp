@@ -232,12 +232,13 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
       event.update(linear.to_json());
       if (request.on_event) request.on_event(event);
     };
-    const bool spills = estimate_memory(model, prepared, request).spills;
+    const Estimate memory = estimate_memory(model, prepared, request);
+    gptq.keep_rows = memory.keeps_rows;
     const std::size_t embedding = model.architecture().embedding();
     const bool weighted = embedding != model::kNoBlock && !options.importance.empty();
     Rounding rounding(model, codecs, set, gptq,
                       weighted ? std::span<const float>(options.importance[embedding]) : std::span<const float>(),
-                      spills ? job.path() : std::filesystem::path(), listener);
+                      memory.spills ? job.path() : std::filesystem::path(), listener);
     const StoredLinears stored = stored_linears(model, plan, *request.target, options.shard_bytes, job);
     rounding.go_on(stored.blocks, stored.linear);
     options.stored = [&](std::size_t l) -> const codec::Stored& { return rounding.linear(l); };

@@ -58,6 +58,10 @@ std::size_t Rounding::floats_per_token(const model::Architecture& a) {
   return 2 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate;
 }
 
+std::uint64_t Rounding::kept_rows_bytes(const model::Architecture& a, std::size_t tokens, bool asymmetric) {
+  return (asymmetric ? 2 : 1) * std::uint64_t{tokens} * std::max(a.q_size(), a.intermediate) * sizeof(bf16);
+}
+
 std::size_t Rounding::sequences_together(const model::Architecture& a, std::size_t sequences, std::size_t seq_len) {
   const std::size_t tokens = std::min(kBatchTokens, kBatchBytes / (floats_per_token(a) * sizeof(float)));
   return std::clamp<std::size_t>(tokens / seq_len, 1, std::max<std::size_t>(sequences, 1));
@@ -85,13 +89,15 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
     states_.keep();
   }
   options_.gptq.choice = options.tune.steps > 0;
-  if (options.asymmetric || options.tune.steps > 0) original_.emplace(model, set, kPrecision, spill_folder);
+  if (options.asymmetric || options.tune.steps > 0)
+    original_.emplace(model, set, kPrecision, spill_folder, options.keep_rows);
   if (options.tune.steps > 0) inputs_.emplace(states_.count(), states_.floats(), spill_folder);
 }
 
 void Rounding::round_embedding(std::span<const float> importance) {
   const std::size_t index = model_.architecture().embedding();
   if (index == model::kNoBlock) return;
+  if (!codecs_[index]->has_codes()) return progress_.advance();
   progress_.note("embedding");
   const model::LinearWeights held = model_.embedding();
   const MatrixView weights = held.view().dense;
@@ -109,7 +115,9 @@ void Rounding::run(std::size_t block, bool attention, const engine::Observer* ob
     float* const states = states_.borrow(s, some);
     batch_states_ = states;
     batch_first_ = s;
-    if (attention)
+    if (last == Site::block_out && rows_.complete())
+      finish(block, attention, some, states);
+    else if (attention)
       engine_.attend(block, batch, states, observer, last);
     else
       engine_.feed_forward(block, batch, states, observer, last);
@@ -119,6 +127,13 @@ void Rounding::run(std::size_t block, bool attention, const engine::Observer* ob
     }
     progress_.advance(0);
   }
+  if (last == Site::block_out) rows_.clear();
+}
+
+void Rounding::finish(std::size_t block, bool attention, std::size_t sequences, float* states) {
+  rows_.get(batch_first_, sequences, batch_rows_);
+  engine_.add_output(block, attention ? model::Role::o : model::Role::down, batch_rows_.data(),
+                     sequences * set_.source.seq_len, states);
 }
 
 void Rounding::check_finite(std::span<const float> states, std::size_t block) const {
@@ -137,8 +152,11 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
     if (site == Site::o_in || (site == Site::down_in && !a.layout[block].mixture))
       inputs.drift->residual.emplace(a.hidden, size);
   }
+  const bool keeps = options_.keep_rows && (site == Site::o_in || (site == Site::down_in && !a.layout[block].mixture));
+  if (keeps) rows_.start(states_.count(), set_.source.seq_len * size);
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
     if (at != site) return;
+    if (keeps) rows_.put(batch_first_, tokens / set_.source.seq_len, rows);
     inputs.hessian.add(rows, tokens, kPrecision);
     if (inputs.drift) add_drift(block, site, rows, tokens, *inputs.drift);
   };
@@ -165,6 +183,10 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
   for (const std::size_t l : linears) {
     const model::Linear& linear = model_.architecture().linears[l];
     const codec::Codec& codec = *codecs_[l];
+    if (!codec.has_codes()) {
+      progress_.advance();
+      continue;
+    }
     const std::size_t blocks = model_.architecture().blocks;
     const std::string name = linear.block == model::kNoBlock
                                  ? linear.module
@@ -175,23 +197,20 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
     const float scale = scales_.of(l, codec, weights);
     std::vector<std::uint32_t> order;
     if (options_.gptq.activation_order) order = quantize::activation_order(codec, mean_squares);
-    if (codec.has_codes() && (!feedback || feedback->order != order))
+    if (!feedback || feedback->order != order)
       feedback = quantize::factorize(inputs.hessian, options_.gptq.damping, std::move(order));
-    if (!feedback) feedback.emplace();
     std::vector<float> corrected;
-    if (inputs.drift && codec.has_codes()) {
+    if (inputs.drift) {
       corrected = quantize::corrected_weights(weights, *inputs.drift, *feedback);
       weights = MatrixView::dense(corrected.data(), weights.rows, weights.cols, DType::f32);
     }
     quantize::GptqResult result =
         quantize::quantize_gptq(codec, weights, inputs.hessian, *feedback, options_.gptq, scale);
-    if (codec.has_codes()) {
-      results_.push_back({linear.module, codec.name, result.relative(),
-                          result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed,
-                          inputs.hessian.tokens()});
-      progress_.note(fmt::format("{}, error {:.2e}", name, results_.back().relative_error));
-      if (listener_) listener_(results_.back());
-    }
+    results_.push_back({linear.module, codec.name, result.relative(),
+                        result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed,
+                        inputs.hessian.tokens()});
+    progress_.note(fmt::format("{}, error {:.2e}", name, results_.back().relative_error));
+    if (listener_) listener_(results_.back());
     if (options_.tune.steps > 0 && quantize::LearnedRounding::can_learn(codec) && linear.block != model::kNoBlock &&
         engine::why_no_gradient(model_.architecture(), linear.block).empty())
       learned_.try_emplace(l, codec, weights.rows, weights.cols, scale, std::move(result.choice));
@@ -211,6 +230,7 @@ void Rounding::tune(std::size_t block) {
     engine_.replace(l, {{}, &stored_.at(l)});
   }
   learned_.clear();
+  rows_.clear();
   copy(*inputs_, states_, together_);
   run(block, true, nullptr, Site::block_out);
 }
@@ -233,7 +253,8 @@ void Rounding::round_block(std::size_t block) {
     }
     round(linears,
           coded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
-    for (const std::size_t l : linears) engine_.replace(l, {{}, &stored_.at(l)});
+    for (const std::size_t l : linears)
+      if (codecs_[l]->has_codes()) engine_.replace(l, {{}, &stored_.at(l)});
     if (site != Site::o_in) continue;
     run(block, true, nullptr, Site::block_out);
     if (original_) original_->advance(block, true);
@@ -257,7 +278,7 @@ void Rounding::replay_block(std::size_t block) {
   progress_.note(fmt::format("block {}/{} again", block + 1, model_.architecture().blocks));
   const model::Architecture& a = model_.architecture();
   for (std::size_t l = a.layout[block].first; l < a.layout[block].first + a.layout[block].count; ++l) {
-    if (a.linears[l].routed() && !codecs_[l]->has_codes()) continue;  // kept experts are not replaced
+    if (!codecs_[l]->has_codes()) continue;
     stored_[l] = chosen_linear_(l);
     engine_.replace(l, {{}, &stored_.at(l)});
     progress_.advance();
@@ -271,32 +292,19 @@ void Rounding::replay_block(std::size_t block) {
 void Rounding::round_head(std::size_t index) {
   const model::Architecture& a = model_.architecture();
   Inputs inputs{quantize::Hessian(a.hidden), {}};
-  if (codecs_[index]->has_codes()) {
-    const std::vector<float> norm = model_.vector("model.norm.weight", a.hidden);
-    std::vector<float> normed(together_ * states_.floats());
-    for (std::size_t s = 0; s < states_.count(); s += together_) {
-      const std::size_t some = std::min(together_, states_.count() - s), tokens = some * set_.source.seq_len;
-      kernel::rms_norm(states_.borrow(s, some), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
-      inputs.hessian.add(normed.data(), tokens, kPrecision);
-    }
+  const std::vector<float> norm = model_.vector("model.norm.weight", a.hidden);
+  std::vector<float> normed(together_ * states_.floats());
+  for (std::size_t s = 0; s < states_.count(); s += together_) {
+    const std::size_t some = std::min(together_, states_.count() - s), tokens = some * set_.source.seq_len;
+    kernel::rms_norm(states_.borrow(s, some), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
+    inputs.hessian.add(normed.data(), tokens, kPrecision);
   }
   round(std::span(&index, 1), inputs);
 }
 
-/// Experts that keep their weights are made when they are asked for, since a block of them is large.
-const codec::Stored& Rounding::kept_expert(std::size_t index) {
-  const model::Linear& linear = model_.architecture().linears[index];
-  const model::LinearWeights held = model_.weights(linear);
-  const MatrixView weights = held.view().dense;
-  kept_ = quantize::quantize_rtn(*codecs_[index], weights, {}, options_.gptq.fit,
-                                 scales_.of(index, *codecs_[index], weights));
-  model_.release(linear.module + ".weight");
-  progress_.advance();
-  return kept_;
-}
-
 const codec::Stored& Rounding::linear(std::size_t index) {
   const model::Architecture& a = model_.architecture();
+  STRATA_CHECK(codecs_[index]->has_codes(), "{} keeps its weights", a.linears[index].module);
   if (index == a.embedding()) return embedding_;
   const std::size_t block = std::min(a.linears[index].block, a.blocks);
   for (; next_ <= block; ++next_) {
@@ -307,7 +315,6 @@ const codec::Stored& Rounding::linear(std::size_t index) {
     else
       round_head(index);
   }
-  if (a.linears[index].routed() && !codecs_[index]->has_codes()) return kept_expert(index);
   STRATA_CHECK(stored_.contains(index), "{} of block {}, but block {} is next", a.linears[index].module, block, next_);
   return stored_.at(index);
 }

@@ -15,6 +15,7 @@
 #include "engine/hidden_states.h"
 #include "importance/calibration.h"
 #include "pipeline/original_stream.h"
+#include "pipeline/site_rows.h"
 #include "pipeline/tensor_scales.h"
 #include "pipeline/tune_block.h"
 #include "quantize/drift.h"
@@ -26,6 +27,7 @@ struct RoundingOptions {
   quantize::GptqOptions gptq{};
   bool asymmetric = false;  ///< linears are corrected for the drift of their inputs from the original's
   TuneOptions tune{};       ///< each block, after its linears are rounded
+  bool keep_rows = false;   ///< inputs of o and down are kept (SiteRows): less time, more memory, the same bytes
 };
 
 /// What became of one linear: errors are tr(dW H dW^T) / tr(W H W^T) under its inputs.
@@ -44,6 +46,8 @@ class Rounding {
   /// it must depend on the model and the set alone.
   static std::size_t sequences_together(const model::Architecture& architecture, std::size_t sequences,
                                         std::size_t seq_len);
+  /// Bytes that keep_rows takes.
+  static std::uint64_t kept_rows_bytes(const model::Architecture& architecture, std::size_t tokens, bool asymmetric);
   /// Numbers that the engine holds for each token of a batch.
   static std::size_t floats_per_token(const model::Architecture& architecture);
 
@@ -63,10 +67,9 @@ class Rounding {
   /// behind them are computed from them again, which is exact. To be called before the first linear().
   void go_on(std::size_t blocks, std::function<codec::Stored(std::size_t)> stored);
 
-  /// The stored linear of an index, valid until a linear of a later block is asked for. Linears are asked for in rising
-  /// order of their blocks, lm_head last; the block is rounded at the first of them. An expert's that is kept is valid
-  /// until the next call. Throws Error naming the linear,
-  /// and Interrupted after Ctrl-C.
+  /// The stored linear of an index whose codec has codes, valid until a linear of a later block is asked for. Linears
+  /// are asked for in rising order of their blocks, lm_head last; the block is rounded at the first of them. Throws
+  /// Error naming the linear, and Interrupted after Ctrl-C.
   const codec::Stored& linear(std::size_t index);
 
   /// Of all linears that are rounded so far, codecs without codes left out.
@@ -91,13 +94,14 @@ class Rounding {
   /// Of the inputs at a site of experts [first, end).
   std::vector<quantize::Hessian> collect_experts(std::size_t block, engine::Site site, std::size_t first,
                                                  std::size_t end, const std::vector<std::size_t>& routed);
-  const codec::Stored& kept_expert(std::size_t index);
   /// At a site, `size` wide.
   Inputs collect(std::size_t block, engine::Site site, std::size_t size);
   void add_drift(std::size_t block, engine::Site site, const float* rows, std::size_t tokens, quantize::Drift& drift);
   void tune(std::size_t block);
   /// Attention or feed-forward of a block for all sequences, up to a site of it; block_out: as a whole.
   void run(std::size_t block, bool attention, const engine::Observer* observer, engine::Site last);
+  /// The same for a batch whose rows before o or down are kept.
+  void finish(std::size_t block, bool attention, std::size_t sequences, float* states);
   void check_finite(std::span<const float> states, std::size_t block) const;
 
   const model::Model& model_;
@@ -108,7 +112,9 @@ class Rounding {
   TensorScales scales_;
   std::size_t together_;  ///< sequences of a batch
   engine::Batch full_, rest_;
-  engine::HiddenStates states_;          ///< before block next_, or within it between its halves
+  engine::HiddenStates states_;  ///< before block next_, or within it between its halves
+  SiteRows rows_;                ///< of the half whose linears are rounded
+  std::vector<float> batch_rows_;
   const float* batch_states_ = nullptr;  ///< of the batch that runs, and its first sequence
   std::size_t batch_first_ = 0;
   std::optional<OriginalStream> original_;                    ///< beside states_, for the correction and for tuning
@@ -119,7 +125,6 @@ class Rounding {
   std::function<codec::Stored(std::size_t)> chosen_linear_;
   codec::Stored embedding_;
   std::map<std::size_t, codec::Stored> stored_;  ///< of block next_ - 1, or lm_head's
-  codec::Stored kept_;
   std::vector<RoundedLinear> results_;
   std::vector<BlockLoss> tuned_;
   Listener listener_;

@@ -1,5 +1,4 @@
 // Notes are lines of the job's journal; the last one of a file counts.
-// A linear that is kept in bf16 is not read back but taken from the model again.
 #include "pipeline/stored_parts.h"
 
 #include <algorithm>
@@ -8,7 +7,6 @@
 
 #include "core/file.h"
 #include "pipeline/gguf_checkpoint.h"
-#include "quantize/rtn.h"
 
 namespace strata::pipeline {
 namespace {
@@ -154,11 +152,7 @@ StoredLinears stored_linears(const model::Model& model, const Plan& plan, const 
   }
   StoredLinears stored;
   stored.blocks = complete_blocks(a, places, parts, target.gguf ? result.parent_path() : result);
-  stored.linear = [&model, codecs, read](std::size_t l) {
-    if (codecs[l]->has_codes()) return read(l);
-    const model::LinearWeights weights = model.weights(model.architecture().linears[l]);
-    return quantize::quantize_rtn(*codecs[l], weights.view().dense, {}, codec::ScaleFit::minmax, 1.0f);
-  };
+  stored.linear = std::move(read);
   return stored;
 }
 

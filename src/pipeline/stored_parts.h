@@ -42,7 +42,7 @@ class StoredParts {
 /// The linears that an unfinished output holds already.
 struct StoredLinears {
   std::size_t blocks = 0;                            ///< of so many blocks all are stored
-  std::function<codec::Stored(std::size_t)> linear;  ///< one of those, by index into Architecture::linears
+  std::function<codec::Stored(std::size_t)> linear;  ///< one of those with codes, by index into Architecture::linears
 };
 StoredLinears stored_linears(const model::Model& model, const Plan& plan, const Target& target,
                              std::uint64_t shard_bytes, JobFolder& job);

@@ -58,9 +58,9 @@ GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, c
                          const GptqOptions& options, float tensor_scale) {
   Feedback feedback;
   if (codec.has_codes())
-    feedback = factorize(hessian, options.damping,
-                         options.activation_order ? activation_order(codec, hessian.diagonal())
-                                                  : std::vector<std::uint32_t>());
+    feedback = factorize(
+        hessian, options.damping,
+        options.activation_order ? activation_order(codec, hessian.diagonal()) : std::vector<std::uint32_t>());
   return quantize_gptq(codec, weights, hessian, feedback, options, tensor_scale);
 }
 

@@ -13,10 +13,10 @@ namespace strata::quantize {
 
 struct GptqOptions {
   codec::ScaleFit fit = codec::ScaleFit::search;
-  double damping = 0.01;   ///< share of the mean diagonal that is added to it; raised when that is not enough
-  std::size_t refine = 0;  ///< passes of coordinate descent after the feedback
+  double damping = 0.01;         ///< share of the mean diagonal that is added to it; raised when that is not enough
+  std::size_t refine = 0;        ///< passes of coordinate descent after the feedback
   bool activation_order = true;  ///< activation_order.h; else columns are rounded in rising order
-  bool choice = false;     ///< the result holds its Choice
+  bool choice = false;           ///< the result holds its Choice
 };
 
 /// What a rounding chose, (rows, cols) and (rows, groups); empty for codecs without codes.
@@ -42,7 +42,8 @@ struct GptqResult {
 /// all threads; bytes do not depend on their number. Memory: two (cols, cols) f32 beside the weights.
 GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
                          const GptqOptions& options, float tensor_scale);
-/// The same with a factorization of the Hessian, in any order that keeps the codec's groups together, which linears with the same inputs share.
+/// The same with a factorization of the Hessian, in any order that keeps the codec's groups together, which linears
+/// with the same inputs share.
 GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
                          const Feedback& feedback, const GptqOptions& options, float tensor_scale);
 

@@ -32,14 +32,15 @@ class Hessian {
   std::vector<float> sums_;
 };
 
-/// With the columns of H in `order`: H + damping = (1 + U) D (1 + U)^T with U strictly upper triangular and D diagonal. Rounding columns in rising order,
-/// column k to the weight w_k + sum over i < k of (w_i - q_i) U[i, k] is GPTQ (arXiv 2210.17323) without an inverse
-/// (arXiv 2307.13304, theorem 6), and tr(dW (H + damping) dW^T) is then the sum of D_k times its squared residuals.
+/// With the columns of H in `order`: H + damping = (1 + U) D (1 + U)^T with U strictly upper triangular and D diagonal.
+/// Rounding columns in rising order, column k to the weight w_k + sum over i < k of (w_i - q_i) U[i, k] is GPTQ (arXiv
+/// 2210.17323) without an inverse (arXiv 2307.13304, theorem 6), and tr(dW (H + damping) dW^T) is then the sum of D_k
+/// times its squared residuals.
 struct Feedback {
   std::size_t size = 0;
-  std::vector<float> rows;      ///< (size, size): rows[k, i] = U[i, k] for i < k
-  std::vector<float> variance;  ///< D: of input k given those of the later columns
-  double damping = 0.0;         ///< what was added to the diagonal, as a share of its mean
+  std::vector<float> rows;             ///< (size, size): rows[k, i] = U[i, k] for i < k
+  std::vector<float> variance;         ///< D: of input k given those of the later columns
+  double damping = 0.0;                ///< what was added to the diagonal, as a share of its mean
   std::vector<std::uint32_t> order{};  ///< position -> column; empty: rising
 };
 

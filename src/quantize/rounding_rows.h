@@ -45,8 +45,8 @@ struct RoundingRows {
 
 /// Round to nearest, scales fitted under diag(H).
 void round_nearest(const RoundingProblem& problem, RoundingRows& rows);
-/// Columns (vectors of a codec) in the order of the feedback, each with the feedback of the errors before it; scales are fitted when
-/// their first column is reached (one scale a row: beforehand).
+/// Columns (vectors of a codec) in the order of the feedback, each with the feedback of the errors before it; scales
+/// are fitted when their first column is reached (one scale a row: beforehand).
 void round_with_feedback(const RoundingProblem& problem, RoundingRows& rows);
 /// One pass of coordinate descent: every scale (of codecs whose groups have nothing else) and every code goes where
 /// tr(dW H dW^T) is least, all else being as it is. No row gets worse.
