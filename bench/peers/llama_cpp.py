@@ -15,8 +15,6 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-STRATA = ROOT / "build/release/strata"
-
 
 def run(*args) -> str:
     result = subprocess.run([str(a) for a in args], stdout=subprocess.PIPE, text=True)
@@ -40,7 +38,7 @@ def timed(*args) -> dict:
 
 
 def evaluate(model, args) -> dict:
-    return json.loads(run(STRATA, "eval", model, "--ref", args.model, "--text", args.text, "--chunks", args.chunks,
+    return json.loads(run(args.strata, "eval", model, "--ref", args.model, "--text", args.text, "--chunks", args.chunks,
                           "--precision", args.precision, "--json"))
 
 
@@ -59,7 +57,7 @@ def compare(mix: str, args, work: pathlib.Path) -> dict:
         "--imatrix", work / "imatrix.gguf", "--embed", "Q8_0"))
     linears = {k: v for k, v in stock["value"].items() if k.startswith("blk.") and v[0] not in ("F32", "F16", "BF16")}
     own = kept(work / f"{name}.json", lambda: timed(
-        STRATA, "quantize", args.model, "-o", own_file, "--overwrite", "--like", mix, "--embed-codec", "q8_0",
+        args.strata, "quantize", args.model, "-o", own_file, "--overwrite", "--like", mix, "--embed-codec", "q8_0",
         "--scores", work / "scores.json", "--method", args.method, *known, "--no-verify", "--json", *args.extra))
     totals = own["value"]["plan"]["totals"]
     weights = sum(g["weights"] for g in own["value"]["plan"]["groups"] if ".layers." in g["name"])
@@ -78,6 +76,7 @@ def main() -> None:
     for name in ["model", "calib", "text"]:
         parser.add_argument(name)
     parser.add_argument("-o", "--output", required=True)
+    parser.add_argument("--strata", default=str(ROOT / "build/release/strata"))
     parser.add_argument("--work", default=str(ROOT / "build/peers-llama"))
     parser.add_argument("--mixes", default="Q5_K_M,Q4_K_M,IQ4_XS,Q2_K")
     parser.add_argument("--chunks", type=int, default=20)
@@ -89,9 +88,9 @@ def main() -> None:
     work = pathlib.Path(args.work)
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "dense.gguf").exists():
-        run(STRATA, "convert", args.model, "-o", work / "dense.gguf")
+        run(args.strata, "convert", args.model, "-o", work / "dense.gguf")
     if not (work / "scores.json").exists():
-        run(STRATA, "score", args.model, "-o", work / "scores.json", "--imatrix-out", work / "imatrix.gguf", "--for",
+        run(args.strata, "score", args.model, "-o", work / "scores.json", "--imatrix-out", work / "imatrix.gguf", "--for",
             "llama.cpp", "--signals", "act_mse,alpha", "--calib", args.calib, "--samples", args.samples, "--seq-len", 512)
     if args.method == "gptq":
         args.extra = ["--samples", str(args.samples), "--seq-len", "512", *args.extra]
