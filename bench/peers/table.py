@@ -31,15 +31,15 @@ ROWS = {
     "optimum-quanto qint4": ("quanto", "qint4", 4.31),
     "llm-compressor GPTQ int4_g64": ("llmcompressor", "gptq:int4_g64", 4.25),
     "strata int4_g64 gptq": ("strata", "--preset uniform:int4_g64 --method gptq", None),
+    "strata int4_g64 gptq, no correction": ("strata", "--preset uniform:int4_g64 --method gptq --no-asymmetric", None),
     "AutoRound int4_g64": ("autoround", "int4_g64", 4.25),
-    "strata int4_g64 tune": ("strata", "--preset uniform:int4_g64 --tune", None),
     "llm-compressor GPTQ int3_g64": ("llmcompressor", "gptq:int3_g64", 3.25),
     "AutoRound int3_g64": ("autoround", "int3_g64", 3.25),
-    "strata int3_g64 tune": ("strata", "--preset uniform:int3_g64 --tune --for transformers", None),
+    "strata int3_g64 gptq": ("strata", "--preset uniform:int3_g64 --method gptq --for transformers", None),
     "AutoRound int2_g32": ("autoround", "int2_g32", 2.5),
-    "strata int2_g32 tune": ("strata", "--preset uniform:int2_g32 --tune --for transformers", None),
-    "strata best 4.5, vllm, tune": ("strata", "--bits 4.5 --tune", None),
-    "strata best 4.5, transformers, tune": ("strata", "--bits 4.5 --tune --for transformers", None),
+    "strata int2_g32 gptq": ("strata", "--preset uniform:int2_g32 --method gptq --for transformers", None),
+    "strata best 4.5, vllm, gptq": ("strata", "--bits 4.5 --method gptq", None),
+    "strata best 4.5, transformers, gptq": ("strata", "--bits 4.5 --method gptq --for transformers", None),
 }
 
 
