@@ -213,7 +213,7 @@ double rounding_seconds(const model::Model& model, const Prepared& prepared, con
     if (linear.routed()) continue;
     // The correction's moments are not symmetric, so cost twice as much, and see the original's inputs too.
     const double streams = options.asymmetric ? 2.0 : 1.0;
-    if (options.asymmetric) seconds += 2.0 * hessians.sums(linear.cols, tokens);
+    if (options.asymmetric) seconds += 2.0 * hessians.sums(linear.cols, tokens) + hessians.factors(linear.cols);
     if (keeps_rows && !a.layout[std::min(linear.block, a.blocks - 1)].mixture) continue;
     if (site == Site::o_in) seconds += streams * tokens * speed.to_o;
     if (site == Site::down_in) seconds += streams * tokens * speed.to_down;

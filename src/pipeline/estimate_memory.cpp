@@ -35,7 +35,7 @@ constexpr std::uint64_t kLearnedBytes = 22;  // of a weight that is tuned, its d
 std::uint64_t rounding_bytes(const model::Linear& linear, std::size_t batch_tokens, bool asymmetric) {
   const std::uint64_t n = linear.cols, square = n * n * kFloat, wide = n * linear.rows * kFloat;
   const std::uint64_t collecting = square + n * std::min<std::uint64_t>(batch_tokens, 4096) * kFloat;
-  if (asymmetric) return std::max(2 * collecting + 2 * square + wide, 4 * square + 3 * wide);
+  if (asymmetric) return std::max(2 * collecting + 2 * square + wide, 5 * square + 3 * wide);
   const std::uint64_t stretch = linear.rows >= 1024 ? 128 : 32;
   const std::uint64_t rows = thread_count() * stretch * n * (2 * (2 * kFloat + 1) + 2 * kFloat);
   return std::max(collecting, 2 * square + rows);

@@ -18,6 +18,9 @@ namespace {
 using engine::Site;
 
 constexpr std::size_t kBatchTokens = 4096, kBatchBytes = 256u << 20;
+// The correction is a regression: it fits what the calibration text happens to hold unless it is damped far more than
+// the feedback (docs/methods.md has figures).
+constexpr double kCorrectionDamping = 10.0;
 constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 
 std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
@@ -178,7 +181,7 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
 }
 
 void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs, std::optional<std::size_t> routed) {
-  std::optional<quantize::Feedback> feedback;
+  std::optional<quantize::Feedback> feedback, correction;
   const std::vector<float> mean_squares = inputs.hessian.diagonal();
   for (const std::size_t l : linears) {
     const model::Linear& linear = model_.architecture().linears[l];
@@ -201,7 +204,8 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
       feedback = quantize::factorize(inputs.hessian, options_.gptq.damping, std::move(order));
     std::vector<float> corrected;
     if (inputs.drift) {
-      corrected = quantize::corrected_weights(weights, *inputs.drift, *feedback);
+      if (!correction) correction = quantize::factorize(inputs.hessian, kCorrectionDamping * options_.gptq.damping);
+      corrected = quantize::corrected_weights(weights, *inputs.drift, *correction);
       weights = MatrixView::dense(corrected.data(), weights.rows, weights.cols, DType::f32);
     }
     quantize::GptqResult result =
