@@ -77,9 +77,9 @@ class Engine {
                     Site last = Site::block_out);
   /// How a half of a dense block ends: h (tokens, hidden) += o or down of `rows` (tokens, cols), its input.
   void add_output(std::size_t block, model::Role role, const float* rows, std::size_t tokens, float* h);
-  /// Final norm and lm_head of `rows` rows of the last block's output: logits (rows, vocab). h is left as it is.
   /// Who is shown the inputs of the experts from now on; null: nobody. It must outlive that.
   void watch_experts(const ExpertWatch* watch) { watch_ = watch; }
+  /// Final norm and lm_head of `rows` rows of the last block's output: logits (rows, vocab). h is left as it is.
   void logits(const float* h, std::size_t rows, float* out, const Observer* observer = nullptr);
   /// embed and every block: the last block's output (tokens, hidden). Advances the caches.
   std::vector<float> forward(std::span<const Token> tokens, std::span<const Sequence> sequences,
