@@ -20,26 +20,26 @@ if(STRATA_FUZZ)
   target_compile_options(strata_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# The headers that cost most to read are read once: strata_precompiled(TARGET) reuses those that every file needs,
-# strata_precompiled(TARGET SET) those and the ones of a set (tests: GoogleTest, cli: CLI11).
+# The headers that cost most to read are read once: strata_precompiled(TARGET SET) reuses those that every file needs,
+# and those of the set where it has any (tests: GoogleTest, cli: CLI11).
 set(STRATA_HEADERS <nlohmann/json.hpp> <fmt/format.h> <fmt/ranges.h> <algorithm> <filesystem> <functional> <map> <string> <vector>)
 set(STRATA_HEADERS_tests <gtest/gtest.h>)
 set(STRATA_LINKS_tests GTest::gtest)
 set(STRATA_HEADERS_cli <CLI/CLI.hpp>)
 set(STRATA_LINKS_cli CLI11::CLI11)
 
-function(strata_precompiled target)
+function(strata_precompiled target set)
   set(headers strata_headers)
-  if(ARGC GREATER 1)
-    set(headers strata_headers_${ARGV1})
+  if(DEFINED STRATA_HEADERS_${set})
+    set(headers strata_headers_${set})
   endif()
   if(NOT TARGET ${headers})
     find_package(fmt 9 REQUIRED)
     find_package(nlohmann_json 3.11 REQUIRED)
     file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${headers}.cpp CONTENT "// Carries the precompiled headers.\n")
     add_library(${headers} OBJECT ${CMAKE_BINARY_DIR}/${headers}.cpp)
-    target_link_libraries(${headers} PRIVATE strata_options fmt::fmt nlohmann_json::nlohmann_json ${STRATA_LINKS_${ARGV1}})
-    target_precompile_headers(${headers} PRIVATE ${STRATA_HEADERS} ${STRATA_HEADERS_${ARGV1}})
+    target_link_libraries(${headers} PRIVATE strata_options fmt::fmt nlohmann_json::nlohmann_json ${STRATA_LINKS_${set}})
+    target_precompile_headers(${headers} PRIVATE ${STRATA_HEADERS} ${STRATA_HEADERS_${set}})
   endif()
   target_precompile_headers(${target} REUSE_FROM ${headers})
 endfunction()

@@ -16,6 +16,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+
 def run(*args) -> str:
     result = subprocess.run([str(a) for a in args], stdout=subprocess.PIPE, text=True)
     if result.returncode != 0:

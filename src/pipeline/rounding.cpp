@@ -149,13 +149,13 @@ void Rounding::check_finite(std::span<const float> states, std::size_t block) co
 Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t size) {
   const model::Architecture& a = model_.architecture();
   Inputs inputs{quantize::Hessian(size), {}};
+  // Its linear writes to the residual stream. Of a mixture, no single part does.
+  const bool ends_half = site == Site::o_in || (site == Site::down_in && !a.layout[block].mixture);
   if (options_.asymmetric) {
     inputs.drift.emplace(quantize::Drift{quantize::CrossMoment(size, size), {}});
-    // Of a mixture, what its parts have drifted together is no single part's to make good.
-    if (site == Site::o_in || (site == Site::down_in && !a.layout[block].mixture))
-      inputs.drift->residual.emplace(a.hidden, size);
+    if (ends_half) inputs.drift->residual.emplace(a.hidden, size);
   }
-  const bool keeps = options_.keep_rows && (site == Site::o_in || (site == Site::down_in && !a.layout[block].mixture));
+  const bool keeps = options_.keep_rows && ends_half;
   if (keeps) rows_.start(states_.count(), set_.source.seq_len * size);
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
     if (at != site) return;

@@ -19,27 +19,16 @@ using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::Ro
 
 Eigen::Index index(std::size_t n) { return static_cast<Eigen::Index>(n); }
 
-/// rows (count, size) times (H + damping)^-1, in place: H + damping = L^T D L with L = 1 + feedback.rows, its
-/// columns in the order of the feedback.
+/// rows (count, size) times (H + damping)^-1, in place: H + damping = L^T D L with L = 1 + feedback.rows.
 void solve(const Feedback& feedback, float* rows, std::size_t count) {
   const std::size_t n = feedback.size;
   const Eigen::Map<const RowMatrix> lower(feedback.rows.data(), index(n), index(n));
   Eigen::Map<RowMatrix> x(rows, index(count), index(n));
-  std::vector<float> ordered;
-  if (!feedback.order.empty()) {
-    ordered.assign(rows, rows + count * n);
-    for (std::size_t r = 0; r < count; ++r)
-      for (std::size_t c = 0; c < n; ++c) rows[r * n + c] = ordered[r * n + feedback.order[c]];
-  }
   lower.triangularView<Eigen::UnitLower>().solveInPlace<Eigen::OnTheRight>(x);
   for (std::size_t r = 0; r < count; ++r)
     for (std::size_t c = 0; c < n; ++c)
       rows[r * n + c] = feedback.variance[c] > 0.0f ? rows[r * n + c] / feedback.variance[c] : 0.0f;
   lower.transpose().triangularView<Eigen::UnitUpper>().solveInPlace<Eigen::OnTheRight>(x);
-  if (feedback.order.empty()) return;
-  std::copy_n(rows, count * n, ordered.data());
-  for (std::size_t r = 0; r < count; ++r)
-    for (std::size_t c = 0; c < n; ++c) rows[r * n + feedback.order[c]] = ordered[r * n + c];
 }
 
 }  // namespace
@@ -61,7 +50,7 @@ void CrossMoment::add(const float* a, const float* b, std::size_t tokens, kernel
 
 std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback) {
   const std::size_t n = weights.cols, rows = weights.rows;
-  STRATA_CHECK(drift.inputs.rows() == n && drift.inputs.cols() == n && feedback.size == n);
+  STRATA_CHECK(drift.inputs.rows() == n && drift.inputs.cols() == n && feedback.size == n && feedback.order.empty());
   STRATA_CHECK(!drift.residual || (drift.residual->rows() == rows && drift.residual->cols() == n));
   std::vector<float> result(rows * n), change(rows * n), turned(n * n);
   for (std::size_t r = 0; r < rows; ++r) codec::widen_row(weights, r, std::span(result).subspan(r * n, n));

@@ -36,7 +36,7 @@ struct Drift {
 
 /// The weights to round instead of `weights` (rows, cols): the minimizer of the squared distance between W x (+ h) and
 /// what the original has there, W + (W inputs + residual) (H + damping)^-1; rounding them under H minimizes that
-/// distance. residual: whether this linear's output is added to h.
+/// distance. feedback: of the Hessian in rising order, with the damping. residual: whether the output is added to h.
 std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback);
 
 }  // namespace strata::quantize
