@@ -45,107 +45,153 @@ std::vector<float> scored_rows(Engine& model, std::span<const std::vector<Token>
   return rows;
 }
 
-/// One of the two models with its logits of a stretch of rows.
+/// A model with the last block's output of a batch.
 struct Side {
   Engine* engine = nullptr;
-  std::vector<float> rows, logits;
+  std::vector<float> rows;
 
   void forward(std::span<const std::vector<Token>> chunks) { rows = scored_rows(*engine, chunks); }
-  void read_logits(std::size_t first, std::size_t count) {
+  void read_logits(std::size_t first, std::size_t count, std::vector<float>& logits) {
     logits.resize(count * engine->architecture().vocab);
     engine->logits(rows.data() + first * engine->architecture().hidden, count, logits.data());
   }
 };
 
-[[noreturn]] void fail_not_finite(const Engine& engine, std::size_t chunk, std::size_t position) {
-  fail("{}: the logits of token {} of chunk {} are not finite; the weights are damaged or beyond the range of f32",
-       engine.model().path().string(), position, chunk);
-}
-
 class Evaluator {
  public:
-  Evaluator(Engine& model, Engine* original, std::span<const std::vector<Token>> chunks)
-      : chunks_(chunks), n_ctx_(chunks[0].size()), vocab_(model.architecture().vocab) {
-    model_.engine = &model;
+  Evaluator(std::span<Engine* const> models, Engine* original, std::span<const std::vector<Token>> chunks)
+      : chunks_(chunks), n_ctx_(chunks[0].size()), vocab_(models[0]->architecture().vocab), scores_(models.size()) {
     original_.engine = original;
     const std::size_t positions = chunks.size() * scored_count(n_ctx_);
-    scores_.nll.resize(positions);
-    if (original == nullptr) return;
-    scores_.ref_nll.resize(positions);
-    scores_.kl.resize(positions);
-    scores_.agree.resize(positions);
+    for (std::size_t m = 0; m < models.size(); ++m) {
+      models_.push_back({models[m], {}});
+      scores_[m].nll.resize(positions);
+      if (original == nullptr) continue;
+      scores_[m].kl.resize(positions);
+      scores_[m].agree.resize(positions);
+    }
+    if (original != nullptr) scores_[0].ref_nll.resize(positions);
   }
 
-  PositionScores run() {
+  /// By model.
+  std::vector<PositionScores> run() {
     Progress progress("eval", chunks_.size());
-    const std::size_t together = chunks_per_batch(*model_.engine, original_.engine, n_ctx_);
+    std::size_t together = chunks_.size();
+    for (const Side& model : models_)
+      together = std::min(together, chunks_per_batch(*model.engine, original_.engine, n_ctx_));
     for (std::size_t first = 0; first < chunks_.size(); first += together) {
       const std::size_t count = std::min(together, chunks_.size() - first);
       run_batch(first, count);
       progress.advance(count);
     }
+    for (PositionScores& scores : scores_) scores.ref_nll = scores_[0].ref_nll;
     return std::move(scores_);
   }
 
  private:
   void run_batch(std::size_t first_chunk, std::size_t count) {
     const auto batch = chunks_.subspan(first_chunk, count);
-    model_.forward(batch);
+    for (Side& model : models_) model.forward(batch);
     if (original_.engine != nullptr) original_.forward(batch);
     const std::size_t first = first_chunk * scored_count(n_ctx_), rows = count * scored_count(n_ctx_);
     const std::size_t stretch = std::max<std::size_t>(1, kLogitBytes / (vocab_ * sizeof(float)));
     for (std::size_t row = 0; row < rows; row += stretch) {
       const std::size_t some = std::min(stretch, rows - row);
-      model_.read_logits(row, some);
-      if (original_.engine != nullptr) original_.read_logits(row, some);
-      parallel_for(some, [&](std::size_t i) { score(first + row + i, i); });
+      if (original_.engine != nullptr) read_original(first + row, row, some);
+      for (std::size_t m = 0; m < models_.size(); ++m) {
+        models_[m].read_logits(row, some, logits_);
+        parallel_for(some, [&](std::size_t i) { score(m, first + row + i, i); });
+      }
     }
   }
 
+  void read_original(std::size_t first_index, std::size_t row, std::size_t count) {
+    original_.read_logits(row, count, ref_logits_);
+    ref_rows_.resize(count);
+    parallel_for(count, [&](std::size_t i) {
+      const float* p = ref_logits_.data() + i * vocab_;
+      ref_rows_[i] = kernel::softmax_row(p, vocab_);
+      const double nll = ref_rows_[i].log_sum_exp - static_cast<double>(p[next_token(first_index + i)]);
+      if (!std::isfinite(nll)) fail_at(*original_.engine, first_index + i);
+      scores_[0].ref_nll[first_index + i] = nll;
+    });
+  }
+
   /// Scored position `index` of all, whose logits are row `row` of the stretch.
-  void score(std::size_t index, std::size_t row) {
-    const std::size_t chunk = index / scored_count(n_ctx_);
-    const std::size_t position = first_scored(n_ctx_) + index % scored_count(n_ctx_);
-    const Token next = chunks_[chunk][position + 1];
-    const float* q = model_.logits.data() + row * vocab_;
+  void score(std::size_t model, std::size_t index, std::size_t row) {
+    PositionScores& scores = scores_[model];
+    const float* q = logits_.data() + row * vocab_;
     const kernel::SoftmaxRow q_row = kernel::softmax_row(q, vocab_);
-    scores_.nll[index] = q_row.log_sum_exp - static_cast<double>(q[next]);
-    if (!std::isfinite(scores_.nll[index])) fail_not_finite(*model_.engine, chunk, position);
+    scores.nll[index] = q_row.log_sum_exp - static_cast<double>(q[next_token(index)]);
+    if (!std::isfinite(scores.nll[index])) fail_at(*models_[model].engine, index);
     if (original_.engine == nullptr) return;
-    const float* p = original_.logits.data() + row * vocab_;
-    const kernel::SoftmaxRow p_row = kernel::softmax_row(p, vocab_);
-    scores_.ref_nll[index] = p_row.log_sum_exp - static_cast<double>(p[next]);
-    if (!std::isfinite(scores_.ref_nll[index])) fail_not_finite(*original_.engine, chunk, position);
-    scores_.kl[index] = kernel::kl_divergence(p, p_row, q, q_row, vocab_);
-    if (!std::isfinite(scores_.kl[index])) fail_not_finite(*model_.engine, chunk, position);
-    scores_.agree[index] = p_row.argmax == q_row.argmax ? 1.0 : 0.0;
+    const kernel::SoftmaxRow& p_row = ref_rows_[row];
+    scores.kl[index] = kernel::kl_divergence(ref_logits_.data() + row * vocab_, p_row, q, q_row, vocab_);
+    if (!std::isfinite(scores.kl[index])) fail_at(*models_[model].engine, index);
+    scores.agree[index] = p_row.argmax == q_row.argmax ? 1.0 : 0.0;
+  }
+
+  std::size_t chunk_of(std::size_t index) const { return index / scored_count(n_ctx_); }
+  std::size_t position_of(std::size_t index) const { return first_scored(n_ctx_) + index % scored_count(n_ctx_); }
+  Token next_token(std::size_t index) const { return chunks_[chunk_of(index)][position_of(index) + 1]; }
+  [[noreturn]] void fail_at(const Engine& engine, std::size_t index) const {
+    fail("{}: the logits of token {} of chunk {} are not finite; the weights are damaged or beyond the range of f32",
+         engine.model().path().string(), position_of(index), chunk_of(index));
   }
 
   std::span<const std::vector<Token>> chunks_;
   std::size_t n_ctx_, vocab_;
-  Side model_, original_;
-  PositionScores scores_;
+  std::vector<Side> models_;
+  Side original_;
+  std::vector<float> logits_, ref_logits_;    // of a stretch of rows
+  std::vector<kernel::SoftmaxRow> ref_rows_;  // of the same rows of the original
+  std::vector<PositionScores> scores_;        // by model; the original's only in the first until the end
 };
+
+/// Throws Error unless `model` has as many tokens as `other`.
+void check_vocabularies(const Engine& model, const Engine& other, const char* advice) {
+  const std::size_t vocab = model.architecture().vocab, others = other.architecture().vocab;
+  if (vocab != others)
+    fail("{} has a vocabulary of {} tokens and {} one of {}; {}", model.model().path().string(), vocab,
+         other.model().path().string(), others, advice);
+}
+
+Estimate difference(std::span<const double> values, std::span<const double> from) {
+  std::vector<double> differences(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) differences[i] = values[i] - from[i];
+  return estimate(differences);
+}
 
 json or_null(const std::optional<double>& value) { return value ? json(*value) : json(nullptr); }
 
 }  // namespace
 
-Evaluation evaluate(Engine& model, Engine* original, std::span<const std::vector<Token>> chunks) {
-  STRATA_CHECK(!chunks.empty() && chunks[0].size() >= 4, "{} chunks", chunks.size());
-  const std::size_t vocab = model.architecture().vocab;
-  if (original != nullptr && original->architecture().vocab != vocab)
-    fail("{} has a vocabulary of {} tokens and {} one of {}; compare a model with the one it was made from",
-         model.model().path().string(), vocab, original->model().path().string(), original->architecture().vocab);
+std::vector<Evaluation> evaluate(std::span<Engine* const> models, Engine* original,
+                                 std::span<const std::vector<Token>> chunks) {
+  STRATA_CHECK(!models.empty() && !chunks.empty() && chunks[0].size() >= 4, "{} chunks", chunks.size());
+  const Engine& model = *models[0];
+  for (const Engine* other : models) check_vocabularies(model, *other, "judge them one by one");
+  if (original != nullptr) check_vocabularies(model, *original, "compare a model with the one it was made from");
   for (const auto& chunk : chunks) {
     STRATA_CHECK(chunk.size() == chunks[0].size(), "chunks of {} and {} tokens", chunks[0].size(), chunk.size());
     for (const Token token : chunk)
-      if (token >= vocab)
+      if (token >= model.architecture().vocab)
         fail(
             "token {} of the text is outside the vocabulary of {} tokens of {}; the tokenizer belongs to another model",
-            token, vocab, model.model().path().string());
+            token, model.architecture().vocab, model.model().path().string());
   }
-  return summarize(Evaluator(model, original, chunks).run());
+  const std::vector<PositionScores> scores = Evaluator(models, original, chunks).run();
+  std::vector<Evaluation> result;
+  for (const PositionScores& positions : scores) {
+    result.push_back(summarize(positions));
+    if (original != nullptr && result.size() > 1) result.back().kl_change = difference(positions.kl, scores[0].kl);
+  }
+  return result;
+}
+
+Evaluation evaluate(Engine& model, Engine* original, std::span<const std::vector<Token>> chunks) {
+  Engine* const models[] = {&model};
+  return evaluate(models, original, chunks).front();
 }
 
 Evaluation summarize(const PositionScores& positions) {
@@ -181,6 +227,7 @@ json Evaluation::to_json() const {
                               {"median", kl_divergence->median},
                               {"p99", kl_divergence->p99},
                               {"max", kl_divergence->max}};
+  if (kl_change) value["kl_change"] = {{"mean", kl_change->mean}, {"stderr", or_null(kl_change->standard_error)}};
   return value;
 }
 

@@ -133,6 +133,27 @@ TEST(Evaluate, FiguresEqualAPlainComputationFromLogits) {
   EXPECT_EQ(*e.top1_agreement, *want.top1_agreement);
 }
 
+TEST(Evaluate, SeveralModelsHaveTheFiguresOfEachByItself) {
+  TinyModel tiny("llama_tied"), other("llama_tied");
+  tiny.set("model.layers.1.mlp.down_proj.weight", [](std::size_t i) { return i % 7 == 0 ? 0.1f : -0.02f; });
+  other.set("model.layers.0.mlp.up_proj.weight", [](std::size_t i) { return i % 3 == 0 ? 0.1f : -0.05f; });
+  const model::Model first = model::Model::open(tiny.path()), second = model::Model::open(other.path());
+  const model::Model plain = model::Model::open(golden_model("llama_tied"));
+  engine::Engine a(first), b(second), p(plain);
+  const Chunks chunks = golden_ids("llama_tied");
+  engine::Engine* const models[] = {&a, &b};
+  const std::vector<Evaluation> both = evaluate(models, &p, chunks);
+  ASSERT_EQ(both.size(), 2u);
+  const Evaluation alone[] = {evaluate(a, &p, chunks), evaluate(b, &p, chunks)};
+  expect_same(both[0], alone[0]);
+  Evaluation second_alone = both[1];
+  second_alone.kl_change.reset();
+  expect_same(second_alone, alone[1]);
+  EXPECT_FALSE(both[0].kl_change);
+  EXPECT_NEAR(both[1].kl_change->mean, alone[1].kl_divergence->mean - alone[0].kl_divergence->mean, 1e-12);
+  EXPECT_GT(*both[1].kl_change->standard_error, 0.0);
+}
+
 TEST(Evaluate, TheSameFiguresForAnyNumberOfThreads) {
   TinyModel tiny("llama_tied");
   tiny.set("model.layers.0.mlp.up_proj.weight", [](std::size_t i) { return i % 3 == 0 ? 0.1f : -0.05f; });
