@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -114,6 +115,9 @@ class Measuring {
     rounded.put_into(engine_);
     const std::vector<double> values = meter->measure_sequences(first_block(unit));
     restore(engine_, group);
+    if (!std::ranges::all_of(values, [](double value) { return std::isfinite(value); }))
+      fail("{}: the logits are not finite with {} at {}; leave that codec out of --kl-codecs",
+           engine_.model().path().string(), group.name, unit.codec->name);
     if (journal_)
       journal_->append({{"part", part}, {"group", group.name}, {"codec", unit.codec->name}, {"kl", values}});
     if (!announced_ && request_.announce) {

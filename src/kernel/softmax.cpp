@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/error.h"
 #include "kernel/dispatch.h"
@@ -54,6 +55,12 @@ void exponential_rests(const Table& table, const float* d, std::size_t count, fl
     rest[i] = std::fabs(x) <= 0.25f ? x * x * (0.5f + x * (1.0f / 6 + x * (1.0f / 24 + x * (1.0f / 120))))
                                     : rest[i] - 1.0f - x;
   }
+}
+
+double changed_log_sum_exp(const Table& table, const float* p, const float* change, std::size_t size) {
+  std::vector<float> q(p, p + size);
+  for (std::size_t i = 0; i < size; ++i) q[i] += change[i];
+  return log_sum_exp(table, q.data(), size);
 }
 
 /// The lowest index with x[i] == value; 0 when there is none (NaN).
@@ -113,8 +120,12 @@ RowChange kl_divergence_of_change(const float* p, const SoftmaxRow& p_row, const
     changes += weighted_sum(e, d, count);
   }
   const double normalizer = std::exp(p_row.log_sum_exp - static_cast<double>(p_row.max));
+  const double growth = (rests + changes) / normalizer;
   RowChange result;
-  result.log_ratio = std::log1p((rests + changes) / normalizer);
+  // Of a change that takes nearly all probability away, or overflows, the split leaves nothing; nor is it needed.
+  result.log_ratio = growth > -0.5 && std::isfinite(growth)
+                         ? std::log1p(growth)
+                         : changed_log_sum_exp(table, p, change, size) - p_row.log_sum_exp;
   result.kl_divergence = result.log_ratio - changes / normalizer;
   return result;
 }

@@ -107,5 +107,19 @@ TEST(Softmax, KlDivergenceOfAChangeKeepsItsDigitsHoweverSmall) {
     }
 }
 
+TEST(Softmax, KlDivergenceOfAChangeThatTurnsEverythingOver) {
+  for (const std::size_t size : {7, 49152})
+    for (const float shift : {-400.0f, -90.0f, -30.0f, 30.0f, 90.0f, 400.0f}) {
+      const std::vector<float> p = logits(size, 5, 4.0f);
+      std::vector<float> change = logits(size, 6, 8.0f), q = p;
+      for (float& d : change) d += shift;
+      for (std::size_t i = 0; i < size; ++i) q[i] += change[i];
+      const RowChange got = kl_divergence_of_change(p.data(), softmax_row(p.data(), size), change.data(), size);
+      const double expected = kl(p, q);
+      EXPECT_NEAR(got.kl_divergence, expected, 1e-3 * expected) << size << " " << shift;
+      EXPECT_NEAR(got.log_ratio, log_normalizer(q) - log_normalizer(p), 1e-3) << size << " " << shift;
+    }
+}
+
 }  // namespace
 }  // namespace strata::kernel
