@@ -9,7 +9,7 @@ namespace {
 
 using engine::Site;
 
-constexpr std::size_t kBatchTokens = 4096;
+constexpr std::size_t kBatchTokens = 2048;
 
 }  // namespace
 
@@ -35,7 +35,7 @@ void OriginalStream::run(std::size_t block, bool attention, std::size_t first, s
     engine_.feed_forward(block, batch, states, observer, last);
 }
 
-const std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size_t first, std::size_t some) {
+std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size_t first, std::size_t some) {
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t count, std::size_t size) {
     if (at == site) rows_.assign(rows, rows + count * size);
   };

@@ -20,9 +20,9 @@ class OriginalStream {
 
   /// Before the block, between its halves, or behind it, as far as `advance` has come.
   engine::HiddenStates& states() { return states_; }
-  /// Rows (tokens, size) at a site of the half that `advance` runs next, of sequences [first, first + some); valid
-  /// until the next call.
-  const std::vector<float>& rows(std::size_t block, engine::Site site, std::size_t first, std::size_t some);
+  /// Rows (tokens, size) at a site of the half that `advance` runs next, of sequences [first, first + some); valid, and
+  /// the caller's to change, until the next call.
+  std::vector<float>& rows(std::size_t block, engine::Site site, std::size_t first, std::size_t some);
   /// Adds the attention or the feed-forward of a block to the states.
   void advance(std::size_t block, bool attention);
 

@@ -17,7 +17,7 @@ namespace {
 
 using engine::Site;
 
-constexpr std::size_t kBatchTokens = 4096, kBatchBytes = 256u << 20;
+constexpr std::size_t kBatchTokens = 2048, kBatchBytes = 256u << 20;
 // The correction is a regression: it fits what the calibration text happens to hold unless it is damped far more than
 // the feedback (docs/methods.md has figures).
 constexpr double kCorrectionDamping = 10.0;
@@ -134,8 +134,9 @@ void Rounding::run(std::size_t block, bool attention, const engine::Observer* ob
 }
 
 void Rounding::finish(std::size_t block, bool attention, std::size_t sequences, float* states) {
-  rows_.get(batch_first_, sequences, batch_rows_);
-  engine_.add_output(block, attention ? model::Role::o : model::Role::down, batch_rows_.data(),
+  std::vector<float> rows;
+  rows_.get(batch_first_, sequences, rows);
+  engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows.data(),
                      sequences * set_.source.seq_len, states);
 }
 
@@ -170,7 +171,7 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
 /// Of the batch that runs.
 void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::size_t tokens, quantize::Drift& drift) {
   const std::size_t sequences = tokens / set_.source.seq_len;
-  std::vector<float> differences = original_->rows(block, site, batch_first_, sequences);
+  std::vector<float>& differences = original_->rows(block, site, batch_first_, sequences);
   for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= rows[i];
   drift.inputs.add(differences.data(), rows, tokens, kPrecision);
   if (!drift.residual) return;

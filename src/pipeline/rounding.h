@@ -112,9 +112,8 @@ class Rounding {
   TensorScales scales_;
   std::size_t together_;  ///< sequences of a batch
   engine::Batch full_, rest_;
-  engine::HiddenStates states_;  ///< before block next_, or within it between its halves
-  SiteRows rows_;                ///< of the half whose linears are rounded
-  std::vector<float> batch_rows_;
+  engine::HiddenStates states_;          ///< before block next_, or within it between its halves
+  SiteRows rows_;                        ///< of the half whose linears are rounded
   const float* batch_states_ = nullptr;  ///< of the batch that runs, and its first sequence
   std::size_t batch_first_ = 0;
   std::optional<OriginalStream> original_;                    ///< beside states_, for the correction and for tuning
