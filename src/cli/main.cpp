@@ -18,8 +18,8 @@ constexpr const char* kVersion = "0.1.0";
 
 int run(int argc, char** argv) {
   CLI::App app{
-      "Give it a language model and a size; get back the best model that fits, for vLLM and transformers,\n"
-      "made on a plain CPU.",
+      "Give it a language model and a size; get back the best model that fits, for vLLM,\n"
+      "transformers and llama.cpp, made on a plain CPU.",
       "strata"};
   app.set_version_flag("--version", std::string("strata ") + kVersion);
   app.require_subcommand(1);

@@ -99,19 +99,21 @@ json judgement_json(const importance::ScoreResult& result, const model::Architec
 
 importance::ScoreRequest request_of(const Options& options) {
   importance::ScoreRequest request;
+  const auto codec_names = split_list(options.codecs);
+  request.codecs = pipeline::allowed_codecs(pipeline::target_by_name(options.target), codec_names).codecs;
+  bool all = false;
   for (const std::string& name : split_list(options.signals)) {
     if (name == "all")
-      for (const importance::Signal& signal : importance::signals()) request.signals.push_back(&signal);
+      all = true;
     else
       request.signals.push_back(&importance::signal_by_name(name));
   }
   if (options.judge) {
-    if (request.signals.empty())
-      for (const importance::Signal& signal : importance::signals()) request.signals.push_back(&signal);
+    all = all || request.signals.empty();
     request.signals.push_back(&importance::signal_by_name("kl"));
   }
-  const auto codec_names = split_list(options.codecs);
-  request.codecs = pipeline::allowed_codecs(pipeline::target_by_name(options.target), codec_names).codecs;
+  for (const importance::Signal& signal : importance::signals())
+    if (all && concerns(signal, request.codecs)) request.signals.push_back(&signal);
   request.fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
   for (const std::string& name : split_list(options.kl_codecs)) request.measure.codecs.push_back(&codec::by_name(name));
   request.measure.tokens = options.kl_tokens;

@@ -1,39 +1,63 @@
 // alpha: how much a unit of relative weight error in one fusion group costs in KL divergence of the logits. Measured at
-// one codec; the cost of any other is alpha times its relative error (linearity theorem, arXiv 2411.17525).
+// one codec of a kind of grid; the cost of any other of the kind is alpha times its relative error (linearity theorem,
+// arXiv 2411.17525). Kinds differ: equal errors of two grids fall on other weights (figures: docs/results.md).
 #include "importance/signal.h"
 
 namespace strata::importance {
 namespace {
 
-/// About four bits, so that the error is well above rounding noise and still small; the first that fits.
-const codec::Codec* reference_codec(const model::Architecture& a, const model::FusionGroup& group) {
-  for (const char* name : {"nvfp4", "mxfp4", "int4_channel"}) {
+/// The first of `codecs` that fits, or null. Each is of about four bits, so that the error is well above rounding noise
+/// and still small.
+const codec::Codec* reference_codec(const model::Architecture& a, const model::FusionGroup& group,
+                                    std::initializer_list<const char*> codecs) {
+  for (const char* name : codecs) {
     const codec::Codec& codec = codec::by_name(name);
     if (fits(codec, a, group)) return &codec;
   }
   return nullptr;
 }
 
-}  // namespace
-
-Samples alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
-              const MeasureRequest& request) {
+Samples measure(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                const MeasureRequest& request, const char* label, std::initializer_list<const char*> codecs) {
   const model::Architecture& a = engine.architecture();
   std::vector<SingleChange> units;
   std::vector<double> errors;
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
-    const codec::Codec* codec = reference_codec(a, a.groups[g]);
+    const codec::Codec* codec = reference_codec(a, a.groups[g], codecs);
     if (codec == nullptr) continue;
     const double error = relative_error(engine.model(), a.groups[g], *codec, inputs);
     if (!(error > 0)) continue;
     units.push_back({g, codec});
     errors.push_back(error);
   }
-  const Samples measured = measure_changes(engine, set, inputs, units, request, "alpha");
+  const Samples measured = measure_changes(engine, set, inputs, units, request, label);
   Samples result(a.groups.size());
   for (std::size_t u = 0; u < units.size(); ++u)
     for (const double value : measured[u]) result[units[u].group].push_back(value / errors[u]);
   return result;
 }
+
+}  // namespace
+
+Samples alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+              const MeasureRequest& request) {
+  return measure(engine, set, inputs, request, "alpha", {"nvfp4", "mxfp4", "int4_channel"});
+}
+
+Samples alpha_int(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                  const MeasureRequest& request) {
+  return measure(engine, set, inputs, request, "alpha_int", {"int4_g64", "int4_g32", "int4_channel"});
+}
+
+Samples alpha_ggml(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                   const MeasureRequest& request) {
+  return measure(engine, set, inputs, request, "alpha_ggml", {"iq4_nl"});
+}
+
+bool is_float(const codec::Codec& codec) {
+  return codec.has_codes() && codec.family != "int" && codec.family != "ggml";
+}
+bool is_int(const codec::Codec& codec) { return codec.family == "int"; }
+bool is_ggml(const codec::Codec& codec) { return codec.family == "ggml"; }
 
 }  // namespace strata::importance

@@ -50,7 +50,7 @@ class Scorer {
         request_(request),
         result_{{}, {}, InputMeanSquare(model_)} {
     for (const Signal& signal : signals())
-      if ((request.signals.empty() && !signal.costly) ||
+      if ((request.signals.empty() && !signal.costly && concerns(signal, request.codecs)) ||
           std::ranges::find(request.signals, &signal) != request.signals.end())
         signals_.push_back(&signal);
   }

@@ -78,6 +78,8 @@ struct Signal {
   std::vector<double> (*of_architecture)(const model::Architecture&) = nullptr;
   /// Of fusion groups, from running the model on the calibration set.
   Samples (*of_groups)(engine::Engine&, const CalibrationSet&, const InputMeanSquare&, const MeasureRequest&) = nullptr;
+  /// Of groups, in nats per unit of relative error: the codecs whose cost it gives.
+  bool (*prices)(const codec::Codec&) = nullptr;
   /// Of fusion groups under codecs, from running the model with each.
   std::vector<std::vector<Measurement>> (*of_choices)(engine::Engine&, const CalibrationSet&, const InputMeanSquare&,
                                                       const MeasureRequest&) = nullptr;
@@ -89,6 +91,8 @@ struct Signal {
 std::span<const Signal> signals();
 /// Throws Error listing the known names.
 const Signal& signal_by_name(std::string_view name);
+/// Whether scores of these codecs have a use for it: a signal that prices codecs is of use to those.
+bool concerns(const Signal& signal, std::span<const codec::Codec* const> codecs);
 
 // One file each.
 std::unique_ptr<ActivationSignal> observe_lim(std::size_t blocks, std::size_t sequences);
@@ -108,5 +112,14 @@ std::vector<double> prior(const model::Architecture& architecture);
 /// the shape allows, else another codec of about four bits.
 Samples alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
               const MeasureRequest& request);
+/// The same by int4_g64, and by iq4_nl.
+Samples alpha_int(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                  const MeasureRequest& request);
+Samples alpha_ggml(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                   const MeasureRequest& request);
+/// Kinds of grids; keep is none of them.
+bool is_float(const codec::Codec& codec);
+bool is_int(const codec::Codec& codec);
+bool is_ggml(const codec::Codec& codec);
 
 }  // namespace strata::importance

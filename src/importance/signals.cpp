@@ -1,5 +1,7 @@
 // The table of signals.
 // A new signal is a file with its function and a row here.
+#include <algorithm>
+
 #include "core/error.h"
 #include "importance/signal.h"
 
@@ -45,8 +47,11 @@ constexpr Signal kSignals[] = {
      .of_linear = hessian,
      .needs_products = true},
     {.name = "alpha",
-     .meaning = "KL divergence of the logits per unit of relative error in one fusion group, measured",
-     .of_groups = alpha},
+     .meaning = "KL divergence of the logits per unit of relative error in one fusion group, measured with nvfp4",
+     .of_groups = alpha,
+     .prices = is_float},
+    {.name = "alpha_int", .meaning = "the same, measured with int4_g64", .of_groups = alpha_int, .prices = is_int},
+    {.name = "alpha_ggml", .meaning = "the same, measured with iq4_nl", .of_groups = alpha_ggml, .prices = is_ggml},
     {.name = "kl",
      .meaning = "KL divergence of the logits with one fusion group at one codec, measured",
      .costly = true,
@@ -64,6 +69,11 @@ const Signal& signal_by_name(std::string_view name) {
     names.push_back(signal.name);
   }
   fail("unknown signal '{}'; the known are {}", name, fmt::join(names, ", "));
+}
+
+bool concerns(const Signal& signal, std::span<const codec::Codec* const> codecs) {
+  return signal.prices == nullptr ||
+         std::ranges::any_of(codecs, [&](const codec::Codec* codec) { return signal.prices(*codec); });
 }
 
 Level Signal::level() const {

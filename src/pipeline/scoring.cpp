@@ -49,11 +49,18 @@ std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine
   return result;
 }
 
+std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs) {
+  std::vector<const importance::Signal*> result = {&importance::signal_by_name("act_mse")};
+  for (const importance::Signal& signal : importance::signals())
+    if (signal.prices != nullptr && concerns(signal, codecs)) result.push_back(&signal);
+  return result;
+}
+
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target) {
   importance::ScoreRequest needed;
   if (needs_linear_costs(request)) {
-    for (const char* name : {"act_mse", "alpha"}) needed.signals.push_back(&importance::signal_by_name(name));
     needed.codecs = allowed_codecs(target, request.codecs).codecs;
+    needed.signals = linear_cost_signals(needed.codecs);
   }
   if (needs_block_signals(request)) needed.signals.push_back(&importance::signal_by_name(request.signal));
   return needed;
@@ -83,13 +90,27 @@ double slope(const std::vector<Point>& points, const codec::Codec& codec, double
   return nearest == nullptr ? 0.0 : nearest->value / nearest->error;
 }
 
+/// Values by group of the signal that prices the codec; of another one that prices codecs, when the scores lack it;
+/// null when they have none.
+const std::vector<double>* price_of(const importance::Scores& scores, const codec::Codec& codec) {
+  const std::vector<double>* any = nullptr;
+  for (const importance::Signal& signal : importance::signals()) {
+    if (signal.prices == nullptr) continue;
+    const auto it = scores.groups.find(std::string(signal.name));
+    if (it == scores.groups.end()) continue;
+    if (signal.prices(codec)) return &it->second.values;
+    if (any == nullptr) any = &it->second.values;
+  }
+  return any;
+}
+
 Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture) {
   Costs costs;
   const auto it = scores.linears.find("act_mse");
   if (it == scores.linears.end()) return costs;
-  const auto alpha = scores.groups.find("alpha");
   const auto kl = scores.choices.find("kl");
-  costs.signal = kl != scores.choices.end() ? "kl" : alpha != scores.groups.end() ? "alpha x act_mse" : "act_mse";
+  const bool priced = price_of(scores, codec::by_name("nvfp4")) != nullptr;  // or any other codec
+  costs.signal = kl != scores.choices.end() ? "kl" : priced ? "alpha x act_mse" : "act_mse";
   costs.linears.resize(architecture.linears.size());
   for (std::size_t g = 0; g < architecture.groups.size(); ++g) {
     const model::FusionGroup& group = architecture.groups[g];
@@ -98,10 +119,11 @@ Costs costs_of_set(const importance::Scores& scores, const model::Architecture& 
       for (const importance::Measurement& m : kl->second[g])
         if (const double error = importance::relative_error(it->second, group, *m.codec); error > 0)
           points.push_back({m.codec, error, m.value});
-    const double flat = alpha == scores.groups.end() ? 1.0 : alpha->second.values[g];
     for (const std::size_t l : group.linears)
       for (const importance::CodecScore& score : it->second[l].codecs) {
         const double error = importance::relative_error(it->second, group, *score.codec);
+        const std::vector<double>* const price = price_of(scores, *score.codec);
+        const double flat = price == nullptr ? 1.0 : (*price)[g];
         const double weight = points.empty() || error <= 0 ? flat : slope(points, *score.codec, error);
         costs.linears[l][score.codec] = weight * it->second[l].relative(score);
       }

@@ -2,6 +2,7 @@
 // Used by `score`, `plan` and `quantize` alike, so that each can begin where the one before ended.
 #pragma once
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ importance::CalibrationSet make_calibration(engine::Engine& engine, const model:
 /// A set for each text, of `samples` sequences each.
 std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
                                                           const CalibrationRequest& request);
+
+/// What the cost of a linear under these codecs is made of.
+std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs);
 
 /// What a plan by `request` has to know: signals and codecs to score.
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target);

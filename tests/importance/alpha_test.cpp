@@ -32,6 +32,14 @@ TEST(Alpha, MeasuresEveryGroupAndLeavesTheEngineAsItWas) {
   EXPECT_EQ(engine.forward(set.sequences[0], {&sequence, 1}), before);
 }
 
+TEST(Alpha, EveryCodecWithCodesIsPricedByOneKind) {
+  for (const codec::Codec& codec : codec::all()) {
+    std::size_t prices = 0;
+    for (const Signal& signal : signals()) prices += signal.prices != nullptr && signal.prices(codec) ? 1 : 0;
+    EXPECT_EQ(prices, codec.has_codes() ? 1u : 0u) << codec.name;
+  }
+}
+
 TEST(Alpha, IsTheSameAtAnyThreadCount) {
   const model::Model model = model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/qwen3");
   engine::Engine engine(model);

@@ -19,10 +19,10 @@ class ScoresFile : public ::testing::Test {
  protected:
   ScoresFile() : model_(model::Model::open(golden_model("llama_untied_sharded"))) {
     engine::Engine engine(model_);
-    ScoreRequest request;
     for (const char* name : {"keep", "int4_g32", "int4_g128", "fp8_channel", "nvfp4"})
-      request.codecs.push_back(&codec::by_name(name));
-    scores_ = score(engine, calibration_from_tokens(golden_ids("llama_untied_sharded"), {{"ids.txt"}}), request).scores;
+      request_.codecs.push_back(&codec::by_name(name));
+    scores_ =
+        score(engine, calibration_from_tokens(golden_ids("llama_untied_sharded"), {{"ids.txt"}}), request_).scores;
     value_ = scores_.to_json();
   }
   /// What from_json says to the changed file.
@@ -37,6 +37,7 @@ class ScoresFile : public ::testing::Test {
   json& first_linear() { return value_["linears"]["act_mse"]["linears"][0]; }
 
   model::Model model_;
+  ScoreRequest request_;
   Scores scores_;
   json value_;
 };
@@ -50,7 +51,9 @@ TEST_F(ScoresFile, IsReadBackExactly) {
 TEST_F(ScoresFile, HoldsEverySignalBlockAndLinear) {
   for (const Signal& signal : signals()) {
     const std::string name(signal.name);
-    if (signal.costly) {
+    if (!concerns(signal, request_.codecs)) {
+      EXPECT_FALSE(scores_.groups.contains(name)) << "prices none of the codecs";
+    } else if (signal.costly) {
       EXPECT_FALSE(scores_.choices.contains(name) || scores_.linears.contains(name)) << "not asked for";
     } else if (signal.of_linear != nullptr) {
       EXPECT_EQ(scores_.linears.at(name).size(), 3u * 7u + 1u) << name;  // untied: lm_head too
@@ -138,7 +141,8 @@ TEST_F(ScoresFile, EveryMemberMustBeThereAndOfItsType) {
                                              "residual",    "spike",    "prior",
                                              "spike_out",   "modules",  "act_mse",
                                              "alpha",       "keep",     "int4_g32",
-                                             "fp8_channel", "nvfp4",    "stability"};
+                                             "fp8_channel", "nvfp4",    "stability",
+                                             "alpha_int"};
   std::size_t tried = 0;
   std::set<std::string> seen;
   for (const auto& [path, leaf] : flat.items()) {
