@@ -16,7 +16,8 @@ namespace strata::pipeline {
 namespace {
 
 constexpr std::uint64_t kFloat = sizeof(float);
-constexpr std::uint64_t kProgramBytes = 48u << 20;  // code, tokenizer, configuration, the writer's stretches
+constexpr std::uint64_t kProgramBytes = 22u << 20;    // code, configuration, the model's table of tensors
+constexpr std::uint64_t kTokenizerBytes = 26u << 20;  // and what else the calibration text needs
 
 /// Bytes of the linears' weights as they are held: mapped as they lie in the file, or dequantized from GGUF.
 std::vector<std::uint64_t> weight_bytes(const model::Model& model) {
@@ -44,13 +45,15 @@ std::uint64_t rounding_bytes(const model::Linear& linear, std::size_t batch_toke
 std::uint64_t nearest_bytes(const model::Model& model, const std::vector<const codec::Codec*>& codecs) {
   const std::vector<std::uint64_t> weights = weight_bytes(model);
   const model::Architecture& a = model.architecture();
-  std::uint64_t largest = a.vocab * a.hidden * 2;
+  std::uint64_t largest = a.vocab * a.hidden * 2;  // mapped, and written from there
   for (std::size_t l = 0; l < codecs.size(); ++l) {
     const model::Linear& linear = a.linears[l];
     const std::uint64_t stored = codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
-    largest = std::max(largest, weights[l] + (codecs[l]->has_codes() ? stored : 0));
+    // While it is encoded, the linears before it wait for the disk.
+    const std::uint64_t encoded = stored + std::min<std::uint64_t>(kUnwrittenBytes, stored);
+    largest = std::max(largest, weights[l] + (codecs[l]->has_codes() ? encoded : 0));
   }
-  return largest + std::min<std::uint64_t>(kUnwrittenBytes, largest);
+  return largest;
 }
 
 struct Blocks {
@@ -92,11 +95,12 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
     const RoundingOptions& options = request.gptq;
     const std::uint64_t tunes = options.tune.steps > 0 ? 1 : 0, original = options.asymmetric ? 1 : tunes;
     const Blocks block = largest_block(model, codecs, tokens, options);
-    bytes += block.weights + block.stored + block.rounding;
+    bytes += kTokenizerBytes + block.weights + block.stored + block.rounding;
     if (const std::size_t l = a.embedding();
         l != model::kNoBlock && codecs[l]->has_codes())  // rounded first, and looked up in every pass
       bytes += codec::stored_bytes(*codecs[l], a.linears[l].rows, a.linears[l].cols);
     bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
+    bytes += tokens * std::max(a.q_size(), a.intermediate) * kFloat * original;  // rows of the original at a site
     bytes += 3 * tunes * options.tune.batch_tokens * Rounding::floats_per_token(a) * kFloat;
     const std::uint64_t streams = 1 + original + tunes;
     states = streams * std::uint64_t{request.rounding.samples} * request.rounding.seq_len * a.hidden * kFloat;
@@ -104,8 +108,7 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
     estimate.spills = request.memory_limit && bytes + states > *request.memory_limit;
     bytes += estimate.spills ? borrowed : states;
     const std::uint64_t embedding = a.vocab * a.hidden * 2;  // copied at the beginning, while nothing else is held
-    bytes = std::max(bytes, kProgramBytes + (estimate.spills ? borrowed : states) + embedding +
-                                std::min<std::uint64_t>(kUnwrittenBytes, embedding));
+    bytes = std::max(bytes, kProgramBytes + kTokenizerBytes + (estimate.spills ? borrowed : states) + embedding);
     if (estimate.spills) estimate.disk_bytes += states;
     const std::uint64_t rows =
         Rounding::kept_rows_bytes(a, request.rounding.samples * request.rounding.seq_len, options.asymmetric);
