@@ -103,9 +103,11 @@ importance::ScoreRequest request_of(const Options& options) {
   request.codecs = pipeline::allowed_codecs(pipeline::target_by_name(options.target), codec_names).codecs;
   bool all = false;
   for (const std::string& name : split_list(options.signals)) {
-    if (name == "all")
-      all = true;
-    else
+    all = all || name == "all";
+    if (name == "alpha")  // of every kind of grid among the codecs
+      for (const importance::Signal* signal : pipeline::price_signals(request.codecs))
+        request.signals.push_back(signal);
+    else if (name != "all")
       request.signals.push_back(&importance::signal_by_name(name));
   }
   if (options.judge) {
@@ -164,8 +166,11 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("-o,--output", options->output, "File to write")->required();
   app.add_option("--imatrix-out", options->imatrix,
                  "Also write the inputs' mean squares as an importance matrix for llama-quantize, such as m.gguf");
-  app.add_option("--signals", options->signals,
-                 "Signals, separated by commas, or all (default: all that are not costly): " + known);
+  app.add_option(
+      "--signals", options->signals,
+      "Signals, separated by commas, or all (default: all that are not costly); alpha stands for all its kinds "
+      "that price the codecs: " +
+          known);
   app.add_option("--for", options->target, "Score the codecs that this runtime can load")->capture_default_str();
   app.add_option("--codecs", options->codecs, "Codecs to score, separated by commas (default: all of the target)");
   app.add_option("--kl-codecs", options->kl_codecs, "Codecs that kl measures; costs of others follow from these")

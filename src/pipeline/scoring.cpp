@@ -49,10 +49,16 @@ std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine
   return result;
 }
 
-std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs) {
-  std::vector<const importance::Signal*> result = {&importance::signal_by_name("act_mse")};
+std::vector<const importance::Signal*> price_signals(std::span<const codec::Codec* const> codecs) {
+  std::vector<const importance::Signal*> result;
   for (const importance::Signal& signal : importance::signals())
     if (signal.prices != nullptr && concerns(signal, codecs)) result.push_back(&signal);
+  return result;
+}
+
+std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs) {
+  std::vector<const importance::Signal*> result = price_signals(codecs);
+  result.push_back(&importance::signal_by_name("act_mse"));
   return result;
 }
 

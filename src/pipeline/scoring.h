@@ -28,7 +28,9 @@ importance::CalibrationSet make_calibration(engine::Engine& engine, const model:
 std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
                                                           const CalibrationRequest& request);
 
-/// What the cost of a linear under these codecs is made of.
+/// The signals that price these codecs: alpha, of each kind of grid among them.
+std::vector<const importance::Signal*> price_signals(std::span<const codec::Codec* const> codecs);
+/// What the cost of a linear under these codecs is made of: act_mse, and these.
 std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs);
 
 /// What a plan by `request` has to know: signals and codecs to score.

@@ -68,8 +68,8 @@ TEST(CostSignals, AreThoseOfTheCodecsAtHand) {
       result.emplace_back(signal->name);
     return result;
   };
-  EXPECT_EQ(names("vllm"), (std::vector<std::string>{"act_mse", "alpha", "alpha_int"}));
-  EXPECT_EQ(names("llama.cpp"), (std::vector<std::string>{"act_mse", "alpha_ggml"}));
+  EXPECT_EQ(names("vllm"), (std::vector<std::string>{"alpha", "alpha_int", "act_mse"}));
+  EXPECT_EQ(names("llama.cpp"), (std::vector<std::string>{"alpha_ggml", "act_mse"}));
 }
 
 }  // namespace
