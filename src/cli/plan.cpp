@@ -10,7 +10,7 @@ namespace strata::cli {
 namespace {
 
 struct Options {
-  std::string model, scores, output;
+  std::string model, scores, output, method = "rtn";
   bool explain = false;
   PlanOptions plan;
   CalibrationOptions calibration;
@@ -19,7 +19,7 @@ struct Options {
 pipeline::Costs costs_for(const Options& options, const pipeline::PlanRequest& request, const model::Model& model) {
   if (!options.scores.empty())
     return pipeline::costs_of(importance::Scores::from_json(read_json_file(options.scores), model, options.scores),
-                              model.architecture());
+                              model.architecture(), request.method);
   if (pipeline::needs_linear_costs(request) || pipeline::needs_block_signals(request))
     fail_usage("preset {} needs --scores FILE; make it with: strata score {} -o scores.json", request.preset,
                options.model);
@@ -41,7 +41,8 @@ void show_explanation(const std::vector<pipeline::Explanation>& explanations) {
 }
 
 void run(const Options& options, const Common& common) {
-  const pipeline::PlanRequest request = request_of(options.plan);
+  pipeline::PlanRequest request = request_of(options.plan);
+  if (options.method == "gptq") request.method = pipeline::Method::gptq;
   if (request.max_kl)
     fail_usage("--max-kl measures plans, which takes the model: use strata quantize --max-kl --dry-run");
   const pipeline::Target& target = pipeline::target_by_name(options.plan.target);
@@ -72,6 +73,9 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("-o,--output", options->output, "Plan file to write");
   app.add_flag("--explain", options->explain,
                "For every group the next better and next worse choice, and the bytes and cost that it would change");
+  app.add_option("--method", options->method, "How the weights will be rounded, which changes what codecs cost")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"rtn", "gptq"}));
   add_options(app, options->plan);
   add_options(app, options->calibration);
   return [options, &common] { run(*options, common); };

@@ -59,7 +59,7 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
     request.plan.shard_bytes = pipeline::parse_size(options.plan.shard_size, "--shard-size");
   request.calibration = request_of(options.calibration, common);
   request.scale_fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
-  request.method = method == "rtn" ? pipeline::Method::rtn : pipeline::Method::gptq;
+  request.plan.method = method == "rtn" ? pipeline::Method::rtn : pipeline::Method::gptq;
   request.gptq.gptq.refine = options.refine;
   request.gptq.gptq.damping = options.damping;
   if (!options.asymmetric && options.damping_option->count() == 0) request.gptq.gptq.damping = kPlainDamping;

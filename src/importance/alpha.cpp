@@ -6,8 +6,16 @@
 namespace strata::importance {
 namespace {
 
-/// The first of `codecs` that fits, or null. Each is of about four bits, so that the error is well above rounding noise
-/// and still small.
+/// Codecs of fewer bits a weight than this are priced by one of about three, whose divergence is no longer in
+/// proportion to that of one of about four.
+constexpr double kFewBits = 3.75;
+
+bool has_few_bits(const codec::Codec& codec) {
+  constexpr std::uint64_t rows = 256, cols = 4096;
+  return static_cast<double>(codec::stored_bytes(codec, rows, cols)) * 8.0 < kFewBits * rows * cols;
+}
+
+/// The first of `codecs` that fits, or null: errors well above rounding noise and still small.
 const codec::Codec* reference_codec(const model::Architecture& a, const model::FusionGroup& group,
                                     std::initializer_list<const char*> codecs) {
   for (const char* name : codecs) {
@@ -49,15 +57,27 @@ Samples alpha_int(engine::Engine& engine, const CalibrationSet& set, const Input
   return measure(engine, set, inputs, request, "alpha_int", {"int4_g64", "int4_g32", "int4_channel"});
 }
 
+Samples alpha_int3(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                   const MeasureRequest& request) {
+  return measure(engine, set, inputs, request, "alpha_int3", {"int3_g64", "int3_g32", "int3_channel"});
+}
+
 Samples alpha_ggml(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
                    const MeasureRequest& request) {
   return measure(engine, set, inputs, request, "alpha_ggml", {"iq4_nl"});
 }
 
+Samples alpha_ggml3(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                    const MeasureRequest& request) {
+  return measure(engine, set, inputs, request, "alpha_ggml3", {"iq3_s"});
+}
+
 bool is_float(const codec::Codec& codec) {
   return codec.has_codes() && codec.family != "int" && codec.family != "ggml";
 }
-bool is_int(const codec::Codec& codec) { return codec.family == "int"; }
-bool is_ggml(const codec::Codec& codec) { return codec.family == "ggml"; }
+bool is_int(const codec::Codec& codec) { return codec.family == "int" && !has_few_bits(codec); }
+bool is_int3(const codec::Codec& codec) { return codec.family == "int" && has_few_bits(codec); }
+bool is_ggml(const codec::Codec& codec) { return codec.family == "ggml" && !has_few_bits(codec); }
+bool is_ggml3(const codec::Codec& codec) { return codec.family == "ggml" && has_few_bits(codec); }
 
 }  // namespace strata::importance

@@ -112,14 +112,20 @@ std::vector<double> prior(const model::Architecture& architecture);
 /// the shape allows, else another codec of about four bits.
 Samples alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
               const MeasureRequest& request);
-/// The same by int4_g64, and by iq4_nl.
+/// The same by int4_g64, int3_g64, iq4_nl and iq3_s; empty too where these and their like do not fit.
 Samples alpha_int(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
                   const MeasureRequest& request);
+Samples alpha_int3(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                   const MeasureRequest& request);
 Samples alpha_ggml(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
                    const MeasureRequest& request);
-/// Kinds of grids; keep is none of them.
+Samples alpha_ggml3(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                    const MeasureRequest& request);
+/// Kinds of grids, those of about three bits and fewer apart; every codec with codes is of one.
 bool is_float(const codec::Codec& codec);
 bool is_int(const codec::Codec& codec);
+bool is_int3(const codec::Codec& codec);
 bool is_ggml(const codec::Codec& codec);
+bool is_ggml3(const codec::Codec& codec);
 
 }  // namespace strata::importance

@@ -227,7 +227,7 @@ Estimate estimate_quantizing(const model::Model& model, const Prepared& prepared
   Estimate estimate = estimate_memory(model, prepared, request);
   constexpr double disk_bytes_per_second = 5e8;
   const double disk = static_cast<double>(prepared.plan.output_bytes) / disk_bytes_per_second;
-  if (request.method == Method::rtn)
+  if (request.plan.method == Method::rtn)
     estimate.seconds = std::max(disk, nearest_seconds(model, prepared, request.scale_fit));
   else
     estimate.seconds = rounding_seconds(model, prepared, request, estimate.keeps_rows);

@@ -87,7 +87,7 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
   Estimate estimate;
   estimate.disk_bytes = prepared.plan.output_bytes;
   std::uint64_t bytes = kProgramBytes, states = 0;
-  if (request.method == Method::rtn) {
+  if (request.plan.method == Method::rtn) {
     bytes += nearest_bytes(model, codecs);
   } else {
     const std::size_t together = Rounding::sequences_together(a, request.rounding.samples, request.rounding.seq_len);

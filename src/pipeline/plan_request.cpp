@@ -16,6 +16,7 @@ bool needs_block_signals(const PlanRequest& request) {
 
 json PlanRequest::to_json() const {
   json value = {{"preset", preset}};
+  if (method == Method::gptq) value["method"] = "gptq";
   if (bits) value["bits"] = *bits;
   if (size_bytes) value["size_bytes"] = *size_bytes;
   if (max_kl) value["max_kl"] = *max_kl;

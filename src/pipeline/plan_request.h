@@ -33,7 +33,13 @@ struct MemoryLimit {
   std::size_t context = 4096, batch = 1;
 };
 
+enum class Method {
+  rtn,   ///< round to nearest
+  gptq,  ///< error feedback over the inputs' second moments, block by block (docs/methods.md)
+};
+
 struct PlanRequest {
+  Method method = Method::rtn;  ///< how the weights will be rounded, which changes what codecs cost
   std::string preset = "best";  ///< best, uniform:CODEC, lwq, three-tier, prior
   std::optional<double> bits;
   std::optional<std::uint64_t> size_bytes;

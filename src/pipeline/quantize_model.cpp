@@ -134,7 +134,7 @@ json QuantizeRequest::job(const model::Model& model) const {
                 {"--imatrix", of_file(imatrix)},
                 {"calibration", of_calibration(calibration)},
                 {"--scale", scale_fit == codec::ScaleFit::search ? "search" : "minmax"},
-                {"--method", method == Method::rtn ? "rtn" : "gptq"},
+                {"--method", plan.method == Method::rtn ? "rtn" : "gptq"},
                 {"--shard-size", plan.shard_bytes},
                 {"--search-steps", search.steps},
                 {"--search-time", search.seconds ? json(*search.seconds) : json()}};
@@ -144,7 +144,7 @@ json QuantizeRequest::job(const model::Model& model) const {
     std::ranges::replace(name, '_', '-');
     value[name] = option;
   }
-  if (method == Method::gptq) {
+  if (plan.method == Method::gptq) {
     value["--refine"] = gptq.gptq.refine;
     value["--damping"] = gptq.gptq.damping;
     value["--act-order"] = gptq.gptq.activation_order;
@@ -176,13 +176,13 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobF
   wanted.scores =
       !planned && !prepared.scores && (needs_linear_costs(request.plan) || needs_block_signals(request.plan));
   wanted.inputs =
-      request.scale_fit == codec::ScaleFit::search && request.method == Method::rtn && prepared.importance.empty();
+      request.scale_fit == codec::ScaleFit::search && request.plan.method == Method::rtn && prepared.importance.empty();
   const SearchOptions search = search_of(request);
   const bool under_kl = !planned && request.plan.max_kl.has_value(), searches = !planned && search.steps > 0;
   wanted.measures = under_kl || searches;
   const std::optional<importance::InputMeanSquare> inputs = run_calibration(model, request, stages, wanted, prepared);
   if (kept) return prepared;
-  const Costs costs = prepared.scores ? costs_of(*prepared.scores, model.architecture()) : Costs{};
+  const Costs costs = prepared.scores ? costs_of(*prepared.scores, model.architecture(), request.plan.method) : Costs{};
   if (under_kl) {
     engine::Engine exact(model, kernel::Precision::f32);
     PlanMeter meter(exact, *prepared.calibration, *inputs, kMaxKlTokens, stages.file("plans.journal"), "max-kl");
@@ -212,7 +212,7 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
   written.bytes = prepared.plan.output_bytes;
   written.path = job.path().parent_path() / names.front();
   const auto write_all = [&] { write_checkpoint(model, plan, *request.target, job.result(), options); };
-  if (request.method == Method::rtn) {
+  if (request.plan.method == Method::rtn) {
     if (!job.published()) write_all();
     job.publish(names);
     return written;
@@ -280,7 +280,7 @@ eval::Evaluation verify(const model::Model& model, const QuantizeRequest& reques
     text.seed += 0x76657269;  // any other seed: text that the calibration did not see
     chunks = make_calibration(writer, tokenizer, text).sequences;
   } else {
-    text = request.method == Method::gptq ? request.rounding : request.calibration;
+    text = request.plan.method == Method::gptq ? request.rounding : request.calibration;
     text.samples += sequences;
     chunks = make_calibration(original, tokenizer, text).sequences;
     chunks.erase(chunks.begin(),

@@ -16,11 +16,6 @@
 
 namespace strata::pipeline {
 
-enum class Method {
-  rtn,   ///< round to nearest
-  gptq,  ///< error feedback over the inputs' second moments, block by block (docs/methods.md)
-};
-
 struct QuantizeRequest {
   std::filesystem::path output;
   bool overwrite = false;
@@ -31,7 +26,6 @@ struct QuantizeRequest {
   SearchOptions search{};                        ///< preset best with a budget; without steps: none
   CalibrationRequest calibration;
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
-  Method method = Method::rtn;
   RoundingOptions gptq;           ///< its fit is scale_fit
   CalibrationRequest rounding{};  ///< the set that gptq rounds by; larger than the one that scores are made on
 

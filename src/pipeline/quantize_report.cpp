@@ -28,7 +28,8 @@ ReportData gather(const model::Model& model, const QuantizeRequest& request, con
   data.set_output(written.path, written.bytes, quantized.fingerprint());
   if (prepared.scores) {
     data.set_scores(*prepared.scores, a, {}, command);
-    data.set_trade_off(trade_off(a, *request.target, request.plan, costs_of(*prepared.scores, a)), command);
+    data.set_trade_off(trade_off(a, *request.target, request.plan, costs_of(*prepared.scores, a, request.plan.method)),
+                       command);
   }
   if (!verified) return data;
   data.add_evaluation(verified->to_json(), text_of(request, verified->tokens), command);

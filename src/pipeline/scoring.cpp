@@ -56,8 +56,9 @@ std::vector<const importance::Signal*> price_signals(std::span<const codec::Code
   return result;
 }
 
-std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs) {
+std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs, Method method) {
   std::vector<const importance::Signal*> result = price_signals(codecs);
+  if (method == Method::gptq) result = {&importance::signal_by_name("alpha")};
   result.push_back(&importance::signal_by_name("act_mse"));
   return result;
 }
@@ -66,7 +67,7 @@ importance::ScoreRequest scores_needed(const PlanRequest& request, const Target&
   importance::ScoreRequest needed;
   if (needs_linear_costs(request)) {
     needed.codecs = allowed_codecs(target, request.codecs).codecs;
-    needed.signals = linear_cost_signals(needed.codecs);
+    needed.signals = linear_cost_signals(needed.codecs, request.method);
   }
   if (needs_block_signals(request)) needed.signals.push_back(&importance::signal_by_name(request.signal));
   return needed;
@@ -96,26 +97,29 @@ double slope(const std::vector<Point>& points, const codec::Codec& codec, double
   return nearest == nullptr ? 0.0 : nearest->value / nearest->error;
 }
 
-/// Values by group of the signal that prices the codec; of another one that prices codecs, when the scores lack it;
-/// null when they have none.
-const std::vector<double>* price_of(const importance::Scores& scores, const codec::Codec& codec) {
-  const std::vector<double>* any = nullptr;
+/// What a unit of relative error costs a group under the codec, by the signal that prices it; by another that prices
+/// codecs, where the scores lack it or it was not measured; none when there is no such signal at all. For gptq: by the
+/// first in the table's order.
+std::optional<double> price_of(const importance::Scores& scores, const codec::Codec& codec, std::size_t group,
+                               Method method) {
+  std::optional<double> other;
   for (const importance::Signal& signal : importance::signals()) {
     if (signal.prices == nullptr) continue;
     const auto it = scores.groups.find(std::string(signal.name));
     if (it == scores.groups.end()) continue;
-    if (signal.prices(codec)) return &it->second.values;
-    if (any == nullptr) any = &it->second.values;
+    const double value = it->second.values[group];
+    if ((method == Method::gptq || signal.prices(codec)) && value > 0.0) return value;
+    if (!other || *other == 0.0) other = value;
   }
-  return any;
+  return other;
 }
 
-Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture) {
+Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture, Method method) {
   Costs costs;
   const auto it = scores.linears.find("act_mse");
   if (it == scores.linears.end()) return costs;
   const auto kl = scores.choices.find("kl");
-  const bool priced = price_of(scores, codec::by_name("nvfp4")) != nullptr;  // or any other codec
+  const bool priced = price_of(scores, codec::by_name("nvfp4"), 0, method).has_value();  // or any other codec
   costs.signal = kl != scores.choices.end() ? "kl" : priced ? "alpha x act_mse" : "act_mse";
   costs.linears.resize(architecture.linears.size());
   for (std::size_t g = 0; g < architecture.groups.size(); ++g) {
@@ -128,9 +132,8 @@ Costs costs_of_set(const importance::Scores& scores, const model::Architecture& 
     for (const std::size_t l : group.linears)
       for (const importance::CodecScore& score : it->second[l].codecs) {
         const double error = importance::relative_error(it->second, group, *score.codec);
-        const std::vector<double>* const price = price_of(scores, *score.codec);
-        const double flat = price == nullptr ? 1.0 : (*price)[g];
-        const double weight = points.empty() || error <= 0 ? flat : slope(points, *score.codec, error);
+        const double weight = points.empty() || error <= 0 ? price_of(scores, *score.codec, g, method).value_or(1.0)
+                                                           : slope(points, *score.codec, error);
         costs.linears[l][score.codec] = weight * it->second[l].relative(score);
       }
   }
@@ -163,13 +166,13 @@ Costs combine(const std::vector<Costs>& sets, importance::Combine how) {
 
 }  // namespace
 
-Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture) {
+Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture, Method method) {
   Costs costs;
   if (scores.sets.empty()) {
-    costs = costs_of_set(scores, architecture);
+    costs = costs_of_set(scores, architecture, method);
   } else {
     std::vector<Costs> sets;
-    for (const importance::Scores& set : scores.sets) sets.push_back(costs_of_set(set, architecture));
+    for (const importance::Scores& set : scores.sets) sets.push_back(costs_of_set(set, architecture, method));
     costs = combine(sets, scores.combine);
   }
   for (const auto& [name, block_scores] : scores.blocks) costs.blocks[name] = scores.importance(name);

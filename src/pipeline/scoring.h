@@ -31,7 +31,8 @@ std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine
 /// The signals that price these codecs: alpha, of each kind of grid among them.
 std::vector<const importance::Signal*> price_signals(std::span<const codec::Codec* const> codecs);
 /// What the cost of a linear under these codecs is made of: act_mse, and these.
-std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs);
+/// For gptq the first kind serves all: what sets the kinds apart is what error feedback corrects (docs/allocation.md).
+std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs, Method method);
 
 /// What a plan by `request` has to know: signals and codecs to score.
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target);
@@ -40,6 +41,6 @@ importance::ScoreRequest scores_needed(const PlanRequest& request, const Target&
 /// for codecs that were not), else alpha x relative act_mse, else the latter alone. Of several calibration sets, each
 /// set's costs are divided by their sum, then combined, then multiplied by the mean of the sums, so that they stay nats
 /// and no set outweighs another. And every block signal turned so that higher is important.
-Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture);
+Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture, Method method = Method::rtn);
 
 }  // namespace strata::pipeline

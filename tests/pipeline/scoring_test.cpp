@@ -19,8 +19,8 @@ class CostsOfScores : public testing::Test {
     groups_ = a.groups.size();
   }
   void set(const char* signal, double value) { scores_.groups[signal].values.assign(groups_, value); }
-  double cost(const codec::Codec& codec) const {
-    return costs_of(scores_, model_.architecture()).linears.front().at(&codec);
+  double cost(const codec::Codec& codec, Method method = Method::rtn) const {
+    return costs_of(scores_, model_.architecture(), method).linears.front().at(&codec);
   }
 
   model::Model model_ =
@@ -38,6 +38,7 @@ TEST_F(CostsOfScores, EveryKindOfGridHasItsAlpha) {
   EXPECT_DOUBLE_EQ(cost(nvfp4_), 3.0 * 0.01);
   EXPECT_DOUBLE_EQ(cost(int4_), 5.0 * 0.02);
   EXPECT_DOUBLE_EQ(cost(int8_), 5.0 * 0.001);
+  EXPECT_DOUBLE_EQ(cost(int4_, Method::gptq), 3.0 * 0.02) << "feedback corrects what sets the kinds apart";
 }
 
 TEST_F(CostsOfScores, AnotherAlphaServesWhereThereIsOnlyOne) {
@@ -47,6 +48,12 @@ TEST_F(CostsOfScores, AnotherAlphaServesWhereThereIsOnlyOne) {
   scores_.groups.clear();
   set("alpha_int", 5.0);
   EXPECT_DOUBLE_EQ(cost(nvfp4_), 5.0 * 0.01);
+}
+
+TEST_F(CostsOfScores, AGroupThatAnAlphaDidNotMeasureHasThatOfAnother) {
+  set("alpha", 3.0);
+  set("alpha_int", 0.0);
+  EXPECT_DOUBLE_EQ(cost(int4_), 3.0 * 0.02);
 }
 
 TEST_F(CostsOfScores, MeasurementsComeBeforeAlphas) {
@@ -64,12 +71,14 @@ TEST_F(CostsOfScores, MeasurementsComeBeforeAlphas) {
 TEST(CostSignals, AreThoseOfTheCodecsAtHand) {
   const auto names = [](const char* target) {
     std::vector<std::string> result;
-    for (const importance::Signal* signal : linear_cost_signals(allowed_codecs(target_by_name(target), {}).codecs))
+    for (const importance::Signal* signal :
+         linear_cost_signals(allowed_codecs(target_by_name(target), {}).codecs, Method::rtn))
       result.emplace_back(signal->name);
     return result;
   };
   EXPECT_EQ(names("vllm"), (std::vector<std::string>{"alpha", "alpha_int", "act_mse"}));
-  EXPECT_EQ(names("llama.cpp"), (std::vector<std::string>{"alpha_ggml", "act_mse"}));
+  EXPECT_EQ(names("transformers"), (std::vector<std::string>{"alpha", "alpha_int", "alpha_int3", "act_mse"}));
+  EXPECT_EQ(names("llama.cpp"), (std::vector<std::string>{"alpha_ggml", "alpha_ggml3", "act_mse"}));
 }
 
 }  // namespace
