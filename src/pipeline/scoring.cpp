@@ -56,9 +56,8 @@ std::vector<const importance::Signal*> price_signals(std::span<const codec::Code
   return result;
 }
 
-std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs, Method method) {
+std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs) {
   std::vector<const importance::Signal*> result = price_signals(codecs);
-  if (method == Method::gptq) result = {&importance::signal_by_name("alpha")};
   result.push_back(&importance::signal_by_name("act_mse"));
   return result;
 }
@@ -67,7 +66,7 @@ importance::ScoreRequest scores_needed(const PlanRequest& request, const Target&
   importance::ScoreRequest needed;
   if (needs_linear_costs(request)) {
     needed.codecs = allowed_codecs(target, request.codecs).codecs;
-    needed.signals = linear_cost_signals(needed.codecs, request.method);
+    needed.signals = linear_cost_signals(needed.codecs);
   }
   if (needs_block_signals(request)) needed.signals.push_back(&importance::signal_by_name(request.signal));
   return needed;
@@ -98,20 +97,21 @@ double slope(const std::vector<Point>& points, const codec::Codec& codec, double
 }
 
 /// What a unit of relative error costs a group under the codec, by the signal that prices it; by another that prices
-/// codecs, where the scores lack it or it was not measured; none when there is no such signal at all. For gptq: by the
-/// first in the table's order.
+/// codecs, where the scores lack it or it was not measured; none when there is no such signal at all. For gptq: the
+/// geometric mean of that and the first kind's.
 std::optional<double> price_of(const importance::Scores& scores, const codec::Codec& codec, std::size_t group,
                                Method method) {
-  std::optional<double> other;
+  std::optional<double> first, own;
   for (const importance::Signal& signal : importance::signals()) {
     if (signal.prices == nullptr) continue;
     const auto it = scores.groups.find(std::string(signal.name));
     if (it == scores.groups.end()) continue;
     const double value = it->second.values[group];
-    if ((method == Method::gptq || signal.prices(codec)) && value > 0.0) return value;
-    if (!other || *other == 0.0) other = value;
+    if (!first || *first == 0.0) first = value;
+    if (signal.prices(codec) && value > 0.0) own = value;
   }
-  return other;
+  if (!own) return first;
+  return method == Method::gptq ? std::sqrt(*first * *own) : *own;
 }
 
 Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture, Method method) {

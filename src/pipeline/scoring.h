@@ -31,16 +31,17 @@ std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine
 /// The signals that price these codecs: alpha, of each kind of grid among them.
 std::vector<const importance::Signal*> price_signals(std::span<const codec::Codec* const> codecs);
 /// What the cost of a linear under these codecs is made of: act_mse, and these.
-/// For gptq the first kind serves all: what sets the kinds apart is what error feedback corrects (docs/allocation.md).
-std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs, Method method);
+std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs);
 
 /// What a plan by `request` has to know: signals and codecs to score.
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target);
 
 /// What a codec costs a linear, in nats: `kl` where its group was measured (and in proportion to the relative act_mse
-/// for codecs that were not), else alpha x relative act_mse, else the latter alone. Of several calibration sets, each
-/// set's costs are divided by their sum, then combined, then multiplied by the mean of the sums, so that they stay nats
-/// and no set outweighs another. And every block signal turned so that higher is important.
+/// for codecs that were not), else alpha x relative act_mse, else the latter alone. The alpha is that of the codec's
+/// kind of grid; for gptq the geometric mean of it and the first kind's: error feedback corrects part of what sets
+/// kinds apart (docs/results.md). Of several calibration sets, each set's costs are divided by their sum, then
+/// combined, then multiplied by the mean of the sums, so that they stay nats and no set outweighs another. And every
+/// block signal turned so that higher is important.
 Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture, Method method = Method::rtn);
 
 }  // namespace strata::pipeline

@@ -204,7 +204,7 @@ SweepResult sweep(engine::Engine& engine, const importance::CalibrationSet& cali
   importance::ScoreRequest wanted;
   for (const Codec* codec : {request.high, request.low})
     if (codec->has_codes()) wanted.codecs.push_back(codec);
-  wanted.signals = linear_cost_signals(wanted.codecs, Method::rtn);
+  wanted.signals = linear_cost_signals(wanted.codecs);
   for (const char* signal : {"lim", "zd"}) wanted.signals.push_back(&importance::signal_by_name(signal));
   const importance::ScoreResult scored = importance::score(engine, calibration, wanted);
   PlanMeter meter(engine, text, scored.inputs, request.tokens, request.journal, "sweep");
