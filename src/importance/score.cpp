@@ -154,7 +154,10 @@ class Scorer {
       scores.standard_errors.push_back(value.standard_error.value_or(0.0));
     }
     if (set_.sequences.size() < 2) scores.standard_errors.clear();
-    if (std::ranges::any_of(samples, [](const auto& values) { return values.size() == 1; })) return;
+    // No halves of one sequence; what was not measured at all (empty) has none to compare.
+    if (std::ranges::any_of(samples, [](const auto& values) { return values.size() == 1; }) ||
+        std::ranges::all_of(samples, [](const auto& values) { return values.empty(); }))
+      return;
     for (const std::vector<double>& values : samples)
       for (std::size_t h = 0; h < 2; ++h)
         (halves_[h].*member)[name].values.push_back(values.empty() ? 0.0 : half_means(values)[h]);
