@@ -2,7 +2,7 @@
 """What choosing codecs is worth: `best` at a budget beside uniform codecs and simple orders of blocks at equal bytes.
 
     strata score MODEL -o scores.json --calib calib.txt --signals lim,zd,act_mse,alpha
-    bench/plans_table.py MODEL scores.json wiki.test.raw [--text code.txt ...] [--chunks 60] [--only 'transformers 4.25']
+    bench/plans_table.py MODEL scores.json wiki.test.raw [code.txt ...] --calib calib.txt [--chunks 60] [--only 'transformers 4.25']
 
 Every plan is rounded to nearest with searched scales, all plans of a cell are judged in one run of `strata eval`. The orders
 (first and last blocks, random, LIM, ZD) give as many blocks as fit the better of two codecs next to the budget, the rest the other.

@@ -57,17 +57,12 @@ void show(const std::vector<std::string>& names, const std::vector<eval::Evaluat
 }
 
 json to_json(const Options& options, const std::vector<eval::Evaluation>& all) {
-  if (all.size() == 1) {
-    json value = all[0].to_json();
-    value["model"] = options.models[0];
-    return value;
-  }
-  json value = {{"models", json::array()}};
+  json models = json::array();
   for (std::size_t m = 0; m < all.size(); ++m) {
-    value["models"].push_back(all[m].to_json());
-    value["models"].back()["model"] = options.models[m];
+    models.push_back(all[m].to_json());
+    models.back()["model"] = options.models[m];
   }
-  return value;
+  return models.size() == 1 ? models[0] : json{{"models", std::move(models)}};
 }
 
 void run(const Options& options, const Common& common) {

@@ -129,12 +129,17 @@ Costs costs_of_set(const importance::Scores& scores, const model::Architecture& 
       for (const importance::Measurement& m : kl->second[g])
         if (const double error = importance::relative_error(it->second, group, *m.codec); error > 0)
           points.push_back({m.codec, error, m.value});
+    const auto weigh = [&](const codec::Codec& codec) {
+      const double error = importance::relative_error(it->second, group, codec);
+      if (!points.empty() && error > 0) return slope(points, codec, error);
+      return price_of(scores, codec, g, method).value_or(1.0);
+    };
+    std::map<const codec::Codec*, double> weights;  // one for all linears of the group: a block's experts are hundreds
     for (const std::size_t l : group.linears)
       for (const importance::CodecScore& score : it->second[l].codecs) {
-        const double error = importance::relative_error(it->second, group, *score.codec);
-        const double weight = points.empty() || error <= 0 ? price_of(scores, *score.codec, g, method).value_or(1.0)
-                                                           : slope(points, *score.codec, error);
-        costs.linears[l][score.codec] = weight * it->second[l].relative(score);
+        const auto [weight, missing] = weights.try_emplace(score.codec);
+        if (missing) weight->second = weigh(*score.codec);
+        costs.linears[l][score.codec] = weight->second * it->second[l].relative(score);
       }
   }
   return costs;

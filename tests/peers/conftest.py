@@ -130,3 +130,15 @@ def wide(tmp_path_factory, smollm2) -> pathlib.Path:
 def odd(tmp_path_factory, smollm2) -> pathlib.Path:
     """Columns that leave padding in a packed row (72 and 100): for the channel codecs."""
     return random_model(tmp_path_factory.mktemp("model") / "odd", smollm2, 72, 100, 4, bias=False)
+
+
+@pytest.fixture(scope="session")
+def random_256(smollm2, tmp_path_factory) -> pathlib.Path:
+    """Rows of 256 and 512, which every type of GGUF can hold."""
+    return random_model(tmp_path_factory.mktemp("models") / "r256", smollm2, hidden=256, ffn=512, heads=4, bias=False)
+
+
+def find_gguf_package() -> None:
+    """The gguf package is plain Python: imported from llama.cpp's environment, behind the packages of this one."""
+    packages = need(ROOT / "build/venv-llama/lib", "scripts/make_venv.sh llama makes it")
+    sys.path.extend(str(path) for path in packages.glob("python*/site-packages") if str(path) not in sys.path)

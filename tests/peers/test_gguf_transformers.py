@@ -2,20 +2,13 @@
 
 The loader needs the gguf package, which is plain Python and taken from llama.cpp's environment.
 """
-import sys
-
 import pytest
 
-from conftest import ROOT, need, random_model
+from conftest import find_gguf_package
 
 # mxfp4_gguf is not among them: the loader does not know the type.
 TYPES = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "q6_k", "q5_k", "q4_k", "q3_k", "q2_k", "iq4_xs",
          "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs"]
-
-
-@pytest.fixture(scope="module")
-def random_256(smollm2, tmp_path_factory):
-    return random_model(tmp_path_factory.mktemp("models") / "r256", smollm2, hidden=256, ffn=512, heads=4, bias=False)
 
 
 def weights_by_transformers(path, **options):
@@ -27,8 +20,7 @@ def weights_by_transformers(path, **options):
 
 def check_same_weights(strata, file, tmp_path):
     import torch
-    packages = need(ROOT / "build/venv-llama/lib", "scripts/make_venv.sh llama makes it")
-    sys.path.extend(str(path) for path in packages.glob("python*/site-packages") if str(path) not in sys.path)
+    find_gguf_package()
     strata.run("convert", file, "-o", tmp_path / "converted")
     ours = weights_by_transformers(tmp_path / "converted", dtype=torch.bfloat16)
     theirs = weights_by_transformers(file.parent, gguf_file=file.name, dtype=torch.float32)

@@ -10,13 +10,12 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 
 import numpy as np
 import numpy_reference as reference
 import pytest
 
-from conftest import ROOT, need, random_model
+from conftest import ROOT, find_gguf_package, need
 
 TYPES = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "q6_k", "q5_k", "q4_k", "q3_k", "q2_k", "iq4_xs",
          "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs", "mxfp4_gguf"]
@@ -39,12 +38,6 @@ def ask_llama(model: pathlib.Path, tmp_path, count: int = 0, text: pathlib.Path 
     said = in_llama_venv("llama_cpp.py", model, text, tmp_path / "answer.npz", *([count] if count else []))
     assert "missing" not in said.lower() and "fallback" not in said.lower(), said[-3000:]
     return np.load(tmp_path / "answer.npz")
-
-
-@pytest.fixture(scope="session")
-def random_256(smollm2, tmp_path_factory) -> pathlib.Path:
-    """Rows of 256 and 512, which every type can hold."""
-    return random_model(tmp_path_factory.mktemp("models") / "r256", smollm2, hidden=256, ffn=512, heads=4, bias=False)
 
 
 def quantized(strata, model, tmp_path, *args) -> pathlib.Path:
@@ -70,7 +63,7 @@ def test_loads_dense_files(strata, random_256, tmp_path, kind):
 
 def decoded(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Every tensor as float32, by the gguf package, which is plain Python and taken from llama.cpp's environment."""
-    sys.path.extend(map(str, (ROOT / "build/venv-llama/lib").glob("python*/site-packages")))
+    find_gguf_package()
     import gguf
     return {t.name: np.ascontiguousarray(gguf.dequantize(t.data, t.tensor_type), np.float32)
             for t in gguf.GGUFReader(path).tensors}
