@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "codec/family.h"
-#include "codec/ggml_blocks.h"
 
 namespace strata::codec {
 namespace {
@@ -17,43 +16,53 @@ constexpr Levels kIq4{true, -127.0f, 113.0f, 0.6f};
 using enum MinSign;
 
 constexpr std::array<GgmlType, 12> kTypes{{
-    {{"q8_0", 8, 32, 32, 34, decode_q8_0, store_codes_q8_0, store_scale}, uniform(-127, 127, 0.96f), none, 0, 0, 0},
-    {{"q4_0", 4, 32, 32, 18, decode_q4_0, store_codes_q4_0, store_scale}, uniform(-8, 7, 0.6f), none, 0, 0, 0},
-    {{"q4_1", 4, 32, 32, 20, decode_q4_1, store_codes_q4_1, store_scale_and_min}, uniform(0, 15, 0.7f), both, 0, 0, 0},
-    {{"q5_0", 5, 32, 32, 22, decode_q5_0, store_codes_q5_0, store_scale}, uniform(-16, 15, 0.75f), none, 0, 0, 0},
-    {{"q5_1", 5, 32, 32, 24, decode_q5_1, store_codes_q5_1, store_scale_and_min}, uniform(0, 31, 0.8f), both, 0, 0, 0},
-    {{"iq4_nl", 4, 32, 32, 18, decode_iq4_nl, store_codes_q4_0, store_scale}, kIq4, none, 0, 0, 0},
-    {{"q6_k", 6, 16, 256, 210, decode_q6_k, store_codes_q6_k, store_groups_q6_k},
+    {{"q8_0", 8, 32, 32, 34, BlockType::q8_0, store_codes_q8_0, store_scale}, uniform(-127, 127, 0.96f), none, 0, 0, 0},
+    {{"q4_0", 4, 32, 32, 18, BlockType::q4_0, store_codes_q4_0, store_scale}, uniform(-8, 7, 0.6f), none, 0, 0, 0},
+    {{"q4_1", 4, 32, 32, 20, BlockType::q4_1, store_codes_q4_1, store_scale_and_min},
+     uniform(0, 15, 0.7f),
+     both,
+     0,
+     0,
+     0},
+    {{"q5_0", 5, 32, 32, 22, BlockType::q5_0, store_codes_q5_0, store_scale}, uniform(-16, 15, 0.75f), none, 0, 0, 0},
+    {{"q5_1", 5, 32, 32, 24, BlockType::q5_1, store_codes_q5_1, store_scale_and_min},
+     uniform(0, 31, 0.8f),
+     both,
+     0,
+     0,
+     0},
+    {{"iq4_nl", 4, 32, 32, 18, BlockType::iq4_nl, store_codes_q4_0, store_scale}, kIq4, none, 0, 0, 0},
+    {{"q6_k", 6, 16, 256, 210, BlockType::q6_k, store_codes_q6_k, store_groups_q6_k},
      uniform(-32, 31, 0.85f),
      none,
      -128,
      127,
      0},
-    {{"q5_k", 5, 32, 256, 176, decode_q5_k, store_codes_q5_k, store_groups_q45_k},
+    {{"q5_k", 5, 32, 256, 176, BlockType::q5_k, store_codes_q5_k, store_groups_q45_k},
      uniform(0, 31, 0.8f),
      positive,
      0,
      63,
      63},
-    {{"q4_k", 4, 32, 256, 144, decode_q4_k, store_codes_q4_k, store_groups_q45_k},
+    {{"q4_k", 4, 32, 256, 144, BlockType::q4_k, store_codes_q4_k, store_groups_q45_k},
      uniform(0, 15, 0.7f),
      positive,
      0,
      63,
      63},
-    {{"q3_k", 3, 16, 256, 110, decode_q3_k, store_codes_q3_k, store_groups_q3_k},
+    {{"q3_k", 3, 16, 256, 110, BlockType::q3_k, store_codes_q3_k, store_groups_q3_k},
      uniform(-4, 3, 0.5f),
      none,
      -32,
      31,
      0},
-    {{"q2_k", 2, 16, 256, 84, decode_q2_k, store_codes_q2_k, store_groups_q2_k},
+    {{"q2_k", 2, 16, 256, 84, BlockType::q2_k, store_codes_q2_k, store_groups_q2_k},
      uniform(0, 3, 0.45f),
      positive,
      0,
      15,
      15},
-    {{"iq4_xs", 4, 32, 256, 136, decode_iq4_xs, store_codes_iq4_xs, store_groups_iq4_xs}, kIq4, none, -32, 31, 0},
+    {{"iq4_xs", 4, 32, 256, 136, BlockType::iq4_xs, store_codes_iq4_xs, store_groups_iq4_xs}, kIq4, none, -32, 31, 0},
 }};
 
 /// The functions of type kIndex of the table.
@@ -82,7 +91,7 @@ struct Functions : GgmlStorage<Functions<kIndex>> {
     const Levels& levels = kType.levels;
     if (levels.table) {
       std::uint8_t code = 0;
-      for (std::size_t k = 1; k < kIq4Levels.size(); ++k) code += 0.5f * (kIq4Levels[k - 1] + kIq4Levels[k]) < x;
+      for (std::size_t k = 1; k < std::size(kIq4Levels) && 0.5f * (kIq4Levels[k - 1] + kIq4Levels[k]) < x; ++k) ++code;
       return code;
     }
     float level = x > levels.lowest ? x : levels.lowest;  // NaN becomes the lowest

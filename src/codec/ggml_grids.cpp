@@ -201,7 +201,11 @@ Grid::Grid(std::string_view packed, std::size_t dims, std::vector<float> levels)
     for (unsigned shift = 0; shift < 8; shift += width)
       indices_.push_back(static_cast<std::uint8_t>(byte >> shift & ((1u << width) - 1)));
   }
-  for (const std::uint8_t index : indices_) by_point_.push_back(levels_[index]);
+  const float lowest = std::min(levels_.front(), 0.0f);
+  for (const std::uint8_t index : indices_) {
+    by_point_.push_back(levels_[index]);
+    bytes_.push_back(static_cast<std::uint8_t>(levels_[index] - lowest));
+  }
   by_dim_.resize(by_point_.size());
   point_of_.assign(std::size_t{1} << (bits_ * dims_), static_cast<std::uint16_t>(size()));
   for (std::size_t p = 0; p < size(); ++p) {
@@ -242,5 +246,12 @@ const Grid& grid_iq1() {
   static const Grid grid(kIq1S, 8, {-1, 0, 1});
   return grid;
 }
+
+const std::uint8_t* points_iq2_xxs() { return grid_iq2_xxs().bytes(); }
+const std::uint8_t* points_iq2_xs() { return grid_iq2_xs().bytes(); }
+const std::uint8_t* points_iq2_s() { return grid_iq2_s().bytes(); }
+const std::uint8_t* points_iq3_xxs() { return grid_iq3_xxs().bytes(); }
+const std::uint8_t* points_iq3_s() { return grid_iq3_s().bytes(); }
+const std::uint8_t* points_iq1() { return grid_iq1().bytes(); }
 
 }  // namespace strata::codec

@@ -23,6 +23,8 @@ class Grid {
   /// The dims() levels of a point, and their indices.
   const float* point(std::size_t p) const { return by_point_.data() + p * dims_; }
   const std::uint8_t* indices(std::size_t p) const { return indices_.data() + p * dims_; }
+  /// The levels of all points, raised to begin at zero where one is negative; the decoders read these.
+  const std::uint8_t* bytes() const { return bytes_.data(); }
   /// The point with these indices; size() when there is none.
   std::size_t find(const std::uint8_t* indices) const;
   GridView view() const { return {by_dim_.data(), size(), dims_}; }
@@ -33,7 +35,7 @@ class Grid {
   std::size_t dims_;
   unsigned bits_;  ///< of an index
   std::vector<float> levels_, by_point_, by_dim_;
-  std::vector<std::uint8_t> indices_;
+  std::vector<std::uint8_t> indices_, bytes_;
   std::vector<std::uint16_t> point_of_;  ///< by key
 };
 

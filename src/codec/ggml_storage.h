@@ -16,7 +16,7 @@ struct GgmlLayout {
   const char* name;
   unsigned code_bits;
   std::size_t group_size, block_weights, block_bytes;
-  void (*decode)(const std::byte* in, std::size_t blocks, float* out);
+  BlockType type;
   void (*store_codes)(const std::uint8_t* codes, unsigned char* block);
   void (*store_groups)(const GroupParams* groups, unsigned char* block);
   std::size_t groups() const { return block_weights / group_size; }
@@ -57,29 +57,29 @@ struct GgmlStorage {
   }
 
   static void unpack(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+    decode(kVariantPortable, in, row, col, count, out);
+  }
+
+  static void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
+                     float* out) {
     constexpr const GgmlLayout& kLayout = Type::kLayout;
-    const auto* const blocks = in.views[0].data() + row * kLayout.row_bytes(in.cols);
+    const unsigned char* const blocks = bytes_of(in, 0) + row * kLayout.row_bytes(in.cols);
     float whole[kLayout.block_weights];
     while (count > 0) {
       const std::size_t within = col % kLayout.block_weights, rest = kLayout.block_weights - within;
-      const std::byte* const block = blocks + col / kLayout.block_weights * kLayout.block_bytes;
+      const unsigned char* const block = blocks + col / kLayout.block_weights * kLayout.block_bytes;
       std::size_t some = std::min(rest, count);
       if (within == 0 && count >= kLayout.block_weights) {
         some = count - count % kLayout.block_weights;
-        kLayout.decode(block, some / kLayout.block_weights, out);
+        variant.decode_blocks(kLayout.type, block, some / kLayout.block_weights, out);
       } else {
-        kLayout.decode(block, 1, whole);
+        variant.decode_blocks(kLayout.type, block, 1, whole);
         std::copy_n(whole + within, some, out);
       }
       col += some;
       out += some;
       count -= some;
     }
-  }
-
-  static void decode(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
-                     float* out) {
-    unpack(*in.codec, in, row, col, count, out);
   }
 };
 

@@ -7,21 +7,24 @@
 
 #include "codec/family.h"
 #include "codec/ggml.h"
-#include "codec/ggml_blocks.h"
 
 namespace strata::codec {
 namespace {
 
 constexpr std::array<VectorType, 5> kTypes{{
-    {{"iq3_s", 3, 32, 256, 110, decode_iq3_s, store_codes_iq3_s, store_groups_iq3_s}, grid_iq3_s, 4, false, 1.0f},
-    {{"iq3_xxs", 3, 32, 256, 98, decode_iq3_xxs, store_codes_iq3_xxs, store_groups_iq3_xxs},
+    {{"iq3_s", 3, 32, 256, 110, BlockType::iq3_s, store_codes_iq3_s, store_groups_iq3_s}, grid_iq3_s, 4, false, 1.0f},
+    {{"iq3_xxs", 3, 32, 256, 98, BlockType::iq3_xxs, store_codes_iq3_xxs, store_groups_iq3_xxs},
      grid_iq3_xxs,
      8,
      true,
      0.25f},
-    {{"iq2_s", 2, 16, 256, 82, decode_iq2_s, store_codes_iq2_s, store_groups_iq2_s}, grid_iq2_s, 8, false, 0.125f},
-    {{"iq2_xs", 2, 16, 256, 74, decode_iq2_xs, store_codes_iq2_xs, store_groups_iq2_xs}, grid_iq2_xs, 8, true, 0.125f},
-    {{"iq2_xxs", 2, 32, 256, 66, decode_iq2_xxs, store_codes_iq2_xxs, store_groups_iq2_xxs},
+    {{"iq2_s", 2, 16, 256, 82, BlockType::iq2_s, store_codes_iq2_s, store_groups_iq2_s}, grid_iq2_s, 8, false, 0.125f},
+    {{"iq2_xs", 2, 16, 256, 74, BlockType::iq2_xs, store_codes_iq2_xs, store_groups_iq2_xs},
+     grid_iq2_xs,
+     8,
+     true,
+     0.125f},
+    {{"iq2_xxs", 2, 32, 256, 66, BlockType::iq2_xxs, store_codes_iq2_xxs, store_groups_iq2_xxs},
      grid_iq2_xxs,
      8,
      true,

@@ -50,6 +50,10 @@ inline Words load_halves(const unsigned char* in) {
   return {_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in))),
           _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + 16)))};
 }
+inline Words bytes_of(std::uint64_t low, std::uint64_t high) {
+  return {_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(low))),
+          _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(high)))};
+}
 inline void store_bytes(std::uint8_t* out, Words x) {
   // Only the low bytes are wanted; packing saturates, so the others are cleared first.
   const __m256i low = _mm256_set1_epi32(255);
@@ -91,6 +95,27 @@ inline Words operator|(Words x, Words y) { return {_mm256_or_si256(x.a, y.a), _m
 inline Words max(Words x, Words y) { return {_mm256_max_epi32(x.a, y.a), _mm256_max_epi32(x.b, y.b)}; }
 inline Words lane_numbers() {
   return {_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15)};
+}
+inline Floats floats_of(Words x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+inline Floats look_up(const float* table, Words index) {
+  const __m256 low = _mm256_loadu_ps(table), high = _mm256_loadu_ps(table + 8);
+  const auto entry = [&](__m256i i) {  // the permutation takes three bits; the fourth, as a sign, chooses the half
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, i), _mm256_permutevar8x32_ps(high, i),
+                            _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
+  };
+  return {entry(index.a), entry(index.b)};
+}
+template <unsigned kBit>
+inline Words spread_bits(std::uint32_t bits) {
+  const __m256i all_bits = _mm256_set1_epi32(static_cast<int>(bits)), value = _mm256_set1_epi32(1);
+  const auto lanes = [&](__m256i shifts) {
+    return _mm256_slli_epi32(_mm256_and_si256(_mm256_srlv_epi32(all_bits, shifts), value), kBit);
+  };
+  return {lanes(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)), lanes(_mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15))};
+}
+inline Words shift_right(Words x, unsigned bits) {
+  const __m128i count = _mm_cvtsi32_si128(static_cast<int>(bits));
+  return {_mm256_srl_epi32(x.a, count), _mm256_srl_epi32(x.b, count)};
 }
 template <unsigned kBits>
 inline Words shift_left(Words x) {

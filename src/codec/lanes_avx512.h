@@ -40,6 +40,9 @@ inline Words load_bytes(const std::uint8_t* in) {
 inline Words load_halves(const unsigned char* in) {
   return {_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(in)))};
 }
+inline Words bytes_of(std::uint64_t low, std::uint64_t high) {
+  return {_mm512_cvtepu8_epi32(_mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low)))};
+}
 inline void store_bytes(std::uint8_t* out, Words a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8(a.v));
 }
@@ -68,6 +71,17 @@ inline Words operator&(Words a, Words b) { return {_mm512_and_si512(a.v, b.v)}; 
 inline Words operator|(Words a, Words b) { return {_mm512_or_si512(a.v, b.v)}; }
 inline Words max(Words a, Words b) { return {_mm512_max_epi32(a.v, b.v)}; }
 inline Words lane_numbers() { return {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}; }
+inline Floats floats_of(Words a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline Floats look_up(const float* table, Words index) {
+  return {_mm512_permutexvar_ps(index.v, _mm512_loadu_ps(table))};
+}
+template <unsigned kBit>
+inline Words spread_bits(std::uint32_t bits) {
+  return {_mm512_maskz_set1_epi32(static_cast<__mmask16>(bits), static_cast<int>(1u << kBit))};
+}
+inline Words shift_right(Words a, unsigned bits) {
+  return {_mm512_srl_epi32(a.v, _mm_cvtsi32_si128(static_cast<int>(bits)))};
+}
 template <unsigned kBits>
 inline Words shift_left(Words a) {
   return {_mm512_slli_epi32(a.v, kBits)};

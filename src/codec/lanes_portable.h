@@ -55,6 +55,13 @@ inline Words load_halves(const unsigned char* in) {
     return static_cast<std::uint32_t>(in[2 * i]) | static_cast<std::uint32_t>(in[2 * i + 1]) << 8;
   });
 }
+/// The bytes of two numbers, the lowest first.
+inline Words bytes_of(std::uint64_t low, std::uint64_t high) {
+  std::uint8_t bytes[kLanes];
+  std::memcpy(bytes, &low, 8);
+  std::memcpy(bytes + 8, &high, 8);
+  return load_bytes(bytes);
+}
 /// The low byte of each lane.
 inline void store_bytes(std::uint8_t* out, Words a) {
   for (std::size_t i = 0; i < kLanes; ++i) out[i] = static_cast<std::uint8_t>(a.v[i]);
@@ -129,6 +136,25 @@ inline Words max(const Words& a, const Words& b) {  // below 2^31
 /// 0, 1, ... 15.
 inline Words lane_numbers() {
   return each<Words>([](std::size_t i) { return static_cast<std::uint32_t>(i); });
+}
+/// Lanes as signed integers.
+inline Floats floats_of(const Words& a) {
+  return each<Floats>([&](std::size_t i) { return static_cast<float>(static_cast<std::int32_t>(a.v[i])); });
+}
+/// Entries of a table of 16, by lanes below 16.
+inline Floats look_up(const float* table, const Words& index) {
+  return each<Floats>([&](std::size_t i) { return table[index.v[i]]; });
+}
+/// Lane i is 2^kBit where bit i is set, else 0.
+template <unsigned kBit>
+inline Words spread_bits(std::uint32_t bits) {
+  constexpr std::uint32_t kLane[kLanes] = {1u << 0,  1u << 1,  1u << 2,  1u << 3, 1u << 4,  1u << 5,
+                                           1u << 6,  1u << 7,  1u << 8,  1u << 9, 1u << 10, 1u << 11,
+                                           1u << 12, 1u << 13, 1u << 14, 1u << 15};
+  return each<Words>([&](std::size_t i) { return (bits & kLane[i]) == kLane[i] ? 1u << kBit : 0u; });
+}
+inline Words shift_right(const Words& a, unsigned bits) {  // below 32
+  return each<Words>([&](std::size_t i) { return a.v[i] >> bits; });
 }
 template <unsigned kBits>
 inline Words shift_left(const Words& a) {

@@ -4,7 +4,6 @@
 #include <bit>
 
 #include "codec/family.h"
-#include "codec/ggml_blocks.h"
 #include "codec/ggml_storage.h"
 #include "core/numbers.h"
 
@@ -132,7 +131,7 @@ struct GgufMxfp4 : GgmlStorage<GgufMxfp4> {
       block[1 + i] = static_cast<unsigned char>((codes[i] & 15u) | (codes[i + 16] & 15u) << 4);
   }
   static void store_block_scale(const GroupParams* group, unsigned char* block) { *block = scale_code(group->scale); }
-  static constexpr GgmlLayout kLayout = {"mxfp4_gguf",     4, 32, 32, 17, decode_mxfp4, store_block_codes,
+  static constexpr GgmlLayout kLayout = {"mxfp4_gguf",     4, 32, 32, 17, BlockType::mxfp4, store_block_codes,
                                          store_block_scale};
 
   /// ggml has no negative zero.

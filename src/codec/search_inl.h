@@ -6,6 +6,7 @@
 // (3) the fifteen stored scales around the best, and the min-max one, judged with the exact rounding of the codec.
 // The min-max parameters win unless another is better by more than the sums' rounding, so the result is never worse.
 #pragma once
+#include "codec/bits_inl.h"
 #include "codec/variant.h"
 
 namespace strata::codec {
@@ -13,12 +14,6 @@ namespace {
 
 /// Weights summed in one run: bounds the rounding of a sum to about (kRun + count / kRun) * 2^-24.
 constexpr std::size_t kRun = 128;
-
-inline std::uint32_t bits_of_float(float a) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &a, sizeof bits);
-  return bits;
-}
 
 inline Floats round_to_bf16(Floats a) {
   const Words bits = bits_of(a);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "codec/ggml_blocks.h"
 #include "codec/group_params.h"
 
 namespace strata::codec {
@@ -88,6 +89,9 @@ struct Variant {
   LevelMoments (*moments_of_levels)(const float* weights, const float* importance, std::size_t count, Levels,
                                     float scale, float min);
   void (*round_levels)(const float* weights, std::size_t count, Levels, float scale, float min, std::uint8_t* codes);
+
+  /// `blocks` blocks of a GGUF type (unpack_blocks_inl.h, unpack_grids_inl.h) as f32. Total: any bytes decode.
+  void (*decode_blocks)(BlockType, const unsigned char* in, std::size_t blocks, float* out);
 
   // GGUF's IQ types (points_inl.h).
   /// For magnitudes a and importance h of grid.dims weights. odd: one weight, the one that costs least, has its sign

@@ -6,6 +6,7 @@
 #include "codec/points_inl.h"
 #include "codec/rows_inl.h"
 #include "codec/search_inl.h"
+#include "codec/unpack_grids_inl.h"
 #include "codec/variant_inl.h"
 
 namespace strata::codec {

@@ -24,6 +24,7 @@ constexpr Variant make_variant(const char* name) {
           .errors_of_levels = errors_of_levels,
           .moments_of_levels = moments_of_levels,
           .round_levels = round_levels,
+          .decode_blocks = decode_blocks,
           .grid_costs = grid_costs,
           .lowest_point = lowest_point,
           .costs_at_scales = costs_at_scales,

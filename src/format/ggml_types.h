@@ -3,7 +3,10 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "codec/ggml_blocks.h"
 
 namespace strata::format {
 
@@ -13,8 +16,7 @@ struct GgmlType {
   const char* name;      ///< "Q4_1"
   std::size_t block_weights;
   std::size_t block_bytes;
-  /// Decodes `blocks` blocks; nullptr for types that are known by size only. Total: any bytes decode.
-  void (*dequantize)(const std::byte* in, std::size_t blocks, float* out);
+  std::optional<codec::BlockType> blocks;  ///< none for types that are known by size only
 };
 
 /// The type of a number, or nullptr when unknown.

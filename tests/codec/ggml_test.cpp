@@ -1,7 +1,6 @@
 // GGUF types: bytes that come back as they were, and the error of the search against the plain rule's and against
 // pinned values, from two sides.
 #include "codec/family.h"
-#include "codec/ggml_blocks.h"
 #include "codec/ggml_grids.h"
 #include "support.h"
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "codec/variants.h"
 #include "file_bytes.h"
 #include "format/safetensors.h"
 
@@ -36,9 +37,18 @@ TEST_P(Dequantize, EqualsTheGgufPackageBitForBit) {
   for (std::uint64_t r = 0; r < rows; ++r) {
     const auto row_data = bytes->data.subspan(r * row_bytes, row_bytes);
     const Bytes row(row_data.begin(), row_data.end());
-    std::vector<float> got(cols), want(cols);
+    std::vector<float> got(cols), want(cols), by_variant(cols);
     ggml_dequantize_row(type, row.data(), cols, got.data());
     std::memcpy(want.data(), weights->data.data() + r * cols * 4, cols * 4);
+    for (const codec::Variant* variant : codec::compiled_variants()) {
+      if (!codec::runs_here(*variant)) continue;
+      variant->decode_blocks(*find_ggml_type(type)->blocks, reinterpret_cast<const unsigned char*>(row.data()),
+                             cols / find_ggml_type(type)->block_weights, by_variant.data());
+      for (std::size_t c = 0; c < cols; ++c)
+        ASSERT_TRUE(std::bit_cast<std::uint32_t>(got[c]) == std::bit_cast<std::uint32_t>(by_variant[c]) ||
+                    (std::isnan(got[c]) && std::isnan(by_variant[c])))
+            << variant->name << " row " << r << " column " << c << ": " << by_variant[c] << ", expected " << got[c];
+    }
     for (std::size_t c = 0; c < cols; ++c) {
       const bool both_nan = std::isnan(got[c]) && std::isnan(want[c]);
       ASSERT_TRUE(both_nan || std::bit_cast<std::uint32_t>(got[c]) == std::bit_cast<std::uint32_t>(want[c]))
