@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
+#include "kernel/outer_products.h"
 
 namespace strata::engine {
 namespace {
@@ -122,21 +123,16 @@ void BlockGradient::linear_gradient(Role role, const Pass& pass, const std::vect
   const std::size_t i = at(role), tokens = pass.tokens;
   const MatrixView& w = pass.linears[i];
   if (pass.wanted[i]) {
-    turned_dy_.resize(w.rows * tokens);
-    turned_x_.resize(w.cols * tokens);
-    pass.gradients[i].resize(w.rows * w.cols);
-    kernel::transpose(dy.data(), w.rows, tokens, w.rows, turned_dy_.data());
-    kernel::transpose(x.data(), w.cols, tokens, w.cols, turned_x_.data());
-    kernel::matmul(turned_dy_.data(), tokens, w.rows, dense(turned_x_, w.cols, tokens), pass.gradients[i].data(),
-                   w.cols, precision_);
+    pass.gradients[i].assign(w.rows * w.cols, 0.0f);
+    kernel::add_outer_products(dy.data(), w.rows, x.data(), w.cols, tokens, pass.gradients[i].data(), kernel::Part::all,
+                               precision_);
   }
   if (dx == nullptr) return;
   turned_weights_.resize(w.rows * w.cols);
-  turned_x_.resize(w.cols * tokens);
+  dx_.resize(w.cols * tokens);
   kernel::transpose(reinterpret_cast<const float*>(w.data), w.cols, w.rows, w.cols, turned_weights_.data());
-  kernel::matmul(dy.data(), w.rows, tokens, dense(turned_weights_, w.cols, w.rows), turned_x_.data(), w.cols,
-                 precision_);
-  kernel::add(dx, turned_x_.data(), tokens * w.cols);
+  kernel::matmul(dy.data(), w.rows, tokens, dense(turned_weights_, w.cols, w.rows), dx_.data(), w.cols, precision_);
+  kernel::add(dx, dx_.data(), tokens * w.cols);
 }
 
 void BlockGradient::feed_forward_backward(const Pass& pass, float* dh) {

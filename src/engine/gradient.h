@@ -53,7 +53,7 @@ class BlockGradient {
   // Of the last forward pass, (tokens, size) each. q_raw_, k_raw_: before their norms, kept under a norm of q and k
   // only.
   std::vector<float> h_, attn_in_, q_raw_, k_raw_, q_, k_, v_, attended_, middle_, mlp_in_, gate_, up_, acted_, out_;
-  std::vector<float> turned_weights_, turned_dy_, turned_x_;
+  std::vector<float> turned_weights_, dx_;
 };
 
 }  // namespace strata::engine

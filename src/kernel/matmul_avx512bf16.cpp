@@ -18,6 +18,15 @@ struct PairsF32 {
   static __m512 partial(const std::byte* p, std::size_t count) {
     return narrow(_mm512_maskz_loadu_ps(first_half(count), p), _mm512_maskz_loadu_ps(second_half(count), p + 64));
   }
+  static __m512 pairs(const std::byte* p, const std::byte* q, std::size_t count) {
+    const __m512i both = (__m512i)narrow(_mm512_maskz_loadu_ps(first_half(count), p),
+                                         q == nullptr ? V::zero() : _mm512_maskz_loadu_ps(first_half(count), q));
+    // Lane i of the first and the last 16 halves, alternately.
+    const __m512i order =
+        _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006, 0x170007, 0x180008,
+                          0x190009, 0x1A000A, 0x1B000B, 0x1C000C, 0x1D000D, 0x1E000E, 0x1F000F);
+    return (__m512)_mm512_permutexvar_epi16(order, both);
+  }
 };
 struct PairsBf16 {
   static constexpr std::size_t bytes = 2;

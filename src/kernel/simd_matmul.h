@@ -3,8 +3,9 @@
 // of tile_tokens x 2 vectors of sums stays in registers while k runs. doi:10.1145/2764454
 //
 // V: F, lanes, dot_rows; zero set load store load_partial store_partial fused sum transpose.
-// Loaders L<type>: bytes (of an element), full(p): `lanes` units; partial(p, count): `count` elements, the rest zero.
-// Included by ISA files only: no std:: templates here.
+// Loaders L<type>: bytes (of an element), full(p): `lanes` units; partial(p, count): `count` elements, the rest zero;
+// of f32 as pairs also pairs(p, q, count): element i of p and of q side by side, zeros for a null q. Included by ISA
+// files only: no std:: templates here.
 #pragma once
 #include <cstddef>
 
@@ -182,6 +183,22 @@ struct MatmulOf {
       pack_both<F32>(w, stride_bytes, rows, k, out);
   }
 
+  static void pack_columns(const float* x, std::size_t stride, std::size_t tokens, std::size_t width, float* out,
+                           std::size_t out_stride) {
+    for (std::size_t t = 0; t < tokens; t += Unit, x += Unit * stride, out += out_stride) {
+      for (std::size_t c = 0; c < width; c += V::lanes) {
+        const std::size_t count = width - c < V::lanes ? width - c : V::lanes;
+        const auto* const first = reinterpret_cast<const std::byte*>(x + c);
+        if constexpr (Unit == 1)
+          V::store_partial(out + c, count, F32::partial(first, count));
+        else
+          V::store_partial(out + c, count,
+                           F32::pairs(first, t + 1 < tokens ? first + stride * sizeof(float) : nullptr, count));
+      }
+      for (std::size_t c = width; c < out_stride; ++c) out[c] = 0.0f;
+    }
+  }
+
   template <int M>
   static void tile_from(const float* x, const float* w, std::size_t w_stride, std::size_t units, std::size_t tokens,
                         std::size_t rows, float* y, std::size_t y_stride, Update update) {
@@ -260,8 +277,8 @@ struct MatmulOf {
     return static_cast<double>(rounds) * 12 * 2 * static_cast<double>(V::lanes * Unit);
   }
 
-  static constexpr MatmulKernel kernel = {TileTokens, tile_rows, Unit,       V::lanes, &pack_x,
-                                          &pack_w,    tile,      &prepare_x, &dot,     &spin};
+  static constexpr MatmulKernel kernel = {TileTokens,    tile_rows, Unit,       V::lanes, &pack_x, &pack_w,
+                                          &pack_columns, tile,      &prepare_x, &dot,     &spin};
 };
 
 /// A loader whose values are rounded to bf16 but stay f32: Precision::bf16 without the dot-product instruction.

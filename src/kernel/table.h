@@ -23,6 +23,10 @@ struct MatmulKernel {
   void (*pack_x)(const float* x, std::size_t stride, std::size_t tokens, std::size_t k, float* out);
   /// A panel of `rows` <= tile_rows rows of weights, transposed: out[u * tile_rows + r]; absent rows are zero.
   void (*pack_w)(const std::byte* w, std::size_t stride_bytes, DType type, std::size_t rows, std::size_t k, float* out);
+  /// The same for sums over tokens: `width` <= out_stride columns of x (tokens, ...), rows `stride` floats apart, which
+  /// lie as a panel already: out[u * out_stride + c] for u < ceil(tokens / unit), absent columns zero.
+  void (*pack_columns)(const float* x, std::size_t stride, std::size_t tokens, std::size_t width, float* out,
+                       std::size_t out_stride);
   /// y[t * y_stride + r] = or += sum over u < units of x[u * tile_tokens + t] * w[u * w_stride + r], for t < tokens and
   /// r < rows; tile_rows units are read at every w + u * w_stride. Order of the sum: rising u, fused, in one register.
   void (*tile)(const float* x, const float* w, std::size_t w_stride, std::size_t units, std::size_t tokens,

@@ -8,12 +8,12 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "kernel/gradients.h"
+#include "kernel/outer_products.h"
 
 namespace strata::quantize {
 namespace {
 
-constexpr std::size_t kTogether = 4096;  // tokens added in one product
-constexpr std::size_t kRows = 64;        // of a solve
+constexpr std::size_t kRows = 64;  // of a solve
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -36,16 +36,7 @@ void solve(const Feedback& feedback, float* rows, std::size_t count) {
 CrossMoment::CrossMoment(std::size_t rows, std::size_t cols) : rows_(rows), cols_(cols), sums_(rows * cols, 0.0f) {}
 
 void CrossMoment::add(const float* a, const float* b, std::size_t tokens, kernel::Precision precision) {
-  const std::size_t most = std::min(tokens, kTogether);
-  std::vector<float> left(rows_ * most), right(cols_ * most), product(rows_ * cols_);
-  for (std::size_t first = 0; first < tokens; first += kTogether) {
-    const std::size_t some = std::min(kTogether, tokens - first);
-    kernel::transpose(a + first * rows_, rows_, some, rows_, left.data());
-    kernel::transpose(b + first * cols_, cols_, some, cols_, right.data());
-    const kernel::Weights weights{MatrixView::dense(right.data(), cols_, some, DType::f32), nullptr};
-    kernel::matmul(left.data(), some, rows_, weights, product.data(), cols_, precision);
-    for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += product[i];
-  }
+  kernel::add_outer_products(a, rows_, b, cols_, tokens, sums_.data(), kernel::Part::all, precision);
 }
 
 std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback) {

@@ -16,7 +16,7 @@ class CrossMoment {
  public:
   CrossMoment(std::size_t rows, std::size_t cols);
 
-  /// a: (tokens, rows), b: (tokens, cols), dense. Memory: both transposed.
+  /// a: (tokens, rows), b: (tokens, cols), dense.
   void add(const float* a, const float* b, std::size_t tokens, kernel::Precision precision);
 
   std::size_t rows() const { return rows_; }

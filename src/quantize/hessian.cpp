@@ -1,4 +1,4 @@
-// Products by kernel::matmul over panels of the lower triangle; a blocked, left-looking Cholesky factorization.
+// Sums of the lower triangle, mirrored; a blocked, left-looking Cholesky factorization.
 // All work is cut by sizes alone, so that threads change nothing.
 #include "quantize/hessian.h"
 
@@ -9,14 +9,12 @@
 
 #include "core/error.h"
 #include "core/threads.h"
-#include "kernel/gradients.h"
+#include "kernel/outer_products.h"
 
 namespace strata::quantize {
 namespace {
 
-constexpr std::size_t kPanel = 192;      // rows of the triangle multiplied together
-constexpr std::size_t kTogether = 4096;  // tokens added in one product
-constexpr std::size_t kTile = 64;        // rows mirrored together
+constexpr std::size_t kTile = 64;  // rows mirrored together
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Strided = Eigen::Map<RowMatrix, 0, Eigen::OuterStride<>>;
@@ -60,20 +58,7 @@ Hessian::Hessian(std::size_t size) : size_(size), sums_(size * size, 0.0f) {}
 
 void Hessian::add(const float* rows, std::size_t tokens, kernel::Precision precision) {
   const std::size_t n = size_;
-  std::vector<float> columns(n * std::min(tokens, kTogether)), product(std::min(kPanel, n) * n);
-  for (std::size_t first = 0; first < tokens; first += kTogether) {
-    const std::size_t some = std::min(kTogether, tokens - first);
-    kernel::transpose(rows + first * n, n, some, n, columns.data());
-    for (std::size_t begin = 0; begin < n; begin += kPanel) {
-      const std::size_t end = std::min(n, begin + kPanel);
-      const kernel::Weights left{MatrixView::dense(columns.data(), end, some, DType::f32), nullptr};
-      kernel::matmul(columns.data() + begin * some, some, end - begin, left, product.data(), end, precision);
-      parallel_for(end - begin, [&](std::size_t r) {
-        float* const sums = sums_.data() + (begin + r) * n;
-        for (std::size_t c = 0; c <= begin + r; ++c) sums[c] += product[r * end + c];
-      });
-    }
-  }
+  kernel::add_outer_products(rows, n, rows, n, tokens, sums_.data(), kernel::Part::lower, precision);
   parallel_for((n + kTile - 1) / kTile, [&](std::size_t item) {
     for (std::size_t r = item * kTile; r < std::min(n, (item + 1) * kTile); ++r)
       for (std::size_t c = r + 1; c < n; ++c) sums_[r * n + c] = sums_[c * n + r];

@@ -18,7 +18,7 @@ class Hessian {
   explicit Hessian(std::size_t size);
 
   /// Adds rows (tokens, size). Precision::bf16: of the rows rounded to bf16, which is what a forward pass at that
-  /// precision multiplies with; the sum stays positive semidefinite. Memory: (size, tokens) f32 beside the rows.
+  /// precision multiplies with; the sum stays positive semidefinite.
   void add(const float* rows, std::size_t tokens, kernel::Precision precision);
 
   std::size_t size() const { return size_; }
