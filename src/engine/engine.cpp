@@ -67,11 +67,11 @@ Engine::Engine(const model::Model& model, kernel::Precision precision, Residency
       architecture_(model.architecture()),
       precision_(precision),
       residency_(residency),
-      embedding_(model.embedding()),
+      embedding_(model.packed_embedding()),
       final_norm_(model.vector("model.norm.weight", architecture_.hidden)),
       blocks_(architecture_.blocks),
       replaced_(architecture_.linears.size()) {
-  if (!architecture_.tied) lm_head_ = model.weights(architecture_.linears[architecture_.lm_head()]);
+  if (!architecture_.tied) lm_head_ = model.packed(architecture_.linears[architecture_.lm_head()]);
 }
 
 Batch Engine::make_batch(std::span<const Sequence> sequences) const {
@@ -124,7 +124,7 @@ Engine::BlockWeights& Engine::block_weights(std::size_t block) {
   const std::string prefix = fmt::format("model.layers.{}.", block);
   for (const model::Linear& linear : architecture_.block_linears(block)) {
     w.linears.emplace_back();
-    if (!linear.routed()) w.linears.back() = model_.weights(linear);
+    if (!linear.routed()) w.linears.back() = model_.packed(linear);
     w.biases.push_back(linear.bias ? model_.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
   }
   w.attn_norm = model_.vector(prefix + "input_layernorm.weight", architecture_.hidden);
@@ -154,7 +154,7 @@ void Engine::release(std::size_t block) {
 void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y) {
   const model::Linear& linear = architecture_.linears[index];
   std::optional<model::LinearWeights>& held = weights.linears[index - weights.first];
-  if (!held && !replaced_[index]) held = model_.weights(linear);
+  if (!held && !replaced_[index]) held = model_.packed(linear);
   // What an expert reads changes with the routing, so its products are never made from changes.
   if (followed_ != nullptr && !replaced_[index] && !linear.routed() &&
       multiply_change(index, held->view(), x, tokens, y))

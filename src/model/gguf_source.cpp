@@ -1,7 +1,10 @@
-// Tensors of a GGUF file under their Hugging Face names: dequantized to f32, llama's q and k rows un-permuted.
-// The interleaved rotary order of the llama architecture is undone row by row: [heads, half, 2] -> [heads, 2, half].
+// Tensors of a GGUF file under their Hugging Face names: dequantized to f32, or as they lie in the file for kernels
+// that decode them on the fly; llama's q and k rows un-permuted. The interleaved rotary order of the llama architecture
+// is undone row by row: [heads, half, 2] -> [heads, 2, half].
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -16,6 +19,23 @@
 
 namespace strata::model {
 namespace {
+
+std::optional<DType> dense_type(std::uint32_t type) {
+  const std::string name = format::ggml_type_name(type);
+  return name == "F32"    ? std::optional(DType::f32)
+         : name == "F16"  ? std::optional(DType::f16)
+         : name == "BF16" ? std::optional(DType::bf16)
+                          : std::nullopt;
+}
+
+/// The codec whose stored form is this type's, or nullptr.
+const codec::Codec* codec_of_type(std::uint32_t type) {
+  std::string name = format::ggml_type_name(type);
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  for (const codec::Codec& codec : codec::all())
+    if (codec.family == "ggml" && (codec.name == name || codec.name == name + "_gguf")) return &codec;
+  return nullptr;
+}
 
 class GgufSource final : public TensorSource {
  public:
@@ -41,22 +61,33 @@ class GgufSource final : public TensorSource {
   LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const override {
     const format::GgufTensor& tensor = checked(name, {rows, cols});
     const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
-    const std::size_t heads = heads_of(name);
-    if (heads != 0 && (rows % heads != 0 || rows / heads % 2 != 0))
-      fail("{}: {}: {} rows are not {} heads of even size", where_, tensor.name, rows, heads);
-    const std::size_t head_dim = heads == 0 ? 0 : rows / heads;
+    const auto row_of = rows_of(name, rows);
     std::vector<float> values(rows * cols);
     parallel_for(rows, [&](std::size_t r) {
-      std::size_t from = r;
-      if (heads != 0) {
-        const std::size_t head = r / head_dim, within_head = r % head_dim;
-        const std::size_t half = within_head / (head_dim / 2), pair = within_head % (head_dim / 2);
-        from = head * head_dim + pair * 2 + half;
-      }
-      format::ggml_dequantize_row(tensor.type, tensor.data.data() + from * row_bytes, cols, values.data() + r * cols);
+      format::ggml_dequantize_row(tensor.type, tensor.data.data() + row_of(r) * row_bytes, cols,
+                                  values.data() + r * cols);
     });
     MappedFile::drop(tensor.data);
     return LinearWeights(std::move(values), rows, cols);
+  }
+
+  LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    const format::GgufTensor& tensor = checked(name, {rows, cols});
+    const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
+    const bool permuted = heads_of(name) != 0;
+    if (const std::optional<DType> dense = dense_type(tensor.type); dense && !permuted)
+      return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
+    const codec::Codec* const codec = codec_of_type(tensor.type);
+    if (codec == nullptr || !codec::why_not(*codec, rows, cols).empty()) return matrix(name, rows, cols);
+    codec::Stored stored{codec, rows, cols, codec->layout(*codec, rows, cols), {}, {tensor.data}};
+    if (permuted) {
+      const auto row_of = rows_of(name, rows);
+      std::vector<std::byte>& ordered = stored.parts.emplace_back(tensor.data.size());
+      for (std::size_t r = 0; r < rows; ++r)
+        std::copy_n(tensor.data.data() + row_of(r) * row_bytes, row_bytes, ordered.data() + r * row_bytes);
+      stored.views = {ordered};
+    }
+    return LinearWeights(std::move(stored));
   }
 
   std::vector<float> vector(const std::string& name, std::size_t size) const override {
@@ -64,12 +95,10 @@ class GgufSource final : public TensorSource {
     format::ggml_row_bytes(tensor.type, size, where_ + ": " + tensor.name);
     std::vector<float> values(size);
     format::ggml_dequantize_row(tensor.type, tensor.data.data(), size, values.data());
-    const std::size_t heads = heads_of(name);
-    if (heads == 0) return values;
+    if (heads_of(name) == 0) return values;
+    const auto row_of = rows_of(name, size);
     std::vector<float> ordered(size);
-    const std::size_t head_dim = size / heads;
-    for (std::size_t r = 0; r < size; ++r)
-      ordered[r] = values[r / head_dim * head_dim + r % head_dim % (head_dim / 2) * 2 + r % head_dim / (head_dim / 2)];
+    for (std::size_t r = 0; r < size; ++r) ordered[r] = values[row_of(r)];
     return ordered;
   }
 
@@ -78,7 +107,9 @@ class GgufSource final : public TensorSource {
     STRATA_CHECK(false, "{} has no codec in a GGUF file", linear.module);
   }
 
-  void release(const std::string&) const override {}
+  void release(const std::string& name) const override {
+    if (const auto it = by_name_.find(name); it != by_name_.end()) MappedFile::drop(it->second.data);
+  }
   void will_need(const std::string&) const override {}
 
   std::uint64_t content_hash() const override {
@@ -131,6 +162,18 @@ class GgufSource final : public TensorSource {
     if (name.find(".q_proj.") != std::string_view::npos) return heads_;
     if (name.find(".k_proj.") != std::string_view::npos) return kv_heads_;
     return 0;
+  }
+
+  /// Row of the file -> by row of the matrix: as it is, or with a head's halves interleaved.
+  std::function<std::size_t(std::size_t)> rows_of(const std::string& name, std::size_t rows) const {
+    const std::size_t heads = heads_of(name);
+    if (heads == 0) return [](std::size_t r) { return r; };
+    if (rows % heads != 0 || rows / heads % 2 != 0)
+      fail("{}: {}: {} rows are not {} heads of even size", where_, name, rows, heads);
+    return [head_dim = rows / heads](std::size_t r) {
+      const std::size_t first = r / head_dim * head_dim, within = r % head_dim, half = head_dim / 2;
+      return first + within % half * 2 + within / half;
+    };
   }
 
   std::shared_ptr<const format::GgufFile> gguf_;

@@ -163,6 +163,15 @@ LinearWeights Model::weights(const Linear& linear) const {
   return source_->matrix(linear.module + ".weight", linear.rows, linear.cols);
 }
 
+LinearWeights Model::packed(const Linear& linear) const {
+  if (codec_of(linear) != nullptr) return weights(linear);
+  return source_->packed(linear.module + ".weight", linear.rows, linear.cols);
+}
+
+LinearWeights Model::packed_embedding() const {
+  return source_->packed("model.embed_tokens.weight", architecture_.vocab, architecture_.hidden);
+}
+
 LinearWeights Model::embedding() const {
   return source_->matrix("model.embed_tokens.weight", architecture_.vocab, architecture_.hidden);
 }

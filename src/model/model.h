@@ -16,7 +16,7 @@
 
 namespace strata::model {
 
-/// The weights of one linear, held: a view into the mapped file, or what was dequantized from it.
+/// The weights of one linear, held: a view into the mapped file, dense or stored, or what was dequantized from it.
 class LinearWeights {
  public:
   explicit LinearWeights(MatrixView mapped) : dense_(mapped) {}
@@ -49,6 +49,10 @@ class TensorSource {
   virtual bool has(std::string_view name) const = 0;
   /// A two-dimensional weight of the expected shape.
   virtual LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const = 0;
+  /// The same for a kernel, which multiplies with what lies in the file where it can decode it.
+  virtual LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const {
+    return matrix(name, rows, cols);
+  }
   /// A one-dimensional tensor as f32.
   virtual std::vector<float> vector(const std::string& name, std::size_t size) const = 0;
   /// The codec of a linear when the checkpoint is quantized, else nullptr; and its stored tensors.
@@ -80,8 +84,12 @@ class Model {
   /// they are made from the metadata.
   std::vector<std::pair<std::string, std::string>> companion_files() const;
 
+  /// Dense, unless the checkpoint is compressed-tensors.
   LinearWeights weights(const Linear& linear) const;
   LinearWeights embedding() const;
+  /// For products and for looking up: dense or stored, as it lies in the file; the same values.
+  LinearWeights packed(const Linear& linear) const;
+  LinearWeights packed_embedding() const;
   LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const {
     return source_->matrix(name, rows, cols);
   }

@@ -19,14 +19,18 @@ constexpr std::uint64_t kFloat = sizeof(float);
 constexpr std::uint64_t kProgramBytes = 22u << 20;    // code, configuration, the model's table of tensors
 constexpr std::uint64_t kTokenizerBytes = 26u << 20;  // and what else the calibration text needs
 
-/// Bytes of the linears' weights as they are held: mapped as they lie in the file, or dequantized from GGUF.
+/// Bytes of the linears' weights as they lie in the file, mapped.
 std::vector<std::uint64_t> weight_bytes(const model::Model& model) {
   std::map<std::string, std::uint64_t> in_file;
   for (const model::TensorInfo& tensor : model.tensors()) in_file[tensor.name] = tensor.bytes;
   std::vector<std::uint64_t> bytes;
-  for (const model::Linear& linear : model.architecture().linears)
-    bytes.push_back(model.from_gguf() ? linear.rows * linear.cols * kFloat : in_file[linear.module + ".weight"]);
+  for (const model::Linear& linear : model.architecture().linears) bytes.push_back(in_file[linear.module + ".weight"]);
   return bytes;
+}
+
+/// Those of the one that is rounded, where it must be dequantized first.
+std::uint64_t dequantized_bytes(const model::Model& model, const model::Linear& linear) {
+  return model.from_gguf() ? linear.rows * linear.cols * kFloat : 0;
 }
 
 constexpr std::uint64_t kKeptRowsBytes = std::uint64_t{1} << 30;  // more is not kept
@@ -51,7 +55,7 @@ std::uint64_t nearest_bytes(const model::Model& model, const std::vector<const c
     const std::uint64_t stored = codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
     // While it is encoded, the linears before it wait for the disk.
     const std::uint64_t encoded = stored + std::min<std::uint64_t>(kUnwrittenBytes, stored);
-    largest = std::max(largest, weights[l] + (codecs[l]->has_codes() ? encoded : 0));
+    largest = std::max(largest, weights[l] + dequantized_bytes(model, linear) + (codecs[l]->has_codes() ? encoded : 0));
   }
   return largest;
 }
@@ -72,7 +76,8 @@ Blocks largest_block(const model::Model& model, const std::vector<const codec::C
     block.weights += weights[l];
     if (!codecs[l]->has_codes()) continue;  // copied from the file when its turn comes
     block.stored += codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
-    block.rounding = std::max(block.rounding, rounding_bytes(linear, batch_tokens, options.asymmetric));
+    block.rounding = std::max(
+        block.rounding, dequantized_bytes(model, linear) + rounding_bytes(linear, batch_tokens, options.asymmetric));
     if (options.tune.steps > 0 && !linear.routed()) block.stored += kLearnedBytes * linear.rows * linear.cols;
   }
   return *std::ranges::max_element(blocks, {},
