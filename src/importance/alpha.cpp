@@ -69,7 +69,7 @@ Samples alpha_ggml(engine::Engine& engine, const CalibrationSet& set, const Inpu
 
 Samples alpha_ggml3(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
                     const MeasureRequest& request) {
-  return measure(engine, set, inputs, request, "alpha_ggml3", {"iq3_s"});
+  return measure(engine, set, inputs, request, "alpha_ggml3", {"q3_k"});
 }
 
 bool is_float(const codec::Codec& codec) {

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/statistics.h"
 #include "core/threads.h"
+#include "importance/rounding_error.h"
 #include "importance/weights.h"
 #include "quantize/rtn.h"
 
@@ -161,8 +162,8 @@ double relative_error(const model::Model& model, const model::FusionGroup& group
   double sum = 0;
   for (const std::size_t l : group.linears) {
     const model::Linear& linear = model.architecture().linears[l];
-    sum +=
-        quantize::weighted_error(codec, DenseLinear(model, linear).view(), inputs.of(linear), kFit, scale).relative();
+    const DenseLinear dense(model, linear);
+    sum += quantize::weighted_error(codec, sampled_rows(dense.view()), inputs.of(linear), kFit, scale).relative();
   }
   return sum;
 }

@@ -86,7 +86,8 @@ class RoundedGroup {
 /// Whether the codec can hold every linear of the group.
 bool fits(const codec::Codec& codec, const model::Architecture& architecture, const model::FusionGroup& group);
 
-/// Sum over the group's linears of error / energy under the codec, weighted as act_mse: what RoundedGroup stores.
+/// Sum over the group's linears of error / energy under the codec, weighted as act_mse: what RoundedGroup stores, of
+/// rows that sampled_rows chooses.
 double relative_error(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
                       const InputMeanSquare& inputs);
 

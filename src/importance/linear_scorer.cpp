@@ -70,6 +70,8 @@ void LinearScorer::score_block(std::size_t block) {
 void LinearScorer::score_linear(std::size_t l) {
   const model::Linear& linear = a_.linears[l];
   const DenseLinear dense(model_, linear);
+  const MatrixView rows = sampled_rows(dense.view());
+  const double whole = static_cast<double>(linear.rows) / static_cast<double>(rows.rows);
   const std::vector<float> mean_square = inputs_.of(linear);
   LinearInputs inputs{inputs_.parts(linear), {}};
   if (hessians_) inputs.hessians = hessians_->of(linear);
@@ -80,23 +82,24 @@ void LinearScorer::score_linear(std::size_t l) {
     const double rounding = since(begin);
     for (const Signal* signal : signals_) {
       begin = Clock::now();
-      note(*signal, l, inputs, codec, made);
+      note(*signal, l, inputs, codec, made, whole);
       seconds_[std::string(signal->name)] += rounding + since(begin);
     }
   };
-  note_all(nullptr, [&] { return column_products(dense.view(), products); });
+  note_all(nullptr, [&] { return column_products(rows, products); });
   for (const codec::Codec* codec : codecs_)
     if (codec::why_not(*codec, linear.rows, linear.cols).empty())
       note_all(codec, [&] {
-        return rounding_error(*codec, dense.view(), mean_square, fit_,
-                              codec::tensor_scale(*codec, group_absmax_[linear.group]), products);
+        return rounding_error(*codec, rows, mean_square, fit_, codec::tensor_scale(*codec, group_absmax_[linear.group]),
+                              products);
       });
 }
 
 void LinearScorer::note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
-                        const ColumnProducts& products) {
-  const std::vector<double> parts = signal.of_linear(inputs, products),
-                            tokens = tokens_of_parts(signal, inputs, inputs_.part_tokens());
+                        const ColumnProducts& products, double whole) {
+  std::vector<double> parts = signal.of_linear(inputs, products);
+  for (double& part : parts) part *= whole;
+  const std::vector<double> tokens = tokens_of_parts(signal, inputs, inputs_.part_tokens());
   STRATA_CHECK(parts.size() == tokens.size(), "{}: {} parts of {}", signal.name, parts.size(), tokens.size());
   const std::size_t count = parts.size(), half = first_half(count);
   Errors& errors = errors_[&signal];

@@ -34,8 +34,9 @@ class LinearScorer {
   };
 
   void score_linear(std::size_t l);
+  /// whole: rows of the linear for each one that the products are of.
   void note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
-            const ColumnProducts& products);
+            const ColumnProducts& products, double whole);
 
   const model::Model& model_;
   const model::Architecture& a_;

@@ -10,8 +10,9 @@
 namespace strata::importance {
 namespace {
 
-constexpr std::size_t kStretch = 32;     // rows of a piece of work
+constexpr std::size_t kStretch = 8;      // rows of a piece of work
 constexpr std::size_t kTogether = 2048;  // rows that are held for D^T D
+constexpr std::size_t kSampledWeights = 1 << 19, kSampledRows = 128;
 
 /// row_of(r, out): row r of D.
 template <class RowOf>
@@ -39,6 +40,14 @@ ColumnProducts products_of(std::size_t rows, std::size_t cols, bool products, co
 }
 
 }  // namespace
+
+MatrixView sampled_rows(MatrixView weights) {
+  const std::size_t wanted = std::max(kSampledRows, kSampledWeights / std::max<std::size_t>(1, weights.cols));
+  const std::size_t step = std::max<std::size_t>(1, weights.rows / wanted);
+  weights.rows = ceil_div(weights.rows, step);
+  weights.row_stride_bytes *= step;
+  return weights;
+}
 
 ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,
                               codec::ScaleFit fit, float tensor_scale, bool products) {

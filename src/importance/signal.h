@@ -112,7 +112,7 @@ std::vector<double> prior(const model::Architecture& architecture);
 /// the shape allows, else another codec of about four bits.
 Samples alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
               const MeasureRequest& request);
-/// The same by int4_g64, int3_g64, iq4_nl and iq3_s; empty too where these and their like do not fit.
+/// The same by int4_g64, int3_g64, iq4_nl and q3_k; empty too where these and their like do not fit.
 Samples alpha_int(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
                   const MeasureRequest& request);
 Samples alpha_int3(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,

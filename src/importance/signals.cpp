@@ -53,7 +53,7 @@ constexpr Signal kSignals[] = {
     {.name = "alpha_int", .meaning = "the same, measured with int4_g64", .of_groups = alpha_int, .prices = is_int},
     {.name = "alpha_int3", .meaning = "the same, measured with int3_g64", .of_groups = alpha_int3, .prices = is_int3},
     {.name = "alpha_ggml", .meaning = "the same, measured with iq4_nl", .of_groups = alpha_ggml, .prices = is_ggml},
-    {.name = "alpha_ggml3", .meaning = "the same, measured with iq3_s", .of_groups = alpha_ggml3, .prices = is_ggml3},
+    {.name = "alpha_ggml3", .meaning = "the same, measured with q3_k", .of_groups = alpha_ggml3, .prices = is_ggml3},
     {.name = "kl",
      .meaning = "KL divergence of the logits with one fusion group at one codec, measured",
      .costly = true,
