@@ -84,14 +84,19 @@ def measure_cell(args: argparse.Namespace, target: str, bits: float, scores: dic
     return cell
 
 
-def interpolated(cell: dict, kl: dict, bits: float) -> float | None:
-    """At `bits`, between the uniform codecs nearest below and above."""
-    points = sorted((cell["bits"][name], kl[name]["kl"]) for name in kl if name.startswith("uniform"))
-    below = [p for p in points if p[0] <= bits + 1e-3]
-    above = [p for p in points if p[0] > bits + 1e-3]
-    if not below or not above:
-        return below[-1][1] if below else None
-    (b0, k0), (b1, k1) = min(below, key=lambda p: p[1]), above[0]
+def uniforms(cell: dict, kl: dict, bits: float) -> tuple[dict, dict]:
+    """Uniform codecs within the budget and above it, name -> (bits, KL). A codec whose own side tensors put it some thousandths of a
+    bit above still counts as within."""
+    points = {name: (cell["bits"][name], kl[name]["kl"]) for name in kl if name.startswith("uniform")}
+    within = {name: p for name, p in points.items() if p[0] <= bits + 1e-3}
+    return within, {name: p for name, p in points.items() if name not in within}
+
+
+def interpolated(within: dict, above: dict, bits: float) -> float | None:
+    """At `bits`, between the best uniform codec within the budget and the nearest above."""
+    if not within or not above:
+        return None
+    (b0, k0), (b1, k1) = min(within.values(), key=lambda p: p[1]), min(above.values())
     return math.exp(math.log(k0) + (bits - b0) / (b1 - b0) * (math.log(k1) - math.log(k0)))
 
 
@@ -99,13 +104,12 @@ def row(target: str, bits: float, cell: dict, kl: dict) -> str:
     others = {name: kl[name]["kl"] for name in ("prior", "first+last", "lim", "zd")}
     seeds = [kl[name]["kl"] for name in kl if name.startswith("random")]
     others["random"] = sum(seeds) / len(seeds)
-    # A codec whose own side tensors put it some thousandths of a bit above the budget still counts as within it.
-    within = {name: kl[name]["kl"] for name in kl if name.startswith("uniform") and cell["bits"][name] <= bits + 1e-3}
-    nearest = min(within, key=within.get) if within else None
-    between = interpolated(cell, kl, bits)
-    rivals = [*others.values(), *within.values(), *([between] if between else [])]
+    within, above = uniforms(cell, kl, bits)
+    nearest = min(within, key=lambda name: within[name][1]) if within else None
+    between = interpolated(within, above, bits)
+    rivals = [*others.values(), *(kl for _, kl in within.values()), *([between] if between else [])]
     best = kl["best"]
-    cells = [f"{target} {bits}", f"**{best['kl']:.4f}** +- {best['stderr']:.4f}", f"{nearest[8:]} {within[nearest]:.4f}" if nearest else "",
+    cells = [f"{target} {bits}", f"**{best['kl']:.4f}** +- {best['stderr']:.4f}", f"{nearest[8:]} {within[nearest][1]:.4f}" if nearest else "",
              f"{between:.4f}" if between else "", f"{others['prior']:.4f}", f"{others['first+last']:.4f}",
              f"{others['random']:.4f} ({min(seeds):.4f} to {max(seeds):.4f})", f"{others['lim']:.4f}", f"{others['zd']:.4f}",
              f"{100 * (1 - best['kl'] / min(rivals)):.0f} %"]

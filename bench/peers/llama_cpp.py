@@ -4,8 +4,8 @@
 usage: bench/peers/llama_cpp.py MODEL CALIB.txt TEXT.txt -o RESULT.json [--work DIR] [--mixes Q4_K_M,...] [--chunks N]
 llama.cpp's side: llama_model_quantize of scripts/download_llama_quantize.sh (by tests/peers/llama_quantize.py, in the
 environment of scripts/make_venv.sh llama) with the importance matrix that `strata score --imatrix-out` writes, which has llama-imatrix's
-definition. Ours: `strata quantize --like MIX` with --method gptq (on the same text) or rtn (with the same matrix). token_embd and output are Q8_0 on both sides; both are
-evaluated by `strata eval`. What exists in the work folder is not made again. Prints a Markdown table.
+definition. Ours: `strata quantize --like MIX` (or --bits, where the head is a matrix of its own) with --method gptq (on the same text) or rtn (with the same matrix). token_embd and output are Q8_0 on both sides; both are
+evaluated in one run of `strata eval`. What exists in the work folder is not made again. Prints a Markdown table.
 """
 import argparse
 import json
@@ -38,8 +38,8 @@ def timed(*args) -> dict:
     return {"value": value, "seconds": time.monotonic() - begin}
 
 
-def evaluate(model, args) -> dict:
-    return json.loads(run(args.strata, "eval", model, "--ref", args.model, "--text", args.text, "--chunks", args.chunks,
+def evaluate(models, args) -> dict:
+    return json.loads(run(args.strata, "eval", *models, "--ref", args.model, "--text", args.text, "--chunks", args.chunks,
                           "--precision", args.precision, "--json"))
 
 
@@ -47,6 +47,15 @@ def point(evaluation: dict, linear_bytes: int, weights: int) -> dict:
     kl = evaluation["kl_divergence"]
     return {"bytes": linear_bytes, "bits": 8 * linear_bytes / weights, "kl": kl["mean"], "stderr": kl["stderr"],
             "kl99": kl["p99"], "perplexity": evaluation["perplexity"], "top1": evaluation["top1_agreement"]}
+
+
+def budget(mix: str, stock: dict, linears: dict, args) -> list[str]:
+    """The mix's bytes of linears. Where the head is a matrix of its own, it is Q8_0 here and not as the mix would have it."""
+    if "output.weight" not in stock:
+        return ["--like", mix]
+    plan = json.loads(run(args.strata, "plan", args.model, "--for", "llama.cpp", "--preset", "uniform:q8_0", "--json"))
+    weights = sum(g["weights"] for g in plan["groups"] if ".layers." in g["name"])
+    return ["--bits", f"{int(8e6 * sum(size for _, size in linears.values()) / weights) / 1e6}", "--assign", "lm_head=q8_0"]
 
 
 def compare(mix: str, args, work: pathlib.Path) -> dict:
@@ -58,15 +67,14 @@ def compare(mix: str, args, work: pathlib.Path) -> dict:
         "--imatrix", work / "imatrix.gguf", "--embed", "Q8_0"))
     linears = {k: v for k, v in stock["value"].items() if k.startswith("blk.") and v[0] not in ("F32", "F16", "BF16")}
     own = kept(work / f"{name}.json", lambda: timed(
-        args.strata, "quantize", args.model, "-o", own_file, "--overwrite", "--like", mix, "--embed-codec", "q8_0",
+        args.strata, "quantize", args.model, "-o", own_file, "--overwrite", *budget(mix, stock["value"], linears, args), "--embed-codec", "q8_0",
         "--scores", work / "scores.json", "--method", args.method, *known, "--no-verify", "--json", *args.extra))
     totals = own["value"]["plan"]["totals"]
+    judged = kept(work / f"{name}-judged.json", lambda: evaluate([stock_file, own_file], args))["models"]
     weights = sum(g["weights"] for g in own["value"]["plan"]["groups"] if ".layers." in g["name"])
     result = {"mix": mix,
-              "stock": point(kept(work / f"stock-{mix}-eval.json", lambda: evaluate(stock_file, args)),
-                             sum(size for _, size in linears.values()), weights),
-              "strata": point(kept(work / f"{name}-eval.json", lambda: evaluate(own_file, args)),
-                              totals["block_bytes"], weights),
+              "stock": point(judged[0], sum(size for _, size in linears.values()), weights),
+              "strata": point(judged[1], totals["block_bytes"], weights),
               "seconds": {"stock": stock["seconds"], "strata": own["seconds"]}}
     result["less_kl"] = 1 - result["strata"]["kl"] / result["stock"]["kl"]
     return result

@@ -1,4 +1,4 @@
-// Codes and scales of GGUF types as bits: the inverse of ggml_blocks.cpp.
+// Codes and scales of GGUF types as bits: the inverse of unpack_blocks_inl.h.
 // Where the bits lie: docs/formats/gguf.md.
 #include <cstring>
 

@@ -1,4 +1,4 @@
-// Codes and scales of the codebook types as bits: the inverse of ggml_vector_blocks.cpp.
+// Codes and scales of the codebook types as bits: the inverse of unpack_grids_inl.h.
 // Where the bits lie: docs/formats/gguf.md. Codes that are no point of the grid are a bug of the caller.
 #include <cstring>
 

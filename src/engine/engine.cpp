@@ -62,6 +62,10 @@ Site input_site(Role role) {
   STRATA_CHECK(false);
 }
 
+bool ends_half(const model::Architecture& architecture, std::size_t block, Site site) {
+  return site == Site::o_in || (site == Site::down_in && !architecture.layout[block].mixture);
+}
+
 Engine::Engine(const model::Model& model, kernel::Precision precision, Residency residency)
     : model_(model),
       architecture_(model.architecture()),

@@ -24,6 +24,8 @@ using Observer =
 
 /// The site a linear reads from.
 Site input_site(model::Role role);
+/// Whether the linear that reads from a site writes to the residual stream. Of a mixture no single one does.
+bool ends_half(const model::Architecture& architecture, std::size_t block, Site site);
 
 /// Keys and values of one sequence, (positions, kv_size) per block, after the rotary embedding.
 struct KvCache {

@@ -40,8 +40,7 @@ std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size
     if (at == site) rows_.assign(rows, rows + count * size);
   };
   run(block, site == Site::attn_in || site == Site::o_in, first, some, &observer, site);
-  const bool last = site == Site::o_in || (site == Site::down_in && !engine_.architecture().layout[block].mixture);
-  if (keep_rows_ && last) {
+  if (keep_rows_ && engine::ends_half(engine_.architecture(), block, site)) {
     if (first == 0) kept_.start(states_.count(), rows_.size() / some);
     kept_.put(first, some, rows_.data());
   }

@@ -150,8 +150,7 @@ void Rounding::check_finite(std::span<const float> states, std::size_t block) co
 Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t size) {
   const model::Architecture& a = model_.architecture();
   Inputs inputs{quantize::Hessian(size), {}};
-  // Its linear writes to the residual stream. Of a mixture, no single part does.
-  const bool ends_half = site == Site::o_in || (site == Site::down_in && !a.layout[block].mixture);
+  const bool ends_half = engine::ends_half(a, block, site);
   if (options_.asymmetric) {
     inputs.drift.emplace(quantize::Drift{quantize::CrossMoment(size, size), {}});
     if (ends_half) inputs.drift->residual.emplace(a.hidden, size);
