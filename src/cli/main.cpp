@@ -39,7 +39,7 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(0, 1024));
     sub->add_option("--seed", common.seed, "Seed of everything random")->capture_default_str();
     sub->footer(std::string("Examples:\n") + verb.examples);
-    sub->callback([&action, &common, run_verb = verb.setup(*sub, common)] { action = run_verb; });
+    sub->callback([&action, run_verb = verb.setup(*sub, common)] { action = run_verb; });
   }
   try {
     app.parse(argc, argv);
