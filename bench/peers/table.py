@@ -32,6 +32,7 @@ ROWS = {
     "llm-compressor GPTQ int4_g64": ("llmcompressor", "gptq:int4_g64", 4.25),
     "strata int4_g64 gptq": ("strata", "--preset uniform:int4_g64 --method gptq", None),
     "strata int4_g64 gptq, no correction": ("strata", "--preset uniform:int4_g64 --method gptq --no-asymmetric", None),
+    "strata int4_g64 gptq, as published": ("strata", "--preset uniform:int4_g64 --method gptq --no-asymmetric --no-act-order", None),
     "AutoRound int4_g64": ("autoround", "int4_g64", 4.25),
     "llm-compressor GPTQ int3_g64": ("llmcompressor", "gptq:int3_g64", 3.25),
     "AutoRound int3_g64": ("autoround", "int3_g64", 3.25),
