@@ -3,6 +3,8 @@
 #include "format/ggml_types.h"
 
 #include <array>
+#include <cctype>
+#include <string_view>
 
 #include "codec/variants.h"
 #include "core/checked.h"
@@ -69,6 +71,22 @@ const GgmlType* find_ggml_type(std::uint32_t number) {
 std::string ggml_type_name(std::uint32_t number) {
   const GgmlType* type = find_ggml_type(number);
   return type != nullptr ? type->name : fmt::format("type {}", number);
+}
+
+std::uint32_t ggml_type_of(const codec::Codec& codec) {
+  std::string name;
+  // "mxfp4" alone is the codec of compressed-tensors.
+  const std::string_view stem = std::string_view(codec.name).substr(0, codec.name.find("_gguf"));
+  for (const char c : stem) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (const GgmlType& type : kTypes)
+    if (type.name == name) return type.number;
+  STRATA_CHECK(false, "{} is no GGUF type", codec.name);
+}
+
+const codec::Codec* codec_of_ggml_type(std::uint32_t number) {
+  for (const codec::Codec& codec : codec::all())
+    if (codec.family == "ggml" && ggml_type_of(codec) == number) return &codec;
+  return nullptr;
 }
 
 bool ggml_type_readable(std::uint32_t number) {

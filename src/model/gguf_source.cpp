@@ -2,7 +2,6 @@
 // that decode them on the fly; llama's q and k rows un-permuted. The interleaved rotary order of the llama architecture
 // is undone row by row: [heads, half, 2] -> [heads, 2, half].
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -26,15 +25,6 @@ std::optional<DType> dense_type(std::uint32_t type) {
          : name == "F16"  ? std::optional(DType::f16)
          : name == "BF16" ? std::optional(DType::bf16)
                           : std::nullopt;
-}
-
-/// The codec whose stored form is this type's, or nullptr.
-const codec::Codec* codec_of_type(std::uint32_t type) {
-  std::string name = format::ggml_type_name(type);
-  std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  for (const codec::Codec& codec : codec::all())
-    if (codec.family == "ggml" && (codec.name == name || codec.name == name + "_gguf")) return &codec;
-  return nullptr;
 }
 
 class GgufSource final : public TensorSource {
@@ -77,7 +67,7 @@ class GgufSource final : public TensorSource {
     const bool permuted = heads_of(name) != 0;
     if (const std::optional<DType> dense = dense_type(tensor.type); dense && !permuted)
       return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
-    const codec::Codec* const codec = codec_of_type(tensor.type);
+    const codec::Codec* const codec = format::codec_of_ggml_type(tensor.type);
     if (codec == nullptr || !codec::why_not(*codec, rows, cols).empty()) return matrix(name, rows, cols);
     codec::Stored stored{codec, rows, cols, codec->layout(*codec, rows, cols), {}, {tensor.data}};
     if (permuted) {

@@ -245,17 +245,6 @@ class PartWriter {
 
 }  // namespace
 
-std::uint32_t ggml_type_of(const codec::Codec& codec) {
-  std::string name;
-  // "mxfp4" alone is the codec of compressed-tensors.
-  const std::string_view stem = std::string_view(codec.name).substr(0, codec.name.find("_gguf"));
-  for (const char c : stem) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  for (std::uint32_t number = 0; number < 64; ++number)
-    if (const format::GgmlType* type = format::find_ggml_type(number); type != nullptr && type->name == name)
-      return number;
-  STRATA_CHECK(false, "{} is no GGUF type", codec.name);
-}
-
 GgufChoice gguf_choice(const model::Model& model, const Plan& plan, std::uint64_t shard_bytes) {
   return {DType::bf16, codecs_by_linear(plan, model.architecture()), shard_bytes};
 }
@@ -287,7 +276,7 @@ GgufPlan plan_gguf(const model::Model& model, const GgufChoice& choice) {
     const bool router = routers.contains(expected.name);
     const std::uint32_t type = expected.shape.size() == 1 || router ? 0
                                : is_dense(origin.codec)             ? dense_type(choice.dense)
-                                                                    : ggml_type_of(*origin.codec);
+                                                                    : format::ggml_type_of(*origin.codec);
     auto name = model::gguf_tensor_name(expected.name);
     std::vector<std::uint64_t> shape = expected.shape;
     if (router) name = model::gguf_router_name(routers.at(expected.name));

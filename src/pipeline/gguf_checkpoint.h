@@ -66,7 +66,4 @@ std::vector<std::size_t> linears_of(const GgufOrigin& origin);
 codec::Stored read_gguf_linear(const model::Model& model, const GgufPart& part, std::size_t tensor, std::size_t linear,
                                const std::filesystem::path& file);
 
-/// The number of a GGUF type that a codec of the family "ggml" writes.
-std::uint32_t ggml_type_of(const codec::Codec& codec);
-
 }  // namespace strata::pipeline

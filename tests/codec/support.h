@@ -14,6 +14,7 @@
 #include "core/json.h"
 #include "core/numbers.h"
 #include "core/random.h"
+#include "same_bits.h"
 
 namespace strata::codec {
 
@@ -87,12 +88,6 @@ inline std::vector<float> random_importance(std::size_t cols, std::uint64_t seed
   for (float& x : h) x = static_cast<float>(std::exp(2 * random.normal()));
   return h;
 }
-
-/// Equal bits, all NaNs being one value.
-inline bool same(float a, float b) {
-  return (std::isnan(a) && std::isnan(b)) || std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
-}
-
 /// All rows by encode_rows.
 inline Stored encode(const Codec& codec, const MatrixView& weights, std::span<const float> importance, ScaleFit fit,
                      float tensor_scale) {

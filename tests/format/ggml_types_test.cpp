@@ -9,6 +9,7 @@
 #include "codec/variants.h"
 #include "file_bytes.h"
 #include "format/safetensors.h"
+#include "same_bits.h"
 
 namespace strata::format {
 namespace {
@@ -45,14 +46,12 @@ TEST_P(Dequantize, EqualsTheGgufPackageBitForBit) {
       variant->decode_blocks(*find_ggml_type(type)->blocks, reinterpret_cast<const unsigned char*>(row.data()),
                              cols / find_ggml_type(type)->block_weights, by_variant.data());
       for (std::size_t c = 0; c < cols; ++c)
-        ASSERT_TRUE(std::bit_cast<std::uint32_t>(got[c]) == std::bit_cast<std::uint32_t>(by_variant[c]) ||
-                    (std::isnan(got[c]) && std::isnan(by_variant[c])))
+        ASSERT_TRUE(same(got[c], by_variant[c]))
             << variant->name << " row " << r << " column " << c << ": " << by_variant[c] << ", expected " << got[c];
     }
     for (std::size_t c = 0; c < cols; ++c) {
-      const bool both_nan = std::isnan(got[c]) && std::isnan(want[c]);
-      ASSERT_TRUE(both_nan || std::bit_cast<std::uint32_t>(got[c]) == std::bit_cast<std::uint32_t>(want[c]))
-          << "row " << r << " column " << c << ": " << got[c] << ", expected " << want[c];
+      ASSERT_TRUE(same(got[c], want[c])) << "row " << r << " column " << c << ": " << got[c] << ", expected "
+                                         << want[c];
       finite += std::isfinite(want[c]);
     }
   }

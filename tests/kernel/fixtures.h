@@ -52,6 +52,9 @@ class Guarded {
   std::byte* base_ = nullptr;
 };
 
+/// What a product at this precision multiplies with.
+inline float operand(float v, Precision precision) { return precision == Precision::bf16 ? round_bf16(v) : v; }
+
 inline std::vector<float> normal(std::size_t count, unsigned seed) {
   std::mt19937 random(seed);
   std::normal_distribution<float> distribution;

@@ -16,8 +16,6 @@ struct Shape {
   std::size_t tokens, rows, cols;
 };
 
-float operand(float v, Precision precision) { return precision == Precision::bf16 ? round_bf16(v) : v; }
-
 /// The dense weights as f32.
 std::vector<float> widened(const Weights& w) {
   std::vector<float> values(w.rows() * w.cols());

@@ -14,8 +14,6 @@ struct Shape {
   std::size_t tokens, rows, cols;
 };
 
-float operand(float v, Precision precision) { return precision == Precision::bf16 ? round_bf16(v) : v; }
-
 double column_norm(const std::vector<float>& x, std::size_t cols, std::size_t c) {
   double sum = 0;
   for (std::size_t i = c; i < x.size(); i += cols) sum += std::pow(x[i], 2);

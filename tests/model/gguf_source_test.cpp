@@ -1,13 +1,11 @@
 // What the engine multiplies with is what a GGUF file says, whatever its types: packed matrices against dequantized
 // ones, on random bytes, with llama's interleaved heads and without.
-#include <bit>
-#include <cmath>
-
 #include "core/random.h"
 #include "format/file_bytes.h"
 #include "format/ggml_types.h"
 #include "format/gguf_write.h"
 #include "model/model.h"
+#include "same_bits.h"
 
 namespace strata::model {
 namespace {
@@ -58,9 +56,8 @@ void expect_same(const LinearWeights& packed, const LinearWeights& dense, const 
       read_row(got.dense, r, 0, got.cols(), a.data());
     read_row(want.dense, r, 0, want.cols(), b.data());
     for (std::size_t c = 0; c < got.cols(); ++c)
-      ASSERT_TRUE((std::isnan(a[c]) && std::isnan(b[c])) ||
-                  std::bit_cast<std::uint32_t>(a[c]) == std::bit_cast<std::uint32_t>(b[c]))
-          << where << " row " << r << " column " << c << ": " << a[c] << ", expected " << b[c];
+      ASSERT_TRUE(same(a[c], b[c])) << where << " row " << r << " column " << c << ": " << a[c] << ", expected "
+                                    << b[c];
   }
 }
 
