@@ -6,12 +6,13 @@
 
 Every plan is rounded to nearest with searched scales, all plans of a cell are judged in one run of `strata eval`. The orders
 (first and last blocks, random, LIM, ZD) give as many blocks as fit the better of two codecs next to the budget, the rest the other.
-`interpolated` is what uniform codecs below and above would have at the budget, on a straight line of log KL over bits. The last
-column is how far `best` is below the strongest of all others. Cells that are in the results file are not measured again.
+`mixed` is what the uniform codecs next to the budget have between them at its size, on a straight line of KL over bits: some of the
+weights in one, the rest in the other, regardless of which. `as if` is a straight line of log KL: about what a codec of just that
+size would have, if there were one. The last column is how far `best` is below the strongest of all others but `as if`, which is
+no model. Cells that are in the results file are not measured again.
 """
 import argparse
 import json
-import math
 import pathlib
 import random
 import re
@@ -92,12 +93,13 @@ def uniforms(cell: dict, kl: dict, bits: float) -> tuple[dict, dict]:
     return within, {name: p for name, p in points.items() if name not in within}
 
 
-def interpolated(within: dict, above: dict, bits: float) -> float | None:
-    """At `bits`, between the best uniform codec within the budget and the nearest above."""
+def interpolated(within: dict, above: dict, bits: float) -> tuple[float, float] | None:
+    """At `bits`, between the best uniform codec within the budget and the nearest above: on a line of KL, and of log KL."""
     if not within or not above:
         return None
     (b0, k0), (b1, k1) = min(within.values(), key=lambda p: p[1]), min(above.values())
-    return math.exp(math.log(k0) + (bits - b0) / (b1 - b0) * (math.log(k1) - math.log(k0)))
+    share = (bits - b0) / (b1 - b0)
+    return k0 + share * (k1 - k0), k0 ** (1 - share) * k1**share
 
 
 def row(target: str, bits: float, cell: dict, kl: dict) -> str:
@@ -107,10 +109,10 @@ def row(target: str, bits: float, cell: dict, kl: dict) -> str:
     within, above = uniforms(cell, kl, bits)
     nearest = min(within, key=lambda name: within[name][1]) if within else None
     between = interpolated(within, above, bits)
-    rivals = [*others.values(), *(kl for _, kl in within.values()), *([between] if between else [])]
+    rivals = [*others.values(), *(kl for _, kl in within.values()), *(between[:1] if between else [])]
     best = kl["best"]
     cells = [f"{target} {bits}", f"**{best['kl']:.4f}** +- {best['stderr']:.4f}", f"{nearest[8:]} {within[nearest][1]:.4f}" if nearest else "",
-             f"{between:.4f}" if between else "", f"{others['prior']:.4f}", f"{others['first+last']:.4f}",
+             *([f"{value:.4f}" for value in between] if between else ["", ""]), f"{others['prior']:.4f}", f"{others['first+last']:.4f}",
              f"{others['random']:.4f} ({min(seeds):.4f} to {max(seeds):.4f})", f"{others['lim']:.4f}", f"{others['zd']:.4f}",
              f"{100 * (1 - best['kl'] / min(rivals)):.0f} %"]
     return "| " + " | ".join(cells) + " |"
@@ -136,7 +138,7 @@ def main() -> None:
             results[name] = measure_cell(args, target, bits, scores)
             args.results.write_text(json.dumps(results, indent=1))
     for text in {pathlib.Path(t).name: None for t in args.text}:
-        print(f"{text}\n\n| cell | best | uniform | interpolated | prior | first+last | random | lim | zd | best is below all by |\n|" + "---|" * 10)
+        print(f"{text}\n\n| cell | best | uniform | mixed | as if | prior | first+last | random | lim | zd | best is below all by |\n|" + "---|" * 11)
         for target, bits in CELLS:
             cell = results.get(f"{target} {bits}")
             if cell and text in cell["texts"]:

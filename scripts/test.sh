@@ -11,7 +11,7 @@ usage: scripts/test.sh [STAGE...]      (none: all of them, in this order)
   lint      layers and formatting
   release   optimized build, all tests
   debug     AddressSanitizer and UndefinedBehaviorSanitizer, all tests but those that run a whole model
-  fuzz      every reader's fuzz target, FUZZ_SECONDS each (default 60)
+  fuzz      every reader's fuzz target, FUZZ_SECONDS each (default 30)
   peers     checkpoints, logits and perplexity against transformers, vLLM and llama.cpp; the report in Chromium
 
 JOBS (default: number of CPUs) bounds what runs at once.
@@ -31,7 +31,7 @@ done
 wants() { [[ " ${stages[*]} " == *" $1 "* ]]; }
 
 jobs=${JOBS:-$(nproc)}
-fuzz_seconds=${FUZZ_SECONDS:-60}
+fuzz_seconds=${FUZZ_SECONDS:-30}
 summary=()
 failed=0
 

@@ -5,8 +5,9 @@
 
 Tools are installed from PyPI, each into an environment of its own (scripts/make_venv.sh, bench/peers/requirements-*.txt). Every
 row runs in a process of its own, one after the other; seconds and peak memory are those of the whole process. Every result is
-judged by `strata eval` in f32 on what the tool wrote: a compressed-tensors checkpoint, or its dequantized weights in f32. Rows
-that are in the results file already (--results) are not run again. Bits count scales and zero points of the blocks' linears.
+judged by `strata eval` in f32 on what the tool wrote: a compressed-tensors checkpoint, or its dequantized weights in f32; with
+--other, its divergence on texts of other kinds too. Rows that are in the results file already (--results) are not run again. Bits
+count scales and zero points of the blocks' linears.
 """
 import argparse
 import json
@@ -33,14 +34,21 @@ ROWS = {
     "strata int4_g64 gptq": ("strata", "--preset uniform:int4_g64 --method gptq", None),
     "strata int4_g64 gptq, no correction": ("strata", "--preset uniform:int4_g64 --method gptq --no-asymmetric", None),
     "strata int4_g64 gptq, as published": ("strata", "--preset uniform:int4_g64 --method gptq --no-asymmetric --no-act-order", None),
+    "AutoRound int4_g64, light": ("autoround", "int4_g64:light", 4.25),
     "AutoRound int4_g64": ("autoround", "int4_g64", 4.25),
+    "strata int4_g64 gptq, tuned": ("strata", "--preset uniform:int4_g64 --method gptq --tune", None),
     "llm-compressor GPTQ int3_g64": ("llmcompressor", "gptq:int3_g64", 3.25),
     "AutoRound int3_g64": ("autoround", "int3_g64", 3.25),
     "strata int3_g64 gptq": ("strata", "--preset uniform:int3_g64 --method gptq --for transformers", None),
+    "strata int3_g64 gptq, tuned": ("strata", "--preset uniform:int3_g64 --method gptq --tune --for transformers", None),
     "AutoRound int2_g32": ("autoround", "int2_g32", 2.5),
     "strata int2_g32 gptq": ("strata", "--preset uniform:int2_g32 --method gptq --for transformers", None),
+    "strata int2_g32 gptq, tuned": ("strata", "--preset uniform:int2_g32 --method gptq --tune --for transformers", None),
+    "strata best 3.5, transformers, gptq": ("strata", "--bits 3.5 --method gptq --for transformers", None),
     "strata best 4.5, vllm, gptq": ("strata", "--bits 4.5 --method gptq", None),
     "strata best 4.5, transformers, gptq": ("strata", "--bits 4.5 --method gptq --for transformers", None),
+    "strata best 5.5, vllm, gptq": ("strata", "--bits 5.5 --method gptq", None),
+    "strata best 5.5, transformers, gptq": ("strata", "--bits 5.5 --method gptq --for transformers", None),
 }
 
 
@@ -62,7 +70,8 @@ def run_row(args: argparse.Namespace, tool: str, scheme: str, bits: float | None
     sampling = ["--calib", args.calib, "--samples", str(args.samples), "--seq-len", str(args.seq_len)]
     environment = dict(os.environ, OMP_NUM_THREADS=str(os.cpu_count()), TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
     if tool == "strata":
-        command = [args.strata, "quantize", args.model, "-o", str(out), "--no-verify", "--json", *scheme.split(), *sampling]
+        known = ["--scores", args.scores] if args.scores and "--bits" in scheme else []
+        command = [args.strata, "quantize", args.model, "-o", str(out), "--no-verify", "--json", *scheme.split(), *known, *sampling]
         seconds, peak, text = measured(command, environment)
         bits = json.loads(text)["bits"]
     else:
@@ -70,9 +79,12 @@ def run_row(args: argparse.Namespace, tool: str, scheme: str, bits: float | None
         command = [venv + "/bin/python", str(ROOT / f"bench/peers/run_{tool}.py"), args.model, str(out), "--scheme", scheme, *sampling,
                    "--iters", str(args.iters)]
         seconds, peak, _ = measured(command, environment)
-    judge = [args.strata, "eval", str(out), "--ref", args.model, "--text", args.text, "--chunks", args.chunks, "--json"]
-    judged = json.loads(measured(judge, environment)[2])
-    return {"bits": bits, "seconds": seconds, "peak_mib": peak, "eval": judged}
+    def judge(text: str) -> dict:
+        command = [args.strata, "eval", str(out), "--ref", args.model, "--text", text, "--chunks", args.chunks, "--json"]
+        return json.loads(measured(command, environment)[2])
+
+    others = {pathlib.Path(text).name: judge(text)["kl_divergence"] for text in args.other}
+    return {"bits": bits, "seconds": seconds, "peak_mib": peak, "eval": judge(args.text), "others": others}
 
 
 def main() -> None:
@@ -80,6 +92,8 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("text")
     parser.add_argument("--calib", required=True)
+    parser.add_argument("--other", nargs="*", default=[], help="texts of other kinds to judge by too")
+    parser.add_argument("--scores", help="scores for the rows of best, of the same text; else each makes its own")
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--seq-len", type=int, default=512)
     parser.add_argument("--iters", type=int, default=200, help="steps of AutoRound (its default: 200)")
@@ -89,7 +103,9 @@ def main() -> None:
     parser.add_argument("--strata", default=str(ROOT / "build/release/strata"))
     args = parser.parse_args()
     results = json.loads(args.results.read_text()) if args.results.exists() else {}
-    print("| tool, scheme | bits | KL | +- | KL 99 % | perplexity | top-1 | seconds | peak MiB |\n|---|---|---|---|---|---|---|---|---|")
+    others = [pathlib.Path(text).name for text in args.other]
+    heads = ["tool, scheme", "bits", "KL", "+-", "KL 99 %", "perplexity", "top-1", "seconds", "peak MiB", *(f"KL, {name}" for name in others)]
+    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     for name, (tool, scheme, bits) in ROWS.items():
         if not re.search(args.only, name):
             continue
@@ -102,8 +118,10 @@ def main() -> None:
             args.results.write_text(json.dumps(results, indent=1))
         r, e = results[name], results[name]["eval"]
         kl = e["kl_divergence"]
-        print(f"| {name} | {r['bits']:.3f} | {kl['mean']:.4f} | {kl['stderr']:.4f} | {kl['p99']:.3f} | {e['perplexity']:.2f} "
-              f"| {e['top1_agreement']:.4f} | {r['seconds']:.0f} | {r['peak_mib']:.0f} |", flush=True)
+        on_others = [f"{r['others'][other]['mean']:.4f}" if other in r.get("others", {}) else "" for other in others]
+        cells = [name, f"{r['bits']:.3f}", f"{kl['mean']:.4f}", f"{kl['stderr']:.4f}", f"{kl['p99']:.3f}", f"{e['perplexity']:.2f}",
+                 f"{e['top1_agreement']:.4f}", f"{r['seconds']:.0f}", f"{r['peak_mib']:.0f}", *on_others]
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":
