@@ -6,8 +6,8 @@
 #include <map>
 
 #include "core/file.h"
+#include "importance/prior.h"
 #include "pipeline/checkpoint.h"
-#include "pipeline/prior.h"
 #include "pipeline/stock_mix.h"
 
 namespace strata::cli {
@@ -155,7 +155,7 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
   request.at_least = pairs_of(options.at_least, "--at-least");
   if (!options.prior_file.empty()) {
     request.prior = read_json_file(options.prior_file);
-    pipeline::Prior::from_json(request.prior, options.prior_file);
+    importance::Prior::from_json(request.prior, options.prior_file);
   }
   request.signal = options.signal;
   request.embed_codec = options.embed_codec;

@@ -23,7 +23,7 @@ pipeline::Costs costs_for(const Options& options, const pipeline::PlanRequest& r
   if (pipeline::needs_linear_costs(request) || pipeline::needs_block_signals(request))
     fail_usage("preset {} needs --scores FILE; make it with: strata score {} -o scores.json", request.preset,
                options.model);
-  if (request.preset == "prior") return pipeline::Prior::of(request).costs(model.architecture());
+  if (request.preset == "prior") return pipeline::prior_costs(pipeline::prior_of(request), model.architecture());
   return {};
 }
 

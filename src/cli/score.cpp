@@ -121,7 +121,7 @@ importance::ScoreRequest request_of(const Options& options) {
   request.measure.tokens = options.kl_tokens;
   request.measure.journal = options.output + ".journal";
   if (!options.prior.empty())
-    request.prior_rules = importance::prior_rules_from_json(read_json_file(options.prior), options.prior);
+    request.prior = importance::Prior::from_json(read_json_file(options.prior), options.prior);
   return request;
 }
 
@@ -181,7 +181,8 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   app.add_option("--combine", options->combine, "How values of several --calib texts become one: mean or max")
       ->capture_default_str()
       ->check(CLI::IsMember({"mean", "max"}));
-  app.add_option("--prior", options->prior, "Rules of the signal prior, instead of its own (docs/signals.md)");
+  app.add_option("--prior", options->prior,
+                 "Rules of the signal prior, instead of those of the literature (docs/files.md)");
   app.add_flag("--judge", options->judge, "Measure kl too, and show how well every signal agrees with it");
   app.add_option("--scale", options->scale, "How scales are chosen: search or minmax")
       ->capture_default_str()

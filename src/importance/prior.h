@@ -1,7 +1,8 @@
-// prior: what the literature says about which linears lose by losing bits, as a table of rules. Needs no calibration;
-// the baseline that a measured signal has to beat.
+// prior: what the literature says about which linears deserve bits, as rules: a table that is built in, or a user's
+// file. Needs no calibration; the baseline that a measured signal has to beat, and a preset's only cost.
 #pragma once
-#include <span>
+#include <cstddef>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -10,25 +11,31 @@
 
 namespace strata::importance {
 
-/// Multiplies the importance of the linears that it matches.
-struct PriorRule {
-  std::string match;  ///< regular expression, searched in module names
-  /// Blocks that it is for: [first, last], as shares of the depth; all by default. lm_head is of no block, and matches
-  /// only a rule for all blocks.
-  double first = 0.0, last = 1.0;
-  double factor = 1.0;  ///< > 0
-  std::string source;   ///< where it comes from
+class Prior {
+ public:
+  /// Reads rules as docs/files.md has them. Throws Error naming `where`, and the rule.
+  static Prior from_json(const json& value, const std::string& where);
+  /// The rules built in; their sources are in docs/signals.md.
+  static const Prior& literature();
+  /// The same as their file would hold them.
+  static const json& literature_json();
+
+  /// Groups that a rule keeps in bf16.
+  std::vector<std::size_t> kept(const model::Architecture& architecture) const;
+  /// By linear: the product of the weights of the rules that match it.
+  std::vector<double> of_linears(const model::Architecture& architecture) const;
+  /// By fusion group: the largest of its linears.
+  std::vector<double> of_groups(const model::Architecture& architecture) const;
+
+ private:
+  struct Rule {
+    std::regex match;
+    double weight = 1.0;
+    bool keep = false;
+    std::size_t first_blocks = 0, last_blocks = 0;  ///< only blocks at these ends; both 0: all, and lm_head
+    bool applies(const model::Linear& linear, std::size_t blocks) const;
+  };
+  std::vector<Rule> rules_;
 };
-
-/// The rules of docs/signals.md.
-std::span<const PriorRule> prior_rules();
-
-/// By fusion group: the largest product of factors among its linears. Throws Error for a malformed expression.
-std::vector<double> prior(const model::Architecture& architecture, std::span<const PriorRule> rules);
-
-/// {"rules": [{"match": "down_proj$", "blocks": [0, 0.1], "factor": 2, "source": "..."}]}; `blocks` and `source` may be
-/// absent. Reading throws Error naming `where` and the rule.
-json to_json(std::span<const PriorRule> rules);
-std::vector<PriorRule> prior_rules_from_json(const json& value, const std::string& where);
 
 }  // namespace strata::importance

@@ -178,8 +178,7 @@ class Scorer {
     MeasureRequest measure = request_.measure;
     if (measure.codecs.empty()) measure.codecs = request_.codecs;
     if (signal.of_architecture != nullptr)
-      result_.scores.groups[name].values =
-          request_.prior_rules.empty() ? signal.of_architecture(a_) : prior(a_, request_.prior_rules);
+      result_.scores.groups[name].values = request_.prior ? request_.prior->of_groups(a_) : signal.of_architecture(a_);
     if (signal.of_groups != nullptr)
       keep(&Scores::groups, name, signal.of_groups(engine_, set_, result_.inputs, measure));
     if (signal.of_choices != nullptr) keep(name, signal.of_choices(engine_, set_, result_.inputs, measure));

@@ -2,6 +2,7 @@
 // rest; each set by itself, when there are several.
 #pragma once
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,8 +18,8 @@ struct ScoreRequest {
   std::vector<const Signal*> signals;       ///< empty: all that are not costly
   std::vector<const codec::Codec*> codecs;  ///< for signals of linears; those that cannot hold a shape are left out
   codec::ScaleFit fit = codec::ScaleFit::search;
-  MeasureRequest measure;                   ///< for signals that run the model; without codecs in it, those above
-  std::vector<PriorRule> prior_rules = {};  ///< empty: those of prior_rules()
+  MeasureRequest measure;           ///< for signals that run the model; without codecs in it, those above
+  std::optional<Prior> prior = {};  ///< none: the literature's
 };
 
 struct ScoreResult {

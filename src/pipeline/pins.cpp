@@ -3,20 +3,14 @@
 // one file serves models of every kind.
 #include "pipeline/pins.h"
 
+#include <regex>
+
+#include "core/expression.h"
 #include "pipeline/prior.h"
 
 namespace strata::pipeline {
 
 using codec::Codec;
-
-std::regex compile_regex(const std::string& text, const std::string& where) {
-  if (text.size() > 1000) fail("{}: the regular expression is longer than 1000 characters", where);
-  try {
-    return std::regex(text, std::regex::ECMAScript | std::regex::optimize);
-  } catch (const std::regex_error& e) {
-    fail("{} '{}': not a regular expression: {}", where, text, e.what());
-  }
-}
 
 namespace {
 
@@ -117,8 +111,7 @@ Pins resolve_pins(const model::Architecture& a, const Target& target, const Plan
   for (const auto& [expression, name] : request.at_least) resolver.floor(expression, name, "--at-least");
   Pins pins = std::move(resolver.pins);
   if (request.preset == "prior" || !request.prior.is_null()) {
-    const Prior prior = Prior::of(request);
-    for (const std::size_t g : prior.kept(a))
+    for (const std::size_t g : prior_of(request).kept(a))
       if (pins.exact[g] == nullptr) pins.exact[g] = &codec::by_name("keep");
   }
   for (std::size_t g = 0; g < a.groups.size(); ++g)

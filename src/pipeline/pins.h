@@ -1,8 +1,6 @@
 // --keep, --assign and --at-least, and the same of a prior: groups whose codec the user has decided, or bounded.
 // A regular expression is searched in the module names; a group follows when any of its linears matches.
 #pragma once
-#include <regex>
-#include <string>
 #include <vector>
 
 #include "codec/codec.h"
@@ -20,8 +18,5 @@ struct Pins {
 /// Throws Error for an expression that is malformed or matches no linear, an unknown codec, a codec that the target or
 /// a shape forbids, two different codecs for one group, or a codec below a floor.
 Pins resolve_pins(const model::Architecture& architecture, const Target& target, const PlanRequest& request);
-
-/// Throws Error "WHERE 'TEXT': not a regular expression ...".
-std::regex compile_regex(const std::string& text, const std::string& where);
 
 }  // namespace strata::pipeline

@@ -34,7 +34,7 @@ Presets::Presets(const model::Model& model, const Target& target, const PlanRequ
       a_(model.architecture()),
       target_(target),
       request_(request),
-      prior_costs_(request.preset == "prior" ? Prior::of(request).costs(a_) : Costs{}),
+      prior_costs_(request.preset == "prior" ? prior_costs(prior_of(request), a_) : Costs{}),
       costs_(request.preset == "prior" ? prior_costs_ : costs),
       choices_(a_, target, request, costs_) {}
 

@@ -116,8 +116,9 @@ TEST_F(Score, SaysWhatIsWrong) {
   refused({"--combine", "sum"}, "--combine", 2);
   refused({"--calib", "none.txt"}, "none.txt", 1);
   refused({"--signals", "kl", "--kl-codecs", "int9"}, "int9", 1);
-  write_text_file(folder_.path() / "rules.json", R"({"rules": [{"match": "(", "factor": 2}]})");
-  refused({"--signals", "prior", "--prior", "rules.json"}, "'(' is no regular expression", 1);
+  write_text_file(folder_.path() / "rules.json",
+                  R"({"kind": "strata prior", "version": 1, "rules": [{"match": "("}]})");
+  refused({"--signals", "prior", "--prior", "rules.json"}, "'(': not a regular expression", 1);
   // The journal of another job, which a changed option makes it.
   write_text_file(folder_.path() / "s.json.journal",
                   "{\"format\": \"strata journal\", \"version\": 1, \"job\": \"x\"}\n");

@@ -155,8 +155,7 @@ TEST(Prior, FollowsTheLiterature) {
   const std::vector<double> values = prior(a);
   const auto of = [&](std::size_t block, model::Role role) { return values[a.linear(block, role).group]; };
   using model::Role;
-  EXPECT_GT(of(8, Role::down), of(8, Role::q));
-  EXPECT_GT(of(8, Role::o), of(8, Role::gate));
+  EXPECT_GT(of(8, Role::down), of(8, Role::o));
   EXPECT_GT(of(0, Role::up), of(15, Role::up));
   EXPECT_GT(of(15, Role::up), of(8, Role::up));
   EXPECT_EQ(of(2, Role::up), of(8, Role::up));
@@ -164,19 +163,37 @@ TEST(Prior, FollowsTheLiterature) {
 }
 
 TEST(Prior, RulesAreData) {
-  const json value = to_json(prior_rules());
-  const auto read = prior_rules_from_json(value, "r.json");
-  EXPECT_EQ(to_json(read), value);
-  const auto refusal = [](const char* text) {
-    return error_of([&] { prior_rules_from_json(parse_json(text, "r.json"), "r.json"); });
+  model::Architecture a;
+  a.blocks = 4;
+  a.hidden = a.intermediate = 64;
+  a.heads = a.kv_heads = 1;
+  a.head_dim = 64;
+  a.vocab = 80;
+  a.tied = true;
+  model::list_linears(a);
+  const auto read = [](const char* rules) {
+    return Prior::from_json(parse_json(fmt::format(R"({{"kind":"strata prior","version":1,"rules":{}}})", rules), "r"),
+                            "r.json");
   };
-  EXPECT_NE(refusal("[]").find("r.json: is no table of prior rules"), std::string::npos);
-  EXPECT_NE(refusal(R"({"rules":[{"match":"x","factor":0}]})").find("rule 1: 'factor' is 0"), std::string::npos);
-  EXPECT_NE(refusal(R"({"rules":[{"match":"x","factor":1,"blocks":[1,0]}]})").find("two rising shares"),
+  const Prior mine = read(R"([{"match":"down","weight":3},{"match":"","blocks":{"first":1},"weight":2},
+                              {"match":"q_proj","keep":true,"blocks":{"last":1},"why":"so"}])");
+  const std::vector<double> weights = mine.of_linears(a);
+  EXPECT_EQ(weights[a.index(0, model::Role::down)], 6.0);
+  EXPECT_EQ(weights[a.index(1, model::Role::down)], 3.0);
+  EXPECT_EQ(weights[a.index(0, model::Role::q)], 2.0);
+  EXPECT_EQ(weights[a.index(3, model::Role::q)], 1.0);
+  EXPECT_EQ(mine.kept(a), std::vector<std::size_t>{a.linear(3, model::Role::q).group});
+  EXPECT_EQ(mine.of_groups(a)[a.linear(0, model::Role::down).group], 6.0);
+
+  const auto refusal = [&](const char* rules) { return error_of([&] { read(rules); }); };
+  EXPECT_NE(refusal("7").find("r.json: 'rules' is missing"), std::string::npos);
+  EXPECT_NE(refusal(R"([{"match":"x","weight":0}])").find("rule 1: 'weight' is 0"), std::string::npos);
+  EXPECT_NE(refusal(R"([{"match":"x","factor":1}])").find("'factor' is not known"), std::string::npos);
+  EXPECT_NE(refusal(R"([{"match":"x","blocks":{}}])").find("neither 'first' nor 'last'"), std::string::npos);
+  EXPECT_NE(refusal(R"([{"weight":1}])").find("'match' is missing"), std::string::npos);
+  EXPECT_NE(refusal(R"([{"match":"("}])").find("rule 1 '(': not a regular expression"), std::string::npos);
+  EXPECT_NE(error_of([] { Prior::from_json(json::array(), "r.json"); }).find("r.json: is not a file of rules"),
             std::string::npos);
-  EXPECT_NE(refusal(R"({"rules":[{"factor":1}]})").find("'match' is missing"), std::string::npos);
-  const PriorRule wrong[] = {{"(", 0.0, 1.0, 2.0, ""}};
-  EXPECT_NE(error_of([&] { prior({}, wrong); }).find("'(' is no regular expression"), std::string::npos);
 }
 
 }  // namespace
