@@ -107,7 +107,7 @@ void add_from_original(ReportData& data, const Options& options, const Common& c
     data.set_scores(scores, a, seconds, command);
     const pipeline::Target& target =
         data.target().empty() ? target_of(options) : pipeline::target_by_name(data.target());
-    data.set_trade_off(pipeline::trade_off(a, target, {}, pipeline::costs_of(scores, a)), command);
+    data.set_trade_off(pipeline::trade_off(a, target, {}, pipeline::costs_of(scores, a, data.method())), command);
   }
   if (options.texts || !options.prompts.empty()) {
     const model::Model quantized = model::Model::open(options.output);

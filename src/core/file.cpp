@@ -89,6 +89,17 @@ void MappedFile::drop(std::span<const std::byte> part) { advise(part, MADV_DONTN
 
 void MappedFile::will_need(std::span<const std::byte> part) { advise(part, MADV_WILLNEED); }
 
+std::size_t write_bytes(int descriptor, std::span<const std::byte> bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const std::size_t some = std::min<std::size_t>(bytes.size() - done, 1u << 30);
+    const ssize_t count = ::write(descriptor, bytes.data() + done, some);
+    if (count < 0 && errno != EINTR) break;
+    if (count > 0) done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
 OutputFile::OutputFile(fs::path path) : path_(std::move(path)), part_(path_.string() + ".part") {
   descriptor_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail("{}: cannot be written: {}", path_.string(), reason());
@@ -121,13 +132,9 @@ void OutputFile::sync() {
 
 void OutputFile::write(std::span<const std::byte> bytes) {
   STRATA_CHECK(descriptor_ >= 0, "{} is committed", path_.string());
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(descriptor_, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("{}: writing failed after {}: {}", path_.string(), human_bytes(size_), reason());
-    size_ += static_cast<std::uint64_t>(n);
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
+  const std::size_t count = write_bytes(descriptor_, bytes);
+  size_ += count;
+  if (count < bytes.size()) fail("{}: writing failed after {}: {}", path_.string(), human_bytes(size_), reason());
 }
 
 void OutputFile::commit() {

@@ -34,6 +34,10 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+/// Writes all bytes to a descriptor, going on after signals. Returns how many went: fewer only after an error, which
+/// errno tells of.
+std::size_t write_bytes(int descriptor, std::span<const std::byte> bytes);
+
 /// Writes `PATH.part`, syncs it and renames it to PATH in commit(); without commit() nothing is left behind, unless the
 /// file is resumable.
 class OutputFile {

@@ -16,13 +16,8 @@ namespace {
 
 void write_line(int descriptor, const json& value, const std::filesystem::path& path) {
   const std::string line = value.dump() + "\n";
-  for (std::size_t done = 0; done < line.size();) {
-    const ssize_t count = ::write(descriptor, line.data() + done, line.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail("{}: {}", path.string(), std::strerror(errno));
-    done += static_cast<std::size_t>(count);
-  }
-  if (::fdatasync(descriptor) != 0) fail("{}: {}", path.string(), std::strerror(errno));
+  if (write_bytes(descriptor, std::as_bytes(std::span(line))) < line.size() || ::fdatasync(descriptor) != 0)
+    fail("{}: {}", path.string(), std::strerror(errno));
 }
 
 }  // namespace

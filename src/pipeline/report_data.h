@@ -46,6 +46,8 @@ class ReportData {
   std::string output_fingerprint() const;
   std::string model_fingerprint() const;
   std::string target() const;
+  /// How the plan's weights were rounded, as far as its request says.
+  Method method() const;
   /// With "missing": what is not there, and how to get it.
   json to_json() const;
 

@@ -104,6 +104,22 @@ TEST_F(ReportTest, EveryPartOfATinyModel) {
   EXPECT_EQ(value["pareto"]["uniform"].size(), 2u);
 }
 
+TEST_F(ReportTest, KnowsTheMethodOfItsPlan) {
+  PlanRequest request;
+  request.preset = "uniform:int4_g32";
+  ReportData data;
+  EXPECT_EQ(data.method(), Method::rtn);
+  Plan plan = make_plan(model_, target_by_name("vllm"), request, Costs{}).plan;
+  data.set_plan(plan, a_, "");
+  EXPECT_EQ(data.method(), Method::rtn);
+  plan.request["method"] = "gptq";
+  data.set_plan(plan, a_, "");
+  EXPECT_EQ(data.method(), Method::gptq);
+  plan.request["method"] = 7;  // a plan written by hand
+  data.set_plan(plan, a_, "");
+  EXPECT_EQ(data.method(), Method::rtn);
+}
+
 TEST_F(ReportTest, TheCurveIsNoWorseThanAnyPlan) {
   const auto result = scored({"act_mse", "alpha"});
   const Costs costs = costs_of(result.scores, a_);
