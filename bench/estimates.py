@@ -29,17 +29,18 @@ def main():
     args = parser.parse_args()
     print("| model | method | seconds, estimated | real | ratio | MiB, estimated | real | ratio |\n|" + "---|" * 8)
     for method in args.methods.split(","):
+        extra = args.extra if method == "gptq" else []
         with tempfile.TemporaryDirectory(dir=args.out) as folder:
             command = [args.strata, "quantize", args.model, "-o", f"{folder}/out", "--preset", f"uniform:{args.codec}",
                        "--method", method, "--no-verify", "--json"]
             command += ["--scale", "minmax"] if method == "rtn" else [
-                "--calib", args.calib, "--samples", args.samples, "--seq-len", args.seq_len, *args.extra]
+                "--calib", args.calib, "--samples", args.samples, "--seq-len", args.seq_len, *extra]
             command += ["--memory", args.memory] if args.memory else []
             done = json.loads(subprocess.run([str(c) for c in command], check=True, stdout=subprocess.PIPE).stdout)
             shutil.rmtree(f"{folder}/out")
         estimate, mib = done["estimate"], 1024 * 1024
         seconds, memory = done["rounding_seconds"], done["peak_memory_bytes"]
-        print(f"| {args.model.name} | {' '.join([method, *args.extra])} | {estimate['seconds']:.1f} | {seconds:.1f} | "
+        print(f"| {args.model.name} | {' '.join([method, *extra])} | {estimate['seconds']:.1f} | {seconds:.1f} | "
               f"{estimate['seconds'] / seconds:.2f} | {estimate['memory_bytes'] / mib:.0f} | {memory / mib:.0f} | "
               f"{estimate['memory_bytes'] / memory:.2f} |", flush=True)
 

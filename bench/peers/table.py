@@ -79,6 +79,7 @@ def run_row(args: argparse.Namespace, tool: str, scheme: str, bits: float | None
         command = [venv + "/bin/python", str(ROOT / f"bench/peers/run_{tool}.py"), args.model, str(out), "--scheme", scheme, *sampling,
                    "--iters", str(args.iters)]
         seconds, peak, _ = measured(command, environment)
+
     def judge(text: str) -> dict:
         command = [args.strata, "eval", str(out), "--ref", args.model, "--text", text, "--chunks", args.chunks, "--json"]
         return json.loads(measured(command, environment)[2])

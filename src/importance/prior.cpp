@@ -9,8 +9,10 @@
 
 namespace strata::importance {
 
-const json& Prior::literature_json() {
-  static const json rules = parse_json(R"json({"kind": "strata prior", "version": 1, "rules": [
+namespace {
+
+/// The rules of docs/allocation.md, as their file would hold them.
+constexpr const char* kLiterature = R"json({"kind": "strata prior", "version": 1, "rules": [
     {"match": "\\.(gate|router)$", "keep": true, "why": "routers decide which expert runs and take next to no bytes"},
     {"match": "lm_head$", "weight": 5, "why": "llama.cpp's mixes keep the output matrix before all others"},
     {"match": "down_proj$|\\.w2$", "weight": 3, "why": "the inputs behind the activation hold the largest outliers"},
@@ -20,13 +22,12 @@ const json& Prior::literature_json() {
     {"match": "\\.experts\\.", "weight": 0.25, "why": "each is routed to by few tokens; attention comes first"},
     {"match": "", "blocks": {"first": 2}, "weight": 2, "why": "errors of the first blocks pass through all others"},
     {"match": "", "blocks": {"last": 1}, "weight": 1.5, "why": "nothing behind it makes its errors good"}
-  ]})json",
-                                       "the built-in prior");
-  return rules;
-}
+  ]})json";
+
+}  // namespace
 
 const Prior& Prior::literature() {
-  static const Prior prior = from_json(literature_json(), "the built-in prior");
+  static const Prior prior = from_json(parse_json(kLiterature, "the built-in prior"), "the built-in prior");
   return prior;
 }
 

@@ -15,10 +15,8 @@ class Prior {
  public:
   /// Reads rules as docs/files.md has them. Throws Error naming `where`, and the rule.
   static Prior from_json(const json& value, const std::string& where);
-  /// The rules built in; their sources are in docs/signals.md.
+  /// The rules built in; their sources are in docs/allocation.md.
   static const Prior& literature();
-  /// The same as their file would hold them.
-  static const json& literature_json();
 
   /// Groups that a rule keeps in bf16.
   std::vector<std::size_t> kept(const model::Architecture& architecture) const;

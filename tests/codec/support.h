@@ -88,6 +88,7 @@ inline std::vector<float> random_importance(std::size_t cols, std::uint64_t seed
   for (float& x : h) x = static_cast<float>(std::exp(2 * random.normal()));
   return h;
 }
+
 /// All rows by encode_rows.
 inline Stored encode(const Codec& codec, const MatrixView& weights, std::span<const float> importance, ScaleFit fit,
                      float tensor_scale) {

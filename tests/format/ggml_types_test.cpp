@@ -2,7 +2,6 @@
 // Goldens: tests/golden/make_gguf_goldens.py.
 #include "format/ggml_types.h"
 
-#include <bit>
 #include <cmath>
 #include <map>
 

@@ -143,18 +143,24 @@ TEST(Residual, IsTheRootMeanSquareOfTheStream) {
   EXPECT_EQ(signal->samples()[0], (std::vector<double>{std::sqrt(12.5) / 2, 1.0}));
 }
 
-TEST(Prior, FollowsTheLiterature) {
+model::Architecture small_architecture(std::size_t blocks, bool tied) {
   model::Architecture a;
-  a.blocks = 16;
+  a.blocks = blocks;
   a.hidden = a.intermediate = 64;
   a.heads = a.kv_heads = 1;
   a.head_dim = 64;
   a.vocab = 80;
-  a.tied = false;
+  a.tied = tied;
   model::list_linears(a);
+  return a;
+}
+
+TEST(Prior, FollowsTheLiterature) {
+  const model::Architecture a = small_architecture(16, false);
   const std::vector<double> values = prior(a);
   const auto of = [&](std::size_t block, model::Role role) { return values[a.linear(block, role).group]; };
   using model::Role;
+  EXPECT_GT(of(8, Role::down), of(8, Role::q));
   EXPECT_GT(of(8, Role::down), of(8, Role::o));
   EXPECT_GT(of(0, Role::up), of(15, Role::up));
   EXPECT_GT(of(15, Role::up), of(8, Role::up));
@@ -162,15 +168,24 @@ TEST(Prior, FollowsTheLiterature) {
   EXPECT_GT(values[a.linears.back().group], of(8, Role::down));
 }
 
-TEST(Prior, RulesAreData) {
-  model::Architecture a;
-  a.blocks = 4;
-  a.hidden = a.intermediate = 64;
-  a.heads = a.kv_heads = 1;
-  a.head_dim = 64;
-  a.vocab = 80;
-  a.tied = true;
+TEST(Prior, RoutedExpertsComeLast) {
+  model::Architecture a = small_architecture(16, true);
+  a.experts.count = 4;
+  a.experts.used = 2;
+  a.experts.intermediate = a.experts.shared_intermediate = 64;
+  for (model::BlockLinears& block : a.layout) block.mixture = true;
   model::list_linears(a);
+  const std::vector<double> values = Prior::literature().of_linears(a);
+  using model::Role;
+  const double routed = values[a.index(8, Role::up, 1)];
+  EXPECT_GT(values[a.index(8, Role::o)], routed);
+  EXPECT_GT(values[a.index(8, Role::q)], routed);
+  EXPECT_GT(values[a.index(8, Role::up, model::kSharedExpert)], routed);
+  EXPECT_GT(values[a.index(8, Role::down, 1)], routed);
+}
+
+TEST(Prior, RulesAreData) {
+  const model::Architecture a = small_architecture(4, true);
   const auto read = [](const char* rules) {
     return Prior::from_json(parse_json(fmt::format(R"({{"kind":"strata prior","version":1,"rules":{}}})", rules), "r"),
                             "r.json");
