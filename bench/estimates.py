@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--memory", help="passed on")
     parser.add_argument("--out", type=pathlib.Path, help="where the outputs are made, and removed again")
     parser.add_argument("extra", nargs="*", help="further options of gptq, behind --")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     print("| model | method | seconds, estimated | real | ratio | MiB, estimated | real | ratio |\n|" + "---|" * 8)
     for method in args.methods.split(","):
         extra = args.extra if method == "gptq" else []

@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--method", choices=["gptq", "rtn"], default="gptq")
     parser.add_argument("--precision", default="f32")
     parser.add_argument("extra", nargs="*", help="further options of strata quantize, behind --")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     work = pathlib.Path(args.work)
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "dense.gguf").exists():
