@@ -42,7 +42,7 @@ void show_explanation(const std::vector<pipeline::Explanation>& explanations) {
 
 void run(const Options& options, const Common& common) {
   pipeline::PlanRequest request = request_of(options.plan);
-  if (options.method == "gptq") request.method = pipeline::Method::gptq;
+  request.method = pipeline::method_named(options.method);
   if (request.max_kl)
     fail_usage("--max-kl measures plans, which takes the model: use strata quantize --max-kl --dry-run");
   const pipeline::Target& target = pipeline::target_by_name(options.plan.target);
@@ -75,7 +75,7 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
                "For every group the next better and next worse choice, and the bytes and cost that it would change");
   app.add_option("--method", options->method, "How the weights will be rounded, which changes what codecs cost")
       ->capture_default_str()
-      ->check(CLI::IsMember({"rtn", "gptq"}));
+      ->check(CLI::IsMember(pipeline::kMethodNames));
   add_options(app, options->plan);
   add_options(app, options->calibration);
   return [options, &common] { run(*options, common); };

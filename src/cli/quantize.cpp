@@ -43,11 +43,14 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
   request.scores_file = options.scores_file;
   request.imatrix = options.imatrix;
   const bool tunes = options.tune || options.tune_steps_option->count() > 0;
-  const std::string method = tunes && options.method_option->count() == 0 ? "gptq" : options.method;
-  if (tunes && method != "gptq") fail_usage("--tune starts from the codes of gptq; leave out --method {}", method);
-  if (!options.imatrix.empty() && method != "rtn")
+  using pipeline::Method;
+  const Method method =
+      tunes && options.method_option->count() == 0 ? Method::gptq : pipeline::method_named(options.method);
+  if (tunes && method != Method::gptq)
+    fail_usage("--tune starts from the codes of gptq; leave out --method {}", options.method);
+  if (!options.imatrix.empty() && method != Method::rtn)
     fail_usage("--imatrix: {} needs how inputs vary together, which an importance matrix does not hold; use --calib",
-               method);
+               name_of(method));
   if (!options.imatrix.empty() && options.scale != "search")
     fail_usage("--imatrix: importances are of use to --scale search only");
   if (options.plan_file.empty())
@@ -59,7 +62,7 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
     request.plan.shard_bytes = pipeline::parse_size(options.plan.shard_size, "--shard-size");
   request.calibration = request_of(options.calibration, common);
   request.scale_fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
-  request.plan.method = method == "rtn" ? pipeline::Method::rtn : pipeline::Method::gptq;
+  request.plan.method = method;
   request.gptq.gptq.refine = options.refine;
   request.gptq.gptq.damping = options.damping;
   if (!options.asymmetric && options.damping_option->count() == 0) request.gptq.gptq.damping = kPlainDamping;
@@ -96,7 +99,7 @@ json describe(const pipeline::Written& written) {
                        {"tokens", linear.tokens}});
     if (linear.routed) linears.back()["routed_tokens"] = *linear.routed;
   }
-  json value = {{"method", written.calibration ? "gptq" : "rtn"}};
+  json value = {{"method", name_of(written.calibration ? pipeline::Method::gptq : pipeline::Method::rtn)}};
   if (written.calibration) value.update({{"calibration", written.calibration->to_json()}, {"linears", linears}});
   json tuned = json::array();
   for (const pipeline::BlockLoss& loss : written.tuned)
@@ -230,7 +233,7 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
   options->method_option =
       app.add_option("--method", options->method, "gptq: with error feedback over a calibration text; rtn: to nearest")
           ->capture_default_str()
-          ->check(CLI::IsMember({"rtn", "gptq"}));
+          ->check(CLI::IsMember(pipeline::kMethodNames));
   app.add_option("--refine", options->refine, "gptq: passes of coordinate descent over the codes")
       ->capture_default_str()
       ->check(CLI::Range(0, 100));

@@ -195,11 +195,12 @@ double rounding_seconds(const model::Model& model, const Prepared& prepared, con
   RoundingSpeed rows(model, gptq);
   const double block = speed.attention + speed.feed_forward;
   double seconds = static_cast<double>(a.blocks) * tokens * block * (original ? 2.0 : 1.0);
-  // A step's three products for the forward pass's one, and the half of the block that runs again behind them.
-  if (options.tune.steps > 0)
-    seconds +=
-        static_cast<double>(a.blocks) *
-        (3.0 * static_cast<double>(options.tune.steps * options.tune.batch_tokens) * block + tokens * speed.attention);
+  // A step's three products for the forward pass's one; the tokens' weights and the held-out losses; and the half of
+  // the block that runs again behind them.
+  if (options.tune.steps > 0) {
+    const auto learning = static_cast<double>(options.tune.steps * options.tune.batch_tokens);
+    seconds += static_cast<double>(a.blocks) * ((3.0 * learning + 2.0 * tokens) * block + tokens * speed.attention);
+  }
   std::set<std::tuple<std::size_t, Site, std::size_t>> collected;
   for (std::size_t l = 0; l < codecs.size(); ++l) {
     const model::Linear& linear = a.linears[l];

@@ -14,9 +14,17 @@ bool needs_block_signals(const PlanRequest& request) {
   return request.preset == "lwq" || request.preset == "three-tier";
 }
 
+const std::string& name_of(Method method) { return kMethodNames[static_cast<std::size_t>(method)]; }
+
+Method method_named(const std::string& name) {
+  for (const Method method : {Method::rtn, Method::gptq})
+    if (name == name_of(method)) return method;
+  fail_usage("method '{}' is not known; there are {}", name, fmt::join(kMethodNames, ", "));
+}
+
 json PlanRequest::to_json() const {
   json value = {{"preset", preset}};
-  if (method == Method::gptq) value["method"] = "gptq";
+  if (method != Method::rtn) value["method"] = name_of(method);
   if (bits) value["bits"] = *bits;
   if (size_bytes) value["size_bytes"] = *size_bytes;
   if (max_kl) value["max_kl"] = *max_kl;

@@ -38,6 +38,12 @@ enum class Method {
   gptq,  ///< error feedback over the inputs' second moments, block by block (docs/methods.md)
 };
 
+/// As users and files spell them; the first is what a file without a method means.
+inline const std::vector<std::string> kMethodNames = {"rtn", "gptq"};
+const std::string& name_of(Method method);
+/// Throws UsageError for any other name.
+Method method_named(const std::string& name);
+
 struct PlanRequest {
   Method method = Method::rtn;  ///< how the weights will be rounded, which changes what codecs cost
   std::string preset = "best";  ///< best, uniform:CODEC, lwq, three-tier, prior

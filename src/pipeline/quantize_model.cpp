@@ -134,7 +134,7 @@ json QuantizeRequest::job(const model::Model& model) const {
                 {"--imatrix", of_file(imatrix)},
                 {"calibration", of_calibration(calibration)},
                 {"--scale", scale_fit == codec::ScaleFit::search ? "search" : "minmax"},
-                {"--method", plan.method == Method::rtn ? "rtn" : "gptq"},
+                {"--method", name_of(plan.method)},
                 {"--shard-size", plan.shard_bytes},
                 {"--search-steps", search.steps},
                 {"--search-time", search.seconds ? json(*search.seconds) : json()}};

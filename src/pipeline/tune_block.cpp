@@ -41,12 +41,12 @@ class Tuner {
 
   BlockLoss run(const std::function<void()>& tick) {
     decode();
+    weigh_tokens();
     BlockLoss loss;
     loss.start = loss.best = held_loss();
     const std::size_t steps = options_.steps, each = std::max<std::size_t>(1, steps / kEvaluations);
-    const float most = options_.rate > 0.0f ? options_.rate : 1.0f / static_cast<float>(steps);
     for (std::size_t i = 0; i < steps; ++i) {
-      step(most * static_cast<float>(steps - i) / static_cast<float>(steps));
+      step(static_cast<float>(steps - i) / static_cast<float>(steps));
       tick();
       if ((i + 1) % each != 0 && i + 1 != steps) continue;
       if (const double now = held_loss(); now < loss.best) {
@@ -87,24 +87,55 @@ class Tuner {
       std::copy_n(data_.inputs.borrow(sequences[i], 1), size, inputs_.data() + i * size);
       std::copy_n(data_.targets.borrow(sequences[i], 1), size, targets_.data() + i * size);
     }
+    gathered_.assign(sequences.begin(), sequences.end());
     batch_ = engine_.make_batch(std::vector<engine::Sequence>(sequences.size(), engine::Sequence{data_.seq_len}));
   }
 
-  /// Sum over the gathered tokens of |out - target|^2 / |target|^2; targets_ becomes its gradient by `out`.
-  double compare(const float* out) {
-    std::vector<double> losses(batch_.tokens);
+  /// Of gathered token `t`.
+  double& weight_of(std::size_t t) {
+    return token_weights_[gathered_[t / data_.seq_len] * data_.seq_len + t % data_.seq_len];
+  }
+
+  /// Calls body(token, |out - target|^2, |target|^2) for the gathered tokens, in parallel.
+  template <class Body>
+  void for_each_token(const float* out, const Body& body) {
     parallel_for(batch_.tokens, [&](std::size_t t) {
-      float* const target = targets_.data() + t * hidden_;
-      const float* const y = out + t * hidden_;
+      const float *const target = targets_.data() + t * hidden_, *const y = out + t * hidden_;
       double squares = 0.0, errors = 0.0;
       for (std::size_t i = 0; i < hidden_; ++i) {
         const double want = target[i], error = static_cast<double>(y[i]) - want;
         squares += want * want;
         errors += error * error;
       }
-      const double weight = 1.0 / (squares + 1e-12);
+      body(t, errors, squares);
+    });
+  }
+
+  /// Weighs every token by the size of its target and of its error at the start: a token that went far astray in the
+  /// blocks before (whose target is small, say, and whose input is one of the few huge ones) would be all of the loss.
+  void weigh_tokens() {
+    token_weights_.resize(data_.inputs.count() * data_.seq_len);
+    const std::size_t together = sequences_of_a_batch();
+    std::vector<std::size_t> sequences;
+    for (std::size_t s = 0; s < data_.inputs.count(); s += together) {
+      sequences.resize(std::min(together, data_.inputs.count() - s));
+      std::iota(sequences.begin(), sequences.end(), s);
+      gather(sequences);
+      for_each_token(
+          gradient_.forward(batch_, inputs_.data(), views_),
+          [&](std::size_t t, double errors, double squares) { weight_of(t) = 1.0 / (squares + errors + 1e-12); });
+    }
+  }
+
+  /// Sum over the gathered tokens of the weighed |out - target|^2; targets_ becomes its gradient by `out`.
+  double compare(const float* out) {
+    std::vector<double> losses(batch_.tokens);
+    for_each_token(out, [&](std::size_t t, double errors, double) {
+      const double weight = weight_of(t);
       losses[t] = errors * weight;
-      for (std::size_t i = 0; i < hidden_; ++i) target[i] = static_cast<float>(2.0 * weight) * (y[i] - target[i]);
+      float* const target = targets_.data() + t * hidden_;
+      for (std::size_t i = 0; i < hidden_; ++i)
+        target[i] = static_cast<float>(2.0 * weight) * (out[t * hidden_ + i] - target[i]);
     });
     return std::accumulate(losses.begin(), losses.end(), 0.0);
   }
@@ -134,12 +165,13 @@ class Tuner {
     return drawn;
   }
 
-  void step(float rate) {
+  void step(float share) {
     gather(draw());
     compare(gradient_.forward(batch_, inputs_.data(), views_));
     gradient_.backward(batch_, targets_.data(), views_, wanted_, gradients_, nullptr);
     for (auto& [l, linear] : learned_)
-      linear.step(gradients_[l - first_], weights_[l - first_], rate, options_.scale_rate * rate);
+      linear.step(gradients_[l - first_], weights_[l - first_], share * options_.offset_rate,
+                  share * options_.scale_rate);
     decode();
   }
 
@@ -157,6 +189,8 @@ class Tuner {
   std::vector<bool> wanted_;
   engine::Batch batch_;
   std::vector<float> inputs_, targets_;
+  std::vector<std::size_t> gathered_;  ///< sequences
+  std::vector<double> token_weights_;  ///< of all sequences
 };
 
 }  // namespace

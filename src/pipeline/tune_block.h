@@ -15,8 +15,8 @@ namespace strata::pipeline {
 struct TuneOptions {
   std::size_t steps = 0;            ///< 0: no tuning
   std::size_t batch_tokens = 2048;  ///< of a step: whole sequences, at least one
-  float rate = 0.0f;                ///< of the first step, in steps of the grid; falls to 0; 0 means 1 / steps
-  float scale_rate = 0.2f;          ///< of scales, as a share of `rate`
+  float offset_rate = 0.001f;       ///< of the first step, in steps of the grid; falls to 0
+  float scale_rate = 0.01f;         ///< of the first step, relative; falls to 0
 };
 
 /// By sequence: what goes into the block, and what should come out of it.
@@ -26,8 +26,8 @@ struct TuneData {
   std::size_t seq_len;
 };
 
-/// Squared error of the block's output, each token relative to its target's square, on sequences held out of the
-/// learning (every eighth, at least one; of a single sequence, itself).
+/// Squared error of the block's output, each token relative to the square of its target and of its error at the start,
+/// on sequences held out of the learning (every eighth, at least one; of a single sequence, itself).
 struct BlockLoss {
   double start = 0.0, best = 0.0;
 };

@@ -17,6 +17,13 @@ struct Sums {
   double error = 0.0, nearest = 0.0, energy = 0.0;
 };
 
+/// dw H dw^T by row. Damping that had to be raised that far would drown it in the factors.
+std::vector<double> errors_of(const RoundingProblem& problem, std::span<const float> differences, std::size_t rows) {
+  constexpr double kMostDamping = 1.0;
+  return problem.feedback.damping <= kMostDamping ? factored_errors(problem.feedback, differences, rows)
+                                                  : hessian_errors(problem.hessian, differences, rows);
+}
+
 double total(std::span<const double> values) {
   double sum = 0.0;
   for (const double v : values) sum += v;
@@ -36,16 +43,16 @@ Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_
   RoundingRows rows(problem, first, count), nearest(problem, first, count);
   round_nearest(problem, nearest);
   round_with_feedback(problem, rows);
-  const std::vector<double> plain = hessian_errors(problem.hessian, nearest.errors, count);
-  std::vector<double> error = hessian_errors(problem.hessian, rows.errors, count);
-  Sums sums{0.0, total(plain), total(hessian_errors(problem.hessian, rows.weights, count))};
+  const std::vector<double> plain = errors_of(problem, nearest.errors, count);
+  std::vector<double> error = errors_of(problem, rows.errors, count);
+  Sums sums{0.0, total(plain), total(errors_of(problem, rows.weights, count))};
   for (std::size_t r = 0; r < count; ++r) {
     if (error[r] <= plain[r]) continue;
     rows.take(nearest, r);
     error[r] = plain[r];
   }
   for (std::size_t pass = 0; pass < options.refine; ++pass) refine(problem, rows);
-  sums.error = options.refine == 0 ? total(error) : total(hessian_errors(problem.hessian, rows.errors, count));
+  sums.error = options.refine == 0 ? total(error) : total(errors_of(problem, rows.errors, count));
   problem.codec.pack(problem.codec, out.stored, first, count, rows.codes.data(), rows.groups.data(),
                      problem.tensor_scale);
   if (options.choice) keep_choice(rows, out.choice);

@@ -14,7 +14,8 @@
 namespace strata::quantize {
 namespace {
 
-constexpr std::size_t kTile = 64;  // rows mirrored together
+constexpr std::size_t kTile = 64;      // rows mirrored together
+constexpr std::size_t kStretch = 256;  // columns of the factors whose products are made together
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Strided = Eigen::Map<RowMatrix, 0, Eigen::OuterStride<>>;
@@ -77,13 +78,14 @@ Feedback factorize(const Hessian& hessian, double damping, std::vector<std::uint
   double mean = 0;
   for (const float d : hessian.diagonal()) mean += static_cast<double>(d) / static_cast<double>(n);
   if (!std::isfinite(mean)) fail("the inputs of a linear are not finite; the weights or the calibration are damaged");
-  Feedback result{n, std::vector<float>(n * n), std::vector<float>(n), damping, std::move(order)};
+  Feedback result{n, std::vector<float>(n * n), std::vector<float>(n), damping, 0.0, std::move(order)};
   STRATA_CHECK(result.order.empty() || result.order.size() == n);
   const auto column = [&](std::size_t k) { return result.order.empty() ? k : result.order[k]; };
   std::vector<float>& l = result.rows;
   // The last column is eliminated first: with indices reversed, an ordinary lower triangular factor.
   while (true) {
     const auto added = static_cast<float>(mean > 0 ? result.damping * mean : 1.0);
+    result.added = added;
     for (std::size_t r = 0; r < n; ++r) {
       const float* const row = hessian.row(column(n - 1 - r));
       for (std::size_t c = 0; c <= r; ++c) l[r * n + c] = row[column(n - 1 - c)];
@@ -107,6 +109,33 @@ Feedback factorize(const Hessian& hessian, double damping, std::vector<std::uint
               0.0f);
   });
   return result;
+}
+
+std::vector<double> factored_errors(const Feedback& feedback, std::span<const float> differences, std::size_t rows) {
+  const std::size_t n = feedback.size;
+  STRATA_CHECK(differences.size() == rows * n, "{} differences for {} x {}", differences.size(), rows, n);
+  std::vector<float> ordered;
+  if (!feedback.order.empty()) {
+    ordered.resize(rows * n);
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t k = 0; k < n; ++k) ordered[r * n + k] = differences[r * n + feedback.order[k]];
+    differences = ordered;
+  }
+  std::vector<double> errors(rows, 0.0);
+  std::vector<float> product(rows * kStretch);
+  for (std::size_t begin = 0; begin < n; begin += kStretch) {
+    const std::size_t size = std::min(kStretch, n - begin);
+    const MatrixView u{reinterpret_cast<const std::byte*>(feedback.rows.data() + begin * n), size, begin + size,
+                       DType::f32, n * sizeof(float)};
+    kernel::matmul(differences.data(), n, rows, {u, nullptr}, product.data(), size, kernel::Precision::f32);
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t k = 0; k < size; ++k) {
+        const double own = differences[r * n + begin + k], all = own + static_cast<double>(product[r * size + k]);
+        errors[r] += static_cast<double>(feedback.variance[begin + k]) * all * all - feedback.added * own * own;
+      }
+  }
+  for (double& error : errors) error = std::max(error, 0.0);
+  return errors;
 }
 
 std::vector<double> hessian_errors(const Hessian& hessian, std::span<const float> differences, std::size_t rows) {

@@ -41,6 +41,7 @@ struct Feedback {
   std::vector<float> rows;             ///< (size, size): rows[k, i] = U[i, k] for i < k
   std::vector<float> variance;         ///< D: of input k given those of the later columns
   double damping = 0.0;                ///< what was added to the diagonal, as a share of its mean
+  double added = 0.0;                  ///< the same as it was added
   std::vector<std::uint32_t> order{};  ///< position -> column; empty: rising
 };
 
@@ -48,7 +49,10 @@ struct Feedback {
 /// the Hessian is not finite. An all-zero Hessian gives no feedback and equal variances. order: as in Feedback.
 Feedback factorize(const Hessian& hessian, double damping, std::vector<std::uint32_t> order = {});
 
-/// dw H dw^T for every row dw of dW (rows, size), in f32 products and double sums.
+/// dw H dw^T for every row dw of dW (rows, size) by the factors of H, with half of the products that H itself takes:
+/// the sum of D_k (dw (1 + U))_k^2, less what damping adds. Precise while damping is a small share of the diagonal.
+std::vector<double> factored_errors(const Feedback& feedback, std::span<const float> differences, std::size_t rows);
+/// The same by H, in f32 products and double sums.
 std::vector<double> hessian_errors(const Hessian& hessian, std::span<const float> differences, std::size_t rows);
 /// Their sum, tr(dW H dW^T).
 double hessian_error(const Hessian& hessian, std::span<const float> differences, std::size_t rows);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr float kInside = 0.98f;  // of the way to a code's border: where a start beyond it is put
 constexpr float kMostOffset = 0.5f;
+constexpr float kFirstDecay = 0.9f, kSecondDecay = 0.95f;  // a step, of the gradient's running mean and mean square
 constexpr float kLeastFactor = 0.75f, kMostFactor = 1.3f;
 
 /// Of a code: its value at scale 1, the borders to its neighbours, and the distance between them.
@@ -58,6 +59,8 @@ LearnedRounding::LearnedRounding(const codec::Codec& codec, std::size_t rows, st
       scales_(codec, tensor_scale),
       start_(std::move(start.wanted)),
       offsets_(rows * cols, 0.0f),
+      means_(rows * cols, 0.0f),
+      moments_(start.groups.size()),
       start_codes_(start.codes),
       start_groups_(start.groups),
       groups_(start.groups),
@@ -112,20 +115,37 @@ void LearnedRounding::decode(std::span<float> out) const {
 void LearnedRounding::step(std::span<const float> gradient, std::span<const float> decoded, float offset_rate,
                            float scale_rate) {
   STRATA_CHECK(gradient.size() == rows_ * cols_ && decoded.size() == rows_ * cols_);
+  ++steps_;
+  const float first_share = 1.0f - std::pow(kFirstDecay, static_cast<float>(steps_)),
+              second_share = 1.0f - std::pow(kSecondDecay, static_cast<float>(steps_));
   const std::size_t size = codec_.group_size == 0 ? cols_ : codec_.group_size;
   parallel_for(rows_, [&](std::size_t r) {
     for (std::size_t g = 0; g < groups_per_row_; ++g) {
       codec::GroupParams& group = groups_[r * groups_per_row_ + g];
-      const float rate = offset_rate * sign(group.scale);
+      Moments& moments = moments_[r * groups_per_row_ + g];
       const std::size_t begin = r * cols_ + g * size, end = r * cols_ + std::min(cols_, (g + 1) * size);
-      double slope = 0.0;  // by the scale's factor
+      float squares = 0.0f, slope = 0.0f;  // by the offsets, by the scale's factor
       for (std::size_t i = begin; i < end; ++i) {
-        offsets_[i] = std::clamp(offsets_[i] - rate * sign(gradient[i]), -kMostOffset, kMostOffset);
-        slope += static_cast<double>(gradient[i] * (decoded[i] + group.min));
+        squares += gradient[i] * gradient[i];
+        slope += gradient[i] * (decoded[i] + group.min);
       }
-      if (factors_.empty()) continue;
+      if (!std::isfinite(squares) || !std::isfinite(slope)) continue;
+      for (std::size_t i = begin; i < end; ++i)
+        means_[i] = kFirstDecay * means_[i] + (1.0f - kFirstDecay) * gradient[i];
+      squares /= static_cast<float>(end - begin);
+      moments.squares = kSecondDecay * moments.squares + (1.0f - kSecondDecay) * squares;
+      moments.slope = kFirstDecay * moments.slope + (1.0f - kFirstDecay) * slope;
+      moments.slope_squares = kSecondDecay * moments.slope_squares + (1.0f - kSecondDecay) * slope * slope;
+      const float rms = std::sqrt(moments.squares / second_share);
+      if (rms > 0.0f) {
+        const float rate = offset_rate * sign(group.scale) / (first_share * rms);
+        for (std::size_t i = begin; i < end; ++i)
+          offsets_[i] = std::clamp(offsets_[i] - rate * means_[i], -kMostOffset, kMostOffset);
+      }
+      const float slope_rms = std::sqrt(moments.slope_squares / second_share);
+      if (factors_.empty() || !(slope_rms > 0.0f)) continue;
       float& factor = factors_[r * groups_per_row_ + g];
-      factor = std::clamp(factor - scale_rate * sign(static_cast<float>(slope)), kLeastFactor, kMostFactor);
+      factor = std::clamp(factor - scale_rate * moments.slope / (first_share * slope_rms), kLeastFactor, kMostFactor);
       group.scale = scales_.storable(start_groups_[r * groups_per_row_ + g].scale * factor);
     }
   });

@@ -1,5 +1,6 @@
-// A linear whose rounding is being learned: an offset a weight on the codec's grid, and a factor a scale, moved by the
-// signs of a loss's gradient. Straight through the rounding; arXiv 2309.05516. Formulas: docs/methods.md.
+// A linear whose rounding is being learned: an offset a weight on the codec's grid, and a factor a scale, moved against
+// a loss's gradient, straight through the rounding. arXiv 2309.05516 has the offsets, arXiv 1412.6980 the steps (one
+// mean square a group). Formulas: docs/methods.md.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -16,7 +17,7 @@ class LearnedRounding {
   static bool can_learn(const codec::Codec& codec) { return codec.has_codes() && codec.vector_size == 1; }
 
   /// Starts from a choice of (rows, cols) codes, decoding to exactly those codes. The codec must be one that can_learn.
-  /// Memory: 14 bytes a weight.
+  /// Memory: 18 bytes a weight.
   LearnedRounding(const codec::Codec& codec, std::size_t rows, std::size_t cols, float tensor_scale, Choice start);
 
   std::size_t rows() const { return rows_; }
@@ -24,8 +25,9 @@ class LearnedRounding {
 
   /// What a reader would see: (rows, cols).
   void decode(std::span<float> out) const;
-  /// One step against the signs of `gradient`, that of a loss by the decoded weights (both (rows, cols), `decoded` of
-  /// the last decode). offset_rate: in steps of the grid; scale_rate: relative, for codecs whose scales may move.
+  /// One step against the running mean of `gradient`, that of a loss by the decoded weights (both (rows, cols),
+  /// `decoded` of the last decode), by its size in the group. offset_rate: in steps of the grid, of a gradient of that
+  /// size; scale_rate: relative, for codecs whose scales may move. Groups of a gradient that is not finite stay.
   void step(std::span<const float> gradient, std::span<const float> decoded, float offset_rate, float scale_rate);
   /// Remembers the present codes and scales as the ones to store.
   void keep();
@@ -33,6 +35,10 @@ class LearnedRounding {
   codec::Stored stored() const;
 
  private:
+  /// Running means of a group: the squared gradient by a weight, the gradient by the scale's factor and its square.
+  struct Moments {
+    float squares = 0.0f, slope = 0.0f, slope_squares = 0.0f;
+  };
   /// The weights that are rounded now.
   void wanted_row(std::size_t row, std::span<float> out) const;
   std::span<const codec::GroupParams> groups_of(std::size_t row) const;
@@ -41,8 +47,11 @@ class LearnedRounding {
   std::size_t rows_, cols_, groups_per_row_;
   float tensor_scale_;
   MovableScales scales_;
-  std::vector<float> start_;               ///< on the grid of scale 1, before the offset
-  std::vector<float> offsets_;             ///< within +-0.5 steps
+  std::vector<float> start_;      ///< on the grid of scale 1, before the offset
+  std::vector<float> offsets_;    ///< within +-0.5 steps
+  std::vector<float> means_;      ///< running, of the gradient
+  std::vector<Moments> moments_;  ///< by group
+  std::size_t steps_ = 0;
   std::vector<std::uint8_t> start_codes_;  ///< whose step is an offset's unit
   std::vector<float> step_of_code_;        ///< by code, at scale 1
   std::vector<codec::GroupParams> start_groups_, groups_;

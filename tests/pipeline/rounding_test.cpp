@@ -143,6 +143,22 @@ TEST(Rounding, CorrectionComesNearerToTheOriginal) {
   EXPECT_LT(corrected, plain);
 }
 
+TEST(Rounding, TuningLowersTheHeldOutError) {
+  const model::Model model = tiny("qwen3_untied");
+  for (const char* codec : {"int2_g32", "nvfp4"}) {
+    const auto codecs = all_linears(model, codec);
+    const importance::CalibrationSet set = tokens_for(model, 40);
+    Rounding rounding(model, codecs, set, {.tune = {.steps = 20, .batch_tokens = 64}});
+    rounding.linear(codecs.size() - 1);
+    double before = 0, after = 0;
+    for (const BlockLoss& loss : rounding.tuned()) {
+      before += loss.start;
+      after += loss.best;
+    }
+    EXPECT_LT(after, 0.99 * before) << codec;
+  }
+}
+
 TEST(Rounding, KeptLinearsStayTheOriginals) {
   const model::Model model = tiny("llama_tied");
   auto codecs = all_linears(model, "int4_g32");

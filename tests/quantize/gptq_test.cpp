@@ -167,6 +167,19 @@ TEST_F(Gptq, FactorsMultiplyToTheDampedHessian) {
   EXPECT_LT((product - h).cwiseAbs().maxCoeff(), 1e-5 * h.cwiseAbs().maxCoeff());
 }
 
+TEST_F(Gptq, FactoredErrorsAreThoseOfTheHessian) {
+  const std::size_t n = 300, rows = 21;  // more than a stretch of columns
+  const Hessian hessian = correlated(n);
+  const Linear linear = random_linear(rows, n);
+  std::vector<std::uint32_t> order(n);
+  for (std::size_t k = 0; k < n; ++k) order[k] = static_cast<std::uint32_t>((7 * k + 3) % n);
+  const std::vector<double> expected = hessian_errors(hessian, linear.weights, rows);
+  for (const Feedback& feedback : {factorize(hessian, 0.01), factorize(hessian, 0.01, order)}) {
+    const std::vector<double> errors = factored_errors(feedback, linear.weights, rows);
+    for (std::size_t r = 0; r < rows; ++r) EXPECT_NEAR(errors[r], expected[r], 1e-4 * expected[r]);
+  }
+}
+
 /// Where f32 and double fall on two sides of a tie, the rest of a row goes other ways: errors are compared, not codes.
 TEST_F(Gptq, EqualsTheReferenceByTheInverse) {
   const Linear linear = random_linear(64, 256);
