@@ -248,7 +248,7 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
                "gptq: correct linears for what the rounding before them did to their inputs (default: do); half the "
                "time without");
   app.add_flag("--tune", options->tune,
-               "Experimental: learn the rounding of each block as a whole after gptq (docs/methods.md)");
+               "Learn the rounding of each block as a whole after gptq; worth its time near 2 bits (docs/methods.md)");
   options->tune_steps_option =
       app.add_option("--tune-steps", options->tune_steps, "Steps of gradient descent a block; implies --tune")
           ->capture_default_str()
