@@ -62,6 +62,21 @@ def test_mixed_plans(strata, wide, ids, tmp_path, plan):
     check(out, ids, tmp_path)
 
 
+CALIB = ("--calib", ROOT / "scripts/data/alice.txt", "--for", "transformers")
+ROUNDED = {
+    "int4_g64, gptq": ("--preset", "uniform:int4_g64", "--method", "gptq", *CALIB),
+    "nvfp4, gptq": ("--preset", "uniform:nvfp4", "--method", "gptq", *CALIB),
+    "mixed, gptq": ("--preset", "uniform:int3_g32", "--assign", r"down_proj=mxfp4", "--method", "gptq", "--refine", "2", *CALIB),
+    "int2_g32, tuned": ("--preset", "uniform:int2_g32", "--tune-steps", "5", *CALIB),
+    "fp8_channel, tuned": ("--preset", "uniform:fp8_channel", "--tune-steps", "5", *CALIB),
+}
+
+
+@pytest.mark.parametrize("plan", ROUNDED)
+def test_rounded_with_calibration(strata, wide, ids, tmp_path, plan):
+    check(strata.checkpoint(wide, *ROUNDED[plan]), ids, tmp_path)
+
+
 MIXTURES = ["qwen3_moe", "qwen3_moe_sparse", "qwen2_moe", "mixtral", "olmoe", "glm4_moe"]
 
 
