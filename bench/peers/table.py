@@ -47,6 +47,7 @@ ROWS = {
     "strata best 3.5, transformers, gptq": ("strata", "--bits 3.5 --method gptq --for transformers", None),
     "strata best 4.5, vllm, gptq": ("strata", "--bits 4.5 --method gptq", None),
     "strata best 4.5, transformers, gptq": ("strata", "--bits 4.5 --method gptq --for transformers", None),
+    "strata best 4.5, transformers, 40 steps of tuning": ("strata", "--bits 4.5 --method gptq --tune-steps 40 --for transformers", None),
     "strata best 5.5, vllm, gptq": ("strata", "--bits 5.5 --method gptq", None),
     "strata best 5.5, transformers, gptq": ("strata", "--bits 5.5 --method gptq --for transformers", None),
 }
