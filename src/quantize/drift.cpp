@@ -13,22 +13,71 @@
 namespace strata::quantize {
 namespace {
 
-constexpr std::size_t kRows = 64;  // of a solve
+constexpr std::size_t kRows = 64;    // that a thread solves together
+constexpr std::size_t kWidth = 256;  // columns that are solved before their product with the factor
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Strided = Eigen::Map<RowMatrix, 0, Eigen::OuterStride<>>;
 
 Eigen::Index index(std::size_t n) { return static_cast<Eigen::Index>(n); }
 
+/// Columns of some rows, and the triangle of the factor that they meet: its rows and columns [begin, begin + size).
+struct Columns {
+  float* rows;
+  std::size_t count, stride, begin, size;
+
+  /// Takes what `size` factors of `others` (count, width) give away; product: (count, size) to work in.
+  void subtract(const float* others, const float* factors, std::size_t width, std::size_t factor_stride,
+                float* product) const {
+    const MatrixView view{reinterpret_cast<const std::byte*>(factors), size, width, DType::f32,
+                          factor_stride * sizeof(float)};
+    kernel::matmul(others, stride, count, {view, nullptr}, product, size, kernel::Precision::f32);
+    parallel_for(count, [&](std::size_t r) {
+      for (std::size_t c = 0; c < size; ++c) rows[r * stride + begin + c] -= product[r * size + c];
+    });
+  }
+
+  template <class Solve>
+  void solve(Solve solve_in_place) const {
+    parallel_for((count + kRows - 1) / kRows, [&](std::size_t item) {
+      const std::size_t first = item * kRows;
+      solve_in_place(Strided(rows + first * stride + begin, index(std::min(kRows, count - first)), index(size),
+                             Eigen::OuterStride<>(index(stride))));
+    });
+  }
+};
+
 /// rows (count, size) times (H + damping)^-1, in place: H + damping = L^T D L with L = 1 + feedback.rows.
 void solve(const Feedback& feedback, float* rows, std::size_t count) {
-  const std::size_t n = feedback.size;
+  const std::size_t n = feedback.size, last = (n - 1) / kWidth * kWidth;
   const Eigen::Map<const RowMatrix> lower(feedback.rows.data(), index(n), index(n));
-  Eigen::Map<RowMatrix> x(rows, index(count), index(n));
-  lower.triangularView<Eigen::UnitLower>().solveInPlace<Eigen::OnTheRight>(x);
-  for (std::size_t r = 0; r < count; ++r)
+  std::vector<float> product(count * kWidth), turned(n * std::min(n, kWidth));
+  const auto columns = [&](std::size_t begin) -> Columns {
+    return {rows, count, n, begin, std::min(kWidth, n - begin)};
+  };
+  const auto corner = [&](const Columns& c) {
+    return lower.block(index(c.begin), index(c.begin), index(c.size), index(c.size));
+  };
+  for (std::size_t begin = last + kWidth; begin >= kWidth;) {
+    begin -= kWidth;
+    const Columns mine = columns(begin);
+    if (const std::size_t behind = begin + mine.size; behind < n) {
+      kernel::transpose(feedback.rows.data() + behind * n + begin, n, n - behind, mine.size, turned.data());
+      mine.subtract(rows + behind, turned.data(), n - behind, n - behind, product.data());
+    }
+    mine.solve([&](Strided x) { corner(mine).triangularView<Eigen::UnitLower>().solveInPlace<Eigen::OnTheRight>(x); });
+  }
+  parallel_for(count, [&](std::size_t r) {
     for (std::size_t c = 0; c < n; ++c)
       rows[r * n + c] = feedback.variance[c] > 0.0f ? rows[r * n + c] / feedback.variance[c] : 0.0f;
-  lower.transpose().triangularView<Eigen::UnitUpper>().solveInPlace<Eigen::OnTheRight>(x);
+  });
+  for (std::size_t begin = 0; begin < n; begin += kWidth) {
+    const Columns mine = columns(begin);
+    if (begin > 0) mine.subtract(rows, feedback.rows.data() + begin * n, begin, n, product.data());
+    mine.solve([&](Strided x) {
+      corner(mine).transpose().triangularView<Eigen::UnitUpper>().solveInPlace<Eigen::OnTheRight>(x);
+    });
+  }
 }
 
 }  // namespace
@@ -48,14 +97,10 @@ std::vector<float> corrected_weights(const MatrixView& weights, const Drift& dri
   kernel::transpose(drift.inputs.sums().data(), n, n, n, turned.data());
   kernel::matmul(result.data(), n, rows, {MatrixView::dense(turned.data(), n, n, DType::f32), nullptr}, change.data(),
                  n, kernel::Precision::f32);
-  parallel_for((rows + kRows - 1) / kRows, [&](std::size_t item) {
-    const std::size_t first = item * kRows, count = std::min(kRows, rows - first);
-    float* const mine = change.data() + first * n;
-    if (drift.residual)
-      for (std::size_t i = 0; i < count * n; ++i) mine[i] += drift.residual->sums()[first * n + i];
-    solve(feedback, mine, count);
-    for (std::size_t i = 0; i < count * n; ++i) result[first * n + i] += mine[i];
-  });
+  if (drift.residual)
+    for (std::size_t i = 0; i < rows * n; ++i) change[i] += drift.residual->sums()[i];
+  solve(feedback, change.data(), rows);
+  for (std::size_t i = 0; i < rows * n; ++i) result[i] += change[i];
   return result;
 }
 

@@ -17,11 +17,26 @@ struct Sums {
   double error = 0.0, nearest = 0.0, energy = 0.0;
 };
 
-/// dw H dw^T by row. Damping that had to be raised that far would drown it in the factors.
+/// Damping that had to be raised that far would drown the errors in the factors.
+bool factors_are_precise(const RoundingProblem& problem) { return problem.feedback.damping <= 1.0; }
+
+/// dw H dw^T by row.
 std::vector<double> errors_of(const RoundingProblem& problem, std::span<const float> differences, std::size_t rows) {
-  constexpr double kMostDamping = 1.0;
-  return problem.feedback.damping <= kMostDamping ? factored_errors(problem.feedback, differences, rows)
-                                                  : hessian_errors(problem.hessian, differences, rows);
+  return factors_are_precise(problem) ? factored_errors(problem.feedback, differences, rows)
+                                      : hessian_errors(problem.hessian, differences, rows);
+}
+
+/// Of rows after feedback, whose costs hold the same with damping.
+std::vector<double> errors_after_feedback(const RoundingProblem& problem, const RoundingRows& rows) {
+  if (!factors_are_precise(problem)) return hessian_errors(problem.hessian, rows.errors, rows.count);
+  std::vector<double> errors = rows.costs;
+  for (std::size_t r = 0; r < rows.count; ++r) {
+    double square = 0.0;
+    for (const float e : std::span(rows.errors).subspan(r * rows.cols, rows.cols))
+      square += static_cast<double>(e) * static_cast<double>(e);
+    errors[r] = std::max(0.0, errors[r] - problem.feedback.added * square);
+  }
+  return errors;
 }
 
 double total(std::span<const double> values) {
@@ -44,7 +59,7 @@ Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_
   round_nearest(problem, nearest);
   round_with_feedback(problem, rows);
   const std::vector<double> plain = errors_of(problem, nearest.errors, count);
-  std::vector<double> error = errors_of(problem, rows.errors, count);
+  std::vector<double> error = errors_after_feedback(problem, rows);
   Sums sums{0.0, total(plain), total(errors_of(problem, rows.weights, count))};
   for (std::size_t r = 0; r < count; ++r) {
     if (error[r] <= plain[r]) continue;

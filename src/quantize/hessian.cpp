@@ -14,7 +14,7 @@
 namespace strata::quantize {
 namespace {
 
-constexpr std::size_t kTile = 64;      // rows mirrored together
+constexpr std::size_t kTile = 64;      // rows and columns mirrored together
 constexpr std::size_t kStretch = 256;  // columns of the factors whose products are made together
 
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -61,8 +61,11 @@ void Hessian::add(const float* rows, std::size_t tokens, kernel::Precision preci
   const std::size_t n = size_;
   kernel::add_outer_products(rows, n, rows, n, tokens, sums_.data(), kernel::Part::lower, precision);
   parallel_for((n + kTile - 1) / kTile, [&](std::size_t item) {
-    for (std::size_t r = item * kTile; r < std::min(n, (item + 1) * kTile); ++r)
-      for (std::size_t c = r + 1; c < n; ++c) sums_[r * n + c] = sums_[c * n + r];
+    const std::size_t first = item * kTile, end = std::min(n, first + kTile);
+    for (std::size_t from = first; from < n; from += kTile)
+      for (std::size_t r = first; r < end; ++r)
+        for (std::size_t c = std::max(from, r + 1); c < std::min(n, from + kTile); ++c)
+          sums_[r * n + c] = sums_[c * n + r];
   });
   tokens_ += tokens;
 }

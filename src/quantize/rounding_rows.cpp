@@ -36,11 +36,19 @@ void round_columns(const RoundingProblem& p, RoundingRows& rows, const BlockRow&
     for (std::size_t i = k; i + 1 < k + vector; ++i)
       feed_back(block, i, rows.weights[at + i] - block.wanted[i], i + 1, k + vector);
     codec::round_vector(p.codec, block.wanted + k, block.cost + k, group, rows.codes.data() + at + k);
+    float missed[codec::kMostVector];
     for (std::size_t i = k; i < k + vector; ++i) {
-      const float error = rows.weights[at + i] - p.codec.value(p.codec, rows.codes[at + i], group);
+      const float value = p.codec.value(p.codec, rows.codes[at + i], group);
+      rows.errors[at + i] = rows.weights[at + i] - value;
+      missed[i - k] = block.wanted[i] - value;
+    }
+    for (std::size_t i = k; i < k + vector; ++i) {
+      feed_back(block, i, missed[i - k], i + 1, k + vector);
+      feed_back(block, i, rows.errors[at + i], k + vector, block.size);
       rows.wanted[at + i] = block.wanted[i];
-      rows.errors[at + i] = error;
-      feed_back(block, i, error, k + vector, block.size);
+      const double residual = static_cast<double>(rows.errors[at + i]) - static_cast<double>(rows.weights[at + i]) +
+                              static_cast<double>(block.wanted[i]);
+      rows.costs[block.row] += static_cast<double>(p.feedback.variance[block.begin + i]) * residual * residual;
     }
   }
 }
@@ -115,6 +123,7 @@ RoundingRows::RoundingRows(const RoundingProblem& problem, std::size_t first_row
       weights(count * cols),
       wanted(count * cols),
       errors(count * cols),
+      costs(count),
       codes(count * cols),
       groups(count * groups_per_row) {
   for (std::size_t r = 0; r < count; ++r)
@@ -150,6 +159,7 @@ void round_with_feedback(const RoundingProblem& p, RoundingRows& rows) {
   for (std::size_t r = 0; r < rows.count; ++r)
     for (std::size_t k = 0; k < n; ++k) ordered.weights[r * n + k] = rows.weights[r * n + order[k]];
   round_rising(p, ordered);
+  rows.costs = ordered.costs;
   for (std::size_t r = 0; r < rows.count; ++r) {
     for (std::size_t k = 0; k < n; ++k) {
       const std::size_t from = r * n + k, to = r * n + order[k];

@@ -36,6 +36,7 @@ struct RoundingRows {
   std::vector<float> weights;  ///< (count, cols)
   std::vector<float> wanted;   ///< what was rounded: the weight and the feedback on it
   std::vector<float> errors;   ///< weight - decoded
+  std::vector<double> costs;   ///< of each row after round_with_feedback: tr(dw (H + damping) dw^T)
   std::vector<std::uint8_t> codes;
   std::vector<codec::GroupParams> groups;  ///< (count, groups_per_row)
 

@@ -88,6 +88,26 @@ TEST(Drift, CorrectedWeightsAreTheLeastSquaresSolution) {
   }
 }
 
+TEST(Drift, CorrectsMoreColumnsThanAreSolvedTogether) {
+  constexpr std::size_t cols = 600, rows = 70;
+  const Matrix x = random_matrix(1500, cols, 1), moved = random_matrix(1500, cols, 2),
+               weights = random_matrix(rows, cols, 3);
+  Hessian hessian(cols);
+  hessian.add(x.data(), 1500, kernel::Precision::f32);
+  Drift drift{CrossMoment(cols, cols), std::nullopt};
+  drift.inputs.add(moved.data(), x.data(), 1500, kernel::Precision::f32);
+  const Feedback feedback = factorize(hessian, 0.05);
+  const std::vector<float> got =
+      corrected_weights(MatrixView::dense(weights.data(), rows, cols, DType::f32), drift, feedback);
+  const Eigen::MatrixXd wide = x.cast<double>(), moments = wide.transpose() * wide,
+                        damped = moments + feedback.added * Eigen::MatrixXd::Identity(cols, cols),
+                        change = weights.cast<double>() * (moved.cast<double>().transpose() * wide);
+  const Eigen::MatrixXd want = weights.cast<double>() + damped.ldlt().solve(change.transpose()).transpose();
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t c = 0; c < cols; ++c)
+      ASSERT_NEAR(got[r * cols + c], want(r, c), 1e-3 * want.cwiseAbs().maxCoeff()) << r << ", " << c;
+}
+
 TEST(Drift, RoundingCorrectedWeightsComesNearerToTheOriginal) {
   const Setting setting;
   const Hessian hessian = setting.hessian();
