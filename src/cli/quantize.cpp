@@ -140,7 +140,9 @@ void dry_run(const pipeline::Prepared& prepared, const model::Model& model, cons
   fmt::print("{}\n", text_of(estimate));
 }
 
-void show_notes(const Options& options, const model::Model& model, const pipeline::Prepared& prepared) {
+void show_notes(const Options& options, const model::Model& model, const pipeline::Prepared& prepared,
+                pipeline::Method method) {
+  constexpr double kFewBits = 3.0;  // docs/results.md, beside llama.cpp's stock mixes
   if (options.calibration.show && prepared.calibration)
     show_calibration(*prepared.calibration, model::Tokenizer::from_files(model::tokenizer_files(model), options.model));
   if (const std::string types = model.low_bit_types(); !types.empty())
@@ -148,6 +150,8 @@ void show_notes(const Options& options, const model::Model& model, const pipelin
         "warning: {} is quantized already ({}); what is measured here is the loss against it, and what it lost of its "
         "own original comes on top\n",
         options.model, types);
+  if (method == pipeline::Method::rtn && prepared.plan.plan.bits() < kFewBits)
+    remark("note: below {} bits rounding to nearest loses much that --method gptq keeps; it takes longer\n", kFewBits);
 }
 
 void run_job(const Options& options, const Common& common, const pipeline::QuantizeRequest& request,
@@ -155,7 +159,7 @@ void run_job(const Options& options, const Common& common, const pipeline::Quant
   const auto begin = std::chrono::steady_clock::now();
   if (!job.finished().empty()) remark("going on with the work in {}\n", job.path().string());
   pipeline::Prepared prepared = pipeline::prepare(model, request, &job);
-  show_notes(options, model, prepared);
+  show_notes(options, model, prepared, request.plan.method);
   if (!common.json_output) show_plan(prepared.plan, model);
   const pipeline::Estimate estimate = pipeline::estimate_quantizing(model, prepared, request);
   print(common, "{}\n", text_of(estimate));
@@ -204,7 +208,7 @@ void run(const Options& options, const Common& common) {
   request.search = search_of(options.plan, model.architecture());
   if (options.dry_run) {
     const pipeline::Prepared prepared = pipeline::prepare(model, request);
-    show_notes(options, model, prepared);
+    show_notes(options, model, prepared, request.plan.method);
     return dry_run(prepared, model, request, common);
   }
   JobFolder job(request.output, request.job(model), request.overwrite, options.restart);

@@ -140,6 +140,16 @@ TEST_F(Cli, QuantizeWritesACheckpointThatInspectReadsBack) {
   EXPECT_NE(again.err.find("quantized already"), std::string::npos) << again.err;
 }
 
+TEST_F(Cli, FewBitsByRoundToNearestNameTheBetterMethod) {
+  const auto told = [&](const std::string& rest) {
+    const Outcome outcome = run("quantize model -o out --for transformers --scale minmax --dry-run " + rest);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.err.find("--method gptq") != std::string::npos;
+  };
+  EXPECT_TRUE(told("--preset uniform:int2_g32"));
+  EXPECT_FALSE(told("--preset uniform:int4_g32"));
+}
+
 TEST_F(Cli, TheSameBytesAtAnyThreadCount) {
   ASSERT_EQ(run("quantize model -o a --preset uniform:nvfp4 --scale minmax --no-verify --threads 1").exit_code, 0);
   ASSERT_EQ(run("quantize model -o b --preset uniform:nvfp4 --scale minmax --no-verify --threads 3").exit_code, 0);
