@@ -26,7 +26,8 @@ struct Columns {
   float* rows;
   std::size_t count, stride, begin, size;
 
-  /// Takes what `size` factors of `others` (count, width) give away; product: (count, size) to work in.
+  /// These columns less `others` (count, width; rows `stride` apart) times the transpose of `factors` (size, width;
+  /// rows factor_stride apart). product: (count, size) to work in.
   void subtract(const float* others, const float* factors, std::size_t width, std::size_t factor_stride,
                 float* product) const {
     const MatrixView view{reinterpret_cast<const std::byte*>(factors), size, width, DType::f32,
@@ -37,6 +38,7 @@ struct Columns {
     });
   }
 
+  /// solve_in_place gets these columns of some rows, on all threads.
   template <class Solve>
   void solve(Solve solve_in_place) const {
     parallel_for((count + kRows - 1) / kRows, [&](std::size_t item) {
@@ -47,7 +49,9 @@ struct Columns {
   }
 };
 
-/// rows (count, size) times (H + damping)^-1, in place: H + damping = L^T D L with L = 1 + feedback.rows.
+/// rows (count, size) times (H + damping)^-1, in place: H + damping = L^T D L with L = 1 + feedback.rows. First by
+/// L^-1, the last columns first, then by D^-1 and L^-T, the first columns first: a block of columns is solved on its
+/// own once the share of those before it is taken away by one product.
 void solve(const Feedback& feedback, float* rows, std::size_t count) {
   const std::size_t n = feedback.size, last = (n - 1) / kWidth * kWidth;
   const Eigen::Map<const RowMatrix> lower(feedback.rows.data(), index(n), index(n));
