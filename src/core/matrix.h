@@ -18,6 +18,10 @@ struct MatrixView {
   static MatrixView dense(const void* data, std::size_t rows, std::size_t cols, DType dtype) {
     return {static_cast<const std::byte*>(data), rows, cols, dtype, cols * dtype_bytes(dtype)};
   }
+  /// f32, rows `stride` floats apart: a part of a wider matrix.
+  static MatrixView strided(const float* data, std::size_t rows, std::size_t cols, std::size_t stride) {
+    return {reinterpret_cast<const std::byte*>(data), rows, cols, DType::f32, stride * sizeof(float)};
+  }
   const std::byte* row(std::size_t r) const { return data + r * row_stride_bytes; }
   std::size_t weights() const { return rows * cols; }
 };

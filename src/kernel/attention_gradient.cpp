@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::size_t kQueries = 128;  // of a stretch
 
-MatrixView view(const float* data, std::size_t rows, std::size_t cols, std::size_t stride) {
-  return {reinterpret_cast<const std::byte*>(data), rows, cols, DType::f32, stride * sizeof(float)};
-}
-
 /// One key-value head of one sequence, and what its stretches share.
 struct Head {
   const AttentionGradient& a;
@@ -51,8 +47,8 @@ void soften(const Head& h, float* row, std::size_t begin, std::size_t end, std::
 void add_product(Head& h, const float* left, std::size_t queries, std::size_t keys, const float* right, float* to) {
   transpose(left, keys, queries, keys, h.turned.data());
   transpose(right, h.q_stride, queries, h.a.head_dim, h.queries.data());
-  multiply(h, h.turned.data(), queries, keys, view(h.queries.data(), h.a.head_dim, queries, queries), h.product.data(),
-           h.a.head_dim);
+  multiply(h, h.turned.data(), queries, keys, MatrixView::strided(h.queries.data(), h.a.head_dim, queries, queries),
+           h.product.data(), h.a.head_dim);
   for (std::size_t i = 0; i < keys; ++i)
     h.rows.add(to + i * h.kv_stride, h.product.data() + i * h.a.head_dim, h.a.head_dim);
 }
@@ -64,8 +60,8 @@ void stretch(Head& h, std::size_t head, std::size_t first, std::size_t count) {
   const std::size_t q_at = first * h.q_stride + head * d, kv_at = begin * h.kv_stride + h.kv_head * d;
   float* const p = h.scores.data();
   float* const dp = h.dscores.data();
-  multiply(h, a.q + q_at, h.q_stride, count, view(a.k + kv_at, keys, d, h.kv_stride), p, keys);
-  multiply(h, a.dout + q_at, h.q_stride, count, view(a.v + kv_at, keys, d, h.kv_stride), dp, keys);
+  multiply(h, a.q + q_at, h.q_stride, count, MatrixView::strided(a.k + kv_at, keys, d, h.kv_stride), p, keys);
+  multiply(h, a.dout + q_at, h.q_stride, count, MatrixView::strided(a.v + kv_at, keys, d, h.kv_stride), dp, keys);
   for (std::size_t t = 0; t < count; ++t)
     soften(h, p + t * keys, h.first_key(first + t) - begin, first + t + 1 - begin, keys);
   add_product(h, p, count, keys, a.dout + q_at, a.dv + kv_at);
@@ -76,7 +72,7 @@ void stretch(Head& h, std::size_t head, std::size_t first, std::size_t count) {
     const auto mean = static_cast<float>(sum);
     for (std::size_t i = t * keys; i < (t + 1) * keys; ++i) dp[i] = a.scale * p[i] * (dp[i] - mean);
   }
-  multiply(h, dp, keys, count, view(h.keys.data() + begin, d, keys, a.tokens), a.dq + q_at, h.q_stride);
+  multiply(h, dp, keys, count, MatrixView::strided(h.keys.data() + begin, d, keys, a.tokens), a.dq + q_at, h.q_stride);
   add_product(h, dp, count, keys, a.q + q_at, a.dk + kv_at);
 }
 

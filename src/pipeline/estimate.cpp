@@ -212,12 +212,18 @@ double rounding_seconds(const model::Model& model, const Prepared& prepared, con
         static_cast<double>(a.experts.used) / static_cast<double>(std::max<std::size_t>(a.experts.count, 1));
     seconds += hessians.sums(linear.cols, linear.routed() ? tokens * share : tokens);
     if (linear.routed()) continue;
-    // The correction's moments are not symmetric, so cost twice as much, and see the original's inputs too.
-    const double streams = options.asymmetric ? 2.0 : 1.0;
-    if (options.asymmetric) seconds += 2.0 * hessians.sums(linear.cols, tokens) + hessians.factors(linear.cols);
+    const bool ends_half = engine::ends_half(a, linear.block, site);
+    if (options.asymmetric) {
+      // The correction's moments are not symmetric, so cost twice as much; that of an output has as many rows as it.
+      const double rows_of_moment = static_cast<double>(ends_half ? linear.rows : linear.cols);
+      seconds += 2.0 * hessians.sums(linear.cols, tokens) * rows_of_moment / static_cast<double>(linear.cols) +
+                 hessians.factors(linear.cols);
+      if (site == Site::o_in) seconds += tokens * (speed.attention - speed.to_o);  // what W makes of the new inputs
+      if (site == Site::down_in && ends_half) seconds += tokens * (speed.feed_forward - speed.to_down);
+    }
     if (keeps_rows && !a.layout[std::min(linear.block, a.blocks - 1)].mixture) continue;
-    if (site == Site::o_in) seconds += streams * tokens * speed.to_o;
-    if (site == Site::down_in) seconds += streams * tokens * speed.to_down;
+    if (site == Site::o_in) seconds += tokens * speed.to_o;
+    if (site == Site::down_in) seconds += tokens * speed.to_down;
   }
   return seconds;
 }

@@ -37,9 +37,12 @@ constexpr std::uint64_t kKeptRowsBytes = std::uint64_t{1} << 30;  // more is not
 constexpr std::uint64_t kLearnedBytes = 27;  // of a weight that is tuned, its decoded value and gradient among them
 
 /// What one linear needs beside its block: its Hessian, the factor, and rows at work on every thread.
-std::uint64_t rounding_bytes(const model::Linear& linear, std::size_t batch_tokens, bool asymmetric) {
+std::uint64_t rounding_bytes(const model::Architecture& a, const model::Linear& linear, std::size_t batch_tokens,
+                             bool asymmetric) {
   const std::uint64_t n = linear.cols, square = n * n * kFloat, wide = n * linear.rows * kFloat;
   const std::uint64_t collecting = square + n * std::min<std::uint64_t>(batch_tokens, 4096) * kFloat;
+  if (asymmetric && engine::ends_half(a, linear.block, engine::input_site(linear.role)))
+    return std::max(collecting + wide + 2 * batch_tokens * a.hidden * kFloat, 3 * square + 3 * wide);
   if (asymmetric) return std::max(2 * collecting + 2 * square + wide, 5 * square + 3 * wide);
   const std::uint64_t stretch = linear.rows >= 1024 ? 128 : 32;
   const std::uint64_t rows = thread_count() * stretch * n * (2 * (2 * kFloat + 1) + 2 * kFloat);
@@ -77,7 +80,7 @@ Blocks largest_block(const model::Model& model, const std::vector<const codec::C
     if (!codecs[l]->has_codes()) continue;  // copied from the file when its turn comes
     block.stored += codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
     block.rounding = std::max(
-        block.rounding, dequantized_bytes(model, linear) + rounding_bytes(linear, batch_tokens, options.asymmetric));
+        block.rounding, dequantized_bytes(model, linear) + rounding_bytes(a, linear, batch_tokens, options.asymmetric));
     if (options.tune.steps > 0 && !linear.routed()) block.stored += kLearnedBytes * linear.rows * linear.cols;
   }
   return *std::ranges::max_element(blocks, {},
@@ -115,8 +118,7 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
     const std::uint64_t embedding = a.vocab * a.hidden * 2;  // copied at the beginning, while nothing else is held
     bytes = std::max(bytes, kProgramBytes + kTokenizerBytes + (estimate.spills ? borrowed : states) + embedding);
     if (estimate.spills) estimate.disk_bytes += states;
-    const std::uint64_t rows =
-        Rounding::kept_rows_bytes(a, request.rounding.samples * request.rounding.seq_len, options.asymmetric);
+    const std::uint64_t rows = Rounding::kept_rows_bytes(a, request.rounding.samples * request.rounding.seq_len);
     estimate.keeps_rows = rows <= kKeptRowsBytes && (!request.memory_limit || bytes + rows <= *request.memory_limit);
     if (estimate.keeps_rows) bytes += rows;
   }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/error.h"
+
 namespace strata::pipeline {
 namespace {
 
@@ -14,11 +16,10 @@ constexpr std::size_t kBatchTokens = 2048;
 }  // namespace
 
 OriginalStream::OriginalStream(const model::Model& model, const importance::CalibrationSet& set,
-                               kernel::Precision precision, const std::filesystem::path& spill_folder, bool keep_rows)
+                               kernel::Precision precision, const std::filesystem::path& spill_folder)
     : engine_(model, precision, engine::Residency::one_block),
       seq_len_(set.source.seq_len),
-      states_(set.sequences.size(), seq_len_ * model.architecture().hidden, spill_folder),
-      keep_rows_(keep_rows) {
+      states_(set.sequences.size(), seq_len_ * model.architecture().hidden, spill_folder) {
   for (std::size_t s = 0; s < set.sequences.size(); ++s) {
     engine_.embed(set.sequences[s], states_.borrow(s, 1));
     states_.keep();
@@ -40,27 +41,22 @@ std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size
     if (at == site) rows_.assign(rows, rows + count * size);
   };
   run(block, site == Site::attn_in || site == Site::o_in, first, some, &observer, site);
-  if (keep_rows_ && engine::ends_half(engine_.architecture(), block, site)) {
-    if (first == 0) kept_.start(states_.count(), rows_.size() / some);
-    kept_.put(first, some, rows_.data());
-  }
   return rows_;
+}
+
+const float* OriginalStream::advance(std::size_t block, bool attention, std::size_t first, std::size_t some) {
+  STRATA_CHECK(first == advanced_, "sequence {}, but {} is next", first, advanced_);
+  run(block, attention, first, some, nullptr, Site::block_out);
+  states_.keep();
+  advanced_ += some;
+  return states_.borrow(first, some);
 }
 
 void OriginalStream::advance(std::size_t block, bool attention) {
   const std::size_t together = std::max<std::size_t>(1, kBatchTokens / seq_len_);
-  for (std::size_t s = 0; s < states_.count(); s += together) {
-    const std::size_t some = std::min(together, states_.count() - s);
-    if (kept_.complete()) {
-      kept_.get(s, some, rows_);
-      engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows_.data(), some * seq_len_,
-                         states_.borrow(s, some));
-    } else {
-      run(block, attention, s, some, nullptr, Site::block_out);
-    }
-    states_.keep();
-  }
-  kept_.clear();
+  while (advanced_ < states_.count())
+    advance(block, attention, advanced_, std::min(together, states_.count() - advanced_));
+  advanced_ = 0;
 }
 
 }  // namespace strata::pipeline

@@ -61,8 +61,8 @@ std::size_t Rounding::floats_per_token(const model::Architecture& a) {
   return 2 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate;
 }
 
-std::uint64_t Rounding::kept_rows_bytes(const model::Architecture& a, std::size_t tokens, bool asymmetric) {
-  return (asymmetric ? 2 : 1) * std::uint64_t{tokens} * std::max(a.q_size(), a.intermediate) * sizeof(bf16);
+std::uint64_t Rounding::kept_rows_bytes(const model::Architecture& a, std::size_t tokens) {
+  return std::uint64_t{tokens} * std::max(a.q_size(), a.intermediate) * sizeof(bf16);
 }
 
 std::size_t Rounding::sequences_together(const model::Architecture& a, std::size_t sequences, std::size_t seq_len) {
@@ -92,8 +92,7 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
     states_.keep();
   }
   options_.gptq.choice = options.tune.steps > 0;
-  if (options.asymmetric || options.tune.steps > 0)
-    original_.emplace(model, set, kPrecision, spill_folder, options.keep_rows);
+  if (options.asymmetric || options.tune.steps > 0) original_.emplace(model, set, kPrecision, spill_folder);
   if (options.tune.steps > 0) inputs_.emplace(states_.count(), states_.floats(), spill_folder);
 }
 
@@ -151,10 +150,10 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
   const model::Architecture& a = model_.architecture();
   Inputs inputs{quantize::Hessian(size), {}};
   const bool ends_half = engine::ends_half(a, block, site);
-  if (options_.asymmetric) {
-    inputs.drift.emplace(quantize::Drift{quantize::CrossMoment(size, size), {}});
-    if (ends_half) inputs.drift->residual.emplace(a.hidden, size);
-  }
+  using Of = quantize::Drift::Of;
+  if (options_.asymmetric)
+    inputs.drift.emplace(
+        quantize::Drift{ends_half ? Of::output : Of::inputs, quantize::CrossMoment(ends_half ? a.hidden : size, size)});
   const bool keeps = options_.keep_rows && ends_half;
   if (keeps) rows_.start(states_.count(), set_.source.seq_len * size);
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
@@ -170,14 +169,18 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
 /// Of the batch that runs.
 void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::size_t tokens, quantize::Drift& drift) {
   const std::size_t sequences = tokens / set_.source.seq_len;
-  std::vector<float>& differences = original_->rows(block, site, batch_first_, sequences);
-  for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= rows[i];
-  drift.inputs.add(differences.data(), rows, tokens, kPrecision);
-  if (!drift.residual) return;
-  const float* const original = original_->states().borrow(batch_first_, sequences);
-  differences.resize(sequences * states_.floats());
-  for (std::size_t i = 0; i < differences.size(); ++i) differences[i] = original[i] - batch_states_[i];
-  drift.residual->add(differences.data(), rows, tokens, kPrecision);
+  if (drift.of == quantize::Drift::Of::inputs) {
+    std::vector<float>& differences = original_->rows(block, site, batch_first_, sequences);
+    for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= rows[i];
+    drift.moment.add(differences.data(), rows, tokens, kPrecision);
+    return;
+  }
+  const bool attention = site == Site::o_in;
+  std::vector<float> differences(batch_states_, batch_states_ + sequences * states_.floats());
+  engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows, tokens, differences.data());
+  const float* const original = original_->advance(block, attention, batch_first_, sequences);
+  for (std::size_t i = 0; i < differences.size(); ++i) differences[i] = original[i] - differences[i];
+  drift.moment.add(differences.data(), rows, tokens, kPrecision);
 }
 
 void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs, std::optional<std::size_t> routed) {

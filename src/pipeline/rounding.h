@@ -47,7 +47,7 @@ class Rounding {
   static std::size_t sequences_together(const model::Architecture& architecture, std::size_t sequences,
                                         std::size_t seq_len);
   /// Bytes that keep_rows takes.
-  static std::uint64_t kept_rows_bytes(const model::Architecture& architecture, std::size_t tokens, bool asymmetric);
+  static std::uint64_t kept_rows_bytes(const model::Architecture& architecture, std::size_t tokens);
   /// Numbers that the engine holds for each token of a batch.
   static std::size_t floats_per_token(const model::Architecture& architecture);
 

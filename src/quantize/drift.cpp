@@ -30,9 +30,8 @@ struct Columns {
   /// rows factor_stride apart). product: (count, size) to work in.
   void subtract(const float* others, const float* factors, std::size_t width, std::size_t factor_stride,
                 float* product) const {
-    const MatrixView view{reinterpret_cast<const std::byte*>(factors), size, width, DType::f32,
-                          factor_stride * sizeof(float)};
-    kernel::matmul(others, stride, count, {view, nullptr}, product, size, kernel::Precision::f32);
+    kernel::matmul(others, stride, count, {MatrixView::strided(factors, size, width, factor_stride), nullptr}, product,
+                   size, kernel::Precision::f32);
     parallel_for(count, [&](std::size_t r) {
       for (std::size_t c = 0; c < size; ++c) rows[r * stride + begin + c] -= product[r * size + c];
     });
@@ -94,17 +93,24 @@ void CrossMoment::add(const float* a, const float* b, std::size_t tokens, kernel
 
 std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback) {
   const std::size_t n = weights.cols, rows = weights.rows;
-  STRATA_CHECK(drift.inputs.rows() == n && drift.inputs.cols() == n && feedback.size == n && feedback.order.empty());
-  STRATA_CHECK(!drift.residual || (drift.residual->rows() == rows && drift.residual->cols() == n));
-  std::vector<float> result(rows * n), change(rows * n), turned(n * n);
-  for (std::size_t r = 0; r < rows; ++r) codec::widen_row(weights, r, std::span(result).subspan(r * n, n));
-  kernel::transpose(drift.inputs.sums().data(), n, n, n, turned.data());
-  kernel::matmul(result.data(), n, rows, {MatrixView::dense(turned.data(), n, n, DType::f32), nullptr}, change.data(),
-                 n, kernel::Precision::f32);
-  if (drift.residual)
-    for (std::size_t i = 0; i < rows * n; ++i) change[i] += drift.residual->sums()[i];
+  const bool of_inputs = drift.of == Drift::Of::inputs;
+  STRATA_CHECK(drift.moment.rows() == (of_inputs ? n : rows) && drift.moment.cols() == n && feedback.size == n &&
+               feedback.order.empty());
+  std::vector<float> result(rows * n), change;
+  parallel_for(rows, [&](std::size_t r) { codec::widen_row(weights, r, std::span(result).subspan(r * n, n)); });
+  if (of_inputs) {
+    std::vector<float> turned(n * n);
+    change.resize(rows * n);
+    kernel::transpose(drift.moment.sums().data(), n, n, n, turned.data());
+    kernel::matmul(result.data(), n, rows, {MatrixView::dense(turned.data(), n, n, DType::f32), nullptr}, change.data(),
+                   n, kernel::Precision::f32);
+  } else {
+    change = drift.moment.sums();
+  }
   solve(feedback, change.data(), rows);
-  for (std::size_t i = 0; i < rows * n; ++i) result[i] += change[i];
+  parallel_for(rows, [&](std::size_t r) {
+    for (std::size_t i = r * n; i < (r + 1) * n; ++i) result[i] += change[i];
+  });
   return result;
 }
 

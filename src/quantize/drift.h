@@ -2,7 +2,6 @@
 // its inputs come from the rounded model (arXiv 2504.02692). Formulas: docs/methods.md.
 #pragma once
 #include <cstddef>
-#include <optional>
 #include <vector>
 
 #include "core/matrix.h"
@@ -28,15 +27,20 @@ class CrossMoment {
   std::vector<float> sums_;
 };
 
-/// Over the tokens of the calibration set, for linears with the same inputs x; ~x are the original's.
+/// How far the rounded model is from the original, over the tokens of the calibration set, at a site with inputs x.
 struct Drift {
-  CrossMoment inputs;                   ///< (~x - x) x^T
-  std::optional<CrossMoment> residual;  ///< (~h - h) x^T: h is what the linear's output will be added to
+  enum class Of {
+    inputs,  ///< (~x - x) x^T, ~x the original's inputs: serves all linears that read them
+    output,  ///< (~y - y) x^T of one linear: y is what it makes of x with its original weights, and what it is added to
+  };
+  Of of;
+  CrossMoment moment;
 };
 
-/// The weights to round instead of `weights` (rows, cols): the minimizer of the squared distance between W x (+ h) and
-/// what the original has there, W + (W inputs + residual) (H + damping)^-1; rounding them under H minimizes that
-/// distance. feedback: of the Hessian in rising order, with the damping. residual: whether the output is added to h.
+/// The weights to round instead of `weights` (rows, cols): the minimizer of the squared distance between what they make
+/// of x and what the original has there, W + (W moment) (H + damping)^-1 for a drift of inputs, W + moment
+/// (H + damping)^-1 for one of the output; rounding them under H minimizes that distance. feedback: of the Hessian in
+/// rising order, with the damping.
 std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback);
 
 }  // namespace strata::quantize

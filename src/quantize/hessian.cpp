@@ -33,8 +33,7 @@ bool cholesky(float* a, std::size_t n) {
   for (std::size_t k = 0; k < n; k += width) {
     const std::size_t some = std::min(width, n - k);
     if (k > 0) {
-      const kernel::Weights rows{
-          {reinterpret_cast<const std::byte*>(a + k * n), some, k, DType::f32, n * sizeof(float)}, nullptr};
+      const kernel::Weights rows{MatrixView::strided(a + k * n, some, k, n), nullptr};
       kernel::matmul(a + k * n, n, n - k, rows, product.data(), some, kernel::Precision::f32);
       map(a + k * n + k, n - k, some, n) -= map(product.data(), n - k, some, some);
     }
@@ -128,8 +127,7 @@ std::vector<double> factored_errors(const Feedback& feedback, std::span<const fl
   std::vector<float> product(rows * kStretch);
   for (std::size_t begin = 0; begin < n; begin += kStretch) {
     const std::size_t size = std::min(kStretch, n - begin);
-    const MatrixView u{reinterpret_cast<const std::byte*>(feedback.rows.data() + begin * n), size, begin + size,
-                       DType::f32, n * sizeof(float)};
+    const MatrixView u = MatrixView::strided(feedback.rows.data() + begin * n, size, begin + size, n);
     kernel::matmul(differences.data(), n, rows, {u, nullptr}, product.data(), size, kernel::Precision::f32);
     for (std::size_t r = 0; r < rows; ++r)
       for (std::size_t k = 0; k < size; ++k) {

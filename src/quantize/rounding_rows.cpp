@@ -94,7 +94,7 @@ void round_rising(const RoundingProblem& p, RoundingRows& rows) {
     if (begin == 0) {
       std::fill(wanted.begin(), wanted.end(), 0.0f);
     } else {
-      const MatrixView before{reinterpret_cast<const std::byte*>(u), size, begin, DType::f32, n * sizeof(float)};
+      const MatrixView before = MatrixView::strided(u, size, begin, n);
       kernel::matmul(rows.errors.data(), n, rows.count, {before, nullptr}, wanted.data(), size, kernel::Precision::f32);
     }
     for (std::size_t i = 0; i < size; ++i)

@@ -48,8 +48,7 @@ KernelFigure measure_feedback(const Hessian& factor, double seconds) {
   const auto work = [&] {
     parallel_for(rows / stretch, [&](std::size_t s) {
       for (std::size_t begin = block; begin < n; begin += block) {
-        const MatrixView before{reinterpret_cast<const std::byte*>(factor.row(begin)), std::min(block, n - begin),
-                                begin, DType::f32, n * sizeof(float)};
+        const MatrixView before = MatrixView::strided(factor.row(begin), std::min(block, n - begin), begin, n);
         kernel::matmul(errors.data() + s * stretch * n, n, stretch, {before, nullptr},
                        wanted.data() + s * stretch * block, block, Precision::f32);
       }

@@ -40,20 +40,17 @@ struct Setting {
     h.add(x.data(), kTokens, kernel::Precision::f32);
     return h;
   }
-  Drift drift(bool residual) const {
-    Drift d{CrossMoment(kCols, kCols), std::nullopt};
-    const Matrix difference = original - x;
-    d.inputs.add(difference.data(), x.data(), kTokens, kernel::Precision::f32);
-    if (residual) {
-      d.residual.emplace(kRows, kCols);
-      d.residual->add(state.data(), x.data(), kTokens, kernel::Precision::f32);
-    }
+  Drift drift(bool of_output) const {
+    const Matrix inputs = original - x, output = inputs * weights.transpose() + state;
+    Drift d = of_output ? Drift{Drift::Of::output, CrossMoment(kRows, kCols)}
+                        : Drift{Drift::Of::inputs, CrossMoment(kCols, kCols)};
+    d.moment.add((of_output ? output : inputs).data(), x.data(), kTokens, kernel::Precision::f32);
     return d;
   }
   /// Squared distance between what weights `q` put out and what they should.
-  double distance(const Matrix& q, bool residual) const {
+  double distance(const Matrix& q, bool of_output) const {
     Matrix error = x * q.transpose() - original * weights.transpose();
-    if (residual) error -= state;
+    if (of_output) error -= state;
     return error.cast<double>().squaredNorm();
   }
 };
@@ -75,12 +72,12 @@ TEST(Drift, CrossMomentIsTheSumOfOuterProducts) {
 
 TEST(Drift, CorrectedWeightsAreTheLeastSquaresSolution) {
   const Setting setting;
-  for (const bool residual : {false, true}) {
+  for (const bool of_output : {false, true}) {
     const Feedback feedback = factorize(setting.hessian(), 1e-6);
-    const std::vector<float> got = corrected_weights(setting.view(), setting.drift(residual), feedback);
+    const std::vector<float> got = corrected_weights(setting.view(), setting.drift(of_output), feedback);
     const Eigen::MatrixXd x = setting.x.cast<double>();
     Eigen::MatrixXd target = (setting.original * setting.weights.transpose()).cast<double>();
-    if (residual) target += setting.state.cast<double>();
+    if (of_output) target += setting.state.cast<double>();
     const Eigen::MatrixXd want = (x.transpose() * x).ldlt().solve(x.transpose() * target).transpose();
     double largest = want.cwiseAbs().maxCoeff();
     for (std::size_t r = 0; r < kRows; ++r)
@@ -94,8 +91,8 @@ TEST(Drift, CorrectsMoreColumnsThanAreSolvedTogether) {
                weights = random_matrix(rows, cols, 3);
   Hessian hessian(cols);
   hessian.add(x.data(), 1500, kernel::Precision::f32);
-  Drift drift{CrossMoment(cols, cols), std::nullopt};
-  drift.inputs.add(moved.data(), x.data(), 1500, kernel::Precision::f32);
+  Drift drift{Drift::Of::inputs, CrossMoment(cols, cols)};
+  drift.moment.add(moved.data(), x.data(), 1500, kernel::Precision::f32);
   const Feedback feedback = factorize(hessian, 0.05);
   const std::vector<float> got =
       corrected_weights(MatrixView::dense(weights.data(), rows, cols, DType::f32), drift, feedback);
@@ -112,22 +109,22 @@ TEST(Drift, RoundingCorrectedWeightsComesNearerToTheOriginal) {
   const Setting setting;
   const Hessian hessian = setting.hessian();
   for (const char* name : {"int4_g64", "nvfp4", "fp8_channel", "q4_k"})
-    for (const bool residual : {false, true}) {
+    for (const bool of_output : {false, true}) {
       const codec::Codec& codec = codec::by_name(name);
       if (!codec::why_not(codec, kRows, kCols).empty()) continue;
       const float scale = codec::tensor_scale(codec, setting.weights.cwiseAbs().maxCoeff());
       const std::vector<float> corrected =
-          corrected_weights(setting.view(), setting.drift(residual), factorize(hessian, 0.01));
+          corrected_weights(setting.view(), setting.drift(of_output), factorize(hessian, 0.01));
       const MatrixView view = MatrixView::dense(corrected.data(), kRows, kCols, DType::f32);
       const Matrix with = decoded(quantize_gptq(codec, view, hessian, {}, scale).stored);
       const Matrix without = decoded(quantize_gptq(codec, setting.view(), hessian, {}, scale).stored);
-      EXPECT_LT(setting.distance(with, residual), 0.9 * setting.distance(without, residual)) << name;
+      EXPECT_LT(setting.distance(with, of_output), 0.9 * setting.distance(without, of_output)) << name;
     }
 }
 
 TEST(Drift, WithoutDriftNothingIsCorrected) {
   const Setting setting;
-  const Drift none{CrossMoment(kCols, kCols), std::nullopt};
+  const Drift none{Drift::Of::inputs, CrossMoment(kCols, kCols)};
   const std::vector<float> got = corrected_weights(setting.view(), none, factorize(setting.hessian(), 0.01));
   EXPECT_TRUE(std::equal(got.begin(), got.end(), setting.weights.data()));
 }
