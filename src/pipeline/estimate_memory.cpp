@@ -33,7 +33,7 @@ std::uint64_t dequantized_bytes(const model::Model& model, const model::Linear& 
   return model.from_gguf() ? linear.rows * linear.cols * kFloat : 0;
 }
 
-constexpr std::uint64_t kKeptRowsBytes = std::uint64_t{1} << 30;  // more is not kept
+constexpr std::uint64_t kKeptRowsBytes = std::uint64_t{2} << 30;  // more is not kept
 constexpr std::uint64_t kLearnedBytes = 27;  // of a weight that is tuned, its decoded value and gradient among them
 
 /// What one linear needs beside its block: its Hessian, the factor, and rows at work on every thread.
