@@ -32,6 +32,7 @@ struct BlockGradient::Pass {
   std::vector<std::vector<float>>& gradients;
   std::size_t tokens;
   bool to_input;  ///< the gradient by the block's input is wanted
+  Norms* norms;
 };
 
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
@@ -46,8 +47,8 @@ BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Pr
   const std::string prefix = fmt::format("model.layers.{}.", block);
   for (const model::Linear& linear : architecture_.block_linears(block))
     biases_.push_back(linear.bias ? model.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
-  attn_norm_ = model.vector(prefix + "input_layernorm.weight", architecture_.hidden);
-  mlp_norm_ = model.vector(prefix + "post_attention_layernorm.weight", architecture_.hidden);
+  norms_.attn = model.vector(prefix + "input_layernorm.weight", architecture_.hidden);
+  norms_.mlp = model.vector(prefix + "post_attention_layernorm.weight", architecture_.hidden);
   if (architecture_.qk_norm == model::QkNorm::none) return;
   q_norm_ = model.vector(prefix + "self_attn.q_norm.weight", qk_norm(1, architecture_.heads).size);
   k_norm_ = model.vector(prefix + "self_attn.k_norm.weight", qk_norm(1, architecture_.kv_heads).size);
@@ -77,7 +78,7 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
   const std::size_t tokens = batch.tokens, half = a.rope.dims / 2;
   h_.assign(h, h + tokens * a.hidden);
   attn_in_.resize(tokens * a.hidden);
-  kernel::rms_norm(h, attn_norm_.data(), tokens, a.hidden, a.norm_epsilon, attn_in_.data());
+  kernel::rms_norm(h, norms_.attn.data(), tokens, a.hidden, a.norm_epsilon, attn_in_.data());
   multiply(Role::q, linears, attn_in_, q_);
   multiply(Role::k, linears, attn_in_, k_);
   multiply(Role::v, linears, attn_in_, v_);
@@ -105,7 +106,7 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
   kernel::add(middle_.data(), h, tokens * a.hidden);
 
   mlp_in_.resize(tokens * a.hidden);
-  kernel::rms_norm(middle_.data(), mlp_norm_.data(), tokens, a.hidden, a.norm_epsilon, mlp_in_.data());
+  kernel::rms_norm(middle_.data(), norms_.mlp.data(), tokens, a.hidden, a.norm_epsilon, mlp_in_.data());
   multiply(Role::gate, linears, mlp_in_, gate_);
   multiply(Role::up, linears, mlp_in_, up_);
   acted_ = gate_;
@@ -146,7 +147,12 @@ void BlockGradient::feed_forward_backward(const Pass& pass, float* dh) {
     kernel::gelu_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
   linear_gradient(Role::gate, pass, gate_, mlp_in_, dmlp_in.data());
   linear_gradient(Role::up, pass, up_, mlp_in_, dmlp_in.data());
-  kernel::rms_norm_gradient(middle_.data(), mlp_norm_.data(), dmlp_in.data(), pass.tokens, a.hidden, a.norm_epsilon,
+  if (pass.norms != nullptr) {
+    pass.norms->mlp.assign(a.hidden, 0.0f);
+    kernel::rms_norm_weight_gradient(middle_.data(), dmlp_in.data(), pass.tokens, a.hidden, a.norm_epsilon,
+                                     pass.norms->mlp.data());
+  }
+  kernel::rms_norm_gradient(middle_.data(), norms_.mlp.data(), dmlp_in.data(), pass.tokens, a.hidden, a.norm_epsilon,
                             dmlp_in.data());
   kernel::add(dh, dmlp_in.data(), dmlp_in.size());
 }
@@ -179,14 +185,21 @@ void BlockGradient::attention_backward(const Batch& batch, const Pass& pass, flo
   linear_gradient(Role::k, pass, dk, attn_in_, dx);
   linear_gradient(Role::v, pass, dv, attn_in_, dx);
   if (!pass.to_input) return;
-  kernel::rms_norm_gradient(h_.data(), attn_norm_.data(), dattn_in.data(), tokens, a.hidden, a.norm_epsilon,
+  if (pass.norms != nullptr) {
+    pass.norms->attn.assign(a.hidden, 0.0f);
+    kernel::rms_norm_weight_gradient(h_.data(), dattn_in.data(), tokens, a.hidden, a.norm_epsilon,
+                                     pass.norms->attn.data());
+  }
+  kernel::rms_norm_gradient(h_.data(), norms_.attn.data(), dattn_in.data(), tokens, a.hidden, a.norm_epsilon,
                             dattn_in.data());
   kernel::add(dh, dattn_in.data(), dattn_in.size());
 }
 
 void BlockGradient::backward(const Batch& batch, const float* dout, const Linears& linears,
-                             const std::vector<bool>& wanted, std::vector<std::vector<float>>& gradients, float* dh) {
-  const Pass pass{linears, wanted, gradients, batch.tokens, dh != nullptr};
+                             const std::vector<bool>& wanted, std::vector<std::vector<float>>& gradients, float* dh,
+                             Norms* norms) {
+  STRATA_CHECK(norms == nullptr || dh != nullptr);
+  const Pass pass{linears, wanted, gradients, batch.tokens, dh != nullptr, norms};
   std::vector<float> d(dout, dout + batch.tokens * architecture_.hidden);
   feed_forward_backward(pass, d.data());
   attention_backward(batch, pass, d.data());

@@ -17,6 +17,14 @@ class BlockGradient {
   /// outlive this.
   BlockGradient(const Engine& engine, std::size_t block, kernel::Precision precision);
 
+  /// The weights of the norms before attention and before the feed-forward part, (hidden) each.
+  struct Norms {
+    std::vector<float> attn, mlp;
+  };
+  const Norms& norms() const { return norms_; }
+  /// Uses these instead of the model's.
+  void set_norms(Norms norms) { norms_ = std::move(norms); }
+
   /// Weights of the block's linears in their order, (rows, cols) f32 each; they must outlive the backward pass.
   using Linears = std::vector<MatrixView>;
 
@@ -26,8 +34,9 @@ class BlockGradient {
 
   /// After forward with the same batch, h and linears. dout: (tokens, hidden), the gradient of a loss by the output.
   /// gradients[i] becomes that by linear i, (rows, cols), where wanted[i]; dh, unless null, that by the input.
+  /// norms, unless null: become those by the norms' weights; dh must not be null then.
   void backward(const Batch& batch, const float* dout, const Linears& linears, const std::vector<bool>& wanted,
-                std::vector<std::vector<float>>& gradients, float* dh);
+                std::vector<std::vector<float>>& gradients, float* dh, Norms* norms = nullptr);
 
  private:
   struct Pass;
@@ -48,7 +57,8 @@ class BlockGradient {
   std::size_t block_;
   kernel::Precision precision_;
   std::vector<std::vector<float>> biases_;
-  std::vector<float> attn_norm_, mlp_norm_, q_norm_, k_norm_;
+  Norms norms_;
+  std::vector<float> q_norm_, k_norm_;
 
   // Of the last forward pass, (tokens, size) each. q_raw_, k_raw_: before their norms, kept under a norm of q and k
   // only.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/checked.h"
 #include "core/error.h"
@@ -80,6 +81,28 @@ void rms_norm_gradient(const float* x, const float* weight, const float* dy, std
       const auto own = static_cast<float>(r), shared = static_cast<float>(r * r * r * product / n);
       for (std::size_t i = 0; i < size; ++i) dx[t * size + i] = own * weight[i] * d[i] - shared * row[i];
     }
+  });
+}
+
+void rms_norm_weight_gradient(const float* x, const float* dy, std::size_t tokens, std::size_t size, float epsilon,
+                              float* dweight) {
+  STRATA_CHECK(size > 0);
+  std::vector<double> r(tokens);
+  parallel_for(tokens, [&](std::size_t t) {
+    double squares = 0.0;
+    for (std::size_t i = 0; i < size; ++i)
+      squares += static_cast<double>(x[t * size + i]) * static_cast<double>(x[t * size + i]);
+    r[t] = 1.0 / std::sqrt(squares / static_cast<double>(size) + static_cast<double>(epsilon));
+  });
+  parallel_for(ceil_div(size, kTile), [&](std::size_t item) {
+    const std::size_t begin = item * kTile, count = std::min(kTile, size - begin);
+    double sums[kTile] = {};
+    for (std::size_t t = 0; t < tokens; ++t)
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t at = t * size + begin + i;
+        sums[i] += r[t] * static_cast<double>(dy[at]) * static_cast<double>(x[at]);
+      }
+    for (std::size_t i = 0; i < count; ++i) dweight[begin + i] += static_cast<float>(sums[i]);
   });
 }
 

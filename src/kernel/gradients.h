@@ -16,6 +16,10 @@ void transpose(const float* in, std::size_t in_stride, std::size_t rows, std::si
 void rms_norm_gradient(const float* x, const float* weight, const float* dy, std::size_t tokens, std::size_t size,
                        float epsilon, float* dx);
 
+/// Of rms_norm by its weight: dweight[j] += sum over t of r dy[t, j] x[t, j], r as above; dweight: (size).
+void rms_norm_weight_gradient(const float* x, const float* dy, std::size_t tokens, std::size_t size, float epsilon,
+                              float* dweight);
+
 /// Of rope by its input: the rotation back. dx: (tokens, heads * head_dim), dense, in place; the rest as rope.
 void rope_gradient(float* dx, std::size_t tokens, std::size_t heads, std::size_t head_dim, const float* cos,
                    const float* sin, std::size_t half);

@@ -104,6 +104,23 @@ double kl_divergence(const float* p, const SoftmaxRow& p_row, const float* q, co
   return sum / normalizer - (p_row.log_sum_exp - q_row.log_sum_exp);
 }
 
+void kl_divergence_gradient(const float* p, const SoftmaxRow& p_row, float* q, const SoftmaxRow& q_row,
+                            std::size_t size) {
+  const Table& table = selected_table();
+  const auto share = [](const SoftmaxRow& row) {
+    return static_cast<float>(std::exp(static_cast<double>(row.max) - row.log_sum_exp));
+  };
+  const float p_share = share(p_row), q_share = share(q_row);
+  float e[kStretch];
+  for (std::size_t i = 0; i < size; i += kStretch) {
+    const std::size_t count = std::min(kStretch, size - i);
+    std::copy_n(p + i, count, e);
+    table.rows.exp_scaled(e, count, 1.0f, p_row.max);
+    table.rows.exp_scaled(q + i, count, 1.0f, q_row.max);
+    for (std::size_t j = 0; j < count; ++j) q[i + j] = q_share * q[i + j] - p_share * e[j];
+  }
+}
+
 RowChange kl_divergence_of_change(const float* p, const SoftmaxRow& p_row, const float* change, std::size_t size) {
   // With d = q - p: log_ratio = log E_p[exp d] and D = log_ratio - E_p[d]. exp d is split into 1 + d + rest(d), since D
   // is made of the rests.

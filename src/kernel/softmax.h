@@ -19,7 +19,11 @@ SoftmaxRow softmax_row(const float* x, std::size_t size);
 double kl_divergence(const float* p, const SoftmaxRow& p_row, const float* q, const SoftmaxRow& q_row,
                      std::size_t size);
 
-/// The same when the difference is known: of q = p + change.
+/// Its gradient by q: q becomes softmax(q) - softmax(p).
+void kl_divergence_gradient(const float* p, const SoftmaxRow& p_row, float* q, const SoftmaxRow& q_row,
+                            std::size_t size);
+
+/// kl_divergence when the difference is known: of q = p + change.
 struct RowChange {
   double kl_divergence = 0.0;  ///< D(softmax(p) || softmax(q)); relative error about 1e-5, also of the smallest
   double log_ratio = 0.0;      ///< log_sum_exp(q) - log_sum_exp(p)

@@ -76,8 +76,8 @@ class Cli : public ::testing::Test {
 TEST_F(Cli, HelpListsEveryVerbAndEveryVerbHasExamples) {
   const Outcome help = run("--help");
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* verb :
-       {"inspect", "score", "plan", "quantize", "eval", "sweep", "report", "generate", "chat", "convert", "bench"}) {
+  for (const char* verb : {"inspect", "score", "plan", "quantize", "tune", "eval", "sweep", "report", "generate",
+                           "chat", "convert", "bench"}) {
     EXPECT_NE(help.out.find(std::string("\n  ") + verb), std::string::npos) << verb;
     const Outcome of_verb = run(std::string(verb) + " --help");
     EXPECT_EQ(of_verb.exit_code, 0);
@@ -148,6 +148,15 @@ TEST_F(Cli, FewBitsByRoundToNearestNameTheBetterMethod) {
   };
   EXPECT_TRUE(told("--preset uniform:int2_g32"));
   EXPECT_FALSE(told("--preset uniform:int4_g32"));
+}
+
+TEST_F(Cli, TuneRefusesWhatItCannotWrite) {
+  expect_refused("tune model -o out", "--ref", 2);
+  expect_refused("tune model --ref model -o out.gguf", "must not end in .gguf", 2);
+  expect_refused("tune model --ref nowhere -o out", "nowhere");
+  expect_refused("tune model --ref model -o out --rate 0", "--rate", 2);
+  fs::create_directories(folder_ / "there");
+  expect_refused("tune model --ref model -o there", "exists");
 }
 
 TEST_F(Cli, TheSameBytesAtAnyThreadCount) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 #include "codec/codec.h"
@@ -61,6 +62,10 @@ class TinyBlock : public ::testing::TestWithParam<std::string> {
   /// Derivatives of the loss in random directions of `values` against the gradient's.
   void expect_gradient(BlockGradient& block, std::vector<float>& values, const std::vector<float>& gradient,
                        const std::string& name) {
+    expect_gradient(values, gradient, name, [&] { return loss(block); });
+  }
+  void expect_gradient(std::vector<float>& values, const std::vector<float>& gradient, const std::string& name,
+                       const std::function<double()>& loss_now) {
     ASSERT_EQ(gradient.size(), values.size()) << name;
     const double norm = std::sqrt(dot(gradient, gradient));
     ASSERT_GT(norm, 1e-6) << name;
@@ -70,7 +75,7 @@ class TinyBlock : public ::testing::TestWithParam<std::string> {
       const std::vector<float> along = random_values(values.size());
       const auto moved = [&](double by) {
         for (std::size_t i = 0; i < values.size(); ++i) values[i] = kept[i] + static_cast<float>(by) * along[i];
-        return loss(block);
+        return loss_now();
       };
       const double slope = (8 * (moved(step) - moved(-step)) - (moved(2 * step) - moved(-2 * step))) / (12 * step);
       EXPECT_NEAR(slope, dot(gradient, along), 1e-2 * norm) << name;
@@ -106,6 +111,21 @@ TEST_P(TinyBlock, GradientsEqualFiniteDifferences) {
   for (std::size_t i = 0; i < weights_.size(); ++i)
     expect_gradient(gradient, weights_[i], gradients[i], model_.architecture().linears[first + i].module);
   expect_gradient(gradient, h_, dh, "input");
+}
+
+TEST_P(TinyBlock, NormsAreLearned) {
+  BlockGradient gradient(engine_, block_, kernel::Precision::f32);
+  std::vector<std::vector<float>> none(weights_.size());
+  std::vector<float> dh(h_.size());
+  BlockGradient::Norms slopes, norms = gradient.norms();
+  loss(gradient);
+  gradient.backward(batch_, dout_.data(), linears_, std::vector<bool>(weights_.size(), false), none, dh.data(),
+                    &slopes);
+  for (std::vector<float> BlockGradient::Norms::*of : {&BlockGradient::Norms::attn, &BlockGradient::Norms::mlp})
+    expect_gradient(norms.*of, slopes.*of, of == &BlockGradient::Norms::attn ? "attn" : "mlp", [&] {
+      gradient.set_norms(norms);
+      return loss(gradient);
+    });
 }
 
 TEST_P(TinyBlock, OnlyWantedGradientsAreMade) {

@@ -54,7 +54,8 @@ TEST(Gradients, TransposeIsExact) {
 TEST(Gradients, RmsNorm) {
   const std::size_t tokens = 3, size = 10;
   std::vector<float> x = random_values(tokens * size, 1), y(x.size()), dx(x.size());
-  const std::vector<float> weight = random_values(size, 2), dy = random_values(x.size(), 3);
+  std::vector<float> weight = random_values(size, 2);
+  const std::vector<float> dy = random_values(x.size(), 3);
   rms_norm_gradient(x.data(), weight.data(), dy.data(), tokens, size, 1e-5f, dx.data());
   expect_gradient(
       x, dx,
@@ -63,6 +64,15 @@ TEST(Gradients, RmsNorm) {
         return dot(y, dy);
       },
       "x");
+  std::vector<float> dweight(size, 0.0f);
+  rms_norm_weight_gradient(x.data(), dy.data(), tokens, size, 1e-5f, dweight.data());
+  expect_gradient(
+      weight, dweight,
+      [&] {
+        rms_norm(x.data(), weight.data(), tokens, size, 1e-5f, y.data());
+        return dot(y, dy);
+      },
+      "weight");
 }
 
 TEST(Gradients, Rope) {

@@ -121,5 +121,19 @@ TEST(Softmax, KlDivergenceOfAChangeThatTurnsEverythingOver) {
     }
 }
 
+TEST(Softmax, GradientIsTheDifferenceOfProbabilities) {
+  for (const std::size_t size : {1, 80, 2049}) {
+    const std::vector<float> p = logits(size, 7, 4.0f), q = logits(size, 8, 4.0f);
+    std::vector<float> gradient = q;
+    kl_divergence_gradient(p.data(), softmax_row(p.data(), size), gradient.data(), softmax_row(q.data(), size), size);
+    for (std::size_t i = 0; i < size; ++i)
+      ASSERT_NEAR(gradient[i],
+                  std::exp(static_cast<double>(q[i]) - log_normalizer(q)) -
+                      std::exp(static_cast<double>(p[i]) - log_normalizer(p)),
+                  1e-6)
+          << i;
+  }
+}
+
 }  // namespace
 }  // namespace strata::kernel

@@ -1,47 +1,13 @@
 // What the engine multiplies with is what a GGUF file says, whatever its types: packed matrices against dequantized
 // ones, on random bytes, with llama's interleaved heads and without.
-#include "core/random.h"
 #include "format/file_bytes.h"
 #include "format/ggml_types.h"
-#include "format/gguf_write.h"
+#include "model/gguf_model.h"
 #include "model/model.h"
 #include "same_bits.h"
 
 namespace strata::model {
 namespace {
-
-/// A block of hidden size 256 whose matrices all have one type.
-void write_model(const std::filesystem::path& path, const std::string& architecture, std::uint32_t type) {
-  format::GgufKeys keys;
-  keys.add("general.architecture", architecture);
-  const auto add = [&](const char* key, std::uint32_t value) { keys.add(architecture + key, value); };
-  add(".embedding_length", 256);
-  add(".feed_forward_length", 512);
-  add(".block_count", 1);
-  add(".attention.head_count", 4);
-  add(".attention.head_count_kv", 2);
-  add(".context_length", 128);
-  keys.add(architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
-  std::vector<format::GgufTensorSpec> tensors = {
-      {"token_embd.weight", type, {40, 256}},      {"output_norm.weight", 0, {256}},
-      {"blk.0.attn_norm.weight", 0, {256}},        {"blk.0.ffn_norm.weight", 0, {256}},
-      {"blk.0.attn_q.weight", type, {256, 256}},   {"blk.0.attn_k.weight", type, {128, 256}},
-      {"blk.0.attn_v.weight", type, {128, 256}},   {"blk.0.attn_output.weight", type, {256, 256}},
-      {"blk.0.ffn_gate.weight", type, {512, 256}}, {"blk.0.ffn_up.weight", type, {512, 256}},
-      {"blk.0.ffn_down.weight", type, {256, 512}}};
-  if (architecture == "qwen2")
-    for (const auto& [name, size] : {std::pair{"attn_q", 256u}, {"attn_k", 128u}, {"attn_v", 128u}})
-      tensors.push_back({fmt::format("blk.0.{}.bias", name), 0, {size}});
-  const format::GgufLayout layout = format::lay_out_gguf(keys, tensors);
-  format::GgufWriter writer(path, layout);
-  Random random(type + 1);
-  for (const format::GgufTensorSpec& tensor : layout.tensors) {
-    format::Bytes data(tensor.bytes());
-    for (std::byte& byte : data) byte = static_cast<std::byte>(random.next());
-    writer.write(data);
-  }
-  writer.commit();
-}
 
 void expect_same(const LinearWeights& packed, const LinearWeights& dense, const std::string& where) {
   const kernel::Weights got = packed.view(), want = dense.view();

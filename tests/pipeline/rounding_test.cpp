@@ -9,27 +9,13 @@
 #include <filesystem>
 
 #include "core/threads.h"
+#include "pipeline/tiny_model.h"
 #include "quantize/scan.h"
 
 namespace strata::pipeline {
 namespace {
 
 using engine::Site;
-
-model::Model tiny(const char* name) {
-  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name);
-}
-
-importance::CalibrationSet tokens_for(const model::Model& model, std::size_t count = 5) {
-  std::vector<std::vector<engine::Token>> sequences(count, std::vector<engine::Token>(24));
-  engine::Token next = 7;
-  for (auto& sequence : sequences)
-    for (engine::Token& token : sequence) {
-      token = next % static_cast<engine::Token>(model.architecture().vocab);
-      next = next * 31 + 11;
-    }
-  return importance::calibration_from_tokens(std::move(sequences), {});
-}
 
 std::vector<const codec::Codec*> all_linears(const model::Model& model, const char* codec) {
   return std::vector<const codec::Codec*>(model.architecture().linears.size(), &codec::by_name(codec));
