@@ -58,8 +58,7 @@ Order first_and_last(std::size_t block_count) {
 Order random_order(std::size_t block_count, std::uint64_t seed) {
   Random random(seed);
   Order order = first_blocks(block_count);
-  // Fisher and Yates, in the form of Durstenfeld (1964).
-  for (std::size_t i = block_count; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  random.shuffle(order);
   return order;
 }
 

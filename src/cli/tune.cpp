@@ -21,8 +21,8 @@ struct Options {
 };
 
 /// Text that the checkpoint was not rounded by: a model that fits its calibration text learns nothing from it.
-importance::CalibrationSet text_of(const Options& options, const model::Model& original, const Common& common) {
-  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(original), options.reference);
+importance::CalibrationSet text_of(const Options& options, const model::Model& original,
+                                   const model::Tokenizer& tokenizer, const Common& common) {
   pipeline::CalibrationRequest request = request_of(options.calibration, common);
   engine::Engine engine(original, kernel::Precision::bf16);
   if (request.files.empty()) {
@@ -34,8 +34,7 @@ importance::CalibrationSet text_of(const Options& options, const model::Model& o
   if (set.sequences.size() < options.skip + 2)
     fail(
         "--calib: {} pieces of {} tokens, and the first {} are left out since the model may be rounded by them; give "
-        "more "
-        "text, or a smaller --skip",
+        "more text, or a smaller --skip",
         set.sequences.size(), options.calibration.seq_len, options.skip);
   set.sequences.erase(set.sequences.begin(), set.sequences.begin() + static_cast<std::ptrdiff_t>(options.skip));
   return set;
@@ -49,9 +48,9 @@ void run(const Options& options, const Common& common) {
   if (checkpoint.from_gguf() != options.output.ends_with(".gguf"))
     fail_usage("--output {}: a checkpoint stays what it is; its name {} end in .gguf", options.output,
                checkpoint.from_gguf() ? "must" : "must not");
-  const importance::CalibrationSet set = text_of(options, original, common);
-  if (options.calibration.show)
-    show_calibration(set, model::Tokenizer::from_files(model::tokenizer_files(original), options.reference));
+  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(original), options.reference);
+  const importance::CalibrationSet set = text_of(options, original, tokenizer, common);
+  if (options.calibration.show) show_calibration(set, tokenizer);
   const pipeline::TunedNorms tuned = pipeline::tune_norms(original, checkpoint, set, options.norms);
   const std::uint64_t bytes = pipeline::replace_vectors(checkpoint, tuned.weights, options.output, options.overwrite);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -1,4 +1,4 @@
-// Reading a row of any of the dense types as f32.
+// Reading a row of any of the dense types as f32, and writing one.
 // memcpy throughout: mapped tensors need not be aligned.
 #include "core/matrix.h"
 
@@ -32,6 +32,23 @@ void read_row(const MatrixView& matrix, std::size_t row, std::size_t col, std::s
     default:
       STRATA_CHECK(false, "dtype {}", dtype_name(matrix.dtype));
   }
+}
+
+void narrow_row(std::span<const float> values, DType dtype, std::byte* out) {
+  const auto each = [&](auto narrow) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto value = narrow(values[i]);
+      std::memcpy(out + i * sizeof value, &value, sizeof value);
+    }
+  };
+  if (dtype == DType::f32)
+    each([](float value) { return value; });
+  else if (dtype == DType::bf16)
+    each(to_bf16);
+  else if (dtype == DType::f16)
+    each(to_f16);
+  else
+    STRATA_CHECK(false, "dtype {}", dtype_name(dtype));
 }
 
 }  // namespace strata

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "core/dtype.h"
 
@@ -28,5 +29,7 @@ struct MatrixView {
 
 /// Widens `count` values of row `row`, from column `col` on, to f32.
 void read_row(const MatrixView& matrix, std::size_t row, std::size_t col, std::size_t count, float* out);
+/// The inverse: f32 values as `dtype` (bf16 or f16, to nearest, or f32), to perhaps unaligned bytes.
+void narrow_row(std::span<const float> values, DType dtype, std::byte* out);
 
 }  // namespace strata

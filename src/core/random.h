@@ -3,7 +3,10 @@
 #pragma once
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <span>
+#include <utility>
 
 namespace strata {
 
@@ -36,6 +39,10 @@ class Random {
   /// Uniform in [0, bound); bound > 0. The bias of the multiply-shift is below 2^-32 for bounds under 2^32.
   std::uint64_t below(std::uint64_t bound) {
     return static_cast<std::uint64_t>((static_cast<__uint128_t>(next()) * bound) >> 64);
+  }
+  /// A random order, each equally likely: Fisher and Yates, in the form of Durstenfeld (1964).
+  void shuffle(std::span<std::size_t> values) {
+    for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[below(i)]);
   }
   /// Standard normal, by Box-Muller; one value a call.
   double normal();

@@ -106,11 +106,7 @@ void Engine::embed(std::span<const Token> tokens, float* h) const {
     if (tokens[t] >= architecture_.vocab)
       fail("token {} is outside the vocabulary of {}; the tokenizer belongs to another model", tokens[t],
            architecture_.vocab);
-    float* row = h + t * architecture_.hidden;
-    if (table.stored != nullptr)
-      codec::decode_row(*table.stored, tokens[t], 0, architecture_.hidden, row);
-    else
-      read_row(table.dense, tokens[t], 0, architecture_.hidden, row);
+    kernel::read_row(table, tokens[t], h + t * architecture_.hidden);
   }
 }
 

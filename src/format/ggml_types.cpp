@@ -89,6 +89,21 @@ const codec::Codec* codec_of_ggml_type(std::uint32_t number) {
   return nullptr;
 }
 
+std::optional<DType> ggml_dense_type(std::uint32_t number) {
+  const GgmlType* type = find_ggml_type(number);
+  if (type == nullptr || !type->blocks) return std::nullopt;
+  switch (*type->blocks) {
+    case BlockType::f32:
+      return DType::f32;
+    case BlockType::f16:
+      return DType::f16;
+    case BlockType::bf16:
+      return DType::bf16;
+    default:
+      return std::nullopt;
+  }
+}
+
 bool ggml_type_readable(std::uint32_t number) {
   const GgmlType* type = find_ggml_type(number);
   return type != nullptr && type->blocks;

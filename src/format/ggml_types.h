@@ -27,6 +27,8 @@ std::string ggml_type_name(std::uint32_t number);
 /// The number of the type that a codec of the family "ggml" writes; and the codec of a type, or nullptr.
 std::uint32_t ggml_type_of(const codec::Codec& codec);
 const codec::Codec* codec_of_ggml_type(std::uint32_t number);
+/// That of F32, F16 and BF16; none for other types.
+std::optional<DType> ggml_dense_type(std::uint32_t number);
 /// True for the types that ggml_dequantize_row() knows: all but integers, F64, and those of activations.
 bool ggml_type_readable(std::uint32_t number);
 /// Bytes of a row of `cols` weights. Throws Error opened by `where` when the type is not readable (naming it and the

@@ -225,6 +225,13 @@ void matmul(const Table& table, const float* x, std::size_t x_stride, std::size_
   for (std::size_t t = 0; t < tokens; t += together) multiply_packed(job, t, std::min(together, tokens - t));
 }
 
+void read_row(const Weights& weights, std::size_t row, float* out) {
+  if (weights.stored != nullptr)
+    codec::decode_row(*weights.stored, row, 0, weights.cols(), out);
+  else
+    strata::read_row(weights.dense, row, 0, weights.cols(), out);
+}
+
 void matmul(const float* x, std::size_t x_stride, std::size_t tokens, const Weights& w, float* y, std::size_t y_stride,
             Precision precision) {
   matmul(selected_table(), x, x_stride, tokens, w, y, y_stride, precision);

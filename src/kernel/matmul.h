@@ -21,6 +21,8 @@ struct Weights {
   std::size_t rows() const { return stored ? stored->rows : dense.rows; }
   std::size_t cols() const { return stored ? stored->cols : dense.cols; }
 };
+/// One row as f32, decoded where it is stored in a codec.
+void read_row(const Weights& weights, std::size_t row, float* out);
 
 /// y[t, r] = sum_c x[t, c] * w[r, c] for t < tokens; x (tokens, cols) with rows x_stride floats apart, y (tokens, rows)
 /// with rows y_stride floats apart. Runs on all threads (core/threads.h); the result does not depend on their number.

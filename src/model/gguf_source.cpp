@@ -19,14 +19,6 @@
 namespace strata::model {
 namespace {
 
-std::optional<DType> dense_type(std::uint32_t type) {
-  const std::string name = format::ggml_type_name(type);
-  return name == "F32"    ? std::optional(DType::f32)
-         : name == "F16"  ? std::optional(DType::f16)
-         : name == "BF16" ? std::optional(DType::bf16)
-                          : std::nullopt;
-}
-
 class GgufSource final : public TensorSource {
  public:
   GgufSource(std::shared_ptr<const format::GgufFile> gguf, const json& config, std::string where)
@@ -65,7 +57,7 @@ class GgufSource final : public TensorSource {
     const format::GgufTensor& tensor = checked(name, {rows, cols});
     const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
     const bool permuted = heads_of(name) != 0;
-    if (const std::optional<DType> dense = dense_type(tensor.type); dense && !permuted)
+    if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !permuted)
       return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
     const codec::Codec* const codec = format::codec_of_ggml_type(tensor.type);
     if (codec == nullptr || !codec::why_not(*codec, rows, cols).empty()) return matrix(name, rows, cols);

@@ -11,7 +11,6 @@
 
 #include "core/background.h"
 #include "core/file.h"
-#include "core/numbers.h"
 #include "core/progress.h"
 #include "model/gguf_config.h"
 #include "model/gguf_experts.h"
@@ -50,32 +49,31 @@ std::size_t source_row(std::size_t row, std::size_t rows, std::size_t heads) {
 class DenseRows {
  public:
   DenseRows(std::uint32_t type, std::size_t cols, std::string where, std::string name)
-      : type_(type), cols_(cols), where_(std::move(where)), name_(std::move(name)), row_(cols) {}
+      : dtype_(format::ggml_dense_type(type).value()),
+        cols_(cols),
+        where_(std::move(where)),
+        name_(std::move(name)),
+        row_(cols) {}
 
   void append(const MatrixView& view, std::size_t r) {
     read_row(view, r, 0, cols_, row_.data());
-    for (std::size_t c = 0; c < cols_; ++c) append(row_[c], r, c);
+    for (std::size_t c = 0; c < cols_; ++c) check(row_[c], r, c);
+    const std::size_t at = out_.size();
+    out_.resize(at + cols_ * dtype_bytes(dtype_));
+    narrow_row(row_, dtype_, out_.data() + at);
   }
   const std::vector<std::byte>& bytes() const { return out_; }
   void clear() { out_.clear(); }
 
  private:
-  void append(float weight, std::size_t r, std::size_t c) {
+  void check(float weight, std::size_t r, std::size_t c) const {
     if (!std::isfinite(weight))
       fail("{}: {}: weight [{}, {}] is {}; the file is damaged or training diverged", where_, name_, r, c, weight);
-    if (type_ == 0) return raw(weight);
-    if (type_ == 30) return raw(to_bf16(weight));
-    if (std::fabs(weight) >= 65520.0f)
+    if (dtype_ == DType::f16 && std::fabs(weight) >= 65520.0f)
       fail("{}: {}: weight [{}, {}] is {}, beyond float16; use --type bf16", where_, name_, r, c, weight);
-    raw(to_f16(weight));
-  }
-  template <class T>
-  void raw(T value) {
-    const auto* p = reinterpret_cast<const std::byte*>(&value);
-    out_.insert(out_.end(), p, p + sizeof value);
   }
 
-  std::uint32_t type_;
+  DType dtype_;
   std::size_t cols_;
   std::string where_, name_;
   std::vector<float> row_;

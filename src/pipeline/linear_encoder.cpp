@@ -6,10 +6,8 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #include "core/checked.h"
-#include "core/numbers.h"
 #include "core/threads.h"
 #include "quantize/rtn.h"
 
@@ -28,10 +26,7 @@ bool convert_row(const MatrixView& view, std::size_t r, DType dtype, std::vector
   read_row(view, r, 0, view.cols, row.data());
   std::uint32_t most = 0;
   for (const float w : row) most = std::max(most, std::bit_cast<std::uint32_t>(w) & 0x7FFFFFFFu);
-  if (dtype == DType::f32)
-    std::memcpy(out, row.data(), row.size() * sizeof(float));
-  else
-    for (std::size_t c = 0; c < row.size(); ++c) reinterpret_cast<bf16*>(out)[c] = to_bf16(row[c]);
+  narrow_row(row, dtype == DType::f32 ? DType::f32 : DType::bf16, out);
   return most < 0x7F800000u;
 }
 

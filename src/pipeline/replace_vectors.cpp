@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/interrupt.h"
-#include "core/numbers.h"
+#include "core/matrix.h"
 #include "format/gguf.h"
 #include "format/safetensors.h"
 #include "model/gguf_config.h"
@@ -23,26 +23,14 @@ constexpr std::size_t kStretch = 8u << 20;
 /// By where they begin in the file.
 using Patches = std::map<std::size_t, std::vector<std::byte>>;
 
-template <class T>
-void append(std::vector<std::byte>& out, T value) {
-  const auto* const p = reinterpret_cast<const std::byte*>(&value);
-  out.insert(out.end(), p, p + sizeof value);
-}
-
 std::vector<std::byte> encoded(const std::vector<float>& values, DType type, const std::string& where) {
-  std::vector<std::byte> out;
-  for (const float value : values) {
+  if (type != DType::f32 && type != DType::bf16 && type != DType::f16)
+    fail("{}: is not of a floating-point type", where);
+  for (const float value : values)
     if (!std::isfinite(value) || (type == DType::f16 && std::fabs(value) >= 65520.0f))
       fail("{}: {} cannot be stored", where, value);
-    if (type == DType::f32)
-      append(out, value);
-    else if (type == DType::bf16)
-      append(out, to_bf16(value));
-    else if (type == DType::f16)
-      append(out, to_f16(value));
-    else
-      fail("{}: is not of a floating-point type", where);
-  }
+  std::vector<std::byte> out(values.size() * dtype_bytes(type));
+  narrow_row(values, type, out.data());
   return out;
 }
 
@@ -94,8 +82,9 @@ std::uint64_t replace_in_gguf(const model::Model& checkpoint, const Vectors& vec
     const std::optional<std::string> name = model::hf_tensor_name(tensor.name);
     const auto it = name ? vectors.find(*name) : vectors.end();
     if (it == vectors.end()) continue;
-    const DType type = tensor.type == 0 ? DType::f32 : tensor.type == 1 ? DType::f16 : DType::bf16;
-    add(patches, file, tensor.data, it->second, type, tensor.name);
+    const std::optional<DType> type = format::ggml_dense_type(tensor.type);
+    if (!type) fail("{}: {}: is not of a floating-point type", file.path().string(), tensor.name);
+    add(patches, file, tensor.data, it->second, *type, tensor.name);
   }
   refuse_missing(checkpoint, vectors, patches.size());
   copy(file, patches, output);

@@ -10,11 +10,11 @@
 #include "core/random.h"
 #include "core/threads.h"
 #include "engine/gradient.h"
+#include "pipeline/held_out.h"
 
 namespace strata::pipeline {
 namespace {
 
-constexpr std::size_t kHeldOut = 8;      // every eighth sequence
 constexpr std::size_t kEvaluations = 8;  // of the held-out loss while learning
 
 class Tuner {
@@ -28,15 +28,9 @@ class Tuner {
         gradient_(engine, block, kernel::Precision::bf16),
         first_(engine.architecture().layout[block].first),
         hidden_(engine.architecture().hidden),
-        random_(block) {
+        random_(block),
+        sequences_(hold_out(data.inputs.count())) {
     widen(block);
-    for (std::size_t s = 0; s < data.inputs.count(); ++s)
-      (s % kHeldOut == kHeldOut - 1 ? held_ : training_).push_back(s);
-    if (held_.empty() && training_.size() > 1) {
-      held_.push_back(training_.back());
-      training_.pop_back();
-    }
-    if (held_.empty()) held_ = training_;
   }
 
   BlockLoss run(const std::function<void()>& tick) {
@@ -145,22 +139,22 @@ class Tuner {
   double held_loss() {
     const std::size_t together = sequences_of_a_batch();
     double sum = 0.0;
-    for (std::size_t s = 0; s < held_.size(); s += together) {
-      gather(std::span(held_).subspan(s, std::min(together, held_.size() - s)));
+    for (std::size_t s = 0; s < sequences_.held.size(); s += together) {
+      gather(std::span(sequences_.held).subspan(s, std::min(together, sequences_.held.size() - s)));
       sum += compare(gradient_.forward(batch_, inputs_.data(), views_));
     }
-    return sum / static_cast<double>(held_.size() * data_.seq_len);
+    return sum / static_cast<double>(sequences_.held.size() * data_.seq_len);
   }
 
   /// The next sequences of a shuffled round of all.
   std::vector<std::size_t> draw() {
     std::vector<std::size_t> drawn;
-    while (drawn.size() < std::min(sequences_of_a_batch(), training_.size())) {
+    while (drawn.size() < std::min(sequences_of_a_batch(), sequences_.training.size())) {
       if (next_ == 0) {
-        for (std::size_t i = training_.size(); i > 1; --i) std::swap(training_[i - 1], training_[random_.below(i)]);
-        next_ = training_.size();
+        random_.shuffle(sequences_.training);
+        next_ = sequences_.training.size();
       }
-      drawn.push_back(training_[--next_]);
+      drawn.push_back(sequences_.training[--next_]);
     }
     return drawn;
   }
@@ -182,8 +176,8 @@ class Tuner {
   engine::BlockGradient gradient_;
   std::size_t first_, hidden_;
   Random random_;
-  std::vector<std::size_t> training_, held_;
-  std::size_t next_ = 0;  ///< sequences left of this round, at the front of training_
+  HeldOut sequences_;
+  std::size_t next_ = 0;  ///< sequences left of this round, at the front of the training ones
   std::vector<std::vector<float>> weights_, gradients_;
   std::vector<MatrixView> views_;
   std::vector<bool> wanted_;

@@ -7,21 +7,20 @@
 #include <functional>
 #include <numeric>
 
-#include "codec/codec.h"
 #include "core/error.h"
 #include "core/progress.h"
 #include "core/random.h"
 #include "core/threads.h"
 #include "engine/gradient.h"
-#include "engine/hidden_states.h"
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
 #include "kernel/softmax.h"
+#include "pipeline/held_out.h"
+#include "pipeline/original_stream.h"
 
 namespace strata::pipeline {
 namespace {
 
-constexpr std::size_t kHeldOut = 8;      // every eighth sequence
 constexpr std::size_t kEvaluations = 4;  // of the held-out loss while learning
 constexpr std::size_t kWarmSteps = 4;
 constexpr double kFirstDecay = 0.9, kSecondDecay = 0.95;  // a step, of the gradient's running mean and mean square
@@ -33,12 +32,7 @@ constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 void widen(const kernel::Weights& weights, std::size_t first, std::size_t count, std::vector<float>& out) {
   const std::size_t cols = weights.cols();
   out.resize(count * cols);
-  parallel_for(count, [&](std::size_t r) {
-    if (weights.stored != nullptr)
-      codec::decode_row(*weights.stored, first + r, 0, cols, out.data() + r * cols);
-    else
-      read_row(weights.dense, first + r, 0, cols, out.data() + r * cols);
-  });
+  parallel_for(count, [&](std::size_t r) { kernel::read_row(weights, first + r, out.data() + r * cols); });
 }
 
 /// A norm's weights while they are learned.
@@ -84,31 +78,24 @@ class NormTuner {
         options_(options),
         original_(original, kPrecision, engine::Residency::one_block),
         engine_(quantized, kPrecision, engine::Residency::one_block),
-        targets_(set.sequences.size(), set.source.seq_len * a_.hidden),
+        stream_(original, set, kPrecision, {}),
         head_(a_.tied ? quantized.packed_embedding() : quantized.packed(a_.linears[a_.lm_head()])),
-        final_norm_(quantized.vector("model.norm.weight", a_.hidden)) {
+        final_norm_(quantized.vector("model.norm.weight", a_.hidden)),
+        sequences_(hold_out(set.sequences.size())) {
     for (std::size_t b = 0; b < a_.blocks; ++b) {
       const engine::BlockGradient::Norms norms = engine::BlockGradient(engine_, b, kPrecision).norms();
       blocks_.push_back({LearnedNorm(norms.attn), LearnedNorm(norms.mlp)});
-    }
-    for (std::size_t s = 0; s < set.sequences.size(); ++s)
-      (s % kHeldOut == kHeldOut - 1 ? held_ : training_).push_back(s);
-    if (held_.empty()) {
-      held_.push_back(training_.back());
-      training_.pop_back();
     }
   }
 
   TunedNorms run() {
     const std::size_t together = std::max<std::size_t>(1, options_.batch_tokens / set_.source.seq_len);
-    const std::size_t steps = options_.rounds * ((training_.size() + together - 1) / together);
+    const std::size_t steps = options_.rounds * ((sequences_.training.size() + together - 1) / together);
     const std::size_t each = std::max<std::size_t>(1, steps / kEvaluations);
-    Progress progress("tuning norms", steps + set_.sequences.size());
-    for (std::size_t s = 0; s < set_.sequences.size(); ++s) {
-      const std::vector<engine::Sequence> one(1, engine::Sequence{set_.source.seq_len});
-      const std::vector<float> h = original_.forward(set_.sequences[s], one);
-      std::copy(h.begin(), h.end(), targets_.borrow(s, 1));
-      targets_.keep();
+    Progress progress("tuning norms", steps + a_.blocks);
+    for (std::size_t b = 0; b < a_.blocks; ++b) {
+      stream_.advance(b, true);
+      stream_.advance(b, false);
       progress.advance();
     }
     TunedNorms tuned;
@@ -116,10 +103,10 @@ class NormTuner {
     tuned.start = tuned.best = held_loss(together, progress);
     Random random(set_.source.hash);
     for (std::size_t round = 0, done = 0; round < options_.rounds; ++round) {
-      for (std::size_t i = training_.size(); i > 1; --i) std::swap(training_[i - 1], training_[random.below(i)]);
-      for (std::size_t first = 0; first < training_.size(); first += together) {
+      random.shuffle(sequences_.training);
+      for (std::size_t first = 0; first < sequences_.training.size(); first += together) {
         const double warm = std::min(1.0, static_cast<double>(done + 1) / kWarmSteps);
-        step(std::span(training_).subspan(first, std::min(together, training_.size() - first)),
+        step(std::span(sequences_.training).subspan(first, std::min(together, sequences_.training.size() - first)),
              options_.rate * warm * static_cast<double>(steps - done) / static_cast<double>(steps), done + 1, progress);
         progress.advance();
         if (++done % each != 0 && done != steps) continue;
@@ -151,9 +138,10 @@ class NormTuner {
     batch_ = engine_.make_batch(std::vector<engine::Sequence>(sequences.size(), engine::Sequence{set_.source.seq_len}));
     ids_.clear();
     for (const std::size_t s : sequences) ids_.insert(ids_.end(), set_.sequences[s].begin(), set_.sequences[s].end());
-    targets_now_.resize(ids_.size() * a_.hidden);
+    targets_.resize(ids_.size() * a_.hidden);
+    engine::HiddenStates& targets = stream_.states();
     for (std::size_t i = 0; i < sequences.size(); ++i)
-      std::copy_n(targets_.borrow(sequences[i], 1), targets_.floats(), targets_now_.data() + i * targets_.floats());
+      std::copy_n(targets.borrow(sequences[i], 1), targets.floats(), targets_.data() + i * targets.floats());
   }
 
   /// The block's linears as f32, valid until the next call.
@@ -201,7 +189,7 @@ class NormTuner {
     original_logits_.resize(std::min(tokens, kOriginalRows) * vocab);
     for (std::size_t first = 0; first < tokens; first += kOriginalRows) {
       const std::size_t count = std::min(kOriginalRows, tokens - first);
-      original_.logits(targets_now_.data() + first * a_.hidden, count, original_logits_.data());
+      original_.logits(targets_.data() + first * a_.hidden, count, original_logits_.data());
       parallel_for(count, [&](std::size_t i) {
         float *const p = original_logits_.data() + i * vocab, *const q = logits_.data() + (first + i) * vocab;
         const kernel::SoftmaxRow p_row = kernel::softmax_row(p, vocab), q_row = kernel::softmax_row(q, vocab);
@@ -233,11 +221,11 @@ class NormTuner {
 
   double held_loss(std::size_t together, Progress& progress) {
     double sum = 0.0;
-    for (std::size_t first = 0; first < held_.size(); first += together) {
-      gather(std::span(held_).subspan(first, std::min(together, held_.size() - first)));
+    for (std::size_t first = 0; first < sequences_.held.size(); first += together) {
+      gather(std::span(sequences_.held).subspan(first, std::min(together, sequences_.held.size() - first)));
       sum += compare(forward(nullptr, progress));
     }
-    return sum / static_cast<double>(held_.size() * set_.source.seq_len);
+    return sum / static_cast<double>(sequences_.held.size() * set_.source.seq_len);
   }
 
   void step(std::span<const std::size_t> sequences, double rate, std::size_t number, Progress& progress) {
@@ -269,26 +257,19 @@ class NormTuner {
   const importance::CalibrationSet& set_;
   const NormOptions& options_;
   engine::Engine original_, engine_;
-  engine::HiddenStates targets_;  ///< the original's last hidden states
+  OriginalStream stream_;
   model::LinearWeights head_;
   std::vector<BlockNorms> blocks_;
   LearnedNorm final_norm_;
-  std::vector<std::size_t> training_, held_;
+  HeldOut sequences_;
   engine::Batch batch_;
   std::vector<engine::Token> ids_;
-  std::vector<float> targets_now_, normed_, logits_, original_logits_;
+  std::vector<float> targets_, normed_, logits_, original_logits_;
   std::vector<std::vector<float>> weights_;
   engine::BlockGradient::Linears views_;
 };
 
 }  // namespace
-
-std::string why_no_norm_tuning(const model::Architecture& architecture) {
-  for (std::size_t b = 0; b < architecture.blocks; ++b)
-    if (const std::string why = engine::why_no_gradient(architecture, b); !why.empty())
-      return fmt::format("block {}: {}", b, why);
-  return "";
-}
 
 TunedNorms tune_norms(const model::Model& original, const model::Model& quantized,
                       const importance::CalibrationSet& set, const NormOptions& options) {
@@ -296,8 +277,9 @@ TunedNorms tune_norms(const model::Model& original, const model::Model& quantize
   if (a.blocks != b.blocks || a.hidden != b.hidden || a.vocab != b.vocab || a.intermediate != b.intermediate)
     fail("{}: was not made from {}: {} blocks of {}, vocabulary {}, against {} of {}, {}", quantized.path().string(),
          original.path().string(), b.blocks, b.hidden, b.vocab, a.blocks, a.hidden, a.vocab);
-  if (const std::string why = why_no_norm_tuning(b); !why.empty())
-    fail("{}: its norms cannot be learned: {}", quantized.path().string(), why);
+  for (std::size_t block = 0; block < b.blocks; ++block)
+    if (const std::string why = engine::why_no_gradient(b, block); !why.empty())
+      fail("{}: its norms cannot be learned: block {}: {}", quantized.path().string(), block, why);
   if (set.sequences.size() < 2) fail_usage("norms are learned on two sequences or more; give more --samples or text");
   return NormTuner(original, quantized, set, options).run();
 }

@@ -56,23 +56,15 @@ TEST(Gradients, RmsNorm) {
   std::vector<float> x = random_values(tokens * size, 1), y(x.size()), dx(x.size());
   std::vector<float> weight = random_values(size, 2);
   const std::vector<float> dy = random_values(x.size(), 3);
+  const auto loss = [&] {
+    rms_norm(x.data(), weight.data(), tokens, size, 1e-5f, y.data());
+    return dot(y, dy);
+  };
   rms_norm_gradient(x.data(), weight.data(), dy.data(), tokens, size, 1e-5f, dx.data());
-  expect_gradient(
-      x, dx,
-      [&] {
-        rms_norm(x.data(), weight.data(), tokens, size, 1e-5f, y.data());
-        return dot(y, dy);
-      },
-      "x");
+  expect_gradient(x, dx, loss, "x");
   std::vector<float> dweight(size, 0.0f);
   rms_norm_weight_gradient(x.data(), dy.data(), tokens, size, 1e-5f, dweight.data());
-  expect_gradient(
-      weight, dweight,
-      [&] {
-        rms_norm(x.data(), weight.data(), tokens, size, 1e-5f, y.data());
-        return dot(y, dy);
-      },
-      "weight");
+  expect_gradient(weight, dweight, loss, "weight");
 }
 
 TEST(Gradients, Rope) {

@@ -1,0 +1,25 @@
+// Which sequences of a calibration set are learned from, and which judge what was learned.
+#pragma once
+#include <cstddef>
+#include <vector>
+
+namespace strata::pipeline {
+
+struct HeldOut {
+  std::vector<std::size_t> training, held;  ///< indices of sequences, rising
+};
+
+/// Every eighth of `count` sequences is held out, at least one; a single sequence is both.
+inline HeldOut hold_out(std::size_t count) {
+  constexpr std::size_t each = 8;
+  HeldOut result;
+  for (std::size_t s = 0; s < count; ++s) (s % each == each - 1 ? result.held : result.training).push_back(s);
+  if (result.held.empty() && result.training.size() > 1) {
+    result.held.push_back(result.training.back());
+    result.training.pop_back();
+  }
+  if (result.held.empty()) result.held = result.training;
+  return result;
+}
+
+}  // namespace strata::pipeline
