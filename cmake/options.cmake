@@ -21,10 +21,12 @@ if(STRATA_FUZZ)
 endif()
 
 # The headers that cost most to read are read once: strata_precompiled(TARGET SET) reuses those that every file needs,
-# and those of the set where it has any (tests: GoogleTest, cli: CLI11).
+# and those of the set where it has any (tests: GoogleTest, cli: CLI11). Tests are compiled for a quick build: what they
+# test is not.
 set(STRATA_HEADERS <nlohmann/json.hpp> <fmt/format.h> <fmt/ranges.h> <algorithm> <filesystem> <functional> <map> <string> <vector>)
 set(STRATA_HEADERS_tests <gtest/gtest.h>)
 set(STRATA_LINKS_tests GTest::gtest)
+set(STRATA_OPTIONS_tests $<$<CONFIG:Release>:-O1>)
 set(STRATA_HEADERS_cli <CLI/CLI.hpp>)
 set(STRATA_LINKS_cli CLI11::CLI11)
 
@@ -39,7 +41,9 @@ function(strata_precompiled target set)
     file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${headers}.cpp CONTENT "// Carries the precompiled headers.\n")
     add_library(${headers} OBJECT ${CMAKE_BINARY_DIR}/${headers}.cpp)
     target_link_libraries(${headers} PRIVATE strata_options fmt::fmt nlohmann_json::nlohmann_json ${STRATA_LINKS_${set}})
+    target_compile_options(${headers} PRIVATE ${STRATA_OPTIONS_${set}})
     target_precompile_headers(${headers} PRIVATE ${STRATA_HEADERS} ${STRATA_HEADERS_${set}})
   endif()
+  target_compile_options(${target} PRIVATE ${STRATA_OPTIONS_${set}})
   target_precompile_headers(${target} REUSE_FROM ${headers})
 endfunction()
