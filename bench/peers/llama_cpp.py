@@ -4,8 +4,10 @@
 usage: bench/peers/llama_cpp.py MODEL CALIB.txt TEXT.txt -o RESULT.json [--work DIR] [--mixes Q4_K_M,...] [--chunks N]
 llama.cpp's side: llama_model_quantize of scripts/download_llama_quantize.sh (by tests/peers/llama_quantize.py, in the
 environment of scripts/make_venv.sh llama) with the importance matrix that `strata score --imatrix-out` writes, which has llama-imatrix's
-definition. Ours: `strata quantize --like MIX` (or --bits, where the head is a matrix of its own) with --method gptq (on the same text) or rtn (with the same matrix). token_embd and output are Q8_0 on both sides; both are
-evaluated in one run of `strata eval`. What exists in the work folder is not made again. Prints a Markdown table.
+definition. Ours: `strata quantize --like MIX` (or --bits, where the head is a matrix of its own) with --method gptq (on
+the same text) or rtn (with the same matrix). token_embd and output are Q8_0 on both sides; both are
+evaluated in one run of `strata eval`, and with --tune also what `strata tune` makes of ours on further text. What exists
+in the work folder is not made again. Prints a Markdown table.
 """
 import argparse
 import json
@@ -70,13 +72,19 @@ def compare(mix: str, args, work: pathlib.Path) -> dict:
         args.strata, "quantize", args.model, "-o", own_file, "--overwrite", *budget(mix, stock["value"], linears, args), "--embed-codec", "q8_0",
         "--scores", work / "scores.json", "--method", args.method, *known, "--no-verify", "--json", *args.extra))
     totals = own["value"]["plan"]["totals"]
-    judged = kept(work / f"{name}-judged.json", lambda: evaluate([stock_file, own_file], args))["models"]
+    models, seconds = [stock_file, own_file], {"stock": stock["seconds"], "strata": own["seconds"]}
+    if args.tune:
+        models.append(work / f"{name}-tuned.gguf")
+        tune = [args.strata, "tune", own_file, "--ref", args.model, "-o", models[-1], "--overwrite", "--calib", args.calib,
+                "--skip", args.samples, "--samples", args.tune, "--json"]
+        seconds["tuned"] = kept(work / f"{name}-tuned.json", lambda: timed(*tune))["seconds"]
+    judged = kept(work / f"{name}-judged{len(models)}.json", lambda: evaluate(models, args))["models"]
     weights = sum(g["weights"] for g in own["value"]["plan"]["groups"] if ".layers." in g["name"])
-    result = {"mix": mix,
-              "stock": point(judged[0], sum(size for _, size in linears.values()), weights),
-              "strata": point(judged[1], totals["block_bytes"], weights),
-              "seconds": {"stock": stock["seconds"], "strata": own["seconds"]}}
-    result["less_kl"] = 1 - result["strata"]["kl"] / result["stock"]["kl"]
+    sizes = [sum(size for _, size in linears.values())] + 2 * [totals["block_bytes"]]
+    result = {"mix": mix, "seconds": seconds}
+    for side, evaluation, size in zip(["stock", "strata", "tuned"], judged, sizes):
+        result[side] = point(evaluation, size, weights)
+        result[side]["less_kl"] = 1 - result[side]["kl"] / result["stock"]["kl"]
     return result
 
 
@@ -90,6 +98,7 @@ def main() -> None:
     parser.add_argument("--mixes", default="Q5_K_M,Q4_K_M,IQ4_XS,Q2_K")
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("--samples", type=int, default=64, help="calibration sequences of 512 tokens, for both sides")
+    parser.add_argument("--tune", type=int, default=0, metavar="N", help="also judge ours after `strata tune` on N further sequences")
     parser.add_argument("--method", choices=["gptq", "rtn"], default="gptq")
     parser.add_argument("--precision", default="f32")
     parser.add_argument("extra", nargs="*", help="further options of strata quantize, behind --")
@@ -109,9 +118,12 @@ def main() -> None:
     print(f"llama.cpp {built['release']}\n")
     print("| mix | its bits | its KL | top-1 | our bits | our KL | top-1 | less KL |\n|---|---|---|---|---|---|---|---|")
     for p in points:
-        a, b = p["stock"], p["strata"]
-        print(f"| {p['mix']} | {a['bits']:.3f} | {a['kl']:.4f} +- {a['stderr']:.4f} | {a['top1']:.3f} | {b['bits']:.3f} | "
-              f"{b['kl']:.4f} +- {b['stderr']:.4f} | {b['top1']:.3f} | {100 * p['less_kl']:.0f} % |")
+        a = p["stock"]
+        for side, label in [("strata", p["mix"]), ("tuned", f"{p['mix']}, tuned")]:
+            if side in p:
+                b = p[side]
+                print(f"| {label} | {a['bits']:.3f} | {a['kl']:.4f} +- {a['stderr']:.4f} | {a['top1']:.3f} | {b['bits']:.3f} | "
+                      f"{b['kl']:.4f} +- {b['stderr']:.4f} | {b['top1']:.3f} | {100 * b['less_kl']:.0f} % |")
 
 
 if __name__ == "__main__":
