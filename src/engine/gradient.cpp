@@ -123,6 +123,7 @@ void BlockGradient::linear_gradient(Role role, const Pass& pass, const std::vect
                                     const std::vector<float>& x, float* dx) {
   const std::size_t i = at(role), tokens = pass.tokens;
   const MatrixView& w = pass.linears[i];
+  if (watch_) watch_(i, dy, x);
   if (pass.wanted[i]) {
     pass.gradients[i].assign(w.rows * w.cols, 0.0f);
     kernel::add_outer_products(dy.data(), w.rows, x.data(), w.cols, tokens, pass.gradients[i].data(), kernel::Part::all,

@@ -1,7 +1,9 @@
 // A block with weights that are being learned: its forward pass, kept, and the gradients of a loss by its linears.
 // Hand-written for what engine.cpp runs; tests compare the two, and the gradients with finite differences.
 #pragma once
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
@@ -27,6 +29,11 @@ class BlockGradient {
 
   /// Weights of the block's linears in their order, (rows, cols) f32 each; they must outlive the backward pass.
   using Linears = std::vector<MatrixView>;
+
+  /// Is shown what a gradient by linear i is made of, which is dy^T x: the gradient by its output (tokens, rows), and
+  /// its input (tokens, cols). Called by backward, for every linear.
+  using LinearWatch = std::function<void(std::size_t i, const std::vector<float>& dy, const std::vector<float>& x)>;
+  void watch(LinearWatch watch) { watch_ = std::move(watch); }
 
   /// h: (batch.tokens, hidden), the block's input, kept until the backward pass; no caches. Returns the block's output
   /// (tokens, hidden), valid until the next call.
@@ -58,6 +65,7 @@ class BlockGradient {
   kernel::Precision precision_;
   std::vector<std::vector<float>> biases_;
   Norms norms_;
+  LinearWatch watch_;
   std::vector<float> q_norm_, k_norm_;
 
   // Of the last forward pass, (tokens, size) each. q_raw_, k_raw_: before their norms, kept under a norm of q and k

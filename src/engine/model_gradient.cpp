@@ -1,0 +1,126 @@
+// Nothing of a block is kept but its input: running it again costs a third of its backward pass, and keeping what
+// happens within would take a dozen times the memory.
+#include "engine/model_gradient.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/threads.h"
+#include "kernel/gradients.h"
+#include "kernel/ops.h"
+
+namespace strata::engine {
+namespace {
+
+constexpr std::size_t kHeadRows = 4096;  // of the head that are turned at a time
+
+/// Rows [first, first + count) of a matrix, dense or stored, as f32 in `out`.
+void widen(const kernel::Weights& weights, std::size_t first, std::size_t count, std::vector<float>& out) {
+  const std::size_t cols = weights.cols();
+  out.resize(count * cols);
+  parallel_for(count, [&](std::size_t r) { kernel::read_row(weights, first + r, out.data() + r * cols); });
+}
+
+}  // namespace
+
+std::string why_no_gradient(const model::Architecture& architecture) {
+  for (std::size_t b = 0; b < architecture.blocks; ++b)
+    if (const std::string why = why_no_gradient(architecture, b); !why.empty())
+      return fmt::format("block {}: {}", b, why);
+  return "";
+}
+
+ModelGradient::ModelGradient(const Engine& engine, kernel::Precision precision)
+    : engine_(engine),
+      a_(engine.architecture()),
+      precision_(precision),
+      head_(a_.tied ? engine.model().packed_embedding() : engine.model().packed(a_.linears[a_.lm_head()])),
+      final_norm_(engine.model().vector("model.norm.weight", a_.hidden)) {
+  if (const std::string why = why_no_gradient(a_); !why.empty())
+    fail("{}: has no gradients here: {}", engine.model().path().string(), why);
+  for (std::size_t b = 0; b < a_.blocks; ++b) norms_.push_back(BlockGradient(engine, b, precision).norms());
+}
+
+const BlockGradient::Linears& ModelGradient::linears(std::size_t block) {
+  const auto span = a_.block_linears(block);
+  weights_.resize(span.size());
+  views_.clear();
+  for (std::size_t i = 0; i < span.size(); ++i) {
+    const model::LinearWeights held = engine_.model().packed(span[i]);
+    widen(held.view(), 0, span[i].rows, weights_[i]);
+    views_.push_back(MatrixView::dense(weights_[i].data(), span[i].rows, span[i].cols, DType::f32));
+  }
+  return views_;
+}
+
+BlockGradient ModelGradient::block(std::size_t b) const {
+  BlockGradient gradient(engine_, b, precision_);
+  gradient.set_norms(norms_[b]);
+  return gradient;
+}
+
+std::vector<float>& ModelGradient::forward(const Batch& batch, std::span<const Token> tokens,
+                                           const std::function<void()>& between) {
+  inputs_.assign(a_.blocks + 1, {});
+  inputs_[0].resize(batch.tokens * a_.hidden);
+  engine_.embed(tokens, inputs_[0].data());
+  for (std::size_t b = 0; b < a_.blocks; ++b) {
+    BlockGradient gradient = block(b);
+    const float* const out = gradient.forward(batch, inputs_[b].data(), linears(b));
+    inputs_[b + 1].assign(out, out + inputs_[b].size());
+    between();
+  }
+  normed_.resize(batch.tokens * a_.hidden);
+  kernel::rms_norm(inputs_.back().data(), final_norm_.data(), batch.tokens, a_.hidden, a_.norm_epsilon, normed_.data());
+  logits_.resize(batch.tokens * a_.vocab);
+  kernel::matmul(normed_.data(), a_.hidden, batch.tokens, head_.view(), logits_.data(), a_.vocab, precision_);
+  return logits_;
+}
+
+/// Gradient by what the head reads, (tokens, hidden).
+std::vector<float> ModelGradient::head_backward(std::size_t tokens) const {
+  const std::size_t hidden = a_.hidden;
+  std::vector<float> sum(tokens * hidden, 0.0f), part(sum.size()), rows, turned;
+  for (std::size_t first = 0; first < a_.vocab; first += kHeadRows) {
+    const std::size_t count = std::min(kHeadRows, a_.vocab - first);
+    widen(head_.view(), first, count, rows);
+    turned.resize(rows.size());
+    kernel::transpose(rows.data(), hidden, count, hidden, turned.data());
+    kernel::matmul(logits_.data() + first, a_.vocab, tokens,
+                   {MatrixView::dense(turned.data(), hidden, count, DType::f32), nullptr}, part.data(), hidden,
+                   precision_);
+    kernel::add(sum.data(), part.data(), sum.size());
+  }
+  return sum;
+}
+
+void ModelGradient::backward(const Batch& batch, const GradientWatch& watch, const std::function<void()>& between) {
+  const std::size_t tokens = batch.tokens;
+  const std::vector<float>& last = inputs_[a_.blocks];
+  if (watch.head) watch.head(logits_, normed_);
+  std::vector<float> dh = head_backward(tokens);
+  std::vector<float> slope(watch.final_norm ? a_.hidden : 0, 0.0f);
+  if (watch.final_norm)
+    kernel::rms_norm_weight_gradient(last.data(), dh.data(), tokens, a_.hidden, a_.norm_epsilon, slope.data());
+  kernel::rms_norm_gradient(last.data(), final_norm_.data(), dh.data(), tokens, a_.hidden, a_.norm_epsilon, dh.data());
+  if (watch.final_norm) watch.final_norm(slope);
+  std::vector<std::vector<float>> none;
+  for (std::size_t b = a_.blocks; b-- > 0;) {
+    BlockGradient gradient = block(b);
+    if (watch.linears)
+      gradient.watch([&](std::size_t i, const std::vector<float>& dy, const std::vector<float>& x) {
+        watch.linears(a_.layout[b].first + i, dy, x);
+      });
+    const BlockGradient::Linears& weights = linears(b);
+    gradient.forward(batch, inputs_[b].data(), weights);
+    none.resize(weights.size());
+    BlockGradient::Norms slopes;
+    gradient.backward(batch, dh.data(), weights, std::vector<bool>(weights.size(), false), none, dh.data(),
+                      watch.norms ? &slopes : nullptr);
+    if (watch.norms) watch.norms(b, slopes);
+    between();
+  }
+  if (watch.embedding) watch.embedding(dh);
+}
+
+}  // namespace strata::engine

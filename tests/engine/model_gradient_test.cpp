@@ -1,0 +1,158 @@
+// The backward pass of a whole model: its logits equal the engine's, and what it shows of linears and norms equals
+// finite differences of the engine's logits.
+#include "engine/model_gradient.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <map>
+
+#include "codec/codec.h"
+#include "core/error.h"
+#include "core/random.h"
+
+namespace strata::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+model::Model golden(const std::string& name) {
+  return model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models" / name);
+}
+
+/// At 0, by four points.
+double derivative(const std::function<double(float)>& at) {
+  constexpr float step = 2e-3f;
+  return (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * static_cast<double>(step));
+}
+
+class WholeModel : public ::testing::TestWithParam<std::string> {
+ protected:
+  WholeModel()
+      : model_(golden(GetParam())),
+        a_(model_.architecture()),
+        engine_(model_),
+        sequences_{{9}, {14}},
+        batch_(engine_.make_batch(sequences_)),
+        gradient_(engine_, kernel::Precision::f32),
+        random_(5) {
+    for (std::size_t t = 0; t < batch_.tokens; ++t) tokens_.push_back(static_cast<Token>(random_.below(a_.vocab)));
+    dlogits_ = random_values(batch_.tokens * a_.vocab);
+  }
+
+  std::vector<float> random_values(std::size_t count) {
+    std::vector<float> values(count);
+    for (float& v : values) v = static_cast<float>(random_.normal());
+    return values;
+  }
+
+  /// sum of dlogits * logits: a loss whose gradient by the logits is dlogits.
+  double loss(const std::vector<float>& logits) const {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      sum += static_cast<double>(logits[i]) * static_cast<double>(dlogits_[i]);
+    return sum;
+  }
+  double loss_of_engine() {
+    std::vector<float> logits(dlogits_.size());
+    engine_.logits(engine_.forward(tokens_, sequences_).data(), batch_.tokens, logits.data());
+    return loss(logits);
+  }
+  double loss_of_gradient() {
+    return loss(gradient_.forward(batch_, tokens_, [] {}));
+  }
+
+  void run(const GradientWatch& watch) {
+    gradient_.forward(batch_, tokens_, [] {}) = dlogits_;
+    gradient_.backward(batch_, watch, [] {});
+  }
+
+  model::Model model_;
+  const model::Architecture& a_;
+  Engine engine_;
+  std::vector<Sequence> sequences_;
+  Batch batch_;
+  ModelGradient gradient_;
+  Random random_;
+  std::vector<Token> tokens_;
+  std::vector<float> dlogits_;
+};
+
+TEST_P(WholeModel, LogitsEqualTheEngines) {
+  EXPECT_NEAR(loss_of_gradient(), loss_of_engine(), 1e-4 * std::sqrt(static_cast<double>(dlogits_.size())));
+}
+
+TEST_P(WholeModel, LinearsAreShownTheirGradients) {
+  std::map<std::size_t, std::vector<float>> gradients;  // dy^T x
+  run({.linears = [&](std::size_t l, const std::vector<float>& dy, const std::vector<float>& x) {
+    const std::size_t rows = a_.linears[l].rows, cols = a_.linears[l].cols;
+    std::vector<float>& g = gradients[l];
+    g.assign(rows * cols, 0.0f);
+    for (std::size_t t = 0; t < batch_.tokens; ++t)
+      for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t c = 0; c < cols; ++c) g[r * cols + c] += dy[t * rows + r] * x[t * cols + c];
+  }});
+  ASSERT_EQ(gradients.size(), a_.layout.back().first + a_.layout.back().count);
+  for (const auto& [l, gradient] : gradients) {
+    const model::Linear& linear = a_.linears[l];
+    const model::LinearWeights held = model_.weights(linear);
+    std::vector<float> weights(linear.rows * linear.cols), along = random_values(weights.size());
+    for (std::size_t r = 0; r < linear.rows; ++r)
+      codec::widen_row(held.view().dense, r, std::span(weights).subspan(r * linear.cols, linear.cols));
+    const auto moved = [&](float by) {
+      std::vector<float> there = weights;
+      for (std::size_t i = 0; i < there.size(); ++i) there[i] += by * along[i];
+      engine_.replace(l, {MatrixView::dense(there.data(), linear.rows, linear.cols, DType::f32), nullptr});
+      const double result = loss_of_engine();
+      engine_.restore(l);
+      return result;
+    };
+    double slope = 0.0, norm = 0.0;
+    for (std::size_t i = 0; i < along.size(); ++i) {
+      slope += static_cast<double>(gradient[i]) * static_cast<double>(along[i]);
+      norm += static_cast<double>(gradient[i]) * static_cast<double>(gradient[i]);
+    }
+    EXPECT_NEAR(derivative(moved), slope, 0.05 * std::sqrt(norm) + 1e-3) << linear.module;
+  }
+}
+
+TEST_P(WholeModel, NormsAreShownTheirSlopes) {
+  std::map<std::size_t, BlockGradient::Norms> slopes;
+  std::vector<float> last;
+  run({.final_norm = [&](const std::vector<float>& slope) { last = slope; },
+       .norms = [&](std::size_t b, const BlockGradient::Norms& norms) { slopes[b] = norms; }});
+  ASSERT_EQ(slopes.size(), a_.blocks);
+  const auto expect = [&](std::vector<float>& weights, const std::vector<float>& gradient, const std::string& name) {
+    const std::vector<float> kept = weights, along = random_values(weights.size());
+    const auto moved = [&](float by) {
+      for (std::size_t i = 0; i < kept.size(); ++i) weights[i] = kept[i] + by * along[i];
+      return loss_of_gradient();
+    };
+    double slope = 0.0, norm = 0.0;
+    for (std::size_t i = 0; i < along.size(); ++i) {
+      slope += static_cast<double>(gradient[i]) * static_cast<double>(along[i]);
+      norm += static_cast<double>(gradient[i]) * static_cast<double>(gradient[i]);
+    }
+    EXPECT_NEAR(derivative(moved), slope, 0.02 * std::sqrt(norm) + 1e-3) << name;
+    weights = kept;
+  };
+  expect(gradient_.final_norm(), last, "last");
+  for (std::size_t b = 0; b < a_.blocks; ++b) {
+    expect(gradient_.norms()[b].attn, slopes[b].attn, fmt::format("{} attention", b));
+    expect(gradient_.norms()[b].mlp, slopes[b].mlp, fmt::format("{} feed-forward", b));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, WholeModel, ::testing::Values("llama_untied_sharded", "qwen2", "qwen3"));
+
+TEST(ModelGradient, RefusesMixtures) {
+  const model::Model model = golden("mixtral");
+  const Engine engine(model);
+  EXPECT_NE(why_no_gradient(model.architecture()), "");
+  EXPECT_THROW(ModelGradient(engine, kernel::Precision::f32), Error);
+}
+
+}  // namespace
+}  // namespace strata::engine
