@@ -5,13 +5,7 @@
 namespace strata::importance {
 
 std::vector<double> act_mse(const LinearInputs& inputs, const ColumnProducts& difference) {
-  std::vector<double> errors;
-  for (const std::vector<double>& mean_square : inputs.mean_squares) {
-    double error = 0.0;
-    for (std::size_t c = 0; c < mean_square.size(); ++c) error += mean_square[c] * difference.squares[c];
-    errors.push_back(error);
-  }
-  return errors;
+  return weighed(inputs.mean_squares, difference.squares);
 }
 
 }  // namespace strata::importance

@@ -23,6 +23,8 @@ struct LinearInputs {
   /// By part of the calibration set: (cols, cols) sums of x x^T. Empty unless a signal needs them, for an embedding
   /// that is only looked up (its columns count alike), and for experts.
   std::span<const quantize::Hessian> hessians;
+  /// By part of the calibration set, (cols): Sensitivity::columns. Empty unless a signal needs them.
+  std::span<const std::vector<double>> sensitivities;
 };
 
 /// What the head reads, lm_head or an embedding that is one: the last block's output after the final norm.

@@ -37,14 +37,16 @@ double mean_over(const std::vector<double>& values, const std::vector<double>& t
 
 LinearScorer::LinearScorer(const model::Model& model, std::vector<const Signal*> signals,
                            std::span<const codec::Codec* const> codecs, codec::ScaleFit fit,
-                           std::span<const float> group_absmax, const InputMeanSquare& inputs)
+                           std::span<const float> group_absmax, const InputMeanSquare& inputs,
+                           const Sensitivities& sensitivities)
     : model_(model),
       a_(model.architecture()),
       signals_(std::move(signals)),
       codecs_(codecs),
       fit_(fit),
       group_absmax_(group_absmax),
-      inputs_(inputs) {
+      inputs_(inputs),
+      sensitivities_(sensitivities) {
   if (std::ranges::any_of(signals_, &Signal::needs_products)) hessians_.emplace(model);
   for (const Signal* signal : signals_) {
     Errors& errors = errors_[signal];
@@ -73,9 +75,15 @@ void LinearScorer::score_linear(std::size_t l) {
   const MatrixView rows = sampled_rows(dense.view());
   const double whole = static_cast<double>(linear.rows) / static_cast<double>(rows.rows);
   const std::vector<float> mean_square = inputs_.of(linear);
-  LinearInputs inputs{inputs_.parts(linear), {}};
+  LinearInputs inputs{inputs_.parts(linear), {}, {}};
   if (hessians_) inputs.hessians = hessians_->of(linear);
-  const bool products = hessians_.has_value();
+  std::vector<double> weights_of_rows;
+  if (!sensitivities_.empty()) {
+    inputs.sensitivities = sensitivities_[l].columns;
+    for (std::size_t r = 0; r < linear.rows; r += sampled_step(dense.view()))
+      weights_of_rows.push_back(sensitivities_[l].rows[r]);
+  }
+  const ProductsWanted wanted{hessians_.has_value(), weights_of_rows};
   const auto note_all = [&](const codec::Codec* codec, const auto& make) {
     auto begin = Clock::now();
     const ColumnProducts made = make();
@@ -86,12 +94,12 @@ void LinearScorer::score_linear(std::size_t l) {
       seconds_[std::string(signal->name)] += rounding + since(begin);
     }
   };
-  note_all(nullptr, [&] { return column_products(rows, products); });
+  note_all(nullptr, [&] { return column_products(rows, wanted); });
   for (const codec::Codec* codec : codecs_)
     if (codec::why_not(*codec, linear.rows, linear.cols).empty())
       note_all(codec, [&] {
         return rounding_error(*codec, rows, mean_square, fit_, codec::tensor_scale(*codec, group_absmax_[linear.group]),
-                              products);
+                              wanted);
       });
 }
 

@@ -12,10 +12,11 @@ namespace strata::importance {
 
 class LinearScorer {
  public:
-  /// group_absmax: by fusion group, the largest |w| of its linears. All must outlive it.
+  /// group_absmax: by fusion group, the largest |w| of its linears. sensitivities: empty unless a signal needs them.
+  /// All must outlive it.
   LinearScorer(const model::Model& model, std::vector<const Signal*> signals,
                std::span<const codec::Codec* const> codecs, codec::ScaleFit fit, std::span<const float> group_absmax,
-               const InputMeanSquare& inputs);
+               const InputMeanSquare& inputs, const Sensitivities& sensitivities);
 
   bool wanted() const { return !signals_.empty(); }
   /// A PassObserver.
@@ -45,6 +46,7 @@ class LinearScorer {
   codec::ScaleFit fit_;
   std::span<const float> group_absmax_;
   const InputMeanSquare& inputs_;
+  const Sensitivities& sensitivities_;
   std::optional<InputHessians> hessians_;
   std::map<const Signal*, Errors> errors_;
   std::map<std::string, double> seconds_;

@@ -16,42 +16,56 @@ constexpr std::size_t kSampledWeights = 1 << 19, kSampledRows = 128;
 
 /// row_of(r, out): row r of D.
 template <class RowOf>
-ColumnProducts products_of(std::size_t rows, std::size_t cols, bool products, const RowOf& row_of) {
-  ColumnProducts result{std::vector<double>(cols, 0.0), std::nullopt};
-  if (products) result.products.emplace(cols);
-  std::vector<float> held(products ? std::min(rows, kTogether) * cols : 0);
+ColumnProducts products_of(std::size_t rows, std::size_t cols, const ProductsWanted& wanted, const RowOf& row_of) {
+  const std::span<const double> weights = wanted.weights_of_rows;
+  const std::size_t sums_of_row = weights.empty() ? cols : 2 * cols;  // the squares, then the weighted ones
+  std::vector<double> squares(sums_of_row, 0.0);
+  ColumnProducts result;
+  if (wanted.products) result.products.emplace(cols);
+  std::vector<float> held(wanted.products ? std::min(rows, kTogether) * cols : 0);
   for (std::size_t begin = 0; begin < rows; begin += kTogether) {
     const std::size_t some = std::min(kTogether, rows - begin), stretches = ceil_div(some, kStretch);
     std::vector<std::vector<double>> sums(stretches);
     parallel_for(stretches, [&](std::size_t s) {
       std::vector<float> row(cols);
-      sums[s].assign(cols, 0.0);
+      sums[s].assign(sums_of_row, 0.0);
       for (std::size_t r = s * kStretch; r < std::min(some, (s + 1) * kStretch); ++r) {
-        float* const d = products ? &held[r * cols] : row.data();
+        float* const d = wanted.products ? &held[r * cols] : row.data();
         row_of(begin + r, std::span(d, cols));
-        for (std::size_t c = 0; c < cols; ++c) sums[s][c] += static_cast<double>(d[c]) * static_cast<double>(d[c]);
+        for (std::size_t c = 0; c < cols; ++c) {
+          const double square = static_cast<double>(d[c]) * static_cast<double>(d[c]);
+          sums[s][c] += square;
+          if (!weights.empty()) sums[s][cols + c] += weights[begin + r] * square;
+        }
       }
     });
     for (const std::vector<double>& sum : sums)
-      for (std::size_t c = 0; c < cols; ++c) result.squares[c] += sum[c];
-    if (products) result.products->add(held.data(), some, kernel::Precision::f32);
+      for (std::size_t c = 0; c < sums_of_row; ++c) squares[c] += sum[c];
+    if (wanted.products) result.products->add(held.data(), some, kernel::Precision::f32);
   }
+  const auto middle = squares.begin() + static_cast<std::ptrdiff_t>(cols);
+  result.squares.assign(squares.begin(), middle);
+  result.weighted_squares.assign(middle, squares.end());
   return result;
 }
 
 }  // namespace
 
-MatrixView sampled_rows(MatrixView weights) {
+std::size_t sampled_step(const MatrixView& weights) {
   const std::size_t wanted = std::max(kSampledRows, kSampledWeights / std::max<std::size_t>(1, weights.cols));
-  const std::size_t step = std::max<std::size_t>(1, weights.rows / wanted);
+  return std::max<std::size_t>(1, weights.rows / wanted);
+}
+
+MatrixView sampled_rows(MatrixView weights) {
+  const std::size_t step = sampled_step(weights);
   weights.rows = ceil_div(weights.rows, step);
   weights.row_stride_bytes *= step;
   return weights;
 }
 
 ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,
-                              codec::ScaleFit fit, float tensor_scale, bool products) {
-  return products_of(weights.rows, weights.cols, products, [&](std::size_t r, std::span<float> out) {
+                              codec::ScaleFit fit, float tensor_scale, const ProductsWanted& wanted) {
+  return products_of(weights.rows, weights.cols, wanted, [&](std::size_t r, std::span<float> out) {
     std::vector<float> w(weights.cols);
     std::vector<codec::GroupParams> groups(codec.groups_per_row(weights.cols));
     codec::widen_row(weights, r, w);
@@ -61,9 +75,19 @@ ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weigh
   });
 }
 
-ColumnProducts column_products(const MatrixView& weights, bool products) {
-  return products_of(weights.rows, weights.cols, products,
+ColumnProducts column_products(const MatrixView& weights, const ProductsWanted& wanted) {
+  return products_of(weights.rows, weights.cols, wanted,
                      [&](std::size_t r, std::span<float> out) { codec::widen_row(weights, r, out); });
+}
+
+std::vector<double> weighed(std::span<const std::vector<double>> weights, const std::vector<double>& squares) {
+  std::vector<double> sums;
+  for (const std::vector<double>& of_part : weights) {
+    double sum = 0.0;
+    for (std::size_t c = 0; c < of_part.size(); ++c) sum += of_part[c] * squares[c];
+    sums.push_back(sum);
+  }
+  return sums;
 }
 
 }  // namespace strata::importance

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/error.h"
 #include "core/progress.h"
 #include "core/threads.h"
 #include "importance/linear_scorer.h"
@@ -49,10 +50,16 @@ class Scorer {
         set_(set),
         request_(request),
         result_{{}, {}, InputMeanSquare(model_)} {
-    for (const Signal& signal : signals())
+    const std::string no_gradients = why_no_sensitivities(a_);
+    for (const Signal& signal : signals()) {
+      if (signal.needs_gradients && !no_gradients.empty()) continue;
       if ((request.signals.empty() && !signal.costly && concerns(signal, request.codecs)) ||
           std::ranges::find(request.signals, &signal) != request.signals.end())
         signals_.push_back(&signal);
+    }
+    if (signals_.empty() && !request.signals.empty())
+      fail("{}: {} needs gradients, which this model has not here: {}", model_.path().string(),
+           request.signals.front()->name, no_gradients);
   }
 
   ScoreResult run() {
@@ -115,7 +122,12 @@ class Scorer {
       if (signal->observe_linears != nullptr) sites.emplace_back(name, signal->observe_linears(model_, sequences));
       if (signal->of_linear != nullptr) of_linear.push_back(signal);
     }
-    LinearScorer linears(model_, std::move(of_linear), request_.codecs, request_.fit, absmax_, result_.inputs);
+    Sensitivities by_column;
+    const auto by_gradients = [](const Signal& s) { return s.needs_gradients; };
+    if (std::ranges::any_of(of_linear, [&](const Signal* s) { return by_gradients(*s); }))
+      timed(by_gradients, [&] { by_column = sensitivities(engine_, set_); });
+    LinearScorer linears(model_, std::move(of_linear), request_.codecs, request_.fit, absmax_, result_.inputs,
+                         by_column);
     const PassObserver observers[] = {[&](const SiteRows& rows) { feeder.observe(rows); },
                                       [&](const SiteRows& rows) { result_.inputs.observe(rows); },
                                       [&](const SiteRows& rows) {

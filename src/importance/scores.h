@@ -38,6 +38,9 @@ struct LinearScores {
 /// Sum of the relative errors of a group's linears under a codec; those without it count as 0. scores: by linear.
 double relative_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,
                       const codec::Codec& codec);
+/// The same of the errors themselves, where they add up (Signal::needs_gradients).
+double absolute_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,
+                      const codec::Codec& codec);
 
 /// How values of several calibration sets become one.
 enum class Combine { mean, max };

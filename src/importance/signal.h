@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "importance/fisher.h"
 #include "importance/kl.h"
 #include "importance/linear_inputs.h"
 #include "importance/rounding_error.h"
@@ -73,7 +74,8 @@ struct Signal {
   /// Of linears and codecs: what squared differences cost, by part of the calibration set. It is a quadratic form: of
   /// the weights themselves it is the energy that the error is relative to.
   std::vector<double> (*of_linear)(const LinearInputs&, const ColumnProducts&) = nullptr;
-  bool needs_products = false;  ///< of_linear reads Hessians and products of different columns
+  bool needs_products = false;   ///< of_linear reads Hessians and products of different columns
+  bool needs_gradients = false;  ///< of_linear reads sensitivities; its errors are nats per token, which add up
   /// Of fusion groups, from what they are.
   std::vector<double> (*of_architecture)(const model::Architecture&) = nullptr;
   /// Of fusion groups, from running the model on the calibration set.
@@ -106,6 +108,7 @@ double extremal(const BlockWeights& weights);
 double kurtosis(const BlockWeights& weights);
 std::vector<double> act_mse(const LinearInputs& inputs, const ColumnProducts& difference);
 std::vector<double> hessian(const LinearInputs& inputs, const ColumnProducts& difference);
+std::vector<double> fisher(const LinearInputs& inputs, const ColumnProducts& difference);
 std::vector<double> prior(const model::Architecture& architecture);
 /// By fusion group: KL divergence D(original || group rounded) in nats per token, over the relative error of the group
 /// (sum over its linears of error / energy, weighted as act_mse); empty for one without error. Rounded by nvfp4 where

@@ -114,12 +114,25 @@ std::optional<double> price_of(const importance::Scores& scores, const codec::Co
   return method == Method::gptq ? std::sqrt(*first * *own) : *own;
 }
 
+/// The errors of a signal that are costs themselves.
+Costs costs_as_scored(const std::string& signal, const std::vector<importance::LinearScores>& linears) {
+  Costs costs;
+  costs.signal = signal;
+  for (const importance::LinearScores& linear : linears) {
+    auto& of_codec = costs.linears.emplace_back();
+    for (const importance::CodecScore& score : linear.codecs) of_codec[score.codec] = score.error;
+  }
+  return costs;
+}
+
 Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture, Method method) {
   Costs costs;
-  const auto it = scores.linears.find("act_mse");
-  if (it == scores.linears.end()) return costs;
+  const auto it = scores.linears.find("act_mse"), fisher = scores.linears.find("fisher");
   const auto kl = scores.choices.find("kl");
   const bool priced = price_of(scores, codec::by_name("nvfp4"), 0, method).has_value();  // or any other codec
+  if (fisher != scores.linears.end() && (it == scores.linears.end() || (!priced && kl == scores.choices.end())))
+    return costs_as_scored(fisher->first, fisher->second);
+  if (it == scores.linears.end()) return costs;
   costs.signal = kl != scores.choices.end() ? "kl" : priced ? "alpha x act_mse" : "act_mse";
   costs.linears.resize(architecture.linears.size());
   for (std::size_t g = 0; g < architecture.groups.size(); ++g) {

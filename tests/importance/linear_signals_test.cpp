@@ -18,15 +18,18 @@ using ::strata::testing::golden_model;
 TEST(RoundingError, IsSummedByColumn) {
   // keep rounds to bf16: 1 + 2^-9 becomes 1.
   const std::vector<float> weights = {1.0f + 0x1p-9f, 2.0f, 1.0f, 2.0f + 0x1p-8f}, importance = {100.0f, 1.0f};
+  const std::vector<double> weights_of_rows = {3.0, 0.5};
   const MatrixView view = MatrixView::dense(weights.data(), 2, 2, DType::f32);
-  const ColumnProducts error =
-      rounding_error(codec::by_name("keep"), view, importance, codec::ScaleFit::minmax, 1.0f, true);
+  const ColumnProducts error = rounding_error(codec::by_name("keep"), view, importance, codec::ScaleFit::minmax, 1.0f,
+                                              {.products = true, .weights_of_rows = weights_of_rows});
+  EXPECT_EQ(error.weighted_squares, (std::vector<double>{3.0 * 0x1p-18, 0x1p-16 / 2}));
   EXPECT_EQ(error.squares, (std::vector<double>{0x1p-18, 0x1p-16}));
   EXPECT_EQ(error.products->at(0, 0), 0x1p-18f);
   EXPECT_EQ(error.products->at(0, 1), 0.0f);
-  const ColumnProducts whole = column_products(view, true);
+  const ColumnProducts whole = column_products(view, {.products = true});
+  EXPECT_TRUE(whole.weighted_squares.empty());
   EXPECT_FLOAT_EQ(whole.products->at(1, 0), (1.0f + 0x1p-9f) * 2.0f + 2.0f + 0x1p-8f);
-  const LinearInputs inputs{{{100.0, 1.0}, {0.0, 2.0}}, {}};
+  const LinearInputs inputs{{{100.0, 1.0}, {0.0, 2.0}}, {}, {}};
   EXPECT_EQ(act_mse(inputs, error), (std::vector<double>{100.0 * 0x1p-18 + 0x1p-16, 2.0 * 0x1p-16}));
 }
 

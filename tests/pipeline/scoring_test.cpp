@@ -70,6 +70,19 @@ TEST_F(CostsOfScores, MeasurementsComeBeforeAlphas) {
   EXPECT_DOUBLE_EQ(cost(int8_), 0.7 / of_group * 0.001) << "in proportion to the error, from the codec most alike";
 }
 
+TEST_F(CostsOfScores, ErrorsInNatsAreCostsWhereNothingWasMeasured) {
+  auto& fisher = scores_.linears["fisher"];
+  fisher = scores_.linears["act_mse"];
+  for (importance::LinearScores& linear : fisher) linear.codecs[0].error = 0.3;
+  EXPECT_DOUBLE_EQ(cost(int4_), 0.3);
+  EXPECT_EQ(costs_of(scores_, model_.architecture(), Method::rtn).signal, "fisher");
+  set("alpha", 3.0);
+  EXPECT_DOUBLE_EQ(cost(int4_), 3.0 * 0.02);
+  scores_.groups.clear();
+  scores_.linears.erase("act_mse");
+  EXPECT_DOUBLE_EQ(cost(int4_), 0.3);
+}
+
 TEST(CostSignals, AreThoseOfTheCodecsAtHand) {
   const auto names = [](const char* target) {
     std::vector<std::string> result;

@@ -1,0 +1,128 @@
+// fisher: what a linear under a codec costs in nats, (1/2) sum_ij F_ij dw_ij^2 with F the diagonal of the Fisher
+// information: expected squares of the gradient of log p of tokens that are drawn from the model itself, which is the
+// second derivative of the KL divergence. F is taken as a product of rows and columns. A layer's trace of F times its
+// squared error is what HAWQ-V2 (arXiv 1911.03852) ranks layers by.
+#include "importance/fisher.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "core/progress.h"
+#include "core/threads.h"
+#include "engine/model_gradient.h"
+#include "engine/sampler.h"
+#include "importance/signal.h"
+#include "kernel/gradients.h"
+#include "kernel/softmax.h"
+
+namespace strata::importance {
+namespace {
+
+constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
+
+/// By column of G = dy^T x, the sum over its rows of G^2: x_j^T (dy dy^T) x_j. Products of tokens, since those of a
+/// sequence are fewer than the rows of a linear.
+std::vector<double> squared_columns(const std::vector<float>& dy, const std::vector<float>& x, std::size_t tokens) {
+  const std::size_t rows = dy.size() / tokens, cols = x.size() / tokens;
+  std::vector<float> gram(tokens * tokens), turned(x.size()), product(x.size());
+  kernel::matmul(dy.data(), rows, tokens, {MatrixView::dense(dy.data(), tokens, rows, DType::f32), nullptr},
+                 gram.data(), tokens, kPrecision);
+  kernel::transpose(x.data(), cols, tokens, cols, turned.data());
+  kernel::matmul(turned.data(), tokens, cols, {MatrixView::dense(gram.data(), tokens, tokens, DType::f32), nullptr},
+                 product.data(), tokens, kPrecision);
+  std::vector<double> result(cols);
+  parallel_for(cols, [&](std::size_t j) {
+    double sum = 0.0;
+    for (std::size_t i = j * tokens; i < (j + 1) * tokens; ++i)
+      sum += static_cast<double>(turned[i]) * static_cast<double>(product[i]);
+    result[j] = std::max(0.0, sum);
+  });
+  return result;
+}
+
+/// The same of an embedding that is looked up: a row of G is the sum over its token's places.
+std::vector<double> squared_columns_of_lookup(const std::vector<engine::Token>& ids, const std::vector<float>& dh) {
+  const std::size_t cols = dh.size() / ids.size();
+  std::map<engine::Token, std::vector<double>> rows;
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    std::vector<double>& row = rows[ids[t]];
+    row.resize(cols, 0.0);
+    for (std::size_t j = 0; j < cols; ++j) row[j] += static_cast<double>(dh[t * cols + j]);
+  }
+  std::vector<double> result(cols, 0.0);
+  for (const auto& [id, row] : rows)
+    for (std::size_t j = 0; j < cols; ++j) result[j] += row[j] * row[j];
+  return result;
+}
+
+/// Logits (tokens, vocab) become the gradient of -log p of a token that is drawn by each row's own probabilities.
+void draw_tokens(std::vector<float>& logits, std::size_t vocab, std::uint64_t seed) {
+  parallel_for(logits.size() / vocab, [&](std::size_t t) {
+    const std::span<float> row = std::span(logits).subspan(t * vocab, vocab);
+    Random random(seed + t);
+    const engine::Token drawn = engine::sample(row, {.temperature = 1.0}, random);
+    const auto log_sum = static_cast<float>(kernel::softmax_row(row.data(), vocab).log_sum_exp);
+    for (float& x : row) x = std::exp(x - log_sum);
+    row[drawn] -= 1.0f;
+  });
+}
+
+}  // namespace
+
+std::string why_no_sensitivities(const model::Architecture& architecture) {
+  return engine::why_no_gradient(architecture);
+}
+
+Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set) {
+  const model::Architecture& a = engine.architecture();
+  const std::size_t parts = parts_of(set.sequences.size()), length = set.sequences.front().size(),
+                    used = std::min(set.sequences.size(), std::max(parts, kSensitivityTokens / length));
+  engine::ModelGradient gradient(engine, kPrecision);
+  Sensitivities result;
+  for (const model::Linear& linear : a.linears)
+    result.push_back({{parts, std::vector<double>(linear.cols, 0.0)}, std::vector<double>(linear.rows, 0.0)});
+  Progress progress("gradients", used * 2 * a.blocks);
+  const auto between = [&] { progress.advance(); };
+  std::vector<double> tokens_of(parts, 0.0);
+  for (std::size_t s = 0; s < used; ++s) {
+    const std::vector<engine::Token>& ids = set.sequences[s];
+    const std::size_t tokens = ids.size(), part = s * parts / used;
+    const auto add = [&](std::size_t linear, const std::vector<double>& squares) {
+      if (linear == model::kNoBlock) return;
+      for (std::size_t j = 0; j < squares.size(); ++j) result[linear].columns[part][j] += squares[j];
+    };
+    const engine::Batch batch = engine.make_batch(std::vector<engine::Sequence>{{tokens}});
+    draw_tokens(gradient.forward(batch, ids, between), a.vocab, set.source.hash + s * 0x10001);
+    gradient.backward(batch,
+                      {.head =
+                           [&](const auto& dy, const auto& x) {
+                             const std::size_t head = a.tied ? a.embedding() : a.lm_head();
+                             if (head != model::kNoBlock) add(head, squared_columns(dy, x, tokens));
+                           },
+                       .linears =
+                           [&](std::size_t l, const auto& dy, const auto& x) {
+                             add(l, squared_columns(dy, x, tokens));
+                             const std::vector<double> squares = squared_columns(x, dy, tokens);
+                             for (std::size_t i = 0; i < squares.size(); ++i) result[l].rows[i] += squares[i];
+                           },
+                       .embedding = [&](const auto& dh) { add(a.embedding(), squared_columns_of_lookup(ids, dh)); }},
+                      between);
+    tokens_of[part] += static_cast<double>(tokens);
+  }
+  for (Sensitivity& linear : result) {
+    const auto rows = static_cast<double>(linear.rows.size());
+    for (std::size_t p = 0; p < parts; ++p)
+      for (double& value : linear.columns[p]) value *= 0.5 / (tokens_of[p] * rows);
+    const double sum = std::accumulate(linear.rows.begin(), linear.rows.end(), 0.0);
+    for (double& value : linear.rows) value = sum > 0.0 ? value * rows / sum : 1.0;
+  }
+  return result;
+}
+
+std::vector<double> fisher(const LinearInputs& inputs, const ColumnProducts& difference) {
+  return weighed(inputs.sensitivities, difference.weighted_squares);
+}
+
+}  // namespace strata::importance

@@ -1,0 +1,27 @@
+// What errors in the rows and columns of every linear cost in divergence, by gradients: the diagonal of the second
+// derivative of the KL divergence by the weights, at the original.
+#pragma once
+#include <vector>
+
+#include "engine/engine.h"
+#include "importance/calibration.h"
+
+namespace strata::importance {
+
+/// Of a linear: a squared error in the weight of row i and column j costs rows[i] * columns[part][j] nats per token.
+struct Sensitivity {
+  std::vector<std::vector<double>> columns;  ///< by part of the set (parts_of its sequences): (cols), means over rows
+  std::vector<double> rows;                  ///< (rows), of mean 1; all 1 of lm_head and the embedding
+};
+using Sensitivities = std::vector<Sensitivity>;  ///< by index into Architecture::linears
+
+/// Empty when the model has gradients here, else why not.
+std::string why_no_sensitivities(const model::Architecture& architecture);
+
+/// Of the first sequences of the set, about kSensitivityTokens tokens, at least one sequence a part. Cost: a forward
+/// and a backward pass over these, four forward passes in all. Memory: that of engine::ModelGradient for one sequence.
+/// The result does not depend on the number of threads. Throws Interrupted after Ctrl-C.
+Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set);
+inline constexpr std::size_t kSensitivityTokens = 4096;
+
+}  // namespace strata::importance

@@ -1,0 +1,114 @@
+// fisher on tiny random models: what it says of noise in single linears is what the noise costs when it is measured.
+// What it is worth on a real model is measured in docs/results.md.
+#include "importance/fisher.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "codec/codec.h"
+#include "core/random.h"
+#include "core/threads.h"
+#include "eval/tiny_model.h"
+#include "importance/score.h"
+#include "random_tokens.h"
+
+namespace strata::importance {
+namespace {
+
+model::Model golden(const std::string& name) {
+  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name);
+}
+
+/// Mean divergence with noise in a linear: of `size` in every weight, or in those of its first rows only.
+double measured(engine::Engine& engine, DivergenceMeter& meter, const model::Linear& linear, std::size_t l,
+                std::size_t rows, float size) {
+  const model::LinearWeights held = engine.model().weights(linear);
+  std::vector<float> weights(linear.rows * linear.cols);
+  constexpr std::uint64_t draws = 2;
+  double sum = 0.0;
+  for (std::uint64_t draw = 0; draw < draws; ++draw) {
+    Random random(draw);
+    for (std::size_t r = 0; r < linear.rows; ++r) {
+      const std::span<float> row = std::span(weights).subspan(r * linear.cols, linear.cols);
+      codec::widen_row(held.view().dense, r, row);
+      if (r < rows)
+        for (float& w : row) w += size * static_cast<float>(random.normal());
+    }
+    engine.replace(l, {MatrixView::dense(weights.data(), linear.rows, linear.cols, DType::f32), nullptr});
+    const std::vector<double> of_token = meter.measure(0);
+    sum += std::accumulate(of_token.begin(), of_token.end(), 0.0) / static_cast<double>(of_token.size());
+    engine.restore(l);
+  }
+  return sum / static_cast<double>(draws);
+}
+
+TEST(Fisher, IsWhatNoiseCosts) {
+  const model::Model model = golden("llama_untied_sharded");
+  const model::Architecture& a = model.architecture();
+  engine::Engine engine(model);
+  const CalibrationSet set = random_tokens(a.vocab, 32, 32, 7);
+  DivergenceMeter meter(engine, set, 32 * 32);
+  const Sensitivities result = sensitivities(engine, set);
+  ASSERT_EQ(result.size(), a.linears.size());
+  for (std::size_t l = 0; l < a.linears.size(); ++l) {
+    const model::Linear& linear = a.linears[l];
+    ASSERT_EQ(result[l].rows.size(), linear.rows);
+    double columns = 0.0;
+    for (const std::vector<double>& part : result[l].columns)
+      columns += std::accumulate(part.begin(), part.end(), 0.0) / static_cast<double>(result[l].columns.size());
+    constexpr float size = 2e-3f;
+    for (const std::size_t rows : {linear.rows, linear.rows / 4}) {
+      const double expected =
+          static_cast<double>(size) * static_cast<double>(size) * columns *
+          std::accumulate(result[l].rows.begin(), result[l].rows.begin() + static_cast<std::ptrdiff_t>(rows), 0.0);
+      const double kl = measured(engine, meter, linear, l, rows, size);
+      EXPECT_GT(kl, 0.6 * expected) << linear.module << ", " << rows << " rows";
+      EXPECT_LT(kl, 1.6 * expected) << linear.module << ", " << rows << " rows";
+    }
+  }
+}
+
+TEST(Fisher, IsTheSameAtAnyThreadCount) {
+  const model::Model model = golden("qwen3");
+  engine::Engine engine(model);
+  const CalibrationSet set = random_tokens(model.architecture().vocab, 9, 24, 7);
+  std::vector<double> values[2];
+  for (const std::size_t threads : {1, 3}) {
+    set_thread_count(threads);
+    for (const Sensitivity& linear : sensitivities(engine, set)) {
+      for (const std::vector<double>& part : linear.columns)
+        values[threads / 2].insert(values[threads / 2].end(), part.begin(), part.end());
+      values[threads / 2].insert(values[threads / 2].end(), linear.rows.begin(), linear.rows.end());
+    }
+  }
+  set_thread_count(0);
+  EXPECT_EQ(values[0], values[1]);
+}
+
+TEST(Fisher, ScoresLinearsInNatsAndPassesOverMixtures) {
+  ScoreRequest request;
+  request.signals = {&signal_by_name("fisher"), &signal_by_name("act_mse")};
+  const std::vector<const codec::Codec*> codecs = {&codec::by_name("int4_g32"), &codec::by_name("int8_channel")};
+  request.codecs = codecs;
+  const auto scored = [&](const std::string& name) {
+    const model::Model model = golden(name);
+    engine::Engine engine(model);
+    return score(engine, random_tokens(model.architecture().vocab, 8, 24, 7), request).scores;
+  };
+  const Scores dense = scored("llama_untied_sharded");
+  for (const LinearScores& linear : dense.linears.at("fisher")) {
+    ASSERT_EQ(linear.codecs.size(), 2u) << linear.module;
+    EXPECT_GT(linear.codecs[0].error, 10.0 * linear.codecs[1].error) << linear.module;  // 4 bits, 8 bits
+    EXPECT_GT(linear.codecs[1].error, 0.0) << linear.module;
+    EXPECT_GT(linear.normalizer, linear.codecs[0].error) << linear.module;
+  }
+  EXPECT_FALSE(scored("mixtral").linears.contains("fisher"));
+  request.signals = {&signal_by_name("fisher")};
+  EXPECT_NE(::strata::testing::error_of([&] { scored("mixtral"); }).find("fisher needs gradients"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace strata::importance
