@@ -67,11 +67,9 @@ Groups groups_of(const Scores& scores, const model::Architecture& a, const codec
       result.columns[name].push_back(largest);
     }
     for (const auto& [name, linears] : scores.linears) {
-      const bool in_nats = signal_by_name(name).needs_gradients;
-      const double error =
-          in_nats ? absolute_error(linears, a.groups[g], codec) : relative_error(linears, a.groups[g], codec);
+      const double error = relative_error(linears, a.groups[g], codec);
       result.columns[name].push_back(error);
-      if (in_nats) continue;
+      if (signal_by_name(name).needs_gradients) continue;  // in nats already
       for (const auto& [other, signal] : scores.groups)
         result.columns[fmt::format("{} x {}", other, name)].push_back(signal.values[g] * error);
     }

@@ -71,15 +71,6 @@ double relative_error(const std::vector<LinearScores>& scores, const model::Fusi
   return sum;
 }
 
-double absolute_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,
-                      const codec::Codec& codec) {
-  double sum = 0;
-  for (const std::size_t l : group.linears)
-    for (const CodecScore& score : scores[l].codecs)
-      if (score.codec == &codec) sum += score.error;
-  return sum;
-}
-
 std::vector<double> Scores::importance(std::string_view signal) const {
   const auto it = blocks.find(std::string(signal));
   if (it == blocks.end()) fail("the scores hold no signal '{}' of blocks; score the model with it", signal);

@@ -29,7 +29,7 @@ struct CodecScore {
 
 struct LinearScores {
   std::string module;
-  double normalizer = 0.0;         ///< the error when every weight is 0
+  double normalizer = 0.0;         ///< the error when every weight is 0; 1 of errors in nats
   std::vector<CodecScore> codecs;  ///< those that can hold the linear's shape
   /// error / normalizer; 0 when the linear's inputs are all 0.
   double relative(const CodecScore& score) const { return normalizer > 0.0 ? score.error / normalizer : 0.0; }
@@ -37,9 +37,6 @@ struct LinearScores {
 
 /// Sum of the relative errors of a group's linears under a codec; those without it count as 0. scores: by linear.
 double relative_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,
-                      const codec::Codec& codec);
-/// The same of the errors themselves, where they add up (Signal::needs_gradients).
-double absolute_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,
                       const codec::Codec& codec);
 
 /// How values of several calibration sets become one.

@@ -72,7 +72,7 @@ struct Signal {
   /// Of linears, from activations.
   std::unique_ptr<SiteSignal> (*observe_linears)(const model::Model&, std::size_t sequences) = nullptr;
   /// Of linears and codecs: what squared differences cost, by part of the calibration set. It is a quadratic form: of
-  /// the weights themselves it is the energy that the error is relative to.
+  /// the weights themselves it is the energy that the error is relative to, unless it is in nats.
   std::vector<double> (*of_linear)(const LinearInputs&, const ColumnProducts&) = nullptr;
   bool needs_products = false;   ///< of_linear reads Hessians and products of different columns
   bool needs_gradients = false;  ///< of_linear reads sensitivities; its errors are nats per token, which add up

@@ -120,7 +120,7 @@ Costs costs_as_scored(const std::string& signal, const std::vector<importance::L
   costs.signal = signal;
   for (const importance::LinearScores& linear : linears) {
     auto& of_codec = costs.linears.emplace_back();
-    for (const importance::CodecScore& score : linear.codecs) of_codec[score.codec] = score.error;
+    for (const importance::CodecScore& score : linear.codecs) of_codec[score.codec] = linear.relative(score);
   }
   return costs;
 }
