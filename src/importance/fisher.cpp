@@ -9,6 +9,7 @@
 #include <map>
 #include <numeric>
 
+#include "core/checked.h"
 #include "core/progress.h"
 #include "core/threads.h"
 #include "engine/model_gradient.h"
@@ -21,10 +22,11 @@ namespace strata::importance {
 namespace {
 
 constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
+constexpr std::size_t kTogether = 1024;  // tokens for which the weights are turned once
 
 /// By column of G = dy^T x, the sum over its rows of G^2: x_j^T (dy dy^T) x_j. Products of tokens, since those of a
 /// sequence are fewer than the rows of a linear.
-std::vector<double> squared_columns(const std::vector<float>& dy, const std::vector<float>& x, std::size_t tokens) {
+std::vector<double> squared_columns(std::span<const float> dy, std::span<const float> x, std::size_t tokens) {
   const std::size_t rows = dy.size() / tokens, cols = x.size() / tokens;
   std::vector<float> gram(tokens * tokens), turned(x.size()), product(x.size());
   kernel::matmul(dy.data(), rows, tokens, {MatrixView::dense(dy.data(), tokens, rows, DType::f32), nullptr},
@@ -43,7 +45,7 @@ std::vector<double> squared_columns(const std::vector<float>& dy, const std::vec
 }
 
 /// The same of an embedding that is looked up: a row of G is the sum over its token's places.
-std::vector<double> squared_columns_of_lookup(const std::vector<engine::Token>& ids, const std::vector<float>& dh) {
+std::vector<double> squared_columns_of_lookup(const std::vector<engine::Token>& ids, std::span<const float> dh) {
   const std::size_t cols = dh.size() / ids.size();
   std::map<engine::Token, std::vector<double>> rows;
   for (std::size_t t = 0; t < ids.size(); ++t) {
@@ -83,33 +85,49 @@ Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& 
   Sensitivities result;
   for (const model::Linear& linear : a.linears)
     result.push_back({{parts, std::vector<double>(linear.cols, 0.0)}, std::vector<double>(linear.rows, 0.0)});
-  Progress progress("gradients", used * 2 * a.blocks);
+  const std::size_t together = std::max<std::size_t>(1, kTogether / length);
+  Progress progress("gradients", ceil_div(used, together) * 2 * a.blocks);
   const auto between = [&] { progress.advance(); };
   std::vector<double> tokens_of(parts, 0.0);
-  for (std::size_t s = 0; s < used; ++s) {
-    const std::vector<engine::Token>& ids = set.sequences[s];
-    const std::size_t tokens = ids.size(), part = s * parts / used;
-    const auto add = [&](std::size_t linear, const std::vector<double>& squares) {
-      if (linear == model::kNoBlock) return;
-      for (std::size_t j = 0; j < squares.size(); ++j) result[linear].columns[part][j] += squares[j];
+  for (std::size_t first = 0; first < used; first += together) {
+    const std::size_t count = std::min(together, used - first);
+    const auto sequences = std::span(set.sequences).subspan(first, count);
+    const auto part_of = [&](std::size_t s) { return (first + s) * parts / used; };
+    const auto rows_of = [&](const std::vector<float>& rows, std::size_t s) {
+      return std::span(rows).subspan(s * rows.size() / count, rows.size() / count);
     };
-    const engine::Batch batch = engine.make_batch(std::vector<engine::Sequence>{{tokens}});
-    draw_tokens(gradient.forward(batch, ids, between), a.vocab, set.source.hash + s * 0x10001);
+    const auto add = [&](std::size_t linear, std::size_t s, const std::vector<double>& squares) {
+      for (std::size_t j = 0; j < squares.size(); ++j) result[linear].columns[part_of(s)][j] += squares[j];
+    };
+    std::vector<engine::Token> ids;
+    for (std::size_t s = 0; s < count; ++s) {
+      ids.insert(ids.end(), sequences[s].begin(), sequences[s].end());
+      tokens_of[part_of(s)] += static_cast<double>(length);
+    }
+    const engine::Batch batch = engine.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{length}));
+    draw_tokens(gradient.forward(batch, ids, between), a.vocab, set.source.hash + first * 0x10001);
     gradient.backward(batch,
                       {.head =
                            [&](const auto& dy, const auto& x) {
                              const std::size_t head = a.tied ? a.embedding() : a.lm_head();
-                             if (head != model::kNoBlock) add(head, squared_columns(dy, x, tokens));
+                             for (std::size_t s = 0; s < count && head != model::kNoBlock; ++s)
+                               add(head, s, squared_columns(rows_of(dy, s), rows_of(x, s), length));
                            },
                        .linears =
                            [&](std::size_t l, const auto& dy, const auto& x) {
-                             add(l, squared_columns(dy, x, tokens));
-                             const std::vector<double> squares = squared_columns(x, dy, tokens);
-                             for (std::size_t i = 0; i < squares.size(); ++i) result[l].rows[i] += squares[i];
+                             for (std::size_t s = 0; s < count; ++s) {
+                               add(l, s, squared_columns(rows_of(dy, s), rows_of(x, s), length));
+                               const std::vector<double> squares =
+                                   squared_columns(rows_of(x, s), rows_of(dy, s), length);
+                               for (std::size_t i = 0; i < squares.size(); ++i) result[l].rows[i] += squares[i];
+                             }
                            },
-                       .embedding = [&](const auto& dh) { add(a.embedding(), squared_columns_of_lookup(ids, dh)); }},
+                       .embedding =
+                           [&](const auto& dh) {
+                             for (std::size_t s = 0; s < count && a.embedding() != model::kNoBlock; ++s)
+                               add(a.embedding(), s, squared_columns_of_lookup(sequences[s], rows_of(dh, s)));
+                           }},
                       between);
-    tokens_of[part] += static_cast<double>(tokens);
   }
   for (Sensitivity& linear : result) {
     const auto rows = static_cast<double>(linear.rows.size());
