@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <numeric>
+#include <utility>
 
 #include "core/checked.h"
 #include "core/progress.h"
@@ -71,72 +73,100 @@ void draw_tokens(std::vector<float>& logits, std::size_t vocab, std::uint64_t se
   });
 }
 
-}  // namespace
+/// Squares of gradients by linear, summed over the sequences of a set.
+class SquaredGradients {
+ public:
+  SquaredGradients(const engine::Engine& engine, const CalibrationSet& set, std::size_t parts, std::size_t used)
+      : engine_(engine),
+        a_(engine.architecture()),
+        set_(set),
+        length_(set.sequences.front().size()),
+        parts_(parts),
+        used_(used),
+        gradient_(engine, kPrecision),
+        tokens_(parts, 0.0) {
+    for (const model::Linear& linear : a_.linears)
+      sums_.push_back({{parts, std::vector<double>(linear.cols, 0.0)}, std::vector<double>(linear.rows, 0.0)});
+  }
 
-std::string why_no_sensitivities(const model::Architecture& architecture) {
-  return engine::why_no_gradient(architecture);
-}
-
-Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set) {
-  const model::Architecture& a = engine.architecture();
-  const std::size_t parts = parts_of(set.sequences.size()), length = set.sequences.front().size(),
-                    used = std::min(set.sequences.size(), std::max(parts, kSensitivityTokens / length));
-  engine::ModelGradient gradient(engine, kPrecision);
-  Sensitivities result;
-  for (const model::Linear& linear : a.linears)
-    result.push_back({{parts, std::vector<double>(linear.cols, 0.0)}, std::vector<double>(linear.rows, 0.0)});
-  const std::size_t together = std::max<std::size_t>(1, kTogether / length);
-  Progress progress("gradients", ceil_div(used, together) * 2 * a.blocks);
-  const auto between = [&] { progress.advance(); };
-  std::vector<double> tokens_of(parts, 0.0);
-  for (std::size_t first = 0; first < used; first += together) {
-    const std::size_t count = std::min(together, used - first);
-    const auto sequences = std::span(set.sequences).subspan(first, count);
-    const auto part_of = [&](std::size_t s) { return (first + s) * parts / used; };
-    const auto rows_of = [&](const std::vector<float>& rows, std::size_t s) {
-      return std::span(rows).subspan(s * rows.size() / count, rows.size() / count);
-    };
-    const auto add = [&](std::size_t linear, std::size_t s, const std::vector<double>& squares) {
-      for (std::size_t j = 0; j < squares.size(); ++j) result[linear].columns[part_of(s)][j] += squares[j];
-    };
+  /// Runs sequences [first, first + count).
+  void add(std::size_t first, std::size_t count, const std::function<void()>& between) {
+    const auto sequences = std::span(set_.sequences).subspan(first, count);
     std::vector<engine::Token> ids;
     for (std::size_t s = 0; s < count; ++s) {
       ids.insert(ids.end(), sequences[s].begin(), sequences[s].end());
-      tokens_of[part_of(s)] += static_cast<double>(length);
+      tokens_[part(first + s)] += static_cast<double>(length_);
     }
-    const engine::Batch batch = engine.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{length}));
-    draw_tokens(gradient.forward(batch, ids, between), a.vocab, set.source.hash + first * 0x10001);
-    gradient.backward(batch,
-                      {.head =
-                           [&](const auto& dy, const auto& x) {
-                             const std::size_t head = a.tied ? a.embedding() : a.lm_head();
-                             for (std::size_t s = 0; s < count && head != model::kNoBlock; ++s)
-                               add(head, s, squared_columns(rows_of(dy, s), rows_of(x, s), length));
-                           },
-                       .linears =
-                           [&](std::size_t l, const auto& dy, const auto& x) {
-                             for (std::size_t s = 0; s < count; ++s) {
-                               add(l, s, squared_columns(rows_of(dy, s), rows_of(x, s), length));
-                               const std::vector<double> squares =
-                                   squared_columns(rows_of(x, s), rows_of(dy, s), length);
-                               for (std::size_t i = 0; i < squares.size(); ++i) result[l].rows[i] += squares[i];
-                             }
-                           },
-                       .embedding =
-                           [&](const auto& dh) {
-                             for (std::size_t s = 0; s < count && a.embedding() != model::kNoBlock; ++s)
-                               add(a.embedding(), s, squared_columns_of_lookup(sequences[s], rows_of(dh, s)));
-                           }},
-                      between);
+    const auto rows_of = [&](const std::vector<float>& rows, std::size_t s) {
+      return std::span(rows).subspan(s * rows.size() / count, rows.size() / count);
+    };
+    const auto each = [&](std::size_t linear, const auto& body) {
+      for (std::size_t s = 0; s < count && linear != model::kNoBlock; ++s)
+        body(s, sums_[linear].columns[part(first + s)]);
+    };
+    const auto add_columns = [&](std::size_t linear, const std::vector<float>& dy, const std::vector<float>& x) {
+      each(linear, [&](std::size_t s, std::vector<double>& columns) {
+        add_to(columns, squared_columns(rows_of(dy, s), rows_of(x, s), length_));
+      });
+    };
+    const engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{length_}));
+    draw_tokens(gradient_.forward(batch, ids, between), a_.vocab, set_.source.hash + first * 0x10001);
+    gradient_.backward(
+        batch,
+        {.head = [&](const auto& dy, const auto& x) { add_columns(a_.tied ? a_.embedding() : a_.lm_head(), dy, x); },
+         .linears =
+             [&](std::size_t l, const auto& dy, const auto& x) {
+               add_columns(l, dy, x);
+               each(l, [&](std::size_t s, auto&) {
+                 add_to(sums_[l].rows, squared_columns(rows_of(x, s), rows_of(dy, s), length_));
+               });
+             },
+         .embedding =
+             [&](const auto& dh) {
+               each(a_.embedding(), [&](std::size_t s, std::vector<double>& columns) {
+                 add_to(columns, squared_columns_of_lookup(sequences[s], rows_of(dh, s)));
+               });
+             }},
+        between);
   }
-  for (Sensitivity& linear : result) {
-    const auto rows = static_cast<double>(linear.rows.size());
-    for (std::size_t p = 0; p < parts; ++p)
-      for (double& value : linear.columns[p]) value *= 0.5 / (tokens_of[p] * rows);
-    const double sum = std::accumulate(linear.rows.begin(), linear.rows.end(), 0.0);
-    for (double& value : linear.rows) value = sum > 0.0 ? value * rows / sum : 1.0;
+
+  Sensitivities sensitivities() && {
+    for (Sensitivity& linear : sums_) {
+      const auto rows = static_cast<double>(linear.rows.size());
+      for (std::size_t p = 0; p < parts_; ++p)
+        for (double& value : linear.columns[p]) value *= 0.5 / (tokens_[p] * rows);
+      const double sum = std::accumulate(linear.rows.begin(), linear.rows.end(), 0.0);
+      for (double& value : linear.rows) value = sum > 0.0 ? value * rows / sum : 1.0;
+    }
+    return std::move(sums_);
   }
-  return result;
+
+ private:
+  std::size_t part(std::size_t sequence) const { return sequence * parts_ / used_; }
+  static void add_to(std::vector<double>& sums, const std::vector<double>& squares) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += squares[i];
+  }
+
+  const engine::Engine& engine_;
+  const model::Architecture& a_;
+  const CalibrationSet& set_;
+  std::size_t length_, parts_, used_;
+  engine::ModelGradient gradient_;
+  std::vector<double> tokens_;  ///< by part
+  Sensitivities sums_;
+};
+
+}  // namespace
+
+Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set) {
+  const std::size_t parts = parts_of(set.sequences.size()), length = set.sequences.front().size(),
+                    used = std::min(set.sequences.size(), std::max(parts, kSensitivityTokens / length)),
+                    together = std::max<std::size_t>(1, kTogether / length);
+  SquaredGradients squares(engine, set, parts, used);
+  Progress progress("gradients", ceil_div(used, together) * 2 * engine.architecture().blocks);
+  for (std::size_t first = 0; first < used; first += together)
+    squares.add(first, std::min(together, used - first), [&] { progress.advance(); });
+  return std::move(squares).sensitivities();
 }
 
 std::vector<double> fisher(const LinearInputs& inputs, const ColumnProducts& difference) {

@@ -15,9 +15,6 @@ struct Sensitivity {
 };
 using Sensitivities = std::vector<Sensitivity>;  ///< by index into Architecture::linears
 
-/// Empty when the model has gradients here, else why not.
-std::string why_no_sensitivities(const model::Architecture& architecture);
-
 /// Of the first sequences of the set, about kSensitivityTokens tokens, at least one sequence a part. Cost: a forward
 /// and a backward pass over these, four forward passes in all. Memory: that of engine::ModelGradient for about 1,024
 /// tokens. The result does not depend on the number of threads. Throws Interrupted after Ctrl-C.

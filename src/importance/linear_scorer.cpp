@@ -80,8 +80,8 @@ void LinearScorer::score_linear(std::size_t l) {
   std::vector<double> weights_of_rows;
   if (!sensitivities_.empty()) {
     inputs.sensitivities = sensitivities_[l].columns;
-    for (std::size_t r = 0; r < linear.rows; r += sampled_step(dense.view()))
-      weights_of_rows.push_back(sensitivities_[l].rows[r]);
+    const std::size_t step = sampled_step(dense.view());
+    for (std::size_t r = 0; r < linear.rows; r += step) weights_of_rows.push_back(sensitivities_[l].rows[r]);
   }
   const ProductsWanted wanted{hessians_.has_value(), weights_of_rows};
   const auto note_all = [&](const codec::Codec* codec, const auto& make) {

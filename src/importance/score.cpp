@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/progress.h"
 #include "core/threads.h"
+#include "engine/model_gradient.h"
 #include "importance/linear_scorer.h"
 
 namespace strata::importance {
@@ -50,7 +51,7 @@ class Scorer {
         set_(set),
         request_(request),
         result_{{}, {}, InputMeanSquare(model_)} {
-    const std::string no_gradients = why_no_sensitivities(a_);
+    const std::string no_gradients = engine::why_no_gradient(a_);
     for (const Signal& signal : signals()) {
       if (signal.needs_gradients && !no_gradients.empty()) continue;
       if ((request.signals.empty() && !signal.costly && concerns(signal, request.codecs)) ||

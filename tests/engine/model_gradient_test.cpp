@@ -22,6 +22,12 @@ model::Model golden(const std::string& name) {
   return model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models" / name);
 }
 
+double dot(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
 /// At 0, by four points.
 double derivative(const std::function<double(float)>& at) {
   constexpr float step = 2e-3f;
@@ -49,12 +55,7 @@ class WholeModel : public ::testing::TestWithParam<std::string> {
   }
 
   /// sum of dlogits * logits: a loss whose gradient by the logits is dlogits.
-  double loss(const std::vector<float>& logits) const {
-    double sum = 0.0;
-    for (std::size_t i = 0; i < logits.size(); ++i)
-      sum += static_cast<double>(logits[i]) * static_cast<double>(dlogits_[i]);
-    return sum;
-  }
+  double loss(const std::vector<float>& logits) const { return dot(logits, dlogits_); }
   double loss_of_engine() {
     std::vector<float> logits(dlogits_.size());
     engine_.logits(engine_.forward(tokens_, sequences_).data(), batch_.tokens, logits.data());
@@ -109,12 +110,8 @@ TEST_P(WholeModel, LinearsAreShownTheirGradients) {
       engine_.restore(l);
       return result;
     };
-    double slope = 0.0, norm = 0.0;
-    for (std::size_t i = 0; i < along.size(); ++i) {
-      slope += static_cast<double>(gradient[i]) * static_cast<double>(along[i]);
-      norm += static_cast<double>(gradient[i]) * static_cast<double>(gradient[i]);
-    }
-    EXPECT_NEAR(derivative(moved), slope, 0.05 * std::sqrt(norm) + 1e-3) << linear.module;
+    EXPECT_NEAR(derivative(moved), dot(gradient, along), 0.05 * std::sqrt(dot(gradient, gradient)) + 1e-3)
+        << linear.module;
   }
 }
 
@@ -130,12 +127,7 @@ TEST_P(WholeModel, NormsAreShownTheirSlopes) {
       for (std::size_t i = 0; i < kept.size(); ++i) weights[i] = kept[i] + by * along[i];
       return loss_of_gradient();
     };
-    double slope = 0.0, norm = 0.0;
-    for (std::size_t i = 0; i < along.size(); ++i) {
-      slope += static_cast<double>(gradient[i]) * static_cast<double>(along[i]);
-      norm += static_cast<double>(gradient[i]) * static_cast<double>(gradient[i]);
-    }
-    EXPECT_NEAR(derivative(moved), slope, 0.02 * std::sqrt(norm) + 1e-3) << name;
+    EXPECT_NEAR(derivative(moved), dot(gradient, along), 0.02 * std::sqrt(dot(gradient, gradient)) + 1e-3) << name;
     weights = kept;
   };
   expect(gradient_.final_norm(), last, "last");

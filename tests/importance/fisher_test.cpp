@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 #include <numeric>
 
 #include "codec/codec.h"
@@ -18,9 +17,9 @@
 namespace strata::importance {
 namespace {
 
-model::Model golden(const std::string& name) {
-  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name);
-}
+using ::strata::testing::error_of;
+
+model::Model golden(const std::string& name) { return model::Model::open(::strata::testing::golden_model(name)); }
 
 /// Mean divergence with noise in a linear: of `size` in every weight, or in those of its first rows only.
 double measured(engine::Engine& engine, DivergenceMeter& meter, const model::Linear& linear, std::size_t l,
@@ -107,7 +106,7 @@ TEST(Fisher, ScoresLinearsInNatsAndPassesOverMixtures) {
   }
   EXPECT_FALSE(scored("mixtral").linears.contains("fisher"));
   request.signals = {&signal_by_name("fisher")};
-  EXPECT_NE(::strata::testing::error_of([&] { scored("mixtral"); }).find("fisher needs gradients"), std::string::npos);
+  EXPECT_NE(error_of([&] { scored("mixtral"); }).find("fisher needs gradients"), std::string::npos);
 }
 
 }  // namespace
