@@ -211,7 +211,8 @@ void run(const Options& options, const Common& common) {
     show_notes(options, model, prepared, request.plan.method);
     return dry_run(prepared, model, request, common);
   }
-  JobFolder job(request.output, request.job(model), request.overwrite, options.restart);
+  JobFolder job(request.output, request.job(model), request.overwrite, options.restart,
+                pipeline::existing_output(request.output, *request.target));
   try {
     run_job(options, common, request, model, job);
   } catch (const Error&) {

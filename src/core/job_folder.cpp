@@ -20,29 +20,26 @@ bool there(const fs::path& path) {
 
 }  // namespace
 
-JobFolder::JobFolder(fs::path output, const json& job, bool overwrite, bool restart)
+JobFolder::JobFolder(fs::path output, const json& job, bool overwrite, bool restart, const fs::path& existing)
     : output_(std::move(output)), folder_(part_folder(output_, true)), overwrite_(overwrite) {
   std::error_code code;
   // Without a journal it was killed before it began, or while it was being removed.
   if (restart || !there(folder_ / kJournal)) fs::remove_all(folder_, code);
-  const bool taken = !overwrite && there(output_), fresh = !there(folder_);
-  if (taken && fresh) part_folder(output_, false);
+  const fs::path& found = existing.empty() ? output_ : existing;
+  const bool taken = !overwrite && there(found), fresh = !there(folder_);
+  if (taken && fresh) part_folder(found, false);
   open(job);
-  const std::vector<fs::path> names = complete();
-  const auto made = [&](const fs::path& name) { return there(folder_ / name); };
-  const auto placed = [&](const fs::path& name) { return there(beside(name)); };
-  published_ = !names.empty() && std::ranges::none_of(names, made) && std::ranges::all_of(names, placed);
-  const bool lost = !std::ranges::all_of(names, [&](const fs::path& name) { return made(name) || placed(name); });
-  if (lost) {  // the user has taken it away
+  const auto kept = [&](const fs::path& name) { return there(folder_ / name) || there(beside(name)); };
+  if (!std::ranges::all_of(complete_names(), kept)) {  // the user has taken it away
     remove();
     open(job);
   }
-  if (!taken || !complete().empty()) return;
+  if (!taken || complete()) return;
   journal_.reset();
-  part_folder(output_, false);
+  part_folder(found, false);
 }
 
-std::vector<fs::path> JobFolder::complete() const {
+std::vector<fs::path> JobFolder::complete_names() const {
   std::vector<fs::path> names;
   for (const json& unit : finished_)
     if (unit.contains(kComplete))
@@ -52,7 +49,7 @@ std::vector<fs::path> JobFolder::complete() const {
 }
 
 void JobFolder::refuse_taken(const std::vector<fs::path>& names, bool are_files) const {
-  if (!complete().empty()) return;
+  if (complete()) return;
   for (const fs::path& name : names) {
     std::error_code code;
     part_folder(beside(name), overwrite_);
@@ -86,15 +83,13 @@ void JobFolder::append(const json& unit) {
 }
 
 void JobFolder::publish(const std::vector<fs::path>& names) {
-  if (published_) return;
-  if (complete().empty()) {
+  if (!complete()) {
     std::vector<std::string> texts;
     for (const fs::path& name : names) texts.push_back(name.string());
     append({{kComplete, texts}});
   }
   for (std::size_t i = names.size(); i-- > 0;)
     if (there(folder_ / names[i])) strata::publish(folder_ / names[i], beside(names[i]));
-  published_ = true;
 }
 
 void JobFolder::remove() {

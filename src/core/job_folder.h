@@ -14,8 +14,10 @@ class JobFolder {
  public:
   /// Begins the job that `job` describes, or goes on with it. `restart` drops unfinished work first. Throws Error when
   /// the output exists (unless `overwrite`) or cannot be one (core/file.h, part_folder), when the folder holds work of
-  /// another job (saying what differs), and when another process works in it.
-  JobFolder(std::filesystem::path output, const json& job, bool overwrite, bool restart);
+  /// another job (saying what differs), and when another process works in it. `existing`: the path by which the output
+  /// exists, where that is not its own (a model that is split over several files).
+  JobFolder(std::filesystem::path output, const json& job, bool overwrite, bool restart,
+            const std::filesystem::path& existing = {});
   /// Leaves the folder when any unit was finished; else nothing is left behind.
   ~JobFolder();
   JobFolder(const JobFolder&) = delete;
@@ -34,9 +36,10 @@ class JobFolder {
   const std::vector<json>& finished() const { return finished_; }
   void append(const json& unit);
 
-  /// True when the result has been published, by this run or one before.
-  bool published() const { return published_; }
-  /// The result is complete: renames its files or its folder to their places beside the work, the last one first.
+  /// True when nothing of the result is left to be made, by this run or one before; publish() may have some to rename.
+  bool complete() const { return !complete_names().empty(); }
+  /// The result is complete: renames its files or its folder to their places beside the work, the last one first, those
+  /// that are not there yet.
   void publish(const std::vector<std::filesystem::path>& names);
   /// Nothing of the job is wanted any more.
   void remove();
@@ -46,13 +49,12 @@ class JobFolder {
 
   std::filesystem::path beside(const std::filesystem::path& name) const { return folder_.parent_path() / name; }
   /// The names of a complete result; empty before that.
-  std::vector<std::filesystem::path> complete() const;
+  std::vector<std::filesystem::path> complete_names() const;
 
   std::filesystem::path output_, folder_;
   bool overwrite_;
   std::optional<Journal> journal_;
   std::vector<json> finished_;
-  bool published_ = false;
 };
 
 }  // namespace strata

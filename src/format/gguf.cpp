@@ -25,6 +25,17 @@ std::string gguf_part_name(std::string_view stem, std::size_t part, std::size_t 
   return fmt::format("{}-{:05}-of-{:05}.gguf", stem, part + 1, count);
 }
 
+std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& stem) {
+  const std::string begin = stem.filename().string() + "-00001-of-";
+  const std::filesystem::path folder = stem.has_parent_path() ? stem.parent_path() : ".";
+  std::error_code code;
+  for (std::filesystem::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(begin) && name.ends_with(".gguf")) return stem.parent_path() / name;
+  }
+  return std::nullopt;
+}
+
 void GgufFile::add_parts() {
   const std::string path = file_.path().string();
   const std::uint64_t count = integer("split.count"), number = has("split.no") ? integer("split.no") : 0;

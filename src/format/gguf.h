@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +44,8 @@ bool is_gguf(const std::filesystem::path& path);
 
 /// "stem-00002-of-00003.gguf" for part 1 of 3: how llama.cpp finds the parts of a model.
 std::string gguf_part_name(std::string_view stem, std::size_t part, std::size_t count);
+/// The first file of a model split over any number of files "STEM-00001-of-...", if one is in the stem's folder.
+std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& stem);
 
 class GgufFile {
  public:

@@ -9,6 +9,7 @@
 
 #include "core/file.h"
 #include "core/progress.h"
+#include "format/gguf.h"
 #include "pipeline/gguf_checkpoint.h"
 #include "pipeline/linear_encoder.h"
 #include "pipeline/stored_parts.h"
@@ -234,6 +235,13 @@ std::vector<std::filesystem::path> written_names(const model::Model& model, cons
   const std::filesystem::path name = (plain.has_filename() ? plain : plain.parent_path()).filename();
   if (!target.gguf) return {name};
   return gguf_files(plan_gguf(model, gguf_choice(model, plan, shard_bytes)), name);
+}
+
+std::filesystem::path existing_output(const std::filesystem::path& output, const Target& target) {
+  std::error_code code;
+  if (!target.gguf || std::filesystem::exists(output, code)) return output;
+  std::filesystem::path stem = output;
+  return format::find_first_gguf_part(stem.replace_extension()).value_or(output);
 }
 
 std::uint64_t write_checkpoint(const model::Model& model, const Plan& plan, const Target& target,

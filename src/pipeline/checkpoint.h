@@ -32,6 +32,9 @@ CheckpointLayout lay_out(const model::Model& model, const Plan& plan, const Targ
 /// which the first opens it.
 std::vector<std::filesystem::path> written_names(const model::Model& model, const Plan& plan, const Target& target,
                                                  const std::filesystem::path& output, std::uint64_t shard_bytes);
+/// The path by which an output of this name exists: itself, or the first file of a GGUF split over any number of files.
+/// Without either, `output`.
+std::filesystem::path existing_output(const std::filesystem::path& output, const Target& target);
 
 struct WriteOptions {
   codec::ScaleFit scale_fit = codec::ScaleFit::search;

@@ -157,7 +157,7 @@ json QuantizeRequest::job(const model::Model& model) const {
 
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* job) {
   refuse_quantized(model);
-  if (job == nullptr) part_folder(request.output, request.overwrite);
+  if (job == nullptr) part_folder(existing_output(request.output, *request.target), request.overwrite);
   if (request.plan_file.empty()) {
     PlanRequest budgeted = request.plan;
     if (budgeted.max_kl) budgeted.bits = 16.0;
@@ -213,7 +213,7 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
   written.path = job.path().parent_path() / names.front();
   const auto write_all = [&] { write_checkpoint(model, plan, *request.target, job.result(), options); };
   if (request.plan.method == Method::rtn) {
-    if (!job.published()) write_all();
+    if (!job.complete()) write_all();
     job.publish(names);
     return written;
   }
@@ -223,7 +223,7 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
     engine::Engine engine(model, kernel::Precision::bf16, residency);
     return make_calibration(engine, tokenizer_of(model), request.rounding);
   });
-  if (!job.published()) {
+  if (!job.complete()) {
     const auto codecs = codecs_by_linear(plan, model.architecture());
     RoundingOptions gptq = request.gptq;
     gptq.gptq.fit = request.scale_fit;

@@ -187,14 +187,24 @@ constexpr const char* kGptq =
 constexpr const char* kBudget =
     "--bits 5 --method gptq --for transformers --shard-size 16KB --samples 4 --seq-len 16 "
     "--no-verify --no-report";
+constexpr const char* kSplit =
+    "--preset uniform:q4_0 --shard-size 8KB --samples 4 --seq-len 32 --no-verify --no-report";
 constexpr const char* kGguf = "--preset uniform:q8_0 --method gptq --samples 4 --seq-len 32 --no-verify --no-report";
 
 TEST_F(Resume, KillsWhileRoundingToNearestIntoShards) { survive_kills(kNearest, "out"); }
 TEST_F(Resume, KillsWhileRoundingWithFeedback) { survive_kills(kGptq, "out"); }
 TEST_F(Resume, KillsWhileScoringAndPlanning) { survive_kills(kBudget, "out"); }
 TEST_F(Resume, KillsWhileWritingGguf) { survive_kills(kGguf, "out.gguf"); }
-TEST_F(Resume, KillsWhileWritingSplitGguf) {
-  survive_kills("--preset uniform:q4_0 --shard-size 8KB --samples 4 --seq-len 32 --no-verify --no-report", "out.gguf");
+TEST_F(Resume, KillsWhileWritingSplitGguf) { survive_kills(kSplit, "out.gguf"); }
+TEST_F(Resume, AFinishedSplitGgufIsRefusedBeforeAnyWork) {
+  const std::string command = fmt::format("quantize model -o out.gguf {}", kSplit);
+  ASSERT_EQ(run(command).exit_code, 0);
+  fs::create_directory(folder_ / ".out.gguf.part");  // killed when the journal was gone and its folder was not
+  const Outcome again = run(command);
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_NE(again.err.find("out-00001-of-"), std::string::npos) << again.err;
+  EXPECT_NE(again.err.find("exists already"), std::string::npos) << again.err;
+  expect_nothing_left();
 }
 TEST_F(Resume, FullDisksOfAFolder) { survive_full_disks(kGptq, "out"); }
 TEST_F(Resume, FullDisksOfGguf) { survive_full_disks(kGguf, "out.gguf"); }

@@ -48,13 +48,14 @@ TEST_F(JobFolderTest, GoesOnAndPublishes) {
     ASSERT_EQ(job.finished().size(), 1u);
     EXPECT_TRUE(job.has("stage"));
     write_text_file(job.result(), "result");
-    EXPECT_FALSE(job.published());
+    EXPECT_FALSE(job.complete());
     job.publish({"out"});
   }
   EXPECT_EQ(read_text_file(output_), "result");
   {
     JobFolder job = open();  // killed before the work was removed: the output is its own, and not refused
-    EXPECT_TRUE(job.published());
+    EXPECT_TRUE(job.complete());
+    job.publish({"out"});
     job.remove();
   }
   EXPECT_FALSE(fs::exists(part_));
@@ -68,7 +69,7 @@ TEST_F(JobFolderTest, KilledBetweenTheLastLineAndTheRename) {
     job.append({{"complete", {"out"}}});
   }
   JobFolder job = open();
-  EXPECT_FALSE(job.published());
+  EXPECT_TRUE(job.complete());
   job.publish({"out"});
   EXPECT_EQ(read_text_file(output_), "result");
 }
@@ -83,12 +84,22 @@ TEST_F(JobFolderTest, AResultOfSeveralFilesKilledBetweenTheirRenames) {
     fs::rename(job.file("out-2"), folder_ / "out-2");
   }
   JobFolder job = open();
-  EXPECT_FALSE(job.published());
+  EXPECT_TRUE(job.complete());
   job.refuse_taken(names, true);  // its own
   job.publish(names);
   EXPECT_EQ(read_text_file(folder_ / "out-1") + read_text_file(folder_ / "out-2"), "onetwo");
   job.remove();
   EXPECT_THROW(open().refuse_taken(names, true), Error);
+}
+
+TEST_F(JobFolderTest, AnOutputThatExistsUnderAnotherNameIsRefusedUnlessItIsTheJobsOwn) {
+  const fs::path first = folder_ / "out-1";
+  write_text_file(first, "one");
+  EXPECT_THROW(JobFolder(output_, job_, false, false, first), Error);
+  EXPECT_FALSE(fs::exists(part_));
+  JobFolder(output_, job_, true, false, first).append({{"complete", {"out-1"}}});
+  JobFolder job(output_, job_, false, false, first);
+  EXPECT_TRUE(job.complete());
 }
 
 TEST_F(JobFolderTest, AnotherJobIsRefusedUntilRestart) {

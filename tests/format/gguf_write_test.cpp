@@ -108,6 +108,17 @@ TEST(GgufWrite, TheFirstPartOpensTheWholeModel) {
   EXPECT_NE(refusal(0).find("m-00003-of-00003.gguf"), std::string::npos);
 }
 
+TEST(GgufWrite, TheFirstPartIsFoundByItsStem) {
+  const TemporaryFolder folder;
+  const auto found = [&] { return find_first_gguf_part(folder / "m"); };
+  for (const char* other : {"m.gguf", "m-00002-of-00003.gguf", "mm-00001-of-00003.gguf", "m-00001-of-00003.txt"})
+    write_text_file(folder / other, "");
+  EXPECT_EQ(found(), std::nullopt);
+  write_text_file(folder / "m-00001-of-00003.gguf", "");
+  EXPECT_EQ(found(), folder / "m-00001-of-00003.gguf");
+  EXPECT_EQ(find_first_gguf_part(folder / "none" / "m"), std::nullopt);
+}
+
 TEST(GgufWrite, AFileThatIsNotCompleteLeavesNothing) {
   const TemporaryFolder folder;
   const GgufLayout layout = lay_out_gguf({}, {{"t", 0, {64}}});
