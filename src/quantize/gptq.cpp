@@ -1,5 +1,7 @@
-// The linear as stretches of rows: round to nearest, with feedback, keep the better of the two row by row, refine,
-// pack. Stretches are cut by rows alone, and their sums added in order, so that the thread count changes nothing.
+// The linear as stretches of rows: with feedback, to nearest, keep the better of the two row by row, refine, pack.
+// Stretches are cut by rows alone, and their sums added in order, so that the thread count changes nothing.
+// To nearest takes much of the time and is better in no row of nearly every linear: large ones are compared on a share
+// of each stretch first.
 #include "quantize/gptq.h"
 
 #include <algorithm>
@@ -13,9 +15,25 @@
 namespace strata::quantize {
 namespace {
 
+constexpr std::size_t kLargeLinear = 1024;  // rows
+constexpr std::size_t kComparedShare = 8;
+
 struct Sums {
-  double error = 0.0, nearest = 0.0, energy = 0.0;
+  double error = 0.0, energy = 0.0;            ///< of all rows
+  double compared_error = 0.0, nearest = 0.0;  ///< of those that were rounded to nearest as well
+  bool nearest_is_better = false;              ///< in some row
+
+  Sums& operator+=(const Sums& other);
 };
+
+Sums& Sums::operator+=(const Sums& other) {
+  error += other.error;
+  energy += other.energy;
+  compared_error += other.compared_error;
+  nearest += other.nearest;
+  nearest_is_better = nearest_is_better || other.nearest_is_better;
+  return *this;
+}
 
 /// Damping that had to be raised that far would drown the errors in the factors.
 bool factors_are_precise(const RoundingProblem& problem) { return problem.feedback.damping <= 1.0; }
@@ -53,25 +71,52 @@ void keep_choice(const RoundingRows& rows, Choice& choice) {
   std::copy(rows.groups.begin(), rows.groups.end(), choice.groups.begin() + at(rows.groups_per_row));
 }
 
-Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_t count, const GptqOptions& options,
-                   GptqResult& out) {
-  RoundingRows rows(problem, first, count), nearest(problem, first, count);
+/// The first `compared` of the rows are rounded to nearest too, and take what is better.
+void compare_with_nearest(const RoundingProblem& problem, std::size_t compared, RoundingRows& rows,
+                          std::vector<double>& error, Sums& sums) {
+  RoundingRows nearest(problem, rows.first, compared);
   round_nearest(problem, nearest);
-  round_with_feedback(problem, rows);
-  const std::vector<double> plain = errors_of(problem, nearest.errors, count);
-  std::vector<double> error = errors_after_feedback(problem, rows);
-  Sums sums{0.0, total(plain), total(errors_of(problem, rows.weights, count))};
-  for (std::size_t r = 0; r < count; ++r) {
+  const std::vector<double> plain = errors_of(problem, nearest.errors, compared);
+  sums.nearest = total(plain);
+  for (std::size_t r = 0; r < compared; ++r) {
     if (error[r] <= plain[r]) continue;
+    sums.nearest_is_better = true;
     rows.take(nearest, r);
     error[r] = plain[r];
   }
+}
+
+Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_t count, std::size_t compared,
+                   const GptqOptions& options, GptqResult& out) {
+  RoundingRows rows(problem, first, count);
+  round_with_feedback(problem, rows);
+  std::vector<double> error = errors_after_feedback(problem, rows);
+  Sums sums;
+  compare_with_nearest(problem, compared, rows, error, sums);
   for (std::size_t pass = 0; pass < options.refine; ++pass) refine(problem, rows);
-  sums.error = options.refine == 0 ? total(error) : total(errors_of(problem, rows.errors, count));
+  if (options.refine > 0) error = errors_of(problem, rows.errors, count);
+  sums.error = total(error);
+  sums.compared_error = total(std::span(error).first(compared));
+  sums.energy = total(errors_of(problem, rows.weights, count));
   problem.codec.pack(problem.codec, out.stored, first, count, rows.codes.data(), rows.groups.data(),
                      problem.tensor_scale);
   if (options.choice) keep_choice(rows, out.choice);
   return sums;
+}
+
+/// One row of `share` is compared with round to nearest.
+Sums round_rows(const RoundingProblem& problem, std::size_t share, const GptqOptions& options, GptqResult& out) {
+  const std::size_t rows = problem.weights.rows;
+  // Packing the factors costs a product as much as 15 rows do; small linears need pieces for all threads.
+  const std::size_t stretch = rows >= kLargeLinear ? 128 : 32;
+  std::vector<Sums> sums((rows + stretch - 1) / stretch);
+  parallel_for(sums.size(), [&](std::size_t s) {
+    const std::size_t first = s * stretch, count = std::min(stretch, rows - first);
+    sums[s] = round_stretch(problem, first, count, (count + share - 1) / share, options, out);
+  });
+  Sums all;
+  for (const Sums& s : sums) all += s;
+  return all;
 }
 
 }  // namespace
@@ -102,18 +147,13 @@ GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, c
     result.choice = {std::vector<std::uint8_t>(weights.weights()),
                      std::vector<codec::GroupParams>(weights.rows * problem.groups()),
                      std::vector<float>(weights.weights())};
-  // Packing the factors costs a product as much as 15 rows do; small linears need pieces for all threads.
-  const std::size_t stretch = weights.rows >= 1024 ? 128 : 32;
-  std::vector<Sums> sums((weights.rows + stretch - 1) / stretch);
-  parallel_for(sums.size(), [&](std::size_t s) {
-    const std::size_t first = s * stretch;
-    sums[s] = round_stretch(problem, first, std::min(stretch, weights.rows - first), options, result);
-  });
-  for (const Sums& s : sums) {
-    result.error += s.error;
-    result.nearest_error += s.nearest;
-    result.energy += s.energy;
-  }
+  Sums sums = round_rows(problem, weights.rows >= kLargeLinear ? kComparedShare : 1, options, result);
+  // Such rows come together: those of a head, or all of inputs that are hard to factorize.
+  if (sums.nearest_is_better && weights.rows >= kLargeLinear) sums = round_rows(problem, 1, options, result);
+  result.error = sums.error;
+  result.energy = sums.energy;
+  result.nearest_error = sums.nearest;
+  if (sums.compared_error > 0.0) result.nearest_error *= sums.error / sums.compared_error;
   result.damping = feedback.damping;
   return result;
 }

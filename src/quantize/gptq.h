@@ -1,5 +1,5 @@
 // Rounding with error feedback over the inputs' second moments, for every codec: GPTQ, and coordinate descent after it.
-// Never worse than round to nearest in tr(dW H dW^T), row by row. Formulas, costs and sources: docs/methods.md.
+// No worse than round to nearest in tr(dW H dW^T), in compared rows. Formulas, costs, sources: docs/methods.md.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -31,8 +31,8 @@ struct GptqResult {
   codec::Stored stored;
   Choice choice;  ///< when it was asked for
   double error = 0.0;
-  double nearest_error = 0.0;  ///< of round to nearest with scales fitted under diag(H)
   double energy = 0.0;         ///< tr(W H W^T)
+  double nearest_error = 0.0;  ///< of round to nearest, scales under diag(H); with 1,024 rows or more, estimated
   double damping = 0.0;        ///< that the factorization needed
   double relative() const { return energy > 0.0 ? error / energy : 0.0; }
 };

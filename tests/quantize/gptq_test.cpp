@@ -252,6 +252,26 @@ TEST_F(Gptq, IsNeverWorseThanRoundToNearestAndRefiningNeverHurts) {
     }
 }
 
+/// These are compared on some rows first, and on all when there are such whose errors no feedback makes up for.
+TEST_F(Gptq, LargeLinearsAreNoWorseEither) {
+  constexpr std::size_t cols = 64;
+  const Linear linear = random_linear(1100, cols);
+  for (const Hessian& hessian : {correlated(cols), hessian_of(correlated_rows(6, cols), cols)})
+    for (const char* name : {"int4_g64", "int3_channel"}) {
+      const codec::Codec& codec = codec::by_name(name);
+      const codec::Stored nearest = quantize_rtn(codec, linear.view(), hessian.diagonal(), codec::ScaleFit::search,
+                                                 codec::tensor_scale(codec, linear.absmax()));
+      const double to_nearest = error_of(nearest, linear, hessian);
+      for (const std::size_t passes : {0u, 1u}) {
+        const GptqResult result = gptq(codec, linear, hessian, passes);
+        const double error = error_of(result.stored, linear, hessian);
+        EXPECT_LT(error, to_nearest);
+        EXPECT_NEAR(result.error, error, 1e-3 * error);
+        EXPECT_NEAR(result.nearest_error, to_nearest, 0.4 * to_nearest) << name;
+      }
+    }
+}
+
 TEST_F(Gptq, RefiningFindsBetterCodesAndScales) {
   const Linear linear = random_linear(32, 256);
   const Hessian hessian = correlated(256);
