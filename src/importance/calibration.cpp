@@ -89,6 +89,10 @@ json CalibrationSource::to_json() const {
   return value;
 }
 
+json CalibrationSource::identity() const {
+  return {{"samples", samples}, {"seq_len", seq_len}, {"hash", fmt::format("{:016x}", hash)}};
+}
+
 CalibrationSource CalibrationSource::from_json(const json& value, const std::string& where) {
   CalibrationSource source;
   const auto kind = get<std::string>(value, "source", where);

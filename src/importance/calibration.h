@@ -22,6 +22,9 @@ struct CalibrationSource {
   std::uint64_t hash = 0;  ///< over all tokens
 
   json to_json() const;
+  /// Which tokens they are, wherever they came from: for journals, whose work another path to the same text may go on
+  /// with.
+  json identity() const;
   /// Throws Error naming `where` and the key.
   static CalibrationSource from_json(const json& value, const std::string& where);
   /// "32 x 512 tokens of wiki.txt", "32 x 512 tokens that the model wrote (seed 0)".

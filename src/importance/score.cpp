@@ -10,6 +10,7 @@
 #include "core/threads.h"
 #include "engine/model_gradient.h"
 #include "importance/linear_scorer.h"
+#include "importance/single_changes.h"
 
 namespace strata::importance {
 namespace {
@@ -67,6 +68,9 @@ class Scorer {
     result_.scores.fingerprint = model_.fingerprint();
     result_.scores.calibration = set_.source;
     result_.scores.fit = request_.fit;
+    if (std::ranges::any_of(signals_,
+                            [](const Signal* s) { return s->of_groups != nullptr || s->of_choices != nullptr; }))
+      check_journal(engine_, set_, request_.measure);
     timed([](const Signal& s) { return s.of_block != nullptr; }, [&] { look_at_weights(); });
     run_pass();
     for (const Signal* signal : signals_)

@@ -19,9 +19,9 @@ using Key = std::tuple<std::size_t, std::string, std::string>;  // part, group, 
 using Finished = std::map<Key, std::vector<double>>;
 
 json job_of(const engine::Engine& engine, const CalibrationSet& set, std::size_t tokens) {
-  return {{"format", "strata journal"},          {"version", 1},
-          {"job", "changes of single groups"},   {"model", engine.model().fingerprint()},
-          {"calibration", set.source.to_json()}, {"tokens", tokens}};
+  return {{"format", "strata journal"},           {"version", 1},
+          {"job", "changes of single groups"},    {"model", engine.model().fingerprint()},
+          {"calibration", set.source.identity()}, {"tokens", tokens}};
 }
 
 Finished read_finished(const Journal& journal, const std::string& where) {
@@ -143,6 +143,12 @@ class Measuring {
 };
 
 }  // namespace
+
+void check_journal(const engine::Engine& engine, const CalibrationSet& set, const MeasureRequest& request) {
+  std::error_code code;
+  if (!request.journal.empty() && std::filesystem::exists(request.journal, code))
+    Journal(request.journal, job_of(engine, set, request.tokens));
+}
 
 Samples measure_changes(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
                         const std::vector<SingleChange>& units, const MeasureRequest& request,

@@ -32,6 +32,9 @@ struct SingleChange {
 Samples measure_changes(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
                         const std::vector<SingleChange>& units, const MeasureRequest& request,
                         const std::string& label);
+/// Throws Error as measure_changes does for another job's journal, before the work that comes first is done for
+/// nothing.
+void check_journal(const engine::Engine& engine, const CalibrationSet& set, const MeasureRequest& request);
 inline constexpr std::size_t kRecordingBytes = std::size_t{1} << 30;
 
 }  // namespace strata::importance

@@ -31,7 +31,7 @@ PlanMeter::PlanMeter(engine::Engine& engine, const importance::CalibrationSet& t
                                  {"version", 1},
                                  {"job", job},
                                  {"model", engine.model().fingerprint()},
-                                 {"text", text.source.to_json()},
+                                 {"text", text.source.identity()},
                                  {"tokens", tokens}});
   const std::string where = journal.string();
   for (const json& unit : journal_->finished())

@@ -60,9 +60,14 @@ TEST_F(KlTest, ResumesAnywhereWithTheSameResult) {
     EXPECT_EQ(values(kl(engine_, set_, inputs_, request())), expected);
     EXPECT_EQ(read_text_file(request().journal), journal);
   }
+  set_.source.files = {"elsewhere/the_same.txt"};
+  EXPECT_EQ(values(kl(engine_, set_, inputs_, request())), expected);
+  check_journal(engine_, set_, request());
   MeasureRequest other = request();
   other.tokens = 16;
   EXPECT_THROW(kl(engine_, set_, inputs_, other), Error);
+  EXPECT_THROW(check_journal(engine_, set_, other), Error);
+  EXPECT_EQ(read_text_file(request().journal), journal);
 }
 
 TEST_F(KlTest, ScoresKeepItAndTheJudgeRanksByIt) {
