@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
+#include <set>
 
 #include "eval/tiny_model.h"
 #include "pipeline/checkpoint.h"
@@ -422,6 +423,38 @@ TEST(Plan, AHandEditedFileIsCheckedAndNamed) {
   refused([](json& v) { v.erase("groups"); }, "groups");
   refused([](json& v) { v = json::array(); }, "not a plan");
   refused([](json& v) { v["kind"] = 1; }, "kind");
+}
+
+/// Every member at every depth, removed, and replaced by things of other types and out of range.
+TEST(Plan, AnyDamageIsAnErrorOrAnotherPlan) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 6.0;
+  const json whole = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan.to_json();
+  const json flat = whole.flatten();
+  std::set<std::string> seen;
+  std::size_t refused = 0;
+  const auto try_it = [&](const json& value) {
+    try {
+      Plan::from_json(value, model, "plan.json").to_json();
+    } catch (const Error&) {  // anything else ends the test
+      ++refused;
+    }
+  };
+  for (const auto& [path, leaf] : flat.items())
+    for (json::json_pointer at(path); !at.empty(); at = at.parent_pointer()) {
+      if (!seen.insert(at.to_string()).second) continue;
+      json value = whole;
+      for (const json& other : {json(nullptr), json("x"), json(-1), json(1e300), json::array({1}), json{{"x", 1}}}) {
+        value[at] = other;
+        try_it(value);
+      }
+      value = whole;
+      json& parent = value[at.parent_pointer()];
+      parent.is_array() ? parent.erase(std::stoul(at.back())) : void(parent.erase(at.back()));
+      try_it(value);
+    }
+  EXPECT_GT(refused, 3 * seen.size());
 }
 
 TEST(Planner, TransformersGivesAllExpertsOneCodecAndVllmOneABlock) {
