@@ -83,9 +83,7 @@ json CalibrationSource::to_json() const {
     value["seed"] = seed;
   else
     value["files"] = files;
-  value["samples"] = samples;
-  value["seq_len"] = seq_len;
-  value["hash"] = fmt::format("{:016x}", hash);
+  value.update(identity());
   return value;
 }
 

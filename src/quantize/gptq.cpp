@@ -147,9 +147,10 @@ GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, c
     result.choice = {std::vector<std::uint8_t>(weights.weights()),
                      std::vector<codec::GroupParams>(weights.rows * problem.groups()),
                      std::vector<float>(weights.weights())};
-  Sums sums = round_rows(problem, weights.rows >= kLargeLinear ? kComparedShare : 1, options, result);
+  const std::size_t share = weights.rows >= kLargeLinear ? kComparedShare : 1;
+  Sums sums = round_rows(problem, share, options, result);
   // Such rows come together: those of a head, or all of inputs that are hard to factorize.
-  if (sums.nearest_is_better && weights.rows >= kLargeLinear) sums = round_rows(problem, 1, options, result);
+  if (sums.nearest_is_better && share > 1) sums = round_rows(problem, 1, options, result);
   result.error = sums.error;
   result.energy = sums.energy;
   result.nearest_error = sums.nearest;
