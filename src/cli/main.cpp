@@ -14,14 +14,12 @@ namespace {
 
 using namespace strata;
 
-constexpr const char* kVersion = "0.1.0";
-
 int run(int argc, char** argv) {
   CLI::App app{
       "Give it a language model and a size; get back the best model that fits, for vLLM,\n"
       "transformers and llama.cpp, made on a plain CPU.",
       "strata"};
-  app.set_version_flag("--version", std::string("strata ") + kVersion);
+  app.set_version_flag("--version", "strata " STRATA_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(30);
   app.footer(

@@ -1,6 +1,9 @@
 // Importance matrices: what was written is read back, and those of other models are refused by name.
 #include "importance/imatrix.h"
 
+#include <cmath>
+#include <fstream>
+
 #include "eval/tiny_model.h"
 #include "format/gguf.h"
 #include "random_tokens.h"
@@ -69,6 +72,31 @@ TEST(Imatrix, OneOfAnotherModelIsRefused) {
   EXPECT_NE(
       error_of([&] { read_imatrix(golden_model("llama_tied") / "config.json", same); }).find("no importance matrix"),
       std::string::npos);
+}
+
+TEST(Imatrix, DamageAnywhereIsAnErrorOrOtherNumbers) {
+  const Written w("llama_tied");
+  const std::string whole = read_text_file(w.path);
+  const std::filesystem::path damaged = w.folder.path() / "damaged.gguf";
+  std::size_t refused = 0;
+  const auto try_it = [&](const std::string& bytes) {
+    std::ofstream(damaged, std::ios::binary) << bytes;
+    try {
+      for (const std::vector<float>& values : read_imatrix(damaged, w.model))
+        for (const float value : values) ASSERT_TRUE(value >= 0.0f && std::isfinite(value));
+    } catch (const Error&) {  // anything else ends the test
+      ++refused;
+    }
+  };
+  for (std::size_t at = 0; at < whole.size(); at += 3) {
+    try_it(whole.substr(0, at));
+    std::string flipped = whole;
+    for (const int mask : {0x01, 0x80, 0xFF}) {
+      flipped[at] = static_cast<char>(whole[at] ^ mask);
+      try_it(flipped);
+    }
+  }
+  EXPECT_GT(refused, whole.size() / 3);
 }
 
 }  // namespace
