@@ -5,8 +5,8 @@
 #include "cli/verb.h"
 #include "core/file.h"
 #include "model/model.h"
-#include "pipeline/checkpoint.h"
-#include "pipeline/gguf_checkpoint.h"
+#include "pipeline/output/checkpoint.h"
+#include "pipeline/output/gguf_checkpoint.h"
 
 namespace strata::cli {
 namespace {

@@ -1,13 +1,13 @@
 // strata export-plan: a plan as a recipe for llm-compressor, AutoRound, GPTQModel or llama-quantize.
 // With --model the plan is checked against its model first.
-#include "pipeline/export_plan.h"
+#include "pipeline/plan/export_plan.h"
 
 #include <memory>
 
 #include "cli/verb.h"
 #include "core/file.h"
 #include "model/model.h"
-#include "pipeline/plan.h"
+#include "pipeline/plan/plan.h"
 
 namespace strata::cli {
 namespace {

@@ -8,7 +8,7 @@
 #include "cli/verb.h"
 #include "core/file.h"
 #include "model/model.h"
-#include "pipeline/report_data.h"
+#include "pipeline/report/data.h"
 
 namespace strata::cli {
 namespace {

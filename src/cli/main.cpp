@@ -8,7 +8,7 @@
 #include "core/cpu.h"
 #include "core/interrupt.h"
 #include "core/threads.h"
-#include "pipeline/report_data.h"
+#include "pipeline/report/data.h"
 
 namespace {
 

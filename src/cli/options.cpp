@@ -6,9 +6,9 @@
 #include <map>
 
 #include "core/file.h"
-#include "importance/prior.h"
-#include "pipeline/checkpoint.h"
-#include "pipeline/stock_mix.h"
+#include "importance/signals/prior.h"
+#include "pipeline/choose/stock_mix.h"
+#include "pipeline/output/checkpoint.h"
 
 namespace strata::cli {
 

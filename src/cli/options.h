@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "cli/verb.h"
-#include "pipeline/plan_search.h"
-#include "pipeline/scoring.h"
+#include "pipeline/choose/costs.h"
+#include "pipeline/measure/plan_search.h"
 
 namespace strata::cli {
 

@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "cli/options.h"
-#include "pipeline/explain.h"
-#include "pipeline/prior.h"
+#include "pipeline/choose/explain.h"
+#include "pipeline/choose/prior_costs.h"
 
 namespace strata::cli {
 namespace {

@@ -1,5 +1,7 @@
 // strata quantize: a model and a budget in, a compressed-tensors checkpoint out, with its measured cost.
 // The work is in src/pipeline; here are the options and what a person sees.
+#include "pipeline/job/quantize.h"
+
 #include <chrono>
 #include <memory>
 
@@ -9,9 +11,8 @@
 #include "core/job_folder.h"
 #include "core/progress.h"
 #include "model/tokenizer.h"
-#include "pipeline/estimate.h"
-#include "pipeline/quantize_model.h"
-#include "pipeline/quantize_report.h"
+#include "pipeline/job/estimate.h"
+#include "pipeline/job/report.h"
 
 namespace strata::cli {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "cli/options.h"
 #include "core/file.h"
-#include "pipeline/report_texts.h"
+#include "pipeline/report/texts.h"
 
 namespace strata::cli {
 namespace {

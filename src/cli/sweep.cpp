@@ -1,6 +1,6 @@
 // strata sweep: the paper's experiments on one model, as curves, a table and a verdict on each claim.
 // Stopped anywhere, the same command goes on.
-#include "pipeline/sweep.h"
+#include "pipeline/measure/sweep.h"
 
 #include <chrono>
 #include <filesystem>
@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/journal.h"
 #include "model/tokenizer.h"
-#include "pipeline/report_data.h"
+#include "pipeline/report/data.h"
 
 namespace strata::cli {
 namespace {

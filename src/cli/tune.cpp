@@ -6,8 +6,8 @@
 #include "cli/options.h"
 #include "core/cpu.h"
 #include "core/file.h"
-#include "pipeline/replace_vectors.h"
-#include "pipeline/tune_norms.h"
+#include "pipeline/output/replace_vectors.h"
+#include "pipeline/round/tune_norms.h"
 
 namespace strata::cli {
 namespace {

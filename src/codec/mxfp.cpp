@@ -4,7 +4,7 @@
 #include <bit>
 
 #include "codec/family.h"
-#include "codec/ggml_storage.h"
+#include "codec/ggml/storage.h"
 #include "core/numbers.h"
 
 namespace strata::codec {

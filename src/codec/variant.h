@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "codec/ggml_blocks.h"
+#include "codec/ggml/blocks.h"
 #include "codec/group_params.h"
 
 namespace strata::codec {

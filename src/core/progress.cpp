@@ -1,5 +1,5 @@
-// Draws the progress line.
-// Width follows the terminal; the line is erased at the end.
+// Draws the bar of a terminal and writes the lines of a pipe.
+// The bar's width follows the terminal.
 #include "core/progress.h"
 
 #include <sys/ioctl.h>
@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 
 #include "core/interrupt.h"
 
@@ -15,6 +16,9 @@ namespace {
 
 using std::chrono::duration;
 using std::chrono::steady_clock;
+
+constexpr double kQuietSeconds = 2.0;      // a stage that takes less is not shown
+constexpr double kAnnouncedSeconds = 10.0;  // a pipe hears of a stage beforehand when more than this is left
 
 std::size_t terminal_columns() {
   winsize size{};
@@ -37,29 +41,51 @@ Progress::Progress(std::string label, std::size_t total)
       total_(total),
       start_(steady_clock::now()),
       last_draw_(start_),
-      enabled_(isatty(STDERR_FILENO) != 0) {}
+      exceptions_(std::uncaught_exceptions()),
+      terminal_(isatty(STDERR_FILENO) != 0) {}
 
 Progress::~Progress() {
-  if (drawn_) {
+  const double elapsed = duration<double>(steady_clock::now() - start_).count();
+  if (drawn_)
     std::fputs("\r\033[K", stderr);
-    std::fflush(stderr);
-  }
+  else if (!terminal_ && elapsed >= kQuietSeconds)
+    fmt::print(stderr, "{}: {} {}\n", label_, std::uncaught_exceptions() > exceptions_ ? "stopped after" : "took",
+               human_seconds(elapsed));
+  std::fflush(stderr);
 }
 
 void Progress::advance(std::size_t units) {
   check_interrupt();
   done_ += units;
-  if (!enabled_) return;
   const auto now = steady_clock::now();
-  if (duration<double>(now - start_).count() < 2.0 || duration<double>(now - last_draw_).count() < 0.1) return;
-  last_draw_ = now;
-  draw();
+  if (duration<double>(now - start_).count() < kQuietSeconds) return;
+  if (terminal_ && duration<double>(now - last_draw_).count() >= 0.1) {
+    last_draw_ = now;
+    draw();
+  } else if (!terminal_ && !announced_) {
+    last_draw_ = now;
+    announce();
+  }
+}
+
+double Progress::seconds_left() const {
+  if (done_ == 0 || total_ <= done_) return 0.0;
+  const double elapsed = duration<double>(last_draw_ - start_).count();
+  return elapsed / static_cast<double>(done_) * static_cast<double>(total_ - done_);
+}
+
+void Progress::announce() {
+  announced_ = true;
+  if (total_ == 0)
+    fmt::print(stderr, "{} ...\n", label_);
+  else if (seconds_left() >= kAnnouncedSeconds)
+    fmt::print(stderr, "{}: about {}\n", label_, human_seconds(seconds_left()));
+  std::fflush(stderr);
 }
 
 void Progress::note(std::string text) { note_ = std::move(text); }
 
 void Progress::draw() {
-  const double elapsed = duration<double>(last_draw_ - start_).count();
   std::string line;
   if (total_ == 0) {
     line = fmt::format("{}  {}  {}", label_, done_, note_);
@@ -68,7 +94,7 @@ void Progress::draw() {
     constexpr std::size_t width = 24;
     const auto filled = static_cast<std::size_t>(share * static_cast<double>(width));
     const std::string bar = std::string(filled, '=') + std::string(width - filled, ' ');
-    const std::string left = share > 0 ? human_seconds(elapsed / share - elapsed) + " left" : "";
+    const std::string left = share > 0 ? human_seconds(seconds_left()) + " left" : "";
     line = fmt::format("{}  [{}] {:3.0f} %  {}  {}", label_, bar, share * 100, left, note_);
   }
   const std::size_t columns = terminal_columns();

@@ -1,5 +1,6 @@
-// A progress line on standard error, drawn only when it is a terminal: "quantize  [=====>    ]  52 %  12 s left".
-// Nothing appears for work that ends within two seconds.
+// Progress of a stage of work on standard error. A terminal gets a bar that is redrawn and erased at the end:
+// "quantize  [=====     ]  52 %  12 s left". A pipe gets whole lines: "quantize: about 90 s" and "quantize: took 92 s".
+// A stage that ends within two seconds shows nothing.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -21,15 +22,20 @@ class Progress {
   /// Adds finished units, redraws at most ten times a second, and throws Interrupted after Ctrl-C.
   /// Call it from one thread.
   void advance(std::size_t units = 1);
-  /// Text behind the bar, such as the tensor at hand.
+  /// Text after the bar, such as the tensor at hand.
   void note(std::string text);
 
  private:
   void draw();
+  void announce();
+  /// The seconds that are left at the speed so far, or 0 when nothing tells.
+  double seconds_left() const;
+
   std::string label_, note_;
   std::size_t total_, done_ = 0;
   std::chrono::steady_clock::time_point start_, last_draw_;
-  bool enabled_, drawn_ = false;
+  int exceptions_;  ///< in flight when the stage began; more at its end means that it did not finish
+  bool terminal_, drawn_ = false, announced_ = false;
 };
 
 }  // namespace strata

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "codec/codec.h"
-#include "codec/ggml_blocks.h"
+#include "codec/ggml/blocks.h"
 
 namespace strata::format {
 

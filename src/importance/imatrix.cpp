@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "format/gguf.h"
 #include "format/gguf_write.h"
-#include "model/gguf_config.h"
+#include "model/gguf/config.h"
 
 namespace strata::importance {
 namespace {

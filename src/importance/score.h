@@ -9,8 +9,8 @@
 
 #include "engine/engine.h"
 #include "importance/linear_inputs.h"
-#include "importance/prior.h"
 #include "importance/scores.h"
+#include "importance/signals/prior.h"
 
 namespace strata::importance {
 

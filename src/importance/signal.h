@@ -6,11 +6,11 @@
 #include <string_view>
 #include <vector>
 
-#include "importance/fisher.h"
-#include "importance/kl.h"
 #include "importance/linear_inputs.h"
 #include "importance/rounding_error.h"
 #include "importance/samples.h"
+#include "importance/signals/fisher.h"
+#include "importance/signals/kl.h"
 #include "importance/weights.h"
 
 namespace strata::importance {

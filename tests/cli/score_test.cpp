@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "core/random.h"
-#include "eval/tiny_model.h"
+#include "support/tiny_model.h"
 
 namespace strata {
 namespace {

@@ -14,7 +14,7 @@
 #include "core/json.h"
 #include "core/numbers.h"
 #include "core/random.h"
-#include "same_bits.h"
+#include "support/same_bits.h"
 
 namespace strata::codec {
 

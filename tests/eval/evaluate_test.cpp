@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "eval/tiny_model.h"
+#include "support/tiny_model.h"
 
 namespace strata::eval {
 namespace {

@@ -2,8 +2,8 @@
 // Words of the tokenizer used here are single tokens: w0 is 10, w1 is 11, ...
 #include "eval/text.h"
 
-#include "eval/tiny_model.h"
 #include "model/text.h"
+#include "support/tiny_model.h"
 
 namespace strata::eval {
 namespace {

@@ -2,7 +2,7 @@
 // The worked example is the one of docs/formats/compressed-tensors.md.
 #include "format/compressed_tensors.h"
 
-#include "file_bytes.h"
+#include "support/file_bytes.h"
 
 namespace strata::format {
 namespace {

@@ -6,9 +6,9 @@
 #include <map>
 
 #include "codec/variants.h"
-#include "file_bytes.h"
 #include "format/safetensors.h"
-#include "same_bits.h"
+#include "support/file_bytes.h"
+#include "support/same_bits.h"
 
 namespace strata::format {
 namespace {

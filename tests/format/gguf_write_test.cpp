@@ -2,7 +2,7 @@
 // when a file is not complete.
 #include "format/gguf_write.h"
 
-#include "file_bytes.h"
+#include "support/file_bytes.h"
 
 namespace strata::format {
 namespace {

@@ -3,7 +3,7 @@
 #include "format/safetensors.h"
 
 #include "core/json.h"
-#include "file_bytes.h"
+#include "support/file_bytes.h"
 
 namespace strata::format {
 namespace {

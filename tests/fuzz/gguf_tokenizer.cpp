@@ -1,10 +1,9 @@
 // Fuzz: a GGUF vocabulary of any content is refused with an Error, or becomes a tokenizer.json that loads and works.
 // The input is lines: model, pre, flags, then tokens (type, score, text) and merges.
-#include "model/gguf_tokenizer.h"
-
 #include <sstream>
 
 #include "core/error.h"
+#include "model/gguf/tokenizer.h"
 
 namespace {
 

@@ -49,7 +49,7 @@ def logits_golden(model, ids: list[int]) -> dict:
 
 @torch.no_grad()
 def scores_golden(model, ids: list[int]) -> dict:
-    """Definitions: docs/design.md, "The science". Sums in f64; z with the population standard deviation."""
+    """Definitions: docs/signals.md. Sums in f64; z with the population standard deviation."""
     blocks, pairs = model.model.layers, {}
 
     def observe(index):

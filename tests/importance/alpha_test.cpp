@@ -7,7 +7,7 @@
 
 #include "core/threads.h"
 #include "importance/signal.h"
-#include "random_tokens.h"
+#include "support/random_tokens.h"
 
 namespace strata::importance {
 namespace {

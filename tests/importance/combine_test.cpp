@@ -2,9 +2,9 @@
 // and the agreement of the halves of one.
 #include <cmath>
 
-#include "eval/tiny_model.h"
 #include "importance/score.h"
-#include "random_tokens.h"
+#include "support/random_tokens.h"
+#include "support/tiny_model.h"
 
 namespace strata::importance {
 namespace {

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "random_tokens.h"
+#include "support/random_tokens.h"
 
 namespace strata::importance {
 namespace {

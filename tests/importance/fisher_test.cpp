@@ -1,6 +1,6 @@
 // fisher on tiny random models: what it says of noise in single linears is what the noise costs when it is measured.
 // What it is worth on a real model is measured in docs/results.md.
-#include "importance/fisher.h"
+#include "importance/signals/fisher.h"
 
 #include <gtest/gtest.h>
 
@@ -10,9 +10,9 @@
 #include "codec/codec.h"
 #include "core/random.h"
 #include "core/threads.h"
-#include "eval/tiny_model.h"
 #include "importance/score.h"
-#include "random_tokens.h"
+#include "support/random_tokens.h"
+#include "support/tiny_model.h"
 
 namespace strata::importance {
 namespace {

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <fstream>
 
-#include "eval/tiny_model.h"
 #include "format/gguf.h"
-#include "random_tokens.h"
+#include "support/random_tokens.h"
+#include "support/tiny_model.h"
 
 namespace strata::importance {
 namespace {

@@ -4,10 +4,10 @@
 #include <map>
 
 #include "core/random.h"
-#include "eval/tiny_model.h"
 #include "importance/linear_inputs.h"
 #include "importance/score.h"
 #include "kernel/ops.h"
+#include "support/tiny_model.h"
 
 namespace strata::importance {
 namespace {

@@ -1,6 +1,6 @@
 // kl on a tiny random model: every group and codec, resumed at any unit with the same result; and the judge on scores
 // whose order is known.
-#include "importance/kl.h"
+#include "importance/signals/kl.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "importance/judge.h"
 #include "importance/score.h"
-#include "random_tokens.h"
+#include "support/random_tokens.h"
 
 namespace strata::importance {
 namespace {

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <map>
 
-#include "eval/tiny_model.h"
 #include "importance/score.h"
 #include "quantize/rtn.h"
-#include "random_tokens.h"
+#include "support/random_tokens.h"
+#include "support/tiny_model.h"
 
 namespace strata::importance {
 namespace {

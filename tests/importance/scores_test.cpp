@@ -4,9 +4,9 @@
 #include <cmath>
 #include <set>
 
-#include "eval/tiny_model.h"
 #include "importance/score.h"
 #include "quantize/rtn.h"
+#include "support/tiny_model.h"
 
 namespace strata::importance {
 namespace {

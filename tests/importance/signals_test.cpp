@@ -2,9 +2,9 @@
 // a numpy reference (tests/golden/README.md).
 #include <cmath>
 
-#include "eval/tiny_model.h"
 #include "importance/score.h"
 #include "importance/signal.h"
+#include "support/tiny_model.h"
 
 namespace strata::importance {
 namespace {

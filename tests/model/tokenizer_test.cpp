@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "model/golden_ids.h"
+#include "support/golden_ids.h"
 
 namespace strata::model {
 namespace {

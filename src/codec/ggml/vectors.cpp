@@ -1,0 +1,162 @@
+// The codebook types of GGUF as codecs: IQ2 and IQ3, super-blocks of 256 whose weights are points of a grid with signs.
+// Byte layouts and formulas: docs/formats/gguf.md.
+#include "codec/ggml/vectors.h"
+
+#include <cmath>
+#include <utility>
+
+#include "codec/family.h"
+#include "codec/ggml/ggml.h"
+
+namespace strata::codec {
+namespace {
+
+constexpr std::array<VectorType, 5> kTypes{{
+    {{"iq3_s", 3, 32, 256, 110, BlockType::iq3_s, store_codes_iq3_s, store_groups_iq3_s}, grid_iq3_s, 4, false, 1.0f},
+    {{"iq3_xxs", 3, 32, 256, 98, BlockType::iq3_xxs, store_codes_iq3_xxs, store_groups_iq3_xxs},
+     grid_iq3_xxs,
+     8,
+     true,
+     0.25f},
+    {{"iq2_s", 2, 16, 256, 82, BlockType::iq2_s, store_codes_iq2_s, store_groups_iq2_s}, grid_iq2_s, 8, false, 0.125f},
+    {{"iq2_xs", 2, 16, 256, 74, BlockType::iq2_xs, store_codes_iq2_xs, store_groups_iq2_xs},
+     grid_iq2_xs,
+     8,
+     true,
+     0.125f},
+    {{"iq2_xxs", 2, 32, 256, 66, BlockType::iq2_xxs, store_codes_iq2_xxs, store_groups_iq2_xxs},
+     grid_iq2_xxs,
+     8,
+     true,
+     0.125f},
+}};
+
+template <std::size_t kIndex>
+struct Functions : GgmlStorage<Functions<kIndex>> {
+  static constexpr const VectorType& kType = kTypes[kIndex];
+  static constexpr const GgmlLayout& kLayout = kType.layout;
+  using Storage = GgmlStorage<Functions>;
+
+  static void fit_super(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
+                        std::span<GroupParams> groups) {
+    const Importance h(importance, weights.size(), fit);
+    fit_vectors(kVariantPortable, kType, weights.data(), h.data(), fit, groups.data());
+  }
+
+  static void round_vector(const Codec& codec, const float* weights, const float* importance, const GroupParams& group,
+                           std::uint8_t* codes) {
+    round_row(kVariantPortable, codec, weights, importance, kType.vector_size, &group, codes);
+  }
+
+  static float value(const Codec&, std::uint8_t code, const GroupParams& group) {
+    const float magnitude = group.scale * kType.grid().level(code & 7u);
+    return (code & VectorType::kNegative) != 0 ? -magnitude : magnitude;
+  }
+
+  static void fit_row(const Variant& variant, const Codec&, const float* weights, const float* importance,
+                      std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
+    for (std::size_t c = 0; c < cols; c += kLayout.block_weights, groups += kLayout.groups())
+      fit_vectors(variant, kType, weights + c, importance == nullptr ? nullptr : importance + c, fit, groups);
+  }
+
+  static void round_row(const Variant& variant, const Codec&, const float* weights, const float* importance,
+                        std::size_t cols, const GroupParams* groups, std::uint8_t* codes) {
+    VectorSearch search(variant, kType);
+    for (std::size_t c = 0; c < cols; c += kType.vector_size) {
+      search.load(weights + c, importance == nullptr ? nullptr : importance + c);
+      search.round(groups[c / kLayout.group_size].scale, codes + c);
+    }
+  }
+
+  static void values_row(const Variant&, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
+                         const GroupParams* groups, float* out) {
+    for (std::size_t c = 0; c < cols; ++c) out[c] = value(codec, codes[c], groups[c / kLayout.group_size]);
+  }
+
+  static constexpr RowFunctions kRows = {
+      fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode};
+
+  static Codec codec() {
+    Codec result{kLayout.name, "ggml",          kLayout.code_bits, kLayout.group_size, true,  false, nullptr, nullptr,
+                 value,        Storage::layout, Storage::pack,     Storage::unpack,    &kRows};
+    result.super_size = kLayout.block_weights;
+    result.fit_super = fit_super;
+    result.vector_size = kType.vector_size;
+    result.round_vector = round_vector;
+    return result;
+  }
+};
+
+template <std::size_t... kIndex>
+void append_all(std::vector<Codec>& table, std::index_sequence<kIndex...>) {
+  (table.push_back(Functions<kIndex>::codec()), ...);
+}
+
+}  // namespace
+
+void VectorSearch::load(const float* weights, const float* importance) {
+  if (importance == nullptr)
+    std::fill_n(importance_, type_.vector_size, 1.0f);
+  else
+    usable_importance(importance, type_.vector_size, importance_);
+  bool odd = false;
+  for (std::size_t i = 0; i < type_.vector_size; ++i) {
+    negative_[i] = weights[i] < 0.0f;
+    odd = odd != negative_[i];
+    magnitudes_[i] = std::fabs(weights[i]);
+  }
+  odd_ = odd && type_.even_signs;
+  const std::size_t dims = grid_.dims();
+  for (std::size_t part = 0; part < parts(); ++part)
+    variant_.grid_costs(grid_.view(), magnitudes_ + part * dims, importance_ + part * dims, odd_ && !either(),
+                        costs_[part]);
+  for (std::size_t part = 0; either() && part < parts(); ++part)
+    variant_.grid_costs(grid_.view(), magnitudes_ + part * dims, importance_ + part * dims, true,
+                        costs_[parts() + part]);
+}
+
+void VectorSearch::round(float scale, std::uint8_t* codes) const {
+  const float ratio = scale == 0.0f ? 0.0f : 2.0f / scale;
+  std::size_t points[kMostTables];
+  float least[kMostTables];
+  for (std::size_t t = 0; t < tables(); ++t) {
+    points[t] = variant_.lowest_point(costs_[t], grid_.size(), ratio);
+    least[t] = costs_[t].square[points[t]] - ratio * costs_[t].cross[points[t]];
+  }
+  const bool second = either() && least[0] + least[3] < least[2] + least[1];
+  for (std::size_t part = 0; part < parts(); ++part) {
+    const bool turned = odd_ && (!either() || second == (part == 1));
+    write(part, points[either() && turned ? parts() + part : part], turned, codes);
+  }
+}
+
+double VectorSearch::energy() const {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < type_.vector_size; ++i)
+    sum +=
+        static_cast<double>(importance_[i]) * static_cast<double>(magnitudes_[i]) * static_cast<double>(magnitudes_[i]);
+  return sum;
+}
+
+/// The codes of a point; when `turned`, the weight that costs least has the other sign.
+void VectorSearch::write(std::size_t part, std::size_t point, bool turned, std::uint8_t* codes) const {
+  const std::size_t first = part * grid_.dims();
+  const float* const levels = grid_.point(point);
+  std::size_t cheapest = 0;
+  float least = HUGE_VALF;
+  for (std::size_t i = 0; i < grid_.dims(); ++i) {
+    const float cost = importance_[first + i] * levels[i] * magnitudes_[first + i];
+    if (cost < least) {
+      least = cost;
+      cheapest = i;
+    }
+  }
+  for (std::size_t i = 0; i < grid_.dims(); ++i) {
+    const bool negative = negative_[first + i] != (turned && i == cheapest);
+    codes[first + i] = static_cast<std::uint8_t>(grid_.indices(point)[i] | (negative ? VectorType::kNegative : 0));
+  }
+}
+
+void append_ggml_vectors(std::vector<Codec>& table) { append_all(table, std::make_index_sequence<kTypes.size()>()); }
+
+}  // namespace strata::codec

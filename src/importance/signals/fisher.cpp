@@ -1,0 +1,176 @@
+// fisher: what a linear under a codec costs in nats, (1/2) sum_ij F_ij dw_ij^2 with F the diagonal of the Fisher
+// information: expected squares of the gradient of log p of tokens that are drawn from the model itself, which is the
+// second derivative of the KL divergence. F is taken as a product of rows and columns. A layer's trace of F times its
+// squared error is what HAWQ-V2 (arXiv 1911.03852) ranks layers by.
+#include "importance/signals/fisher.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "core/checked.h"
+#include "core/progress.h"
+#include "core/threads.h"
+#include "engine/model_gradient.h"
+#include "engine/sampler.h"
+#include "importance/signal.h"
+#include "kernel/gradients.h"
+#include "kernel/softmax.h"
+
+namespace strata::importance {
+namespace {
+
+constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
+constexpr std::size_t kTogether = 1024;  // tokens for which the weights are turned once
+
+/// By column of G = dy^T x, the sum over its rows of G^2: x_j^T (dy dy^T) x_j. Products of tokens, since those of a
+/// sequence are fewer than the rows of a linear.
+std::vector<double> squared_columns(std::span<const float> dy, std::span<const float> x, std::size_t tokens) {
+  const std::size_t rows = dy.size() / tokens, cols = x.size() / tokens;
+  std::vector<float> gram(tokens * tokens), turned(x.size()), product(x.size());
+  kernel::matmul(dy.data(), rows, tokens, {MatrixView::dense(dy.data(), tokens, rows, DType::f32), nullptr},
+                 gram.data(), tokens, kPrecision);
+  kernel::transpose(x.data(), cols, tokens, cols, turned.data());
+  kernel::matmul(turned.data(), tokens, cols, {MatrixView::dense(gram.data(), tokens, tokens, DType::f32), nullptr},
+                 product.data(), tokens, kPrecision);
+  std::vector<double> result(cols);
+  parallel_for(cols, [&](std::size_t j) {
+    double sum = 0.0;
+    for (std::size_t i = j * tokens; i < (j + 1) * tokens; ++i)
+      sum += static_cast<double>(turned[i]) * static_cast<double>(product[i]);
+    result[j] = std::max(0.0, sum);
+  });
+  return result;
+}
+
+/// The same of an embedding that is looked up: a row of G is the sum over its token's places.
+std::vector<double> squared_columns_of_lookup(const std::vector<engine::Token>& ids, std::span<const float> dh) {
+  const std::size_t cols = dh.size() / ids.size();
+  std::map<engine::Token, std::vector<double>> rows;
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    std::vector<double>& row = rows[ids[t]];
+    row.resize(cols, 0.0);
+    for (std::size_t j = 0; j < cols; ++j) row[j] += static_cast<double>(dh[t * cols + j]);
+  }
+  std::vector<double> result(cols, 0.0);
+  for (const auto& [id, row] : rows)
+    for (std::size_t j = 0; j < cols; ++j) result[j] += row[j] * row[j];
+  return result;
+}
+
+/// Logits (tokens, vocab) become the gradient of -log p of a token that is drawn by each row's own probabilities.
+void draw_tokens(std::vector<float>& logits, std::size_t vocab, std::uint64_t seed) {
+  parallel_for(logits.size() / vocab, [&](std::size_t t) {
+    const std::span<float> row = std::span(logits).subspan(t * vocab, vocab);
+    Random random(seed + t);
+    const engine::Token drawn = engine::sample(row, {.temperature = 1.0}, random);
+    const auto log_sum = static_cast<float>(kernel::softmax_row(row.data(), vocab).log_sum_exp);
+    for (float& x : row) x = std::exp(x - log_sum);
+    row[drawn] -= 1.0f;
+  });
+}
+
+/// Squares of gradients by linear, summed over the sequences of a set.
+class SquaredGradients {
+ public:
+  SquaredGradients(const engine::Engine& engine, const CalibrationSet& set, std::size_t parts, std::size_t used)
+      : engine_(engine),
+        a_(engine.architecture()),
+        set_(set),
+        length_(set.sequences.front().size()),
+        parts_(parts),
+        used_(used),
+        gradient_(engine, kPrecision),
+        tokens_(parts, 0.0) {
+    for (const model::Linear& linear : a_.linears)
+      sums_.push_back({{parts, std::vector<double>(linear.cols, 0.0)}, std::vector<double>(linear.rows, 0.0)});
+  }
+
+  /// Runs sequences [first, first + count).
+  void add(std::size_t first, std::size_t count, const std::function<void()>& between) {
+    const auto sequences = std::span(set_.sequences).subspan(first, count);
+    std::vector<engine::Token> ids;
+    for (std::size_t s = 0; s < count; ++s) {
+      ids.insert(ids.end(), sequences[s].begin(), sequences[s].end());
+      tokens_[part(first + s)] += static_cast<double>(length_);
+    }
+    const auto rows_of = [&](const std::vector<float>& rows, std::size_t s) {
+      return std::span(rows).subspan(s * rows.size() / count, rows.size() / count);
+    };
+    const auto each = [&](std::size_t linear, const auto& body) {
+      for (std::size_t s = 0; s < count && linear != model::kNoBlock; ++s)
+        body(s, sums_[linear].columns[part(first + s)]);
+    };
+    const auto add_columns = [&](std::size_t linear, const std::vector<float>& dy, const std::vector<float>& x) {
+      each(linear, [&](std::size_t s, std::vector<double>& columns) {
+        add_to(columns, squared_columns(rows_of(dy, s), rows_of(x, s), length_));
+      });
+    };
+    const engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{length_}));
+    draw_tokens(gradient_.forward(batch, ids, between), a_.vocab, set_.source.hash + first * 0x10001);
+    gradient_.backward(
+        batch,
+        {.head = [&](const auto& dy, const auto& x) { add_columns(a_.tied ? a_.embedding() : a_.lm_head(), dy, x); },
+         .linears =
+             [&](std::size_t l, const auto& dy, const auto& x) {
+               add_columns(l, dy, x);
+               each(l, [&](std::size_t s, auto&) {
+                 add_to(sums_[l].rows, squared_columns(rows_of(x, s), rows_of(dy, s), length_));
+               });
+             },
+         .embedding =
+             [&](const auto& dh) {
+               each(a_.embedding(), [&](std::size_t s, std::vector<double>& columns) {
+                 add_to(columns, squared_columns_of_lookup(sequences[s], rows_of(dh, s)));
+               });
+             }},
+        between);
+  }
+
+  Sensitivities sensitivities() && {
+    for (Sensitivity& linear : sums_) {
+      const auto rows = static_cast<double>(linear.rows.size());
+      for (std::size_t p = 0; p < parts_; ++p)
+        for (double& value : linear.columns[p]) value *= 0.5 / (tokens_[p] * rows);
+      const double sum = std::accumulate(linear.rows.begin(), linear.rows.end(), 0.0);
+      for (double& value : linear.rows) value = sum > 0.0 ? value * rows / sum : 1.0;
+    }
+    return std::move(sums_);
+  }
+
+ private:
+  std::size_t part(std::size_t sequence) const { return sequence * parts_ / used_; }
+  static void add_to(std::vector<double>& sums, const std::vector<double>& squares) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += squares[i];
+  }
+
+  const engine::Engine& engine_;
+  const model::Architecture& a_;
+  const CalibrationSet& set_;
+  std::size_t length_, parts_, used_;
+  engine::ModelGradient gradient_;
+  std::vector<double> tokens_;  ///< by part
+  Sensitivities sums_;
+};
+
+}  // namespace
+
+Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set) {
+  const std::size_t parts = parts_of(set.sequences.size()), length = set.sequences.front().size(),
+                    used = std::min(set.sequences.size(), std::max(parts, kSensitivityTokens / length)),
+                    together = std::max<std::size_t>(1, kTogether / length);
+  SquaredGradients squares(engine, set, parts, used);
+  Progress progress("gradients", ceil_div(used, together) * 2 * engine.architecture().blocks);
+  for (std::size_t first = 0; first < used; first += together)
+    squares.add(first, std::min(together, used - first), [&] { progress.advance(); });
+  return std::move(squares).sensitivities();
+}
+
+std::vector<double> fisher(const LinearInputs& inputs, const ColumnProducts& difference) {
+  return weighed(inputs.sensitivities, difference.weighted_squares);
+}
+
+}  // namespace strata::importance

@@ -1,0 +1,103 @@
+// The rules, their file and what they make of a model. Weights say an order, not a loss.
+// A rule that matches nothing in a model is no error: one table serves dense and mixture-of-experts models.
+#include "importance/signals/prior.h"
+
+#include <algorithm>
+
+#include "core/expression.h"
+#include "importance/signal.h"
+
+namespace strata::importance {
+
+namespace {
+
+/// The rules of docs/allocation.md, as their file would hold them.
+constexpr const char* kLiterature = R"json({"kind": "strata prior", "version": 1, "rules": [
+    {"match": "\\.(gate|router)$", "keep": true, "why": "routers decide which expert runs and take next to no bytes"},
+    {"match": "lm_head$", "weight": 5, "why": "llama.cpp's mixes keep the output matrix before all others"},
+    {"match": "down_proj$|\\.w2$", "weight": 3, "why": "the inputs behind the activation hold the largest outliers"},
+    {"match": "self_attn\\.(v_proj|o_proj)", "weight": 1.5, "why": "llama.cpp's mixes raise v and o before q and k"},
+    {"match": "shared_expert|mlp\\.(gate|up|down)_proj$", "weight": 1.5,
+     "why": "used by every token, unlike a routed expert"},
+    {"match": "\\.experts\\.", "weight": 0.25, "why": "each is routed to by few tokens; attention comes first"},
+    {"match": "", "blocks": {"first": 2}, "weight": 2, "why": "errors of the first blocks pass through all others"},
+    {"match": "", "blocks": {"last": 1}, "weight": 1.5, "why": "nothing behind it makes its errors good"}
+  ]})json";
+
+}  // namespace
+
+const Prior& Prior::literature() {
+  static const Prior prior = from_json(parse_json(kLiterature, "the built-in prior"), "the built-in prior");
+  return prior;
+}
+
+Prior Prior::from_json(const json& value, const std::string& where) {
+  if (!value.is_object() || get_or<std::string>(value, "kind", "", where) != "strata prior")
+    fail("{}: is not a file of rules; it begins with {{\"kind\": \"strata prior\", \"version\": 1, \"rules\": [",
+         where);
+  if (const auto version = get<int>(value, "version", where); version != 1)
+    fail("{}: version {} of the rules is not known here (expected 1)", where, version);
+  const auto list = value.find("rules");
+  if (list == value.end() || !list->is_array()) fail("{}: 'rules' is missing", where);
+  Prior prior;
+  for (const json& entry : *list) {
+    const std::string place = fmt::format("{}: rule {}", where, prior.rules_.size() + 1);
+    if (!entry.is_object()) fail("{}: is not an object", place);
+    for (const auto& [key, unused] : entry.items())
+      if (key != "match" && key != "weight" && key != "keep" && key != "blocks" && key != "why")
+        fail("{}: '{}' is not known; a rule has match, weight or keep, blocks, why", place, key);
+    Rule rule{compile_regex(get<std::string>(entry, "match", place), place)};
+    rule.weight = get_or<double>(entry, "weight", 1.0, place);
+    rule.keep = get_or<bool>(entry, "keep", false, place);
+    if (!(rule.weight > 0.0) || rule.weight > 1e6)
+      fail("{}: 'weight' is {}, expected above 0 and at most 1e6", place, rule.weight);
+    if (rule.keep && entry.contains("weight")) fail("{}: 'keep' and 'weight' contradict each other", place);
+    if (const auto blocks = entry.find("blocks"); blocks != entry.end()) {
+      if (!blocks->is_object()) fail("{}: 'blocks' is not an object such as {{\"first\": 2}}", place);
+      rule.first_blocks = get_or<std::size_t>(*blocks, "first", 0, place);
+      rule.last_blocks = get_or<std::size_t>(*blocks, "last", 0, place);
+      if (rule.first_blocks + rule.last_blocks == 0) fail("{}: 'blocks' has neither 'first' nor 'last'", place);
+    }
+    prior.rules_.push_back(std::move(rule));
+  }
+  return prior;
+}
+
+bool Prior::Rule::applies(const model::Linear& linear, std::size_t blocks) const {
+  if (first_blocks + last_blocks > 0) {
+    if (linear.block == model::kNoBlock) return false;
+    if (linear.block >= first_blocks && blocks - linear.block > last_blocks) return false;
+  }
+  return std::regex_search(linear.module, match);
+}
+
+std::vector<std::size_t> Prior::kept(const model::Architecture& a) const {
+  std::vector<std::size_t> groups;
+  for (const model::Linear& linear : a.linears)
+    for (const Rule& rule : rules_)
+      if (rule.keep && rule.applies(linear, a.blocks)) {
+        groups.push_back(linear.group);
+        break;
+      }
+  return groups;
+}
+
+std::vector<double> Prior::of_linears(const model::Architecture& a) const {
+  std::vector<double> result(a.linears.size(), 1.0);
+  for (std::size_t l = 0; l < a.linears.size(); ++l)
+    for (const Rule& rule : rules_)
+      if (!rule.keep && rule.applies(a.linears[l], a.blocks)) result[l] *= rule.weight;
+  return result;
+}
+
+std::vector<double> Prior::of_groups(const model::Architecture& a) const {
+  std::vector<double> result(a.groups.size(), 0.0);
+  const std::vector<double> linears = of_linears(a);
+  for (std::size_t l = 0; l < a.linears.size(); ++l)
+    result[a.linears[l].group] = std::max(result[a.linears[l].group], linears[l]);
+  return result;
+}
+
+std::vector<double> prior(const model::Architecture& a) { return Prior::literature().of_groups(a); }
+
+}  // namespace strata::importance

@@ -1,0 +1,211 @@
+// Tensors of a GGUF file under their Hugging Face names: dequantized to f32, or as they lie in the file for kernels
+// that decode them on the fly; llama's q and k rows un-permuted. The interleaved rotary order of the llama architecture
+// is undone row by row: [heads, half, 2] -> [heads, 2, half].
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "core/checked.h"
+#include "core/file.h"
+#include "core/threads.h"
+#include "format/gguf.h"
+#include "model/gguf/config.h"
+#include "model/gguf/experts.h"
+#include "model/gguf/tokenizer.h"
+#include "model/model.h"
+
+namespace strata::model {
+namespace {
+
+class GgufSource final : public TensorSource {
+ public:
+  GgufSource(std::shared_ptr<const format::GgufFile> gguf, const json& config, std::string where)
+      : gguf_(std::move(gguf)), where_(std::move(where)) {
+    const bool permuted = gguf_->text("general.architecture") == "llama";
+    heads_ = permuted ? config["num_attention_heads"].get<std::size_t>() : 0;
+    kv_heads_ = permuted ? config["num_key_value_heads"].get<std::size_t>() : 0;
+    for (const format::GgufTensor& tensor : gguf_->tensors())
+      by_name_[hf_tensor_name(tensor.name).value_or(tensor.name)] = tensor;
+    if (has_experts(*gguf_)) unstack(parse_architecture(config, where_));
+  }
+
+  std::vector<TensorInfo> tensors() const override {
+    std::vector<TensorInfo> result;
+    for (const auto& [name, tensor] : by_name_)
+      result.push_back({name, format::ggml_type_name(tensor.type), tensor.shape, tensor.data.size()});
+    return result;
+  }
+
+  bool has(std::string_view name) const override { return by_name_.contains(name); }
+
+  LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    const format::GgufTensor& tensor = checked(name, {rows, cols});
+    const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
+    const auto row_of = rows_of(name, rows);
+    std::vector<float> values(rows * cols);
+    parallel_for(rows, [&](std::size_t r) {
+      format::ggml_dequantize_row(tensor.type, tensor.data.data() + row_of(r) * row_bytes, cols,
+                                  values.data() + r * cols);
+    });
+    MappedFile::drop(tensor.data);
+    return LinearWeights(std::move(values), rows, cols);
+  }
+
+  LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    const format::GgufTensor& tensor = checked(name, {rows, cols});
+    const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
+    const bool permuted = heads_of(name) != 0;
+    if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !permuted)
+      return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
+    const codec::Codec* const codec = format::codec_of_ggml_type(tensor.type);
+    if (codec == nullptr || !codec::why_not(*codec, rows, cols).empty()) return matrix(name, rows, cols);
+    codec::Stored stored{codec, rows, cols, codec->layout(*codec, rows, cols), {}, {tensor.data}};
+    if (permuted) {
+      const auto row_of = rows_of(name, rows);
+      std::vector<std::byte>& ordered = stored.parts.emplace_back(tensor.data.size());
+      for (std::size_t r = 0; r < rows; ++r)
+        std::copy_n(tensor.data.data() + row_of(r) * row_bytes, row_bytes, ordered.data() + r * row_bytes);
+      stored.views = {ordered};
+    }
+    return LinearWeights(std::move(stored));
+  }
+
+  std::vector<float> vector(const std::string& name, std::size_t size) const override {
+    const format::GgufTensor& tensor = checked(name, {size});
+    format::ggml_row_bytes(tensor.type, size, where_ + ": " + tensor.name);
+    std::vector<float> values(size);
+    format::ggml_dequantize_row(tensor.type, tensor.data.data(), size, values.data());
+    if (heads_of(name) == 0) return values;
+    const auto row_of = rows_of(name, size);
+    std::vector<float> ordered(size);
+    for (std::size_t r = 0; r < size; ++r) ordered[r] = values[row_of(r)];
+    return ordered;
+  }
+
+  const codec::Codec* codec_of(const std::string&) const override { return nullptr; }
+  codec::Stored stored(const Linear& linear, const codec::Codec&) const override {
+    STRATA_CHECK(false, "{} has no codec in a GGUF file", linear.module);
+  }
+
+  void release(const std::string& name) const override {
+    if (const auto it = by_name_.find(name); it != by_name_.end()) MappedFile::drop(it->second.data);
+  }
+  void will_need(const std::string&) const override {}
+
+  std::uint64_t content_hash() const override {
+    std::uint64_t hash = fnv1a({});
+    for (const auto& [name, tensor] : by_name_) {
+      constexpr std::size_t samples = 16, sample_bytes = 256;
+      const std::size_t step = std::max<std::size_t>(tensor.data.size() / samples, sample_bytes);
+      for (std::size_t at = 0; at < tensor.data.size(); at += step)
+        hash = fnv1a(tensor.data.subspan(at, std::min(sample_bytes, tensor.data.size() - at)), hash);
+    }
+    return hash;
+  }
+
+ private:
+  const format::GgufTensor& checked(const std::string& name, const std::vector<std::uint64_t>& shape) const {
+    const auto it = by_name_.find(name);
+    if (it == by_name_.end()) fail("{}: {} is missing", where_, name);
+    if (it->second.shape != shape)
+      fail("{}: {} has shape [{}], expected [{}]", where_, it->second.name, fmt::join(it->second.shape, ", "),
+           fmt::join(shape, ", "));
+    const std::string& stored = it->second.name;
+    if (const auto factor = stored.substr(0, stored.rfind('.')) + ".scale"; by_name_.contains(factor))
+      fail("{}: {} is to be multiplied with {}, which is not done yet; use a file without such factors", where_, stored,
+           factor);
+    return it->second;
+  }
+
+  /// The experts' matrices under their own names: parts of the stacked tensors.
+  void unstack(const Architecture& a) {
+    for (std::size_t b = 0; b < a.blocks; ++b) {
+      if (!a.layout[b].mixture) continue;
+      if (const auto router = by_name_.extract(gguf_router_name(b))) by_name_[router_name(a, b)] = router.mapped();
+      for (const GgufStack& stack : gguf_stacks(a, b)) {
+        const auto node = by_name_.extract(stack.name);
+        if (!node) continue;  // the missing experts are named later
+        const format::GgufTensor& whole = node.mapped();
+        if (whole.shape.size() != 3 || whole.shape[0] != stack.parts.size())
+          fail("{}: {} has shape [{}], expected [{}, out, in]", where_, stack.name, fmt::join(whole.shape, ", "),
+               stack.parts.size());
+        const std::size_t bytes = whole.data.size() / stack.parts.size();
+        for (std::size_t e = 0; e < stack.parts.size(); ++e)
+          by_name_[stack.parts[e]] = {
+              whole.name, whole.type, {whole.shape[1], whole.shape[2]}, whole.data.subspan(e * bytes, bytes)};
+      }
+    }
+  }
+
+  /// Heads whose rows are interleaved, or 0.
+  std::size_t heads_of(std::string_view name) const {
+    if (name.find(".q_proj.") != std::string_view::npos) return heads_;
+    if (name.find(".k_proj.") != std::string_view::npos) return kv_heads_;
+    return 0;
+  }
+
+  /// Row of the file -> by row of the matrix: as it is, or with a head's halves interleaved.
+  std::function<std::size_t(std::size_t)> rows_of(const std::string& name, std::size_t rows) const {
+    const std::size_t heads = heads_of(name);
+    if (heads == 0) return [](std::size_t r) { return r; };
+    if (rows % heads != 0 || rows / heads % 2 != 0)
+      fail("{}: {}: {} rows are not {} heads of even size", where_, name, rows, heads);
+    return [head_dim = rows / heads](std::size_t r) {
+      const std::size_t first = r / head_dim * head_dim, within = r % head_dim, half = head_dim / 2;
+      return first + within % half * 2 + within / half;
+    };
+  }
+
+  std::shared_ptr<const format::GgufFile> gguf_;
+  std::string where_;
+  std::size_t heads_ = 0, kv_heads_ = 0;
+  std::map<std::string, format::GgufTensor, std::less<>> by_name_;
+};
+
+GgufVocabulary read_vocabulary(const format::GgufFile& gguf) {
+  GgufVocabulary vocabulary;
+  vocabulary.model = gguf.text("tokenizer.ggml.model");
+  if (gguf.has("tokenizer.ggml.pre")) vocabulary.pre = gguf.text("tokenizer.ggml.pre");
+  vocabulary.tokens = gguf.texts("tokenizer.ggml.tokens");
+  if (gguf.has("tokenizer.ggml.merges")) vocabulary.merges = gguf.texts("tokenizer.ggml.merges");
+  if (gguf.has("tokenizer.ggml.scores"))
+    for (const double score : gguf.reals("tokenizer.ggml.scores"))
+      vocabulary.scores.push_back(static_cast<float>(score));
+  if (gguf.has("tokenizer.ggml.token_type"))
+    for (const std::int64_t type : gguf.integers("tokenizer.ggml.token_type"))
+      vocabulary.token_type.push_back(static_cast<int>(std::clamp<std::int64_t>(type, -1, 1000)));
+  const auto id = [&](const char* key) -> std::optional<std::uint32_t> {
+    if (!gguf.has(key)) return std::nullopt;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(gguf.integer(key), 0xFFFFFFFFu));
+  };
+  const auto flag = [&](const char* key) -> std::optional<bool> {
+    return gguf.has(key) ? std::optional(gguf.boolean(key)) : std::nullopt;
+  };
+  vocabulary.bos_token_id = id("tokenizer.ggml.bos_token_id");
+  vocabulary.eos_token_id = id("tokenizer.ggml.eos_token_id");
+  vocabulary.unknown_token_id = id("tokenizer.ggml.unknown_token_id");
+  vocabulary.padding_token_id = id("tokenizer.ggml.padding_token_id");
+  vocabulary.add_bos_token = flag("tokenizer.ggml.add_bos_token");
+  vocabulary.add_eos_token = flag("tokenizer.ggml.add_eos_token");
+  vocabulary.add_space_prefix = flag("tokenizer.ggml.add_space_prefix");
+  if (gguf.has("tokenizer.chat_template")) vocabulary.chat_template = gguf.text("tokenizer.chat_template");
+  return vocabulary;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> gguf_companion_files(const std::filesystem::path& path) {
+  return tokenizer_from_gguf(read_vocabulary(format::GgufFile::open(path)), path.string());
+}
+
+GgufModel open_gguf_model(const std::filesystem::path& path) {
+  auto gguf = std::make_shared<const format::GgufFile>(format::GgufFile::open(path));
+  GgufModel model;
+  model.config = config_from_gguf(*gguf, path.string());
+  model.source = std::make_unique<GgufSource>(gguf, model.config, path.string());
+  return model;
+}
+
+}  // namespace strata::model

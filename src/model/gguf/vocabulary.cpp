@@ -1,0 +1,206 @@
+// tokenizer.json -> tokenizer.ggml.*: byte-level BPE as "gpt2" with its merges, SentencePiece BPE as "llama" with
+// scores. llama.cpp, gguf-py/gguf/vocab.py.
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "model/chat_template.h"
+#include "model/gguf/export.h"
+#include "model/gguf/pre_tokenizers.h"
+#include "model/gguf/tokenizer.h"
+
+namespace strata::model {
+namespace {
+
+// The vocabulary is an object of up to some hundred thousand keys, which only the library's sorted type fills in time.
+using Json = nlohmann::json;
+constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581, SentencePiece's space
+constexpr const char* kGpt2Words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+/// The steps of a normalizer or pre-tokenizer: those of a Sequence, or the one there is.
+std::vector<Json> steps_of(const Json& value, const char* list) {
+  if (!value.is_object()) return {};
+  if (value.value("type", "") != "Sequence") return {value};
+  return value.value(list, std::vector<Json>{});
+}
+
+/// What cuts text into words, as the expressions of gguf_pre_tokenizers.h; nothing when a step has no expression.
+std::optional<std::vector<std::string>> expressions_of(const Json& pre_tokenizer) {
+  std::vector<std::string> result;
+  for (const Json& step : steps_of(pre_tokenizer, "pretokenizers")) {
+    const std::string type = step.value("type", "");
+    if (type == "ByteLevel") {
+      if (step.value("use_regex", true)) result.emplace_back(kGpt2Words);
+      if (step.value("add_prefix_space", false)) return std::nullopt;
+    } else if (type == "Digits") {
+      result.emplace_back(step.value("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)");
+    } else if (type == "Split") {
+      const Json pattern = step.value("pattern", Json::object());
+      if (!pattern.contains("Regex") || !pattern["Regex"].is_string()) return std::nullopt;
+      result.push_back(pattern["Regex"]);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return result;
+}
+
+class Vocabulary {
+ public:
+  Vocabulary(const NamedTexts& files, std::size_t size, const std::string& where)
+      : files_(files), size_(size), where_(where), tokenizer_(Tokenizer::from_files(files, where)) {
+    root_ = Json::parse(*find_text(files, "tokenizer.json"));
+    const Json model = root_.value("model", Json::object());
+    if (model.value("type", "BPE") != "BPE" || !model.contains("vocab") || !model.contains("merges"))
+      fail("{}: the tokenizer is of the kind {}; GGUF files are made from BPE tokenizers", where,
+           model.value("type", "unknown"));
+    for (const Json& step : steps_of(root_.value("pre_tokenizer", Json()), "pretokenizers"))
+      byte_level_ = byte_level_ || step.value("type", "") == "ByteLevel";
+    read_tokens();
+  }
+
+  void add_to(format::GgufKeys& keys) const;
+
+ private:
+  void read_tokens();
+  std::string pre_name() const;
+  std::vector<std::string> merges() const;
+  std::vector<float> scores() const;
+  bool space_prefix() const;
+  void add_ends(format::GgufKeys& keys) const;
+
+  const NamedTexts& files_;
+  std::size_t size_;
+  const std::string& where_;
+  Tokenizer tokenizer_;
+  Json root_;
+  bool byte_level_ = false;
+  std::vector<std::string> tokens_;
+  std::vector<std::int32_t> types_;
+};
+
+void Vocabulary::read_tokens() {
+  tokens_.resize(size_);
+  types_.assign(size_, static_cast<std::int32_t>(GgufTokenType::unused));
+  const auto put = [&](std::uint64_t id, const std::string& text, GgufTokenType type) {
+    if (id >= size_) fail("{}: the token '{}' has the id {}, but the model has {} tokens", where_, text, id, size_);
+    tokens_[id] = text;
+    types_[id] = static_cast<std::int32_t>(type);
+  };
+  const Json& model = root_["model"];
+  for (const auto& [text, id] : model["vocab"].items()) {
+    const bool is_byte = !byte_level_ && text.size() == 6 && text.starts_with("<0x") && text.ends_with('>');
+    put(id.get<std::uint64_t>(), text, is_byte ? GgufTokenType::byte : GgufTokenType::normal);
+  }
+  for (const Json& token : root_.value("added_tokens", std::vector<Json>{}))
+    put(token.at("id").get<std::uint64_t>(), token.at("content"),
+        token.value("special", false) ? GgufTokenType::control : GgufTokenType::user_defined);
+  if (!byte_level_ && model.contains("unk_token") && model["unk_token"].is_string())
+    if (const auto id = tokenizer_.token_to_id(model["unk_token"].get<std::string>()))
+      put(*id, model["unk_token"], GgufTokenType::unknown);
+  for (std::size_t id = 0; id < size_; ++id)
+    if (types_[id] == static_cast<std::int32_t>(GgufTokenType::unused)) tokens_[id] = fmt::format("[PAD{}]", id);
+}
+
+std::string Vocabulary::pre_name() const {
+  const auto wanted = expressions_of(root_.value("pre_tokenizer", Json()));
+  bool nfc = false;
+  for (const Json& step : steps_of(root_.value("normalizer", Json()), "normalizers"))
+    nfc = nfc || step.value("type", "") == "NFC";
+  const bool ignore_merges = root_["model"].value("ignore_merges", false);
+  const PreTokenizer* row = wanted ? find_pre_tokenizer(*wanted, nfc, ignore_merges) : nullptr;
+  if (row == nullptr)
+    fail("{}: llama.cpp has no name for the way that this tokenizer.json cuts text into words; known are {}", where_,
+         known_pre_tokenizers());
+  return std::string(row->name);
+}
+
+/// Both forms of tokenizer.json: ["left", "right"] and "left right". A space inside a piece is written as U+0120.
+std::vector<std::string> Vocabulary::merges() const {
+  std::vector<std::string> result;
+  const auto spaced = [](std::string piece) {
+    for (std::size_t at = piece.find(' '); at != std::string::npos; at = piece.find(' ', at)) piece.replace(at, 1, "Ġ");
+    return piece;
+  };
+  for (const Json& merge : root_["model"]["merges"])
+    result.push_back(merge.is_string()
+                         ? merge.get<std::string>()
+                         : spaced(merge.at(0).get<std::string>()) + " " + spaced(merge.at(1).get<std::string>()));
+  return result;
+}
+
+/// A piece is merged the earlier, the higher its score: minus the place of the first merge that makes it. Pieces that
+/// no merge makes are never compared.
+std::vector<float> Vocabulary::scores() const {
+  std::map<std::string, std::size_t> rank;
+  std::size_t place = 0;
+  for (const Json& merge : root_["model"]["merges"]) {
+    std::string piece;
+    if (merge.is_string()) {
+      piece = merge.get<std::string>();
+      piece.erase(piece.find(' ', 1), 1);
+    } else {
+      piece = merge.at(0).get<std::string>() + merge.at(1).get<std::string>();
+    }
+    rank.emplace(std::move(piece), place++);
+  }
+  std::vector<float> result(size_, 0.0f);
+  for (std::size_t id = 0; id < size_; ++id)
+    if (types_[id] == static_cast<std::int32_t>(GgufTokenType::normal)) {
+      const auto it = rank.find(tokens_[id]);
+      result[id] = -static_cast<float>(it == rank.end() ? place : it->second);
+    }
+  return result;
+}
+
+/// Whether a space is put in front of a text: by a Prepend normalizer or a Metaspace pre-tokenizer.
+bool Vocabulary::space_prefix() const {
+  for (const Json& step : steps_of(root_.value("normalizer", Json()), "normalizers"))
+    if (step.value("type", "") == "Prepend" && step.value("prepend", "") == kSpace) return true;
+  for (const Json& step : steps_of(root_.value("pre_tokenizer", Json()), "pretokenizers"))
+    if (step.value("type", "") == "Metaspace")
+      return step.value("prepend_scheme", step.value("add_prefix_space", true) ? "always" : "never") != "never";
+  return false;
+}
+
+void Vocabulary::add_ends(format::GgufKeys& keys) const {
+  const json special = special_tokens(files_, where_);
+  constexpr std::array<std::pair<const char*, const char*>, 4> kEnds{
+      {{"bos_token", "bos"}, {"eos_token", "eos"}, {"unk_token", "unknown"}, {"pad_token", "padding"}}};
+  for (const auto& [key, name] : kEnds) {
+    std::optional<std::uint32_t> id;
+    if (special.contains(key)) id = tokenizer_.token_to_id(special[key].get<std::string>());
+    if (!id && std::string_view(name) == "bos") id = tokenizer_.bos();
+    if (!id && std::string_view(name) == "eos" && !tokenizer_.eos().empty()) id = tokenizer_.eos().front();
+    if (id) keys.add(fmt::format("tokenizer.ggml.{}_token_id", name), *id);
+  }
+  const auto plain = tokenizer_.encode("a"), ends = tokenizer_.encode("a", AddSpecial::yes);
+  const bool bos = !ends.empty() && (plain.empty() || ends.front() != plain.front());
+  const bool eos = !ends.empty() && (plain.empty() || ends.back() != plain.back());
+  keys.add("tokenizer.ggml.add_bos_token", bos);
+  keys.add("tokenizer.ggml.add_eos_token", eos);
+}
+
+void Vocabulary::add_to(format::GgufKeys& keys) const {
+  keys.add("tokenizer.ggml.model", byte_level_ ? "gpt2" : "llama");
+  keys.add("tokenizer.ggml.pre", byte_level_ ? pre_name() : "default");
+  keys.add("tokenizer.ggml.tokens", tokens_);
+  if (!byte_level_) keys.add("tokenizer.ggml.scores", scores());
+  keys.add("tokenizer.ggml.token_type", types_);
+  if (byte_level_) keys.add("tokenizer.ggml.merges", merges());
+  add_ends(keys);
+  if (!byte_level_) keys.add("tokenizer.ggml.add_space_prefix", space_prefix());
+  if (const auto chat = ChatTemplate::from_files(files_, where_)) keys.add("tokenizer.chat_template", chat->source());
+}
+
+}  // namespace
+
+void add_vocabulary(format::GgufKeys& keys, const NamedTexts& files, std::size_t size, const std::string& where) {
+  try {
+    Vocabulary(files, size, where).add_to(keys);
+  } catch (const Json::exception& e) {
+    fail("{}: tokenizer.json is not as the library writes it: {}", where, e.what());
+  }
+}
+
+}  // namespace strata::model

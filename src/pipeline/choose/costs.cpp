@@ -1,0 +1,200 @@
+// Calibration and scores for planning.
+// A signal that the scores do not hold is simply not among the costs; the planner says when it needs one.
+#include "pipeline/choose/costs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "core/statistics.h"
+#include "model/conversations.h"
+
+namespace strata::pipeline {
+
+importance::CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                            const CalibrationRequest& request) {
+  if (request.sets.size() < 2) {
+    if (!request.files.empty()) {
+      std::optional<model::ChatTemplate> chat;
+      if (std::ranges::any_of(request.files, model::is_conversations_file))
+        chat = model::ChatTemplate::from_files(model::tokenizer_files(engine.model()), engine.model().path().string());
+      return importance::calibration_from_files(tokenizer, request.files, request.samples, request.seq_len,
+                                                chat ? &*chat : nullptr);
+    }
+    return importance::calibration_from_model(engine, tokenizer, request.samples, request.seq_len, request.seed);
+  }
+  CalibrationRequest share = request;
+  share.samples = std::max<std::size_t>(1, request.samples / request.sets.size());
+  std::vector<std::vector<engine::Token>> sequences;
+  for (importance::CalibrationSet& set : make_calibrations(engine, tokenizer, share))
+    std::ranges::move(set.sequences, std::back_inserter(sequences));
+  importance::CalibrationSource source;
+  for (const auto& file : request.files) source.files.push_back(file.string());
+  return importance::calibration_from_tokens(std::move(sequences), std::move(source));
+}
+
+std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                                          const CalibrationRequest& request) {
+  std::vector<importance::CalibrationSet> result;
+  if (request.sets.size() < 2) {
+    result.push_back(make_calibration(engine, tokenizer, request));
+  } else {
+    for (const auto& files : request.sets) {
+      CalibrationRequest one = request;
+      one.files = files;
+      one.sets.clear();
+      result.push_back(make_calibration(engine, tokenizer, one));
+    }
+  }
+  return result;
+}
+
+std::vector<const importance::Signal*> price_signals(std::span<const codec::Codec* const> codecs) {
+  std::vector<const importance::Signal*> result;
+  for (const importance::Signal& signal : importance::signals())
+    if (signal.prices != nullptr && concerns(signal, codecs)) result.push_back(&signal);
+  return result;
+}
+
+std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs) {
+  std::vector<const importance::Signal*> result = price_signals(codecs);
+  result.push_back(&importance::signal_by_name("act_mse"));
+  return result;
+}
+
+importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target) {
+  importance::ScoreRequest needed;
+  if (needs_linear_costs(request)) {
+    needed.codecs = allowed_codecs(target, request.codecs).codecs;
+    needed.signals = linear_cost_signals(needed.codecs);
+  }
+  if (needs_block_signals(request)) needed.signals.push_back(&importance::signal_by_name(request.signal));
+  return needed;
+}
+
+namespace {
+
+/// Measured divergences of a group, with the relative errors they belong to.
+struct Point {
+  const codec::Codec* codec;
+  double error, value;
+};
+
+/// Cost of a unit of relative error under a codec: of its own measurement, else of the measured codec whose rounding is
+/// most alike (the same family first, then the nearest error): divergence grows in proportion to the error.
+double slope(const std::vector<Point>& points, const codec::Codec& codec, double error) {
+  const Point* nearest = nullptr;
+  double least = 0;
+  for (const Point& point : points) {
+    if (point.codec == &codec) return point.value / point.error;
+    const double distance = std::abs(std::log(point.error / error)) + (point.codec->family == codec.family ? 0 : 100);
+    if (nearest == nullptr || distance < least) {
+      nearest = &point;
+      least = distance;
+    }
+  }
+  return nearest == nullptr ? 0.0 : nearest->value / nearest->error;
+}
+
+/// What a unit of relative error costs a group under the codec, by the signal that prices it; by another that prices
+/// codecs, where the scores lack it or it was not measured; none when there is no such signal at all. For gptq: the
+/// geometric mean of that and the first kind's.
+std::optional<double> price_of(const importance::Scores& scores, const codec::Codec& codec, std::size_t group,
+                               Method method) {
+  std::optional<double> first, own;
+  for (const importance::Signal& signal : importance::signals()) {
+    if (signal.prices == nullptr) continue;
+    const auto it = scores.groups.find(std::string(signal.name));
+    if (it == scores.groups.end()) continue;
+    const double value = it->second.values[group];
+    if (!first || *first == 0.0) first = value;
+    if (signal.prices(codec) && value > 0.0) own = value;
+  }
+  if (!own) return first;
+  return method == Method::gptq ? std::sqrt(*first * *own) : *own;
+}
+
+/// The errors of a signal that are costs themselves.
+Costs costs_as_scored(const std::string& signal, const std::vector<importance::LinearScores>& linears) {
+  Costs costs;
+  costs.signal = signal;
+  for (const importance::LinearScores& linear : linears) {
+    auto& of_codec = costs.linears.emplace_back();
+    for (const importance::CodecScore& score : linear.codecs) of_codec[score.codec] = linear.relative(score);
+  }
+  return costs;
+}
+
+Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture, Method method) {
+  Costs costs;
+  const auto it = scores.linears.find("act_mse"), fisher = scores.linears.find("fisher");
+  const auto kl = scores.choices.find("kl");
+  const bool priced = price_of(scores, codec::by_name("nvfp4"), 0, method).has_value();  // or any other codec
+  if (fisher != scores.linears.end() && (it == scores.linears.end() || (!priced && kl == scores.choices.end())))
+    return costs_as_scored(fisher->first, fisher->second);
+  if (it == scores.linears.end()) return costs;
+  costs.signal = kl != scores.choices.end() ? "kl" : priced ? "alpha x act_mse" : "act_mse";
+  costs.linears.resize(architecture.linears.size());
+  for (std::size_t g = 0; g < architecture.groups.size(); ++g) {
+    const model::FusionGroup& group = architecture.groups[g];
+    std::vector<Point> points;
+    if (kl != scores.choices.end())
+      for (const importance::Measurement& m : kl->second[g])
+        if (const double error = importance::relative_error(it->second, group, *m.codec); error > 0)
+          points.push_back({m.codec, error, m.value});
+    const auto weigh = [&](const codec::Codec& codec) {
+      const double error = importance::relative_error(it->second, group, codec);
+      if (!points.empty() && error > 0) return slope(points, codec, error);
+      return price_of(scores, codec, g, method).value_or(1.0);
+    };
+    std::map<const codec::Codec*, double> weights;  // one for all linears of the group: a block's experts are hundreds
+    for (const std::size_t l : group.linears)
+      for (const importance::CodecScore& score : it->second[l].codecs) {
+        const auto [weight, missing] = weights.try_emplace(score.codec);
+        if (missing) weight->second = weigh(*score.codec);
+        costs.linears[l][score.codec] = weight->second * it->second[l].relative(score);
+      }
+  }
+  return costs;
+}
+
+double sum_of(const Costs& costs) {
+  double sum = 0;
+  for (const auto& row : costs.linears)
+    for (const auto& [codec, cost] : row) sum += cost;
+  return sum;
+}
+
+/// All sets have costs of the same linears and codecs.
+Costs combine(const std::vector<Costs>& sets, importance::Combine how) {
+  Costs result = sets.front();
+  double common = 0;
+  std::vector<double> sums;
+  for (const Costs& set : sets) sums.push_back(sum_of(set));
+  for (const double sum : sums) common += sum / static_cast<double>(sums.size());
+  for (std::size_t l = 0; l < result.linears.size(); ++l)
+    for (auto& [codec, cost] : result.linears[l]) {
+      std::vector<double> values;
+      for (std::size_t s = 0; s < sets.size(); ++s)
+        values.push_back(sums[s] > 0 ? sets[s].linears[l].at(codec) / sums[s] : 0.0);
+      cost = common * (how == importance::Combine::max ? std::ranges::max(values) : estimate(values).mean);
+    }
+  return result;
+}
+
+}  // namespace
+
+Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture, Method method) {
+  Costs costs;
+  if (scores.sets.empty()) {
+    costs = costs_of_set(scores, architecture, method);
+  } else {
+    std::vector<Costs> sets;
+    for (const importance::Scores& set : scores.sets) sets.push_back(costs_of_set(set, architecture, method));
+    costs = combine(sets, scores.combine);
+  }
+  for (const auto& [name, block_scores] : scores.blocks) costs.blocks[name] = scores.importance(name);
+  return costs;
+}
+
+}  // namespace strata::pipeline

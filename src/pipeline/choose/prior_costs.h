@@ -1,0 +1,14 @@
+// What codecs cost by rules of the literature alone: preset prior.
+#pragma once
+#include "importance/signals/prior.h"
+#include "pipeline/plan/request.h"
+
+namespace strata::pipeline {
+
+/// The request's rules, or those of the literature.
+importance::Prior prior_of(const PlanRequest& request);
+/// By linear and codec: weights x the product of the matching rules' weights x 4^-bits. More bits, less cost; `keep`
+/// costs nothing.
+Costs prior_costs(const importance::Prior& prior, const model::Architecture& architecture);
+
+}  // namespace strata::pipeline

@@ -1,0 +1,51 @@
+// Sizes of caches and buffers. Windows of sliding attention bound a block's cache.
+// Products are checked: context and batch come from the user.
+#include "pipeline/choose/runtime_memory.h"
+
+#include <algorithm>
+
+#include "core/checked.h"
+#include "core/file.h"
+
+namespace strata::pipeline {
+namespace {
+
+constexpr std::uint64_t kCacheBytes = 2, kActivationBytes = 2, kLogitBytes = 4;
+/// Tokens of a prompt that runtimes take at once: llama.cpp's n_ubatch; vLLM's max_num_batched_tokens.
+constexpr std::uint64_t kTokensOnCpu = 512, kTokensOnGpu = 2048;
+constexpr std::uint64_t kRuntimeOnCpu = 256u << 20, kRuntimeOnGpu = 1024u << 20;
+
+std::uint64_t checked_product(std::uint64_t a, std::uint64_t b) {
+  const auto result = multiply(a, b);
+  if (!result || *result >> 62 != 0) fail("--ctx and --batch ask for more memory than can be counted");
+  return *result;
+}
+
+}  // namespace
+
+MemoryNeeds memory_beside_weights(const model::Architecture& a, const Target& target, const MemoryLimit& limit) {
+  const bool gpu = target.name.starts_with("vllm") && target.name != "vllm:cpu";
+  MemoryNeeds needs;
+  std::uint64_t tokens = 0;
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    tokens += a.window[b] == 0 ? limit.context : std::min(limit.context, a.window[b]);
+  needs.kv_cache = checked_product(checked_product(tokens, limit.batch), 2 * a.kv_size() * kCacheBytes);
+  const std::uint64_t in_flight = std::max<std::uint64_t>(
+      limit.batch, std::min(checked_product(limit.context, limit.batch), gpu ? kTokensOnGpu : kTokensOnCpu));
+  const std::uint64_t per_token = 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 3 * a.intermediate;
+  needs.buffers =
+      checked_product(in_flight, per_token * kActivationBytes) + checked_product(limit.batch, a.vocab * kLogitBytes);
+  needs.runtime = gpu ? kRuntimeOnGpu : kRuntimeOnCpu;
+  return needs;
+}
+
+std::uint64_t size_that_fits(const model::Architecture& a, const Target& target, const MemoryLimit& limit) {
+  const MemoryNeeds needs = memory_beside_weights(a, target, limit);
+  if (needs.total() >= limit.bytes)
+    fail("--fit {}: the KV cache of {} x {} tokens takes {}, buffers {}, {} itself {}; nothing is left for weights",
+         human_bytes(limit.bytes), limit.batch, limit.context, human_bytes(needs.kv_cache), human_bytes(needs.buffers),
+         target.name, human_bytes(needs.runtime));
+  return limit.bytes - needs.total();
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,271 @@
+// Rounds of: measure the changes that are expected to help most, solve the knapsack again, keep the plan if both texts
+// agree that it is better. A plan that is not is tried again with fewer of its changes.
+#include "pipeline/measure/plan_search.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include "allocate/allocate.h"
+#include "core/progress.h"
+#include "model/tokenizer.h"
+#include "pipeline/measure/change_costs.h"
+
+namespace strata::pipeline {
+namespace {
+
+using Assignment = PlanMeter::Assignment;
+
+constexpr std::size_t kRound = 12;        ///< changes measured before planning anew
+constexpr std::size_t kFewestSteps = 30;  ///< fewer find nothing
+constexpr std::size_t kMostSteps = 400;   ///< more gain next to nothing
+constexpr double kNominalFlops = 1.5e11, kNominalSeconds = 60;
+/// A change that promises less than this share of the plan's divergence is not worth a measurement.
+constexpr double kWorthwhile = 2e-5;
+
+Assignment assignment_of(const Plan& plan) {
+  Assignment result;
+  for (const PlannedGroup& group : plan.groups) result.push_back(group.codec);
+  return result;
+}
+
+/// Mean of max(0, -x) for a normal x.
+double expected_gain(double mean, double deviation) {
+  if (deviation <= 0) return std::max(0.0, -mean);
+  const double z = -mean / deviation;
+  return -mean * 0.5 * std::erfc(-z / std::numbers::sqrt2) +
+         deviation * std::exp(-0.5 * z * z) / std::sqrt(2 * std::numbers::pi);
+}
+
+class Search {
+ public:
+  Search(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs,
+         PlanMeter& changes, PlanMeter& whole, const SearchOptions& options)
+      : model_(model),
+        target_(target),
+        request_(request),
+        changes_(changes),
+        whole_(whole),
+        options_(options),
+        best_(make_plan(model, target, request, costs)),
+        costs_(options_of(costs), assignment_of(best_.plan)),
+        progress_("search", options.steps) {}
+
+  PlanResult run() {
+    kl_ = changes_.measure(costs_.plan()).kl;
+    check_ = whole_.measure(costs_.plan()).kl;
+    const double kl_before = kl_, check_before = check_;
+    changes_.rebase(costs_.plan());
+    while (!over()) {
+      if (!measure_changes()) break;
+      for (std::size_t tries = 0; tries < 3 && !over() && !improve(tries); ++tries) {
+      }
+    }
+    best_.plan.search = {{"steps", steps_},
+                         {"plans_taken", taken_},
+                         {"ended_by", over() ? (steps_ >= options_.steps ? "steps" : "time") : "nothing left to gain"},
+                         {"tokens", changes_.tokens()},
+                         {"kl_before", kl_before},
+                         {"kl_after", kl_},
+                         {"held_out_tokens", whole_.tokens()},
+                         {"held_out_kl_before", check_before},
+                         {"held_out_kl_after", check_}};
+    best_.notes.push_back(fmt::format(
+        "the search took {} plans in {} measurements: KL divergence {:.5f} -> {:.5f} on its text, {:.5f} -> "
+        "{:.5f} on held-out text",
+        taken_, steps_, kl_before, kl_, check_before, check_));
+    return std::move(best_);
+  }
+
+ private:
+  std::vector<std::vector<Option>> options_of(const Costs& costs) const {
+    const Choices choices(model_.architecture(), target_, request_, costs);
+    std::vector<std::vector<Option>> result;
+    const model::Architecture& a = model_.architecture();
+    for (std::size_t g = 0; g < a.groups.size(); ++g) {
+      result.push_back(choices.of(g));
+      // Experts that must all have one codec are not changed one block at a time.
+      const PlannedGroup& now = best_.plan.groups[g];
+      if (target_.one_expert_codec && a.linears[a.groups[g].linears.front()].routed())
+        result.back() = {{now.codec, now.bytes, now.cost}};
+    }
+    return result;
+  }
+  bool over() const {
+    if (steps_ >= options_.steps) return true;
+    return options_.seconds &&
+           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count() >= *options_.seconds;
+  }
+  void step() {
+    ++steps_;
+    progress_.advance();
+  }
+
+  /// Nats that a byte is worth around the plan: the slope of the relaxed trade-off at its bytes.
+  double price() const {
+    std::vector<allocate::Group> groups;
+    std::uint64_t bytes = 0;
+    for (std::size_t g = 0; g < costs_.options().size(); ++g) {
+      allocate::Group group;
+      double least = 0;
+      for (const Option& option : costs_.options()[g]) {
+        group.push_back({option.bytes, costs_.change(g, *option.codec)});
+        least = std::min(least, group.back().cost);
+        if (option.codec == costs_.plan()[g]) bytes += option.bytes;
+      }
+      for (allocate::Choice& choice : group) choice.cost -= least;
+      groups.push_back(std::move(group));
+    }
+    const allocate::Curve curve = allocate::pareto(groups);
+    for (std::size_t i = 0; i + 1 < curve.points.size(); ++i)
+      if (curve.points[i + 1].bytes > bytes)
+        return (curve.points[i].cost - curve.points[i + 1].cost) /
+               static_cast<double>(curve.points[i + 1].bytes - curve.points[i].bytes);
+    return 0.0;
+  }
+
+  struct Candidate {
+    double gain;
+    std::size_t group;
+    const codec::Codec* codec;
+  };
+  /// Changes by what they promise with the bytes paid for at the price; only those not measured yet.
+  std::vector<Candidate> promising() const {
+    const double price_of_byte = price();
+    std::vector<Candidate> result;
+    for (std::size_t g = 0; g < costs_.options().size(); ++g) {
+      const auto now = std::ranges::find(costs_.options()[g], costs_.plan()[g], &Option::codec);
+      if (now == costs_.options()[g].end()) continue;
+      for (const Option& option : costs_.options()[g]) {
+        if (costs_.is_measured(g, *option.codec) || option.codec == now->codec) continue;
+        const double bytes = static_cast<double>(option.bytes) - static_cast<double>(now->bytes);
+        const double gain =
+            expected_gain(costs_.change(g, *option.codec) + price_of_byte * bytes, costs_.deviation(g, *option.codec));
+        if (gain > kWorthwhile * kl_) result.push_back({gain, g, option.codec});
+      }
+    }
+    std::ranges::stable_sort(result, std::greater{}, &Candidate::gain);
+    return result;
+  }
+
+  /// False when there was nothing to measure.
+  bool measure_changes() {
+    const std::vector<Candidate> candidates = promising();
+    for (std::size_t i = 0; i < std::min(kRound, candidates.size()) && !over(); ++i) {
+      Assignment changed = costs_.plan();
+      changed[candidates[i].group] = candidates[i].codec;
+      progress_.note(
+          fmt::format("{} {}", model_.architecture().groups[candidates[i].group].name, candidates[i].codec->name));
+      costs_.measured(candidates[i].group, *candidates[i].codec, changes_.measure(changed).kl - kl_);
+      step();
+    }
+    return !candidates.empty();
+  }
+
+  /// Plans anew, with all codecs (first try), those measured, or half of the changes of the try before; true when there
+  /// is nothing more to try from here.
+  bool improve(std::size_t tries) {
+    const std::size_t groups = costs_.plan().size();
+    if (tries <= 1) free_.assign(groups, true);
+    PlanResult candidate = make_plan(model_, target_, request_, costs_.costs(model_.architecture(), free_, tries > 0));
+    const Assignment wanted = assignment_of(candidate.plan);
+    std::vector<std::pair<double, std::size_t>> changed;
+    for (std::size_t g = 0; g < groups; ++g)
+      if (wanted[g] != costs_.plan()[g]) changed.emplace_back(costs_.change(g, *wanted[g]), g);
+    if (changed.empty()) return tries > 0;
+    progress_.note(fmt::format("{} changes together", changed.size()));
+    const double kl = changes_.measure(wanted).kl;
+    step();
+    if (kl < kl_) {
+      const double check = whole_.measure(wanted).kl;
+      step();
+      if (check < check_) {
+        kl_ = kl, check_ = check;
+        best_ = std::move(candidate);
+        costs_.move_to(wanted);
+        changes_.rebase(wanted);
+        ++taken_;
+        return true;
+      }
+    }
+    // Half of those that save most, and half of those that cost least.
+    std::ranges::sort(changed);
+    free_.assign(groups, false);
+    for (std::size_t i = 0; i < changed.size(); ++i) {
+      const std::size_t raised =
+          static_cast<std::size_t>(std::ranges::count_if(changed, [](const auto& entry) { return entry.first < 0; }));
+      const bool kept = i < raised ? i < (raised + 1) / 2 : i - raised < (changed.size() - raised + 1) / 2;
+      free_[changed[i].second] = kept;
+    }
+    return false;
+  }
+
+  const model::Model& model_;
+  const Target& target_;
+  const PlanRequest& request_;
+  PlanMeter& changes_;
+  PlanMeter& whole_;
+  const SearchOptions& options_;
+  PlanResult best_;
+  ChangeCosts costs_;
+  std::vector<bool> free_;
+  double kl_ = 0, check_ = 0;
+  std::size_t steps_ = 0, taken_ = 0;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  Progress progress_;
+};
+
+}  // namespace
+
+std::size_t default_search_steps(const model::Architecture& a, std::size_t tokens) {
+  // A change runs half of the blocks and the head, on average.
+  const double flops = 2.0 * static_cast<double>(tokens) *
+                       (0.5 * static_cast<double>(a.block_linear_weights()) + static_cast<double>(a.vocab * a.hidden));
+  const auto steps = static_cast<std::size_t>(kNominalSeconds * kNominalFlops / flops);
+  return steps < kFewestSteps ? 0 : std::min(steps, kMostSteps);
+}
+
+PlanResult search_plan(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs,
+                       PlanMeter& changes, PlanMeter& whole, const SearchOptions& options) {
+  return Search(model, target, request, costs, changes, whole, options).run();
+}
+
+namespace {
+
+/// The set's first sequences, and the ones behind them, `tokens` tokens each, or as many as there are; a single
+/// sequence is both.
+std::pair<importance::CalibrationSet, importance::CalibrationSet> split(const importance::CalibrationSet& set,
+                                                                        std::size_t tokens) {
+  const std::size_t wanted = std::max<std::size_t>(1, tokens / set.source.seq_len);
+  const std::size_t all = set.sequences.size(), first = std::max<std::size_t>(1, std::min(wanted, all / 2));
+  const std::size_t from = all == 1 ? 0 : first, until = std::min(all, from + wanted);
+  const auto part = [&](std::size_t begin, std::size_t end) {
+    const auto at = [&](std::size_t i) { return set.sequences.begin() + static_cast<std::ptrdiff_t>(i); };
+    return importance::calibration_from_tokens({at(begin), at(end)}, set.source);
+  };
+  return {part(0, first), part(from, until)};
+}
+
+}  // namespace
+
+PlanResult search_on_set(const model::Model& model, const Target& target, const PlanRequest& request,
+                         const Costs& costs, const importance::CalibrationSet& set,
+                         const importance::InputMeanSquare& inputs, const SearchOptions& options) {
+  const auto [first, second] = split(set, options.tokens);
+  // A single change can cost as little as the rounding of activations to bf16 does.
+  engine::Engine for_changes(model, kernel::Precision::f32), for_plans(model, kernel::Precision::f32);
+  PlanMeter changes(for_changes, first, inputs, options.tokens), whole(for_plans, second, inputs, options.tokens);
+  return search_plan(model, target, request, costs, changes, whole, options);
+}
+
+PlanResult search_on_calibration(const model::Model& model, const Target& target, const PlanRequest& request,
+                                 const Costs& costs, const CalibrationRequest& calibration,
+                                 const SearchOptions& options) {
+  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), model.path().string());
+  engine::Engine engine(model, kernel::Precision::bf16);
+  const importance::CalibrationSet set = make_calibration(engine, tokenizer, calibration);
+  return search_on_set(model, target, request, costs, set, importance::input_mean_square(engine, set), options);
+}
+
+}  // namespace strata::pipeline

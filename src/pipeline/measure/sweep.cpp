@@ -1,0 +1,214 @@
+// The orders, the points along them, and the plans beside them.
+// A point is measured once, whichever curve asks for it.
+#include "pipeline/measure/sweep.h"
+
+#include <algorithm>
+
+#include "allocate/allocate.h"
+#include "allocate/orders.h"
+#include "core/progress.h"
+#include "importance/score.h"
+#include "pipeline/choose/costs.h"
+#include "pipeline/choose/planner.h"
+#include "pipeline/measure/plan_meter.h"
+
+namespace strata::pipeline {
+namespace {
+
+using codec::Codec;
+using Assignment = PlanMeter::Assignment;
+using Measured = PlanMeter::Measured;
+
+class Sweep {
+ public:
+  Sweep(engine::Engine& engine, const SweepRequest& request, const importance::ScoreResult& scored, PlanMeter& meter)
+      : a_(engine.architecture()), model_(engine.model()), request_(request), scored_(scored), meter_(meter) {
+    const std::size_t step = request.step != 0 ? request.step : std::max<std::size_t>(1, a_.blocks / 15);
+    for (std::size_t n = 0; n < a_.blocks; n += step) counts_.push_back(n);
+    counts_.push_back(a_.blocks);
+  }
+
+  SweepResult run() {
+    SweepResult result;
+    result.high = request_.high->name;
+    result.low = request_.low->name;
+    result.blocks = a_.blocks;
+    result.tokens = meter_.tokens();
+    result.perplexity = meter_.original_perplexity();
+    std::vector<std::pair<std::string, allocate::Order>> orders;
+    for (const char* signal : {"lim", "zd"}) {
+      const allocate::Order order = allocate::by_importance(scored_.scores.importance(signal));
+      orders.emplace_back(signal, order);
+      orders.emplace_back(std::string(signal) + " reversed", allocate::reversed(order));
+    }
+    orders.emplace_back("first", allocate::first_blocks(a_.blocks));
+    orders.emplace_back("last", allocate::last_blocks(a_.blocks));
+    orders.emplace_back("first and last", allocate::first_and_last(a_.blocks));
+    for (std::size_t seed = 0; seed < request_.random_orders; ++seed)
+      orders.emplace_back(fmt::format("random {}", seed), allocate::random_order(a_.blocks, seed));
+    progress_.emplace("sweep", (orders.size() + 3) * counts_.size() + a_.blocks + 5);
+    orders.emplace_back("kl", allocate::by_importance(single_blocks()));
+    for (const auto& [name, order] : orders) result.curves.push_back(curve(name, order));
+    result.curves.push_back(best());
+    result.curves.push_back(pruned(orders[0].second));
+    add_plans(result);
+    return result;
+  }
+
+ private:
+  const Codec* held(std::size_t group, const Codec& codec) const {
+    return importance::fits(codec, a_, a_.groups[group]) ? &codec : &codec::by_name("keep");
+  }
+  Assignment lowered(const std::vector<bool>& blocks) const {
+    Assignment result;
+    for (std::size_t g = 0; g < a_.groups.size(); ++g) {
+      const std::size_t block = a_.groups[g].block;
+      result.push_back(block == model::kNoBlock ? &codec::by_name("keep")
+                                                : held(g, blocks[block] ? *request_.low : *request_.high));
+    }
+    return result;
+  }
+  std::vector<bool> least(const allocate::Order& order, std::size_t count) const {
+    std::vector<bool> blocks(a_.blocks, false);
+    for (std::size_t i = 0; i < count; ++i) blocks[order[a_.blocks - 1 - i]] = true;
+    return blocks;
+  }
+  std::uint64_t bytes_of(const Assignment& assignment) const {
+    std::uint64_t bytes = 0;
+    for (std::size_t g = 0; g < assignment.size(); ++g)
+      if (a_.groups[g].block != model::kNoBlock)
+        for (const std::size_t l : a_.groups[g].linears)
+          bytes += codec::stored_bytes(*assignment[g], a_.linears[l].rows, a_.linears[l].cols);
+    return bytes;
+  }
+  double bits_of(const Assignment& assignment) const {
+    return allocate::true_bits(bytes_of(assignment), a_.block_linear_weights());
+  }
+
+  SweepPoint point(std::size_t count, const Assignment& assignment) {
+    const Measured m = meter_.measure(assignment);
+    progress_->advance();
+    return {count, bits_of(assignment), m.kl, m.kl_standard_error, m.perplexity};
+  }
+
+  SweepCurve curve(const std::string& name, const allocate::Order& order) {
+    SweepCurve result{name, {}};
+    progress_->note(name);
+    for (const std::size_t count : counts_) result.points.push_back(point(count, lowered(least(order, count))));
+    return result;
+  }
+
+  /// KL with one block lowered, all others at the high codec.
+  std::vector<double> single_blocks() {
+    std::vector<double> result;
+    progress_->note("single blocks");
+    for (std::size_t b = 0; b < a_.blocks; ++b) {
+      std::vector<bool> blocks(a_.blocks, false);
+      blocks[b] = true;
+      result.push_back(point(1, lowered(blocks)).kl);
+    }
+    return result;
+  }
+
+  /// The two codecs by group instead of by block, at the bytes of every point of the other curves.
+  SweepCurve best() {
+    SweepCurve result{"best", {}};
+    progress_->note("best");
+    const Costs costs = costs_of(scored_.scores, a_);
+    std::vector<allocate::Group> groups;
+    std::vector<std::vector<const Codec*>> codecs;
+    for (std::size_t g = 0; g < a_.groups.size(); ++g) {
+      if (a_.groups[g].block == model::kNoBlock) continue;
+      groups.emplace_back();
+      codecs.emplace_back();
+      for (const Codec* codec : {held(g, *request_.high), held(g, *request_.low)}) {
+        allocate::Choice choice;
+        for (const std::size_t l : a_.groups[g].linears) {
+          choice.bytes += codec::stored_bytes(*codec, a_.linears[l].rows, a_.linears[l].cols);
+          choice.cost += codec->has_codes() ? costs.linears[l].at(codec) : 0.0;
+        }
+        groups.back().push_back(choice);
+        codecs.back().push_back(codec);
+      }
+    }
+    for (const std::size_t count : counts_) {
+      const std::uint64_t budget = bytes_of(lowered(least(allocate::first_blocks(a_.blocks), count)));
+      const allocate::Solution solution = allocate::solve(groups, budget);
+      Assignment assignment;
+      std::size_t next = 0;
+      for (const model::FusionGroup& group : a_.groups)
+        if (group.block == model::kNoBlock) {
+          assignment.push_back(&codec::by_name("keep"));
+        } else {
+          assignment.push_back(codecs[next][solution.choice[next]]);
+          ++next;
+        }
+      result.points.push_back(point(count, assignment));
+    }
+    return result;
+  }
+
+  SweepCurve pruned(const allocate::Order& order) {
+    SweepCurve result{"pruned", {}};
+    progress_->note("pruned");
+    for (const std::size_t count : counts_) {
+      const Measured m = meter_.measure_without(least(order, count));
+      const double left = 1.0 - static_cast<double>(count) / static_cast<double>(a_.blocks);
+      result.points.push_back({count, 16.0 * left, m.kl, m.kl_standard_error, m.perplexity});
+      progress_->advance();
+    }
+    return result;
+  }
+
+  void add_plans(SweepResult& result) {
+    progress_->note("three tiers");
+    const Costs costs = costs_of(scored_.scores, a_);
+    const Target& target = target_by_name("vllm");
+    const auto add = [&](const std::string& name, PlanRequest request) {
+      try {
+        Assignment assignment;
+        for (const PlannedGroup& group : make_plan(model_, target, request, costs).plan.groups)
+          assignment.push_back(group.codec);
+        const Measured m = meter_.measure(assignment);
+        result.plans.push_back({name, bits_of(assignment), m.kl, m.kl_standard_error, m.perplexity,
+                                static_cast<double>(bytes_of(assignment)) * 1e-9});
+      } catch (const Error& error) {
+        result.notes.push_back(fmt::format("{}: {}", name, error.what()));
+      }
+      progress_->advance();
+    };
+    for (const double bits : {5.0, 6.0, 7.0, 8.0}) {
+      PlanRequest request;
+      request.preset = "three-tier";
+      request.bits = bits;
+      add(fmt::format("three-tier {:.0f}", bits), request);
+    }
+    PlanRequest request;
+    request.preset = "uniform:fp8_channel";
+    add("fp8_channel", request);
+  }
+
+  const model::Architecture& a_;
+  const model::Model& model_;
+  const SweepRequest& request_;
+  const importance::ScoreResult& scored_;
+  PlanMeter& meter_;
+  std::vector<std::size_t> counts_;
+  std::optional<Progress> progress_;
+};
+
+}  // namespace
+
+SweepResult sweep(engine::Engine& engine, const importance::CalibrationSet& calibration,
+                  const importance::CalibrationSet& text, const SweepRequest& request) {
+  importance::ScoreRequest wanted;
+  for (const Codec* codec : {request.high, request.low})
+    if (codec->has_codes()) wanted.codecs.push_back(codec);
+  wanted.signals = linear_cost_signals(wanted.codecs);
+  for (const char* signal : {"lim", "zd"}) wanted.signals.push_back(&importance::signal_by_name(signal));
+  const importance::ScoreResult scored = importance::score(engine, calibration, wanted);
+  PlanMeter meter(engine, text, scored.inputs, request.tokens, request.journal, "sweep");
+  return Sweep(engine, request, scored, meter).run();
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,158 @@
+// Plan <-> JSON, and the sums over a plan.
+// Bytes in the file are for people: reading recomputes them from the codecs.
+#include "pipeline/plan/plan.h"
+
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "pipeline/plan/target.h"
+
+namespace strata::pipeline {
+namespace {
+constexpr int kVersion = 1;
+}
+
+std::uint64_t Plan::bytes() const {
+  return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
+                         [](auto sum, const PlannedGroup& g) { return sum + g.bytes; });
+}
+std::uint64_t Plan::weights() const {
+  return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
+                         [](auto sum, const PlannedGroup& g) { return sum + g.weights; });
+}
+std::uint64_t Plan::block_bytes() const {
+  return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
+                         [](auto sum, const PlannedGroup& g) { return sum + (g.in_block ? g.bytes : 0); });
+}
+double Plan::bits() const {
+  std::uint64_t in_blocks = 0;
+  for (const PlannedGroup& g : groups) in_blocks += g.in_block ? g.weights : 0;
+  return 8.0 * static_cast<double>(block_bytes()) / static_cast<double>(in_blocks);
+}
+double Plan::cost() const {
+  return std::accumulate(groups.begin(), groups.end(), 0.0,
+                         [](double sum, const PlannedGroup& g) { return sum + g.cost; });
+}
+double Plan::nominal_bits() const {
+  double bits = 0, in_blocks = 0;
+  for (const PlannedGroup& g : groups) {
+    if (!g.in_block) continue;
+    bits += static_cast<double>(g.codec->code_bits) * static_cast<double>(g.weights);
+    in_blocks += static_cast<double>(g.weights);
+  }
+  return bits / in_blocks;
+}
+
+void assign(PlannedGroup& group, const codec::Codec& codec, const model::Architecture& architecture,
+            std::size_t index) {
+  group.codec = &codec;
+  group.bytes = 0;
+  for (const std::size_t l : architecture.groups[index].linears)
+    group.bytes += codec::stored_bytes(codec, architecture.linears[l].rows, architecture.linears[l].cols);
+}
+
+Plan plan_of_keeps(const model::Model& model) {
+  const model::Architecture& a = model.architecture();
+  Plan plan;
+  plan.fingerprint = model.fingerprint();
+  for (std::size_t g = 0; g < a.groups.size(); ++g) {
+    PlannedGroup group;
+    group.name = a.groups[g].name;
+    for (const std::size_t l : a.groups[g].linears) {
+      group.linears.push_back(a.linears[l].module);
+      group.weights += a.linears[l].rows * a.linears[l].cols;
+    }
+    group.in_block = a.groups[g].block != model::kNoBlock;
+    assign(group, codec::by_name("keep"), a, g);
+    plan.groups.push_back(std::move(group));
+  }
+  return plan;
+}
+
+std::vector<const codec::Codec*> codecs_by_linear(const Plan& plan, const model::Architecture& a) {
+  STRATA_CHECK(plan.groups.size() == a.groups.size(), "{} groups for {}", plan.groups.size(), a.groups.size());
+  std::vector<const codec::Codec*> result(a.linears.size());
+  for (std::size_t l = 0; l < a.linears.size(); ++l) result[l] = plan.groups[a.linears[l].group].codec;
+  return result;
+}
+
+json Plan::to_json() const {
+  json value;
+  value["kind"] = "strata plan";
+  value["version"] = kVersion;
+  value["model_fingerprint"] = fingerprint;
+  value["target"] = target;
+  value["preset"] = preset;
+  value["request"] = request;
+  value["totals"] = {{"bytes", bytes()},
+                     {"weights", weights()},
+                     {"block_bytes", block_bytes()},
+                     {"bits", bits()},
+                     {"nominal_bits", nominal_bits()},
+                     {"cost", cost()},
+                     {"cost_lower_bound", lower_bound},
+                     {"cost_signal", cost_signal}};
+  if (!search.is_null()) value["search"] = search;
+  json list = json::array();
+  for (const PlannedGroup& g : groups) {
+    list.push_back({{"name", g.name},
+                    {"codec", g.codec->name},
+                    {"bytes", g.bytes},
+                    {"weights", g.weights},
+                    {"bits", 8.0 * static_cast<double>(g.bytes) / static_cast<double>(g.weights)},
+                    {"cost", g.cost},
+                    {"linears", g.linears}});
+    if (!g.choices.empty()) list.back()["choices"] = g.choices;
+  }
+  value["groups"] = std::move(list);
+  return value;
+}
+
+Plan Plan::from_json(const json& value, const model::Model& model, const std::string& where) {
+  if (!value.is_object() || get_or<std::string>(value, "kind", "", where) != "strata plan")
+    fail("{}: is not a plan made by `strata plan`", where);
+  if (const auto version = get<int>(value, "version", where); version != kVersion)
+    fail("{}: plan version {} is not known here (expected {}); make it anew with `strata plan`", where, version,
+         kVersion);
+  Plan plan = plan_of_keeps(model);
+  if (const auto fingerprint = get<std::string>(value, "model_fingerprint", where); fingerprint != plan.fingerprint)
+    fail("{}: was made for another model (fingerprint {}, this model has {})", where, fingerprint, plan.fingerprint);
+  plan.target = get<std::string>(value, "target", where);
+  plan.preset = get<std::string>(value, "preset", where);
+  plan.request = value.value("request", json::object());
+  plan.search = value.value("search", json());
+  if (const auto totals = value.find("totals"); totals != value.end() && totals->is_object()) {
+    plan.cost_signal = get_or<std::string>(*totals, "cost_signal", "", where);
+    plan.lower_bound = get_or<double>(*totals, "cost_lower_bound", 0.0, where);
+  }
+  const auto list = value.find("groups");
+  if (list == value.end() || !list->is_array()) fail("{}: 'groups' is missing", where);
+  std::map<std::string, std::size_t> index;
+  for (std::size_t g = 0; g < plan.groups.size(); ++g) index[plan.groups[g].name] = g;
+  for (const json& entry : *list) {
+    if (!entry.is_object()) fail("{}: an entry of 'groups' is not an object", where);
+    const auto name = get<std::string>(entry, "name", where);
+    const auto it = index.find(name);
+    if (it == index.end()) fail("{}: group '{}' does not exist in this model, or is given twice", where, name);
+    PlannedGroup& group = plan.groups[it->second];
+    if (entry.contains("linears") && entry["linears"] != json(group.linears))
+      fail("{}: group '{}' must hold {} together, since the runtime fuses them", where, name,
+           fmt::join(group.linears, ", "));
+    const auto codec_name = get<std::string>(entry, "codec", where);
+    const codec::Codec* codec = codec::find(codec_name);
+    if (codec == nullptr) fail("{}: group '{}' has the unknown codec '{}'", where, name, codec_name);
+    for (const std::size_t l : model.architecture().groups[it->second].linears) {
+      const model::Linear& linear = model.architecture().linears[l];
+      if (const std::string why = why_not_shape(*codec, linear.rows, linear.cols); !why.empty())
+        fail("{}: {} cannot hold {}: {}", where, codec_name, linear.module, why);
+    }
+    assign(group, *codec, model.architecture(), it->second);
+    group.cost = get_or<double>(entry, "cost", 0.0, where);
+    index.erase(it);
+  }
+  if (!index.empty()) fail("{}: group '{}' is missing", where, index.begin()->first);
+  return plan;
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,329 @@
+// A block in four steps, in the order of its forward pass: q, k, v; o; gate, up; down. Each step runs its half of the
+// block up to the linears' input with everything before it rounded already; a finished half gives the next one's input.
+// Experts are in rounding_experts.cpp.
+#include "pipeline/round/rounding.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "engine/gradient.h"
+#include "kernel/ops.h"
+#include "quantize/activation_order.h"
+#include "quantize/rtn.h"
+
+namespace strata::pipeline {
+namespace {
+
+using engine::Site;
+
+constexpr std::size_t kBatchTokens = 2048, kBatchBytes = 256u << 20;
+// The correction is a regression: it fits what the calibration text happens to hold unless it is damped far more than
+// the feedback (docs/methods.md has figures).
+constexpr double kCorrectionDamping = 10.0;
+constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
+
+std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
+  return std::vector<engine::Sequence>(count, engine::Sequence{tokens});
+}
+
+void copy(engine::HiddenStates& from, engine::HiddenStates& to, std::size_t together) {
+  for (std::size_t s = 0; s < from.count(); s += together) {
+    const std::size_t some = std::min(together, from.count() - s);
+    std::copy_n(from.borrow(s, some), some * from.floats(), to.borrow(s, some));
+    to.keep();
+  }
+}
+
+}  // namespace
+
+json RoundedLinear::to_json() const {
+  return {{"module", module},
+          {"codec", codec},
+          {"relative_error", relative_error},
+          {"nearest_relative_error", nearest_relative_error},
+          {"routed", routed ? json(*routed) : json()},
+          {"tokens", tokens}};
+}
+
+RoundedLinear RoundedLinear::from_json(const json& value, const std::string& where) {
+  return {get<std::string>(value, "module", where),
+          get<std::string>(value, "codec", where),
+          get<double>(value, "relative_error", where),
+          get<double>(value, "nearest_relative_error", where),
+          value.contains("routed") && !value["routed"].is_null()
+              ? std::optional(get<std::size_t>(value, "routed", where))
+              : std::nullopt,
+          get<std::size_t>(value, "tokens", where)};
+}
+
+std::size_t Rounding::floats_per_token(const model::Architecture& a) {
+  return 2 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate;
+}
+
+std::uint64_t Rounding::kept_rows_bytes(const model::Architecture& a, std::size_t tokens) {
+  return std::uint64_t{tokens} * std::max(a.q_size(), a.intermediate) * sizeof(bf16);
+}
+
+std::size_t Rounding::sequences_together(const model::Architecture& a, std::size_t sequences, std::size_t seq_len) {
+  const std::size_t tokens = std::min(kBatchTokens, kBatchBytes / (floats_per_token(a) * sizeof(float)));
+  return std::clamp<std::size_t>(tokens / seq_len, 1, std::max<std::size_t>(sequences, 1));
+}
+
+Rounding::Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
+                   const importance::CalibrationSet& set, const RoundingOptions& options,
+                   std::span<const float> embedding_importance, const std::filesystem::path& spill_folder,
+                   Listener listener)
+    : model_(model),
+      codecs_(codecs),
+      set_(set),
+      options_(options),
+      engine_(model, kPrecision, engine::Residency::one_block),
+      scales_(model),
+      together_(sequences_together(model.architecture(), set.sequences.size(), set.source.seq_len)),
+      full_(engine_.make_batch(sequences(together_, set.source.seq_len))),
+      rest_(engine_.make_batch(sequences(set.sequences.size() % together_, set.source.seq_len))),
+      states_(set.sequences.size(), set.source.seq_len * model.architecture().hidden, spill_folder),
+      listener_(std::move(listener)),
+      progress_("rounding", codecs.size()) {
+  round_embedding(embedding_importance);
+  for (std::size_t s = 0; s < set.sequences.size(); ++s) {
+    engine_.embed(set.sequences[s], states_.borrow(s, 1));
+    states_.keep();
+  }
+  options_.gptq.choice = options.tune.steps > 0;
+  if (options.asymmetric || options.tune.steps > 0) original_.emplace(model, set, kPrecision, spill_folder);
+  if (options.tune.steps > 0) inputs_.emplace(states_.count(), states_.floats(), spill_folder);
+}
+
+void Rounding::round_embedding(std::span<const float> importance) {
+  const std::size_t index = model_.architecture().embedding();
+  if (index == model::kNoBlock) return;
+  if (!codecs_[index]->has_codes()) return progress_.advance();
+  progress_.note("embedding");
+  const model::LinearWeights held = model_.embedding();
+  const MatrixView weights = held.view().dense;
+  embedding_ = quantize::quantize_rtn(*codecs_[index], weights, importance, options_.gptq.fit,
+                                      scales_.of(index, *codecs_[index], weights));
+  model_.release("model.embed_tokens.weight");
+  engine_.replace(index, {{}, &embedding_});
+  progress_.advance();
+}
+
+void Rounding::run(std::size_t block, bool attention, const engine::Observer* observer, Site last) {
+  for (std::size_t s = 0; s < states_.count(); s += together_) {
+    const std::size_t some = std::min(together_, states_.count() - s);
+    const engine::Batch& batch = some < together_ ? rest_ : full_;
+    float* const states = states_.borrow(s, some);
+    batch_states_ = states;
+    batch_first_ = s;
+    if (last == Site::block_out && rows_.complete())
+      finish(block, attention, some, states);
+    else if (attention)
+      engine_.attend(block, batch, states, observer, last);
+    else
+      engine_.feed_forward(block, batch, states, observer, last);
+    if (last == Site::block_out) {
+      check_finite({states, some * states_.floats()}, block);
+      states_.keep();
+    }
+    progress_.advance(0);
+  }
+  if (last == Site::block_out) rows_.clear();
+}
+
+void Rounding::finish(std::size_t block, bool attention, std::size_t sequences, float* states) {
+  std::vector<float> rows;
+  rows_.get(batch_first_, sequences, rows);
+  engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows.data(),
+                     sequences * set_.source.seq_len, states);
+}
+
+void Rounding::check_finite(std::span<const float> states, std::size_t block) const {
+  for (const float h : states)
+    if (!std::isfinite(h))
+      fail("{}: the output of block {} is not finite for the calibration text; the weights are damaged",
+           model_.path().string(), block);
+}
+
+Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t size) {
+  const model::Architecture& a = model_.architecture();
+  Inputs inputs{quantize::Hessian(size), {}};
+  const bool ends_half = engine::ends_half(a, block, site);
+  using Of = quantize::Drift::Of;
+  if (options_.asymmetric)
+    inputs.drift.emplace(
+        quantize::Drift{ends_half ? Of::output : Of::inputs, quantize::CrossMoment(ends_half ? a.hidden : size, size)});
+  const bool keeps = options_.keep_rows && ends_half;
+  if (keeps) rows_.start(states_.count(), set_.source.seq_len * size);
+  const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
+    if (at != site) return;
+    if (keeps) rows_.put(batch_first_, tokens / set_.source.seq_len, rows);
+    inputs.hessian.add(rows, tokens, kPrecision);
+    if (inputs.drift) add_drift(block, site, rows, tokens, *inputs.drift);
+  };
+  run(block, site == Site::attn_in || site == Site::o_in, &observer, site);
+  return inputs;
+}
+
+/// Of the batch that runs.
+void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::size_t tokens, quantize::Drift& drift) {
+  const std::size_t sequences = tokens / set_.source.seq_len;
+  if (drift.of == quantize::Drift::Of::inputs) {
+    std::vector<float>& differences = original_->rows(block, site, batch_first_, sequences);
+    for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= rows[i];
+    drift.moment.add(differences.data(), rows, tokens, kPrecision);
+    return;
+  }
+  const bool attention = site == Site::o_in;
+  std::vector<float> differences(batch_states_, batch_states_ + sequences * states_.floats());
+  engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows, tokens, differences.data());
+  const float* const original = original_->advance(block, attention, batch_first_, sequences);
+  for (std::size_t i = 0; i < differences.size(); ++i) differences[i] = original[i] - differences[i];
+  drift.moment.add(differences.data(), rows, tokens, kPrecision);
+}
+
+void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs, std::optional<std::size_t> routed) {
+  std::optional<quantize::Feedback> feedback, correction;
+  const std::vector<float> mean_squares = inputs.hessian.diagonal();
+  for (const std::size_t l : linears) {
+    const model::Linear& linear = model_.architecture().linears[l];
+    const codec::Codec& codec = *codecs_[l];
+    if (!codec.has_codes()) {
+      progress_.advance();
+      continue;
+    }
+    const std::size_t blocks = model_.architecture().blocks;
+    const std::string name = linear.block == model::kNoBlock
+                                 ? linear.module
+                                 : fmt::format("block {}/{} {}", linear.block + 1, blocks, role_name(linear.role));
+    progress_.note(name);
+    const model::LinearWeights held = model_.weights(linear);
+    MatrixView weights = held.view().dense;
+    const float scale = scales_.of(l, codec, weights);
+    std::vector<std::uint32_t> order;
+    if (options_.gptq.activation_order) order = quantize::activation_order(codec, mean_squares);
+    if (!feedback || feedback->order != order)
+      feedback = quantize::factorize(inputs.hessian, options_.gptq.damping, std::move(order));
+    std::vector<float> corrected;
+    if (inputs.drift) {
+      if (!correction) correction = quantize::factorize(inputs.hessian, kCorrectionDamping * options_.gptq.damping);
+      corrected = quantize::corrected_weights(weights, *inputs.drift, *correction);
+      weights = MatrixView::dense(corrected.data(), weights.rows, weights.cols, DType::f32);
+    }
+    quantize::GptqResult result =
+        quantize::quantize_gptq(codec, weights, inputs.hessian, *feedback, options_.gptq, scale);
+    results_.push_back({linear.module, codec.name, result.relative(),
+                        result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed,
+                        inputs.hessian.tokens()});
+    progress_.note(fmt::format("{}, error {:.2e}", name, results_.back().relative_error));
+    if (listener_) listener_(results_.back());
+    if (options_.tune.steps > 0 && quantize::LearnedRounding::can_learn(codec) && linear.block != model::kNoBlock &&
+        engine::why_no_gradient(model_.architecture(), linear.block).empty())
+      learned_.try_emplace(l, codec, weights.rows, weights.cols, scale, std::move(result.choice));
+    stored_[l] = std::move(result.stored);
+    progress_.advance();
+  }
+}
+
+/// From the rounded block, whose half behind attention has not been added yet.
+void Rounding::tune(std::size_t block) {
+  if (learned_.empty()) return;
+  progress_.note(fmt::format("block {}/{} as a whole", block + 1, model_.architecture().blocks));
+  tuned_.push_back(tune_block(engine_, block, {*inputs_, original_->states(), set_.source.seq_len}, learned_,
+                              options_.tune, [this] { progress_.advance(0); }));
+  for (const auto& [l, linear] : learned_) {
+    stored_[l] = linear.stored();
+    engine_.replace(l, {{}, &stored_.at(l)});
+  }
+  learned_.clear();
+  rows_.clear();
+  copy(*inputs_, states_, together_);
+  run(block, true, nullptr, Site::block_out);
+}
+
+void Rounding::round_block(std::size_t block) {
+  const model::Architecture& a = model_.architecture();
+  const bool mixture = a.layout[block].mixture;
+  const std::size_t first = a.layout[block].first;
+  const std::size_t behind = mixture ? a.index(block, model::Role::gate, 0) : first + a.layout[block].count;
+  for (const auto& [l, stored] : stored_) engine_.restore(l);
+  stored_.clear();
+  if (inputs_) copy(states_, *inputs_, together_);
+  for (std::size_t at = first, end = 0; at < behind; at = end) {
+    const Site site = engine::input_site(a.linears[at].role);
+    std::vector<std::size_t> linears;
+    bool coded = false;
+    for (end = at; end < behind && engine::input_site(a.linears[end].role) == site; ++end) {
+      linears.push_back(end);
+      coded = coded || codecs_[end]->has_codes();
+    }
+    round(linears,
+          coded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
+    for (const std::size_t l : linears)
+      if (codecs_[l]->has_codes()) engine_.replace(l, {{}, &stored_.at(l)});
+    if (site != Site::o_in) continue;
+    run(block, true, nullptr, Site::block_out);
+    if (original_) original_->advance(block, true);
+  }
+  if (mixture) round_experts(block);
+  if (original_) original_->advance(block, false);
+  tune(block);
+  run(block, false, nullptr, Site::block_out);
+  for (const model::Linear& linear : a.block_linears(block)) model_.release(linear.module + ".weight");
+}
+
+void Rounding::go_on(std::size_t blocks, std::function<codec::Stored(std::size_t)> stored) {
+  STRATA_CHECK(next_ == 0, "block {} is next already", next_);
+  chosen_ = blocks;
+  chosen_linear_ = std::move(stored);
+}
+
+void Rounding::replay_block(std::size_t block) {
+  for (const auto& [l, stored] : stored_) engine_.restore(l);
+  stored_.clear();
+  progress_.note(fmt::format("block {}/{} again", block + 1, model_.architecture().blocks));
+  const model::Architecture& a = model_.architecture();
+  for (std::size_t l = a.layout[block].first; l < a.layout[block].first + a.layout[block].count; ++l) {
+    if (!codecs_[l]->has_codes()) continue;
+    stored_[l] = chosen_linear_(l);
+    engine_.replace(l, {{}, &stored_.at(l)});
+    progress_.advance();
+  }
+  for (const bool attention : {true, false}) {
+    run(block, attention, nullptr, Site::block_out);
+    if (original_) original_->advance(block, attention);
+  }
+}
+
+void Rounding::round_head(std::size_t index) {
+  const model::Architecture& a = model_.architecture();
+  Inputs inputs{quantize::Hessian(a.hidden), {}};
+  const std::vector<float> norm = model_.vector("model.norm.weight", a.hidden);
+  std::vector<float> normed(together_ * states_.floats());
+  for (std::size_t s = 0; s < states_.count(); s += together_) {
+    const std::size_t some = std::min(together_, states_.count() - s), tokens = some * set_.source.seq_len;
+    kernel::rms_norm(states_.borrow(s, some), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
+    inputs.hessian.add(normed.data(), tokens, kPrecision);
+  }
+  round(std::span(&index, 1), inputs);
+}
+
+const codec::Stored& Rounding::linear(std::size_t index) {
+  const model::Architecture& a = model_.architecture();
+  STRATA_CHECK(codecs_[index]->has_codes(), "{} keeps its weights", a.linears[index].module);
+  if (index == a.embedding()) return embedding_;
+  const std::size_t block = std::min(a.linears[index].block, a.blocks);
+  for (; next_ <= block; ++next_) {
+    if (next_ < std::min(a.blocks, chosen_))
+      replay_block(next_);
+    else if (next_ < a.blocks)
+      round_block(next_);
+    else
+      round_head(index);
+  }
+  STRATA_CHECK(stored_.contains(index), "{} of block {}, but block {} is next", a.linears[index].module, block, next_);
+  return stored_.at(index);
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,80 @@
+// The experts of a mixture, some at a time: their gate and up on the inputs that the router sends them, then their down
+// on what the rounded gate and up make of those. An expert that fewer tokens come to than a linear has inputs would be
+// rounded by a singular Hessian; it is given all tokens instead.
+#include <algorithm>
+
+#include "pipeline/round/rounding.h"
+
+namespace strata::pipeline {
+namespace {
+
+using engine::Site;
+using model::Role;
+
+constexpr std::size_t kHessianBytes = std::size_t{256} << 20;  // of the experts that are rounded together
+constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
+
+}  // namespace
+
+/// Tokens of the calibration set that the router sends to each expert.
+std::vector<std::size_t> Rounding::count_routed(std::size_t block) {
+  std::vector<std::size_t> routed(model_.architecture().experts.count, 0);
+  const engine::ExpertWatch watch{.show =
+                                      [&](const engine::ExpertRows& rows) {
+                                        if (rows.site == Site::mlp_in) routed[rows.expert] += rows.tokens.size();
+                                      },
+                                  .feed_all = nullptr};
+  const engine::Watching watching(engine_, &watch);
+  run(block, false, nullptr, Site::mlp_in);
+  return routed;
+}
+
+std::vector<quantize::Hessian> Rounding::collect_experts(std::size_t block, Site site, std::size_t first,
+                                                         std::size_t end, const std::vector<std::size_t>& routed) {
+  const model::Experts& experts = model_.architecture().experts;
+  const std::size_t size = site == Site::mlp_in ? model_.architecture().hidden : experts.intermediate;
+  std::vector<quantize::Hessian> hessians(end - first, quantize::Hessian(size));
+  const auto few = [&](std::size_t expert) { return routed[expert] < size; };
+  const engine::ExpertWatch watch{.show =
+                                      [&](const engine::ExpertRows& rows) {
+                                        if (rows.site == site && rows.routed != few(rows.expert))
+                                          hessians[rows.expert - first].add(rows.rows, rows.tokens.size(), kPrecision);
+                                      },
+                                  .feed_all = [&](std::size_t expert, std::size_t) { return few(expert); },
+                                  .first = first,
+                                  .end = end};
+  const engine::Watching watching(engine_, &watch);
+  run(block, false, nullptr, site);
+  return hessians;
+}
+
+void Rounding::round_experts(std::size_t block) {
+  const model::Architecture& a = model_.architecture();
+  // Linears that keep their weights are made when they are asked for.
+  const auto coded = [&](Role role, std::size_t expert) { return codecs_[a.index(block, role, expert)]->has_codes(); };
+  if (!coded(Role::gate, 0) && !coded(Role::up, 0) && !coded(Role::down, 0)) return;
+  const std::vector<std::size_t> routed = count_routed(block);
+  const std::size_t widest = std::max(a.hidden, a.experts.intermediate);
+  const std::size_t together = std::max<std::size_t>(1, kHessianBytes / (widest * widest * sizeof(float)));
+  for (std::size_t first = 0; first < a.experts.count; first += together) {
+    const std::size_t end = std::min(a.experts.count, first + together);
+    for (const Site site : {Site::mlp_in, Site::down_in}) {
+      std::vector<Role> roles = {Role::down};
+      if (site == Site::mlp_in) roles = {Role::gate, Role::up};
+      std::erase_if(roles, [&](Role role) { return !coded(role, 0); });
+      if (roles.empty()) continue;
+      const std::vector<quantize::Hessian> hessians = collect_experts(block, site, first, end, routed);
+      for (std::size_t e = first; e < end; ++e) {
+        std::vector<std::size_t> linears;
+        for (const Role role : roles) linears.push_back(a.index(block, role, e));
+        round(linears, {hessians[e - first], {}}, routed[e]);
+        for (const std::size_t l : linears) {
+          engine_.replace(l, {{}, &stored_.at(l)});
+          model_.release(a.linears[l].module + ".weight");
+        }
+      }
+    }
+  }
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,522 @@
+// Plans: budgets are never exceeded, fusion groups stay together, pins hold, and what cannot be is said.
+// On a tiny model with costs made up here; no calibration is involved.
+#include "pipeline/choose/planner.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+#include <set>
+
+#include "pipeline/choose/explain.h"
+#include "pipeline/choose/runtime_memory.h"
+#include "pipeline/choose/stock_mix.h"
+#include "pipeline/output/checkpoint.h"
+#include "support/tiny_model.h"
+
+namespace strata::pipeline {
+namespace {
+
+model::Model tiny(const char* name = "llama_tied") {
+  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name);
+}
+
+/// A cost that falls with the bits and rises with the block, for every codec that fits.
+Costs made_up_costs(const model::Model& model) {
+  const model::Architecture& a = model.architecture();
+  Costs costs;
+  costs.signal = "made up";
+  for (const model::Linear& linear : a.linears) {
+    std::map<const codec::Codec*, double> row;
+    for (const codec::Codec& codec : codec::all()) {
+      if (!codec::why_not(codec, linear.rows, linear.cols).empty()) continue;
+      const double bits = 8.0 * static_cast<double>(codec::stored_bytes(codec, linear.rows, linear.cols)) /
+                          static_cast<double>(linear.rows * linear.cols);
+      row[&codec] = codec.family == "keep" ? 0.0 : std::exp2(-2.0 * bits) * static_cast<double>(linear.block % 7 + 1);
+    }
+    costs.linears.push_back(std::move(row));
+  }
+  costs.blocks["lim"] = {};
+  for (std::size_t b = 0; b < a.blocks; ++b) costs.blocks["lim"].push_back(static_cast<double>(b));
+  return costs;
+}
+
+std::string error_of(const model::Model& model, const char* target, const PlanRequest& request) {
+  try {
+    make_plan(model, target_by_name(target), request, made_up_costs(model));
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Planner, BestNeverExceedsTheBudgetOfBits) {
+  const model::Model model = tiny();
+  const Costs costs = made_up_costs(model);
+  double last_cost = INFINITY;
+  for (double bits = 4.75; bits <= 16.5; bits += 0.25) {
+    PlanRequest request;
+    request.bits = bits;
+    const Plan plan = make_plan(model, target_by_name("vllm"), request, costs).plan;
+    EXPECT_LE(plan.bits(), bits);
+    EXPECT_LE(plan.cost(), last_cost * (1 + 1e-9));
+    last_cost = plan.cost();
+  }
+  EXPECT_EQ(last_cost, 0.0);
+}
+
+TEST(Planner, ASizeOnDiskIsMetExactlyByTheLayout) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 5.0;
+  const PlanResult reference = make_plan(model, target_by_name("vllm"), request, made_up_costs(model));
+  for (const std::uint64_t more : {0ull, 1ull, 1000ull, 100000ull}) {
+    PlanRequest by_size;
+    by_size.size_bytes = reference.output_bytes + more;
+    const PlanResult result = make_plan(model, target_by_name("vllm"), by_size, made_up_costs(model));
+    EXPECT_LE(result.output_bytes, *by_size.size_bytes);
+    EXPECT_EQ(result.output_bytes,
+              lay_out(model, result.plan, target_by_name("vllm"), 0, model.companion_files()).total_bytes);
+  }
+}
+
+TEST(Planner, ABudgetThatCannotBeMetSaysTheSmallestAndWhoCan) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 3.6;
+  const std::string message = error_of(model, "vllm", request);
+  EXPECT_NE(message.find("smallest plan"), std::string::npos) << message;
+  EXPECT_NE(message.find("--for transformers"), std::string::npos) << message;
+  request.bits = NAN;
+  EXPECT_NE(error_of(model, "vllm", request), "");
+  request.bits = -1;
+  EXPECT_NE(error_of(model, "vllm", request), "");
+  request.bits = 4;
+  request.size_bytes = 100;
+  EXPECT_NE(error_of(model, "vllm", request), "");
+  request.bits.reset();
+  EXPECT_NE(error_of(model, "vllm", request).find("takes"), std::string::npos);
+}
+
+TEST(Planner, PinsHoldForTheWholeFusionGroup) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 8.0;
+  request.keep = {"layers\\.0\\..*v_proj"};
+  request.assign = {{"down_proj", "int4_g32"}};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  EXPECT_EQ(plan.groups[0].codec->name, "keep");
+  EXPECT_EQ(plan.groups[3].codec->name, "int4_g32");
+}
+
+TEST(Planner, PinsThatCannotHoldAreErrors) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 8.0;
+  request.keep = {"nothing_like_this"};
+  EXPECT_NE(error_of(model, "vllm", request).find("matches no linear"), std::string::npos);
+  request.keep = {"(["};
+  EXPECT_NE(error_of(model, "vllm", request).find("regular expression"), std::string::npos);
+  request.keep = {"q_proj"};
+  request.assign = {{"v_proj", "int4_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("one codec only"), std::string::npos);
+  request.keep.clear();
+  request.assign = {{"v_proj", "int2_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("transformers"), std::string::npos);
+  request.assign = {{"v_proj", "int9"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("int9"), std::string::npos);
+}
+
+TEST(Planner, AtLeastIsAFloorForEveryPreset) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 6.0;
+  request.at_least = {{"layers\\.0\\..*q_proj", "int8_g32"}};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  EXPECT_GE(plan.groups[0].bytes * 8, plan.groups[0].weights * 8);
+  EXPECT_LE(plan.bits(), 6.0);
+  request.preset = "uniform:int4_g32";
+  request.bits.reset();
+  const Plan uniform = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  EXPECT_EQ(uniform.groups[0].codec->name, "int8_g32");
+  EXPECT_EQ(uniform.groups[1].codec->name, "int4_g32");
+}
+
+TEST(Planner, FloorsThatContradictPinsAreErrors) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 8.0;
+  request.assign = {{"q_proj", "int4_g32"}};
+  request.at_least = {{"v_proj|q_proj", "int8_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("fewer bytes than int8_g32"), std::string::npos)
+      << error_of(model, "vllm", request);
+  request.assign.clear();
+  request.at_least = {{"no_such_thing", "int8_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("matches no linear"), std::string::npos);
+  request.at_least = {{"q_proj", "int2_g32"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("transformers"), std::string::npos);
+}
+
+TEST(Planner, ThePriorPlansWithoutScoresAndPutsDownFirst) {
+  const model::Model model = tiny("llama_untied_sharded");
+  PlanRequest request;
+  request.preset = "prior";
+  request.bits = 6.0;
+  request.codecs = {"int4_g32", "int8_g32", "keep"};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, {}).plan;
+  EXPECT_LE(plan.bits(), 6.0);
+  EXPECT_EQ(plan.cost_signal, "prior");
+  const auto bits = [&](const PlannedGroup& g) {
+    return 8.0 * static_cast<double>(g.bytes) / static_cast<double>(g.weights);
+  };
+  double down = 0, gate_up = 0;
+  for (const PlannedGroup& group : plan.groups) {
+    if (group.name.ends_with("down_proj")) down += bits(group);
+    if (group.name.ends_with("gate_up_proj")) gate_up += bits(group);
+  }
+  EXPECT_GT(down, gate_up);
+}
+
+TEST(Planner, RulesOfAFileReplaceThoseBuiltIn) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.preset = "prior";
+  request.bits = 9.0;
+  request.codecs = {"int4_g32", "int8_g32", "keep"};
+  request.prior = {{"kind", "strata prior"},
+                   {"version", 1},
+                   {"rules", {{{"match", "o_proj$"}, {"keep", true}, {"blocks", {{"last", 1}}}}}}};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, {}).plan;
+  for (std::size_t g = 0; g < plan.groups.size(); ++g)
+    if (plan.groups[g].name.ends_with("o_proj") &&
+        model.architecture().groups[g].block == model.architecture().blocks - 1) {
+      EXPECT_EQ(plan.groups[g].codec->name, "keep");
+    }
+  const auto refused = [&](json rule, const char* part) {
+    request.prior["rules"] = json::array({std::move(rule)});
+    EXPECT_NE(error_of(model, "vllm", request).find(part), std::string::npos) << error_of(model, "vllm", request);
+  };
+  refused({{"match", "(["}}, "regular expression");
+  refused({{"match", "q"}, {"weight", -1}}, "weight");
+  refused({{"match", "q"}, {"weigth", 2}}, "weigth");
+  refused({{"match", "q"}, {"weight", 2}, {"keep", true}}, "contradict");
+  refused({{"match", "q"}, {"blocks", 3}}, "blocks");
+  refused(4, "not an object");
+  request.prior["version"] = 7;
+  EXPECT_NE(error_of(model, "vllm", request).find("version 7"), std::string::npos);
+}
+
+TEST(Planner, LevelsByCountAndByThreshold) {
+  const model::Model model = tiny("llama_untied_sharded");
+  const std::size_t blocks = model.architecture().blocks;
+  PlanRequest request;
+  request.preset = "lwq";
+  for (const char* text : {"int8_g32:1,int4_g32:1,int2_g32", "int8_g32>=1.5,int4_g32>=0.5,int2_g32"}) {
+    request.levels = parse_levels(text, "lim");
+    const Plan plan = make_plan(model, target_by_name("transformers"), request, made_up_costs(model)).plan;
+    for (std::size_t g = 0; g < plan.groups.size(); ++g) {
+      const std::size_t block = model.architecture().groups[g].block;
+      if (block == model::kNoBlock) continue;
+      const bool counted = request.levels.front().count.has_value();
+      const char* expected = counted ? (block + 1 == blocks   ? "int8_g32"
+                                        : block + 2 == blocks ? "int4_g32"
+                                                              : "int2_g32")
+                                     : (block >= 2   ? "int8_g32"
+                                        : block == 1 ? "int4_g32"
+                                                     : "int2_g32");
+      EXPECT_EQ(plan.groups[g].codec->name, expected) << text << " block " << block;
+    }
+    EXPECT_LT(plan.nominal_bits(), plan.bits());
+  }
+  EXPECT_EQ(parse_levels("int8_g32<=0.2,int4_g32", "zd")[0].threshold, -0.2);
+  for (const char* text :
+       {"", "int8_g32", "int8_g32:x,int4_g32", "int8_g32:1,int4_g32:2", "int8_g32:1,int4_g32>=2,int2_g32",
+        "int8_g32<=0.1,int4_g32", "int8_g32>=nan,int4_g32", ":3,int4_g32", "int8_g32,int4_g32"})
+    EXPECT_THROW(parse_levels(text, "lim"), UsageError) << text;
+  request.levels = parse_levels("int8_g32:99,int4_g32", "lim");
+  EXPECT_NE(error_of(model, "transformers", request), "");
+}
+
+TEST(Planner, WhatFitsLeavesRoomForTheCacheAndTheRuntime) {
+  const model::Model model = tiny();
+  const model::Architecture& a = model.architecture();
+  const Target& cpu = target_by_name("vllm:cpu");
+  const MemoryNeeds needs = memory_beside_weights(a, cpu, {0, 128, 3});
+  EXPECT_EQ(needs.kv_cache, 128u * 3 * a.blocks * 2 * a.kv_size() * 2);
+  EXPECT_GT(memory_beside_weights(a, target_by_name("vllm"), {0, 128, 3}).runtime, needs.runtime);
+  PlanRequest by_size, by_fit;
+  by_size.codecs = by_fit.codecs = {"int4_g32", "fp8_channel", "keep"};
+  by_size.bits = 6.0;
+  const PlanResult reference = make_plan(model, cpu, by_size, made_up_costs(model));
+  by_fit.fit = {reference.output_bytes + needs.total(), 128, 3};
+  const PlanResult result = make_plan(model, cpu, by_fit, made_up_costs(model));
+  EXPECT_LE(result.output_bytes, reference.output_bytes);
+  EXPECT_FALSE(result.notes.empty());
+  by_fit.fit->bytes = 1000;
+  EXPECT_NE(error_of(model, "vllm:cpu", by_fit).find("KV cache"), std::string::npos);
+  by_fit.fit = {1ull << 40, 1ull << 62, 1ull << 40};
+  EXPECT_NE(error_of(model, "vllm:cpu", by_fit).find("--ctx"), std::string::npos);
+}
+
+TEST(Planner, ExplainsTheNeighboursOfEveryChoice) {
+  const model::Model model = tiny();
+  const Costs costs = made_up_costs(model);
+  PlanRequest request;
+  request.bits = 6.0;
+  request.keep = {"layers\\.0\\..*o_proj"};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, costs).plan;
+  const auto explanations = explain(plan, Choices(model.architecture(), target_by_name("vllm"), request, costs));
+  ASSERT_EQ(explanations.size(), plan.groups.size());
+  for (const Explanation& e : explanations) {
+    EXPECT_EQ(e.pinned, e.group == "model.layers.0.self_attn.o_proj");
+    EXPECT_FALSE(e.pinned && (e.better || e.worse));
+    EXPECT_TRUE(!e.better || (e.better->bytes > 0 && e.better->cost < 0));
+    EXPECT_TRUE(!e.worse || (e.worse->bytes < 0 && e.worse->cost > 0));
+    EXPECT_TRUE(e.pinned || e.better || e.worse) << e.group;
+  }
+}
+
+TEST(Target, ZeroPointsFillWholeWords) {
+  const codec::Codec& asymmetric = codec::by_name("int4_asym_channel");
+  EXPECT_EQ(why_not_shape(asymmetric, 16, 64), "");
+  EXPECT_NE(why_not_shape(asymmetric, 12, 64).find("only when 8 divides the 12 rows"), std::string::npos);
+  EXPECT_NE(why_not_shape(codec::by_name("int8_asym_channel"), 6, 64), "");
+  EXPECT_EQ(why_not_shape(codec::by_name("int4_channel"), 12, 64), "");
+}
+
+TEST(Planner, LwqGivesTheHighCodecToTheMostImportantBlocks) {
+  const model::Model model = tiny("llama_untied_sharded");
+  PlanRequest request;
+  request.preset = "lwq";
+  request.high = "int8_g32";
+  request.low = "int2_g32";
+  request.n_high = 1;
+  const Plan plan = make_plan(model, target_by_name("transformers"), request, made_up_costs(model)).plan;
+  const model::Architecture& a = model.architecture();
+  for (std::size_t g = 0; g < a.groups.size(); ++g) {
+    if (a.groups[g].block == model::kNoBlock)
+      EXPECT_EQ(plan.groups[g].codec->name, "keep");
+    else
+      EXPECT_EQ(plan.groups[g].codec->name, a.groups[g].block + 1 == a.blocks ? "int8_g32" : "int2_g32");
+  }
+  request.n_high = 99;
+  EXPECT_NE(error_of(model, "transformers", request), "");
+}
+
+TEST(Planner, ThreeTierKeepsTheEndsAndStaysWithinEightBitsWhereTheyAllow) {
+  const model::Model model = tiny("llama_untied_sharded");
+  PlanRequest request;
+  request.preset = "three-tier";
+  request.bits = 13.0;
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  EXPECT_EQ(plan.groups.front().codec->name, "keep");
+  EXPECT_EQ(plan.groups[plan.groups.size() - 2].codec->name, "keep");
+}
+
+/// A tiny model with a vocabulary, which a GGUF file cannot do without.
+class TinyForGguf {
+ public:
+  explicit TinyForGguf(const char* name = "llama_tied") {
+    const auto golden = std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name;
+    std::filesystem::copy(golden, folder_.path(), std::filesystem::copy_options::recursive);
+    write_text_file(folder_.path() / "tokenizer.json",
+                    R"({"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})");
+    model_.emplace(model::Model::open(folder_.path(), model::Fusion::single));
+  }
+  const model::Model& operator*() const { return *model_; }
+
+ private:
+  ::strata::testing::TemporaryFolder folder_;
+  std::optional<model::Model> model_;
+};
+
+TEST(PlannerForGguf, EveryMatrixIsAChoiceOfItsOwn) {
+  const TinyForGguf tiny;
+  const model::Model& model = *tiny;
+  PlanRequest request;
+  request.bits = 5.0;
+  const Plan plan = make_plan(model, target_by_name("llama.cpp"), request, made_up_costs(model)).plan;
+  ASSERT_EQ(plan.groups.size(), 2u * 7 + 1);
+  EXPECT_EQ(plan.groups[1].linears, std::vector<std::string>{"model.layers.0.self_attn.k_proj"});
+  EXPECT_EQ(plan.groups.back().name, "model.embed_tokens");
+  EXPECT_LE(plan.bits(), 5.0);
+  for (const PlannedGroup& group : plan.groups) {
+    EXPECT_NE(std::ranges::find(group.choices, "q8_0"), group.choices.end());
+    EXPECT_EQ(std::ranges::find(group.choices, "q4_k"), group.choices.end()) << "rows of 32 hold no block of 256";
+    EXPECT_NE(std::ranges::find(group.choices, group.codec->name), group.choices.end());
+  }
+  EXPECT_EQ(Plan::from_json(plan.to_json(), model, "plan.json").to_json()["groups"].size(), plan.groups.size());
+}
+
+TEST(PlannerForGguf, TheEmbeddingIsWorthAsMuchAByteAsTheBlocks) {
+  const TinyForGguf tiny;
+  const model::Model& model = *tiny;
+  Costs costs = made_up_costs(model);
+  PlanRequest request;
+  request.bits = 5.0;
+  const auto embedding_bytes = [&] {
+    return make_plan(model, target_by_name("llama.cpp"), request, costs).plan.groups.back().bytes;
+  };
+  for (auto& [codec, cost] : costs.linears.back()) cost *= 1e-9;
+  const std::uint64_t worthless = embedding_bytes();
+  for (auto& [codec, cost] : costs.linears.back()) cost *= 1e18;
+  EXPECT_GT(embedding_bytes(), worthless);
+  request.embed_codec = "q5_1";
+  EXPECT_EQ(make_plan(model, target_by_name("llama.cpp"), request, costs).plan.groups.back().codec->name, "q5_1");
+  request.embed_codec = "q4_k";
+  EXPECT_NE(error_of(model, "llama.cpp", request).find("model.embed_tokens"), std::string::npos);
+}
+
+TEST(PlannerForGguf, AStockMixIsABudgetThatIsNotExceeded) {
+  const TinyForGguf tiny("llama_untied_sharded");
+  const model::Model& model = *tiny;
+  for (const char* mix : {"Q4_K_M", "IQ4_XS", "Q8_0"}) {
+    PlanRequest request;
+    request.like = mix;
+    std::uint64_t stock = 0;
+    for (const StockTensor& tensor : stock_mix(model.architecture(), mix)) stock += tensor.bytes;
+    const Plan plan = make_plan(model, target_by_name("llama.cpp"), request, made_up_costs(model)).plan;
+    EXPECT_LE(plan.bytes(), stock) << mix;
+    EXPECT_GT(plan.bytes(), stock * 9 / 10) << mix;
+  }
+  PlanRequest request;
+  request.like = "Q4_K_M";
+  EXPECT_NE(error_of(model, "vllm", request).find("llama.cpp"), std::string::npos);
+  request.like = "Q4_K_XXL";
+  EXPECT_NE(error_of(model, "llama.cpp", request).find("known are"), std::string::npos);
+}
+
+TEST(Plan, SurvivesItsFile) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 6.0;
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  const Plan read = Plan::from_json(plan.to_json(), model, "plan.json");
+  EXPECT_EQ(read.to_json(), plan.to_json());
+}
+
+TEST(Plan, AHandEditedFileIsCheckedAndNamed) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 6.0;
+  const json good = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan.to_json();
+  const auto refused = [&](const std::function<void(json&)>& edit, const char* expected) {
+    json value = good;
+    edit(value);
+    try {
+      Plan::from_json(value, model, "plan.json");
+      ADD_FAILURE() << "accepted: " << expected;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find(expected), std::string::npos) << e.what();
+    }
+  };
+  refused([](json& v) { v["groups"][0]["codec"] = "int9"; }, "int9");
+  refused([](json& v) { v["groups"][0]["codec"] = 4; }, "codec");
+  refused([](json& v) { v["groups"][0]["linears"].erase(0); }, "fuses");
+  refused([](json& v) { v["groups"].erase(0); }, "missing");
+  refused([](json& v) { v["groups"][0] = v["groups"][1]; }, "twice");
+  refused([](json& v) { v["groups"][0] = 1; }, "object");
+  refused([](json& v) { v["model_fingerprint"] = "0"; }, "another model");
+  refused([](json& v) { v["version"] = 99; }, "version");
+  refused([](json& v) { v.erase("groups"); }, "groups");
+  refused([](json& v) { v = json::array(); }, "not a plan");
+  refused([](json& v) { v["kind"] = 1; }, "kind");
+}
+
+/// Every member at every depth, removed, and replaced by things of other types and out of range.
+TEST(Plan, AnyDamageIsAnErrorOrAnotherPlan) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.bits = 6.0;
+  const json whole = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan.to_json();
+  const json flat = whole.flatten();
+  std::set<std::string> seen;
+  std::size_t refused = 0;
+  const auto try_it = [&](const json& value) {
+    try {
+      Plan::from_json(value, model, "plan.json").to_json();
+    } catch (const Error&) {  // anything else ends the test
+      ++refused;
+    }
+  };
+  for (const auto& [path, leaf] : flat.items())
+    for (json::json_pointer at(path); !at.empty(); at = at.parent_pointer()) {
+      if (!seen.insert(at.to_string()).second) continue;
+      json value = whole;
+      for (const json& other : {json(nullptr), json("x"), json(-1), json(1e300), json::array({1}), json{{"x", 1}}}) {
+        value[at] = other;
+        try_it(value);
+      }
+      value = whole;
+      json& parent = value[at.parent_pointer()];
+      parent.is_array() ? parent.erase(std::stoul(at.back())) : void(parent.erase(at.back()));
+      try_it(value);
+    }
+  EXPECT_GT(refused, 3 * seen.size());
+}
+
+TEST(Planner, TransformersGivesAllExpertsOneCodecAndVllmOneABlock) {
+  const model::Model model = tiny("qwen3_moe");
+  const model::Architecture& a = model.architecture();
+  const Costs costs = made_up_costs(model);
+  PlanRequest request;
+  std::size_t different = 0;
+  for (double bits = 5.0; bits <= 12.0; bits += 0.5) {
+    request.bits = bits;
+    for (const char* target : {"vllm", "transformers"}) {
+      const PlanResult result = make_plan(model, target_by_name(target), request, costs);
+      EXPECT_LE(result.plan.bits(), bits);
+      const codec::Codec* first = result.plan.groups[a.linear(0, model::Role::gate, 0).group].codec;
+      const codec::Codec* second = result.plan.groups[a.linear(1, model::Role::gate, 0).group].codec;
+      if (std::string_view(target) == "vllm") {
+        different += first != second;
+        continue;
+      }
+      EXPECT_EQ(first, second);
+      EXPECT_NE(first->family, "nvfp4");
+      ASSERT_FALSE(result.notes.empty());
+      EXPECT_NE(result.notes.back().find("all experts have one codec"), std::string::npos);
+    }
+  }
+  EXPECT_GT(different, 0u);
+}
+
+TEST(Planner, ExpertsThatATargetCannotLoadAreSaid) {
+  const model::Model model = tiny("qwen3_moe");
+  PlanRequest request;
+  request.preset = "uniform:int4_g32";
+  request.assign = {{"experts", "nvfp4"}};
+  EXPECT_NE(error_of(model, "transformers", request).find("global scale"), std::string::npos);
+  request.assign = {{"experts", "keep"}};
+  EXPECT_NE(error_of(model, "transformers", request).find("beside quantized layers"), std::string::npos);
+  request.assign = {{"layers.0.mlp.experts", "fp8_channel"}, {"layers.1.mlp.experts", "int8_channel"}};
+  EXPECT_NE(error_of(model, "transformers", request).find("one codec for all experts"), std::string::npos);
+  EXPECT_EQ(error_of(model, "vllm", request), "");
+  request.assign = {{"layers.0.mlp.experts.3.up_proj", "fp8_channel"}};
+  const Plan plan = make_plan(model, target_by_name("transformers"), request, made_up_costs(model)).plan;
+  for (const PlannedGroup& group : plan.groups)
+    EXPECT_EQ(group.codec->name == "fp8_channel", group.name.ends_with("experts"));
+}
+
+TEST(Layout, ExpertsAreOneTargetABlockAndRoutersAreIgnored) {
+  const model::Model model = tiny("qwen2_moe");
+  PlanRequest request;
+  request.preset = "uniform:int4_g32";
+  request.assign = {{"layers.1.mlp.experts", "keep"}};
+  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  const CheckpointLayout layout = lay_out(model, plan, target_by_name("vllm"), 0, {});
+  const json config = json::parse(layout.text_files.front().second)["quantization_config"];
+  const json& targets = config["config_groups"]["group_000"]["targets"];
+  EXPECT_EQ(std::count(targets.begin(), targets.end(), "re:model\\.layers\\.0\\.mlp\\.experts\\..*"), 1);
+  // By name attention and the shared experts' gate and up (down has 48 columns), by pattern block 0's experts.
+  EXPECT_EQ(targets.size(), 2u * 4 + 2u * 2 + 1);
+  const std::vector<std::string> ignored = config["ignore"];
+  for (const char* name : {"model.layers.0.mlp.gate", "model.layers.1.mlp.shared_expert_gate",
+                           "re:model\\.layers\\.1\\.mlp\\.experts\\..*"})
+    EXPECT_NE(std::find(ignored.begin(), ignored.end(), name), ignored.end()) << name;
+}
+
+}  // namespace
+}  // namespace strata::pipeline

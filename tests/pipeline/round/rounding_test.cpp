@@ -1,0 +1,213 @@
+// Rounding a tiny model block by block: which inputs each linear sees, in what order linears come, and that threads
+// change nothing. Tokens are made up here.
+#include "pipeline/round/rounding.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "core/threads.h"
+#include "quantize/scan.h"
+#include "support/open_golden.h"
+
+namespace strata::pipeline {
+namespace {
+
+using engine::Site;
+
+std::vector<const codec::Codec*> all_linears(const model::Model& model, const char* codec) {
+  return std::vector<const codec::Codec*>(model.architecture().linears.size(), &codec::by_name(codec));
+}
+
+std::vector<codec::Stored> round_all(const model::Model& model, const char* codec, const RoundingOptions& options,
+                                     std::size_t sequences = 5, const std::filesystem::path& spill_folder = {}) {
+  const auto codecs = all_linears(model, codec);
+  const importance::CalibrationSet set = tokens_for(model, sequences);
+  Rounding rounding(model, codecs, set, options, {}, spill_folder);
+  std::vector<codec::Stored> result;
+  for (std::size_t l = 0; l < codecs.size(); ++l) {
+    const codec::Stored& stored = rounding.linear(l);
+    result.push_back({stored.codec, stored.rows, stored.cols, stored.specs, stored.parts, {}});
+    result.back().views.assign(result.back().parts.begin(), result.back().parts.end());
+  }
+  EXPECT_EQ(rounding.results().size(), codecs.size());
+  EXPECT_EQ(rounding.tuned().size(), options.tune.steps > 0 ? model.architecture().blocks : 0);
+  for (const BlockLoss& loss : rounding.tuned()) EXPECT_LE(loss.best, loss.start);
+  for (const RoundedLinear& linear : rounding.results()) {
+    EXPECT_LE(linear.relative_error, linear.nearest_relative_error * (1 + 1e-4)) << linear.module;
+    EXPECT_GT(linear.relative_error, 0.0) << linear.module;
+  }
+  return result;
+}
+
+/// The Hessian of a linear's inputs when the linears before it are rounded already.
+quantize::Hessian expected_hessian(const model::Model& model, std::size_t index, std::vector<codec::Stored>& rounded) {
+  const model::Linear& linear = model.architecture().linears[index];
+  engine::Engine engine(model, kernel::Precision::bf16);
+  for (std::size_t l = 0; l < index; ++l)
+    if (engine::input_site(model.architecture().linears[l].role) != engine::input_site(linear.role) ||
+        model.architecture().linears[l].block != linear.block)
+      engine.replace(l, {{}, &rounded[l]});
+  quantize::Hessian hessian(linear.cols);
+  const engine::Observer observer = [&](Site site, std::size_t block, const float* rows, std::size_t count,
+                                        std::size_t) {
+    if (site == engine::input_site(linear.role) && block == linear.block)
+      hessian.add(rows, count, kernel::Precision::bf16);
+  };
+  std::vector<engine::Token> tokens;
+  std::vector<engine::Sequence> sequences;
+  for (const auto& sequence : tokens_for(model).sequences) {
+    tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+    sequences.push_back({sequence.size()});
+  }
+  engine.forward(tokens, sequences, &observer);
+  return hessian;
+}
+
+TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
+  for (const char* name : {"llama_tied", "qwen3_untied"}) {
+    const model::Model model = tiny(name);
+    std::vector<codec::Stored> rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}});
+    for (std::size_t l = 0; l < rounded.size(); ++l) {
+      const model::Linear& linear = model.architecture().linears[l];
+      if (linear.block == model::kNoBlock) continue;
+      const model::LinearWeights weights = model.weights(linear);
+      const quantize::GptqResult want = quantize::quantize_gptq(
+          codec::by_name("int4_g32"), weights.view().dense, expected_hessian(model, l, rounded), {.refine = 1}, 1.0f);
+      EXPECT_TRUE(rounded[l].parts == want.stored.parts) << name << " " << linear.module;
+    }
+  }
+}
+
+TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
+  const model::Model model = tiny("qwen3_untied");
+  const RoundingOptions options{.gptq = {.refine = 1}, .asymmetric = true, .tune = {.steps = 5, .batch_tokens = 48}};
+  set_thread_count(1);
+  const auto one = round_all(model, "nvfp4", options);
+  set_thread_count(3);
+  const auto three = round_all(model, "nvfp4", options);
+  set_thread_count(0);
+  for (std::size_t l = 0; l < one.size(); ++l) EXPECT_TRUE(one[l].parts == three[l].parts) << l;
+}
+
+TEST(Rounding, BytesAreTheSameWithHiddenStatesInAFile) {
+  const model::Model model = tiny("qwen3_untied");
+  const RoundingOptions options{.asymmetric = true, .tune = {.steps = 3, .batch_tokens = 48}};
+  const auto memory = round_all(model, "int4_g32", options),
+             file = round_all(model, "int4_g32", options, 5, std::filesystem::temp_directory_path());
+  for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << l;
+}
+
+/// Mean squared error of the last block's output, relative to the original's, over the calibration set.
+double output_error(const model::Model& model, const char* codec, const RoundingOptions& options) {
+  constexpr std::size_t sequences = 40;
+  const std::vector<codec::Stored> rounded = round_all(model, codec, options, sequences);
+  engine::Engine original(model), quantized(model);
+  for (std::size_t l = 0; l < rounded.size(); ++l) quantized.replace(l, {{}, &rounded[l]});
+  double error = 0, energy = 0;
+  for (const auto& sequence : tokens_for(model, sequences).sequences) {
+    const engine::Sequence whole{sequence.size()};
+    const std::vector<float> want = original.forward(sequence, {&whole, 1}),
+                             got = quantized.forward(sequence, {&whole, 1});
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      const double w = want[i], d = static_cast<double>(got[i]) - w;
+      error += d * d;
+      energy += w * w;
+    }
+  }
+  return error / energy;
+}
+
+TEST(Rounding, CorrectionComesNearerToTheOriginal) {
+  const model::Model model = tiny("qwen3_untied");
+  set_thread_count(1);
+  const double plain = output_error(model, "int2_g32", {});
+  const double corrected = output_error(model, "int2_g32", {.asymmetric = true});
+  set_thread_count(0);
+  EXPECT_LT(corrected, plain);
+}
+
+TEST(Rounding, TuningLowersTheHeldOutError) {
+  const model::Model model = tiny("qwen3_untied");
+  for (const char* codec : {"int2_g32", "nvfp4"}) {
+    const auto codecs = all_linears(model, codec);
+    const importance::CalibrationSet set = tokens_for(model, 40);
+    Rounding rounding(model, codecs, set, {.tune = {.steps = 20, .batch_tokens = 64}});
+    rounding.linear(codecs.size() - 1);
+    double before = 0, after = 0;
+    for (const BlockLoss& loss : rounding.tuned()) {
+      before += loss.start;
+      after += loss.best;
+    }
+    EXPECT_LT(after, 0.99 * before) << codec;
+  }
+}
+
+TEST(Rounding, KeptLinearsStayTheOriginals) {
+  const model::Model model = tiny("llama_tied");
+  auto codecs = all_linears(model, "int4_g32");
+  const std::size_t kept = model.architecture().index(1, model::Role::o);
+  codecs[kept] = &codec::by_name("keep");
+  const importance::CalibrationSet set = tokens_for(model);
+  Rounding rounding(model, codecs, set, {});
+  EXPECT_EQ(rounding.linear(codecs.size() - 1).codec, codecs.back());
+  EXPECT_EQ(rounding.results().size(), codecs.size() - 1);
+}
+
+TEST(Rounding, BytesAreTheSameWithRowsKept) {
+  for (const char* name : {"llama_tied", "qwen3_untied", "mixtral"})
+    for (const RoundingOptions& options :
+         {RoundingOptions{}, RoundingOptions{.asymmetric = true}, RoundingOptions{.tune = {.steps = 3}}}) {
+      const model::Model model = tiny(name);
+      if (options.tune.steps > 0 && model.architecture().layout[0].mixture) continue;
+      RoundingOptions keeping = options;
+      keeping.keep_rows = true;
+      const auto without = round_all(model, "int4_g32", options, 40), with = round_all(model, "int4_g32", keeping, 40);
+      for (std::size_t l = 0; l < with.size(); ++l) EXPECT_TRUE(with[l].parts == without[l].parts) << name << " " << l;
+    }
+}
+
+TEST(Rounding, ExpertsSeeTheirOwnTokensOrAllWhenThoseAreFew) {
+  for (const char* name : {"qwen3_moe", "glm4_moe"}) {
+    const model::Model model = tiny(name);
+    const model::Architecture& a = model.architecture();
+    const auto codecs = all_linears(model, "int4_g32");
+    const importance::CalibrationSet set = tokens_for(model);
+    Rounding rounding(model, codecs, set, {});
+    for (std::size_t l = 0; l < codecs.size(); ++l) EXPECT_EQ(rounding.linear(l).rows, a.linears[l].rows);
+    ASSERT_EQ(rounding.results().size(), codecs.size());
+    std::vector<std::size_t> routed(a.blocks, 0);
+    std::size_t few = 0;
+    for (const RoundedLinear& result : rounding.results()) {
+      EXPECT_LE(result.relative_error, result.nearest_relative_error * (1 + 1e-4)) << result.module;
+      const auto linear = std::ranges::find(a.linears, result.module, &model::Linear::module);
+      EXPECT_EQ(result.routed.has_value(), linear->routed());
+      const std::size_t all = 5 * 24;
+      EXPECT_EQ(result.tokens, !linear->routed() || *result.routed < linear->cols ? all : *result.routed);
+      if (linear->routed() && linear->role == model::Role::gate) routed[linear->block] += *result.routed;
+      if (linear->routed() && *result.routed < linear->cols) ++few;
+    }
+    for (std::size_t b = 0; b < a.blocks; ++b)
+      EXPECT_EQ(routed[b], a.layout[b].mixture ? 5u * 24u * a.experts.used : 0u) << name;
+    EXPECT_GT(few, 0u) << name;
+  }
+}
+
+TEST(Rounding, KeptExpertsStayTheOriginals) {
+  const model::Model model = tiny("mixtral");
+  const model::Architecture& a = model.architecture();
+  auto codecs = all_linears(model, "int4_g32");
+  for (std::size_t l = 0; l < codecs.size(); ++l)
+    if (a.linears[l].routed() && a.linears[l].block == 0) codecs[l] = &codec::by_name("keep");
+  const importance::CalibrationSet set = tokens_for(model);
+  Rounding rounding(model, codecs, set, {});
+  for (std::size_t l = 0; l < codecs.size(); ++l) {
+    if (!codecs[l]->has_codes()) continue;
+    EXPECT_EQ(rounding.linear(l).codec, codecs[l]) << l;
+  }
+}
+
+}  // namespace
+}  // namespace strata::pipeline
