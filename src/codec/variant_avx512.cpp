@@ -1,12 +1,7 @@
 // The row kernels and the search for CPUs with AVX-512.
 // Compiled for it whatever the CPU here; core/cpu.h decides whether it may run.
 #if defined(__x86_64__)
-#include "codec/ggml/levels_inl.h"
-#include "codec/ggml/points_inl.h"
-#include "codec/ggml/unpack_grids_inl.h"
 #include "codec/lanes_avx512.h"
-#include "codec/rows_inl.h"
-#include "codec/search_inl.h"
 #include "codec/variant_inl.h"
 
 namespace strata::codec {

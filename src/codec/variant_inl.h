@@ -1,6 +1,11 @@
-// The kernels of the other *_inl.h, which the including file has compiled for its lanes.
-// A Variant of them, constant-initialized, so that it can be used before main.
+// All kernels of the *_inl.h as a Variant, constant-initialized, so that it can be used before main.
+// The including file includes its lanes_*.h first: the kernels are written in them.
 #pragma once
+#include "codec/ggml/levels_inl.h"
+#include "codec/ggml/points_inl.h"
+#include "codec/ggml/unpack_grids_inl.h"
+#include "codec/rows_inl.h"
+#include "codec/search_inl.h"
 #include "codec/variant.h"
 
 namespace strata::codec {

@@ -2,6 +2,7 @@
 // the choice among all decoders. An index of a grid always has a point, so that any bytes decode.
 #pragma once
 #include "codec/ggml/unpack_blocks_inl.h"
+#include "codec/rows_inl.h"
 
 namespace strata::codec {
 namespace {
