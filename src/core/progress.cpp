@@ -17,7 +17,7 @@ namespace {
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-constexpr double kQuietSeconds = 2.0;      // a stage that takes less is not shown
+constexpr double kQuietSeconds = 2.0;       // a stage that takes less is not shown
 constexpr double kAnnouncedSeconds = 10.0;  // a pipe hears of a stage beforehand when more than this is left
 
 std::size_t terminal_columns() {

@@ -114,7 +114,7 @@ void LinearScorer::note(const Signal& signal, std::size_t l, const LinearInputs&
   const auto put = [&](LinearScores& scores, std::size_t first, std::size_t end, double standard_error) {
     const double value = mean_over(parts, tokens, first, end);
     if (codec == nullptr)
-      scores.normalizer = signal.needs_gradients ? 1.0 : value;
+      scores.normalizer = signal.in_nats ? 1.0 : value;
     else
       scores.codecs.push_back(
           {codec, codec::stored_bytes(*codec, a_.linears[l].rows, a_.linears[l].cols), value, standard_error});

@@ -7,6 +7,7 @@
 
 #include "importance/linear_inputs.h"
 #include "importance/scores.h"
+#include "importance/signals/fisher.h"
 
 namespace strata::importance {
 

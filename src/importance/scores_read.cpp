@@ -60,7 +60,7 @@ LinearScores read_linear(const json& value, const model::Linear& linear, const s
 
 void check_known(const std::string& name, Level level, std::string_view kind, const std::string& where) {
   for (const Signal& signal : signals())
-    if (signal.name == name && signal.level() == level) return;
+    if (signal.name == name && signal.level == level) return;
   fail("{}: there is no signal '{}' of {}; score the model again with this version", where, name, kind);
 }
 

@@ -57,9 +57,9 @@ TEST_F(ScoresFile, HoldsEverySignalBlockAndLinear) {
       EXPECT_FALSE(scores_.choices.contains(name) || scores_.linears.contains(name)) << "not asked for";
     } else if (signal.of_linear != nullptr) {
       EXPECT_EQ(scores_.linears.at(name).size(), 3u * 7u + 1u) << name;  // untied: lm_head too
-    } else if (signal.level() == Level::linear) {
+    } else if (signal.level == Level::linear) {
       EXPECT_EQ(scores_.modules.at(name).values.size(), 3u * 7u + 1u) << name;
-    } else if (signal.level() == Level::group) {
+    } else if (signal.level == Level::group) {
       EXPECT_EQ(scores_.groups.at(name).values.size(), 3u * 4u + 1u) << name;
     } else {
       EXPECT_EQ(scores_.blocks.at(name).values.size(), 3u) << name;

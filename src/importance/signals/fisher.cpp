@@ -16,7 +16,6 @@
 #include "core/threads.h"
 #include "engine/model_gradient.h"
 #include "engine/sampler.h"
-#include "importance/signal.h"
 #include "kernel/gradients.h"
 #include "kernel/softmax.h"
 

@@ -4,7 +4,8 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "importance/calibration.h"
+#include "importance/linear_inputs.h"
+#include "importance/rounding_error.h"
 
 namespace strata::importance {
 
@@ -20,5 +21,8 @@ using Sensitivities = std::vector<Sensitivity>;  ///< by index into Architecture
 /// tokens. The result does not depend on the number of threads. Throws Interrupted after Ctrl-C.
 Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set);
 inline constexpr std::size_t kSensitivityTokens = 4096;
+
+/// Errors of a linear in nats per token, by part of the calibration set: squared differences times sensitivities.
+std::vector<double> fisher(const LinearInputs& inputs, const ColumnProducts& difference);
 
 }  // namespace strata::importance

@@ -36,4 +36,7 @@ class Prior {
   std::vector<Rule> rules_;
 };
 
+/// The values of the built-in rules by fusion group.
+std::vector<double> prior(const model::Architecture& architecture);
+
 }  // namespace strata::importance

@@ -52,7 +52,7 @@ std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine
 std::vector<const importance::Signal*> price_signals(std::span<const codec::Codec* const> codecs) {
   std::vector<const importance::Signal*> result;
   for (const importance::Signal& signal : importance::signals())
-    if (signal.prices != nullptr && concerns(signal, codecs)) result.push_back(&signal);
+    if (signal.prices && concerns(signal, codecs)) result.push_back(&signal);
   return result;
 }
 
@@ -103,12 +103,12 @@ std::optional<double> price_of(const importance::Scores& scores, const codec::Co
                                Method method) {
   std::optional<double> first, own;
   for (const importance::Signal& signal : importance::signals()) {
-    if (signal.prices == nullptr) continue;
+    if (!signal.prices) continue;
     const auto it = scores.groups.find(std::string(signal.name));
     if (it == scores.groups.end()) continue;
     const double value = it->second.values[group];
     if (!first || *first == 0.0) first = value;
-    if (signal.prices(codec) && value > 0.0) own = value;
+    if (signal.prices->contain(codec) && value > 0.0) own = value;
   }
   if (!own) return first;
   return method == Method::gptq ? std::sqrt(*first * *own) : *own;
