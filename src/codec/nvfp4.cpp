@@ -153,7 +153,18 @@ constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, sto
 }  // namespace
 
 void append_nvfp4(std::vector<Codec>& table) {
-  table.push_back({"nvfp4", "nvfp4", 4, 16, true, true, fit, round, value, layout, pack, unpack, &kRows});
+  table.push_back({.name = "nvfp4",
+                   .family = Family::nvfp4,
+                   .code_bits = 4,
+                   .group_size = 16,
+                   .tensor_scaled = true,
+                   .fit = fit,
+                   .round = round,
+                   .value = value,
+                   .layout = layout,
+                   .pack = pack,
+                   .unpack = unpack,
+                   .rows = &kRows});
 }
 
 }  // namespace strata::codec

@@ -85,7 +85,7 @@ std::uint32_t ggml_type_of(const codec::Codec& codec) {
 
 const codec::Codec* codec_of_ggml_type(std::uint32_t number) {
   for (const codec::Codec& codec : codec::all())
-    if (codec.family == "ggml" && ggml_type_of(codec) == number) return &codec;
+    if (codec.container == codec::Container::gguf && ggml_type_of(codec) == number) return &codec;
   return nullptr;
 }
 

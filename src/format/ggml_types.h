@@ -24,8 +24,9 @@ struct GgmlType {
 const GgmlType* find_ggml_type(std::uint32_t number);
 /// Name of a type number ("Q4_1"), or "type 99".
 std::string ggml_type_name(std::uint32_t number);
-/// The number of the type that a codec of the family "ggml" writes; and the codec of a type, or nullptr.
+/// The number of the type that a codec of GGUF files writes.
 std::uint32_t ggml_type_of(const codec::Codec& codec);
+/// The codec that writes a type, or nullptr.
 const codec::Codec* codec_of_ggml_type(std::uint32_t number);
 /// That of F32, F16 and BF16; none for other types.
 std::optional<DType> ggml_dense_type(std::uint32_t number);

@@ -25,7 +25,7 @@ bool has_float16_scale(const codec::Codec& codec) {
 MovableScales::MovableScales(const codec::Codec& codec, float tensor_scale)
     : codec_(codec), tensor_scale_(tensor_scale) {
   if (codec.super_size != 0 || codec.fit == nullptr || !codec.has_codes()) return;
-  if (codec.family == "ggml") {
+  if (codec.container == codec::Container::gguf) {
     float16_ = has_float16_scale(codec);
     return;
   }

@@ -125,13 +125,16 @@ struct Functions : GgmlStorage<Functions<kIndex>> {
       fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode};
 
   static Codec codec() {
-    const bool super = kType.super();
-    Codec result{
-        kLayout.name, "ggml", kLayout.code_bits, kLayout.group_size, kType.sign == none, false, super ? nullptr : fit,
-        round,        value,  Storage::layout,   Storage::pack,      Storage::unpack,    &kRows};
-    if (super) {
+    Codec result = Storage::codec();
+    result.symmetric = kType.sign == none;
+    result.round = round;
+    result.value = value;
+    result.rows = &kRows;
+    if (kType.super()) {
       result.super_size = kLayout.block_weights;
       result.fit_super = fit_super;
+    } else {
+      result.fit = fit;
     }
     return result;
   }

@@ -77,8 +77,9 @@ struct Functions : GgmlStorage<Functions<kIndex>> {
       fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode};
 
   static Codec codec() {
-    Codec result{kLayout.name, "ggml",          kLayout.code_bits, kLayout.group_size, true,  false, nullptr, nullptr,
-                 value,        Storage::layout, Storage::pack,     Storage::unpack,    &kRows};
+    Codec result = Storage::codec();
+    result.value = value;
+    result.rows = &kRows;
     result.super_size = kLayout.block_weights;
     result.fit_super = fit_super;
     result.vector_size = kType.vector_size;

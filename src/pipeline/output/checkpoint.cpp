@@ -85,7 +85,7 @@ json output_config(const model::Model& model, const std::vector<const codec::Cod
   bool quantized = false;
   for (const model::FusionGroup& group : a.groups) {
     const std::size_t first = group.linears.front();
-    quantized = quantized || codecs[first]->family != "keep";
+    quantized = quantized || codecs[first]->has_codes();
     if (a.linears[first].routed())
       modules.push_back({experts_target(group), codecs[first]});
     else

@@ -18,7 +18,7 @@ namespace strata::pipeline {
 
 class StoredParts;
 
-/// What becomes of every matrix. A codec of the family "ggml" is its type; "keep" is `dense`.
+/// What becomes of every matrix. A codec of GGUF files is its type; "keep" is `dense`.
 struct GgufChoice {
   DType dense = DType::bf16;                   ///< bf16, f16 or f32
   std::vector<const codec::Codec*> linears{};  ///< by index into Architecture::linears; empty: all dense

@@ -1,16 +1,17 @@
-// The table of targets. A codec is judged by its family, width and format only;
-// whether it fits a linear's shape is the codec's own business (codec::why_not).
+// The table of targets. A codec is judged by its container, family and width only: one that a compressed-tensors file
+// can hold is taken unless a rule names what the runtime lacks. Whether it fits a linear's shape: codec::why_not.
 #include "pipeline/plan/target.h"
 
-#include <algorithm>
 #include <array>
 
 namespace strata::pipeline {
 namespace {
 
 using codec::Codec;
+using codec::Container;
+using codec::Family;
 
-bool is_plain_int(const Codec& c, unsigned bits) { return c.family == "int" && c.code_bits == bits && c.symmetric; }
+bool is_plain_int(const Codec& c, unsigned bits) { return c.is_integer() && c.code_bits == bits && c.symmetric; }
 
 /// int8_channel's weights, in the format whose kernels round the activations to 8 bits too.
 bool quantizes_activations(const Codec& c) { return c.name == "int8_w8a8"; }
@@ -18,59 +19,56 @@ bool quantizes_activations(const Codec& c) { return c.name == "int8_w8a8"; }
 constexpr const char* kOnlyGguf = "a type of GGUF files; --for llama.cpp writes them";
 
 std::string stock_gpu(const Codec& c) {
-  if (c.family == "ggml") return kOnlyGguf;
+  if (c.container == Container::gguf) return kOnlyGguf;
   if (quantizes_activations(c)) return "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu";
-  if (c.family == "keep" || is_plain_int(c, 4) || is_plain_int(c, 8)) return {};
-  if (c.family == "fp8" || c.family == "nvfp4" || c.family == "mxfp4" || c.family == "mxfp8") return {};
-  if (c.family == "int" && !c.symmetric)
+  if (!c.is_integer() || is_plain_int(c, 4) || is_plain_int(c, 8)) return {};
+  if (!c.symmetric)
     return "an asymmetric tensor next to a symmetric one in a fused layer loads wrong; --for vllm:cpu allows it";
-  if (c.family == "int") return "vLLM has no stock kernel for this width; --for transformers allows it";
-  return "not a compressed-tensors codec";
+  return "vLLM has no stock kernel for this width; --for transformers allows it";
 }
 
 std::string stock_sm100(const Codec& c) {
-  if (c.family == "mxfp4" || c.family == "mxfp8")
+  if (c.family == Family::mxfp4 || c.family == Family::mxfp8)
     return "vLLM quantizes activations too on sm100, which the measured loss does not include";
   return stock_gpu(c);
 }
 
 std::string stock_cpu(const Codec& c) {
-  if (c.family == "ggml") return kOnlyGguf;
-  if (c.family == "keep" || c.family == "fp8" || quantizes_activations(c)) return {};
-  if (c.family == "int" && c.code_bits == 4) return {};
+  if (c.container == Container::gguf) return kOnlyGguf;
+  if (!c.has_codes() || c.family == Family::fp8 || quantizes_activations(c)) return {};
+  if (c.is_integer() && c.code_bits == 4) return {};
   return "vLLM has no CPU kernel for it";
 }
 
 std::string any_compressed_tensors(const Codec& c) {
-  if (c.family == "ggml") return kOnlyGguf;
-  if (c.family == "int" && !c.symmetric)
-    return "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights";
+  if (c.container == Container::gguf) return kOnlyGguf;
+  if (c.is_integer() && !c.symmetric) return "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights";
   if (quantizes_activations(c)) return "rounds activations to 8 bits; int8_channel has the same weights without that";
-  static constexpr std::array<std::string_view, 6> families = {"keep", "int", "fp8", "nvfp4", "mxfp4", "mxfp8"};
-  return std::find(families.begin(), families.end(), c.family) != families.end() ? ""
-                                                                                 : "not a compressed-tensors codec";
+  return {};
 }
 
 std::string llama_cpp(const Codec& c) {
-  return c.family == "keep" || c.family == "ggml" ? "" : "a compressed-tensors codec; llama.cpp reads GGUF types only";
+  return c.container == Container::compressed_tensors ? "a compressed-tensors codec; llama.cpp reads GGUF types only"
+                                                      : "";
 }
 
 // Experts: docs/formats/compressed-tensors.md ("Mixtures of experts").
 
 std::string stock_experts(const Codec& c) {
-  if (c.family == "mxfp8")
+  if (c.family == Family::mxfp8)
     return "vLLM rounds the activations of MXFP8 experts, which the measured loss does not include";
-  return c.family == "int" && !c.symmetric ? "vLLM's experts have symmetric kernels only" : "";
+  return c.is_integer() && !c.symmetric ? "vLLM's experts have symmetric kernels only" : "";
 }
 
 std::string cpu_experts(const Codec& c) {
-  return c.family == "keep" || is_plain_int(c, 4) ? "" : "vLLM has no CPU kernel for it in experts";
+  return !c.has_codes() || is_plain_int(c, 4) ? "" : "vLLM has no CPU kernel for it in experts";
 }
 
 std::string transformers_experts(const Codec& c) {
-  if (c.family == "keep") return "transformers cannot load experts in bf16 beside quantized layers; --for vllm can";
-  if (c.family == "nvfp4") return "transformers leaves out the global scale of NVFP4 experts; --for vllm allows it";
-  if (c.family == "mxfp8") return "transformers fails on MXFP8 experts";
+  if (!c.has_codes()) return "transformers cannot load experts in bf16 beside quantized layers; --for vllm can";
+  if (c.family == Family::nvfp4)
+    return "transformers leaves out the global scale of NVFP4 experts; --for vllm allows it";
+  if (c.family == Family::mxfp8) return "transformers fails on MXFP8 experts";
   return {};
 }
 
@@ -104,7 +102,7 @@ const Target& target_by_name(std::string_view name) {
 
 std::string why_not_shape(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
   std::string why = codec::why_not(codec, rows, cols);
-  if (why.empty() && codec.family == "int" && !codec.symmetric && rows * codec.code_bits % 32 != 0)
+  if (why.empty() && codec.is_integer() && !codec.symmetric && rows * codec.code_bits % 32 != 0)
     why = fmt::format("its zero points fill whole 32-bit words only when {} divides the {} rows", 32 / codec.code_bits,
                       rows);
   return why;

@@ -10,7 +10,7 @@ namespace {
 std::vector<const Codec*> ggml_codecs() {
   std::vector<const Codec*> codecs;
   for (const Codec& codec : all())
-    if (codec.family == "ggml") codecs.push_back(&codec);
+    if (codec.container == Container::gguf) codecs.push_back(&codec);
   return codecs;
 }
 

@@ -34,7 +34,7 @@ Costs made_up_costs(const model::Model& model) {
       if (!codec::why_not(codec, linear.rows, linear.cols).empty()) continue;
       const double bits = 8.0 * static_cast<double>(codec::stored_bytes(codec, linear.rows, linear.cols)) /
                           static_cast<double>(linear.rows * linear.cols);
-      row[&codec] = codec.family == "keep" ? 0.0 : std::exp2(-2.0 * bits) * static_cast<double>(linear.block % 7 + 1);
+      row[&codec] = !codec.has_codes() ? 0.0 : std::exp2(-2.0 * bits) * static_cast<double>(linear.block % 7 + 1);
     }
     costs.linears.push_back(std::move(row));
   }
@@ -475,7 +475,7 @@ TEST(Planner, TransformersGivesAllExpertsOneCodecAndVllmOneABlock) {
         continue;
       }
       EXPECT_EQ(first, second);
-      EXPECT_NE(first->family, "nvfp4");
+      EXPECT_NE(first->family, codec::Family::nvfp4);
       ASSERT_FALSE(result.notes.empty());
       EXPECT_NE(result.notes.back().find("all experts have one codec"), std::string::npos);
     }
