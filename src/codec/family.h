@@ -10,23 +10,25 @@
 
 namespace strata::codec {
 
-/// A codec's work on one row of `cols` weights, by the kernels of one variant. importance: cols values; it may be null
-/// for ScaleFit::minmax, which does not look at it.
+/// A codec's work on one row of `cols` weights, by the kernels of one variant. Every codec with codes has all six
+/// functions; `keep` has only decode. importance: cols values; it may be null for ScaleFit::minmax, which does not look
+/// at it.
 struct RowFunctions {
   void (*fit)(const Variant&, const Codec&, const float* weights, const float* importance, std::size_t cols, ScaleFit,
-              float tensor_scale, GroupParams* groups);
+              float tensor_scale, GroupParams* groups) = nullptr;
   /// importance: read by codecs with vectors only, and null stands for ones there.
   void (*round)(const Variant&, const Codec&, const float* weights, const float* importance, std::size_t cols,
-                const GroupParams*, std::uint8_t* codes);
+                const GroupParams*, std::uint8_t* codes) = nullptr;
   void (*values)(const Variant&, const Codec&, const std::uint8_t* codes, std::size_t cols, const GroupParams*,
-                 float* out);
+                 float* out) = nullptr;
   /// The codes of row `row`, as pack writes them.
-  void (*store_codes)(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes);
+  void (*store_codes)(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes) = nullptr;
   /// All but the codes of rows [row, row + count), as pack writes it.
   void (*store_groups)(const Variant&, Stored& out, std::size_t row, std::size_t count, const GroupParams*,
-                       float tensor_scale);
+                       float tensor_scale) = nullptr;
   /// Weights [col, col + count) of a row, 64 | col.
-  void (*decode)(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
+  void (*decode)(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
+                 float* out) = nullptr;
 };
 
 void append_keep(std::vector<Codec>& table);

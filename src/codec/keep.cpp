@@ -20,7 +20,7 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   variant.widen_bf16(bytes_of(in, 0) + 2 * (row * in.cols + col), count, out);
 }
 
-constexpr RowFunctions kRows = {nullptr, nullptr, nullptr, nullptr, nullptr, decode};
+constexpr RowFunctions kRows = {.decode = decode};
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 
 #include "codec/ggml/blocks.h"
 #include "codec/group_params.h"
+#include "core/isa.h"
 
 namespace strata::codec {
 
@@ -54,7 +55,8 @@ struct Hull {
 };
 
 struct Variant {
-  const char* name;  // as in core/cpu.h
+  const char* name;  ///< the name of its Isa
+  Isa isa;
 
   /// bf16 (little-endian, any alignment) to f32.
   void (*widen_bf16)(const unsigned char* in, std::size_t count, float* out);

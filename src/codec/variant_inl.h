@@ -11,8 +11,9 @@
 namespace strata::codec {
 namespace {
 
-constexpr Variant make_variant(const char* name) {
+constexpr Variant make_variant(const char* name, Isa isa) {
   return {.name = name,
+          .isa = isa,
           .widen_bf16 = widen_bf16,
           .group_ranges = group_ranges,
           .round_int = round_int,

@@ -34,7 +34,7 @@ struct Curve {
 /// gate, up -> their gradients, under the activation curve_of(z, 1 / (1 + exp(-rate(z)))).
 template <class Rate, class CurveOf>
 void multiply_gradient(float* gate, float* up, const float* dy, std::size_t count, Rate rate, CurveOf curve_of) {
-  const RowKernel& rows = selected_table().rows;
+  const RowKernel& rows = selected_variant().rows;
   over_rows(count, 1, [&](std::size_t first, std::size_t some) {
     float e[kChunk];
     for (std::size_t begin = first; begin < first + some; begin += kChunk) {

@@ -45,6 +45,6 @@ struct PairsF16 {
 using Bf16 = MatmulOf<Pairs, PairsF32, PairsBf16, PairsF16, 14, 2>;
 }  // namespace
 
-constinit const MatmulKernel avx512bf16_bf16 = Bf16::kernel;
+constinit const MatmulKernel kAvx512Bf16Bf16 = Bf16::kernel;
 
 }  // namespace strata::kernel

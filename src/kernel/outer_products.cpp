@@ -40,9 +40,9 @@ void pack(const MatmulKernel& kernel, const float* x, std::size_t cols, std::siz
 
 }  // namespace
 
-void add_outer_products(const Table& table, const float* a, std::size_t rows, const float* b, std::size_t cols,
+void add_outer_products(const Variant& variant, const float* a, std::size_t rows, const float* b, std::size_t cols,
                         std::size_t tokens, float* sums, Part part, Precision precision) {
-  const MatmulKernel& kernel = precision == Precision::bf16 ? table.bf16 : table.f32;
+  const MatmulKernel& kernel = precision == Precision::bf16 ? variant.bf16 : variant.f32;
   thread_local Scratch left_scratch, right_scratch;
   const Panels left = make_panels(left_scratch, kernel, kernel.tile_tokens, rows);
   const Panels right = make_panels(right_scratch, kernel, kernel.tile_rows, cols);
@@ -68,7 +68,7 @@ void add_outer_products(const Table& table, const float* a, std::size_t rows, co
 
 void add_outer_products(const float* a, std::size_t rows, const float* b, std::size_t cols, std::size_t tokens,
                         float* sums, Part part, Precision precision) {
-  add_outer_products(selected_table(), a, rows, b, cols, tokens, sums, part, precision);
+  add_outer_products(selected_variant(), a, rows, b, cols, tokens, sums, part, precision);
 }
 
 }  // namespace strata::kernel

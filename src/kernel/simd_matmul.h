@@ -9,7 +9,7 @@
 #pragma once
 #include <cstddef>
 
-#include "kernel/table.h"
+#include "kernel/variant.h"
 
 namespace strata::kernel {
 

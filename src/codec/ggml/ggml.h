@@ -16,8 +16,8 @@ namespace strata::codec {
 struct GgmlType {
   GgmlLayout layout;
   Levels levels;  ///< code c stands for levels.lowest + c, or entry c of kIq4Levels
-  MinSign sign;
-  int scale_least, scale_most, min_most;
+  MinSign sign = MinSign::none;
+  int scale_least = 0, scale_most = 0, min_most = 0;
   bool super() const { return scale_most != 0; }
   std::size_t group_size() const { return layout.group_size; }
   std::size_t groups() const { return layout.groups(); }

@@ -7,16 +7,14 @@
 namespace strata::codec {
 namespace {
 
-constexpr float kIq4[16] = {-127.f, -104.f, -83.f, -65.f, -49.f, -35.f, -22.f, -10.f,
-                            1.f,    13.f,   25.f,  38.f,  53.f,  69.f,  89.f,  113.f};
-
 /// The level nearest to x: an integer of the range, half to even, or a level of the table, the lower one when half way.
 template <bool kTable>
 inline Floats nearest_level(const Levels& levels, Floats x) {
   if constexpr (!kTable) return round_even(min(max(x, all(levels.lowest)), all(levels.highest)));
-  Floats level = all(kIq4[0]);
+  Floats level = all(kIq4Levels[0]);
   for (std::size_t k = 1; k < 16; ++k)
-    level = level + select(all(0.5f * (kIq4[k - 1] + kIq4[k])) < x, all(kIq4[k] - kIq4[k - 1]), all(0.0f));
+    level = level + select(all(0.5f * (kIq4Levels[k - 1] + kIq4Levels[k])) < x, all(kIq4Levels[k] - kIq4Levels[k - 1]),
+                           all(0.0f));
   return level;
 }
 
@@ -196,7 +194,7 @@ void round_levels(const float* weights, std::size_t count, Levels levels, float 
     }
     Floats index = all(8388608.0f);
     for (std::size_t k = 1; k < 16; ++k)
-      index = index + select(all(0.5f * (kIq4[k - 1] + kIq4[k])) < x, all(1.0f), all(0.0f));
+      index = index + select(all(0.5f * (kIq4Levels[k - 1] + kIq4Levels[k])) < x, all(1.0f), all(0.0f));
     store_bytes(codes + i, bits_of(index));
   }
 }

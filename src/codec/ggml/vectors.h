@@ -19,7 +19,7 @@ struct VectorType {
   GgmlLayout layout;
   const Grid& (*grid)();
   std::size_t vector_size;
-  bool even_signs;  ///< of the weights of a vector an even number is negative, so that the last sign is not stored
+  bool even_signs = false;  ///< an even number of a vector's weights is negative, so that the last sign is not stored
   float unit;
   float scale(float d, int scale_code) const { return d * static_cast<float>(2 * scale_code + 1) * unit; }
 };

@@ -1,5 +1,5 @@
 // The kernels of one instruction set, as values: everything that matmul, attention and the row operations call in
-// their inner loops. Tests loop over all tables that run here; the program uses the one that core/cpu.h selects.
+// their inner loops. Tests loop over all variants that run here; the program uses the one that core/cpu.h selects.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -60,7 +60,7 @@ struct RowKernel {
 };
 
 /// Kernels by reference, since an instruction set may add some and keep the rest of the one before it.
-struct Table {
+struct Variant {
   const char* name;  ///< that of its Isa
   Isa isa;
   const MatmulKernel& f32;
@@ -68,7 +68,7 @@ struct Table {
   const RowKernel& rows;
 };
 
-extern const MatmulKernel portable_f32, portable_bf16, avx2_f32, avx2_bf16, avx512_f32, avx512_bf16, avx512bf16_bf16;
-extern const RowKernel portable_rows, avx2_rows, avx512_rows;
+extern const MatmulKernel kPortableF32, kPortableBf16, kAvx2F32, kAvx2Bf16, kAvx512F32, kAvx512Bf16, kAvx512Bf16Bf16;
+extern const RowKernel kPortableRows, kAvx2Rows, kAvx512Rows;
 
 }  // namespace strata::kernel
