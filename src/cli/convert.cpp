@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "cli/verb.h"
-#include "core/file.h"
+#include "core/units.h"
 #include "model/model.h"
 #include "pipeline/output/checkpoint.h"
 #include "pipeline/output/gguf_checkpoint.h"
@@ -19,13 +19,13 @@ struct Options {
 std::uint64_t to_folder(const Options& options, const model::Model& model) {
   if (!options.type.empty() && options.type != "bf16")
     fail_usage("--type {}: a folder is written in bf16; end --output in .gguf for other types", options.type);
-  const std::uint64_t shard = options.shard_size.empty() ? 0 : pipeline::parse_size(options.shard_size, "--shard-size");
+  const std::uint64_t shard = options.shard_size.empty() ? 0 : parse_bytes(options.shard_size, "--shard-size");
   return pipeline::write_dense(model, options.output, shard, options.overwrite);
 }
 
 std::uint64_t to_gguf(const Options& options, const model::Model& model) {
   pipeline::GgufChoice choice;
-  if (!options.shard_size.empty()) choice.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
+  if (!options.shard_size.empty()) choice.shard_bytes = parse_bytes(options.shard_size, "--shard-size");
   if (options.type == "f16") choice.dense = DType::f16;
   if (options.type == "f32") choice.dense = DType::f32;
   return pipeline::write_gguf(model, pipeline::plan_gguf(model, choice), options.output, options.overwrite, nullptr);

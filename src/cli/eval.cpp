@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "cli/verb.h"
-#include "core/file.h"
 #include "eval/evaluate.h"
 #include "eval/text.h"
 #include "model/tokenizer.h"

@@ -6,7 +6,7 @@
 
 #include "cli/plot.h"
 #include "cli/verb.h"
-#include "core/file.h"
+#include "core/units.h"
 #include "model/model.h"
 #include "pipeline/report/data.h"
 

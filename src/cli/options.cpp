@@ -2,10 +2,9 @@
 // Help texts state the default where there is one.
 #include "cli/options.h"
 
-#include <cmath>
 #include <map>
 
-#include "core/file.h"
+#include "core/units.h"
 #include "importance/signals/prior.h"
 #include "pipeline/choose/stock_mix.h"
 #include "pipeline/output/checkpoint.h"
@@ -108,28 +107,12 @@ Pairs pairs_of(const std::vector<std::string>& texts, const char* option) {
   return pairs;
 }
 
-/// "90", "90s", "1.5m", "1h" -> seconds.
-double parse_time(const std::string& text) {
-  std::size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
-  const std::string unit = text.substr(used);
-  const double factor = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
-  if (used == 0 || factor == 0 || !std::isfinite(value) || value < 0)
-    fail_usage("--search-time '{}': expected a time such as 60s, 5m or 0", text);
-  return value * factor;
-}
-
 void read_budget(const PlanOptions& options, pipeline::PlanRequest& request) {
   if (options.bits_option->count() > 0) request.bits = options.bits;
-  if (!options.size.empty()) request.size_bytes = pipeline::parse_size(options.size, "--size");
+  if (!options.size.empty()) request.size_bytes = parse_bytes(options.size, "--size");
   if (options.max_kl_option->count() > 0) request.max_kl = options.max_kl;
   if (!options.fit.empty())
-    request.fit = {pipeline::parse_size(options.fit, "--fit"), options.context, options.batch};
+    request.fit = {parse_bytes(options.fit, "--fit"), options.context, options.batch};
   else if (options.context_option->count() + options.batch_option->count() > 0)
     fail_usage("--ctx and --batch say what must fit beside the weights; give --fit too, such as --fit 8GiB");
   request.like = options.like;
@@ -167,7 +150,7 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
     if (request.n_high) fail_usage("--levels and --n-high contradict each other; give one");
     request.levels = pipeline::parse_levels(options.levels, request.signal);
   }
-  if (!options.shard_size.empty()) request.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
+  if (!options.shard_size.empty()) request.shard_bytes = parse_bytes(options.shard_size, "--shard-size");
   const bool searches = options.search || options.search_steps > 0 || !options.search_time.empty();
   if (searches && request.preset != "best") fail_usage("a search needs preset best, not {}", request.preset);
   if (searches && request.max_kl) fail_usage("--max-kl measures plans already; leave out the search");
@@ -176,7 +159,7 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
 
 pipeline::SearchOptions search_of(const PlanOptions& options, const model::Architecture& architecture) {
   pipeline::SearchOptions search;
-  if (!options.search_time.empty()) search.seconds = parse_time(options.search_time);
+  if (!options.search_time.empty()) search.seconds = parse_seconds(options.search_time, "--search-time");
   if (options.search_steps_option->count() > 0)
     search.steps = options.search_steps;
   else if (search.seconds)

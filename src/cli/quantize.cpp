@@ -7,9 +7,9 @@
 
 #include "cli/options.h"
 #include "core/cpu.h"
-#include "core/file.h"
 #include "core/job_folder.h"
 #include "core/progress.h"
+#include "core/units.h"
 #include "model/tokenizer.h"
 #include "pipeline/job/estimate.h"
 #include "pipeline/job/report.h"
@@ -59,8 +59,7 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
   else if (!options.plan.size.empty() || !options.plan.like.empty() || !options.plan.fit.empty() ||
            options.plan.bits_option->count() > 0)
     fail_usage("--plan already holds every choice; leave out --bits, --size, --fit and --like");
-  if (!options.plan.shard_size.empty())
-    request.plan.shard_bytes = pipeline::parse_size(options.plan.shard_size, "--shard-size");
+  if (!options.plan.shard_size.empty()) request.plan.shard_bytes = parse_bytes(options.plan.shard_size, "--shard-size");
   request.calibration = request_of(options.calibration, common);
   request.scale_fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
   request.plan.method = method;
@@ -70,7 +69,7 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
   request.gptq.gptq.activation_order = options.act_order;
   request.gptq.asymmetric = options.asymmetric;
   if (tunes) request.gptq.tune.steps = options.tune_steps;
-  if (!options.memory.empty()) request.memory_limit = pipeline::parse_size(options.memory, "--memory");
+  if (!options.memory.empty()) request.memory_limit = parse_bytes(options.memory, "--memory");
   if (options.events) request.on_event = [](const json& event) { remark("{}\n", event.dump()); };
   request.rounding = request.calibration;
   if (options.calibration.samples_option->count() == 0) request.rounding.samples = kRoundingSamples;

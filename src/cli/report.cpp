@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "cli/options.h"
-#include "core/file.h"
+#include "core/units.h"
 #include "pipeline/report/texts.h"
 
 namespace strata::cli {

@@ -6,6 +6,7 @@
 
 #include "cli/options.h"
 #include "core/journal.h"
+#include "core/units.h"
 #include "importance/imatrix.h"
 #include "importance/judge.h"
 #include "model/tokenizer.h"
@@ -21,10 +22,6 @@ struct Options {
   bool judge = false;
   CalibrationOptions calibration;
 };
-
-std::string human_seconds(double seconds) {
-  return seconds < 100 ? fmt::format("{:.0f} s", seconds) : fmt::format("{:.1f} min", seconds / 60);
-}
 
 void show(const importance::Scores& scores) {
   std::vector<std::vector<std::string>> rows = {{"block"}};

@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "core/cpu.h"
 #include "core/file.h"
+#include "core/units.h"
 #include "pipeline/output/replace_vectors.h"
 #include "pipeline/round/tune_norms.h"
 
@@ -42,7 +43,7 @@ importance::CalibrationSet text_of(const Options& options, const model::Model& o
 
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
-  part_folder(options.output, options.overwrite);
+  check_new_output(options.output, options.overwrite);
   const model::Model original = model::Model::open(options.reference);
   const model::Model checkpoint = model::Model::open(options.checkpoint);
   if (checkpoint.from_gguf() != options.output.ends_with(".gguf"))

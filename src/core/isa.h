@@ -4,7 +4,7 @@
 
 namespace strata {
 
-/// In rising order; each includes those before it.
+/// Instruction sets in rising order; each includes those before it.
 enum class Isa { portable, avx2, avx512, avx512bf16 };
 
 }  // namespace strata

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "core/file.h"
+#include "core/units.h"
 
 namespace strata::engine {
 namespace {

@@ -2,7 +2,7 @@
 // The hash covers tokens, not bytes: the same text under another tokenizer is another evaluation.
 #include "eval/text.h"
 
-#include "core/file.h"
+#include "core/hash.h"
 #include "model/text.h"
 
 namespace strata::eval {

@@ -2,7 +2,7 @@
 // The hash covers the tokens: it tells apart texts of the same name and the same text under two tokenizers.
 #include "importance/calibration.h"
 
-#include "core/file.h"
+#include "core/hash.h"
 #include "engine/sampler.h"
 #include "model/conversations.h"
 #include "model/text.h"

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "format/compressed_tensors.h"
 #include "format/safetensors.h"
 #include "model/model.h"

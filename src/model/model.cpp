@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "format/gguf.h"
 
 namespace strata::model {

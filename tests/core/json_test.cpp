@@ -4,20 +4,12 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <limits>
+
+#include "support/error_of.h"
 
 namespace strata {
 namespace {
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 

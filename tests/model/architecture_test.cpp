@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "model/families.h"
+#include "support/error_of.h"
 
 namespace strata::model {
 namespace {
@@ -15,12 +16,7 @@ json llama() {
 }
 
 std::string error_of(const json& config) {
-  try {
-    parse_architecture(config, "config.json");
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
+  return ::strata::error_of([&] { parse_architecture(config, "config.json"); });
 }
 
 TEST(Architecture, ListsLinearsAndFusionGroups) {

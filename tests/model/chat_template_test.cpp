@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "core/file.h"
+#include "support/error_of.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 // A namespace stored in itself is a cycle of counted references inside minijinja; a hostile template can leak that
@@ -25,11 +26,7 @@ std::string render(const std::string& source, const json& variables = json::obje
 }
 
 std::string error_of(const std::string& source, const json& variables = json::object()) {
-  try {
-    return "no error but: " + render(source, variables);
-  } catch (const Error& error) {
-    return error.what();
-  }
+  return ::strata::error_of([&] { EXPECT_EQ(render(source, variables), "an error"); });
 }
 
 TEST(ChatTemplate, PromptsEqualTransformers) {

@@ -9,6 +9,7 @@
 
 #include "core/checked.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/threads.h"
 #include "format/gguf.h"
 #include "model/gguf/config.h"

@@ -7,7 +7,6 @@
 #include <limits>
 #include <unordered_map>
 
-#include "core/file.h"
 #include "model/gguf/pre_tokenizers.h"
 
 namespace strata::model {

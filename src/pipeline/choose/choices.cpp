@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "core/file.h"
+#include "core/units.h"
 
 namespace strata::pipeline {
 

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "core/file.h"
+#include "core/units.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/choose/runtime_memory.h"
 #include "pipeline/choose/stock_mix.h"

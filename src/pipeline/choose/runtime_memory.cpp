@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "core/checked.h"
-#include "core/file.h"
+#include "core/units.h"
 
 namespace strata::pipeline {
 namespace {

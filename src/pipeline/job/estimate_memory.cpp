@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/cpu.h"
-#include "core/file.h"
 #include "core/threads.h"
+#include "core/units.h"
 #include "pipeline/job/estimate.h"
 #include "pipeline/output/linear_encoder.h"
 #include "pipeline/round/rounding.h"

@@ -8,6 +8,7 @@
 
 #include "core/cpu.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "importance/imatrix.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/estimate.h"
@@ -157,7 +158,7 @@ json QuantizeRequest::job(const model::Model& model) const {
 
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* job) {
   refuse_quantized(model);
-  if (job == nullptr) part_folder(existing_output(request.output, *request.target), request.overwrite);
+  if (job == nullptr) check_new_output(existing_output(request.output, *request.target), request.overwrite);
   if (request.plan_file.empty()) {
     PlanRequest budgeted = request.plan;
     if (budgeted.max_kl) budgeted.bits = 16.0;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/file.h"
+#include "core/hash.h"
 #include "core/statistics.h"
 
 namespace strata::pipeline {

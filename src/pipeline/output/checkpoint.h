@@ -60,7 +60,4 @@ std::uint64_t write_checkpoint(const model::Model& model, const Plan& plan, cons
 std::uint64_t write_dense(const model::Model& model, const std::filesystem::path& output, std::uint64_t shard_bytes,
                           bool overwrite);
 
-/// Bytes of a size like "90MiB", "8 GB", "12345". Throws UsageError naming `option`.
-std::uint64_t parse_size(const std::string& text, const std::string& option);
-
 }  // namespace strata::pipeline

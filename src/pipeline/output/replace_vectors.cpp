@@ -74,7 +74,7 @@ void refuse_missing(const model::Model& checkpoint, const Vectors& vectors, std:
 
 std::uint64_t replace_in_gguf(const model::Model& checkpoint, const Vectors& vectors,
                               const std::filesystem::path& output, bool overwrite) {
-  part_folder(output, overwrite);
+  check_new_output(output, overwrite);
   const MappedFile file(checkpoint.path());
   const format::GgufContent content = format::parse_gguf(file.bytes(), checkpoint.path().string());
   Patches patches;

@@ -28,7 +28,7 @@ void expect_same(const LinearWeights& packed, const LinearWeights& dense, const 
 }
 
 TEST(GgufSource, PackedMatricesHaveTheValuesOfDequantizedOnes) {
-  const format::TemporaryFolder folder;
+  const TemporaryFolder folder;
   std::size_t stored = 0;
   for (std::uint32_t type = 0; type < 45; ++type) {
     if (!format::ggml_type_readable(type)) continue;

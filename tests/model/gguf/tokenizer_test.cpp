@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "model/chat_template.h"
 #include "model/model.h"
+#include "support/error_of.h"
 #include "support/golden_ids.h"
 
 namespace strata::model {
@@ -21,12 +22,7 @@ Tokenizer rebuild(const GgufVocabulary& vocabulary) {
 }
 
 std::string error_of(const GgufVocabulary& vocabulary) {
-  try {
-    tokenizer_from_gguf(vocabulary, "file.gguf");
-    return "no error";
-  } catch (const Error& error) {
-    return error.what();
-  }
+  return ::strata::error_of([&] { tokenizer_from_gguf(vocabulary, "file.gguf"); });
 }
 
 /// The 256 symbols of byte-level BPE: printable bytes stand for themselves, the others for U+0100 and up.
