@@ -76,7 +76,8 @@ struct Codec {
   void (*unpack)(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
                  float* out) = nullptr;
 
-  /// The same work on whole rows, fast (codec/family.h): every codec has them. Callers use encode_rows and the like.
+  /// Functions that do this work on whole rows, fast (codec/family.h); every codec has them. Callers use encode_rows,
+  /// ...
   const RowFunctions* rows = nullptr;
 
   /// Weights of a super-block, a multiple of group_size whose groups are fitted together (256 for q4_k); else 0.
@@ -107,7 +108,7 @@ struct Codec {
 std::span<const Codec> all();
 /// The codec of a name, or nullptr.
 const Codec* find(std::string_view name);
-/// As find; throws Error listing the known names.
+/// The codec of a name; throws Error listing the known names.
 const Codec& by_name(std::string_view name);
 
 /// Empty when the codec can hold a (rows, cols) linear, else why not ("its groups of 64 do not divide 100 columns").
@@ -119,14 +120,16 @@ Stored allocate(const Codec&, std::size_t rows, std::size_t cols);
 /// The tensor-level scale that goes with the largest magnitude of a weight (1 for codecs without one).
 float tensor_scale(const Codec&, float absmax);
 
-// The rest is what fit, round, value, pack and unpack give, bit for bit, by the fastest variant for this CPU.
+// The functions below give what a codec's fit, round, value, pack and unpack give, bit for bit, by the fastest variant
+// for this CPU.
 
 /// A row of weights as f32; out: weights.cols values.
 void widen_row(const MatrixView& weights, std::size_t row, std::span<float> out);
 /// The parameters of every group of a row. importance: as weights, or empty; groups: groups_per_row(weights.size()).
 void fit_row(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
              float tensor_scale, std::span<GroupParams> groups);
-/// The codes of codec.vector_size weights of one group: round, or round_vector. importance: as weights, or null.
+/// The codes of codec.vector_size weights of one group, by Codec::round or round_vector. importance: as weights, or
+/// null.
 void round_vector(const Codec&, const float* weights, const float* importance, const GroupParams&, std::uint8_t* codes);
 /// What a reader will see of a row: value(round(weight)). importance: as weights, or empty.
 void round_trip_row(const Codec&, std::span<const float> weights, std::span<const float> importance,
@@ -135,7 +138,7 @@ void round_trip_row(const Codec&, std::span<const float> weights, std::span<cons
 /// may run at the same time. importance: cols values or empty.
 void encode_rows(const Codec&, const MatrixView& weights, std::span<const float> importance, ScaleFit,
                  float tensor_scale, std::size_t row, std::size_t count, Stored& out);
-/// unpack.
+/// Weights [col, col + count) of row `row` as f32; col and count as in Codec::unpack.
 void decode_row(const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
 
 }  // namespace strata::codec

@@ -124,7 +124,7 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   });
 }
 
-/// The same codes and scales as a type of GGUF: a block of 32 is the byte of its scale and 16 bytes of nibbles.
+/// mxfp4's codes and scales as a type of GGUF: a block of 32 is the byte of its scale and 16 bytes of nibbles.
 struct GgufMxfp4 : GgmlStorage<GgufMxfp4> {
   static void store_block_codes(const std::uint8_t* codes, unsigned char* block) {
     for (std::size_t i = 0; i < 16; ++i)

@@ -1,5 +1,5 @@
 // All kernels of the *_inl.h as a Variant, constant-initialized, so that it can be used before main.
-// The including file includes its lanes_*.h first: the kernels are written in them.
+// A file that includes this one includes its lanes_*.h first, in whose operations the kernels are written.
 #pragma once
 #include "codec/ggml/levels_inl.h"
 #include "codec/ggml/points_inl.h"

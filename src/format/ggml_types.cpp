@@ -15,7 +15,7 @@ namespace {
 
 using codec::BlockType;
 
-/// By rising number. Sizes as in ggml's type traits and the gguf package's GGML_QUANT_SIZES.
+/// All types by rising number. Sizes as in ggml's type traits and the gguf package's GGML_QUANT_SIZES.
 constexpr std::array<GgmlType, 34> kTypes{{
     {0, "F32", 1, 4, BlockType::f32},
     {1, "F16", 1, 2, BlockType::f16},

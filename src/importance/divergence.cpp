@@ -1,5 +1,5 @@
-// Logits of changed models are made and compared some tokens at a time, so that only the original's are held.
-// The same numbers for any number of threads.
+// Logits of changed models are made and compared a few tokens at a time, so that only the original's are held.
+// The numbers are the same for any number of threads.
 #include "importance/divergence.h"
 
 #include <algorithm>
@@ -99,13 +99,6 @@ void DivergenceMeter::rebase(std::size_t block) {
     before_[b + 1] = before_[b];
     engine_.run_block(b, batch_, before_[b + 1].data());
   }
-}
-
-double DivergenceMeter::work(std::size_t block) const {
-  const model::Architecture& a = engine_.architecture();
-  const double per_block = static_cast<double>(a.block_linear_weights()) / static_cast<double>(a.blocks);
-  return static_cast<double>(batch_.tokens) *
-         (per_block * static_cast<double>(a.blocks - block) + static_cast<double>(a.vocab * a.hidden));
 }
 
 std::vector<double> DivergenceMeter::divergence(const float* h) {

@@ -1,5 +1,5 @@
-// First the weights, so that a damaged file is named before any computing starts; then the pass over the calibration
-// set, which scores the linears of a block under each codec after it ran; then what runs the model with parts rounded.
+// The weights are read first, so that a damaged file is named before any computing starts; then comes the pass over the
+// calibration set, which scores the linears of a block as soon as it ran; then what runs the model with parts rounded.
 #include "importance/score.h"
 
 #include <algorithm>
@@ -114,11 +114,11 @@ class Scorer {
 
   void note_absmax(const Linear& linear) {
     absmax_[linear.group] = std::max(absmax_[linear.group], DenseLinear(model_, linear).absmax());
-    // Mapped pages that will not be read again soon.
+    // The mapped pages of these weights will not be read again soon.
     if (model_.codec_of(linear) == nullptr) model_.release(linear.module + ".weight");
   }
 
-  /// What is gathered while the calibration set runs.
+  /// Gathers all that needs activations while the calibration set runs.
   void run_pass() {
     const std::size_t sequences = set_.sequences.size();
     BlockObserver blocks(a_.blocks, sequences);
@@ -166,16 +166,16 @@ class Scorer {
     for (const auto& [name, seconds] : linears.seconds()) result_.seconds[name] += seconds;
   }
 
-  /// Means into the scores, those of halves into theirs.
+  /// Puts the means of samples into the scores, and the means over each half of the sequences into its own scores.
   void keep(std::map<std::string, ItemScores> Scores::*member, const std::string& name, const Samples& samples) {
     ItemScores& scores = (result_.scores.*member)[name];
     for (const Estimate& value : estimates(samples)) {
-      // A group without influence leaves the rounding of the sums, which may fall below 0.
+      // The value of a group without influence is the rounding of the sums, which may be below 0.
       scores.values.push_back(member == &Scores::blocks ? value.mean : std::max(0.0, value.mean));
       scores.standard_errors.push_back(value.standard_error.value_or(0.0));
     }
     if (set_.sequences.size() < 2) scores.standard_errors.clear();
-    // No halves of one sequence; what was not measured at all (empty) has none to compare.
+    // One sequence has no halves, and a signal that was not measured at all (all empty) has none to compare.
     if (std::ranges::any_of(samples, [](const auto& values) { return values.size() == 1; }) ||
         std::ranges::all_of(samples, [](const auto& values) { return values.empty(); }))
       return;

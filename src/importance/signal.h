@@ -28,7 +28,7 @@ class SiteSignal {
  public:
   virtual ~SiteSignal() = default;
   virtual void on_rows(const SiteRows& rows) = 0;
-  /// By linear.
+  /// The samples by linear.
   virtual const Samples& samples() const = 0;
 };
 
@@ -118,9 +118,9 @@ std::unique_ptr<SiteSignal> observe_spike(const model::Model& model, std::size_t
 std::unique_ptr<SiteSignal> observe_spike_out(const model::Model& model, std::size_t sequences);
 std::vector<double> act_mse(const LinearInputs& inputs, const ColumnProducts& difference);
 std::vector<double> hessian(const LinearInputs& inputs, const ColumnProducts& difference);
-/// By fusion group: KL divergence D(original || group rounded) in nats per token, over the relative error of the group
-/// (sum over its linears of error / energy, weighted as act_mse). A group without error, or whose shapes fit none of
-/// the row's codecs, has no values.
+/// The samples by fusion group: KL divergence D(original || group rounded) in nats per token, over the relative error
+/// of the group (sum over its linears of error / energy, weighted as act_mse). A group without error, or whose shapes
+/// fit none of the row's codecs, has no values.
 Samples alpha(const Signal& row, engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
               const MeasureRequest& request);
 

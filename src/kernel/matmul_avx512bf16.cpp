@@ -6,7 +6,7 @@
 namespace strata::kernel {
 namespace {
 
-/// As V, with vectors of 16 pairs carried as the bits of floats.
+/// The vector type for pairs: V, with vectors of 16 pairs carried as the bits of floats.
 struct Pairs : V {
   static F fused(F a, F b, F c) { return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b); }
 };

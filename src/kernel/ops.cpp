@@ -23,9 +23,9 @@ void over_rows(std::size_t rows, std::size_t size, const Body& body) {
     if (rows > 0) body(0, rows);
     return;
   }
-  const std::size_t together = std::max<std::size_t>(1, kStretch / std::max<std::size_t>(1, size));
-  parallel_for(ceil_div(rows, together),
-               [&](std::size_t i) { body(i * together, std::min(together, rows - i * together)); });
+  const std::size_t rows_per_item = std::max<std::size_t>(1, kStretch / std::max<std::size_t>(1, size));
+  parallel_for(ceil_div(rows, rows_per_item),
+               [&](std::size_t i) { body(i * rows_per_item, std::min(rows_per_item, rows - i * rows_per_item)); });
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ RowChange kl_divergence_of_change(const float* p, const SoftmaxRow& p_row, const
   const double normalizer = std::exp(p_row.log_sum_exp - static_cast<double>(p_row.max));
   const double growth = (rests + changes) / normalizer;
   RowChange result;
-  // Of a change that takes nearly all probability away, or overflows, the split leaves nothing; nor is it needed.
+  // The split has no digits left for a change that takes nearly all probability away or overflows, which need none.
   result.log_ratio = growth > -0.5 && std::isfinite(growth)
                          ? std::log1p(growth)
                          : changed_log_sum_exp(variant, p, change, size) - p_row.log_sum_exp;

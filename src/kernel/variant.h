@@ -23,8 +23,8 @@ struct MatmulKernel {
   void (*pack_x)(const float* x, std::size_t stride, std::size_t tokens, std::size_t k, float* out);
   /// A panel of `rows` <= tile_rows rows of weights, transposed: out[u * tile_rows + r]; absent rows are zero.
   void (*pack_w)(const std::byte* w, std::size_t stride_bytes, DType type, std::size_t rows, std::size_t k, float* out);
-  /// The same for sums over tokens: `width` <= out_stride columns of x (tokens, ...), rows `stride` floats apart, which
-  /// lie as a panel already: out[u * out_stride + c] for u < ceil(tokens / unit), absent columns zero.
+  /// Packs columns for sums over tokens: `width` <= out_stride columns of x (tokens, ...), rows `stride` floats apart,
+  /// which lie as a panel already: out[u * out_stride + c] for u < ceil(tokens / unit), absent columns zero.
   void (*pack_columns)(const float* x, std::size_t stride, std::size_t tokens, std::size_t width, float* out,
                        std::size_t out_stride);
   /// y[t * y_stride + r] = or += sum over u < units of x[u * tile_tokens + t] * w[u * w_stride + r], for t < tokens and
@@ -52,14 +52,15 @@ struct RowKernel {
   double (*sum_exp)(const float* x, std::size_t count, float shift);
   void (*scale)(float* x, std::size_t count, float factor);
   void (*add)(float* y, const float* x, std::size_t count);
-  /// As in ops.h, for one token.
+  // The operations of ops.h, for one token.
   void (*rms_norm)(const float* x, const float* weight, std::size_t size, float epsilon, float* y);
   void (*rope)(float* x, std::size_t heads, std::size_t head_dim, const float* cos, const float* sin, std::size_t half);
   void (*silu_multiply)(float* gate, const float* up, std::size_t count);
   void (*gelu_multiply)(float* gate, const float* up, std::size_t count);
 };
 
-/// Kernels by reference, since an instruction set may add some and keep the rest of the one before it.
+/// All kernels of one instruction set. They are held by reference, since an instruction set may add some and keep the
+/// rest of the one before it.
 struct Variant {
   const char* name;  ///< that of its Isa
   Isa isa;

@@ -44,7 +44,7 @@ std::vector<double> errors_of(const RoundingProblem& problem, std::span<const fl
                                       : hessian_errors(problem.hessian, differences, rows);
 }
 
-/// Of rows after feedback, whose costs hold the same with damping.
+/// The errors of rows after feedback, from their costs, which hold the damping too.
 std::vector<double> errors_after_feedback(const RoundingProblem& problem, const RoundingRows& rows) {
   if (!factors_are_precise(problem)) return hessian_errors(problem.hessian, rows.errors, rows.count);
   std::vector<double> errors = rows.costs;

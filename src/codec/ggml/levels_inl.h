@@ -27,10 +27,10 @@ struct LevelFit {
 template <bool kTable>
 inline Floats level_errors(const float* weights, const float* importance, std::size_t count, const Levels& levels,
                            Floats scale, Floats min_) {
-  const Mask none = (scale < all(0.0f));
-  const Mask some = (all(0.0f) < scale);
-  const Floats safe = select(none, scale, select(some, scale, all(1.0f)));
-  const Floats inverse = select(none, all(1.0f) / safe, select(some, all(1.0f) / safe, all(0.0f)));
+  const Mask negative = (scale < all(0.0f));
+  const Mask positive = (all(0.0f) < scale);
+  const Floats safe = select(negative, scale, select(positive, scale, all(1.0f)));
+  const Floats inverse = select(negative, all(1.0f) / safe, select(positive, all(1.0f) / safe, all(0.0f)));
   Floats sum = all(0.0f);
   for (std::size_t i = 0; i < count; ++i) {
     const Floats w = all(weights[i]) + min_;
@@ -129,7 +129,7 @@ inline LevelChoice search_levels_of(const float* weights, const float* importanc
   }
   const LevelChoice chosen = best_of(best);
   if (sign != MinSign::both) return chosen;
-  // Once more around the best, by parts of a level.
+  // A second search around the best, by parts of a level.
   float scales[kLanes], mins[kLanes];
   for (std::size_t k = 0; k < kLanes; ++k) {
     scales[k] = chosen.scale * (1.0f + 0.01f * (static_cast<float>(k % 4) - 1.5f));

@@ -1,5 +1,5 @@
 // What every GGUF type's codec does alike: one part, "weight", whose rows are blocks one after the other.
-// A family derives its functions from GgmlStorage and has kLayout.
+// A type derives its functions from GgmlStorage and has a kLayout.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -80,17 +80,17 @@ struct GgmlStorage {
     while (count > 0) {
       const std::size_t within = col % kLayout.block_weights, rest = kLayout.block_weights - within;
       const unsigned char* const block = blocks + col / kLayout.block_weights * kLayout.block_bytes;
-      std::size_t some = std::min(rest, count);
+      std::size_t step = std::min(rest, count);
       if (within == 0 && count >= kLayout.block_weights) {
-        some = count - count % kLayout.block_weights;
-        variant.decode_blocks(kLayout.type, block, some / kLayout.block_weights, out);
+        step = count - count % kLayout.block_weights;
+        variant.decode_blocks(kLayout.type, block, step / kLayout.block_weights, out);
       } else {
         variant.decode_blocks(kLayout.type, block, 1, whole);
-        std::copy_n(whole + within, some, out);
+        std::copy_n(whole + within, step, out);
       }
-      col += some;
-      out += some;
-      count -= some;
+      col += step;
+      out += step;
+      count -= step;
     }
   }
 };

@@ -1,4 +1,4 @@
-// The rules, their file and what they make of a model. Weights say an order, not a loss.
+// The rules, their file and what they make of a model. The weights of rules mean an order, not a loss.
 // A rule that matches nothing in a model is no error: one table serves dense and mixture-of-experts models.
 #include "importance/signals/prior.h"
 
