@@ -216,7 +216,7 @@ void show_plan(const pipeline::PlanResult& result, const model::Model& model) {
   std::vector<std::vector<std::string>> rows = {{"codec"}};
   rows[0].insert(rows[0].end(), roles.begin(), roles.end());
   if (!model.architecture().tied) rows[0].emplace_back("lm_head");
-  if (model.architecture().embedding() != model::kNoBlock) rows[0].emplace_back("embed");
+  if (model.architecture().embedding() != model::kNoLinear) rows[0].emplace_back("embed");
   for (const auto& [codec, by_role] : counts) {
     rows.push_back({codec});
     for (std::size_t r = 1; r < rows[0].size(); ++r) {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/engine.h"
+#include "engine/modes.h"
 #include "importance/calibration.h"
 #include "importance/linear_inputs.h"
 #include "kernel/softmax.h"
@@ -16,12 +16,12 @@ namespace strata::importance {
 /// How products of changed models are made.
 enum class MeterProducts {
   whole,    ///< as the engine makes them
-  changes,  ///< from what changed since the original (Engine::follow): for changes of single groups, however small
+  changes,  ///< from what changed since the original (engine::Following): for changes of single groups, however small
 };
 
 /// The first whole sequences of a calibration set that have `tokens` tokens together, with the original's hidden states
 /// before every block and its logits. Memory in bytes: 4 * tokens * (hidden * (blocks + 1) + vocab), and the
-/// engine::Recording with MeterProducts::changes.
+/// engine::Record with MeterProducts::changes.
 class DivergenceMeter {
  public:
   /// The engine must run the original now, and outlive this.
@@ -56,7 +56,7 @@ class DivergenceMeter {
 
   engine::Engine& engine_;
   engine::Batch batch_;
-  std::optional<engine::Recording> recording_;
+  std::optional<engine::Record> record_;
   std::vector<bool> cut_;
   std::vector<engine::Token> ids_;
   std::vector<std::size_t> scored_;  ///< by token: index into nll_, or kNone
@@ -76,7 +76,7 @@ class RoundedGroup {
   RoundedGroup& operator=(RoundedGroup&&) = default;
 
   /// The engine uses it until its linears are restored or replaced again; it must live that long.
-  void put_into(engine::Engine& engine) const;
+  void put_into(engine::Replacing& replacing) const;
 
  private:
   std::vector<std::size_t> linears_;
@@ -92,6 +92,6 @@ double relative_error(const model::Model& model, const model::FusionGroup& group
                       const InputMeanSquare& inputs);
 
 /// The engine uses the original's weights for the group's linears.
-void restore(engine::Engine& engine, const model::FusionGroup& group);
+void restore(engine::Replacing& replacing, const model::FusionGroup& group);
 
 }  // namespace strata::importance

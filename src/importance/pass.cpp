@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/progress.h"
+#include "engine/modes.h"
 
 namespace strata::importance {
 namespace {

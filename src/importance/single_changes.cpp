@@ -112,9 +112,9 @@ class Measuring {
     const auto begin = std::chrono::steady_clock::now();
     const model::FusionGroup& group = a_.groups[unit.group];
     const RoundedGroup rounded(engine_.model(), group, *unit.codec, inputs_);
-    rounded.put_into(engine_);
+    engine::Replacing replacing(engine_);
+    rounded.put_into(replacing);
     const std::vector<double> values = meter->measure_sequences(first_block(unit));
-    restore(engine_, group);
     if (!std::ranges::all_of(values, [](double value) { return std::isfinite(value); }))
       fail("{}: the logits are not finite with {} at {}; leave that codec out of --kl-codecs",
            engine_.model().path().string(), group.name, unit.codec->name);

@@ -12,6 +12,7 @@
 
 #include "core/threads.h"
 #include "engine/engine.h"
+#include "engine/modes.h"
 
 namespace strata::engine {
 namespace {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/random.h"
+#include "engine/modes.h"
 #include "importance/linear_inputs.h"
 #include "importance/score.h"
 #include "kernel/ops.h"

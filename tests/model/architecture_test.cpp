@@ -138,19 +138,25 @@ TEST(Architecture, WhatTheEngineCannotDoIsRefused) {
   EXPECT_NE(error_of(json::array()), "");
 }
 
+std::vector<std::size_t> windows_of(const json& config) {
+  std::vector<std::size_t> windows;
+  for (const BlockAttention& block : parse_architecture(config, "c").attention) windows.push_back(block.window);
+  return windows;
+}
+
 TEST(Architecture, SlidingWindowsFollowTheFamily) {
   json config = llama();
   config["model_type"] = "mistral";
   config["sliding_window"] = 16;
-  EXPECT_EQ(parse_architecture(config, "c").window, (std::vector<std::size_t>{16, 16}));
+  EXPECT_EQ(windows_of(config), (std::vector<std::size_t>{16, 16}));
   config["sliding_window"] = nullptr;
-  EXPECT_EQ(parse_architecture(config, "c").window, (std::vector<std::size_t>{0, 0}));
+  EXPECT_EQ(windows_of(config), (std::vector<std::size_t>{0, 0}));
   config["model_type"] = "qwen2";
   config["sliding_window"] = 16;
-  EXPECT_EQ(parse_architecture(config, "c").window, (std::vector<std::size_t>{0, 0}));
+  EXPECT_EQ(windows_of(config), (std::vector<std::size_t>{0, 0}));
   config["use_sliding_window"] = true;
   config["max_window_layers"] = 1;
-  EXPECT_EQ(parse_architecture(config, "c").window, (std::vector<std::size_t>{0, 16}));
+  EXPECT_EQ(windows_of(config), (std::vector<std::size_t>{0, 16}));
 }
 
 }  // namespace

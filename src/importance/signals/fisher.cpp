@@ -101,7 +101,7 @@ class SquaredGradients {
       return std::span(rows).subspan(s * rows.size() / count, rows.size() / count);
     };
     const auto each = [&](std::size_t linear, const auto& body) {
-      for (std::size_t s = 0; s < count && linear != model::kNoBlock; ++s)
+      for (std::size_t s = 0; s < count && linear != model::kNoLinear; ++s)
         body(s, sums_[linear].columns[part(first + s)]);
     };
     const auto add_columns = [&](std::size_t linear, const std::vector<float>& dy, const std::vector<float>& x) {

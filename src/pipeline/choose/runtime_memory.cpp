@@ -28,7 +28,7 @@ MemoryNeeds memory_beside_weights(const model::Architecture& a, const Target& ta
   MemoryNeeds needs;
   std::uint64_t tokens = 0;
   for (std::size_t b = 0; b < a.blocks; ++b)
-    tokens += a.window[b] == 0 ? limit.context : std::min(limit.context, a.window[b]);
+    tokens += a.attention[b].window == 0 ? limit.context : std::min(limit.context, a.attention[b].window);
   needs.kv_cache = checked_product(checked_product(tokens, limit.batch), 2 * a.kv_size() * kCacheBytes);
   const std::uint64_t in_flight = std::max<std::uint64_t>(
       limit.batch, std::min(checked_product(limit.context, limit.batch), gpu ? kTokensOnGpu : kTokensOnCpu));

@@ -105,7 +105,7 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
     const Blocks block = largest_block(model, codecs, tokens, options);
     bytes += kTokenizerBytes + block.weights + block.stored + block.rounding;
     if (const std::size_t l = a.embedding();
-        l != model::kNoBlock && codecs[l]->has_codes())  // rounded first, and looked up in every pass
+        l != model::kNoLinear && codecs[l]->has_codes())  // rounded first, and looked up in every pass
       bytes += codec::stored_bytes(*codecs[l], a.linears[l].rows, a.linears[l].cols);
     bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
     bytes += tokens * std::max(a.q_size(), a.intermediate) * kFloat * original;  // rows of the original at a site

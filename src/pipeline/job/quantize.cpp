@@ -235,7 +235,7 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
     const Estimate memory = estimate_memory(model, prepared, request);
     gptq.keep_rows = memory.keeps_rows;
     const std::size_t embedding = model.architecture().embedding();
-    const bool weighted = embedding != model::kNoBlock && !options.importance.empty();
+    const bool weighted = embedding != model::kNoLinear && !options.importance.empty();
     Rounding rounding(model, codecs, set, gptq,
                       weighted ? std::span<const float>(options.importance[embedding]) : std::span<const float>(),
                       memory.spills ? job.path() : std::filesystem::path(), listener);

@@ -22,7 +22,7 @@ double mean(const std::vector<double>& values) {
 PlanMeter::PlanMeter(engine::Engine& engine, const importance::CalibrationSet& text,
                      const importance::InputMeanSquare& inputs, std::size_t tokens,
                      const std::filesystem::path& journal, std::string_view job)
-    : engine_(engine), inputs_(inputs), meter_(engine, text, tokens) {
+    : engine_(engine), inputs_(inputs), meter_(engine, text, tokens), replacing_(engine) {
   now_.assign(engine.architecture().groups.size(), &codec::by_name("keep"));
   base_ = now_;
   original_perplexity_ = std::exp(mean(meter_.nll()));
@@ -91,7 +91,7 @@ void PlanMeter::use(const Assignment& wanted) {
   for (std::size_t g = 0; g < wanted.size(); ++g) {
     if (wanted[g] == now_[g]) continue;
     now_[g] = wanted[g];
-    importance::restore(engine_, a.groups[g]);
+    importance::restore(replacing_, a.groups[g]);
     if (!wanted[g]->has_codes()) continue;
     auto it = held_.find({g, wanted[g]});
     if (it == held_.end())
@@ -99,7 +99,7 @@ void PlanMeter::use(const Assignment& wanted) {
                .emplace(std::pair(g, wanted[g]),
                         importance::RoundedGroup(engine_.model(), a.groups[g], *wanted[g], inputs_))
                .first;
-    it->second.put_into(engine_);
+    it->second.put_into(replacing_);
   }
 }
 

@@ -51,7 +51,8 @@ class PlanMeter {
   std::optional<Journal> journal_;
   std::map<std::string, Measured> known_;
   std::map<std::pair<std::size_t, const codec::Codec*>, importance::RoundedGroup> held_;
-  Assignment now_;   ///< in the engine
+  engine::Replacing replacing_;
+  Assignment now_;   ///< in the engine, by replacing_
   Assignment base_;  ///< whose hidden states the meter keeps
   double original_perplexity_;
 };

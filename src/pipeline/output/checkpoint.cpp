@@ -21,7 +21,7 @@ using Files = std::vector<std::pair<std::string, std::string>>;
 
 /// Where a tensor of the output comes from.
 struct Origin {
-  std::size_t linear = model::kNoBlock;  ///< index into linears, or kNoBlock for a dense tensor
+  std::size_t linear = model::kNoLinear;  ///< index into linears, or kNoLinear for a dense tensor
   std::size_t part = 0;
 };
 
@@ -64,7 +64,7 @@ std::string experts_target(const model::FusionGroup& group) {
 /// Modules that runtimes have and that are never quantized.
 std::vector<std::string> never_quantized(const model::Architecture& a) {
   std::vector<std::string> modules;
-  if (a.tied) modules.emplace_back("lm_head");
+  if (a.tied) modules.emplace_back(a.names.head);
   const auto add = [&](std::string tensor) { modules.push_back(tensor.substr(0, tensor.rfind('.'))); };
   for (std::size_t b = 0; b < a.blocks; ++b) {
     if (a.layout[b].mixture) add(model::router_name(a, b));

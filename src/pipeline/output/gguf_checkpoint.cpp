@@ -170,7 +170,7 @@ GgufPlan cut(format::GgufKeys keys, std::vector<format::GgufTensorSpec> specs, s
 bool ends_block(const model::Model& model, const GgufPart& part, std::size_t i) {
   const auto block = [&](std::size_t tensor) {
     const std::size_t linear = part.origins[tensor].linear;
-    return linear == model::kNoBlock ? model::kNoBlock : model.architecture().linears[linear].block;
+    return linear == model::kNoLinear ? model::kNoBlock : model.architecture().linears[linear].block;
   };
   return i + 1 == part.origins.size() || block(i) == model::kNoBlock || block(i) != block(i + 1);
 }
@@ -275,7 +275,7 @@ GgufPlan plan_gguf(const model::Model& model, const GgufChoice& choice) {
     const std::uint32_t type = expected.shape.size() == 1 || router ? 0
                                : is_dense(origin.codec)             ? dense_type(choice.dense)
                                                                     : format::ggml_type_of(*origin.codec);
-    auto name = model::gguf_tensor_name(expected.name);
+    auto name = model::gguf_tensor_name(a.names, expected.name);
     std::vector<std::uint64_t> shape = expected.shape;
     if (router) name = model::gguf_router_name(routers.at(expected.name));
     if (const auto stack = stacks.find(expected.name); stack != stacks.end()) {
@@ -311,7 +311,7 @@ std::vector<std::filesystem::path> gguf_files(const GgufPlan& plan, const std::f
 }
 
 std::vector<std::size_t> linears_of(const GgufOrigin& origin) {
-  if (!origin.experts.empty() || origin.linear == model::kNoBlock) return origin.experts;
+  if (!origin.experts.empty() || origin.linear == model::kNoLinear) return origin.experts;
   return {origin.linear};
 }
 

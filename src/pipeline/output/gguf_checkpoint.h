@@ -31,9 +31,9 @@ GgufChoice gguf_choice(const model::Model& model, const Plan& plan, std::uint64_
 /// A tensor of the file and where it comes from.
 struct GgufOrigin {
   std::string hf_name;
-  const codec::Codec* codec;             ///< null: dense
-  std::size_t linear = model::kNoBlock;  ///< index into Architecture::linears, or kNoBlock
-  std::vector<std::size_t> experts{};    ///< linears that are stacked in it, one after the other; empty: it is one
+  const codec::Codec* codec;              ///< null: dense
+  std::size_t linear = model::kNoLinear;  ///< index into Architecture::linears, or kNoLinear
+  std::vector<std::size_t> experts{};     ///< linears that are stacked in it, one after the other; empty: it is one
 };
 struct GgufPart {
   format::GgufLayout layout;

@@ -31,7 +31,7 @@ class LinearEncoder {
   const std::vector<const codec::Codec*>& codecs_;
   const WriteOptions& options_;
   TensorScales scales_;
-  std::size_t current_ = model::kNoBlock;
+  std::size_t current_ = model::kNoLinear;
   std::shared_ptr<const codec::Stored> stored_;
 };
 

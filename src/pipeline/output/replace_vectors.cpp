@@ -79,7 +79,7 @@ std::uint64_t replace_in_gguf(const model::Model& checkpoint, const Vectors& vec
   const format::GgufContent content = format::parse_gguf(file.bytes(), checkpoint.path().string());
   Patches patches;
   for (const format::GgufTensor& tensor : content.tensors) {
-    const std::optional<std::string> name = model::hf_tensor_name(tensor.name);
+    const std::optional<std::string> name = model::hf_tensor_name(checkpoint.architecture().names, tensor.name);
     const auto it = name ? vectors.find(*name) : vectors.end();
     if (it == vectors.end()) continue;
     const std::optional<DType> type = format::ggml_dense_type(tensor.type);

@@ -99,7 +99,7 @@ std::string llama_quantize_lacks(const Codec& codec) {
 std::string llama_quantize(const ExportedPlan& plan) {
   std::string text;
   const auto add = [&](const std::string& tensor, const Codec& codec) {
-    const auto name = model::gguf_tensor_name(tensor);
+    const auto name = model::gguf_tensor_name({}, tensor);  // a plan has no model: the names of most families
     if (!name) fail("{}: has no name in GGUF files that is known here", tensor);
     text += fmt::format("{}={}\n", exactly(*name), codec.family == "keep" ? "bf16" : codec.name);
   };

@@ -15,6 +15,7 @@
 namespace strata::pipeline {
 namespace {
 
+using engine::Half;
 using engine::Site;
 
 constexpr std::size_t kBatchTokens = 2048, kBatchBytes = 256u << 20;
@@ -29,8 +30,8 @@ std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
 
 void copy(engine::HiddenStates& from, engine::HiddenStates& to, std::size_t together) {
   for (std::size_t s = 0; s < from.count(); s += together) {
-    const std::size_t some = std::min(together, from.count() - s);
-    std::copy_n(from.borrow(s, some), some * from.floats(), to.borrow(s, some));
+    const std::size_t count = std::min(together, from.count() - s);
+    std::copy_n(from.borrow(s, count), count * from.floats(), to.borrow(s, count));
     to.keep();
   }
 }
@@ -84,6 +85,7 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
       full_(engine_.make_batch(sequences(together_, set.source.seq_len))),
       rest_(engine_.make_batch(sequences(set.sequences.size() % together_, set.source.seq_len))),
       states_(set.sequences.size(), set.source.seq_len * model.architecture().hidden, spill_folder),
+      replacing_(engine_),
       listener_(std::move(listener)),
       progress_("rounding", codecs.size()) {
   round_embedding(embedding_importance);
@@ -98,33 +100,31 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
 
 void Rounding::round_embedding(std::span<const float> importance) {
   const std::size_t index = model_.architecture().embedding();
-  if (index == model::kNoBlock) return;
+  if (index == model::kNoLinear) return;
   if (!codecs_[index]->has_codes()) return progress_.advance();
   progress_.note("embedding");
   const model::LinearWeights held = model_.embedding();
   const MatrixView weights = held.view().dense;
   embedding_ = quantize::quantize_rtn(*codecs_[index], weights, importance, options_.gptq.fit,
                                       scales_.of(index, *codecs_[index], weights));
-  model_.release("model.embed_tokens.weight");
-  engine_.replace(index, {{}, &embedding_});
+  model_.release(model::embedding_name(model_.architecture()));
+  replacing_.set(index, {{}, &embedding_});
   progress_.advance();
 }
 
-void Rounding::run(std::size_t block, bool attention, const engine::Observer* observer, Site last) {
+void Rounding::run(std::size_t block, Half half, const engine::Observer* observer, Site last) {
   for (std::size_t s = 0; s < states_.count(); s += together_) {
-    const std::size_t some = std::min(together_, states_.count() - s);
-    const engine::Batch& batch = some < together_ ? rest_ : full_;
-    float* const states = states_.borrow(s, some);
+    const std::size_t count = std::min(together_, states_.count() - s);
+    const engine::Batch& batch = count < together_ ? rest_ : full_;
+    float* const states = states_.borrow(s, count);
     batch_states_ = states;
     batch_first_ = s;
     if (last == Site::block_out && rows_.complete())
-      finish(block, attention, some, states);
-    else if (attention)
-      engine_.attend(block, batch, states, observer, last);
+      finish(block, half, count, states);
     else
-      engine_.feed_forward(block, batch, states, observer, last);
+      engine_.run_half(half, block, batch, states, observer, last);
     if (last == Site::block_out) {
-      check_finite({states, some * states_.floats()}, block);
+      check_finite({states, count * states_.floats()}, block);
       states_.keep();
     }
     progress_.advance(0);
@@ -132,11 +132,10 @@ void Rounding::run(std::size_t block, bool attention, const engine::Observer* ob
   if (last == Site::block_out) rows_.clear();
 }
 
-void Rounding::finish(std::size_t block, bool attention, std::size_t sequences, float* states) {
+void Rounding::finish(std::size_t block, Half half, std::size_t sequences, float* states) {
   std::vector<float> rows;
   rows_.get(batch_first_, sequences, rows);
-  engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows.data(),
-                     sequences * set_.source.seq_len, states);
+  engine_.add_output(block, half, rows.data(), sequences * set_.source.seq_len, states);
 }
 
 void Rounding::check_finite(std::span<const float> states, std::size_t block) const {
@@ -162,11 +161,11 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
     inputs.hessian.add(rows, tokens, kPrecision);
     if (inputs.drift) add_drift(block, site, rows, tokens, *inputs.drift);
   };
-  run(block, site == Site::attn_in || site == Site::o_in, &observer, site);
+  run(block, engine::half_of(site), &observer, site);
   return inputs;
 }
 
-/// Of the batch that runs.
+/// Adds the drift of the batch that runs: `rows` are its rows at the site.
 void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::size_t tokens, quantize::Drift& drift) {
   const std::size_t sequences = tokens / set_.source.seq_len;
   if (drift.of == quantize::Drift::Of::inputs) {
@@ -175,10 +174,10 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
     drift.moment.add(differences.data(), rows, tokens, kPrecision);
     return;
   }
-  const bool attention = site == Site::o_in;
+  const Half half = engine::half_of(site);
   std::vector<float> differences(batch_states_, batch_states_ + sequences * states_.floats());
-  engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows, tokens, differences.data());
-  const float* const original = original_->advance(block, attention, batch_first_, sequences);
+  engine_.add_output(block, half, rows, tokens, differences.data());
+  const float* const original = original_->advance(block, half, batch_first_, sequences);
   for (std::size_t i = 0; i < differences.size(); ++i) differences[i] = original[i] - differences[i];
   drift.moment.add(differences.data(), rows, tokens, kPrecision);
 }
@@ -226,7 +225,7 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
   }
 }
 
-/// From the rounded block, whose half behind attention has not been added yet.
+/// Learns from the rounded block, whose feed-forward half has not been added to the states yet.
 void Rounding::tune(std::size_t block) {
   if (learned_.empty()) return;
   progress_.note(fmt::format("block {}/{} as a whole", block + 1, model_.architecture().blocks));
@@ -234,12 +233,12 @@ void Rounding::tune(std::size_t block) {
                               options_.tune, [this] { progress_.advance(0); }));
   for (const auto& [l, linear] : learned_) {
     stored_[l] = linear.stored();
-    engine_.replace(l, {{}, &stored_.at(l)});
+    replacing_.set(l, {{}, &stored_.at(l)});
   }
   learned_.clear();
   rows_.clear();
   copy(*inputs_, states_, together_);
-  run(block, true, nullptr, Site::block_out);
+  run(block, Half::attention, nullptr, Site::block_out);
 }
 
 void Rounding::round_block(std::size_t block) {
@@ -247,7 +246,7 @@ void Rounding::round_block(std::size_t block) {
   const bool mixture = a.layout[block].mixture;
   const std::size_t first = a.layout[block].first;
   const std::size_t behind = mixture ? a.index(block, model::Role::gate, 0) : first + a.layout[block].count;
-  for (const auto& [l, stored] : stored_) engine_.restore(l);
+  for (const auto& [l, stored] : stored_) replacing_.reset(l);
   stored_.clear();
   if (inputs_) copy(states_, *inputs_, together_);
   for (std::size_t at = first, end = 0; at < behind; at = end) {
@@ -261,15 +260,15 @@ void Rounding::round_block(std::size_t block) {
     round(linears,
           coded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
     for (const std::size_t l : linears)
-      if (codecs_[l]->has_codes()) engine_.replace(l, {{}, &stored_.at(l)});
+      if (codecs_[l]->has_codes()) replacing_.set(l, {{}, &stored_.at(l)});
     if (site != Site::o_in) continue;
-    run(block, true, nullptr, Site::block_out);
-    if (original_) original_->advance(block, true);
+    run(block, Half::attention, nullptr, Site::block_out);
+    if (original_) original_->advance(block, Half::attention);
   }
   if (mixture) round_experts(block);
-  if (original_) original_->advance(block, false);
+  if (original_) original_->advance(block, Half::feed_forward);
   tune(block);
-  run(block, false, nullptr, Site::block_out);
+  run(block, Half::feed_forward, nullptr, Site::block_out);
   for (const model::Linear& linear : a.block_linears(block)) model_.release(linear.module + ".weight");
 }
 
@@ -280,30 +279,30 @@ void Rounding::go_on(std::size_t blocks, std::function<codec::Stored(std::size_t
 }
 
 void Rounding::replay_block(std::size_t block) {
-  for (const auto& [l, stored] : stored_) engine_.restore(l);
+  for (const auto& [l, stored] : stored_) replacing_.reset(l);
   stored_.clear();
   progress_.note(fmt::format("block {}/{} again", block + 1, model_.architecture().blocks));
   const model::Architecture& a = model_.architecture();
   for (std::size_t l = a.layout[block].first; l < a.layout[block].first + a.layout[block].count; ++l) {
     if (!codecs_[l]->has_codes()) continue;
     stored_[l] = chosen_linear_(l);
-    engine_.replace(l, {{}, &stored_.at(l)});
+    replacing_.set(l, {{}, &stored_.at(l)});
     progress_.advance();
   }
-  for (const bool attention : {true, false}) {
-    run(block, attention, nullptr, Site::block_out);
-    if (original_) original_->advance(block, attention);
+  for (const Half half : {Half::attention, Half::feed_forward}) {
+    run(block, half, nullptr, Site::block_out);
+    if (original_) original_->advance(block, half);
   }
 }
 
 void Rounding::round_head(std::size_t index) {
   const model::Architecture& a = model_.architecture();
   Inputs inputs{quantize::Hessian(a.hidden), {}};
-  const std::vector<float> norm = model_.vector("model.norm.weight", a.hidden);
+  const std::vector<float> norm = model_.norm(model::Norm::last);
   std::vector<float> normed(together_ * states_.floats());
   for (std::size_t s = 0; s < states_.count(); s += together_) {
-    const std::size_t some = std::min(together_, states_.count() - s), tokens = some * set_.source.seq_len;
-    kernel::rms_norm(states_.borrow(s, some), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
+    const std::size_t count = std::min(together_, states_.count() - s), tokens = count * set_.source.seq_len;
+    kernel::rms_norm(states_.borrow(s, count), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
     inputs.hessian.add(normed.data(), tokens, kPrecision);
   }
   round(std::span(&index, 1), inputs);

@@ -13,6 +13,7 @@
 #include "core/json.h"
 #include "core/progress.h"
 #include "engine/hidden_states.h"
+#include "engine/modes.h"
 #include "importance/calibration.h"
 #include "pipeline/output/tensor_scales.h"
 #include "pipeline/round/kept_rows.h"
@@ -98,10 +99,10 @@ class Rounding {
   Inputs collect(std::size_t block, engine::Site site, std::size_t size);
   void add_drift(std::size_t block, engine::Site site, const float* rows, std::size_t tokens, quantize::Drift& drift);
   void tune(std::size_t block);
-  /// Attention or feed-forward of a block for all sequences, up to a site of it; block_out: as a whole.
-  void run(std::size_t block, bool attention, const engine::Observer* observer, engine::Site last);
-  /// The same for a batch whose rows before o or down are kept.
-  void finish(std::size_t block, bool attention, std::size_t sequences, float* states);
+  /// Runs a half of a block for all sequences, up to a site of it, or to its end with block_out.
+  void run(std::size_t block, engine::Half half, const engine::Observer* observer, engine::Site last);
+  /// Runs the end of a half for the batch at hand, whose rows before o or down are kept.
+  void finish(std::size_t block, engine::Half half, std::size_t sequences, float* states);
   void check_finite(std::span<const float> states, std::size_t block) const;
 
   const model::Model& model_;
@@ -124,6 +125,7 @@ class Rounding {
   std::function<codec::Stored(std::size_t)> chosen_linear_;
   codec::Stored embedding_;
   std::map<std::size_t, codec::Stored> stored_;  ///< of block next_ - 1, or lm_head's
+  engine::Replacing replacing_;                  ///< puts stored_ and embedding_ into the engine
   std::vector<RoundedLinear> results_;
   std::vector<BlockLoss> tuned_;
   Listener listener_;

@@ -25,7 +25,7 @@ std::vector<std::size_t> Rounding::count_routed(std::size_t block) {
                                       },
                                   .feed_all = nullptr};
   const engine::Watching watching(engine_, &watch);
-  run(block, false, nullptr, Site::mlp_in);
+  run(block, engine::Half::feed_forward, nullptr, Site::mlp_in);
   return routed;
 }
 
@@ -44,7 +44,7 @@ std::vector<quantize::Hessian> Rounding::collect_experts(std::size_t block, Site
                                   .first = first,
                                   .end = end};
   const engine::Watching watching(engine_, &watch);
-  run(block, false, nullptr, site);
+  run(block, engine::Half::feed_forward, nullptr, site);
   return hessians;
 }
 
@@ -69,7 +69,7 @@ void Rounding::round_experts(std::size_t block) {
         for (const Role role : roles) linears.push_back(a.index(block, role, e));
         round(linears, {hessians[e - first], {}}, routed[e]);
         for (const std::size_t l : linears) {
-          engine_.replace(l, {{}, &stored_.at(l)});
+          replacing_.set(l, {{}, &stored_.at(l)});
           model_.release(a.linears[l].module + ".weight");
         }
       }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <numeric>
 
 #include "core/error.h"
@@ -72,8 +73,9 @@ class NormTuner {
         gradient_(engine_, kPrecision),
         final_norm_(gradient_.final_norm()),
         sequences_(hold_out(set.sequences.size())) {
-    for (engine::BlockGradient::Norms& norms : gradient_.norms())
-      blocks_.push_back({LearnedNorm(norms.attn), LearnedNorm(norms.mlp)});
+    blocks_.resize(a_.blocks);
+    for (std::size_t b = 0; b < a_.blocks; ++b)
+      for (auto& [norm, weights] : gradient_.norms()[b]) blocks_[b].emplace(norm, weights);
   }
 
   TunedNorms run() {
@@ -82,8 +84,8 @@ class NormTuner {
     const std::size_t each = std::max<std::size_t>(1, steps / kEvaluations);
     Progress progress("tuning norms", steps + a_.blocks);
     for (std::size_t b = 0; b < a_.blocks; ++b) {
-      stream_.advance(b, true);
-      stream_.advance(b, false);
+      stream_.advance(b, engine::Half::attention);
+      stream_.advance(b, engine::Half::feed_forward);
       progress.advance();
     }
     TunedNorms tuned;
@@ -105,21 +107,23 @@ class NormTuner {
         for_each_norm([](const std::string&, LearnedNorm& norm) { norm.keep(); });
       }
     }
-    for_each_norm([&](const std::string& name, LearnedNorm& norm) { tuned.weights[name] = norm.kept(); });
+    for_each_norm([&](const std::string& name, LearnedNorm& norm) { tuned.weights[name] = stored(norm.kept()); });
     return tuned;
   }
 
  private:
-  struct BlockNorms {
-    LearnedNorm attn, mlp;
-  };
-
+  /// body: called with the name of each norm's tensor.
   void for_each_norm(const std::function<void(const std::string&, LearnedNorm&)>& body) {
-    for (std::size_t b = 0; b < a_.blocks; ++b) {
-      body(fmt::format("model.layers.{}.input_layernorm.weight", b), blocks_[b].attn);
-      body(fmt::format("model.layers.{}.post_attention_layernorm.weight", b), blocks_[b].mlp);
-    }
-    body("model.norm.weight", final_norm_);
+    for (std::size_t b = 0; b < a_.blocks; ++b)
+      for (auto& [norm, learned] : blocks_[b]) body(model::norm_name(a_, norm, b), learned);
+    body(model::norm_name(a_, model::Norm::last), final_norm_);
+  }
+
+  /// What a norm's tensor holds when the forward pass is to multiply by `weights`.
+  std::vector<float> stored(std::vector<float> weights) const {
+    if (a_.norm_offset != 0.0f)
+      for (float& weight : weights) weight -= a_.norm_offset;
+    return weights;
   }
 
   void gather(std::span<const std::size_t> sequences) {
@@ -173,8 +177,7 @@ class NormTuner {
                        {.final_norm = [&](const std::vector<float>& slope) { final_norm_.step(slope, rate, number); },
                         .norms =
                             [&](std::size_t b, const engine::BlockGradient::Norms& slopes) {
-                              blocks_[b].attn.step(slopes.attn, rate, number);
-                              blocks_[b].mlp.step(slopes.mlp, rate, number);
+                              for (auto& [norm, learned] : blocks_[b]) learned.step(slopes.at(norm), rate, number);
                             }},
                        [&] { progress.advance(0); });
   }
@@ -186,7 +189,7 @@ class NormTuner {
   engine::Engine original_, engine_;
   OriginalStream stream_;
   engine::ModelGradient gradient_;
-  std::vector<BlockNorms> blocks_;
+  std::vector<std::map<model::Norm, LearnedNorm>> blocks_;
   LearnedNorm final_norm_;
   HeldOut sequences_;
   engine::Batch batch_;

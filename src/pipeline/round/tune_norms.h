@@ -25,8 +25,8 @@ struct TunedNorms {
   double start = 0.0, best = 0.0;
 };
 
-/// The norms before attention and before the feed-forward part of every block, and the last one, by gradient descent on
-/// the KL divergence of `quantized` from `original` over the set. Both must have the same architecture; the set at
+/// Learns the norms over the hidden size (model::kStreamNorms) of every block and the last norm by gradient descent on
+/// the KL divergence of `quantized` from `original` over the set. Both must have the same architecture, and the set at
 /// least two sequences. The result does not depend on the number of threads. Memory: one block of f32 weights,
 /// batch_tokens x (hidden x blocks + 2 x vocab) floats, and the set's last hidden states. Throws Error when the two do
 /// not belong together, for a mixture of experts, or when a loss is not finite, and Interrupted after Ctrl-C.

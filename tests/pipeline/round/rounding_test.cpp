@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "core/threads.h"
+#include "engine/modes.h"
 #include "quantize/scan.h"
 #include "support/open_golden.h"
 
@@ -46,10 +47,11 @@ std::vector<codec::Stored> round_all(const model::Model& model, const char* code
 quantize::Hessian expected_hessian(const model::Model& model, std::size_t index, std::vector<codec::Stored>& rounded) {
   const model::Linear& linear = model.architecture().linears[index];
   engine::Engine engine(model, kernel::Precision::bf16);
+  engine::Replacing replacing(engine);
   for (std::size_t l = 0; l < index; ++l)
     if (engine::input_site(model.architecture().linears[l].role) != engine::input_site(linear.role) ||
         model.architecture().linears[l].block != linear.block)
-      engine.replace(l, {{}, &rounded[l]});
+      replacing.set(l, {{}, &rounded[l]});
   quantize::Hessian hessian(linear.cols);
   const engine::Observer observer = [&](Site site, std::size_t block, const float* rows, std::size_t count,
                                         std::size_t) {
@@ -105,7 +107,8 @@ double output_error(const model::Model& model, const char* codec, const Rounding
   constexpr std::size_t sequences = 40;
   const std::vector<codec::Stored> rounded = round_all(model, codec, options, sequences);
   engine::Engine original(model), quantized(model);
-  for (std::size_t l = 0; l < rounded.size(); ++l) quantized.replace(l, {{}, &rounded[l]});
+  engine::Replacing replacing(quantized);
+  for (std::size_t l = 0; l < rounded.size(); ++l) replacing.set(l, {{}, &rounded[l]});
   double error = 0, energy = 0;
   for (const auto& sequence : tokens_for(model, sequences).sequences) {
     const engine::Sequence whole{sequence.size()};
