@@ -140,7 +140,9 @@ void check_gguf_parts(const Architecture& a, const std::string& where) {
     fail("{}: {} models have {}, which GGUF files are neither read nor written with here; use the Hugging Face folder",
          where, a.model_type, what);
   };
-  if (find_family(a.model_type) == nullptr || find_family(a.model_type)->gguf.empty()) refuse("no name in llama.cpp");
+  if (const Family* family = find_family(a.model_type); family == nullptr || family->gguf.empty())
+    fail("{}: GGUF files of {} models are neither read nor written here; use the Hugging Face folder", where,
+         a.model_type);
   if (a.norm_offset != 0.0f) refuse("norms that multiply by 1 + w");
   if (a.ropes.size() != 1) refuse("several rotary embeddings");
   const Scales plain{.attention = static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_dim)))};

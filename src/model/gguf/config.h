@@ -15,8 +15,8 @@ namespace strata::model {
 /// cannot express.
 json config_from_gguf(const format::GgufFile& gguf, const std::string& where);
 
-/// Throws Error, opened by `where`, for a model whose forward pass has parts that no key of a GGUF file says here:
-/// norms that multiply by 1 + w, factors, and several rotary embeddings.
+/// Throws Error, opened by `where`, for a family that llama.cpp has no name for, and for a model whose forward pass has
+/// parts that no key of a GGUF file says here: norms that multiply by 1 + w, factors, and several rotary embeddings.
 void check_gguf_parts(const Architecture& architecture, const std::string& where);
 
 /// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nothing for a tensor that `names` does not have.
