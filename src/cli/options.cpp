@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "importance/signals/prior.h"
+#include "pipeline/choose/presets.h"
 #include "pipeline/choose/stock_mix.h"
 #include "pipeline/output/checkpoint.h"
 
@@ -26,8 +27,8 @@ void add_options(CLI::App& app, CalibrationOptions& options) {
   app.add_flag("--show-calib", options.show, "Print the calibration text to stderr");
 }
 
-pipeline::CalibrationRequest request_of(const CalibrationOptions& options, const Common& common) {
-  pipeline::CalibrationRequest request{{}, options.samples, options.seq_len, common.seed};
+importance::CalibrationRequest request_of(const CalibrationOptions& options, const Common& common) {
+  importance::CalibrationRequest request{{}, options.samples, options.seq_len, common.seed};
   for (const std::vector<std::string>& files : options.texts) {
     request.sets.emplace_back(files.begin(), files.end());
     request.files.insert(request.files.end(), files.begin(), files.end());
@@ -59,7 +60,7 @@ void add_options(CLI::App& app, PlanOptions& options) {
   options.batch_option = app.add_option("--batch", options.batch, "--fit: sequences at a time")
                              ->capture_default_str()
                              ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--preset", options.preset, "best, uniform:CODEC, lwq, three-tier, prior")->capture_default_str();
+  app.add_option("--preset", options.preset, pipeline::preset_usages())->capture_default_str();
   options.target_option =
       app.add_option("--for", options.target, "Runtime that will load it: " + targets)->capture_default_str();
   app.add_option("--codecs", options.codecs,
@@ -125,19 +126,19 @@ double parse_time(const std::string& text) {
 }
 
 void read_budget(const PlanOptions& options, pipeline::PlanRequest& request) {
-  if (options.bits_option->count() > 0) request.bits = options.bits;
-  if (!options.size.empty()) request.size_bytes = pipeline::parse_size(options.size, "--size");
-  if (options.max_kl_option->count() > 0) request.max_kl = options.max_kl;
+  using namespace pipeline;
+  if (options.bits_option->count() > 0) give(request.budget, BitsBudget{options.bits});
+  if (!options.size.empty()) give(request.budget, SizeBudget{parse_size(options.size, "--size")});
+  if (options.max_kl_option->count() > 0) give(request.budget, KlBudget{options.max_kl});
   if (!options.fit.empty())
-    request.fit = {pipeline::parse_size(options.fit, "--fit"), options.context, options.batch};
+    give(request.budget, MemoryBudget{parse_size(options.fit, "--fit"), options.context, options.batch});
   else if (options.context_option->count() + options.batch_option->count() > 0)
     fail_usage("--ctx and --batch say what must fit beside the weights; give --fit too, such as --fit 8GiB");
-  request.like = options.like;
-  const int budgets = request.bits.has_value() + request.size_bytes.has_value() + request.max_kl.has_value() +
-                      request.fit.has_value() + !request.like.empty();
-  if (budgets > 1) fail_usage("--bits, --size, --fit, --like and --max-kl contradict each other; give one");
-  if (request.max_kl && request.preset != "best") fail_usage("--max-kl needs preset best, not {}", request.preset);
-  if (budgets == 0 && (request.preset == "best" || request.preset == "prior"))
+  if (!options.like.empty()) give(request.budget, StockBudget{options.like});
+  const Preset& preset = preset_named(request.preset);
+  if (std::holds_alternative<KlBudget>(request.budget) && preset.needs != Needs::linear_costs)
+    fail_usage("--max-kl needs preset best, not {}", request.preset);
+  if (!is_given(request.budget) && preset.spends())
     fail_usage(
         "give a budget: --bits 4.5, --size 90MiB, --fit 8GiB or --max-kl 0.05 (or a preset that needs none, such as "
         "--preset uniform:int8_channel)");
@@ -169,8 +170,10 @@ pipeline::PlanRequest request_of(const PlanOptions& options) {
   }
   if (!options.shard_size.empty()) request.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
   const bool searches = options.search || options.search_steps > 0 || !options.search_time.empty();
-  if (searches && request.preset != "best") fail_usage("a search needs preset best, not {}", request.preset);
-  if (searches && request.max_kl) fail_usage("--max-kl measures plans already; leave out the search");
+  if (searches && pipeline::preset_named(request.preset).needs != pipeline::Needs::linear_costs)
+    fail_usage("a search needs preset best, not {}", request.preset);
+  if (searches && std::holds_alternative<pipeline::KlBudget>(request.budget))
+    fail_usage("--max-kl measures plans already; leave out the search");
   return request;
 }
 

@@ -6,7 +6,7 @@
 
 #include "cli/verb.h"
 #include "pipeline/choose/costs.h"
-#include "pipeline/measure/plan_search.h"
+#include "pipeline/measure/search.h"
 
 namespace strata::cli {
 
@@ -17,7 +17,7 @@ struct CalibrationOptions {
   CLI::Option *samples_option = nullptr, *seq_len_option = nullptr;
 };
 void add_options(CLI::App& app, CalibrationOptions& options);
-pipeline::CalibrationRequest request_of(const CalibrationOptions& options, const Common& common);
+importance::CalibrationRequest request_of(const CalibrationOptions& options, const Common& common);
 /// The decoded beginning of every sequence, for --show-calib.
 void show_calibration(const importance::CalibrationSet& set, const model::Tokenizer& tokenizer);
 

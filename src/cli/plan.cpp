@@ -4,7 +4,9 @@
 
 #include "cli/options.h"
 #include "pipeline/choose/explain.h"
+#include "pipeline/choose/presets.h"
 #include "pipeline/choose/prior_costs.h"
+#include "pipeline/job/methods.h"
 
 namespace strata::cli {
 namespace {
@@ -17,13 +19,14 @@ struct Options {
 };
 
 pipeline::Costs costs_for(const Options& options, const pipeline::PlanRequest& request, const model::Model& model) {
+  const pipeline::Preset& preset = pipeline::preset_named(request.preset);
+  if (preset.follows_rules) return pipeline::prior_costs(pipeline::prior_of(request), model.architecture());
   if (!options.scores.empty())
     return pipeline::costs_of(importance::Scores::from_json(read_json_file(options.scores), model, options.scores),
-                              model.architecture(), request.method);
-  if (pipeline::needs_linear_costs(request) || pipeline::needs_block_signals(request))
+                              model.architecture(), pipeline::pricing_of(pipeline::method_named(request.method)));
+  if (preset.needs == pipeline::Needs::linear_costs || preset.needs == pipeline::Needs::block_signals)
     fail_usage("preset {} needs --scores FILE; make it with: strata score {} -o scores.json", request.preset,
                options.model);
-  if (request.preset == "prior") return pipeline::prior_costs(pipeline::prior_of(request), model.architecture());
   return {};
 }
 
@@ -42,22 +45,21 @@ void show_explanation(const std::vector<pipeline::Explanation>& explanations) {
 
 void run(const Options& options, const Common& common) {
   pipeline::PlanRequest request = request_of(options.plan);
-  request.method = pipeline::method_named(options.method);
-  if (request.max_kl)
+  request.method = options.method;
+  if (std::holds_alternative<pipeline::KlBudget>(request.budget))
     fail_usage("--max-kl measures plans, which takes the model: use strata quantize --max-kl --dry-run");
   const pipeline::Target& target = pipeline::target_by_name(options.plan.target);
   const model::Model model = model::Model::open(options.model, target.fusion());
   const pipeline::SearchOptions search = search_of(options.plan, model.architecture());
-  const pipeline::Costs costs = costs_for(options, request, model);
+  const pipeline::Problem problem(model, target, request, costs_for(options, request, model));
   const pipeline::PlanResult result =
-      search.steps == 0 ? pipeline::make_plan(model, target, request, costs)
-                        : pipeline::search_on_calibration(model, target, request, costs,
-                                                          request_of(options.calibration, common), search);
+      search.steps == 0 ? pipeline::make_plan(problem)
+                        : pipeline::search_on_calibration(problem, request_of(options.calibration, common), search);
   json value = result.plan.to_json();
   if (!options.output.empty()) write_json_file(options.output, value);
   std::vector<pipeline::Explanation> explanations;
   if (options.explain) {
-    explanations = pipeline::explain(result.plan, pipeline::Choices(model.architecture(), target, request, costs));
+    explanations = pipeline::explain(result.plan, problem);
     value["explanation"] = pipeline::to_json(explanations);
   }
   print_json(common, value);

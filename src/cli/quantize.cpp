@@ -12,6 +12,7 @@
 #include "core/progress.h"
 #include "model/tokenizer.h"
 #include "pipeline/job/estimate.h"
+#include "pipeline/job/methods.h"
 #include "pipeline/job/report.h"
 
 namespace strata::cli {
@@ -51,7 +52,7 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
     fail_usage("--tune starts from the codes of gptq; leave out --method {}", options.method);
   if (!options.imatrix.empty() && method != Method::rtn)
     fail_usage("--imatrix: {} needs how inputs vary together, which an importance matrix does not hold; use --calib",
-               name_of(method));
+               pipeline::kMethodNames[static_cast<std::size_t>(method)]);
   if (!options.imatrix.empty() && options.scale != "search")
     fail_usage("--imatrix: importances are of use to --scale search only");
   if (options.plan_file.empty())
@@ -63,7 +64,7 @@ pipeline::QuantizeRequest request_of(const Options& options, const Common& commo
     request.plan.shard_bytes = pipeline::parse_size(options.plan.shard_size, "--shard-size");
   request.calibration = request_of(options.calibration, common);
   request.scale_fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
-  request.plan.method = method;
+  request.plan.method = pipeline::kMethodNames[static_cast<std::size_t>(method)];
   request.gptq.gptq.refine = options.refine;
   request.gptq.gptq.damping = options.damping;
   if (!options.asymmetric && options.damping_option->count() == 0) request.gptq.gptq.damping = kPlainDamping;
@@ -100,7 +101,7 @@ json describe(const pipeline::Written& written) {
                        {"tokens", linear.tokens}});
     if (linear.routed) linears.back()["routed_tokens"] = *linear.routed;
   }
-  json value = {{"method", name_of(written.calibration ? pipeline::Method::gptq : pipeline::Method::rtn)}};
+  json value = {{"method", written.calibration ? "gptq" : "rtn"}};
   if (written.calibration) value.update({{"calibration", written.calibration->to_json()}, {"linears", linears}});
   json tuned = json::array();
   for (const pipeline::BlockLoss& loss : written.tuned)
@@ -160,7 +161,7 @@ void run_job(const Options& options, const Common& common, const pipeline::Quant
   const auto begin = std::chrono::steady_clock::now();
   if (!job.finished().empty()) remark("going on with the work in {}\n", job.path().string());
   pipeline::Prepared prepared = pipeline::prepare(model, request, &job);
-  show_notes(options, model, prepared, request.plan.method);
+  show_notes(options, model, prepared, pipeline::method_named(request.plan.method));
   if (!common.json_output) show_plan(prepared.plan, model);
   const pipeline::Estimate estimate = pipeline::estimate_quantizing(model, prepared, request);
   print(common, "{}\n", text_of(estimate));
@@ -209,7 +210,7 @@ void run(const Options& options, const Common& common) {
   request.search = search_of(options.plan, model.architecture());
   if (options.dry_run) {
     const pipeline::Prepared prepared = pipeline::prepare(model, request);
-    show_notes(options, model, prepared, request.plan.method);
+    show_notes(options, model, prepared, pipeline::method_named(request.plan.method));
     return dry_run(prepared, model, request, common);
   }
   JobFolder job(request.output, request.job(model), request.overwrite, options.restart,

@@ -5,6 +5,7 @@
 
 #include "cli/options.h"
 #include "core/file.h"
+#include "pipeline/job/methods.h"
 #include "pipeline/report/texts.h"
 
 namespace strata::cli {
@@ -107,7 +108,9 @@ void add_from_original(ReportData& data, const Options& options, const Common& c
     data.set_scores(scores, a, seconds, command);
     const pipeline::Target& target =
         data.target().empty() ? target_of(options) : pipeline::target_by_name(data.target());
-    data.set_trade_off(pipeline::trade_off(a, target, {}, pipeline::costs_of(scores, a, data.method())), command);
+    const pipeline::Pricing pricing = pipeline::pricing_of(pipeline::method_named(data.method()));
+    data.set_trade_off(
+        pipeline::trade_off(pipeline::Problem(original, target, {}, pipeline::costs_of(scores, a, pricing))), command);
   }
   if (options.texts || !options.prompts.empty()) {
     const model::Model quantized = model::Model::open(options.output);

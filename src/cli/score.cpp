@@ -135,7 +135,7 @@ void run(const Options& options, const Common& common) {
   announced.measure.announce = [](const std::string& label, std::size_t units, double seconds) {
     if (seconds > 2) remark("{}: {} measurements, about {} in all\n", label, units, human_seconds(seconds));
   };
-  const auto sets = pipeline::make_calibrations(engine, tokenizer, request_of(options.calibration, common));
+  const auto sets = importance::make_calibrations(engine, tokenizer, request_of(options.calibration, common));
   if (sets.size() > 1 && !options.imatrix.empty())
     fail_usage("--imatrix-out is of one calibration text; give --calib once");
   if (options.calibration.show)

@@ -57,12 +57,12 @@ void show_claims(const pipeline::SweepResult& result) {
 
 importance::CalibrationSet text_of(engine::Engine& engine, const model::Tokenizer& tokenizer, const Options& options,
                                    const Common& common) {
-  pipeline::CalibrationRequest request = request_of(options.calibration, common);
+  importance::CalibrationRequest request = request_of(options.calibration, common);
   request.files.clear();
   if (!options.text.empty()) request.files = {options.text};
   request.samples = (options.tokens + request.seq_len - 1) / request.seq_len;
   request.seed += 0x73776565;  // any other seed: text that the calibration did not see
-  return pipeline::make_calibration(engine, tokenizer, request);
+  return importance::make_calibration(engine, tokenizer, request);
 }
 
 void run(const Options& options, const Common& common) {
@@ -81,7 +81,7 @@ void run(const Options& options, const Common& common) {
   request.journal = folder / "sweep.journal";
 
   engine::Engine engine(model), writer(model, kernel::Precision::bf16);
-  const auto calibration = pipeline::make_calibration(writer, tokenizer, request_of(options.calibration, common));
+  const auto calibration = importance::make_calibration(writer, tokenizer, request_of(options.calibration, common));
   if (options.calibration.show) show_calibration(calibration, tokenizer);
   const auto text = text_of(writer, tokenizer, options, common);
   const pipeline::SweepResult result = pipeline::sweep(engine, calibration, text, request);

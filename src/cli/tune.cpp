@@ -23,14 +23,14 @@ struct Options {
 /// Text that the checkpoint was not rounded by: a model that fits its calibration text learns nothing from it.
 importance::CalibrationSet text_of(const Options& options, const model::Model& original,
                                    const model::Tokenizer& tokenizer, const Common& common) {
-  pipeline::CalibrationRequest request = request_of(options.calibration, common);
+  importance::CalibrationRequest request = request_of(options.calibration, common);
   engine::Engine engine(original, kernel::Precision::bf16);
   if (request.files.empty()) {
     request.seed += 0x74756e65;  // any other seed than the calibration's
-    return make_calibration(engine, tokenizer, request);
+    return importance::make_calibration(engine, tokenizer, request);
   }
   request.samples += options.skip;
-  importance::CalibrationSet set = make_calibration(engine, tokenizer, request);
+  importance::CalibrationSet set = importance::make_calibration(engine, tokenizer, request);
   if (set.sequences.size() < options.skip + 2)
     fail(
         "--calib: {} pieces of {} tokens, and the first {} are left out since the model may be rounded by them; give "

@@ -2,6 +2,10 @@
 // The hash covers the tokens: it tells apart texts of the same name and the same text under two tokenizers.
 #include "importance/calibration.h"
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
 #include "core/file.h"
 #include "engine/sampler.h"
 #include "model/conversations.h"
@@ -75,6 +79,44 @@ CalibrationSet calibration_from_model(engine::Engine& engine, const model::Token
   CalibrationSource source;
   source.seed = seed;
   return calibration_from_tokens(engine::self_generate(engine, first, samples, seq_len, seed), std::move(source));
+}
+
+CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                const CalibrationRequest& request) {
+  if (request.sets.size() < 2) {
+    if (!request.files.empty()) {
+      std::optional<model::ChatTemplate> chat;
+      if (std::ranges::any_of(request.files, model::is_conversations_file))
+        chat = model::ChatTemplate::from_files(model::tokenizer_files(engine.model()), engine.model().path().string());
+      return calibration_from_files(tokenizer, request.files, request.samples, request.seq_len,
+                                    chat ? &*chat : nullptr);
+    }
+    return calibration_from_model(engine, tokenizer, request.samples, request.seq_len, request.seed);
+  }
+  CalibrationRequest share = request;
+  share.samples = std::max<std::size_t>(1, request.samples / request.sets.size());
+  std::vector<std::vector<engine::Token>> sequences;
+  for (CalibrationSet& set : make_calibrations(engine, tokenizer, share))
+    std::ranges::move(set.sequences, std::back_inserter(sequences));
+  CalibrationSource source;
+  for (const auto& file : request.files) source.files.push_back(file.string());
+  return calibration_from_tokens(std::move(sequences), std::move(source));
+}
+
+std::vector<CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                              const CalibrationRequest& request) {
+  std::vector<CalibrationSet> result;
+  if (request.sets.size() < 2) {
+    result.push_back(make_calibration(engine, tokenizer, request));
+  } else {
+    for (const auto& files : request.sets) {
+      CalibrationRequest one = request;
+      one.files = files;
+      one.sets.clear();
+      result.push_back(make_calibration(engine, tokenizer, one));
+    }
+  }
+  return result;
 }
 
 json CalibrationSource::to_json() const {

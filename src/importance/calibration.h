@@ -22,8 +22,8 @@ struct CalibrationSource {
   std::uint64_t hash = 0;  ///< over all tokens
 
   json to_json() const;
-  /// Which tokens they are, wherever they came from: for journals, whose work another path to the same text may go on
-  /// with.
+  /// Which tokens they are, wherever they came from. Journals hold this, so that work on a text resumes when the text
+  /// is read by another path.
   json identity() const;
   /// Throws Error naming `where` and the key.
   static CalibrationSource from_json(const json& value, const std::string& where);
@@ -51,5 +51,22 @@ CalibrationSet calibration_from_model(engine::Engine& engine, const model::Token
 /// Tokens that are already there: for tests and for callers with a tokenizer of their own. Error for none, unequal
 /// lengths, or fewer than 2 tokens each.
 CalibrationSet calibration_from_tokens(std::vector<std::vector<engine::Token>> sequences, CalibrationSource source);
+
+/// What a user asks a calibration text to be.
+struct CalibrationRequest {
+  std::vector<std::filesystem::path> files;  ///< empty: the model writes its own text
+  std::size_t samples = 16, seq_len = 256;
+  std::uint64_t seed = 0;  ///< of the model's own text
+  /// The files by occurrence of --calib: texts that count separately. Empty: all files are one text.
+  std::vector<std::vector<std::filesystem::path>> sets = {};
+};
+
+/// One set. Several texts have equal shares of its samples, in turn. Throws Error as the functions above.
+CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                const CalibrationRequest& request);
+
+/// A set for each text, of `samples` sequences each.
+std::vector<CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                              const CalibrationRequest& request);
 
 }  // namespace strata::importance

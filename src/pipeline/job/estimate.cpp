@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "core/random.h"
+#include "pipeline/job/methods.h"
 #include "pipeline/round/rounding.h"
 #include "quantize/rtn.h"
 #include "quantize/scan.h"
@@ -234,7 +235,7 @@ Estimate estimate_quantizing(const model::Model& model, const Prepared& prepared
   Estimate estimate = estimate_memory(model, prepared, request);
   constexpr double disk_bytes_per_second = 5e8;
   const double disk = static_cast<double>(prepared.plan.output_bytes) / disk_bytes_per_second;
-  if (request.plan.method == Method::rtn)
+  if (method_named(request.plan.method) == Method::rtn)
     estimate.seconds = std::max(disk, nearest_seconds(model, prepared, request.scale_fit));
   else
     estimate.seconds = rounding_seconds(model, prepared, request, estimate.keeps_rows);

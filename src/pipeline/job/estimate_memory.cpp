@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/threads.h"
 #include "pipeline/job/estimate.h"
+#include "pipeline/job/methods.h"
 #include "pipeline/output/linear_encoder.h"
 #include "pipeline/round/rounding.h"
 
@@ -95,7 +96,7 @@ Estimate estimate_memory(const model::Model& model, const Prepared& prepared, co
   Estimate estimate;
   estimate.disk_bytes = prepared.plan.output_bytes;
   std::uint64_t bytes = kProgramBytes, states = 0;
-  if (request.plan.method == Method::rtn) {
+  if (method_named(request.plan.method) == Method::rtn) {
     bytes += nearest_bytes(model, codecs);
   } else {
     const std::size_t together = Rounding::sequences_together(a, request.rounding.samples, request.rounding.seq_len);

@@ -11,6 +11,7 @@
 #include "importance/imatrix.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/estimate.h"
+#include "pipeline/job/methods.h"
 #include "pipeline/job/stages.h"
 #include "pipeline/measure/max_kl.h"
 #include "pipeline/output/stored_parts.h"
@@ -39,8 +40,8 @@ std::vector<std::vector<float>> importance_of(const importance::InputMeanSquare&
 /// plans itself. Plans are measured with searched scales, so those of minmax would be judged by others.
 SearchOptions search_of(const QuantizeRequest& request) {
   SearchOptions search = request.search;
-  if (!request.plan_file.empty() || !needs_linear_costs(request.plan) || request.plan.max_kl ||
-      request.scale_fit != codec::ScaleFit::search)
+  if (!request.plan_file.empty() || preset_named(request.plan.preset).needs != Needs::linear_costs ||
+      std::holds_alternative<KlBudget>(request.plan.budget) || request.scale_fit != codec::ScaleFit::search)
     search.steps = 0;
   return search;
 }
@@ -81,7 +82,7 @@ std::optional<importance::InputMeanSquare> run_calibration(const model::Model& m
   if (!wanted.scores && !wanted.inputs && !wanted.measures) return std::nullopt;
   prepared.calibration = stages.calibration("calibration.json", [&] {
     engine::Engine engine(model, kernel::Precision::bf16);
-    return make_calibration(engine, tokenizer_of(model), request.calibration);
+    return importance::make_calibration(engine, tokenizer_of(model), request.calibration);
   });
   // What plans are measured with must not depend on whether the scores are of this run or an earlier one.
   const bool exact = wanted.scores || wanted.measures;
@@ -92,7 +93,8 @@ std::optional<importance::InputMeanSquare> run_calibration(const model::Model& m
     needed.fit = request.scale_fit;
     needed.measure.journal = stages.file("scores.journal");
     std::vector<importance::CalibrationSet> sets = {*prepared.calibration};
-    if (request.calibration.sets.size() > 1) sets = make_calibrations(engine, tokenizer_of(model), request.calibration);
+    if (request.calibration.sets.size() > 1)
+      sets = importance::make_calibrations(engine, tokenizer_of(model), request.calibration);
     importance::ScoreResult result = importance::score(engine, sets, needed, importance::Combine::mean);
     inputs.emplace(sets.size() == 1 ? std::move(result.inputs)
                                     : importance::input_mean_square(engine, *prepared.calibration));
@@ -114,7 +116,7 @@ json QuantizeRequest::job(const model::Model& model) const {
   const auto of_file = [](const std::filesystem::path& file) {
     return file.empty() ? json() : json(content_hash(file));
   };
-  const auto of_calibration = [&](const CalibrationRequest& wanted) {
+  const auto of_calibration = [&](const importance::CalibrationRequest& wanted) {
     json texts = json::array();
     for (const auto& file : wanted.files) texts.push_back({file.string(), content_hash(file)});
     json sets = json::array();
@@ -134,7 +136,7 @@ json QuantizeRequest::job(const model::Model& model) const {
                 {"--imatrix", of_file(imatrix)},
                 {"calibration", of_calibration(calibration)},
                 {"--scale", scale_fit == codec::ScaleFit::search ? "search" : "minmax"},
-                {"--method", name_of(plan.method)},
+                {"--method", plan.method},
                 {"--shard-size", plan.shard_bytes},
                 {"--search-steps", search.steps},
                 {"--search-time", search.seconds ? json(*search.seconds) : json()}};
@@ -144,7 +146,7 @@ json QuantizeRequest::job(const model::Model& model) const {
     std::ranges::replace(name, '_', '-');
     value[name] = option;
   }
-  if (plan.method == Method::gptq) {
+  if (method_named(plan.method) == Method::gptq) {
     value["--refine"] = gptq.gptq.refine;
     value["--damping"] = gptq.gptq.damping;
     value["--act-order"] = gptq.gptq.activation_order;
@@ -158,11 +160,7 @@ json QuantizeRequest::job(const model::Model& model) const {
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* job) {
   refuse_quantized(model);
   if (job == nullptr) part_folder(existing_output(request.output, *request.target), request.overwrite);
-  if (request.plan_file.empty()) {
-    PlanRequest budgeted = request.plan;
-    if (budgeted.max_kl) budgeted.bits = 16.0;
-    check_request(model, *request.target, budgeted);
-  }
+  if (request.plan_file.empty()) check_request(model, *request.target, request.plan);
   const Stages stages(model, job);
   Prepared prepared;
   prepared.importance = request.imatrix.empty() ? stages.inputs() : importance::read_imatrix(request.imatrix, model);
@@ -172,27 +170,36 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobF
   else
     prepared.scores = stages.scores();
   const bool kept = stages.plan(prepared.plan), planned = kept || !request.plan_file.empty();
+  const Method method = method_named(request.plan.method);
+  const Needs needs = preset_named(request.plan.preset).needs;
   Wanted wanted;
-  wanted.scores =
-      !planned && !prepared.scores && (needs_linear_costs(request.plan) || needs_block_signals(request.plan));
-  wanted.inputs =
-      request.scale_fit == codec::ScaleFit::search && request.plan.method == Method::rtn && prepared.importance.empty();
+  wanted.scores = !planned && !prepared.scores && (needs == Needs::linear_costs || needs == Needs::block_signals);
+  wanted.inputs = request.scale_fit == codec::ScaleFit::search && method == Method::rtn && prepared.importance.empty();
+  if (!planned && prepared.scores && needs == Needs::linear_costs)
+    check_linear_costs(
+        {model, *request.target, request.plan, costs_of(*prepared.scores, model.architecture(), pricing_of(method))});
   const SearchOptions search = search_of(request);
-  const bool under_kl = !planned && request.plan.max_kl.has_value(), searches = !planned && search.steps > 0;
+  const bool under_kl = !planned && std::holds_alternative<KlBudget>(request.plan.budget),
+             searches = !planned && search.steps > 0;
   wanted.measures = under_kl || searches;
   const std::optional<importance::InputMeanSquare> inputs = run_calibration(model, request, stages, wanted, prepared);
   if (kept) return prepared;
-  const Costs costs = prepared.scores ? costs_of(*prepared.scores, model.architecture(), request.plan.method) : Costs{};
+  if (!request.plan_file.empty()) {
+    prepared.plan = read_plan(model, request);
+    if (prepared.scores) stages.keep_plan(prepared.plan);
+    return prepared;
+  }
+  const Problem problem(
+      model, *request.target, request.plan,
+      prepared.scores ? costs_of(*prepared.scores, model.architecture(), pricing_of(method)) : Costs{});
   if (under_kl) {
     engine::Engine exact(model, kernel::Precision::f32);
     PlanMeter meter(exact, *prepared.calibration, *inputs, kMaxKlTokens, stages.file("plans.journal"), "max-kl");
-    prepared.plan = plan_under_kl(model, *request.target, request.plan, costs, meter);
+    prepared.plan = plan_under_kl(problem, meter);
   } else if (searches) {
-    prepared.plan = search_on_set(model, *request.target, request.plan, costs, *prepared.calibration, *inputs, search);
-  } else if (request.plan_file.empty()) {
-    prepared.plan = make_plan(model, *request.target, request.plan, costs);
+    prepared.plan = search_on_set(problem, *prepared.calibration, *inputs, search);
   } else {
-    prepared.plan = read_plan(model, request);
+    prepared.plan = make_plan(problem);
   }
   if (wanted.measures || prepared.scores) stages.keep_plan(prepared.plan);  // others are made in no time
   return prepared;
@@ -212,7 +219,7 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
   written.bytes = prepared.plan.output_bytes;
   written.path = job.path().parent_path() / names.front();
   const auto write_all = [&] { write_checkpoint(model, plan, *request.target, job.result(), options); };
-  if (request.plan.method == Method::rtn) {
+  if (method_named(request.plan.method) == Method::rtn) {
     if (!job.complete()) write_all();
     job.publish(names);
     return written;
@@ -221,7 +228,7 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
     // Writing a text goes through all blocks for every token.
     const auto residency = request.memory_limit ? engine::Residency::one_block : engine::Residency::all;
     engine::Engine engine(model, kernel::Precision::bf16, residency);
-    return make_calibration(engine, tokenizer_of(model), request.rounding);
+    return importance::make_calibration(engine, tokenizer_of(model), request.rounding);
   });
   if (!job.complete()) {
     const auto codecs = codecs_by_linear(plan, model.architecture());
@@ -272,17 +279,17 @@ eval::Evaluation verify(const model::Model& model, const QuantizeRequest& reques
   const auto residency = request.memory_limit ? engine::Residency::one_block : engine::Residency::all;
   engine::Engine original(model, kernel::Precision::f32, residency),
       quantized(written, kernel::Precision::f32, residency);
-  CalibrationRequest text = request.calibration;
+  importance::CalibrationRequest text = request.calibration;
   std::vector<std::vector<engine::Token>> chunks;
   if (text.files.empty()) {
     engine::Engine writer(model, kernel::Precision::bf16, residency);
     text.samples = sequences;
     text.seed += 0x76657269;  // any other seed: text that the calibration did not see
-    chunks = make_calibration(writer, tokenizer, text).sequences;
+    chunks = importance::make_calibration(writer, tokenizer, text).sequences;
   } else {
-    text = request.plan.method == Method::gptq ? request.rounding : request.calibration;
+    text = method_named(request.plan.method) == Method::gptq ? request.rounding : request.calibration;
     text.samples += sequences;
-    chunks = make_calibration(original, tokenizer, text).sequences;
+    chunks = importance::make_calibration(original, tokenizer, text).sequences;
     chunks.erase(chunks.begin(),
                  chunks.begin() + static_cast<std::ptrdiff_t>(chunks.size() - std::min(sequences, chunks.size())));
   }

@@ -10,7 +10,7 @@
 #include "core/job_folder.h"
 #include "eval/evaluate.h"
 #include "pipeline/choose/costs.h"
-#include "pipeline/measure/plan_search.h"
+#include "pipeline/measure/search.h"
 #include "pipeline/output/checkpoint.h"
 #include "pipeline/round/rounding.h"
 
@@ -24,10 +24,11 @@ struct QuantizeRequest {
   std::filesystem::path plan_file, scores_file;  ///< empty: made here
   std::filesystem::path imatrix;                 ///< rtn: importances from this file instead of the calibration text
   SearchOptions search{};                        ///< preset best with a budget; without steps: none
-  CalibrationRequest calibration;
+  importance::CalibrationRequest calibration;
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
-  RoundingOptions gptq;           ///< its fit is scale_fit
-  CalibrationRequest rounding{};  ///< the set that gptq rounds by; larger than the one that scores are made on
+  RoundingOptions gptq;  ///< its fit is scale_fit
+  importance::CalibrationRequest
+      rounding{};  ///< the set that gptq rounds by; larger than the one that scores are made on
 
   std::optional<std::uint64_t> memory_limit{};  ///< resident bytes; hidden states are spilled for it, see estimate.h
   /// Told what happens while it happens: {"event": ...}, docs/files.md.

@@ -3,6 +3,7 @@
 #include "pipeline/job/report.h"
 
 #include "core/interrupt.h"
+#include "pipeline/job/methods.h"
 #include "pipeline/report/data.h"
 #include "pipeline/report/texts.h"
 
@@ -28,7 +29,8 @@ ReportData gather(const model::Model& model, const QuantizeRequest& request, con
   data.set_output(written.path, written.bytes, quantized.fingerprint());
   if (prepared.scores) {
     data.set_scores(*prepared.scores, a, {}, command);
-    data.set_trade_off(trade_off(a, *request.target, request.plan, costs_of(*prepared.scores, a, request.plan.method)),
+    const Pricing pricing = pricing_of(method_named(request.plan.method));
+    data.set_trade_off(trade_off(Problem(model, *request.target, request.plan, costs_of(*prepared.scores, a, pricing))),
                        command);
   }
   if (!verified) return data;

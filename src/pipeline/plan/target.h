@@ -16,12 +16,14 @@ struct Target {
   std::string_view name;         ///< "vllm", "vllm:cpu", "transformers"
   std::string_view description;  ///< one line for --help and the dry run
   format::Activations activations;
-  bool gguf;  ///< the output is one GGUF file, not a compressed-tensors folder
+  bool gguf;              ///< the output is one GGUF file, not a compressed-tensors folder
+  bool gpu;               ///< it runs on a GPU, which has a context and takes longer stretches of a prompt at once
+  bool one_expert_codec;  ///< the runtime loads one scheme for all experts of a model
   /// Empty when the runtime has a kernel for the codec, else why not.
   std::string (*why_not)(const codec::Codec&);
-  /// The same for experts of a mixture, of a codec that the runtime has a kernel for.
+  /// Empty when the runtime also has a kernel for the codec in the experts of a mixture, else why not. It is asked
+  /// about codecs that why_not allows.
   std::string (*why_not_experts)(const codec::Codec&);
-  bool one_expert_codec = false;  ///< the runtime loads one scheme for all experts of the model
   /// llama.cpp fuses nothing, and holds the embedding in any type.
   model::Fusion fusion() const { return gguf ? model::Fusion::single : model::Fusion::fused; }
 };

@@ -154,7 +154,7 @@ void ReportData::set_plan(const Plan& plan, const model::Architecture& a, const 
   const std::string method = text_of({{"request", plan.request}}, "request", "method");
   value_["plan"] = {{"target", plan.target},
                     {"preset", plan.preset},
-                    {"method", method.empty() ? name_of(Method::rtn) : method},
+                    {"method", method.empty() ? PlanRequest().method : method},
                     {"bytes", plan.bytes()},
                     {"weights", plan.weights()},
                     {"bits", plan.bits()},
@@ -275,9 +275,9 @@ void ReportData::set_texts(std::span<const Sample> samples, const std::string& c
 std::string ReportData::output_fingerprint() const { return text_of(value_, "output", "fingerprint"); }
 std::string ReportData::model_fingerprint() const { return text_of(value_, "model", "fingerprint"); }
 std::string ReportData::target() const { return text_of(value_, "plan", "target"); }
-Method ReportData::method() const {
+std::string ReportData::method() const {
   const std::string name = text_of(value_, "plan", "method");
-  return name.empty() ? Method::rtn : method_named(name);
+  return name.empty() ? PlanRequest().method : name;
 }
 
 json ReportData::to_json() const {

@@ -46,8 +46,8 @@ class ReportData {
   std::string output_fingerprint() const;
   std::string model_fingerprint() const;
   std::string target() const;
-  /// How the plan's weights were rounded, as far as its request says.
-  Method method() const;
+  /// The name of the method that the plan's weights were rounded by; the default's where its request says nothing.
+  std::string method() const;
   /// With "missing": what is not there, and how to get it.
   json to_json() const;
 

@@ -10,10 +10,10 @@ class EstimateTest : public testing::Test {
  protected:
   EstimateTest() : model_(model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/llama_tied")) {
     request_.target = &target_by_name("vllm");
-    request_.plan.method = Method::gptq;
+    request_.plan.method = "gptq";
     request_.plan.preset = "uniform:int4_g32";
     request_.rounding = {{}, 8, 64, 0};
-    prepared_.plan = make_plan(model_, *request_.target, request_.plan, {});
+    prepared_.plan = make_plan({model_, *request_.target, request_.plan, {}});
   }
   const model::Model model_;
   QuantizeRequest request_;
@@ -26,7 +26,7 @@ TEST_F(EstimateTest, TimeGrowsWithTheCalibrationSet) {
   EXPECT_EQ(small.disk_bytes, prepared_.plan.output_bytes);
   request_.rounding.samples = 80000;
   EXPECT_GT(estimate_quantizing(model_, prepared_, request_).seconds, 10 * small.seconds);
-  request_.plan.method = Method::rtn;
+  request_.plan.method = "rtn";
   EXPECT_GT(estimate_quantizing(model_, prepared_, request_).seconds, 0.0);
 }
 

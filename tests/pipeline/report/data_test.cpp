@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "importance/score.h"
 #include "pipeline/choose/costs.h"
+#include "pipeline/choose/planner.h"
 #include "pipeline/report/page.h"
 #include "support/random_tokens.h"
 
@@ -70,14 +71,14 @@ TEST_F(ReportTest, EveryPartOfATinyModel) {
   const Costs costs = costs_of(result.scores, a_);
   const Target& target = target_by_name("vllm");
   PlanRequest request;
-  request.bits = 6.0;
+  request.budget = BitsBudget{6.0};
   request.codecs = {"int4_g32", "int8_channel"};
-  const Plan plan = make_plan(model_, target, request, costs).plan;
+  const Plan plan = make_plan({model_, target, request, costs}).plan;
   ReportData data;
   data.set_model(model_);
   data.set_plan(plan, a_, "strata quantize model");
   data.set_scores(result.scores, a_, result.seconds, "strata score model");
-  data.set_trade_off(trade_off(a_, target, request, costs), "strata score model");
+  data.set_trade_off(trade_off({model_, target, request, costs}), "strata score model");
   EXPECT_EQ(missing(data), (std::vector<std::string>{"evaluations", "sweep", "texts"}));
 
   const json value = data.to_json();
@@ -109,16 +110,16 @@ TEST_F(ReportTest, KnowsTheMethodOfItsPlan) {
   PlanRequest request;
   request.preset = "uniform:int4_g32";
   ReportData data;
-  EXPECT_EQ(data.method(), Method::rtn);
-  Plan plan = make_plan(model_, target_by_name("vllm"), request, Costs{}).plan;
+  EXPECT_EQ(data.method(), "rtn");
+  Plan plan = make_plan({model_, target_by_name("vllm"), request, Costs{}}).plan;
   data.set_plan(plan, a_, "");
-  EXPECT_EQ(data.method(), Method::rtn);
+  EXPECT_EQ(data.method(), "rtn");
   plan.request["method"] = "gptq";
   data.set_plan(plan, a_, "");
-  EXPECT_EQ(data.method(), Method::gptq);
+  EXPECT_EQ(data.method(), "gptq");
   plan.request["method"] = 7;  // a plan written by hand
   data.set_plan(plan, a_, "");
-  EXPECT_EQ(data.method(), Method::rtn);
+  EXPECT_EQ(data.method(), "rtn");
 }
 
 TEST_F(ReportTest, TheCurveIsNoWorseThanAnyPlan) {
@@ -127,7 +128,8 @@ TEST_F(ReportTest, TheCurveIsNoWorseThanAnyPlan) {
   const Target& target = target_by_name("vllm");
   PlanRequest request;
   request.codecs = {"int4_g32", "int8_channel", "keep"};
-  const TradeOff all = trade_off(a_, target, request, costs), few = trade_off(a_, target, request, costs, 3);
+  const TradeOff all = trade_off({model_, target, request, costs}),
+                 few = trade_off({model_, target, request, costs}, 3);
   ASSERT_GE(all.curve.size(), 3u);
   EXPECT_TRUE(std::ranges::is_sorted(all.curve, {}, &TradeOff::Point::bytes));
   EXPECT_TRUE(std::ranges::is_sorted(all.curve, std::greater<>(), &TradeOff::Point::cost));
@@ -140,14 +142,14 @@ TEST_F(ReportTest, TheCurveIsNoWorseThanAnyPlan) {
   EXPECT_EQ(all.uniform[0].point.bytes, all.curve[0].bytes);
   EXPECT_NEAR(all.uniform[0].point.cost, all.curve[0].cost, 1e-9 * all.curve[0].cost);
   // A plan of the solver within the hull's range costs at least what the straight line between its neighbours says.
-  request.bits = 6.0;
-  const Plan plan = make_plan(model_, target, request, costs).plan;
+  request.budget = BitsBudget{6.0};
+  const Plan plan = make_plan({model_, target, request, costs}).plan;
   const auto right = std::ranges::find_if(all.curve, [&](const auto& p) { return p.bytes >= plan.bytes(); });
   ASSERT_NE(right, all.curve.begin());
   const auto left = right - 1;
   const double part = static_cast<double>(plan.bytes() - left->bytes) / static_cast<double>(right->bytes - left->bytes);
   EXPECT_GE(plan.cost(), (left->cost + part * (right->cost - left->cost)) * (1 - 1e-9));
-  EXPECT_TRUE(trade_off(a_, target, request, Costs{}).curve.empty());
+  EXPECT_TRUE(trade_off({model_, target, request, Costs{}}).curve.empty());
 }
 
 TEST_F(ReportTest, EvaluationsOfOneTextReplaceEachOther) {

@@ -1,6 +1,6 @@
 // Whole plans measured on a text: KL divergence from the original and perplexity, with every group rounded to nearest.
-// Rounded groups are held, and the hidden states of one plan, so that a plan costs the rounding of what no plan before
-// had, and the blocks from the first one on that differs from that plan.
+// Rounded groups are held, and so are the hidden states of one plan. A measurement then costs the rounding of groups
+// that no plan before had so, and a forward pass from the first block that differs from that plan.
 #pragma once
 #include <map>
 #include <optional>
@@ -10,27 +10,26 @@
 
 #include "core/journal.h"
 #include "importance/divergence.h"
+#include "pipeline/plan/plan.h"
 
 namespace strata::pipeline {
 
 class PlanMeter {
  public:
-  /// A codec for every group of the architecture; `keep` is the original.
-  using Assignment = std::vector<const codec::Codec*>;
-
   struct Measured {
     double kl = 0.0, kl_standard_error = 0.0;  ///< nats per token, over all tokens
     double perplexity = 0.0;                   ///< over the tokens with a next one
   };
 
   /// The engine must run the original, and outlive this; so must the inputs. With a journal, every measurement is kept
-  /// there; `job` says in it what they are of. Memory: importance::DivergenceMeter's, and a copy of the linears for
+  /// there, under the name of `job`. Memory: importance::DivergenceMeter's, and a copy of the linears for
   /// every codec that they are measured with.
   PlanMeter(engine::Engine& engine, const importance::CalibrationSet& text, const importance::InputMeanSquare& inputs,
             std::size_t tokens, const std::filesystem::path& journal = {}, std::string_view job = "");
 
   Measured measure(const Assignment& wanted);
-  /// From now on plans that are like this one in their first blocks skip those. One forward pass; changes no result.
+  /// Keeps the hidden states of this plan: plans that are equal to it in their first blocks skip those from now on. One
+  /// forward pass; changes no result.
   void rebase(const Assignment& base);
   /// The original without the blocks that are set.
   Measured measure_without(const std::vector<bool>& blocks);
@@ -51,8 +50,8 @@ class PlanMeter {
   std::optional<Journal> journal_;
   std::map<std::string, Measured> known_;
   std::map<std::pair<std::size_t, const codec::Codec*>, importance::RoundedGroup> held_;
-  Assignment now_;   ///< in the engine
-  Assignment base_;  ///< whose hidden states the meter keeps
+  Assignment now_;   ///< the plan whose weights are in the engine
+  Assignment base_;  ///< the plan whose hidden states the meter keeps
   double original_perplexity_;
 };
 

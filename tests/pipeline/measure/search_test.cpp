@@ -1,6 +1,6 @@
 // The search on a tiny model: never worse than the plan it starts from on either text, within the budget, the same on
 // every run, and its costs learn from what is measured.
-#include "pipeline/measure/plan_search.h"
+#include "pipeline/measure/search.h"
 
 #include <gtest/gtest.h>
 
@@ -23,13 +23,13 @@ class PlanSearch : public testing::Test {
     wanted.codecs = allowed_codecs(target_, {}).codecs;
     scored_.emplace(importance::score(engine_, set_, wanted));
     costs_ = costs_of(scored_->scores, model_.architecture());
-    request_.bits = 4.0;
+    request_.budget = BitsBudget{4.0};
   }
   PlanResult searched(std::size_t steps) const {
     SearchOptions options;
     options.steps = steps;
     options.tokens = 64;
-    return search_on_set(model_, target_, request_, costs_, set_, scored_->inputs, options);
+    return search_on_set({model_, target_, request_, costs_}, set_, scored_->inputs, options);
   }
 
   model::Model model_ =
@@ -73,7 +73,7 @@ TEST_F(PlanSearch, StatesKeptOfOnePlanDoNotChangeWhatOthersMeasure) {
   PlanMeter plain(engine_, set_, scored_->inputs, 64);
   engine::Engine other(model_);
   PlanMeter rebased(other, set_, scored_->inputs, 64);
-  PlanMeter::Assignment low, mixed;
+  Assignment low, mixed;
   for (std::size_t g = 0; g < model_.architecture().groups.size(); ++g) {
     low.push_back(&codec::by_name("int4_g32"));
     mixed.push_back(&codec::by_name(g % 3 == 2 ? "int8_channel" : "int4_g32"));
@@ -86,8 +86,8 @@ TEST_F(PlanSearch, StatesKeptOfOnePlanDoNotChangeWhatOthersMeasure) {
 
 TEST(ChangeCosts, MeasurementsReplaceEstimatesAndCorrectThoseOfLikeChanges) {
   const codec::Codec &low = codec::by_name("int4_g32"), &high = codec::by_name("int8_channel");
-  const std::vector<Option> options = {{&low, 100, 1.0}, {&high, 200, 0.2}};
-  ChangeCosts costs({options, options, options}, {&low, &low, &low});
+  const std::vector<Choice> choices = {{&low, 100, 1.0}, {&high, 200, 0.2}};
+  ChangeCosts costs({choices, choices, choices}, {&low, &low, &low});
   EXPECT_DOUBLE_EQ(costs.change(0, high), -0.8);
   costs.measured(0, high, -0.4);
   EXPECT_DOUBLE_EQ(costs.change(0, high), -0.4);

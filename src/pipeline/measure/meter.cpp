@@ -1,6 +1,6 @@
 // Measurements are known by what was measured, so that asking again, or running again with the journal, costs nothing.
 // Groups that a plan shares with the one before stay as they are.
-#include "pipeline/measure/plan_meter.h"
+#include "pipeline/measure/meter.h"
 
 #include <algorithm>
 #include <cmath>
@@ -23,8 +23,7 @@ PlanMeter::PlanMeter(engine::Engine& engine, const importance::CalibrationSet& t
                      const importance::InputMeanSquare& inputs, std::size_t tokens,
                      const std::filesystem::path& journal, std::string_view job)
     : engine_(engine), inputs_(inputs), meter_(engine, text, tokens) {
-  now_.assign(engine.architecture().groups.size(), &codec::by_name("keep"));
-  base_ = now_;
+  base_ = now_ = all_kept(engine.architecture());
   original_perplexity_ = std::exp(mean(meter_.nll()));
   if (journal.empty()) return;
   journal_.emplace(journal, json{{"format", "strata journal"},
@@ -40,9 +39,8 @@ PlanMeter::PlanMeter(engine::Engine& engine, const importance::CalibrationSet& t
 }
 
 PlanMeter::Measured PlanMeter::measure(const Assignment& wanted) {
-  std::string names;
-  for (const codec::Codec* codec : wanted) names += codec->name + " ";
-  return known_or_measured(fmt::format("codecs {:016x}", fnv1a(std::as_bytes(std::span(names)))), [&] {
+  const std::string text = names(wanted);
+  return known_or_measured(fmt::format("codecs {:016x}", fnv1a(std::as_bytes(std::span(text)))), [&] {
     use(wanted);
     return first_change(wanted);
   });
@@ -66,7 +64,7 @@ PlanMeter::Measured PlanMeter::measure_without(const std::vector<bool>& blocks) 
   std::string name;
   for (const bool cut : blocks) name += cut ? '1' : '0';
   return known_or_measured("without " + name, [&] {
-    use(Assignment(now_.size(), &codec::by_name("keep")));
+    use(all_kept(engine_.architecture()));
     meter_.cut(blocks);
     return std::size_t{0};
   });

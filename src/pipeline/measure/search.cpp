@@ -1,6 +1,6 @@
-// Rounds of: measure the changes that are expected to help most, solve the knapsack again, keep the plan if both texts
-// agree that it is better. A plan that is not is tried again with fewer of its changes.
-#include "pipeline/measure/plan_search.h"
+// A round measures the changes that are expected to help most, solves the knapsack again, and keeps the plan if both
+// texts agree that it is better. A plan that is not better is tried again with fewer of its changes.
+#include "pipeline/measure/search.h"
 
 #include <algorithm>
 #include <chrono>
@@ -15,20 +15,12 @@
 namespace strata::pipeline {
 namespace {
 
-using Assignment = PlanMeter::Assignment;
-
 constexpr std::size_t kRound = 12;        ///< changes measured before planning anew
 constexpr std::size_t kFewestSteps = 30;  ///< fewer find nothing
 constexpr std::size_t kMostSteps = 400;   ///< more gain next to nothing
 constexpr double kNominalFlops = 1.5e11, kNominalSeconds = 60;
 /// A change that promises less than this share of the plan's divergence is not worth a measurement.
 constexpr double kWorthwhile = 2e-5;
-
-Assignment assignment_of(const Plan& plan) {
-  Assignment result;
-  for (const PlannedGroup& group : plan.groups) result.push_back(group.codec);
-  return result;
-}
 
 /// Mean of max(0, -x) for a normal x.
 double expected_gain(double mean, double deviation) {
@@ -38,18 +30,15 @@ double expected_gain(double mean, double deviation) {
          deviation * std::exp(-0.5 * z * z) / std::sqrt(2 * std::numbers::pi);
 }
 
-class Search {
+class LocalSearch {
  public:
-  Search(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs,
-         PlanMeter& changes, PlanMeter& whole, const SearchOptions& options)
-      : model_(model),
-        target_(target),
-        request_(request),
+  LocalSearch(const Problem& problem, PlanMeter& changes, PlanMeter& whole, const SearchOptions& options)
+      : problem_(problem),
         changes_(changes),
         whole_(whole),
         options_(options),
-        best_(make_plan(model, target, request, costs)),
-        costs_(options_of(costs), assignment_of(best_.plan)),
+        best_(make_plan(problem)),
+        costs_(choices_around(best_.plan), assignment_of(best_.plan)),
         progress_("search", options.steps) {}
 
   PlanResult run() {
@@ -79,15 +68,14 @@ class Search {
   }
 
  private:
-  std::vector<std::vector<Option>> options_of(const Costs& costs) const {
-    const Choices choices(model_.architecture(), target_, request_, costs);
-    std::vector<std::vector<Option>> result;
-    const model::Architecture& a = model_.architecture();
+  std::vector<std::vector<Choice>> choices_around(const Plan& plan) const {
+    std::vector<std::vector<Choice>> result;
+    const model::Architecture& a = problem_.architecture();
     for (std::size_t g = 0; g < a.groups.size(); ++g) {
-      result.push_back(choices.of(g));
+      result.push_back(problem_.choices(g));
       // Experts that must all have one codec are not changed one block at a time.
-      const PlannedGroup& now = best_.plan.groups[g];
-      if (target_.one_expert_codec && a.linears[a.groups[g].linears.front()].routed())
+      const PlannedGroup& now = plan.groups[g];
+      if (problem_.target().one_expert_codec && a.linears[a.groups[g].linears.front()].routed())
         result.back() = {{now.codec, now.bytes, now.cost}};
     }
     return result;
@@ -102,27 +90,11 @@ class Search {
     progress_.advance();
   }
 
-  /// Nats that a byte is worth around the plan: the slope of the relaxed trade-off at its bytes.
-  double price() const {
-    std::vector<allocate::Group> groups;
-    std::uint64_t bytes = 0;
-    for (std::size_t g = 0; g < costs_.options().size(); ++g) {
-      allocate::Group group;
-      double least = 0;
-      for (const Option& option : costs_.options()[g]) {
-        group.push_back({option.bytes, costs_.change(g, *option.codec)});
-        least = std::min(least, group.back().cost);
-        if (option.codec == costs_.plan()[g]) bytes += option.bytes;
-      }
-      for (allocate::Choice& choice : group) choice.cost -= least;
-      groups.push_back(std::move(group));
-    }
-    const allocate::Curve curve = allocate::pareto(groups);
-    for (std::size_t i = 0; i + 1 < curve.points.size(); ++i)
-      if (curve.points[i + 1].bytes > bytes)
-        return (curve.points[i].cost - curve.points[i + 1].cost) /
-               static_cast<double>(curve.points[i + 1].bytes - curve.points[i].bytes);
-    return 0.0;
+  /// Nats that a byte is worth around the plan; 0 for a plan that could not get better by more bytes.
+  double worth_of_byte() const {
+    const allocate::Curve curve = allocate::pareto(knapsack(costs_.priced()));
+    const std::uint64_t bytes = bytes_of(costs_.plan(), problem_.architecture(), Count::all);
+    return bytes < curve.points.back().bytes ? price(curve, bytes) : 0.0;
   }
 
   struct Candidate {
@@ -132,17 +104,17 @@ class Search {
   };
   /// Changes by what they promise with the bytes paid for at the price; only those not measured yet.
   std::vector<Candidate> promising() const {
-    const double price_of_byte = price();
+    const double price_of_byte = worth_of_byte();
     std::vector<Candidate> result;
-    for (std::size_t g = 0; g < costs_.options().size(); ++g) {
-      const auto now = std::ranges::find(costs_.options()[g], costs_.plan()[g], &Option::codec);
-      if (now == costs_.options()[g].end()) continue;
-      for (const Option& option : costs_.options()[g]) {
-        if (costs_.is_measured(g, *option.codec) || option.codec == now->codec) continue;
-        const double bytes = static_cast<double>(option.bytes) - static_cast<double>(now->bytes);
+    for (std::size_t g = 0; g < costs_.choices().size(); ++g) {
+      const auto now = std::ranges::find(costs_.choices()[g], costs_.plan()[g], &Choice::codec);
+      if (now == costs_.choices()[g].end()) continue;
+      for (const Choice& choice : costs_.choices()[g]) {
+        if (costs_.is_measured(g, *choice.codec) || choice.codec == now->codec) continue;
+        const double bytes = static_cast<double>(choice.bytes) - static_cast<double>(now->bytes);
         const double gain =
-            expected_gain(costs_.change(g, *option.codec) + price_of_byte * bytes, costs_.deviation(g, *option.codec));
-        if (gain > kWorthwhile * kl_) result.push_back({gain, g, option.codec});
+            expected_gain(costs_.change(g, *choice.codec) + price_of_byte * bytes, costs_.deviation(g, *choice.codec));
+        if (gain > kWorthwhile * kl_) result.push_back({gain, g, choice.codec});
       }
     }
     std::ranges::stable_sort(result, std::greater{}, &Candidate::gain);
@@ -156,19 +128,20 @@ class Search {
       Assignment changed = costs_.plan();
       changed[candidates[i].group] = candidates[i].codec;
       progress_.note(
-          fmt::format("{} {}", model_.architecture().groups[candidates[i].group].name, candidates[i].codec->name));
+          fmt::format("{} {}", problem_.architecture().groups[candidates[i].group].name, candidates[i].codec->name));
       costs_.measured(candidates[i].group, *candidates[i].codec, changes_.measure(changed).kl - kl_);
       step();
     }
     return !candidates.empty();
   }
 
-  /// Plans anew, with all codecs (first try), those measured, or half of the changes of the try before; true when there
-  /// is nothing more to try from here.
+  /// Plans anew: with all codecs in the first try, with those measured in the second, then with half of the changes of
+  /// the try before. True when there is nothing more to try from here.
   bool improve(std::size_t tries) {
     const std::size_t groups = costs_.plan().size();
     if (tries <= 1) free_.assign(groups, true);
-    PlanResult candidate = make_plan(model_, target_, request_, costs_.costs(model_.architecture(), free_, tries > 0));
+    const auto to = tries > 0 ? ChangeCosts::To::measured : ChangeCosts::To::every;
+    PlanResult candidate = make_plan(problem_.with(costs_.costs(problem_.architecture(), free_, to)));
     const Assignment wanted = assignment_of(candidate.plan);
     std::vector<std::pair<double, std::size_t>> changed;
     for (std::size_t g = 0; g < groups; ++g)
@@ -201,9 +174,7 @@ class Search {
     return false;
   }
 
-  const model::Model& model_;
-  const Target& target_;
-  const PlanRequest& request_;
+  const Problem& problem_;
   PlanMeter& changes_;
   PlanMeter& whole_;
   const SearchOptions& options_;
@@ -216,25 +187,8 @@ class Search {
   Progress progress_;
 };
 
-}  // namespace
-
-std::size_t default_search_steps(const model::Architecture& a, std::size_t tokens) {
-  // A change runs half of the blocks and the head, on average.
-  const double flops = 2.0 * static_cast<double>(tokens) *
-                       (0.5 * static_cast<double>(a.block_linear_weights()) + static_cast<double>(a.vocab * a.hidden));
-  const auto steps = static_cast<std::size_t>(kNominalSeconds * kNominalFlops / flops);
-  return steps < kFewestSteps ? 0 : std::min(steps, kMostSteps);
-}
-
-PlanResult search_plan(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs,
-                       PlanMeter& changes, PlanMeter& whole, const SearchOptions& options) {
-  return Search(model, target, request, costs, changes, whole, options).run();
-}
-
-namespace {
-
-/// The set's first sequences, and the ones behind them, `tokens` tokens each, or as many as there are; a single
-/// sequence is both.
+/// The set's first sequences and those after them, `tokens` tokens each, or as many as there are. A single sequence is
+/// both.
 std::pair<importance::CalibrationSet, importance::CalibrationSet> split(const importance::CalibrationSet& set,
                                                                         std::size_t tokens) {
   const std::size_t wanted = std::max<std::size_t>(1, tokens / set.source.seq_len);
@@ -249,23 +203,35 @@ std::pair<importance::CalibrationSet, importance::CalibrationSet> split(const im
 
 }  // namespace
 
-PlanResult search_on_set(const model::Model& model, const Target& target, const PlanRequest& request,
-                         const Costs& costs, const importance::CalibrationSet& set,
+std::size_t default_search_steps(const model::Architecture& a, std::size_t tokens) {
+  // A change runs half of the blocks and the head, on average.
+  const double flops = 2.0 * static_cast<double>(tokens) *
+                       (0.5 * static_cast<double>(a.block_linear_weights()) + static_cast<double>(a.vocab * a.hidden));
+  const auto steps = static_cast<std::size_t>(kNominalSeconds * kNominalFlops / flops);
+  return steps < kFewestSteps ? 0 : std::min(steps, kMostSteps);
+}
+
+PlanResult search_plan(const Problem& problem, PlanMeter& changes, PlanMeter& whole, const SearchOptions& options) {
+  return LocalSearch(problem, changes, whole, options).run();
+}
+
+PlanResult search_on_set(const Problem& problem, const importance::CalibrationSet& set,
                          const importance::InputMeanSquare& inputs, const SearchOptions& options) {
   const auto [first, second] = split(set, options.tokens);
   // A single change can cost as little as the rounding of activations to bf16 does.
-  engine::Engine for_changes(model, kernel::Precision::f32), for_plans(model, kernel::Precision::f32);
+  engine::Engine for_changes(problem.model(), kernel::Precision::f32),
+      for_plans(problem.model(), kernel::Precision::f32);
   PlanMeter changes(for_changes, first, inputs, options.tokens), whole(for_plans, second, inputs, options.tokens);
-  return search_plan(model, target, request, costs, changes, whole, options);
+  return search_plan(problem, changes, whole, options);
 }
 
-PlanResult search_on_calibration(const model::Model& model, const Target& target, const PlanRequest& request,
-                                 const Costs& costs, const CalibrationRequest& calibration,
+PlanResult search_on_calibration(const Problem& problem, const importance::CalibrationRequest& calibration,
                                  const SearchOptions& options) {
+  const model::Model& model = problem.model();
   const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), model.path().string());
   engine::Engine engine(model, kernel::Precision::bf16);
-  const importance::CalibrationSet set = make_calibration(engine, tokenizer, calibration);
-  return search_on_set(model, target, request, costs, set, importance::input_mean_square(engine, set), options);
+  const importance::CalibrationSet set = importance::make_calibration(engine, tokenizer, calibration);
+  return search_on_set(problem, set, importance::input_mean_square(engine, set), options);
 }
 
 }  // namespace strata::pipeline
