@@ -43,9 +43,6 @@ void show_calibration(const importance::CalibrationSet& set, const model::Tokeni
 }
 
 void add_options(CLI::App& app, PlanOptions& options) {
-  std::string targets;
-  for (const pipeline::Target& target : pipeline::targets())
-    targets += (targets.empty() ? "" : ", ") + std::string(target.name);
   options.bits_option = app.add_option("--bits", options.bits, "Budget: bytes written x 8 / weights, over all linears");
   app.add_option("--size", options.size, "Budget: the whole output on disk, such as 90MiB");
   options.max_kl_option =
@@ -62,7 +59,8 @@ void add_options(CLI::App& app, PlanOptions& options) {
                              ->check(CLI::Range(1, 1 << 20));
   app.add_option("--preset", options.preset, pipeline::preset_usages())->capture_default_str();
   options.target_option =
-      app.add_option("--for", options.target, "Runtime that will load it: " + targets)->capture_default_str();
+      app.add_option("--for", options.target, "Runtime that will load it: " + pipeline::target_names())
+          ->capture_default_str();
   app.add_option("--codecs", options.codecs,
                  "Codecs to choose from, separated by commas (default, or stock: all of the target)");
   app.add_option("--keep", options.keep, "Leave linears that match this regular expression in bf16 (repeatable)");

@@ -48,13 +48,13 @@ std::vector<std::string> nearest_names(std::string_view name, std::span<const st
   std::ranges::sort(near);
   std::vector<std::string> names;
   for (const auto& [distance, i] : near)
-    if (names.size() < kMostNames) names.push_back(known[i]);
+    if (distance == std::get<0>(near.front()) && names.size() < kMostNames) names.push_back(known[i]);
   return names;
 }
 
 std::string did_you_mean(std::string_view name, std::span<const std::string> known) {
   const std::vector<std::string> names = nearest_names(name, known);
-  return names.empty() ? "" : fmt::format("; did you mean {}?", fmt::join(names, " or "));
+  return names.empty() ? "" : fmt::format(" (did you mean {}?)", fmt::join(names, " or "));
 }
 
 }  // namespace strata

@@ -11,11 +11,11 @@ namespace strata {
 /// and lower case are alike. Optimal string alignment; O(lengths).
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-/// At most three names, the nearest first, within a third of the letters of `name` (at least one letter), or that
-/// begin with it. Empty when none is near.
+/// The nearest names, at most three that are equally near: within a third of the letters of `name` (at least one
+/// letter), or beginning with it. Empty when none is near.
 std::vector<std::string> nearest_names(std::string_view name, std::span<const std::string> known);
 
-/// "; did you mean q4_k or q4_0?" for the sentence about an unknown name; empty when none is near.
+/// " (did you mean q4_k or q4_0?)" for the sentence about an unknown name; empty when none is near.
 std::string did_you_mean(std::string_view name, std::span<const std::string> known);
 
 }  // namespace strata

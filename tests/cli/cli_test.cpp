@@ -275,7 +275,7 @@ TEST_F(Cli, PlansAreExportedToOtherTools) {
   refused([](json& p) { p["groups"][0]["codec"] = "int9"; }, "int9");
   refused([](json& p) { p["groups"][0].erase("linears"); }, "linears");
   refused([](json& p) { p["groups"][1]["linears"] = p["groups"][0]["linears"]; }, "two groups");
-  refused([](json& p) { p["kind"] = "recipe"; }, "not a plan");
+  refused([](json& p) { p["format"] = "recipe"; }, "not a plan");
   refused([](json& p) { p["groups"] = 3; }, "groups");
 }
 

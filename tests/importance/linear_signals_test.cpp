@@ -190,8 +190,8 @@ TEST(Prior, RoutedExpertsComeLast) {
 TEST(Prior, RulesAreData) {
   const model::Architecture a = small_architecture(4, true);
   const auto read = [](const char* rules) {
-    return Prior::from_json(parse_json(fmt::format(R"({{"kind":"strata prior","version":1,"rules":{}}})", rules), "r"),
-                            "r.json");
+    return Prior::from_json(
+        parse_json(fmt::format(R"({{"format":"strata prior","version":1,"rules":{}}})", rules), "r"), "r.json");
   };
   const Prior mine = read(R"([{"match":"down","weight":3},{"match":"","blocks":{"first":1},"weight":2},
                               {"match":"q_proj","keep":true,"blocks":{"last":1},"why":"so"}])");

@@ -28,7 +28,7 @@ struct Explanation {
   bool pinned;
 };
 
-/// By group. `problem` is the one that the plan was made for, with the same costs.
+/// The explanation of every group. `problem` is the one that the plan was made for, with the same costs.
 std::vector<Explanation> explain(const Plan& plan, const Problem& problem);
 
 json to_json(const std::vector<Explanation>& explanations);

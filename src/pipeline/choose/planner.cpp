@@ -32,8 +32,8 @@ void check_room(const Problem& problem, std::uint64_t size, std::uint64_t beside
        memory ? fmt::format(" leaves {}", human_bytes(size)) : "", human_bytes(beside_linears));
 }
 
-/// The limit of the linears in an output of `size` bytes, of which `beside` are for other things. They are more for plans
-/// of many codecs, whose names stand in config.json; whether the smallest plan fits is told by its own.
+/// The limit of the linears in an output of `size` bytes, of which `beside` are for other things. They are more for
+/// plans of many codecs, whose names stand in config.json; whether the smallest plan fits is told by its own.
 ByteLimit limit_of_size(const Problem& problem, const Assignment& least, const OutputSize& output, std::uint64_t size,
                         std::uint64_t beside) {
   check_room(problem, size, beside);

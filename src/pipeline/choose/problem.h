@@ -49,8 +49,9 @@ class Problem {
   /// unknown preset. The model and the target must outlive this and its copies. Empty costs make every choice cost 0.
   Problem(const model::Model& model, const Target& target, PlanRequest request, Costs costs);
 
-  /// The same problem with other costs, with another budget, and without what the user has decided about groups
-  /// (--keep, --assign, --at-least, --embed-codec and rules of a file).
+  /// Copies with other costs, with another budget, and without what the user has decided about groups (--keep,
+  /// --assign,
+  /// --at-least, --embed-codec and rules of a file).
   Problem with(Costs costs) const;
   Problem with(Budget budget) const;
   Problem without_decisions() const;

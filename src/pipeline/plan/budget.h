@@ -42,7 +42,7 @@ void give(Budget& budget, Budget value);
 /// One member, named as in docs/files.md; an empty object without a budget.
 json to_json(const Budget& budget);
 
-/// As a user would type it: "--size 110MiB", "--like Q4_K_M"; empty without a budget.
+/// The option that gives this budget: "--size 110MiB", "--like Q4_K_M"; empty without a budget.
 std::string text_of(const Budget& budget);
 
 /// The fewest whole bytes in the largest unit that says them exactly: "110MiB", "90MB", "12345".

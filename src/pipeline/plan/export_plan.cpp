@@ -6,8 +6,10 @@
 #include <map>
 #include <set>
 
+#include "core/suggest.h"
 #include "format/compressed_tensors.h"
 #include "model/gguf/config.h"
+#include "pipeline/plan/plan.h"
 
 namespace strata::pipeline {
 namespace {
@@ -120,19 +122,16 @@ constexpr std::array<Exporter, 4> kExporters{{
 std::span<const Exporter> exporters() { return kExporters; }
 
 const Exporter& exporter_by_name(std::string_view name) {
-  std::string known;
+  std::vector<std::string> known;
   for (const Exporter& exporter : kExporters) {
     if (exporter.name == name) return exporter;
-    known += (known.empty() ? "" : ", ") + std::string(exporter.name);
+    known.emplace_back(exporter.name);
   }
-  fail_usage("--to {}: unknown tool; known are {}", name, known);
+  fail_usage("--to {}: unknown tool{}; known are {}", name, did_you_mean(name, known), fmt::join(known, ", "));
 }
 
 ExportedPlan ExportedPlan::from_json(const json& value, const std::string& where) {
-  if (!value.is_object() || get_or<std::string>(value, "kind", "", where) != "strata plan")
-    fail("{}: is not a plan made by `strata plan`", where);
-  if (const auto version = get<int>(value, "version", where); version != 1)
-    fail("{}: plan version {} is not known here (expected 1)", where, version);
+  check_is_plan(value, where);
   const auto codec_of = [&](const std::string& name) {
     const Codec* codec = codec::find(name);
     if (codec == nullptr) fail("{}: the codec '{}' is unknown", where, name);

@@ -11,7 +11,15 @@
 namespace strata::pipeline {
 namespace {
 constexpr int kVersion = 1;
+
+/// The fingerprint of the model that the file is for. "model_fingerprint" may stand for "model": {"fingerprint"}.
+std::string fingerprint_in(const json& value, const std::string& where) {
+  if (!value.contains("model") && value.contains("model_fingerprint"))
+    return get<std::string>(value, "model_fingerprint", where);
+  return get<std::string>(get<json>(value, "model", where), "fingerprint", where);
 }
+
+}  // namespace
 
 std::uint64_t Plan::bytes() const {
   return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
@@ -105,9 +113,9 @@ Plan plan_of(const model::Model& model, const Assignment& assignment) {
 
 json Plan::to_json() const {
   json value;
-  value["kind"] = "strata plan";
+  value["format"] = "strata plan";
   value["version"] = kVersion;
-  value["model_fingerprint"] = fingerprint;
+  value["model"] = {{"fingerprint", fingerprint}};
   value["target"] = target;
   value["preset"] = preset;
   value["request"] = request;
@@ -135,14 +143,20 @@ json Plan::to_json() const {
   return value;
 }
 
-Plan Plan::from_json(const json& value, const model::Model& model, const std::string& where) {
-  if (!value.is_object() || get_or<std::string>(value, "kind", "", where) != "strata plan")
+void check_is_plan(const json& value, const std::string& where) {
+  // "kind" may stand for "format".
+  if (!value.is_object() ||
+      get_or(value, "format", get_or<std::string>(value, "kind", "", where), where) != "strata plan")
     fail("{}: is not a plan made by `strata plan`", where);
   if (const auto version = get<int>(value, "version", where); version != kVersion)
     fail("{}: plan version {} is not known here (expected {}); make it anew with `strata plan`", where, version,
          kVersion);
+}
+
+Plan Plan::from_json(const json& value, const model::Model& model, const std::string& where) {
+  check_is_plan(value, where);
   Plan plan = plan_of(model, all_kept(model.architecture()));
-  if (const auto fingerprint = get<std::string>(value, "model_fingerprint", where); fingerprint != plan.fingerprint)
+  if (const auto fingerprint = fingerprint_in(value, where); fingerprint != plan.fingerprint)
     fail("{}: was made for another model (fingerprint {}, this model has {})", where, fingerprint, plan.fingerprint);
   plan.target = get<std::string>(value, "target", where);
   plan.preset = get<std::string>(value, "preset", where);

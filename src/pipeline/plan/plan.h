@@ -28,7 +28,7 @@ struct Plan {
   std::string target, preset, cost_signal;
   json request;  ///< what was asked for, for people
   std::vector<PlannedGroup> groups;
-  json search = {};               ///< what a search did (measure/search.h); null without one
+  json search = {};               ///< what a search did (measure/search.h); a JSON null when there was none
   double lower_bound = 0.0;       ///< no plan within the budget has a smaller estimated cost
   std::uint64_t bytes() const;    ///< of all groups
   std::uint64_t weights() const;  ///< of all groups
@@ -43,6 +43,9 @@ struct Plan {
   /// The file is hostile: unknown codecs, broken fusion groups and other models' plans are an Error naming `where`.
   static Plan from_json(const json& value, const model::Model& model, const std::string& where);
 };
+
+/// Throws Error naming `where` unless the file says that it is a plan of a version known here.
+void check_is_plan(const json& value, const std::string& where);
 
 /// A codec for every fusion group (by index into Architecture::groups); `keep` is the original.
 using Assignment = std::vector<const codec::Codec*>;
@@ -59,7 +62,7 @@ std::uint64_t bytes_of(std::size_t group, const codec::Codec& codec, const model
 enum class Count { blocks, all };
 std::uint64_t bytes_of(const Assignment& assignment, const model::Architecture& architecture, Count count);
 
-/// By linear (index into Architecture::linears).
+/// The codec of every linear (by index into Architecture::linears).
 std::vector<const codec::Codec*> codecs_by_linear(const Assignment& assignment,
                                                   const model::Architecture& architecture);
 std::vector<const codec::Codec*> codecs_by_linear(const Plan& plan, const model::Architecture& architecture);

@@ -36,12 +36,12 @@ struct PlanRequest {
   std::vector<std::string> keep;                              ///< regular expressions over module names
   std::vector<std::pair<std::string, std::string>> assign;    ///< regular expression, codec
   std::vector<std::pair<std::string, std::string>> at_least;  ///< regular expression, codec: no fewer bytes than it
-  json prior = {};                                            ///< rules (prior.h); null: those of the literature
-  std::string signal = "lim";                                 ///< lwq, three-tier: the blocks' order
-  std::string high = "int4_g64", low = "int2_g32";            ///< lwq without levels
-  std::optional<std::size_t> n_high;                          ///< lwq; without it, as many as the budget allows
-  std::vector<Level> levels;                                  ///< lwq; the last without a count or threshold
-  std::string embed_codec;        ///< GGUF: the embedding's codec; empty: a choice like any other
+  json prior = {};                                  ///< rules (prior.h); a JSON null for those of the literature
+  std::string signal = "lim";                       ///< lwq, three-tier: the blocks' order
+  std::string high = "int4_g64", low = "int2_g32";  ///< lwq without levels
+  std::optional<std::size_t> n_high;                ///< lwq; without it, as many as the budget allows
+  std::vector<Level> levels;                        ///< lwq; the last without a count or threshold
+  std::string embed_codec;                          ///< GGUF: the embedding's codec; empty: a choice like any other
   std::uint64_t shard_bytes = 0;  ///< largest weight file; 0: one file. The size of the output depends on it a little
 
   /// Every option that differs from its default, and the preset. Empty lists and unset options are left out.

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+
+#include "core/suggest.h"
 
 namespace strata::pipeline {
 namespace {
@@ -95,7 +98,7 @@ constexpr std::array<Target, 7> kTargets{{
      .why_not = stock_gpu,
      .why_not_experts = stock_experts},
     {.name = "vllm:sm89",
-     .description = "vLLM on Ada and Hopper GPUs (L40, RTX 40, H100)",
+     .description = "vLLM on Ada and Hopper GPUs (L4, L40, RTX 40, H100, H200)",
      .activations = Activations::dynamic,
      .gguf = false,
      .gpu = true,
@@ -103,7 +106,7 @@ constexpr std::array<Target, 7> kTargets{{
      .why_not = stock_gpu,
      .why_not_experts = stock_experts},
     {.name = "vllm:sm100",
-     .description = "vLLM on Blackwell GPUs (B200)",
+     .description = "vLLM on Blackwell GPUs (B200, RTX 50)",
      .activations = Activations::dynamic,
      .gguf = false,
      .gpu = true,
@@ -136,17 +139,59 @@ constexpr std::array<Target, 7> kTargets{{
      .why_not_experts = any_experts},
 }};
 
+constexpr std::array<TargetAlias, 14> kAliases{{
+    {"a100", "vllm:sm80"},
+    {"a10", "vllm:sm80"},
+    {"a40", "vllm:sm80"},
+    {"rtx3090", "vllm:sm80"},
+    {"l4", "vllm:sm89"},
+    {"l40", "vllm:sm89"},
+    {"l40s", "vllm:sm89"},
+    {"rtx4090", "vllm:sm89"},
+    {"h100", "vllm:sm89"},
+    {"h200", "vllm:sm89"},
+    {"b100", "vllm:sm100"},
+    {"b200", "vllm:sm100"},
+    {"gb200", "vllm:sm100"},
+    {"rtx5090", "vllm:sm100"},
+}};
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return result;
+}
+
+/// The target's own name for a name that a user gives.
+std::string resolved(std::string_view name) {
+  const std::string text = lower(name);
+  constexpr std::string_view kRuntime = "vllm:";
+  const std::string_view gpu = text.starts_with(kRuntime) ? std::string_view(text).substr(kRuntime.size()) : text;
+  const auto alias = std::ranges::find(kAliases, gpu, &TargetAlias::gpu);
+  return alias == kAliases.end() ? std::string(name) : std::string(alias->target);
+}
+
 }  // namespace
 
 std::span<const Target> targets() { return kTargets; }
+std::span<const TargetAlias> target_aliases() { return kAliases; }
 
 const Target& target_by_name(std::string_view name) {
-  std::string known;
+  const std::string wanted = resolved(name);
+  std::vector<std::string> known;
   for (const Target& target : kTargets) {
-    if (target.name == name) return target;
-    known += (known.empty() ? "" : ", ") + std::string(target.name);
+    if (target.name == wanted) return target;
+    known.emplace_back(target.name);
   }
-  fail_usage("--for {}: unknown target; known are {}", name, known);
+  for (const TargetAlias& alias : kAliases) known.emplace_back(alias.gpu);
+  fail_usage("--for {}: unknown target{}; known are {}", name, did_you_mean(name, known), target_names());
+}
+
+std::string target_names() {
+  std::vector<std::string_view> names, gpus;
+  for (const Target& target : kTargets) names.push_back(target.name);
+  for (const TargetAlias& alias : kAliases) gpus.push_back(alias.gpu);
+  return fmt::format("{} (or a GPU by its name: {})", fmt::join(names, ", "), fmt::join(gpus, ", "));
 }
 
 std::string why_not_shape(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {

@@ -160,7 +160,7 @@ TEST(Planner, RulesOfAFileReplaceThoseBuiltIn) {
   request.preset = "prior";
   request.budget = BitsBudget{9.0};
   request.codecs = {"int4_g32", "int8_g32", "keep"};
-  request.prior = {{"kind", "strata prior"},
+  request.prior = {{"format", "strata prior"},
                    {"version", 1},
                    {"rules", {{{"match", "o_proj$"}, {"keep", true}, {"blocks", {{"last", 1}}}}}}};
   const Plan plan = make_plan({model, target_by_name("vllm"), request, {}}).plan;
@@ -376,11 +376,33 @@ TEST(Plan, AHandEditedFileIsCheckedAndNamed) {
   refused([](json& v) { v["groups"].erase(0); }, "missing");
   refused([](json& v) { v["groups"][0] = v["groups"][1]; }, "twice");
   refused([](json& v) { v["groups"][0] = 1; }, "object");
-  refused([](json& v) { v["model_fingerprint"] = "0"; }, "another model");
+  refused([](json& v) { v["model"]["fingerprint"] = "0"; }, "another model");
   refused([](json& v) { v["version"] = 99; }, "version");
   refused([](json& v) { v.erase("groups"); }, "groups");
   refused([](json& v) { v = json::array(); }, "not a plan");
-  refused([](json& v) { v["kind"] = 1; }, "kind");
+  refused([](json& v) { v["format"] = 1; }, "format");
+}
+
+TEST(Plan, OtherNamesOfItsFirstMembersAreRead) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.budget = BitsBudget{6.0};
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan;
+  json value = plan.to_json();
+  value.erase("format");
+  value.erase("model");
+  value["kind"] = "strata plan";
+  value["model_fingerprint"] = model.fingerprint();
+  EXPECT_EQ(Plan::from_json(value, model, "plan.json").to_json(), plan.to_json());
+}
+
+TEST(Target, IsKnownByTheNameOfItsGpu) {
+  EXPECT_EQ(target_by_name("a100").name, "vllm:sm80");
+  EXPECT_EQ(target_by_name("vllm:L40S").name, "vllm:sm89");
+  EXPECT_EQ(target_by_name("RTX5090").name, "vllm:sm100");
+  for (const TargetAlias& alias : target_aliases()) EXPECT_TRUE(target_by_name(alias.gpu).gpu) << alias.gpu;
+  const std::string text = ::strata::testing::error_of([] { target_by_name("vlm"); });
+  EXPECT_NE(text.find("did you mean vllm?"), std::string::npos) << text;
 }
 
 /// Every member at every depth, removed, and replaced by things of other types and out of range.

@@ -11,7 +11,7 @@ namespace strata::pipeline {
 /// The codec of every level, the one of most bits first.
 using LevelCodecs = std::vector<const codec::Codec*>;
 
-/// By block, higher = more important. Throws Error when the costs do not hold the request's signal.
+/// The request's signal by block; higher is more important. Throws Error when the costs do not hold it.
 std::vector<double> block_importance(const Problem& problem);
 
 /// What every group is wanted to have when its block is at a level; lm_head and the embedding as outside_blocks says.

@@ -48,8 +48,8 @@ allocate::Levels smallest_levels(const allocate::LevelBytes& bytes) {
   return levels;
 }
 
-/// As many blocks at the high codec as the limit allows, the most important first. Throws Error when not even the low
-/// codec everywhere stays within it.
+/// The levels with as many blocks at the high codec as the limit allows, the most important first. Throws Error when
+/// not even the low codec everywhere stays within it.
 allocate::Levels most_high(const Problem& problem, const LevelCodecs& codecs, ByteLimit limit) {
   const allocate::Order order = allocate::by_importance(block_importance(problem));
   const allocate::LevelBytes bytes = level_bytes(problem, codecs);
