@@ -16,7 +16,7 @@ namespace {
 
 using codec::Codec;
 
-constexpr std::array<Preset, 6> kPresets{{
+constexpr auto kPresets = std::to_array<Preset>({
     {.name = "best",
      .usage = "best",
      .meaning = "least estimated cost within the budget, from the scores of every linear",
@@ -65,7 +65,7 @@ constexpr std::array<Preset, 6> kPresets{{
      .follows_rules = false,
      .smallest = smallest_stock,
      .make = make_stock},
-}};
+});
 
 }  // namespace
 

@@ -80,7 +80,7 @@ std::string transformers_experts(const Codec& c) {
 std::string any_experts(const Codec&) { return {}; }
 
 using format::Activations;
-constexpr std::array<Target, 7> kTargets{{
+constexpr auto kTargets = std::to_array<Target>({
     {.name = "vllm",
      .description = "what stock vLLM has kernels for on some GPU",
      .activations = Activations::dynamic,
@@ -137,9 +137,9 @@ constexpr std::array<Target, 7> kTargets{{
      .one_expert_codec = false,
      .why_not = llama_cpp,
      .why_not_experts = any_experts},
-}};
+});
 
-constexpr std::array<TargetAlias, 14> kAliases{{
+constexpr auto kAliases = std::to_array<TargetAlias>({
     {"a100", "vllm:sm80"},
     {"a10", "vllm:sm80"},
     {"a40", "vllm:sm80"},
@@ -154,7 +154,7 @@ constexpr std::array<TargetAlias, 14> kAliases{{
     {"b200", "vllm:sm100"},
     {"gb200", "vllm:sm100"},
     {"rtx5090", "vllm:sm100"},
-}};
+});
 
 std::string lower(std::string_view text) {
   std::string result(text);
