@@ -6,7 +6,8 @@
 #include "core/file.h"
 #include "model/model.h"
 #include "pipeline/output/checkpoint.h"
-#include "pipeline/output/gguf_checkpoint.h"
+#include "pipeline/output/linear_encoder.h"
+#include "pipeline/output/output.h"
 
 namespace strata::cli {
 namespace {
@@ -16,28 +17,23 @@ struct Options {
   bool overwrite = false;
 };
 
-std::uint64_t to_folder(const Options& options, const model::Model& model) {
-  if (!options.type.empty() && options.type != "bf16")
-    fail_usage("--type {}: a folder is written in bf16; end --output in .gguf for other types", options.type);
-  const std::uint64_t shard = options.shard_size.empty() ? 0 : pipeline::parse_size(options.shard_size, "--shard-size");
-  return pipeline::write_dense(model, options.output, shard, options.overwrite);
-}
-
-std::uint64_t to_gguf(const Options& options, const model::Model& model) {
-  pipeline::GgufChoice choice;
-  if (!options.shard_size.empty()) choice.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
-  if (options.type == "f16") choice.dense = DType::f16;
-  if (options.type == "f32") choice.dense = DType::f32;
-  return pipeline::write_gguf(model, pipeline::plan_gguf(model, choice), options.output, options.overwrite, nullptr);
-}
+DType type_of(const std::string& name) { return name == "f16" ? DType::f16 : name == "f32" ? DType::f32 : DType::bf16; }
 
 void run(const Options& options, const Common& common) {
   const bool gguf = options.output.ends_with(".gguf");
   const model::Model model = model::Model::open(options.model);
   if (model.quantized())
     fail("{}: is a quantized checkpoint; convert takes GGUF files and dense models", options.model);
-  const std::uint64_t bytes = gguf ? to_gguf(options, model) : to_folder(options, model);
   const std::string type = options.type.empty() ? "bf16" : options.type;
+  if (!gguf && type != "bf16")
+    fail_usage("--type {}: a folder is written in bf16; end --output in .gguf for other types", type);
+  const std::uint64_t shard = options.shard_size.empty() ? 0 : pipeline::parse_size(options.shard_size, "--shard-size");
+  const pipeline::Codecs keeps(model.architecture().linears.size(), &codec::by_name("keep"));
+  const pipeline::Target& target = pipeline::target_by_name(gguf ? "llama.cpp" : "transformers");
+  const auto output = pipeline::plan_output(model, keeps, target, shard, type_of(type));
+  pipeline::LinearEncoder encoder(model, keeps);
+  output->write_whole(encoder, options.output, options.overwrite);
+  const std::uint64_t bytes = output->bytes();
   print_json(common, {{"output", options.output}, {"bytes", bytes}, {"type", type}});
   print(common, "{}: {} in {}\n", options.output, human_bytes(bytes), type);
 }

@@ -189,7 +189,7 @@ pipeline::SearchOptions search_of(const PlanOptions& options, const model::Archi
 void follow_output(PlanOptions& options, const std::string& output) {
   const bool gguf = output.ends_with(".gguf");
   if (gguf && options.target_option->count() == 0) options.target = "llama.cpp";
-  if (pipeline::target_by_name(options.target).gguf == gguf) return;
+  if (pipeline::target_by_name(options.target).extension().empty() != gguf) return;
   if (gguf) fail_usage("-o {}: a GGUF file is for llama.cpp, not for {}", output, options.target);
   fail_usage("-o {}: end the name in .gguf for {}", output, options.target);
 }

@@ -13,6 +13,7 @@
 #include "model/tokenizer.h"
 #include "pipeline/job/estimate.h"
 #include "pipeline/job/report.h"
+#include "pipeline/output/checkpoint.h"
 
 namespace strata::cli {
 namespace {

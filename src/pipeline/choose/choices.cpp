@@ -89,11 +89,9 @@ const Codec& Choices::given(std::size_t group, const Codec& wanted) const {
   if (const Codec* floor = pins_.floor[group])
     if (bytes(group, *floor) > bytes(group, *codec)) codec = floor;
   if (!codec->has_codes() || fits(group, *codec)) return *codec;
-  if (target_.gguf)
-    for (const std::size_t l : a_.groups[group].linears)
-      if (const model::Linear& linear = a_.linears[l]; !why_not_shape(*codec, linear.rows, linear.cols).empty())
-        if (const Codec& smaller = smaller_blocks(*codec, linear.rows, linear.cols); fits(group, smaller))
-          return smaller;
+  for (const std::size_t l : a_.groups[group].linears)
+    if (const model::Linear& linear = a_.linears[l]; !why_not_shape(*codec, linear.rows, linear.cols).empty())
+      if (const Codec& smaller = smaller_blocks(*codec, linear.rows, linear.cols); fits(group, smaller)) return smaller;
   return codec::by_name("keep");
 }
 

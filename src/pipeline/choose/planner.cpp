@@ -8,7 +8,7 @@
 #include "pipeline/choose/presets.h"
 #include "pipeline/choose/runtime_memory.h"
 #include "pipeline/choose/stock_mix.h"
-#include "pipeline/output/checkpoint.h"
+#include "pipeline/output/output.h"
 
 namespace strata::pipeline {
 namespace {
@@ -24,7 +24,8 @@ Budget budget_of_bits(const model::Architecture& a, double bits) {
 /// The bytes of llama-quantize's mix, with the user's type for the embedding on both sides.
 Budget budget_like(const model::Architecture& a, const Target& target, const PlanRequest& request,
                    const Choices& choices) {
-  if (!target.gguf) fail_usage("--like {}: is a mix of GGUF types; it needs --for llama.cpp", request.like);
+  if (target.fusion() != model::Fusion::single)
+    fail_usage("--like {}: is a mix of GGUF types; it needs --for llama.cpp", request.like);
   if (request.preset != "best") fail_usage("--like {} needs preset best, not {}", request.like, request.preset);
   if (a.experts.count != 0)
     fail_usage("--like {}: llama.cpp's mixes of models with experts are not known here", request.like);
@@ -41,20 +42,18 @@ Budget budget_like(const model::Architecture& a, const Target& target, const Pla
 /// The plan whose whole output has at most `size` bytes.
 void plan_of_size(const model::Model& model, const Target& target, const PlanRequest& request, Presets& presets,
                   std::uint64_t size, PlanResult& result) {
-  const auto companions = model.companion_files();
-  const auto size_of = [&](const Plan& plan) {
-    return lay_out(model, plan, target, request.shard_bytes, companions).total_bytes;
-  };
-  // Everything but the linears depends on the plan only through a few names in config.json, so this settles at once.
+  const model::Architecture& a = model.architecture();
   const Plan keeps = plan_of_keeps(model);
-  std::uint64_t overhead = size_of(keeps) - keeps.bytes();
+  const auto output = plan_output(model, codecs_by_linear(keeps, a), target, request.shard_bytes);
+  // Everything but the linears depends on the plan only through a few names in config.json, so this settles at once.
+  std::uint64_t overhead = output->bytes() - keeps.bytes();
   for (int round = 0;; ++round) {
     if (size <= overhead)
       fail("{} {}: what is not quantized takes {} already", request.fit ? "--fit leaves" : "--size", human_bytes(size),
            human_bytes(overhead));
     const std::uint64_t budget = size - overhead;
     result.plan = presets.make({budget, budget});
-    result.output_bytes = size_of(result.plan);
+    result.output_bytes = output->with(codecs_by_linear(result.plan, a))->bytes();
     if (result.output_bytes <= size) return;
     STRATA_CHECK(round < 64, "{} bytes for {}", result.output_bytes, size);
     overhead += result.output_bytes - size;
@@ -82,7 +81,8 @@ PlanResult make_plan(const model::Model& model, const Target& target, const Plan
     else if (request.preset == "best" || request.preset == "prior")
       fail_usage("preset {} needs a budget: --bits, --size, --fit or --like", request.preset);
     result.plan = presets.make(budget);
-    result.output_bytes = lay_out(model, result.plan, target, request.shard_bytes, model.companion_files()).total_bytes;
+    const auto codecs = codecs_by_linear(result.plan, model.architecture());
+    result.output_bytes = plan_output(model, codecs, target, request.shard_bytes)->bytes();
   }
   result.plan.target = target.name;
   result.plan.preset = request.preset;

@@ -46,7 +46,8 @@ Plan Presets::make(Budget budget) {
   if (target_.one_expert_codec && a_.experts.count != 0)
     notes_.push_back(fmt::format("all experts have one codec, since {} loads one for the whole model", target_.name));
   for (const auto& [text, groups] : replaced_) notes_.push_back(fmt::format("{} groups are {}", groups, text));
-  for (std::size_t g = 0; target_.gguf && g < a_.groups.size(); ++g)
+  const bool single = target_.fusion() == model::Fusion::single;
+  for (std::size_t g = 0; single && g < a_.groups.size(); ++g)
     for (const Codec* codec : choices_.allowed().codecs)
       if (choices_.fits(g, *codec)) plan.groups[g].choices.push_back(codec->name);
   return plan;
@@ -69,7 +70,9 @@ void Presets::check(const Plan& plan, Budget budget) const {
   if (budget.blocks != kNoLimit && counted > budget.blocks) choices_.refuse(budget, counted);
 }
 
-const Codec& Presets::outside_blocks() const { return target_.gguf ? choices_.usable("q8_0") : codec::by_name("keep"); }
+const Codec& Presets::outside_blocks() const {
+  return target_.fusion() == model::Fusion::single ? choices_.usable("q8_0") : codec::by_name("keep");
+}
 
 void Presets::give(Plan& plan, std::size_t group, const Codec& wanted) {
   const Codec* asked = choices_.pinned(group) != nullptr ? choices_.pinned(group) : &wanted;
@@ -217,7 +220,7 @@ Plan Presets::best(Budget budget) {
     const std::vector<Option> of_head = choices_.of(g);
     const allocate::Group head = knapsack_group(of_head);
     std::uint64_t limit = budget.all - spent;
-    if (target_.gguf)
+    if (target_.fusion() == model::Fusion::single)
       limit = bytes_at_price(head, price(blocks, budget.blocks));
     else if (allocate::smallest({&head, 1}) > limit)
       choices_.refuse({limit, limit}, allocate::smallest({&head, 1}));

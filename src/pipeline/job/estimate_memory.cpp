@@ -9,7 +9,7 @@
 #include "core/file.h"
 #include "core/threads.h"
 #include "pipeline/job/estimate.h"
-#include "pipeline/output/linear_encoder.h"
+#include "pipeline/output/part_writer.h"
 #include "pipeline/round/rounding.h"
 
 namespace strata::pipeline {

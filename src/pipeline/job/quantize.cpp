@@ -13,6 +13,7 @@
 #include "pipeline/job/estimate.h"
 #include "pipeline/job/stages.h"
 #include "pipeline/measure/max_kl.h"
+#include "pipeline/output/linear_encoder.h"
 #include "pipeline/output/stored_parts.h"
 #include "quantize/rtn.h"
 #include "quantize/scan.h"
@@ -59,8 +60,8 @@ PlanResult read_plan(const model::Model& model, const QuantizeRequest& request) 
       fail("{}: {} cannot be {} for {}: {} (targets that can: {})", where, group.name, group.codec->name,
            request.target->name, why, targets_that_can(*group.codec));
   check_experts(result.plan, model.architecture(), *request.target, where);
-  result.output_bytes =
-      lay_out(model, result.plan, *request.target, request.plan.shard_bytes, model.companion_files()).total_bytes;
+  const auto codecs = codecs_by_linear(result.plan, model.architecture());
+  result.output_bytes = plan_output(model, codecs, *request.target, request.plan.shard_bytes)->bytes();
   return result;
 }
 
@@ -200,18 +201,18 @@ Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobF
 
 Written write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request, JobFolder& job) {
   StoredParts parts(job);
-  WriteOptions options;
-  options.scale_fit = request.scale_fit;
-  options.importance = std::move(prepared.importance);
-  options.shard_bytes = request.plan.shard_bytes;
-  options.parts = &parts;
+  EncodeOptions encode{request.scale_fit, prepared.importance};
+  const Codecs codecs = codecs_by_linear(prepared.plan.plan, model.architecture());
+  const std::unique_ptr<Output> output = plan_output(model, codecs, *request.target, request.plan.shard_bytes);
   Written written;
-  const Plan& plan = prepared.plan.plan;
-  const auto names = written_names(model, plan, *request.target, request.output, options.shard_bytes);
-  job.refuse_taken(names, request.target->gguf);
-  written.bytes = prepared.plan.output_bytes;
+  const auto names = output->names(job.result().filename());
+  job.refuse_taken(names, !output->is_folder());
+  written.bytes = output->bytes();
   written.path = job.path().parent_path() / names.front();
-  const auto write_all = [&] { write_checkpoint(model, plan, *request.target, job.result(), options); };
+  const auto write_all = [&] {
+    LinearEncoder encoder(model, codecs, encode);
+    output->write(encoder, job.result(), parts);
+  };
   if (request.plan.method == Method::rtn) {
     if (!job.complete()) write_all();
     job.publish(names);
@@ -224,7 +225,6 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
     return make_calibration(engine, tokenizer_of(model), request.rounding);
   });
   if (!job.complete()) {
-    const auto codecs = codecs_by_linear(plan, model.architecture());
     RoundingOptions gptq = request.gptq;
     gptq.gptq.fit = request.scale_fit;
     const Rounding::Listener listener = [&](const RoundedLinear& linear) {
@@ -235,21 +235,22 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
     const Estimate memory = estimate_memory(model, prepared, request);
     gptq.keep_rows = memory.keeps_rows;
     const std::size_t embedding = model.architecture().embedding();
-    const bool weighted = embedding != model::kNoBlock && !options.importance.empty();
+    const bool weighted = embedding != model::kNoBlock && !prepared.importance.empty();
     Rounding rounding(model, codecs, set, gptq,
-                      weighted ? std::span<const float>(options.importance[embedding]) : std::span<const float>(),
+                      weighted ? std::span<const float>(prepared.importance[embedding]) : std::span<const float>(),
                       memory.spills ? job.path() : std::filesystem::path(), listener);
-    const StoredLinears stored = stored_linears(model, plan, *request.target, options.shard_bytes, job);
-    rounding.go_on(stored.blocks, stored.linear);
-    options.stored = [&](std::size_t l) -> const codec::Stored& { return rounding.linear(l); };
+    rounding.go_on(stored_blocks(*output, model.architecture(), job.result(), parts),
+                   [&](std::size_t l) { return output->read(l, job.result()); });
+    encode.stored = [&](std::size_t l) -> const codec::Stored& { return rounding.linear(l); };
     std::size_t told = 0;
-    options.news = [&] {
+    parts.set_news([&] {
       json linears = json::array();
       for (; told < rounding.results().size(); ++told) linears.push_back(rounding.results()[told].to_json());
       return linears;
-    };
+    });
     write_all();
-    job.append({{"linears", options.news()}});
+    job.append({{"linears", parts.news()}});
+    parts.set_news({});
     written.tuned = rounding.tuned();
   }
   // A block that was rounded again has told its errors twice.

@@ -11,7 +11,7 @@
 #include "eval/evaluate.h"
 #include "pipeline/choose/costs.h"
 #include "pipeline/measure/plan_search.h"
-#include "pipeline/output/checkpoint.h"
+#include "pipeline/output/output.h"
 #include "pipeline/round/rounding.h"
 
 namespace strata::pipeline {

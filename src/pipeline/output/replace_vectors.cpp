@@ -20,7 +20,7 @@ using Vectors = std::map<std::string, std::vector<float>>;
 
 constexpr std::size_t kStretch = 8u << 20;
 
-/// By where they begin in the file.
+/// Bytes to replace, by the offset in the file at which they begin.
 using Patches = std::map<std::size_t, std::vector<std::byte>>;
 
 std::vector<std::byte> encoded(const std::vector<float>& values, DType type, const std::string& where) {

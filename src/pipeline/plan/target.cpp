@@ -77,16 +77,18 @@ std::string transformers_experts(const Codec& c) {
 std::string any_experts(const Codec&) { return {}; }
 
 using format::Activations;
+constexpr Container kFolder = Container::safetensors_folder;
 constexpr std::array<Target, 7> kTargets{{
-    {"vllm", "what stock vLLM has kernels for on some GPU", Activations::dynamic, false, stock_gpu, stock_experts},
-    {"vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", Activations::dynamic, false, stock_gpu, stock_experts},
-    {"vllm:sm89", "vLLM on Ada and Hopper GPUs (L40, RTX 40, H100)", Activations::dynamic, false, stock_gpu,
+    {"vllm", "what stock vLLM has kernels for on some GPU", Activations::dynamic, kFolder, stock_gpu, stock_experts},
+    {"vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", Activations::dynamic, kFolder, stock_gpu, stock_experts},
+    {"vllm:sm89", "vLLM on Ada and Hopper GPUs (L40, RTX 40, H100)", Activations::dynamic, kFolder, stock_gpu,
      stock_experts},
-    {"vllm:sm100", "vLLM on Blackwell GPUs (B200)", Activations::dynamic, false, stock_sm100, stock_experts},
-    {"vllm:cpu", "vLLM on CPUs", Activations::dynamic, false, stock_cpu, cpu_experts},
-    {"transformers", "every compressed-tensors format that transformers loads", Activations::none, false,
+    {"vllm:sm100", "vLLM on Blackwell GPUs (B200)", Activations::dynamic, kFolder, stock_sm100, stock_experts},
+    {"vllm:cpu", "vLLM on CPUs", Activations::dynamic, kFolder, stock_cpu, cpu_experts},
+    {"transformers", "every compressed-tensors format that transformers loads", Activations::none, kFolder,
      any_compressed_tensors, transformers_experts, true},
-    {"llama.cpp", "one GGUF file of types that every llama.cpp loads", Activations::none, true, llama_cpp, any_experts},
+    {"llama.cpp", "one GGUF file of types that every llama.cpp loads", Activations::none, Container::gguf_file,
+     llama_cpp, any_experts},
 }};
 
 }  // namespace

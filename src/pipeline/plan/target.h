@@ -12,18 +12,28 @@
 
 namespace strata::pipeline {
 
+/// What an output is on disk. pipeline/output has a class for each.
+enum class Container {
+  safetensors_folder,  ///< a folder in Hugging Face's form
+  gguf_file,           ///< one GGUF file, or several that llama.cpp opens by the first
+};
+
 struct Target {
   std::string_view name;         ///< "vllm", "vllm:cpu", "transformers"
   std::string_view description;  ///< one line for --help and the dry run
   format::Activations activations;
-  bool gguf;  ///< the output is one GGUF file, not a compressed-tensors folder
+  Container container;
   /// Empty when the runtime has a kernel for the codec, else why not.
   std::string (*why_not)(const codec::Codec&);
   /// The same for experts of a mixture, of a codec that the runtime has a kernel for.
   std::string (*why_not_experts)(const codec::Codec&);
   bool one_expert_codec = false;  ///< the runtime loads one scheme for all experts of the model
   /// llama.cpp fuses nothing, and holds the embedding in any type.
-  model::Fusion fusion() const { return gguf ? model::Fusion::single : model::Fusion::fused; }
+  model::Fusion fusion() const {
+    return container == Container::gguf_file ? model::Fusion::single : model::Fusion::fused;
+  }
+  /// What the name of an output must end in; empty for a folder, which may have any other name.
+  std::string_view extension() const { return container == Container::gguf_file ? ".gguf" : ""; }
 };
 
 std::span<const Target> targets();

@@ -13,7 +13,7 @@
 #include "pipeline/choose/explain.h"
 #include "pipeline/choose/runtime_memory.h"
 #include "pipeline/choose/stock_mix.h"
-#include "pipeline/output/checkpoint.h"
+#include "pipeline/output/safetensors_folder.h"
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
@@ -77,8 +77,8 @@ TEST(Planner, ASizeOnDiskIsMetExactlyByTheLayout) {
     by_size.size_bytes = reference.output_bytes + more;
     const PlanResult result = make_plan(model, target_by_name("vllm"), by_size, made_up_costs(model));
     EXPECT_LE(result.output_bytes, *by_size.size_bytes);
-    EXPECT_EQ(result.output_bytes,
-              lay_out(model, result.plan, target_by_name("vllm"), 0, model.companion_files()).total_bytes);
+    const auto codecs = codecs_by_linear(result.plan, model.architecture());
+    EXPECT_EQ(result.output_bytes, plan_output(model, codecs, target_by_name("vllm"), 0)->bytes());
   }
 }
 
@@ -506,8 +506,8 @@ TEST(Layout, ExpertsAreOneTargetABlockAndRoutersAreIgnored) {
   request.preset = "uniform:int4_g32";
   request.assign = {{"layers.1.mlp.experts", "keep"}};
   const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
-  const CheckpointLayout layout = lay_out(model, plan, target_by_name("vllm"), 0, {});
-  const json config = json::parse(layout.text_files.front().second)["quantization_config"];
+  const SafetensorsFolder output(model, codecs_by_linear(plan, model.architecture()), format::Activations::dynamic, 0);
+  const json config = json::parse(output.config())["quantization_config"];
   const json& targets = config["config_groups"]["group_000"]["targets"];
   EXPECT_EQ(std::count(targets.begin(), targets.end(), "re:model\\.layers\\.0\\.mlp\\.experts\\..*"), 1);
   // By name attention and the shared experts' gate and up (down has 48 columns), by pattern block 0's experts.
