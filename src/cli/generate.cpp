@@ -15,7 +15,7 @@ namespace {
 
 struct Options {
   std::string model, prompt, prompt_file, system;
-  std::size_t count = 128;
+  std::size_t max_tokens = 128;
   double temperature = 0.0, top_p = 1.0;
   bool chat = false;
   std::string precision = "bf16";
@@ -23,9 +23,10 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   app.add_option("MODEL", options.model, "Hugging Face folder or GGUF file")->required();
-  app.add_option("-n,--tokens", options.count, "Most tokens to generate")
+  app.add_option("-n,--max-tokens", options.max_tokens, "Most tokens to generate")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--tokens", options.max_tokens)->group("");  // the earlier name of --max-tokens
   app.add_option("--temperature", options.temperature, "0: always the most likely token")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 100.0));
@@ -74,7 +75,7 @@ Answer answer(engine::Engine& engine, const Talker& talker, const std::vector<en
   };
   const engine::Sampling sampling{options.temperature, options.top_p, common.seed};
   const auto tokens =
-      engine::generate(engine, prompt, options.count, sampling, talker.tokenizer.eos(), [&](engine::Token token) {
+      engine::generate(engine, prompt, options.max_tokens, sampling, talker.tokenizer.eos(), [&](engine::Token token) {
         give(decoder.push(token));
         return true;
       });
@@ -91,7 +92,7 @@ std::vector<model::ChatMessage> opening(const Options& options) {
 
 void run_generate(const Options& options, const Common& common) {
   if (options.prompt.empty() == options.prompt_file.empty())
-    fail_usage("give either --prompt TEXT or --prompt-file FILE");
+    fail_usage("give a prompt: strata generate {} \"TEXT\", or --prompt-file FILE in its place", options.model);
   const std::string prompt = options.prompt.empty() ? read_text_file(options.prompt_file) : options.prompt;
   const Talker talker{model::Model::open(options.model)};
   engine::Engine engine(talker.model, precision_of(options));
@@ -117,9 +118,10 @@ void run_chat(const Options& options, const Common& common) {
   engine::Engine engine(talker.model, precision_of(options));
   const model::ChatTemplate chat_template = talker.chat_template();
   auto messages = opening(options);
-  remark("Write a line and press Enter; Ctrl-D ends.\n");
+  remark("Write a line and press Enter; /exit, /quit or Ctrl-D ends.\n");
   for (std::string line; fmt::print("> "), std::fflush(stdout), std::getline(std::cin, line);) {
     if (line.empty()) continue;
+    if (line == "/exit" || line == "/quit") return;
     messages.push_back({"user", line});
     const auto prompt = talker.tokenizer.encode(chat_template.render(messages, model::GenerationPrompt::yes));
     messages.push_back({"assistant", answer(engine, talker, prompt, options, common, true).text});
@@ -131,7 +133,7 @@ void run_chat(const Options& options, const Common& common) {
 std::function<void()> setup_generate(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
   add_options(app, *options);
-  app.add_option("--prompt", options->prompt, "Text to continue");
+  app.add_option("PROMPT,--prompt", options->prompt, "Text to continue");
   app.add_option("--prompt-file", options->prompt_file, "File with the text to continue");
   app.add_flag("--chat", options->chat, "Put the prompt as a user's message through the chat template");
   return [options, &common] { run_generate(*options, common); };
@@ -139,7 +141,7 @@ std::function<void()> setup_generate(CLI::App& app, const Common& common) {
 
 std::function<void()> setup_chat(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
-  options->count = 512;
+  options->max_tokens = 512;
   add_options(app, *options);
   return [options, &common] { run_chat(*options, common); };
 }
@@ -148,10 +150,14 @@ std::function<void()> setup_chat(CLI::App& app, const Common& common) {
 
 extern const Verb generate_verb = {
     "generate", "Continue a text, or answer a prompt",
-    "  strata generate MODEL --prompt \"The capital of France is\" -n 16\n"
-    "  strata generate MODEL --chat --prompt \"Why is the sky blue?\" --temperature 0.7 --seed 1\n",
+    "  strata generate MODEL \"The capital of France is\" --max-tokens 16\n"
+    "  strata generate MODEL --chat \"Why is the sky blue?\" --temperature 0.7 --seed 1\n"
+    "  strata generate MODEL --chat --system \"Answer in French.\" \"What is a prime number?\"\n"
+    "  strata generate MODEL --prompt-file story.txt --json     # the text with its speed, as JSON\n",
     setup_generate};
-extern const Verb chat_verb = {"chat", "Talk with a model on the terminal", "  strata chat MODEL --temperature 0.7\n",
+extern const Verb chat_verb = {"chat", "Talk with a model on the terminal",
+                               "  strata chat MODEL --temperature 0.7\n"
+                               "  strata chat MODEL --system \"Answer in one sentence.\" --max-tokens 100\n",
                                setup_chat};
 
 }  // namespace strata::cli

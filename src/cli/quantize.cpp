@@ -186,10 +186,9 @@ void run_job(const Options& options, const Common& common, const pipeline::Quant
         verified.emplace(pipeline::verify(model, request, written, options.verify_samples));
     value["verification"] = result.to_json();
     print(common,
-          "measured on {} tokens of {}: KL divergence {:.5f} +- {:.5f} nats, top-1 agreement {:.1f} %, perplexity "
+          "measured on {}: KL divergence {:.5f} +- {:.5f} nats, top-1 agreement {:.1f} %, perplexity "
           "{:.3f} (original {:.3f})\n",
-          result.tokens, options.calibration.texts.empty() ? "the model's own text" : "the calibration text",
-          result.kl_divergence->mean, result.kl_divergence->standard_error.value_or(0.0),
+          result.measured_on(), result.kl_divergence->mean, result.kl_divergence->standard_error.value_or(0.0),
           100.0 * *result.top1_agreement, result.perplexity, *result.ref_perplexity);
   }
   if (!options.no_report)

@@ -200,7 +200,13 @@ TEST_F(Cli, ReportGathersWhatIsThere) {
   ASSERT_EQ(bare.exit_code, 0) << bare.err;
   EXPECT_EQ(json::parse(bare.out)["plan"]["groups"][0]["codec"], "int4_g32");
   EXPECT_TRUE(fs::exists(folder_ / "out.report.html"));
-  std::ofstream(folder_ / "eval.json") << R"({"perplexity": 9.5, "text": {"file": "<b>", "n_ctx": 8, "chunks": 2}})";
+  const json out = {{"path", "out"}, {"fingerprint", json::parse(run("inspect out --json").out)["fingerprint"]}};
+  const json original = {{"path", "model"},
+                         {"fingerprint", json::parse(run("inspect model --json").out)["fingerprint"]}};
+  json evaluation = {
+      {"format", "strata evaluation"}, {"version", 1}, {"perplexity", 9.5}, {"model", out}, {"ref_model", original}};
+  evaluation["text"] = {{"file", "<b>"}, {"samples", 2}, {"seq_len", 8}};
+  write_json_file(folder_ / "eval.json", evaluation);
   const Outcome more = run("report out --ref model --eval eval.json -o page.html --json");
   ASSERT_EQ(more.exit_code, 0) << more.err;
   EXPECT_EQ(json::parse(more.out)["evaluations"][0]["text"], "2 x 8 tokens of <b>");
@@ -218,10 +224,35 @@ TEST_F(Cli, ReportGathersWhatIsThere) {
   refused("report out --eval out/config.json", "not an evaluation");
   refused("report out --sweep eval.json", "not a sweep");
   refused("report out --ref out --texts", "not the original");
+  const auto refuses_changed = [&](const char* key, const json& value, const char* part) {
+    json changed = evaluation;
+    changed[key] = value;
+    write_json_file(folder_ / "changed.json", changed);
+    refused("report out --eval changed.json", part);
+  };
+  refuses_changed("model", original, "is the evaluation of model");
+  refuses_changed("ref_model", out, "another original");
+  refuses_changed("format", json(), "evaluate again");
+  ASSERT_EQ(run("plan model --preset uniform:int8_g32 -o other.json").exit_code, 0);
+  refused("report out --ref model --plan other.json", "give the plan that out was made with");
   ASSERT_EQ(
       run("quantize model -o out --preset uniform:nvfp4 --scale minmax --no-verify --no-report --overwrite").exit_code,
       0);
   refused("report out", "another checkpoint");
+}
+
+TEST_F(Cli, EarlierNamesOfOptionsAreStillRead) {
+  for (const char* arguments :
+       {"eval model --text nothing.txt --samples 1 --seq-len 64", "eval model --text nothing.txt --chunks 1 --n-ctx 64",
+        "generate model hello --max-tokens 4", "generate model --prompt hello -n 4",
+        "generate model --prompt hello --tokens 4"}) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, 1) << arguments;
+    EXPECT_NE(outcome.err.find("tokenizer.json"), std::string::npos) << arguments << "\n" << outcome.err;
+  }
+  EXPECT_EQ(run("eval --help").out.find("--n-ctx"), std::string::npos);
+  EXPECT_EQ(run("generate --help").out.find("--tokens"), std::string::npos);
+  expect_refused("generate model", "give a prompt", 2);
 }
 
 TEST_F(Cli, ShardsAreCutAndReadBack) {

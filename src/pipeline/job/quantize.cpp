@@ -12,6 +12,7 @@
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/estimate.h"
 #include "pipeline/job/stages.h"
+#include "pipeline/job/verification_text.h"
 #include "pipeline/measure/max_kl.h"
 #include "pipeline/output/stored_parts.h"
 #include "quantize/rtn.h"
@@ -267,26 +268,14 @@ Written write(const model::Model& model, Prepared& prepared, const QuantizeReque
 
 eval::Evaluation verify(const model::Model& model, const QuantizeRequest& request, const Written& output,
                         std::size_t sequences) {
-  const model::Tokenizer tokenizer = tokenizer_of(model);
   const model::Model written = model::Model::open(output.path);
   const auto residency = request.memory_limit ? engine::Residency::one_block : engine::Residency::all;
   engine::Engine original(model, kernel::Precision::f32, residency),
       quantized(written, kernel::Precision::f32, residency);
-  CalibrationRequest text = request.calibration;
-  std::vector<std::vector<engine::Token>> chunks;
-  if (text.files.empty()) {
-    engine::Engine writer(model, kernel::Precision::bf16, residency);
-    text.samples = sequences;
-    text.seed += 0x76657269;  // any other seed: text that the calibration did not see
-    chunks = make_calibration(writer, tokenizer, text).sequences;
-  } else {
-    text = request.plan.method == Method::gptq ? request.rounding : request.calibration;
-    text.samples += sequences;
-    chunks = make_calibration(original, tokenizer, text).sequences;
-    chunks.erase(chunks.begin(),
-                 chunks.begin() + static_cast<std::ptrdiff_t>(chunks.size() - std::min(sequences, chunks.size())));
-  }
-  return eval::evaluate(quantized, &original, chunks);
+  VerificationText on = verification_text(original, request, sequences);
+  eval::Evaluation result = eval::evaluate(quantized, &original, on.sequences);
+  result.text = std::move(on.text);
+  return result;
 }
 
 }  // namespace strata::pipeline

@@ -61,8 +61,8 @@ struct Written {
 /// Writes the checkpoint, from where an earlier run of the job was ended, and publishes it.
 Written write(const model::Model& model, Prepared& prepared, const QuantizeRequest& request, JobFolder& job);
 
-/// KL divergence of the written checkpoint from the model, on text that the model writes itself with another seed than
-/// the calibration's (or on the calibration files' next pieces), `sequences` pieces.
+/// KL divergence of the written checkpoint from the model, on `sequences` pieces of text that the calibration did not
+/// use (verification_text.h); the result's `text` says what they are.
 eval::Evaluation verify(const model::Model& model, const QuantizeRequest& request, const Written& written,
                         std::size_t sequences);
 

@@ -1,8 +1,9 @@
-// From a run's results to its report.
-// Texts are the only thing that is computed here; larger models get theirs from `strata report --texts`.
+// Gathers the report of a quantize run from its results.
+// Only the answers of both models are computed here; larger models get theirs from `strata report --texts`.
 #include "pipeline/job/report.h"
 
 #include "core/interrupt.h"
+#include "eval/eval_file.h"
 #include "pipeline/report/data.h"
 #include "pipeline/report/texts.h"
 
@@ -11,12 +12,6 @@ namespace {
 
 constexpr std::uint64_t kMostWeightsForTexts = 500'000'000;
 constexpr std::size_t kTextTokens = 32;
-
-std::string text_of(const QuantizeRequest& request, std::size_t tokens) {
-  if (request.calibration.files.empty()) return fmt::format("{} tokens of the model's own text", tokens);
-  return fmt::format("{} tokens of {}, behind the calibration's", tokens,
-                     request.calibration.files.back().filename().string());
-}
 
 ReportData gather(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared,
                   const Written& written, const std::optional<eval::Evaluation>& verified, const std::string& command) {
@@ -28,11 +23,13 @@ ReportData gather(const model::Model& model, const QuantizeRequest& request, con
   data.set_output(written.path, written.bytes, quantized.fingerprint());
   if (prepared.scores) {
     data.set_scores(*prepared.scores, a, {}, command);
-    data.set_trade_off(trade_off(a, *request.target, request.plan, costs_of(*prepared.scores, a, request.plan.method)),
-                       command);
+    const Costs costs = costs_of(*prepared.scores, a, request.plan.method);
+    data.set_costs(costs, a);
+    data.set_trade_off(trade_off(a, *request.target, request.plan, costs), command);
   }
   if (!verified) return data;
-  data.add_evaluation(verified->to_json(), text_of(request, verified->tokens), command);
+  data.add_evaluation(eval::entry_of(*verified, eval::ModelName::of(quantized), eval::ModelName::of(model)),
+                      verified->measured_on(), command, written.path.string());
   if (a.block_linear_weights() <= kMostWeightsForTexts)
     data.set_texts(side_by_side(model, quantized, default_prompts(), kTextTokens), command);
   return data;
