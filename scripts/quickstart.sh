@@ -34,7 +34,7 @@ get_model() {
 }
 
 evaluate() {
-  $strata eval $quantized --ref $original --text "$text" --chunks 40 --json >build/quickstart.json
+  $strata eval $quantized --ref $original --text "$text" --samples 40 --json >build/quickstart.json
   python3 scripts/quickstart_table.py $original $quantized build/quickstart.json
 }
 

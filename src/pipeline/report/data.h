@@ -22,16 +22,18 @@ class ReportData {
   /// version. Evaluations in it that are not of its output, or do not say what they are of, are left out.
   static ReportData read(const std::filesystem::path& path);
 
-  /// Names and sizes of the original, and the grid of blocks and roles that everything else is drawn on. Throws Error
-  /// when a part that is there belongs to another original, or when the output has other linears.
+  /// Sets names and sizes of the original, and the grid of blocks and roles that everything else is drawn on. Throws
+  /// Error when a part that is there belongs to another original, or when the output has other linears.
   void set_model(const model::Model& model);
+  /// Sets codecs, bytes and costs of every group; without costs where rules made the plan and nothing was measured.
   void set_plan(const Plan& plan, const model::Architecture& architecture, const std::string& command);
-  /// A checkpoint without its plan: codecs as they are on disk, costs unknown. It gives the grid where there is none.
+  /// Describes a checkpoint without its plan: codecs as they are on disk, costs unknown. Sets the grid where there is
+  /// none.
   void set_plan(const model::Model& quantized, const std::string& command);
-  /// The output on disk. fingerprint: of the checkpoint, so that the data is never shown for another.
+  /// Names the output on disk. fingerprint: the checkpoint's, so that the data is never shown for another.
   void set_output(const std::filesystem::path& path, std::uint64_t bytes, const std::string& fingerprint);
-  /// Every signal; and the judge's table when kl was measured for enough groups. seconds: what each signal took, may be
-  /// empty.
+  /// Sets every signal, and the judge's table when kl was measured for enough groups. seconds: what each signal took;
+  /// may be empty.
   void set_scores(const importance::Scores& scores, const model::Architecture& architecture,
                   const std::map<std::string, double>& seconds, const std::string& command);
   /// Prices the plan that is there by these costs; leaves it as it is when they do not price all of its codecs.
@@ -40,7 +42,7 @@ class ReportData {
   /// Adds an evaluation of the output (eval::entry_of), in place of an earlier one of the same text. text: what it was
   /// measured on, in words. Throws Error when it is of another checkpoint, or against another original.
   void add_evaluation(json entry, const std::string& text, const std::string& command, const std::string& where);
-  /// sweep.json as it is. Throws Error when it is none, or of another original.
+  /// Takes sweep.json as it is. Throws Error when it is none, or of another original.
   void set_sweep(const json& sweep, const std::string& where, const std::string& command);
 
   struct Sample {
@@ -55,7 +57,7 @@ class ReportData {
   std::string target() const;
   /// How the plan's weights were rounded, as far as its request says.
   Method method() const;
-  /// With "missing": what is not there, why, and how to get it.
+  /// All parts, and "missing" (missing.h): what is not there, why, and how to get it.
   json to_json() const;
 
  private:
