@@ -1,4 +1,4 @@
-// Time of one solve() and of the whole curve, on instances shaped like models and on 10,000 groups of 12 choices.
+// Times one solve() and the whole curve, on instances shaped like models and on 10,000 groups of 12 choices.
 // The answer is checked first: within the budget and with a certified gap of at most 0.1 %.
 #include "allocate/allocate.h"
 
@@ -12,7 +12,7 @@ namespace {
 using namespace strata;
 using namespace strata::allocate;
 
-// budget: thousandths of the way from the smallest plan to the largest.
+// The benchmark's argument is the budget, in thousandths of the way from the smallest plan to the largest.
 void bench_solve(benchmark::State& state, const std::vector<Group>& groups) {
   const std::uint64_t least = smallest(groups);
   const std::uint64_t budget =

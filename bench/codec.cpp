@@ -1,4 +1,4 @@
-// Encoding and decoding of every codec on one core, beside a memcpy of the same bf16 weights.
+// Times the encoding and decoding of every codec on one core, beside a memcpy of the same bf16 weights.
 // Each benchmark first checks some rows against the codec's scalar specification.
 #include "codec/codec.h"
 
@@ -55,7 +55,7 @@ void copy(benchmark::State& state) {
   count_weights(state);
 }
 
-/// The values of a row of `stored` equal those of the codes that fit and round give.
+/// Checks that a row of `stored` decodes to the values of the codes that fit and round give.
 void check_row(const Codec& codec, const Stored& stored, std::size_t row, ScaleFit fit, float scale) {
   std::vector<float> w(kCols), decoded(kCols), unpacked(kCols);
   read_row(linear().view(), row, 0, kCols, w.data());

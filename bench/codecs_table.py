@@ -52,7 +52,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             out = folder + "/out"
             made = run(args.strata, "quantize", args.model, "-o", out, "--no-verify", "--json", *arguments.split())
-            e = run(args.strata, "eval", out, "--ref", args.model, "--text", args.text, "--chunks", args.chunks, "--json")
+            e = run(args.strata, "eval", out, "--ref", args.model, "--text", args.text, "--samples", args.chunks, "--json")
         kl = e["kl_divergence"]
         print(f"| {name} | {made['bits']:.3f} | {kl['mean']:.5f} | {kl['stderr']:.5f} | {kl['p99']:.3f} | {e['perplexity']:.3f} "
               f"| {e['top1_agreement']:.4f} | {made['seconds']:.0f} | {made['peak_memory_bytes'] / 2**20:.0f} |", flush=True)

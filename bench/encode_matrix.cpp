@@ -1,5 +1,6 @@
-// Encodes one matrix with one codec, for scripts that hold other encoders beside ours (bench/ggml_encoders.py).
-// bench_encode_matrix CODEC ROWS COLS WEIGHTS IMPORTANCE OUT: files of f32, and the stored parts one after the other.
+// Encodes one matrix with one codec, for scripts that compare other encoders with ours (bench/ggml_encoders.py).
+// usage: bench_encode_matrix CODEC ROWS COLS WEIGHTS IMPORTANCE OUT
+// WEIGHTS and IMPORTANCE are files of f32; OUT gets the stored parts one after the other.
 #include <cstdio>
 #include <cstring>
 #include <fstream>

@@ -1,4 +1,4 @@
-// Matrix products, attention and log-sum-exp of this machine's kernels, as shares of peaks measured between the runs.
+// Measures matrix products, attention and log-sum-exp of this machine as shares of peaks measured between the runs.
 // Each measure_* checks its answer first and keeps the best of short runs; one benchmark iteration is one such call.
 // Environment: STRATA_ISA chooses the kernels; STRATA_BENCH_THREADS the number of threads (default: all).
 #include <benchmark/benchmark.h>
@@ -15,7 +15,7 @@ namespace {
 using namespace strata;
 using namespace strata::kernel;
 
-constexpr double kSeconds = 0.5;  // of each measurement
+constexpr double kSeconds = 0.5;  // length of each measurement
 
 template <class Measure>
 void report(benchmark::State& state, const Measure& measure) {

@@ -77,7 +77,7 @@ def measure_cell(args: argparse.Namespace, target: str, bits: float, scores: dic
                        "--json", "--calib", *args.calib, *options)
             cell["bits"][name] = made["bits"]
         for text in args.text:
-            judged = run(args.strata, "eval", *outs.values(), "--ref", args.model, "--text", text, "--chunks", args.chunks,
+            judged = run(args.strata, "eval", *outs.values(), "--ref", args.model, "--text", text, "--samples", args.chunks,
                          "--precision", "bf16", "--json")
             cell["texts"][pathlib.Path(text).name] = {
                 name: {"kl": e["kl_divergence"]["mean"], "stderr": e["kl_divergence"]["stderr"], "above_best": e.get("kl_change")}

@@ -21,16 +21,13 @@ if(STRATA_FUZZ)
 endif()
 
 # The headers that cost most to read are read once: strata_precompiled(TARGET SET) reuses those that every file needs,
-# and those of the set where it has any (tests: GoogleTest, cli: CLI11). Sets without inner loops are compiled at -O1,
+# and those of the set where it has any (tests: GoogleTest). Sets without inner loops are compiled at -O1,
 # for a quick build: tests, and the layers that are QUICK in CMakeLists.txt.
 set(STRATA_HEADERS <nlohmann/json.hpp> <fmt/format.h> <fmt/ranges.h> <algorithm> <filesystem> <functional> <map> <string> <vector>)
 set(STRATA_HEADERS_tests <gtest/gtest.h>)
 set(STRATA_LINKS_tests GTest::gtest)
 set(STRATA_OPTIONS_tests $<$<CONFIG:Release>:-O1>)
 set(STRATA_OPTIONS_quick $<$<CONFIG:Release>:-O1>)
-set(STRATA_OPTIONS_cli $<$<CONFIG:Release>:-O1>)
-set(STRATA_HEADERS_cli <CLI/CLI.hpp>)
-set(STRATA_LINKS_cli CLI11::CLI11)
 
 function(strata_precompiled target set)
   set(headers strata_headers)

@@ -10,7 +10,7 @@ import sys
 
 LEVELS = [["core"], ["codec", "allocate"], ["format", "kernel"], ["model", "quantize"], ["engine"], ["importance", "eval"],
           ["pipeline"], ["cli"]]
-# The rooms of a layer whose files all stand in rooms. Other layers keep their machinery beside the rooms.
+# The rooms of each layer whose files all stand in rooms. Other layers keep their machinery beside their rooms.
 ROOMS = {"pipeline": [["plan"], ["output"], ["choose", "round"], ["measure"], ["report"], ["job"]]}
 OUTSIDE = {"strata_tokenizer.h": "model"}  # header of the Rust crate -> the only layer that may include it
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
@@ -25,7 +25,7 @@ STEP = {layer: ranks(order) for layer, order in ROOMS.items()}
 
 
 def fault(layer: str, room: str, included: str) -> str | None:
-    """What is wrong with `included` in a file of `room` in `layer`; None when nothing is."""
+    """Returns what is wrong with `included` in a file of `room` in `layer`, or None."""
     if included in OUTSIDE:
         return None if layer == OUTSIDE[included] else f"only {OUTSIDE[included]} may include it"
     parts = included.split("/")
@@ -42,7 +42,7 @@ def fault(layer: str, room: str, included: str) -> str | None:
 
 
 def place(file: pathlib.Path, source: pathlib.Path) -> tuple[str, str, str | None]:
-    """The layer and room of a file, and what is wrong with where it stands."""
+    """Returns the layer and room of a file, and what is wrong with its place, or None."""
     parts = file.relative_to(source).parts
     layer, room = parts[0], parts[1] if len(parts) > 2 else ""
     if layer not in LEVEL:

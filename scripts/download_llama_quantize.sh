@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts llama.cpp's library with llama_model_quantize into build/llama-quantize and prints that folder. PyPI's xllamacpp
 # leaves this function out; node-llama-cpp's npm package, built from a release of llama.cpp, has it.
-# usage: scripts/download_llama_quantize.sh   Nothing is done when it is there.
+# usage: scripts/download_llama_quantize.sh   It does nothing when the folder is there.
 set -euo pipefail
 
 version=3.22.1  # llama.cpp v0.5.0

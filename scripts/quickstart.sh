@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh clone to a quantized model: sets up, builds, gets SmolLM2-135M-Instruct, quantizes it and shows the cost.
-# On two cores the first run takes TIMES; a run on what is built takes about four. Everything lands in build/.
+# Everything lands in build/, and a second run uses what is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mkdir -p build
@@ -13,7 +13,7 @@ text=../shared/data/text/wiki.test.raw
 prompts=("What is the capital of France?" "Why is the sky blue? Answer in one sentence."
   "Write a short sentence about the sea.")
 
-# stage NAME COMMAND...: a heading, the command, and the time that it took.
+# stage NAME COMMAND...: prints a heading, runs the command, and prints the time that it took.
 stage() {
   local name=$1 before=$SECONDS
   shift
@@ -34,7 +34,7 @@ get_model() {
 }
 
 evaluate() {
-  $strata eval $quantized --ref $original --text "$text" --chunks 40 --json >build/quickstart.json
+  $strata eval $quantized --ref $original --text "$text" --samples 40 --json >build/quickstart.json
   python3 scripts/quickstart_table.py $original $quantized build/quickstart.json
 }
 

@@ -15,7 +15,7 @@ LINEAR_OF_A_BLOCK = re.compile(r"model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.
 
 
 def headers(folder: str) -> dict[str, dict]:
-    """Tensor name -> its entry, over all shards of a folder."""
+    """Maps each tensor name of a folder, over all its shards, to its entry."""
     entries = {}
     for path in sorted(pathlib.Path(folder).glob("*.safetensors")):
         with path.open("rb") as file:

@@ -25,7 +25,7 @@ esac
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-# version_at_least FOUND WANTED
+# version_at_least FOUND WANTED: succeeds when FOUND is WANTED or a later version.
 version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
@@ -42,7 +42,7 @@ install_packages() {
     die "apt-get could not install: $*. Its message is above."
 }
 
-# Sets `cargo` to the first cargo that is new enough, rustup's or the distribution's; empty when there is none.
+# Sets `cargo` to the first cargo that is new enough, rustup's or the distribution's, or to nothing when there is none.
 find_cargo() {
   local candidate version
   cargo=
@@ -59,7 +59,7 @@ and Rust; install them by hand, then: cmake --preset release && cmake --build --
 missing=()
 for package in "${packages[@]}"; do
   # A python3 of the user's own (pyenv, conda) that can make virtual environments serves as well as Debian's.
-  # The same of a Node that is new enough for the build of the report's page: Debian's own cannot stand beside it.
+  # A Node of the user's own serves too when it can build the report's page: Debian's cannot be installed beside it.
   case $package in
     python3 | python3-venv) python3 -c 'import venv, ensurepip' 2>/dev/null && continue ;;
     nodejs | npm) command -v npm >/dev/null && node -e 'process.exit(+(parseInt(process.versions.node) < 18))' && continue ;;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must hold: set-up, build, tests, sanitizers, fuzzing, and the checks against transformers, vLLM and llama.cpp.
-# From nothing on a fresh Debian 12; what it installs and builds is kept in build/ for the next run.
+# Checks everything that must hold: set-up, build, tests, sanitizers, fuzzing, and comparisons with transformers, vLLM and
+# llama.cpp. It starts from nothing on a fresh Debian 12; what it installs and builds stays in build/ for the next run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,7 +8,7 @@ usage() {
   cat <<'EOF'
 usage: scripts/test.sh [STAGE...]      (none: all of them, in this order)
 
-  lint      layers and formatting
+  lint      layers and rooms, sizes of files and functions, paths that pages name, formatting
   release   optimized build, all tests
   debug     AddressSanitizer and UndefinedBehaviorSanitizer, all tests but those that run a whole model
   fuzz      every reader's fuzz target, FUZZ_SECONDS each (default 30)
@@ -35,7 +35,8 @@ fuzz_seconds=${FUZZ_SECONDS:-30}
 summary=()
 failed=0
 
-# Background jobs: `start NAME COMMAND...` runs it with its output in build/NAME.log, `finish NAME` waits and checks.
+# `start NAME COMMAND...` runs a command in the background with its output in build/NAME.log; `finish NAME` waits for it
+# and checks how it ended.
 declare -A started=()
 start() {
   local name=$1
@@ -68,7 +69,7 @@ build() {  # build PRESET
   cmake --build --preset "$1" -j "$jobs"
 }
 
-stage_lint() { python3 scripts/check_layers.py && scripts/check_format.sh; }
+stage_lint() { python3 scripts/check_layers.py && python3 scripts/check_sizes.py && python3 scripts/check_paths.py && scripts/check_format.sh; }
 
 stage_release() {
   build release || return 1
@@ -125,10 +126,10 @@ before=$SECONDS
 mkdir -p build
 scripts/setup.sh --dev
 PATH=$PATH:$HOME/.cargo/bin
-export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_SLOPPINESS=pch_defines,time_macros  # the latter: precompiled headers
+export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_SLOPPINESS=pch_defines,time_macros  # time_macros is for precompiled headers
 summary+=("$(printf '%-8s %-6s %4d s' set-up ok $((SECONDS - before)))")
 
-# Downloads need the network, builds the processors: both at once. The tools come first, both jobs below use them.
+# Downloads need the network and builds the processors, so both run at once. The tools come first: both jobs use them.
 if wants release || wants peers; then
   scripts/tools_venv.sh >/dev/null
   start models make_models

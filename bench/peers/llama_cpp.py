@@ -41,7 +41,7 @@ def timed(*args) -> dict:
 
 
 def evaluate(models, args) -> dict:
-    return json.loads(run(args.strata, "eval", *models, "--ref", args.model, "--text", args.text, "--chunks", args.chunks,
+    return json.loads(run(args.strata, "eval", *models, "--ref", args.model, "--text", args.text, "--samples", args.chunks,
                           "--precision", args.precision, "--json"))
 
 

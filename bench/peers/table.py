@@ -82,7 +82,7 @@ def run_row(args: argparse.Namespace, tool: str, scheme: str, bits: float | None
         seconds, peak, _ = measured(command, environment)
 
     def judge(text: str) -> dict:
-        command = [args.strata, "eval", str(out), "--ref", args.model, "--text", text, "--chunks", args.chunks, "--json"]
+        command = [args.strata, "eval", str(out), "--ref", args.model, "--text", text, "--samples", args.chunks, "--json"]
         return json.loads(measured(command, environment)[2])
 
     others = {pathlib.Path(text).name: judge(text)["kl_divergence"] for text in args.other}

@@ -54,7 +54,7 @@ std::uint64_t smallest(std::span<const Group> groups);
 /// The least cost within `budget_bytes`: Lagrangian relaxation, then a search of the exchanges that fill the slack.
 /// Never spends more than the budget; cost never rises when the budget does. Proved optimal (gap() == 0) when the
 /// search ends by itself; it is cut off at a gap of 1e-5 or at its limit on states, and gap() says what is left.
-/// The same groups and budget give the same plan on every machine.
+/// Equal groups and budgets give the same plan on every machine.
 /// Throws Error when even the smallest plan is over the budget (the message says its size), when a cost is NaN,
 /// infinite or negative (names the group), and when bytes or costs add up past what can be counted.
 Solution solve(std::span<const Group> groups, std::uint64_t budget_bytes);

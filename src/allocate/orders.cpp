@@ -136,19 +136,6 @@ double true_bits(std::uint64_t bytes, std::uint64_t weights) {
   return 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
 }
 
-double nominal_bits(std::span<const std::size_t> levels, std::span<const std::uint64_t> weights,
-                    std::span<const double> code_bits) {
-  STRATA_CHECK(levels.size() == weights.size(), "{} levels, {} blocks", levels.size(), weights.size());
-  double bits = 0.0, total = 0.0;
-  for (std::size_t b = 0; b < levels.size(); ++b) {
-    STRATA_CHECK(levels[b] < code_bits.size(), "block {}: level {} of {}", b, levels[b], code_bits.size());
-    bits += static_cast<double>(weights[b]) * code_bits[levels[b]];
-    total += static_cast<double>(weights[b]);
-  }
-  STRATA_CHECK(total > 0.0);
-  return bits / total;
-}
-
 std::uint64_t budget_of_bits(double bits, std::uint64_t weights) {
   if (!(bits > 0.0 && bits <= 1024.0))
     fail("allocate: {} bits a weight asked for, expected more than 0 and at most 1024", bits);
@@ -161,18 +148,6 @@ std::uint64_t budget_of_bits(double bits, std::uint64_t weights) {
   if ((bytes >> 63) != 0)
     fail("allocate: {} weights of {} bits need 2^63 bytes or more; check the shapes", weights, bits);
   return static_cast<std::uint64_t>(bytes);
-}
-
-std::size_t high_count(std::size_t block_count, double high, double low, double target) {
-  STRATA_CHECK(high > low, "{} bits high, {} bits low", high, low);
-  if (!(target >= low))
-    fail("allocate: {} nominal bits asked for, but the low codec has {}; raise the target", target, low);
-  const double total = target * static_cast<double>(block_count);
-  std::size_t count = 0;
-  while (count < block_count &&
-         static_cast<double>(count + 1) * high + static_cast<double>(block_count - count - 1) * low <= total)
-    ++count;
-  return count;
 }
 
 }  // namespace strata::allocate

@@ -14,15 +14,15 @@ using Order = std::vector<std::size_t>;
 /// The level of every block: 0 is the one with the most bits.
 using Levels = std::vector<std::size_t>;
 
-/// By falling importance (higher = more important; the caller turns a signal round where smaller is more important).
-/// Equals: the earlier block first. Throws Error naming the block whose importance is NaN.
+/// The order of falling importance (higher = more important; the caller turns a signal round where smaller is more
+/// important). Equals: the earlier block first. Throws Error naming the block whose importance is NaN.
 Order by_importance(std::span<const double> importance);
 Order reversed(Order order);
 Order first_blocks(std::size_t block_count);
 Order last_blocks(std::size_t block_count);
-/// From both ends inwards: 0, n - 1, 1, n - 2, ...
+/// The blocks from both ends inwards: 0, n - 1, 1, n - 2, ...
 Order first_and_last(std::size_t block_count);
-/// Each of the n! orders alike; the same for a seed on every machine.
+/// A random order, each of the n! alike; the same for a seed on every machine.
 Order random_order(std::size_t block_count, std::uint64_t seed);
 
 /// counts[l] blocks at level l, taken along the order; the rest at level counts.size(). One count is the paper's
@@ -34,7 +34,7 @@ Levels top_n(std::span<const std::size_t> order, std::span<const std::size_t> co
 /// last. Throws Error on NaN, and when the thresholds rise.
 Levels by_thresholds(std::span<const double> importance, std::span<const double> thresholds);
 
-/// bytes[b][l]: of block b at level l; a row a block, all of one length >= 1. A row may rise: padding can make the
+/// bytes[b][l]: the bytes of block b at level l. All rows have one length >= 1. A row may rise: padding can make the
 /// lower level of a tiny block the larger one.
 using LevelBytes = std::vector<std::vector<std::uint64_t>>;
 
@@ -52,17 +52,8 @@ std::uint64_t bytes_of(std::span<const std::size_t> levels, const LevelBytes& by
 /// bytes * 8 / weights, the bits that are written; weights > 0.
 double true_bits(std::uint64_t bytes, std::uint64_t weights);
 
-/// The average of the codecs' code widths over the weights, scales and padding left out: the paper's figure.
-/// weights[b] of block b, code_bits[l] of level l. The sum of the weights is > 0.
-double nominal_bits(std::span<const std::size_t> levels, std::span<const std::uint64_t> weights,
-                    std::span<const double> code_bits);
-
 /// The most bytes that `weights` weights may take at an average of `bits` true bits, rounded down.
 /// Throws Error unless 0 < bits <= 1024 and the bytes fit in 63 bits.
 std::uint64_t budget_of_bits(double bits, std::uint64_t weights);
-
-/// The most blocks of equal size at `high` bits, the rest at `low`, whose nominal average is at most `target`; high >
-/// low. Throws Error when target is below low.
-std::size_t high_count(std::size_t block_count, double high, double low, double target);
 
 }  // namespace strata::allocate

@@ -12,8 +12,8 @@
 namespace strata::allocate {
 namespace {
 
-constexpr int cost_sum_bits = 62;
-constexpr int bytes_sum_bits = 60;  // three times such a sum still fits
+constexpr int kCostSumBits = 62;
+constexpr int kBytesSumBits = 60;  // three times such a sum still fits
 
 struct Totals {
   std::uint64_t smallest = 0;  // sum of the groups' fewest bytes
@@ -37,7 +37,7 @@ Totals check(std::span<const Group> groups) {
       cost = std::max(cost, choice.cost);
     }
     const auto sum = add(largest_sum, most);
-    if (!sum || (*sum >> bytes_sum_bits) != 0)
+    if (!sum || (*sum >> kBytesSumBits) != 0)
       fail("allocate: group {}: the bytes of the groups add up to 2^60 or more; check the shapes", g);
     largest_sum = *sum;
     totals.smallest += least;
@@ -47,15 +47,15 @@ Totals check(std::span<const Group> groups) {
   return totals;
 }
 
-// The power of two in whose units the largest costs, each rounded, add up to less than 2^62.
+/// The power of two in whose units the largest costs, each rounded, add up to less than 2^62.
 int cost_exponent(double total_cost) {
   if (total_cost == 0.0) return 0;
   int exponent = 0;  // total_cost < 2^exponent
   std::frexp(total_cost, &exponent);
-  return exponent - (cost_sum_bits - 1);
+  return exponent - (kCostSumBits - 1);
 }
 
-// Appends the undominated choices of one group: bytes rise and costs fall strictly.
+/// Appends the undominated choices of one group: bytes rise and costs fall strictly.
 void append_items(const Group& group, int exponent, std::vector<Item>& scratch, std::vector<Item>& items) {
   scratch.clear();
   for (std::size_t c = 0; c < group.size(); ++c)
@@ -72,7 +72,7 @@ void append_items(const Group& group, int exponent, std::vector<Item>& scratch, 
   for (std::size_t i = items.size(); i-- > begin;) items[i].bytes -= items[begin].bytes;
 }
 
-// Points on a straight stretch of the hull stay: each is a plan that wastes nothing.
+/// Points on a straight stretch of the hull stay: each is a plan that wastes nothing.
 void append_hull_moves(const Problem& problem, std::size_t group, std::vector<std::uint32_t>& hull,
                        std::vector<Move>& moves) {
   const auto& items = problem.items;
@@ -94,7 +94,7 @@ void append_hull_moves(const Problem& problem, std::size_t group, std::vector<st
   }
 }
 
-// Exact order by falling saved / bytes; the quotient in floating point decides the clear cases at once.
+/// Exact order by falling saved / bytes; the quotient in floating point decides the clear cases at once.
 void sort_moves(std::vector<Move>& moves) {
   struct Keyed {
     double quotient;

@@ -14,13 +14,14 @@
 namespace strata::allocate {
 namespace {
 
-// A front is not searched past these. Both bound time and memory only; what is lost shows in the certified gap.
-constexpr std::size_t max_states = 4096;
-constexpr std::size_t max_work = 4'000'000;
-// Nor past a shortfall of this share of the cost: costs are estimates, known to a few per cent.
-constexpr double tolerance = 1e-5;
+/// The states and steps after which a search is cut off. Both bound time and memory only; what is lost shows in the
+/// certified gap.
+constexpr std::size_t kMostStates = 4096;
+constexpr std::size_t kMostWork = 4'000'000;
+/// A search also ends at a shortfall of this share of the cost: costs are estimates, known to a few per cent.
+constexpr double kTolerance = 1e-5;
 
-constexpr double unreachable = std::numeric_limits<double>::infinity();
+constexpr double kUnreachable = std::numeric_limits<double>::infinity();
 
 struct Exchange {
   std::int64_t bytes = 0, cost = 0;  // differences from the base item
@@ -34,7 +35,7 @@ struct CoreGroup {
   Wide least_loss = 0;
 };
 
-// Differences from the base plan. The change is not yet a node while `item` is set.
+/// Differences from the base plan. The change is not yet a node while `item` is set.
 struct State {
   std::int64_t bytes = 0, cost = 0;
   std::uint32_t node = 0;
@@ -45,7 +46,7 @@ struct State {
 class Search {
  public:
   Search(const Problem& problem, std::span<const std::uint32_t> base, const Move& next, std::int64_t base_cost)
-      : step_(next.bytes), saved_(next.saved), tolerated_(tolerance * static_cast<double>(base_cost - next.saved)) {
+      : step_(next.bytes), saved_(next.saved), tolerated_(kTolerance * static_cast<double>(base_cost - next.saved)) {
     front_.points.push_back({});
     front_.nodes.push_back({});
     states_.push_back({});
@@ -57,14 +58,14 @@ class Search {
     std::size_t work = 0;
     bool whole = true;
     for (std::size_t k = 0; k < core_.size() && core_[k].least_loss < shortfall_; ++k) {
-      if (good_enough() || work > max_work) {
+      if (good_enough() || work > kMostWork) {
         whole = false;
         break;
       }
       work += states_.size() * (1 + core_[k].end - core_[k].begin);
       enter(core_[k]);
       drop_hopeless(k + 1);
-      if (states_.size() > max_states) {
+      if (states_.size() > kMostStates) {
         whole = false;
         thin();
       }
@@ -82,7 +83,7 @@ class Search {
   }
   bool good_enough() const { return static_cast<double>(shortfall_) <= tolerated_ * static_cast<double>(step_); }
 
-  // Shortfalls grow between two points of the front, so the largest lies just before a point or the segment's end.
+  /// Shortfalls grow between two points of the front, so the largest lies just before a point or the segment's end.
   void measure_shortfall() {
     shortfall_ = 0;
     for (std::size_t p = 0; p < front_.points.size(); ++p) {
@@ -112,10 +113,10 @@ class Search {
     measure_rates();
   }
 
-  // The least loss per byte at which the groups from k on can shrink or grow a plan.
+  /// The least loss per byte at which the groups from k on can shrink or grow a plan.
   void measure_rates() {
-    shrink_.assign(core_.size() + 1, unreachable);
-    grow_.assign(core_.size() + 1, unreachable);
+    shrink_.assign(core_.size() + 1, kUnreachable);
+    grow_.assign(core_.size() + 1, kUnreachable);
     for (std::size_t k = core_.size(); k-- > 0;) {
       shrink_[k] = shrink_[k + 1];
       grow_[k] = grow_[k + 1];
@@ -127,7 +128,7 @@ class Search {
     }
   }
 
-  // Every state with every exchange of the group or none; undominated ones, by rising bytes and falling cost.
+  /// Every state with every exchange of the group or none; undominated ones, by rising bytes and falling cost.
   void enter(const CoreGroup& group) {
     reached_ = states_;
     for (std::uint32_t e = group.begin; e < group.end; ++e) {
@@ -140,7 +141,7 @@ class Search {
     states_.swap(reached_);
   }
 
-  // reached_ becomes the undominated states of reached_ and shifted_. Of equals the one of reached_ stays.
+  /// reached_ becomes the undominated states of reached_ and shifted_. Of equals the one of reached_ stays.
   void merge_undominated() {
     merged_.clear();
     std::int64_t least = std::numeric_limits<std::int64_t>::max();
@@ -157,7 +158,7 @@ class Search {
     reached_.swap(merged_);
   }
 
-  // A state outside the segment has to pay its way back; one that then loses the largest shortfall improves nothing.
+  /// A state outside the segment has to pay its way back; one that then loses the largest shortfall improves nothing.
   void drop_hopeless(std::size_t next_core) {
     std::erase_if(states_, [&](const State& state) {
       const Wide lost = loss(state.bytes, state.cost);
@@ -170,11 +171,11 @@ class Search {
     });
   }
 
-  // Cuts the reach around the segment into max_states stretches of bytes and keeps the least loss of each.
+  /// Cuts the reach around the segment into kMostStates stretches of bytes and keeps the least loss of each.
   void thin() {
     const std::int64_t low = std::max(states_.front().bytes, -2 * step_);
     const std::int64_t high = std::min(states_.back().bytes, 3 * step_);
-    const Wide width = std::max<Wide>(1, (static_cast<Wide>(high) - low) / static_cast<Wide>(max_states) + 1);
+    const Wide width = std::max<Wide>(1, (static_cast<Wide>(high) - low) / static_cast<Wide>(kMostStates) + 1);
     std::size_t kept = 0;
     Wide last = -1;
     for (const State& state : states_) {

@@ -13,7 +13,7 @@ namespace strata::allocate {
 struct FrontPoint {
   std::int64_t bytes = 0;
   std::int64_t cost = 0;
-  std::uint32_t node = 0;  ///< last change, in Front::nodes; 0 is the base plan itself
+  std::uint32_t node = 0;  ///< the last change, an index into Front::nodes; 0 is the base plan itself
 };
 
 /// One changed group of a plan; its other changes follow along `parent` until node 0.
@@ -29,8 +29,8 @@ struct Front {
   bool exact = false;  ///< for every budget of the segment the last point within it is an optimum
 };
 
-/// base: an item a group, a plan at which the relaxation is tight; next: the hull edge that leads to the next such
-/// plan; base_cost: of the base plan. The points have bytes below next.bytes.
+/// The best plans of a segment. base: an item a group, a plan at which the relaxation is tight; next: the hull edge
+/// that leads to the next such plan; base_cost: the cost of the base plan. The points have bytes below next.bytes.
 Front explore(const Problem& problem, std::span<const std::uint32_t> base, const Move& next, std::int64_t base_cost);
 
 }  // namespace strata::allocate

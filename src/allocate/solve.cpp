@@ -11,7 +11,7 @@
 namespace strata::allocate {
 namespace {
 
-// A point of the hull curve as items, with its sums in units.
+/// A point of the hull curve as items, with its sums in units.
 struct HullPlan {
   std::vector<std::uint32_t> items;
   std::int64_t bytes = 0, cost = 0;

@@ -49,8 +49,8 @@ void show(const std::vector<kernel::KernelFigure>& figures) {
   fmt::print("{}", table(rows));
 }
 
-/// Tokens per second of a model: 512 tokens at once with all their logits, and one token after another behind them; the
-/// best of `runs`.
+/// The speed of a model in tokens per second, the best of several runs: `prefill` for 512 tokens at once with all their
+/// logits, `decode` for the tokens that follow them one at a time.
 struct ModelSpeed {
   double prefill = 0, decode = 0;
 };
@@ -96,11 +96,14 @@ void run_model(const std::string& path, const Common& common) {
   print_json(common, value);
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto seconds = std::make_shared<double>(0.5);
   auto model_path = std::make_shared<std::string>();
-  app.add_option("--model", *model_path, "Time this model instead: prefill of 512 tokens, and decoding");
-  app.add_option("--seconds", *seconds, "Time for each kernel")->capture_default_str()->check(CLI::Range(0.01, 60.0));
+  line.option(
+      {.name = "--model", .help = "Time this model instead: prefill of 512 tokens, and decoding", .example = "MODEL"},
+      *model_path);
+  line.option({.name = "--seconds", .help = "Time for each kernel", .example = "2", .least = 0.01, .most = 60},
+              *seconds);
   return [seconds, model_path, &common] {
     if (!model_path->empty()) return run_model(*model_path, common);
     const kernel::MachinePeaks peaks = kernel::measure_peaks(4 * *seconds);

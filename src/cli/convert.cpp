@@ -1,55 +1,55 @@
-// strata convert: a GGUF file as a Hugging Face folder in bf16, or a folder (or another GGUF file) as a dense GGUF
-// file. The tokenizer and the configuration are translated too.
+// strata convert: makes a Hugging Face folder in bf16 from a GGUF file, or a dense GGUF file from a folder (or from
+// another GGUF file). The tokenizer and the configuration are translated too.
 #include <memory>
 
 #include "cli/verb.h"
-#include "core/file.h"
+#include "core/units.h"
 #include "model/model.h"
-#include "pipeline/output/checkpoint.h"
-#include "pipeline/output/gguf_checkpoint.h"
+#include "pipeline/output/linear_encoder.h"
+#include "pipeline/output/output.h"
 
 namespace strata::cli {
 namespace {
 
 struct Options {
-  std::string model, output, shard_size, type;
+  std::string model, output;
+  DType type = DType::bf16;
+  std::uint64_t shard_bytes = 0;
   bool overwrite = false;
 };
 
-std::uint64_t to_folder(const Options& options, const model::Model& model) {
-  if (!options.type.empty() && options.type != "bf16")
-    fail_usage("--type {}: a folder is written in bf16; end --output in .gguf for other types", options.type);
-  const std::uint64_t shard = options.shard_size.empty() ? 0 : pipeline::parse_size(options.shard_size, "--shard-size");
-  return pipeline::write_dense(model, options.output, shard, options.overwrite);
-}
-
-std::uint64_t to_gguf(const Options& options, const model::Model& model) {
-  pipeline::GgufChoice choice;
-  if (!options.shard_size.empty()) choice.shard_bytes = pipeline::parse_size(options.shard_size, "--shard-size");
-  if (options.type == "f16") choice.dense = DType::f16;
-  if (options.type == "f32") choice.dense = DType::f32;
-  return pipeline::write_gguf(model, pipeline::plan_gguf(model, choice), options.output, options.overwrite, nullptr);
-}
+const char* name_of(DType type) { return type == DType::f16 ? "f16" : type == DType::f32 ? "f32" : "bf16"; }
 
 void run(const Options& options, const Common& common) {
   const bool gguf = options.output.ends_with(".gguf");
   const model::Model model = model::Model::open(options.model);
   if (model.quantized())
     fail("{}: is a quantized checkpoint; convert takes GGUF files and dense models", options.model);
-  const std::uint64_t bytes = gguf ? to_gguf(options, model) : to_folder(options, model);
-  const std::string type = options.type.empty() ? "bf16" : options.type;
-  print_json(common, {{"output", options.output}, {"bytes", bytes}, {"type", type}});
-  print(common, "{}: {} in {}\n", options.output, human_bytes(bytes), type);
+  if (!gguf && options.type != DType::bf16)
+    fail_usage("--type: a folder is written in bf16; end --output in .gguf for other types");
+  const pipeline::Codecs keeps(model.architecture().linears.size(), &codec::by_name("keep"));
+  const pipeline::Target& target = pipeline::target_by_name(gguf ? "llama.cpp" : "transformers");
+  const auto output = pipeline::plan_output(model, keeps, target, options.shard_bytes, options.type);
+  pipeline::LinearEncoder encoder(model, keeps);
+  output->write_whole(encoder, options.output, options.overwrite);
+  const std::uint64_t bytes = output->bytes();
+  print_json(common, {{"output", options.output}, {"bytes", bytes}, {"type", name_of(options.type)}});
+  print(common, "{}: {} in {}\n", options.output, human_bytes(bytes), name_of(options.type));
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  app.add_option("MODEL", options->model, "GGUF file or dense Hugging Face folder")->required();
-  app.add_option("-o,--output", options->output, "Folder to write, or a file whose name ends in .gguf")->required();
-  app.add_option("--type", options->type, "Type of the matrices in a GGUF file: bf16 (default), f16, f32")
-      ->check(CLI::IsMember({"bf16", "f16", "f32"}));
-  app.add_option("--shard-size", options->shard_size, "Largest weight file, such as 5GB (default: one file)");
-  app.add_flag("--overwrite", options->overwrite, "Replace the output if it exists");
+  line.option({.name = "MODEL", .help = "GGUF file or dense Hugging Face folder", .required = true}, options->model);
+  line.option({.name = "--output",
+               .help = "Folder to write, or a file whose name ends in .gguf",
+               .letter = "-o",
+               .required = true},
+              options->output);
+  line.choice({.name = "--type", .help = "Type of the matrices in a GGUF file"}, options->type,
+              {{"bf16", DType::bf16}, {"f16", DType::f16}, {"f32", DType::f32}});
+  line.bytes({.name = "--shard-size", .help = "Largest weight file (default: one file)", .example = "5GB"},
+             options->shard_bytes);
+  line.flag({.name = "--overwrite", .help = "Replace the output if it exists"}, options->overwrite);
   return [options, &common] { run(*options, common); };
 }
 

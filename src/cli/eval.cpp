@@ -1,13 +1,14 @@
 // strata eval: perplexity of models, and their distance from the original they were made from.
-// All run chunk by chunk; no logits are kept.
+// All models run on the same text, a batch of sequences at a time; no logits are kept.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "cli/verb.h"
+#include "cli/options.h"
 #include "core/file.h"
-#include "eval/evaluate.h"
+#include "eval/eval_file.h"
 #include "eval/text.h"
 #include "model/tokenizer.h"
 
@@ -16,8 +17,9 @@ namespace {
 
 struct Options {
   std::vector<std::string> models;
-  std::string reference, text, precision = "f32", output;
-  std::size_t n_ctx = 512, chunks = 0;
+  std::string reference, text, output;
+  kernel::Precision precision = kernel::Precision::f32;
+  std::size_t seq_len = 512, samples = 0;
 };
 
 std::string with_error(double value, const std::optional<double>& error) {
@@ -36,7 +38,7 @@ void show(const eval::Evaluation& e) {
   if (e.top1_agreement) fmt::print("top-1 agreement   {:.2f} %\n", 100.0 * *e.top1_agreement);
 }
 
-/// Several models: a row each.
+/// Prints several models side by side, one row for each.
 void show(const std::vector<std::string>& names, const std::vector<eval::Evaluation>& all) {
   const bool compared = all[0].kl_divergence.has_value();
   std::vector<std::vector<std::string>> rows = {{"model", "perplexity"}};
@@ -56,78 +58,109 @@ void show(const std::vector<std::string>& names, const std::vector<eval::Evaluat
                with_error(*all[0].ref_perplexity, all[0].ref_perplexity_standard_error));
 }
 
-json to_json(const Options& options, const std::vector<eval::Evaluation>& all) {
-  json models = json::array();
-  for (std::size_t m = 0; m < all.size(); ++m) {
-    models.push_back(all[m].to_json());
-    models.back()["model"] = options.models[m];
+/// Returns whether two models have the same linears, as a quantized model and its original do.
+bool same_linears(const model::Model& one, const model::Model& other) {
+  return std::ranges::equal(one.architecture().linears, other.architecture().linears,
+                            [](const model::Linear& a, const model::Linear& b) {
+                              return a.module == b.module && a.rows == b.rows && a.cols == b.cols;
+                            });
+}
+
+/// Throws Error where the models' tokens are different words. Warns when the original is quantized itself, and when a
+/// model cannot have been made from it.
+void check_comparison(const std::vector<const model::Model*>& models, const model::Tokenizer& tokenizer,
+                      const eval::EvalText& text, const model::Model* original) {
+  std::vector<const model::Model*> others(models.begin() + 1, models.end());
+  if (original != nullptr) others.push_back(original);
+  for (const model::Model* other : others) {
+    const model::NamedTexts files = model::tokenizer_files(*other);
+    if (model::find_text(files, "tokenizer.json") == nullptr) continue;  // the models share the first one's
+    eval::check_same_words(text, tokenizer, model::Tokenizer::from_files(files, other->path().string()));
   }
-  return models.size() == 1 ? models[0] : json{{"models", std::move(models)}};
+  for (const model::Model* model : models)
+    if (original != nullptr && !same_linears(*model, *original))
+      remark("warning: --ref {} has other linears than {}, which was not made from it\n", original->path().string(),
+             model->path().string());
+  if (original != nullptr && (original->quantized() || !original->low_bit_types().empty()))
+    remark("warning: --ref {} is quantized itself, so its own loss is not in the divergence from it\n",
+           original->path().string());
 }
 
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<std::unique_ptr<model::Model>> models;
-  for (const std::string& path : options.models)
+  std::vector<const model::Model*> opened;
+  eval::EvalFile file;
+  for (const std::string& path : options.models) {
     models.push_back(std::make_unique<model::Model>(model::Model::open(path)));
+    opened.push_back(models.back().get());
+    file.models.push_back(eval::ModelName::of(*opened.back()));
+  }
   std::optional<model::Model> reference;
   if (!options.reference.empty()) reference = model::Model::open(options.reference);
-  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(*models[0]), options.models[0]);
-  const eval::EvalText text = eval::read_eval_text(tokenizer, options.text, options.n_ctx, options.chunks);
-  const auto precision = options.precision == "bf16" ? kernel::Precision::bf16 : kernel::Precision::f32;
+  if (reference) file.original = eval::ModelName::of(*reference);
+  const auto tokenizer = model::Tokenizer::of(*opened[0]);
+  const eval::EvalText text = eval::read_eval_text(tokenizer, options.text, options.seq_len, options.samples);
+  check_comparison(opened, tokenizer, text, reference ? &*reference : nullptr);
   std::vector<std::unique_ptr<engine::Engine>> engines;
   std::vector<engine::Engine*> judged;
   for (const auto& model : models) {
-    engines.push_back(std::make_unique<engine::Engine>(*model, precision));
+    engines.push_back(std::make_unique<engine::Engine>(*model, options.precision));
     judged.push_back(engines.back().get());
   }
   std::optional<engine::Engine> original;
-  if (reference) original.emplace(*reference, precision);
-  const std::vector<eval::Evaluation> result = eval::evaluate(judged, original ? &*original : nullptr, text.chunks);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (reference) original.emplace(*reference, options.precision);
+  file.evaluations = eval::evaluate(judged, original ? &*original : nullptr, text.sequences);
+  file.text = text.describe();
+  file.precision = options.precision == kernel::Precision::bf16 ? "bf16" : "f32";
+  file.command = common.command;
+  file.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 
-  json value = to_json(options, result);
-  value["text"] = text.describe();
-  if (reference) value["ref_model"] = options.reference;
-  value["precision"] = options.precision;
-  value["command"] = common.command;
-  value["seconds"] = seconds;
+  const json value = file.to_json();
   if (!options.output.empty()) write_json_file(options.output, value);
   print_json(common, value);
   if (common.json_output) return;
-  if (result.size() == 1)
-    show(result[0]);
+  if (file.evaluations.size() == 1)
+    show(file.evaluations[0]);
   else
-    show(options.models, result);
-  fmt::print("{} tokens scored in {:.1f} s\n", result[0].tokens, seconds);
+    show(options.models, file.evaluations);
+  fmt::print("{} tokens scored in {:.1f} s\n", file.evaluations[0].tokens, file.seconds);
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  app.add_option("MODEL", options->models,
-                 "Models to judge; several are held in memory together and take less time than one by one")
-      ->required();
-  app.add_option("--ref", options->reference, "The original, for KL divergence and top-1 agreement");
-  app.add_option("--text", options->text, "UTF-8 text file")->required();
-  app.add_option("--n-ctx", options->n_ctx, "Tokens of a chunk; the second half is scored")
-      ->capture_default_str()
-      ->check(CLI::Range(4, 1 << 20));
-  app.add_option("--chunks", options->chunks, "Use the first N chunks (0: all)")->capture_default_str();
-  app.add_option("--precision", options->precision,
-                 "f32 or bf16 activations in matrix products; f32 is exact, bf16 faster but adds its own divergence")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"f32", "bf16"}));
-  app.add_option("-o,--output", options->output, "Also write the result to this JSON file");
+  line.list({.name = "MODEL",
+             .help = "Models to judge; several are held in memory together and take less time than one by one",
+             .required = true},
+            options->models);
+  line.option({.name = "--ref", .help = "The original, for KL divergence and top-1 agreement"}, options->reference);
+  line.option({.name = "--text", .help = "UTF-8 text file", .required = true}, options->text);
+  line.option({.name = "--samples",
+               .help = "Sequences to score, from the start of the text; 0: all",
+               .example = "40",
+               .aliases = "--chunks"},
+              options->samples);
+  line.option({.name = "--seq-len",
+               .help = "Tokens of a sequence; the second half is scored",
+               .example = "2048",
+               .least = 4,
+               .most = 1 << 20,
+               .aliases = "--n-ctx"},
+              options->seq_len);
+  declare_precision(line, options->precision);
+  line.option({.name = "--output", .help = "Also write the result to this JSON file", .letter = "-o"}, options->output);
   return [options, &common] { run(*options, common); };
 }
 
 }  // namespace
 
-extern const Verb eval_verb = {"eval", "Measure perplexity, KL divergence and top-1 agreement",
-                               "  strata eval MODEL --text wiki.test.raw\n"
-                               "  strata eval OUT --ref MODEL --text wiki.test.raw --chunks 60\n"
-                               "  strata eval OUT --ref MODEL --text wiki.test.raw --json > eval.json\n"
-                               "  strata eval A B --ref MODEL --text wiki.test.raw    # and how far B is from A\n",
-                               setup};
+extern const Verb eval_verb = {
+    "eval", "Measure perplexity, KL divergence and top-1 agreement",
+    "  strata eval MODEL --text wiki.test.raw\n"
+    "  strata eval OUT --ref MODEL --text wiki.test.raw --samples 60\n"
+    "  strata eval OUT --ref MODEL --text wiki.test.raw -o eval.json    # then: strata report OUT --eval eval.json\n"
+    "  strata eval A B --ref MODEL --text wiki.test.raw                 # side by side, and how far B is from A\n"
+    "  strata eval OUT.gguf --text book.txt --seq-len 2048 --precision bf16\n",
+    setup};
 
 }  // namespace strata::cli

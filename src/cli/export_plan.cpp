@@ -30,15 +30,16 @@ void run(const Options& options, const Common& common) {
   print(common, "{}: a recipe for {}; use it as {}\n", options.output, exporter.name, exporter.usage);
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  std::string tools;
-  for (const pipeline::Exporter& exporter : pipeline::exporters())
-    tools += (tools.empty() ? "" : ", ") + std::string(exporter.name);
-  app.add_option("PLAN", options->plan, "plan.json, as strata plan writes it")->required();
-  app.add_option("--to", options->tool, "The tool: " + tools)->required();
-  app.add_option("-o,--output", options->output, "File to write (default: standard output)");
-  app.add_option("--model", options->model, "Check the plan against this model first");
+  std::vector<std::string> tools;
+  for (const pipeline::Exporter& exporter : pipeline::exporters()) tools.emplace_back(exporter.name);
+  line.option({.name = "PLAN", .help = "plan.json, as strata plan writes it", .required = true}, options->plan);
+  line.option({.name = "--to", .help = "The tool that reads the recipe", .values = tools, .required = true},
+              options->tool);
+  line.option({.name = "--output", .help = "File to write (default: standard output)", .letter = "-o"},
+              options->output);
+  line.option({.name = "--model", .help = "Check the plan against this model first"}, options->model);
   return [options, &common] { run(*options, common); };
 }
 

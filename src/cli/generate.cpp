@@ -4,7 +4,7 @@
 #include <iostream>
 #include <memory>
 
-#include "cli/verb.h"
+#include "cli/options.h"
 #include "core/file.h"
 #include "engine/sampler.h"
 #include "model/chat_template.h"
@@ -15,31 +15,36 @@ namespace {
 
 struct Options {
   std::string model, prompt, prompt_file, system;
-  std::size_t count = 128;
+  std::size_t max_tokens = 128;
   double temperature = 0.0, top_p = 1.0;
   bool chat = false;
-  std::string precision = "bf16";
+  std::uint64_t seed = 0;
+  kernel::Precision precision = kernel::Precision::bf16;
 };
 
-void add_options(CLI::App& app, Options& options) {
-  app.add_option("MODEL", options.model, "Hugging Face folder or GGUF file")->required();
-  app.add_option("-n,--tokens", options.count, "Most tokens to generate")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--temperature", options.temperature, "0: always the most likely token")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 100.0));
-  app.add_option("--top-p", options.top_p, "Sample from the likeliest tokens with this total probability")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--system", options.system, "System message of a chat");
-  app.add_option("--precision", options.precision, "f32 or bf16 activations in matrix products")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"f32", "bf16"}));
-}
-
-kernel::Precision precision_of(const Options& options) {
-  return options.precision == "f32" ? kernel::Precision::f32 : kernel::Precision::bf16;
+void declare_shared(CommandLine& line, Options& options) {
+  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options.model);
+  line.option({.name = "--max-tokens",
+               .help = "Most tokens to generate",
+               .example = "64",
+               .least = 1,
+               .most = 1 << 20,
+               .letter = "-n",
+               .aliases = "--tokens"},
+              options.max_tokens);
+  line.option({.name = "--temperature",
+               .help = "Randomness of the choice; 0: always the most likely token",
+               .example = "0.7",
+               .most = 100},
+              options.temperature);
+  line.option({.name = "--top-p",
+               .help = "Sample from the likeliest tokens with this total probability",
+               .example = "0.9",
+               .most = 1},
+              options.top_p);
+  line.option({.name = "--seed", .help = "Seed of the sampling", .example = "1"}, options.seed);
+  line.option({.name = "--system", .help = "System message of a chat", .example = "Answer in French."}, options.system);
+  declare_precision(line, options.precision);
 }
 
 /// A model that is ready to talk.
@@ -62,7 +67,7 @@ struct Answer {
 };
 
 Answer answer(engine::Engine& engine, const Talker& talker, const std::vector<engine::Token>& prompt,
-              const Options& options, const Common& common, bool stream) {
+              const Options& options, bool stream) {
   model::StreamDecoder decoder(talker.tokenizer);
   Answer result{"", prompt.size(), 0, 0};
   const auto begin = std::chrono::steady_clock::now();
@@ -72,9 +77,9 @@ Answer answer(engine::Engine& engine, const Talker& talker, const std::vector<en
     fmt::print("{}", piece);
     std::fflush(stdout);
   };
-  const engine::Sampling sampling{options.temperature, options.top_p, common.seed};
+  const engine::Sampling sampling{options.temperature, options.top_p, options.seed};
   const auto tokens =
-      engine::generate(engine, prompt, options.count, sampling, talker.tokenizer.eos(), [&](engine::Token token) {
+      engine::generate(engine, prompt, options.max_tokens, sampling, talker.tokenizer.eos(), [&](engine::Token token) {
         give(decoder.push(token));
         return true;
       });
@@ -91,10 +96,10 @@ std::vector<model::ChatMessage> opening(const Options& options) {
 
 void run_generate(const Options& options, const Common& common) {
   if (options.prompt.empty() == options.prompt_file.empty())
-    fail_usage("give either --prompt TEXT or --prompt-file FILE");
+    fail_usage("give a prompt: strata generate {} \"TEXT\", or --prompt-file FILE in its place", options.model);
   const std::string prompt = options.prompt.empty() ? read_text_file(options.prompt_file) : options.prompt;
   const Talker talker{model::Model::open(options.model)};
-  engine::Engine engine(talker.model, precision_of(options));
+  engine::Engine engine(talker.model, options.precision);
   std::vector<engine::Token> tokens;
   if (options.chat) {
     auto messages = opening(options);
@@ -103,7 +108,7 @@ void run_generate(const Options& options, const Common& common) {
   } else {
     tokens = talker.tokenizer.encode(prompt, model::AddSpecial::yes);
   }
-  const Answer result = answer(engine, talker, tokens, options, common, !common.json_output);
+  const Answer result = answer(engine, talker, tokens, options, !common.json_output);
   print(common, "\n");
   print_json(common, {{"text", result.text},
                       {"prompt_tokens", result.prompt_tokens},
@@ -112,46 +117,52 @@ void run_generate(const Options& options, const Common& common) {
                       {"tokens_per_second", static_cast<double>(result.tokens) / result.seconds}});
 }
 
-void run_chat(const Options& options, const Common& common) {
+void run_chat(const Options& options) {
   const Talker talker{model::Model::open(options.model)};
-  engine::Engine engine(talker.model, precision_of(options));
+  engine::Engine engine(talker.model, options.precision);
   const model::ChatTemplate chat_template = talker.chat_template();
   auto messages = opening(options);
-  remark("Write a line and press Enter; Ctrl-D ends.\n");
+  remark("Write a line and press Enter; /exit, /quit or Ctrl-D ends.\n");
   for (std::string line; fmt::print("> "), std::fflush(stdout), std::getline(std::cin, line);) {
     if (line.empty()) continue;
+    if (line == "/exit" || line == "/quit") return;
     messages.push_back({"user", line});
     const auto prompt = talker.tokenizer.encode(chat_template.render(messages, model::GenerationPrompt::yes));
-    messages.push_back({"assistant", answer(engine, talker, prompt, options, common, true).text});
+    messages.push_back({"assistant", answer(engine, talker, prompt, options, true).text});
     fmt::print("\n");
   }
   fmt::print("\n");
 }
 
-std::function<void()> setup_generate(CLI::App& app, const Common& common) {
+std::function<void()> setup_generate(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  add_options(app, *options);
-  app.add_option("--prompt", options->prompt, "Text to continue");
-  app.add_option("--prompt-file", options->prompt_file, "File with the text to continue");
-  app.add_flag("--chat", options->chat, "Put the prompt as a user's message through the chat template");
+  declare_shared(line, *options);
+  line.option({.name = "PROMPT", .help = "Text to continue; --prompt TEXT does the same", .aliases = "--prompt"},
+              options->prompt);
+  line.option({.name = "--prompt-file", .help = "File with the text to continue"}, options->prompt_file);
+  line.flag({.name = "--chat", .help = "Put the prompt as a user's message through the chat template"}, options->chat);
   return [options, &common] { run_generate(*options, common); };
 }
 
-std::function<void()> setup_chat(CLI::App& app, const Common& common) {
+std::function<void()> setup_chat(CommandLine& line, const Common&) {
   auto options = std::make_shared<Options>();
-  options->count = 512;
-  add_options(app, *options);
-  return [options, &common] { run_chat(*options, common); };
+  options->max_tokens = 512;
+  declare_shared(line, *options);
+  return [options] { run_chat(*options); };
 }
 
 }  // namespace
 
 extern const Verb generate_verb = {
     "generate", "Continue a text, or answer a prompt",
-    "  strata generate MODEL --prompt \"The capital of France is\" -n 16\n"
-    "  strata generate MODEL --chat --prompt \"Why is the sky blue?\" --temperature 0.7 --seed 1\n",
+    "  strata generate MODEL \"The capital of France is\" --max-tokens 16\n"
+    "  strata generate MODEL --chat \"Why is the sky blue?\" --temperature 0.7 --seed 1\n"
+    "  strata generate MODEL --chat --system \"Answer in French.\" \"What is a prime number?\"\n"
+    "  strata generate MODEL --prompt-file story.txt --json     # the text with its speed, as JSON\n",
     setup_generate};
-extern const Verb chat_verb = {"chat", "Talk with a model on the terminal", "  strata chat MODEL --temperature 0.7\n",
+extern const Verb chat_verb = {"chat", "Talk with a model on the terminal",
+                               "  strata chat MODEL --temperature 0.7\n"
+                               "  strata chat MODEL --system \"Answer in one sentence.\" --max-tokens 100\n",
                                setup_chat};
 
 }  // namespace strata::cli

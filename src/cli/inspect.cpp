@@ -1,12 +1,12 @@
 // strata inspect: what a model is, tensor by tensor.
-// For a quantized checkpoint also the codec of every linear and the true bits.
+// For a quantized checkpoint it also shows the codec of every linear and the true bits.
 #include <array>
 #include <map>
 #include <memory>
 
 #include "cli/plot.h"
 #include "cli/verb.h"
-#include "core/file.h"
+#include "core/units.h"
 #include "model/model.h"
 #include "pipeline/report/data.h"
 
@@ -102,8 +102,8 @@ void show(const model::Model& model, const json& value, const Options& options) 
   fmt::print("{}", table(rows));
 }
 
-/// Values by linear as rows of the map: a role each, or one row for a signal of whole blocks. Several linears of a role
-/// (the experts of a block) are shown by their mean.
+/// Turns values by linear into rows of the map: one row for each role, or a single one for a signal of whole blocks.
+/// Several linears of a role (the experts of a block) are shown by their mean.
 std::vector<PlotRow> rows_of(const model::Architecture& a, bool whole_blocks,
                              const std::function<std::optional<double>(std::size_t linear)>& value) {
   std::vector<PlotRow> rows;
@@ -175,14 +175,15 @@ void run(const Options& options, const Common& common) {
     plot_signals(model, options);
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
-  app.add_flag("--tensors", options->tensors, "List every tensor instead of a summary by role");
-  app.add_flag("--plot", options->plot, "Draw a map of blocks and roles: bits, or the signals of --scores");
-  app.add_option("--scores", options->scores, "scores.json of this model, to draw");
-  app.add_option("--for", options->target, "The runtime that the scores were made for")->capture_default_str();
-  app.add_option("--signal", options->signal, "Draw this signal only");
+  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options->model);
+  line.flag({.name = "--tensors", .help = "List every tensor instead of a summary by role"}, options->tensors);
+  line.flag({.name = "--plot", .help = "Draw a map of blocks and roles: bits, or the signals of --scores"},
+            options->plot);
+  line.option({.name = "--scores", .help = "scores.json of this model, to draw"}, options->scores);
+  line.option({.name = "--signal", .help = "Draw this signal only"}, options->signal);
+  line.option({.name = "--for", .help = "The runtime that the scores were made for"}, options->target);
   return [options, &common] { run(*options, common); };
 }
 

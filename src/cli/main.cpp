@@ -1,8 +1,8 @@
 // The program: parses the command line, runs a verb, and turns every failure into one sentence and an exit code.
-// 0: done; 1: the input or the environment is at fault; 2: the command line is.
+// Exit codes: 0 when all is done, 1 when the input or the environment is at fault, 2 when the command line is, 130 when
+// the user interrupted.
 #include <cstdio>
 #include <new>
-#include <nlohmann/json.hpp>
 
 #include "cli/verb.h"
 #include "core/cpu.h"
@@ -14,65 +14,44 @@ namespace {
 
 using namespace strata;
 
-int run(int argc, char** argv) {
-  CLI::App app{
-      "Give it a language model and a size; get back the best model that fits, for vLLM,\n"
-      "transformers and llama.cpp, made on a plain CPU.",
-      "strata"};
-  app.set_version_flag("--version", "strata " STRATA_VERSION);
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(30);
-  app.footer(
-      "MODEL is a Hugging Face folder or a GGUF file. `strata VERB --help` has examples.\n"
-      "Environment: STRATA_ISA=portable|avx2|avx512|avx512bf16 forces an instruction set.");
-  cli::Common common;
+/// Says what went wrong on stderr, and under --json on stdout as well.
+int tell(const cli::Common& common, int exit_code, const char* kind, const std::string& message) {
+  fmt::print(stderr, "strata: {}\n", message);
+  if (exit_code == 2) fmt::print(stderr, "Run `strata --help` or `strata VERB --help`.\n");
+  cli::print_json(common, {{"error", {{"kind", kind}, {"message", message}}}});
+  return exit_code;
+}
+
+void run(int argc, char** argv, cli::Common& common) {
   std::vector<std::string> words(argv, argv + argc);
   if (!words.empty()) words[0] = "strata";
   common.command = pipeline::shell_command(words);
-  std::function<void()> action;
-  for (const cli::Verb& verb : cli::verbs()) {
-    CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
-    sub->add_flag("--json", common.json_output, "Print the result as JSON on stdout");
-    sub->add_option("--threads", common.threads, "Threads (0: all CPUs); never changes a result")
-        ->check(CLI::Range(0, 1024));
-    sub->add_option("--seed", common.seed, "Seed of everything random")->capture_default_str();
-    sub->footer(std::string("Examples:\n") + verb.examples);
-    sub->callback([&action, run_verb = verb.setup(*sub, common)] { action = run_verb; });
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);
-    std::fprintf(stderr, "strata: %s\nRun `strata --help` or `strata VERB --help`.\n", e.what());
-    return 2;
-  }
+  if (!words.empty()) words.erase(words.begin());
+  const std::function<void()> action = cli::parse_command_line(words, common);
+  if (!action) return;
   install_interrupt_handler();
   set_thread_count(common.threads);
   selected_isa();
   action();
   if (std::fflush(stdout) != 0) fail("standard output: writing failed");
-  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  cli::Common common;
   try {
-    return run(argc, argv);
+    run(argc, argv, common);
+    return 0;
   } catch (const strata::UsageError& e) {
-    std::fprintf(stderr, "strata: %s\n", e.what());
-    return 2;
-  } catch (const strata::Interrupted&) {
-    std::fputs("strata: interrupted\n", stderr);
-    return 1;
+    return tell(common, 2, "usage", e.what());
+  } catch (const strata::Interrupted& e) {
+    return tell(common, 130, "interrupted", e.what());
   } catch (const strata::Error& e) {
-    std::fprintf(stderr, "strata: %s\n", e.what());
-    return 1;
+    return tell(common, 1, "input", e.what());
   } catch (const std::bad_alloc&) {
-    std::fputs("strata: not enough memory\n", stderr);
-    return 1;
+    return tell(common, 1, "memory", "not enough memory");
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "strata: %s\n", e.what());
-    return 1;
+    return tell(common, 1, "unexpected", e.what());
   }
 }

@@ -1,30 +1,30 @@
-// strata plan: a budget becomes a codec for every group, in milliseconds, from scores made before.
+// strata plan: turns a budget into a codec for every group, in milliseconds, from scores made before.
 // The plan is a file that a person can read and change.
 #include <memory>
 
 #include "cli/options.h"
 #include "pipeline/choose/explain.h"
-#include "pipeline/choose/prior_costs.h"
+#include "pipeline/choose/options.h"
+#include "pipeline/choose/presets.h"
+#include "pipeline/job/methods.h"
 
 namespace strata::cli {
 namespace {
 
 struct Options {
-  std::string model, scores, output, method = "rtn";
+  std::filesystem::path model, scores;
+  std::string output, method = "rtn", target = "vllm";
   bool explain = false;
-  PlanOptions plan;
-  CalibrationOptions calibration;
+  pipeline::PlanRequest request;
+  pipeline::SearchRequest search;
+  importance::CalibrationRequest calibration;
 };
 
-pipeline::Costs costs_for(const Options& options, const pipeline::PlanRequest& request, const model::Model& model) {
-  if (!options.scores.empty())
-    return pipeline::costs_of(importance::Scores::from_json(read_json_file(options.scores), model, options.scores),
-                              model.architecture(), request.method);
-  if (pipeline::needs_linear_costs(request) || pipeline::needs_block_signals(request))
-    fail_usage("preset {} needs --scores FILE; make it with: strata score {} -o scores.json", request.preset,
-               options.model);
-  if (request.preset == "prior") return pipeline::prior_costs(pipeline::prior_of(request), model.architecture());
-  return {};
+pipeline::Costs costs_for(const Options& options, const model::Model& model) {
+  if (options.scores.empty()) return {};
+  return pipeline::costs_of(
+      importance::Scores::from_json(read_json_file(options.scores), model, options.scores.string()),
+      model.architecture(), pipeline::method_by_name(options.method).pricing);
 }
 
 std::string change(const std::optional<pipeline::Neighbour>& n) {
@@ -41,43 +41,57 @@ void show_explanation(const std::vector<pipeline::Explanation>& explanations) {
 }
 
 void run(const Options& options, const Common& common) {
-  pipeline::PlanRequest request = request_of(options.plan);
-  request.method = pipeline::method_named(options.method);
-  if (request.max_kl)
+  pipeline::PlanRequest request = options.request;
+  request.method = options.method;
+  if (std::holds_alternative<pipeline::KlBudget>(request.budget))
     fail_usage("--max-kl measures plans, which takes the model: use strata quantize --max-kl --dry-run");
-  const pipeline::Target& target = pipeline::target_by_name(options.plan.target);
+  check_options(request);
+  check_options(options.search, request);
+  if (options.scores.empty() && pipeline::preset_named(request.preset).reads_scores())
+    fail_usage("preset {} needs --scores FILE; make it with: strata score {} --for {} -o scores.json", request.preset,
+               options.model.string(), options.target);
+  const pipeline::Target& target = pipeline::target_by_name(options.target);
   const model::Model model = model::Model::open(options.model, target.fusion());
-  const pipeline::SearchOptions search = search_of(options.plan, model.architecture());
-  const pipeline::Costs costs = costs_for(options, request, model);
-  const pipeline::PlanResult result =
-      search.steps == 0 ? pipeline::make_plan(model, target, request, costs)
-                        : pipeline::search_on_calibration(model, target, request, costs,
-                                                          request_of(options.calibration, common), search);
+  const pipeline::Costs costs = costs_for(options, model);
+  const pipeline::Problem problem(model, target, request, costs);
+  const pipeline::SearchOptions search = search_of(options.search, model.architecture());
+  const pipeline::PlanResult result = search.steps == 0
+                                          ? pipeline::make_plan(problem)
+                                          : pipeline::search_on_calibration(problem, options.calibration, search);
   json value = result.plan.to_json();
   if (!options.output.empty()) write_json_file(options.output, value);
   std::vector<pipeline::Explanation> explanations;
   if (options.explain) {
-    explanations = pipeline::explain(result.plan, pipeline::Choices(model.architecture(), target, request, costs));
+    explanations = pipeline::explain(result.plan, problem);
     value["explanation"] = pipeline::to_json(explanations);
   }
   print_json(common, value);
   if (common.json_output) return;
   show_plan(result, model);
   if (options.explain) show_explanation(explanations);
+  if (!options.output.empty())
+    fmt::print("{}: use it with strata quantize {} --plan {} -o OUT\n", options.output, options.model.string(),
+               options.output);
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
-  app.add_option("--scores", options->scores, "scores.json of this model (presets best, lwq, three-tier)");
-  app.add_option("-o,--output", options->output, "Plan file to write");
-  app.add_flag("--explain", options->explain,
-               "For every group the next better and next worse choice, and the bytes and cost that it would change");
-  app.add_option("--method", options->method, "How the weights will be rounded, which changes what codecs cost")
-      ->capture_default_str()
-      ->check(CLI::IsMember(pipeline::kMethodNames));
-  add_options(app, options->plan);
-  add_options(app, options->calibration);
+  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options->model);
+  line.option({.name = "--scores", .help = "scores.json of this model, for presets that spend bytes by them"},
+              options->scores);
+  line.option({.name = "--output", .help = "Plan file to write", .letter = "-o"}, options->output);
+  line.flag({.name = "--explain",
+             .help = "For every group the next better and next worse choice, and the bytes and cost that it would "
+                     "change"},
+            options->explain);
+  pipeline::declare_target(options->target, line);
+  line.option({.name = "--method",
+               .help = "How the weights will be rounded, which changes what codecs cost",
+               .values = pipeline::method_names()},
+              options->method);
+  visit(options->request, line);
+  visit(options->search, line);
+  visit(options->calibration, line);
   return [options, &common] { run(*options, common); };
 }
 

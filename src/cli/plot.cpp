@@ -1,6 +1,5 @@
-// Draws the map.
-// Colours are from the 256 of xterm's table, dark blue to light yellow: told apart by everyone, and heights say the
-// same.
+// Draws the map. Its colours come from xterm's table of 256 and run from dark blue to light yellow, which everyone can
+// tell apart; the height of a cell says the same.
 #include "cli/plot.h"
 
 #include <fmt/format.h>

@@ -5,6 +5,10 @@
 
 #include "cli/options.h"
 #include "core/file.h"
+#include "core/units.h"
+#include "eval/eval_file.h"
+#include "pipeline/job/methods.h"
+#include "pipeline/report/stored_codecs.h"
 #include "pipeline/report/texts.h"
 
 namespace strata::cli {
@@ -16,13 +20,13 @@ using pipeline::ReportData;
 struct Options {
   std::string output, page, reference, scores, plan, sweep;
   std::vector<std::string> evaluations, prompts;
-  std::size_t tokens = 48;
+  std::size_t max_tokens = 48;
   bool texts = false;
 };
 
 bool is_sweep(const fs::path& path) { return fs::exists(path / "sweep.json") && !fs::exists(path / "config.json"); }
 
-/// What a person types to make a file of this text again.
+/// Returns the command line that makes a sweep like this one.
 std::string sweep_command(const json& sweep, const fs::path& folder) {
   const auto text = [&](const char* part, const char* key) {
     const auto it = sweep.find(part);
@@ -44,25 +48,27 @@ void add_sweep(ReportData& data, const fs::path& path) {
   data.set_sweep(sweep, file.string(), sweep_command(sweep, fs::is_directory(path) ? path : path.parent_path()));
 }
 
-void add_evaluation(ReportData& data, const std::string& path) {
-  const json value = read_json_file(path);
-  if (!value.is_object() || !value.contains("perplexity"))
-    fail("{}: is not an evaluation; make one with `strata eval OUT --ref MODEL --text FILE -o {}`", path, path);
-  const json text = value.value("text", json::object());
+/// Describes the text of an entry of eval.json: "60 x 512 tokens of wiki.txt".
+std::string text_of(const json& entry, const std::string& path) {
+  const json text = entry.value("text", json::object());
   if (!text.is_object()) fail("{}: 'text' is not an object", path);
-  data.add_evaluation(
-      value,
-      fmt::format("{} x {} tokens of {}", get_or<std::uint64_t>(text, "chunks", 0, path),
-                  get_or<std::uint64_t>(text, "n_ctx", 0, path), get_or<std::string>(text, "file", "a text", path)),
-      get_or<std::string>(value, "command", "", path));
+  return fmt::format("{} x {} tokens of {}", get_or<std::uint64_t>(text, "samples", 0, path),
+                     get_or<std::uint64_t>(text, "seq_len", 0, path),
+                     get_or<std::string>(text, "file", "a text", path));
 }
 
-/// What an output is for, as far as its name says.
+void add_evaluation(ReportData& data, const Options& options, const std::string& path) {
+  json entry = eval::entry_from(read_json_file(path), data.output_fingerprint(), options.output, path);
+  const std::string text = text_of(entry, path), command = get_or<std::string>(entry, "command", "", path);
+  data.add_evaluation(std::move(entry), text, command, path);
+}
+
+/// Returns a target that an output can be for, as far as its name says.
 const pipeline::Target& target_of(const Options& options) {
   return pipeline::target_by_name(options.output.ends_with(".gguf") ? "llama.cpp" : "transformers");
 }
 
-/// The data that quantize left, or else what the checkpoint itself says.
+/// Returns the data that quantize left, or else what the checkpoint itself says.
 ReportData open_data(const Options& options, const fs::path& data_path) {
   const model::Model quantized = model::Model::open(options.output, target_of(options).fusion());
   if (fs::exists(data_path)) {
@@ -84,54 +90,76 @@ ReportData open_data(const Options& options, const fs::path& data_path) {
   return data;
 }
 
+void add_plan(ReportData& data, const Options& options, const model::Model& original) {
+  const auto plan = pipeline::Plan::from_json(read_json_file(options.plan), original, options.plan);
+  pipeline::check_plan_of(plan, model::Model::open(options.output, target_of(options).fusion()), options.plan);
+  data.set_plan(plan, original.architecture(),
+                pipeline::shell_command(
+                    std::vector<std::string>{"strata", "quantize", options.reference, "--plan", options.plan}));
+}
+
+void add_scores(ReportData& data, const Options& options, const model::Model& original) {
+  const model::Architecture& a = original.architecture();
+  const json file = read_json_file(options.scores);
+  const auto scores = importance::Scores::from_json(file, original, options.scores);
+  const std::string command =
+      pipeline::shell_command(std::vector<std::string>{"strata", "score", options.reference, "-o", options.scores});
+  std::map<std::string, double> seconds;  // only `score --judge --json` gives them
+  if (const auto judge = file.find("judge"); judge != file.end() && judge->is_object())
+    for (const auto& [name, value] : judge->value("seconds", json::object()).items())
+      if (value.is_number()) seconds[name] = value.get<double>();
+  data.set_scores(scores, a, seconds, command);
+  const pipeline::Target& target = data.target().empty() ? target_of(options) : pipeline::target_by_name(data.target());
+  const pipeline::Costs costs = pipeline::costs_of(scores, a, pipeline::method_by_name(data.method()).pricing);
+  data.set_costs(costs, a);
+  data.set_trade_off(pipeline::trade_off(pipeline::Problem(original, target, {}, costs)), command);
+}
+
 void add_from_original(ReportData& data, const Options& options, const Common& common) {
   const model::Model original = model::Model::open(options.reference, target_of(options).fusion());
-  const model::Architecture& a = original.architecture();
-  if (const std::string known = data.model_fingerprint(); !known.empty() && known != original.fingerprint())
-    fail("{}: is not the original of {} (fingerprint {}, expected {})", options.reference, options.output,
-         original.fingerprint(), known);
+  const bool told = !data.original_fingerprint().empty();
   data.set_model(original);
-  if (!options.plan.empty())
-    data.set_plan(pipeline::Plan::from_json(read_json_file(options.plan), original, options.plan), a,
-                  pipeline::shell_command(
-                      std::vector<std::string>{"strata", "quantize", options.reference, "--plan", options.plan}));
-  if (!options.scores.empty()) {
-    const json file = read_json_file(options.scores);
-    const auto scores = importance::Scores::from_json(file, original, options.scores);
-    const std::string command =
-        pipeline::shell_command(std::vector<std::string>{"strata", "score", options.reference, "-o", options.scores});
-    std::map<std::string, double> seconds;  // `score --judge --json` has them
-    if (const auto judge = file.find("judge"); judge != file.end() && judge->is_object())
-      for (const auto& [name, value] : judge->value("seconds", json::object()).items())
-        if (value.is_number()) seconds[name] = value.get<double>();
-    data.set_scores(scores, a, seconds, command);
-    const pipeline::Target& target =
-        data.target().empty() ? target_of(options) : pipeline::target_by_name(data.target());
-    data.set_trade_off(pipeline::trade_off(a, target, {}, pipeline::costs_of(scores, a, data.method())), command);
-  }
+  if (!told)
+    remark("note: nothing in {} says which model it was made from; its linears have the sizes of those of {}\n",
+           options.output, options.reference);
+  if (!options.plan.empty()) add_plan(data, options, original);
+  if (!options.scores.empty()) add_scores(data, options, original);
   if (options.texts || !options.prompts.empty()) {
     const model::Model quantized = model::Model::open(options.output);
-    data.set_texts(
-        pipeline::side_by_side(original, quantized,
-                               options.prompts.empty() ? pipeline::default_prompts() : options.prompts, options.tokens),
-        common.command);
+    data.set_texts(pipeline::side_by_side(original, quantized,
+                                          options.prompts.empty() ? pipeline::default_prompts() : options.prompts,
+                                          options.max_tokens),
+                   common.command);
   }
 }
 
-void run(const Options& options, const Common& common) {
-  const bool needs_reference =
-      !options.scores.empty() || !options.plan.empty() || options.texts || !options.prompts.empty();
-  if (needs_reference && options.reference.empty())
+/// Throws UsageError for options that need another one or that contradict each other.
+void check(const Options& options, bool sweep) {
+  const bool asks_texts = options.texts || !options.prompts.empty();
+  if (options.reference.empty() && (!options.scores.empty() || !options.plan.empty() || asks_texts))
     fail_usage("--scores, --plan, --texts and --prompt are of the original model: name it with --ref MODEL");
-  const bool sweep = is_sweep(options.output);
-  const fs::path data_path = sweep ? fs::path() : pipeline::beside(options.output, ".report.json");
+  if (sweep && (asks_texts || !options.plan.empty() || !options.evaluations.empty()))
+    fail_usage("{} is a sweep: --plan, --eval, --texts and --prompt need a quantized model", options.output);
+  if (sweep && !options.sweep.empty()) fail_usage("{} is a sweep itself; leave out --sweep", options.output);
+}
+
+ReportData gather(const Options& options, const Common& common, bool sweep, const fs::path& data_path) {
   ReportData data = sweep ? ReportData() : open_data(options, data_path);
-  if (sweep && (options.texts || !options.prompts.empty() || !options.plan.empty()))
-    fail_usage("{} is a sweep: --plan, --texts and --prompt need a quantized model", options.output);
   if (sweep) add_sweep(data, options.output);
+  for (const std::string& file : options.evaluations) add_evaluation(data, options, file);
   if (!options.reference.empty()) add_from_original(data, options, common);
-  for (const std::string& file : options.evaluations) add_evaluation(data, file);
-  if (!options.sweep.empty()) add_sweep(data, options.sweep);
+  if (options.sweep.empty()) return data;
+  if (data.original_fingerprint().empty())
+    fail_usage("--sweep: nothing says yet which model {} was made from; name it with --ref MODEL", options.output);
+  add_sweep(data, options.sweep);
+  return data;
+}
+
+void run(const Options& options, const Common& common) {
+  const bool sweep = is_sweep(options.output);
+  check(options, sweep);
+  const fs::path data_path = sweep ? fs::path() : pipeline::beside(options.output, ".report.json");
+  const ReportData data = gather(options, common, sweep, data_path);
   const fs::path page = !options.page.empty() ? fs::path(options.page)
                         : sweep               ? fs::path(options.output) / "report.html"
                                               : pipeline::beside(options.output, ".report.html");
@@ -141,26 +169,36 @@ void run(const Options& options, const Common& common) {
   const json value = data.to_json();
   print_json(common, value);
   print(common, "{}: {}\n", page.string(), human_bytes(fs::file_size(page)));
-  for (const json& part : value["missing"])
+  for (const json& part : value["missing"]) {
     print(common, "  without {}: {}\n", part["title"].get<std::string>(),
           fmt::join(part["commands"].get<std::vector<std::string>>(), "; then "));
+    if (part.contains("why")) print(common, "    {}\n", part["why"].get<std::string>());
+  }
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  app.add_option("OUT", options->output, "What quantize wrote (a folder or a GGUF file), or a folder of sweep")
-      ->required();
-  app.add_option("-o,--output", options->page, "Page to write (default: OUT.report.html)");
-  app.add_option("--ref", options->reference, "The original, for --scores, --plan and texts");
-  app.add_option("--scores", options->scores, "scores.json of the original: signals, other sizes, the judge");
-  app.add_option("--plan", options->plan, "plan.json of the original that OUT was made with");
-  app.add_option("--eval", options->evaluations, "eval.json of OUT (repeatable)");
-  app.add_option("--sweep", options->sweep, "Folder of a sweep of the original");
-  app.add_flag("--texts", options->texts, "Let both models answer a few prompts");
-  app.add_option("--prompt", options->prompts, "Let both models answer this prompt (repeatable)");
-  app.add_option("-n,--tokens", options->tokens, "Most tokens of an answer")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 16));
+  line.option(
+      {.name = "OUT", .help = "What quantize wrote (a folder or a GGUF file), or a folder of sweep", .required = true},
+      options->output);
+  line.option({.name = "--output", .help = "Page to write (default: OUT.report.html)", .letter = "-o"}, options->page);
+  line.option({.name = "--ref", .help = "The original that OUT was made from, for --scores, --plan and texts"},
+              options->reference);
+  line.option({.name = "--scores", .help = "scores.json of the original: signals, other sizes, where the loss is"},
+              options->scores);
+  line.option({.name = "--plan", .help = "plan.json that OUT was made with"}, options->plan);
+  line.list({.name = "--eval", .help = "eval.json that has OUT in it (repeatable)"}, options->evaluations);
+  line.option({.name = "--sweep", .help = "Folder of a sweep of the original"}, options->sweep);
+  line.flag({.name = "--texts", .help = "Let both models answer a few prompts"}, options->texts);
+  line.list({.name = "--prompt", .help = "Let both models answer this prompt (repeatable)"}, options->prompts);
+  line.option({.name = "--max-tokens",
+               .help = "Most tokens of an answer",
+               .example = "64",
+               .least = 1,
+               .most = 1 << 16,
+               .letter = "-n",
+               .aliases = "--tokens"},
+              options->max_tokens);
   return [options, &common] { run(*options, common); };
 }
 
@@ -168,9 +206,11 @@ std::function<void()> setup(CLI::App& app, const Common& common) {
 
 extern const Verb report_verb = {
     "report", "Show what a quantized model cost, and where, on one page",
-    "  strata report OUT -o report.html\n"
-    "  strata report OUT --eval eval.json --sweep sweep\n"
-    "  strata report OUT --ref MODEL --scores scores.json --prompt \"Why is the sky blue?\"\n"
+    "  strata report OUT                                # writes OUT.report.html from what quantize left\n"
+    "  strata report OUT --eval eval.json               # adds what strata eval measured\n"
+    "  strata report OUT --ref MODEL --scores scores.json --sweep sweep\n"
+    "  strata report OUT --ref MODEL --prompt \"Why is the sky blue?\" --prompt \"Tell a joke.\"\n"
+    "  strata report OUT --json > report.json           # the data of the page\n"
     "  strata report sweep                              # a folder that strata sweep wrote\n",
     setup};
 

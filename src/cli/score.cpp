@@ -1,30 +1,33 @@
 // strata score: the importance of every block and linear, into scores.json.
 // One pass over the calibration set; plans for every budget follow from it without another.
+#include "importance/score.h"
+
 #include <chrono>
 #include <map>
 #include <memory>
 
 #include "cli/options.h"
 #include "core/journal.h"
+#include "core/units.h"
 #include "importance/imatrix.h"
 #include "importance/judge.h"
 #include "model/tokenizer.h"
+#include "pipeline/choose/costs.h"
+#include "pipeline/round/options.h"
 
 namespace strata::cli {
 namespace {
 
 struct Options {
-  std::string model, output, imatrix, signals, target = "transformers", codecs, precision = "f32", scale = "search";
-  std::string kl_codecs = "int4_g64,nvfp4,int8_channel";
+  std::string model, output, imatrix, target = "vllm", prior;
+  std::vector<std::string> signals, codecs, kl_codecs = {"int4_g64", "nvfp4", "int8_channel"};
   std::size_t kl_tokens = 512;
-  std::string combine = "mean", prior;
-  bool judge = false;
-  CalibrationOptions calibration;
+  kernel::Precision precision = kernel::Precision::f32;
+  codec::ScaleFit scale_fit = codec::ScaleFit::search;
+  importance::Combine combine = importance::Combine::mean;
+  bool judge = false, show_calibration = false;
+  importance::CalibrationRequest calibration;
 };
-
-std::string human_seconds(double seconds) {
-  return seconds < 100 ? fmt::format("{:.0f} s", seconds) : fmt::format("{:.1f} min", seconds / 60);
-}
 
 void show(const importance::Scores& scores) {
   std::vector<std::vector<std::string>> rows = {{"block"}};
@@ -38,7 +41,7 @@ void show(const importance::Scores& scores) {
   fmt::print("{}", table(rows));
 }
 
-/// How far the order of each signal can be trusted: between the halves of the text, and between texts.
+/// Prints how far the order of each signal can be trusted: between the halves of the text, and between texts.
 void show_ranking(const importance::Scores& scores) {
   if (scores.stability.empty()) return;
   fmt::print("rank correlation between the halves of {} calibration text{}\n", scores.sets.empty() ? "the" : "each",
@@ -56,8 +59,8 @@ void show_ranking(const importance::Scores& scores) {
   fmt::print("{}", table(rows));
 }
 
-/// A row for every signal: for each measured codec rank correlation with kl and share of its top quarter, then how
-/// stable the signal is and what it took.
+/// Prints a row for every signal: for each measured codec its rank correlation with kl and how much of kl's top quarter
+/// it finds, then how stable the signal is and how long it took.
 void show_judgement(const importance::ScoreResult& result, const model::Architecture& a) {
   fmt::print("signals against kl: rank correlation, and how much of its top quarter they find\n");
   std::vector<std::vector<std::string>> rows = {{"signal", "of"}};
@@ -99,12 +102,11 @@ json judgement_json(const importance::ScoreResult& result, const model::Architec
 
 importance::ScoreRequest request_of(const Options& options) {
   importance::ScoreRequest request;
-  const auto codec_names = split_list(options.codecs);
-  request.codecs = pipeline::allowed_codecs(pipeline::target_by_name(options.target), codec_names).codecs;
+  request.codecs = pipeline::allowed_codecs(pipeline::target_by_name(options.target), options.codecs).codecs;
   bool all = false;
-  for (const std::string& name : split_list(options.signals)) {
+  for (const std::string& name : options.signals) {
     all = all || name == "all";
-    if (name == "alpha")  // of every kind of grid among the codecs
+    if (name == "alpha")  // alpha is measured for every kind of grid among the codecs
       for (const importance::Signal* signal : pipeline::price_signals(request.codecs))
         request.signals.push_back(signal);
     else if (name != "all")
@@ -116,8 +118,8 @@ importance::ScoreRequest request_of(const Options& options) {
   }
   for (const importance::Signal& signal : importance::signals())
     if (all && concerns(signal, request.codecs)) request.signals.push_back(&signal);
-  request.fit = options.scale == "minmax" ? codec::ScaleFit::minmax : codec::ScaleFit::search;
-  for (const std::string& name : split_list(options.kl_codecs)) request.measure.codecs.push_back(&codec::by_name(name));
+  request.fit = options.scale_fit;
+  for (const std::string& name : options.kl_codecs) request.measure.codecs.push_back(&codec::by_name(name));
   request.measure.tokens = options.kl_tokens;
   request.measure.journal = options.output + ".journal";
   if (!options.prior.empty())
@@ -129,19 +131,18 @@ void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const importance::ScoreRequest request = request_of(options);
   const model::Model model = model::Model::open(options.model, pipeline::target_by_name(options.target).fusion());
-  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), options.model);
-  engine::Engine engine(model, options.precision == "bf16" ? kernel::Precision::bf16 : kernel::Precision::f32);
+  const auto tokenizer = model::Tokenizer::of(model);
+  engine::Engine engine(model, options.precision);
   importance::ScoreRequest announced = request;
   announced.measure.announce = [](const std::string& label, std::size_t units, double seconds) {
     if (seconds > 2) remark("{}: {} measurements, about {} in all\n", label, units, human_seconds(seconds));
   };
-  const auto sets = pipeline::make_calibrations(engine, tokenizer, request_of(options.calibration, common));
+  const auto sets = importance::make_calibrations(engine, tokenizer, options.calibration);
   if (sets.size() > 1 && !options.imatrix.empty())
     fail_usage("--imatrix-out is of one calibration text; give --calib once");
-  if (options.calibration.show)
+  if (options.show_calibration)
     for (const importance::CalibrationSet& set : sets) show_calibration(set, tokenizer);
-  const auto combine = options.combine == "max" ? importance::Combine::max : importance::Combine::mean;
-  const importance::ScoreResult result = importance::score(engine, sets, announced, combine);
+  const importance::ScoreResult result = importance::score(engine, sets, announced, options.combine);
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();
   write_json_file(options.output, value);
@@ -157,40 +158,46 @@ void run(const Options& options, const Common& common) {
   fmt::print("{} on {} in {:.1f} s\n", options.output, scores.calibration.text(), seconds);
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  std::string known;
+  std::vector<std::string> known;
   for (const importance::Signal& signal : importance::signals())
-    known += (known.empty() ? "" : ",") + std::string(signal.name) + (signal.costly ? " (costly)" : "");
-  app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
-  app.add_option("-o,--output", options->output, "File to write")->required();
-  app.add_option("--imatrix-out", options->imatrix,
-                 "Also write the inputs' mean squares as an importance matrix for llama-quantize, such as m.gguf");
-  app.add_option(
-      "--signals", options->signals,
-      "Signals, separated by commas, or all (default: all that are not costly); alpha stands for all its kinds "
-      "that price the codecs: " +
-          known);
-  app.add_option("--for", options->target, "Score the codecs that this runtime can load")->capture_default_str();
-  app.add_option("--codecs", options->codecs, "Codecs to score, separated by commas (default: all of the target)");
-  app.add_option("--kl-codecs", options->kl_codecs, "Codecs that kl measures; costs of others follow from these")
-      ->capture_default_str();
-  app.add_option("--kl-tokens", options->kl_tokens, "Calibration tokens that kl measures on")
-      ->capture_default_str()
-      ->check(CLI::Range(2, 1 << 20));
-  app.add_option("--combine", options->combine, "How values of several --calib texts become one: mean or max")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"mean", "max"}));
-  app.add_option("--prior", options->prior,
-                 "Rules of the signal prior, instead of those of the literature (docs/files.md)");
-  app.add_flag("--judge", options->judge, "Measure kl too, and show how well every signal agrees with it");
-  app.add_option("--scale", options->scale, "How scales are chosen: search or minmax")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"search", "minmax"}));
-  app.add_option("--precision", options->precision, "f32 or bf16 activations in matrix products")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"f32", "bf16"}));
-  add_options(app, options->calibration);
+    known.push_back(std::string(signal.name) + (signal.costly ? " (costly)" : ""));
+  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options->model);
+  line.option({.name = "--output", .help = "File to write, JSON", .letter = "-o", .required = true}, options->output);
+  line.option({.name = "--imatrix-out",
+               .help = "Also write the inputs' mean squares as an importance matrix for llama-quantize",
+               .example = "m.gguf"},
+              options->imatrix);
+  line.comma_list({.name = "--signals",
+                   .help = fmt::format("Signals, or all (default: all that are not costly); alpha stands for all its "
+                                       "kinds that price the codecs: {}",
+                                       fmt::join(known, ", ")),
+                   .example = "lim,zd"},
+                  options->signals);
+  pipeline::declare_target(options->target, line);
+  line.comma_list({.name = "--codecs", .help = "Codecs to score (default: all of the target)", .example = "int4_g64"},
+                  options->codecs);
+  line.comma_list({.name = "--kl-codecs",
+                   .help = "Codecs that kl measures; costs of others follow from these",
+                   .example = "int4_g64"},
+                  options->kl_codecs);
+  line.option({.name = "--kl-tokens",
+               .help = "Calibration tokens that kl measures on",
+               .example = "1024",
+               .least = 2,
+               .most = 1 << 20},
+              options->kl_tokens);
+  line.choice({.name = "--combine", .help = "How the values of several --calib texts become one"}, options->combine,
+              {{"mean", importance::Combine::mean}, {"max", importance::Combine::max}});
+  line.option({.name = "--prior", .help = "Rules of the signal prior, in place of the literature's (docs/files.md)"},
+              options->prior);
+  line.flag({.name = "--judge", .help = "Measure kl too, and show how well every signal agrees with it"},
+            options->judge);
+  pipeline::declare_scale_fit(options->scale_fit, line);
+  declare_precision(line, options->precision);
+  visit(options->calibration, line);
+  declare_show_calibration(line, options->show_calibration);
   return [options, &common] { run(*options, common); };
 }
 

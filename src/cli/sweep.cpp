@@ -1,5 +1,5 @@
 // strata sweep: the paper's experiments on one model, as curves, a table and a verdict on each claim.
-// Stopped anywhere, the same command goes on.
+// The same command resumes a sweep that was stopped anywhere.
 #include "pipeline/measure/sweep.h"
 
 #include <chrono>
@@ -19,7 +19,8 @@ struct Options {
   std::string model, output, high = "int8_channel", low = "int4_g64", text;
   std::size_t tokens = 1024, step = 0, random_orders = 5;
   bool claims = false, no_report = false;
-  CalibrationOptions calibration;
+  bool show_calibration = false;
+  importance::CalibrationRequest calibration;
 };
 
 void show_curves(const pipeline::SweepResult& result) {
@@ -55,21 +56,20 @@ void show_claims(const pipeline::SweepResult& result) {
     fmt::print("{}  {}\n     {}\n", claim.holds ? "yes" : "no ", claim.claim, claim.figures);
 }
 
-importance::CalibrationSet text_of(engine::Engine& engine, const model::Tokenizer& tokenizer, const Options& options,
-                                   const Common& common) {
-  pipeline::CalibrationRequest request = request_of(options.calibration, common);
-  request.files.clear();
-  if (!options.text.empty()) request.files = {options.text};
-  request.samples = (options.tokens + request.seq_len - 1) / request.seq_len;
-  request.seed += 0x73776565;  // any other seed: text that the calibration did not see
-  return pipeline::make_calibration(engine, tokenizer, request);
+importance::CalibrationSet text_of(engine::Engine& engine, const model::Tokenizer& tokenizer, const Options& options) {
+  importance::CalibrationRequest request = options.calibration;
+  request.texts.clear();
+  if (!options.text.empty()) request.texts = {{options.text}};
+  request.samples = (options.tokens + request.size().seq_len - 1) / request.size().seq_len;
+  request.seed += 0x73776565;  // with any other seed the model writes text that the calibration did not see
+  return importance::make_calibration(engine, tokenizer, request);
 }
 
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const model::Model model = model::Model::open(options.model);
   if (model.quantized()) fail("{}: is quantized already; sweep the original model", options.model);
-  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(model), options.model);
+  const auto tokenizer = model::Tokenizer::of(model);
   pipeline::SweepRequest request{&codec::by_name(options.high), &codec::by_name(options.low)};
   request.tokens = options.tokens;
   request.step = options.step;
@@ -81,9 +81,9 @@ void run(const Options& options, const Common& common) {
   request.journal = folder / "sweep.journal";
 
   engine::Engine engine(model), writer(model, kernel::Precision::bf16);
-  const auto calibration = pipeline::make_calibration(writer, tokenizer, request_of(options.calibration, common));
-  if (options.calibration.show) show_calibration(calibration, tokenizer);
-  const auto text = text_of(writer, tokenizer, options, common);
+  const auto calibration = importance::make_calibration(writer, tokenizer, options.calibration);
+  if (options.show_calibration) show_calibration(calibration, tokenizer);
+  const auto text = text_of(writer, tokenizer, options);
   const pipeline::SweepResult result = pipeline::sweep(engine, calibration, text, request);
   json value = result.to_json();
   value["model"] = {{"path", options.model}, {"fingerprint", model.fingerprint()}};
@@ -106,25 +106,31 @@ void run(const Options& options, const Common& common) {
   fmt::print("{}/sweep.json, sweep.csv in {:.0f} s\n", options.output, seconds);
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  app.add_option("MODEL", options->model, "Hugging Face folder or GGUF file")->required();
-  app.add_option("-o,--output", options->output, "Folder for sweep.json and sweep.csv")->required();
-  app.add_option("--high", options->high, "Codec of the blocks that are not lowered (keep: original)")
-      ->capture_default_str();
-  app.add_option("--low", options->low, "Codec of the blocks that are lowered")->capture_default_str();
-  app.add_option("--text", options->text, "Measure on this text (default: text that the model writes itself)");
-  app.add_option("--tokens", options->tokens, "Tokens that every point is measured on")
-      ->capture_default_str()
-      ->check(CLI::Range(2, 1 << 20));
-  app.add_option("--step", options->step, "Blocks between two points of a curve (0: about 15 points)")
-      ->capture_default_str();
-  app.add_option("--random", options->random_orders, "Random orders, seeds 0 up to this number")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 100));
-  app.add_flag("--no-report", options->no_report, "Do not write report.html into the folder");
-  app.add_flag("--claims", options->claims, "Print only whether each claim of the literature holds here");
-  add_options(app, options->calibration);
+  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options->model);
+  line.option({.name = "--output", .help = "Folder for sweep.json and sweep.csv", .letter = "-o", .required = true},
+              options->output);
+  line.option({.name = "--high", .help = "Codec of the blocks that are not lowered; keep stands for the original"},
+              options->high);
+  line.option({.name = "--low", .help = "Codec of the blocks that are lowered"}, options->low);
+  line.option({.name = "--text", .help = "Measure on this text (default: text that the model writes itself)"},
+              options->text);
+  line.option({.name = "--tokens",
+               .help = "Tokens that every point is measured on",
+               .example = "2048",
+               .least = 2,
+               .most = 1 << 20},
+              options->tokens);
+  line.option({.name = "--step", .help = "Blocks between two points of a curve; 0: about 15 points", .example = "2"},
+              options->step);
+  line.option({.name = "--random", .help = "Random orders, seeds 0 up to this number", .example = "2", .most = 100},
+              options->random_orders);
+  line.flag({.name = "--no-report", .help = "Do not write report.html into the folder"}, options->no_report);
+  line.flag({.name = "--claims", .help = "Print only whether each claim of the literature holds here"},
+            options->claims);
+  visit(options->calibration, line);
+  declare_show_calibration(line, options->show_calibration);
   return [options, &common] { run(*options, common); };
 }
 

@@ -1,4 +1,4 @@
-// strata tune: the norms of a quantized checkpoint learned against the original, everything else left as it is.
+// strata tune: learns the norms of a quantized checkpoint against its original and leaves everything else as it is.
 // Any checkpoint that strata reads will do, whoever made it.
 #include <chrono>
 #include <memory>
@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "core/cpu.h"
 #include "core/file.h"
+#include "core/units.h"
 #include "pipeline/output/replace_vectors.h"
 #include "pipeline/round/tune_norms.h"
 
@@ -16,41 +17,43 @@ struct Options {
   std::string checkpoint, reference, output;
   std::size_t skip = 64;
   bool overwrite = false;
-  CalibrationOptions calibration{{}, 32, 512};
+  bool show_calibration = false;
+  importance::CalibrationRequest calibration{.defaults = {32, 512}};
   pipeline::NormOptions norms;
 };
 
-/// Text that the checkpoint was not rounded by: a model that fits its calibration text learns nothing from it.
+/// Makes a text that the checkpoint was not rounded with: a model that fits its calibration text has nothing to learn
+/// from it.
 importance::CalibrationSet text_of(const Options& options, const model::Model& original,
-                                   const model::Tokenizer& tokenizer, const Common& common) {
-  pipeline::CalibrationRequest request = request_of(options.calibration, common);
+                                   const model::Tokenizer& tokenizer) {
+  importance::CalibrationRequest request = options.calibration;
   engine::Engine engine(original, kernel::Precision::bf16);
-  if (request.files.empty()) {
-    request.seed += 0x74756e65;  // any other seed than the calibration's
+  if (request.texts.empty()) {
+    request.seed += 0x74756e65;  // any seed but the calibration's will do
     return make_calibration(engine, tokenizer, request);
   }
-  request.samples += options.skip;
+  request.samples = request.size().samples + options.skip;
   importance::CalibrationSet set = make_calibration(engine, tokenizer, request);
   if (set.sequences.size() < options.skip + 2)
     fail(
         "--calib: {} pieces of {} tokens, and the first {} are left out since the model may be rounded by them; give "
         "more text, or a smaller --skip",
-        set.sequences.size(), options.calibration.seq_len, options.skip);
+        set.sequences.size(), request.size().seq_len, options.skip);
   set.sequences.erase(set.sequences.begin(), set.sequences.begin() + static_cast<std::ptrdiff_t>(options.skip));
   return set;
 }
 
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
-  part_folder(options.output, options.overwrite);
+  check_new_output(options.output, options.overwrite);
   const model::Model original = model::Model::open(options.reference);
   const model::Model checkpoint = model::Model::open(options.checkpoint);
   if (checkpoint.from_gguf() != options.output.ends_with(".gguf"))
     fail_usage("--output {}: a checkpoint stays what it is; its name {} end in .gguf", options.output,
                checkpoint.from_gguf() ? "must" : "must not");
-  const auto tokenizer = model::Tokenizer::from_files(model::tokenizer_files(original), options.reference);
-  const importance::CalibrationSet set = text_of(options, original, tokenizer, common);
-  if (options.calibration.show) show_calibration(set, tokenizer);
+  const auto tokenizer = model::Tokenizer::of(original);
+  const importance::CalibrationSet set = text_of(options, original, tokenizer);
+  if (options.show_calibration) show_calibration(set, tokenizer);
   const pipeline::TunedNorms tuned = pipeline::tune_norms(original, checkpoint, set, options.norms);
   const std::uint64_t bytes = pipeline::replace_vectors(checkpoint, tuned.weights, options.output, options.overwrite);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -68,22 +71,23 @@ void run(const Options& options, const Common& common) {
         human_bytes(peak_resident_bytes()));
 }
 
-std::function<void()> setup(CLI::App& app, const Common& common) {
+std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  app.add_option("CHECKPOINT", options->checkpoint, "Quantized folder or GGUF file")->required();
-  app.add_option("--ref", options->reference, "The original that it was made from")->required();
-  app.add_option("-o,--output", options->output, "Folder to write, or a GGUF file, as CHECKPOINT is")->required();
-  add_options(app, options->calibration);
-  app.add_option("--skip", options->skip,
-                 "Leave out so many sequences at the beginning of --calib: those that gptq has rounded by")
-      ->capture_default_str();
-  app.add_option("--rate", options->norms.rate, "Relative size of a step")
-      ->capture_default_str()
-      ->check(CLI::Range(1e-6, 0.1));
-  app.add_option("--rounds", options->norms.rounds, "Rounds over the text")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
-  app.add_flag("--overwrite", options->overwrite, "Replace the output if it exists");
+  line.option({.name = "CHECKPOINT", .help = "Quantized folder or GGUF file", .required = true}, options->checkpoint);
+  line.option({.name = "--ref", .help = "The original that it was made from", .required = true}, options->reference);
+  line.option({.name = "--output",
+               .help = "Folder to write, or a GGUF file, as CHECKPOINT is",
+               .letter = "-o",
+               .required = true},
+              options->output);
+  line.flag({.name = "--overwrite", .help = "Replace the output if it exists"}, options->overwrite);
+  visit(options->norms, line);
+  visit(options->calibration, line);
+  line.option({.name = "--skip",
+               .help = "Sequences at the beginning of --calib to leave out: those that gptq has rounded by",
+               .example = "0"},
+              options->skip);
+  declare_show_calibration(line, options->show_calibration);
   return [options, &common] { run(*options, common); };
 }
 

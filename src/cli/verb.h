@@ -1,12 +1,14 @@
 // What every verb of the command line shares: the table they are listed in, common options, and output.
 // A new verb is one file that defines a Verb, and a line in verbs.cpp.
 #pragma once
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
 
+#include "cli/command_line.h"
 #include "core/json.h"
 
 namespace strata::cli {
@@ -15,19 +17,23 @@ namespace strata::cli {
 struct Common {
   bool json_output = false;
   std::size_t threads = 0;
-  std::uint64_t seed = 0;
   std::string command;  ///< the whole command line, for reports
 };
+void visit(Common& common, OptionVisitor& visitor);
 
 struct Verb {
   const char* name;
   const char* summary;   ///< one line
   const char* examples;  ///< shown below the options
-  /// Declares the options on `app` and returns what to do once they are parsed.
-  std::function<void()> (*setup)(CLI::App& app, const Common& common);
+  /// Declares the options and returns what to do once they are set.
+  std::function<void()> (*setup)(CommandLine& line, const Common& common);
 };
 
 std::span<const Verb> verbs();
+
+/// Reads a command line, without the program's name, and returns what the verb does; nothing when a help page or the
+/// version was asked for and printed. Throws UsageError.
+std::function<void()> parse_command_line(std::vector<std::string> words, Common& common);
 
 /// Text to stdout for people; nothing under --json.
 template <class... Args>

@@ -1,4 +1,4 @@
-// The verbs, in the order of a user's way.
+// The table of verbs, in the order in which a user needs them.
 // `strata --help` lists them from here.
 #include <array>
 

@@ -26,6 +26,12 @@ struct PartSpec {
 struct Codec;
 struct RowFunctions;
 
+/// Codecs of one family share their formulas. All types of GGUF are one family.
+enum class Family { keep, integer, fp8, nvfp4, mxfp4, mxfp8, ggml };
+
+/// The kind of checkpoint that holds a codec.
+enum class Container { any, compressed_tensors, gguf };
+
 /// The largest vector_size.
 inline constexpr std::size_t kMostVector = 8;
 
@@ -43,32 +49,36 @@ struct Stored {
 /// Most codecs round every weight on its own. Those of codebooks round vector_size neighbours of one group together,
 /// as not all combinations of codes are points of the book; each weight still has a code and a value of its own.
 struct Codec {
-  std::string name;        ///< "int4_g64", "fp8_channel", "nvfp4", "keep"
-  std::string family;      ///< "int", "fp8", "nvfp4", "mxfp4", "mxfp8", "keep"; "ggml" for all types of GGUF
-  unsigned code_bits;      ///< bits of one code, scales not counted
-  std::size_t group_size;  ///< weights along the input dimension that share one scale; 0: the whole row
-  bool symmetric;
-  bool tensor_scaled;  ///< needs a tensor-level scale (nvfp4), shared by the linears that a runtime fuses
+  std::string name;  ///< "int4_g64", "fp8_channel", "nvfp4", "keep"
+  Family family = Family::keep;
+  Container container = Container::compressed_tensors;
+  unsigned code_bits = 0;      ///< bits of one code, scales not counted
+  std::size_t group_size = 0;  ///< weights along the input dimension that share one scale; 0: the whole row
+  bool symmetric = true;
+  bool tensor_scaled = false;  ///< needs a tensor-level scale (nvfp4), shared by the linears that a runtime fuses
 
   /// Chooses the parameters of one group of weights. importance: as weights, or empty for all ones. Null when the
   /// codec has super-blocks: their groups share numbers and are fitted together by fit_super.
   GroupParams (*fit)(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
-                     float tensor_scale);
+                     float tensor_scale) = nullptr;
   /// The nearest code (ties as the codec's page says), and its weight. round is null when vector_size > 1.
-  std::uint8_t (*round)(const Codec&, float weight, const GroupParams&);
-  float (*value)(const Codec&, std::uint8_t code, const GroupParams&);
+  std::uint8_t (*round)(const Codec&, float weight, const GroupParams&) = nullptr;
+  float (*value)(const Codec&, std::uint8_t code, const GroupParams&) = nullptr;
   /// Tensors of a (rows, cols) linear, in the order they are written.
-  std::vector<PartSpec> (*layout)(const Codec&, std::uint64_t rows, std::uint64_t cols);
+  std::vector<PartSpec> (*layout)(const Codec&, std::uint64_t rows, std::uint64_t cols) = nullptr;
   /// Writes rows [row, row + count) from codes (count, cols) and groups (count, groups) into `out`, whose parts have
   /// the layout's sizes. `row` is a multiple of 32 and count too, but for the last rows, so that calls for different
   /// rows touch different bytes.
   void (*pack)(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
-               const GroupParams* groups, float tensor_scale);
+               const GroupParams* groups, float tensor_scale) = nullptr;
   /// The inverse of pack for one row: weights [col, col + count) of row `row` as f32. col and count are multiples of
   /// 64 (or the row's end).
-  void (*unpack)(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
+  void (*unpack)(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
+                 float* out) = nullptr;
 
-  const RowFunctions* rows;  ///< the same for whole rows, fast: codec/family.h; callers use encode_rows and its kin
+  /// Functions that do this work on whole rows, fast (codec/family.h); every codec has them. Callers use encode_rows,
+  /// ...
+  const RowFunctions* rows = nullptr;
 
   /// Weights of a super-block, a multiple of group_size whose groups are fitted together (256 for q4_k); else 0.
   std::size_t super_size = 0;
@@ -84,6 +94,7 @@ struct Codec {
                        std::uint8_t* codes) = nullptr;
 
   bool has_codes() const { return value != nullptr; }
+  bool is_integer() const { return family == Family::integer; }
   /// Columns that must be fitted in one piece: fit_row takes any stretch of a row that is cut at multiples of it.
   std::size_t fit_size(std::size_t cols) const {
     return super_size != 0 ? super_size : group_size == 0 ? cols : group_size;
@@ -97,7 +108,7 @@ struct Codec {
 std::span<const Codec> all();
 /// The codec of a name, or nullptr.
 const Codec* find(std::string_view name);
-/// As find; throws Error listing the known names.
+/// The codec of a name; throws Error listing the known names.
 const Codec& by_name(std::string_view name);
 
 /// Empty when the codec can hold a (rows, cols) linear, else why not ("its groups of 64 do not divide 100 columns").
@@ -109,14 +120,16 @@ Stored allocate(const Codec&, std::size_t rows, std::size_t cols);
 /// The tensor-level scale that goes with the largest magnitude of a weight (1 for codecs without one).
 float tensor_scale(const Codec&, float absmax);
 
-// The rest is what fit, round, value, pack and unpack give, bit for bit, by the fastest variant for this CPU.
+// The functions below give what a codec's fit, round, value, pack and unpack give, bit for bit, by the fastest variant
+// for this CPU.
 
 /// A row of weights as f32; out: weights.cols values.
 void widen_row(const MatrixView& weights, std::size_t row, std::span<float> out);
 /// The parameters of every group of a row. importance: as weights, or empty; groups: groups_per_row(weights.size()).
 void fit_row(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit,
              float tensor_scale, std::span<GroupParams> groups);
-/// The codes of codec.vector_size weights of one group: round, or round_vector. importance: as weights, or null.
+/// The codes of codec.vector_size weights of one group, by Codec::round or round_vector. importance: as weights, or
+/// null.
 void round_vector(const Codec&, const float* weights, const float* importance, const GroupParams&, std::uint8_t* codes);
 /// What a reader will see of a row: value(round(weight)). importance: as weights, or empty.
 void round_trip_row(const Codec&, std::span<const float> weights, std::span<const float> importance,
@@ -125,7 +138,7 @@ void round_trip_row(const Codec&, std::span<const float> weights, std::span<cons
 /// may run at the same time. importance: cols values or empty.
 void encode_rows(const Codec&, const MatrixView& weights, std::span<const float> importance, ScaleFit,
                  float tensor_scale, std::size_t row, std::size_t count, Stored& out);
-/// unpack.
+/// Weights [col, col + count) of row `row` as f32; col and count as in Codec::unpack.
 void decode_row(const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
 
 }  // namespace strata::codec

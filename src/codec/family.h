@@ -10,23 +10,25 @@
 
 namespace strata::codec {
 
-/// A codec's work on one row of `cols` weights, by the kernels of one variant. importance: cols values; it may be null
-/// for ScaleFit::minmax, which does not look at it.
+/// A codec's work on one row of `cols` weights, by the kernels of one variant. Every codec with codes has all six
+/// functions; `keep` has only decode. importance: cols values; it may be null for ScaleFit::minmax, which does not look
+/// at it.
 struct RowFunctions {
   void (*fit)(const Variant&, const Codec&, const float* weights, const float* importance, std::size_t cols, ScaleFit,
-              float tensor_scale, GroupParams* groups);
+              float tensor_scale, GroupParams* groups) = nullptr;
   /// importance: read by codecs with vectors only, and null stands for ones there.
   void (*round)(const Variant&, const Codec&, const float* weights, const float* importance, std::size_t cols,
-                const GroupParams*, std::uint8_t* codes);
+                const GroupParams*, std::uint8_t* codes) = nullptr;
   void (*values)(const Variant&, const Codec&, const std::uint8_t* codes, std::size_t cols, const GroupParams*,
-                 float* out);
+                 float* out) = nullptr;
   /// The codes of row `row`, as pack writes them.
-  void (*store_codes)(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes);
+  void (*store_codes)(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes) = nullptr;
   /// All but the codes of rows [row, row + count), as pack writes it.
   void (*store_groups)(const Variant&, Stored& out, std::size_t row, std::size_t count, const GroupParams*,
-                       float tensor_scale);
+                       float tensor_scale) = nullptr;
   /// Weights [col, col + count) of a row, 64 | col.
-  void (*decode)(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out);
+  void (*decode)(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
+                 float* out) = nullptr;
 };
 
 void append_keep(std::vector<Codec>& table);
@@ -49,7 +51,7 @@ inline RowShape row_shape(const Codec& codec, std::size_t cols) {
 /// A bf16 scale that can be divided by: 0 (an all-zero group) becomes 1, infinity the largest finite bf16.
 float storable_scale(float scale);
 
-/// Smallest and largest of the weights, each with 0.
+/// The smallest and the largest of a set of weights, 0 included.
 struct Range {
   float low = 0.0f, high = 0.0f;
   float magnitude() const { return high > 0.0f - low ? high : 0.0f - low; }  // never -0
@@ -71,23 +73,23 @@ class Importance {
   const float* data_;
 };
 
-/// Ranges of the groups of a row, by a variant's kernel, some at a time: calls use(first group, ranges).
 inline constexpr std::size_t kChunkGroups = 64;
+/// Ranges of the groups of a row, by a variant's kernel: calls use(first group, ranges) with up to kChunkGroups ranges.
 template <class Use>
 void for_each_chunk(const Variant& variant, const float* weights, RowShape shape, Use use) {
   const std::size_t groups = shape.count == 0 ? 0 : (shape.count + shape.group_size - 1) / shape.group_size;
   float low[kChunkGroups], high[kChunkGroups];
   Range ranges[kChunkGroups];
   for (std::size_t first = 0; first < groups; first += kChunkGroups) {
-    const std::size_t start = first * shape.group_size, some = std::min(kChunkGroups, groups - first);
-    variant.group_ranges(weights + start, {std::min(some * shape.group_size, shape.count - start), shape.group_size},
+    const std::size_t start = first * shape.group_size, count = std::min(kChunkGroups, groups - first);
+    variant.group_ranges(weights + start, {std::min(count * shape.group_size, shape.count - start), shape.group_size},
                          low, high);
-    for (std::size_t k = 0; k < some; ++k) ranges[k] = {low[k], high[k]};
-    use(first, std::span<const Range>(ranges, some));
+    for (std::size_t k = 0; k < count; ++k) ranges[k] = {low[k], high[k]};
+    use(first, std::span<const Range>(ranges, count));
   }
 }
 
-/// The same, one group at a time: calls use(group, Range, first weight, weights).
+/// Ranges of the groups of a row, one at a time: calls use(group, Range, first weight, number of weights).
 template <class Use>
 void each_range(const Variant& variant, const float* weights, RowShape shape, Use use) {
   for_each_chunk(variant, weights, shape, [&](std::size_t first, std::span<const Range> ranges) {
@@ -98,16 +100,17 @@ void each_range(const Variant& variant, const float* weights, RowShape shape, Us
   });
 }
 
-/// Decodes in pieces that fit small buffers: piece(col, count, RowShape, first group) with groups of at most 64 weights
-/// (a whole piece when the row is one group). Larger groups are cut, so that a piece may begin inside one.
 inline constexpr std::size_t kPiece = 512;
 inline constexpr std::size_t kPieceGroups = kPiece / 16;
+/// Cuts weights [col, col + count) of a row into pieces that fit small buffers: calls piece(first column, its offset
+/// from col, RowShape) with at most kPiece weights, in groups of at most 64 (in one group when the row is one). Larger
+/// groups are cut, so that a piece may begin inside one.
 template <class Piece>
 void each_piece(const Codec& codec, std::size_t col, std::size_t count, Piece piece) {
   for (std::size_t done = 0; done < count; done += kPiece) {
-    const std::size_t some = count - done < kPiece ? count - done : kPiece;
-    const std::size_t group = codec.group_size == 0 ? some : codec.group_size < 64 ? codec.group_size : 64;
-    piece(col + done, done, RowShape{some, group});
+    const std::size_t size = count - done < kPiece ? count - done : kPiece;
+    const std::size_t group = codec.group_size == 0 ? size : codec.group_size < 64 ? codec.group_size : 64;
+    piece(col + done, done, RowShape{size, group});
   }
 }
 
@@ -117,14 +120,15 @@ inline unsigned char* bytes_of(Stored& out, std::size_t part) {
 inline const unsigned char* bytes_of(const Stored& in, std::size_t part) {
   return reinterpret_cast<const unsigned char*>(in.views[part].data());
 }
-/// out[i] = in[i] with the top bit flipped: between codes, which start at the smallest q, and two's complement.
+/// out[i] = in[i] with the top bit flipped, which turns codes, where 0 is the smallest q, into two's complement, and
+/// back.
 void flip_top_bits(const unsigned char* in, std::size_t count, unsigned char* out);
 
 inline std::size_t group_of(const Codec& codec, std::size_t col) {
   return codec.group_size == 0 ? 0 : col / codec.group_size;
 }
 
-// Little-endian numbers at an index of a part.
+// Little-endian numbers at an index of a stored part.
 void store_bf16(unsigned char* part, std::size_t index, float value);
 float load_bf16(const unsigned char* part, std::size_t index);
 void store_f32(unsigned char* part, std::size_t index, float value);

@@ -96,7 +96,16 @@ constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, sto
 }  // namespace
 
 void append_fp8(std::vector<Codec>& table) {
-  table.push_back({"fp8_channel", "fp8", 8, 0, true, false, fit, round, value, layout, pack, unpack, &kRows});
+  table.push_back({.name = "fp8_channel",
+                   .family = Family::fp8,
+                   .code_bits = 8,
+                   .fit = fit,
+                   .round = round,
+                   .value = value,
+                   .layout = layout,
+                   .pack = pack,
+                   .unpack = unpack,
+                   .rows = &kRows});
 }
 
 }  // namespace strata::codec

@@ -5,8 +5,8 @@
 
 namespace strata::codec {
 
-/// As stored, that is, already rounded to their stored precision.
-/// Integers: weight = (q - zero_point) * scale. Floats: weight = value * scale. GGUF types: weight = level * scale -
+/// The parameters as a reader sees them, already rounded to the precision that they are stored in. They mean:
+/// integers: weight = (q - zero_point) * scale; floats: weight = value * scale; GGUF types: weight = level * scale -
 /// min.
 struct GroupParams {
   float scale = 1.0f;

@@ -195,20 +195,18 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
 constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
 
 Codec make(std::string name, unsigned bits, std::size_t group_size, bool symmetric) {
-  Codec codec{};
-  codec.name = std::move(name);
-  codec.family = "int";
-  codec.code_bits = bits;
-  codec.group_size = group_size;
-  codec.symmetric = symmetric;
-  codec.fit = fit;
-  codec.round = round;
-  codec.value = value;
-  codec.layout = packed_layout;
-  codec.pack = pack;
-  codec.unpack = unpack;
-  codec.rows = &kRows;
-  return codec;
+  return {.name = std::move(name),
+          .family = Family::integer,
+          .code_bits = bits,
+          .group_size = group_size,
+          .symmetric = symmetric,
+          .fit = fit,
+          .round = round,
+          .value = value,
+          .layout = packed_layout,
+          .pack = pack,
+          .unpack = unpack,
+          .rows = &kRows};
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   variant.widen_bf16(bytes_of(in, 0) + 2 * (row * in.cols + col), count, out);
 }
 
-constexpr RowFunctions kRows = {nullptr, nullptr, nullptr, nullptr, nullptr, decode};
+constexpr RowFunctions kRows = {.decode = decode};
 
 }  // namespace
 
@@ -36,14 +36,13 @@ void keep_row(const MatrixView& weights, std::size_t row, Stored& out) {
 }
 
 void append_keep(std::vector<Codec>& table) {
-  Codec codec{};
-  codec.name = codec.family = "keep";
-  codec.code_bits = 16;
-  codec.symmetric = true;
-  codec.layout = layout;
-  codec.unpack = unpack;
-  codec.rows = &kRows;
-  table.push_back(codec);
+  table.push_back({.name = "keep",
+                   .family = Family::keep,
+                   .container = Container::any,
+                   .code_bits = 16,
+                   .layout = layout,
+                   .unpack = unpack,
+                   .rows = &kRows});
 }
 
 }  // namespace strata::codec

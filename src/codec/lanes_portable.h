@@ -1,4 +1,6 @@
 // Sixteen lanes of f32 or u32 in plain C++. The other lanes_*.h give the same operations, with the same bits.
+// kernel/vector_*.h is another vocabulary for the same instruction sets: its vectors are as wide as the registers, for
+// products where only speed counts. Here a lane can be a candidate of a search, so that every CPU has the same sixteen.
 // Comparisons with NaN are false; min and max then give their second argument, as the x86 instructions do.
 #pragma once
 #include <cmath>

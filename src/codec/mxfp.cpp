@@ -124,15 +124,19 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   });
 }
 
-/// The same codes and scales as a type of GGUF: a block of 32 is the byte of its scale and 16 bytes of nibbles.
+/// mxfp4's codes and scales as a type of GGUF: a block of 32 is the byte of its scale and 16 bytes of nibbles.
 struct GgufMxfp4 : GgmlStorage<GgufMxfp4> {
   static void store_block_codes(const std::uint8_t* codes, unsigned char* block) {
     for (std::size_t i = 0; i < 16; ++i)
       block[1 + i] = static_cast<unsigned char>((codes[i] & 15u) | (codes[i + 16] & 15u) << 4);
   }
   static void store_block_scale(const GroupParams* group, unsigned char* block) { *block = scale_code(group->scale); }
-  static constexpr GgmlLayout kLayout = {"mxfp4_gguf",     4, 32, 32, 17, BlockType::mxfp4, store_block_codes,
-                                         store_block_scale};
+  static constexpr GgmlLayout kLayout = {.name = "mxfp4_gguf",
+                                         .code_bits = 4,
+                                         .block_bytes = 17,
+                                         .type = BlockType::mxfp4,
+                                         .store_codes = store_block_codes,
+                                         .store_groups = store_block_scale};
 
   /// ggml has no negative zero.
   static float value(const Codec& codec, std::uint8_t code, const GroupParams& group) {
@@ -148,17 +152,35 @@ constexpr RowFunctions kGgufRows = {
 
 constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
 
+Codec make(const char* name, Family family, unsigned bits) {
+  return {.name = name,
+          .family = family,
+          .code_bits = bits,
+          .group_size = 32,
+          .fit = fit,
+          .round = round,
+          .value = value,
+          .layout = layout,
+          .pack = pack,
+          .unpack = unpack,
+          .rows = &kRows};
+}
+
 }  // namespace
 
 void append_mxfp(std::vector<Codec>& table) {
-  table.push_back({"mxfp4", "mxfp4", 4, 32, true, false, fit, round, value, layout, pack, unpack, &kRows});
-  table.push_back({"mxfp8", "mxfp8", 8, 32, true, false, fit, round, value, layout, pack, unpack, &kRows});
+  table.push_back(make("mxfp4", Family::mxfp4, 4));
+  table.push_back(make("mxfp8", Family::mxfp8, 8));
 }
 
 void append_ggml_mxfp4(std::vector<Codec>& table) {
   using Type = GgufMxfp4;
-  table.push_back({Type::kLayout.name, "ggml", 4, 32, true, false, fit, round, Type::value, Type::layout, Type::pack,
-                   Type::unpack, &kGgufRows});
+  Codec codec = Type::codec();
+  codec.fit = fit;
+  codec.round = round;
+  codec.value = Type::value;
+  codec.rows = &kGgufRows;
+  table.push_back(codec);
 }
 
 }  // namespace strata::codec

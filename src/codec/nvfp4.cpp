@@ -39,8 +39,8 @@ void round_scales(const Variant& variant, const float* values, std::size_t count
 
 float wanted_scale(Range range, float tensor_scale) { return tensor_scale * (range.magnitude() / 6.0f); }
 
-/// From the min-max code, or the best of the codes from kBelow under it to the eighth above it: factors of about 1/2 to
-/// 2 on the scale.
+/// The min-max code's scale, or the best of the scales from kBelow codes under it to eight codes above it: factors of
+/// about 1/2 to 2.
 GroupParams fit_from(const Variant& variant, std::uint8_t code, const float* weights, const float* importance,
                      std::size_t count, Range range, ScaleFit fit, float tensor_scale) {
   const ScaleValues& values = scale_values();
@@ -78,9 +78,9 @@ void store_groups(const Variant& variant, Stored& out, std::size_t row, std::siz
   unsigned char* const codes = bytes_of(out, kScales) + row * per_row;
   float values[kChunkGroups];
   for (std::size_t i = 0; i < total; i += kChunkGroups) {
-    const std::size_t some = std::min(kChunkGroups, total - i);
-    for (std::size_t k = 0; k < some; ++k) values[k] = groups[i + k].scale * tensor_scale;
-    round_scales(variant, values, some, codes + i);
+    const std::size_t chunk = std::min(kChunkGroups, total - i);
+    for (std::size_t k = 0; k < chunk; ++k) values[k] = groups[i + k].scale * tensor_scale;
+    round_scales(variant, values, chunk, codes + i);
   }
   if (row == 0) store_f32(bytes_of(out, kTensorScale), 0, tensor_scale);
 }
@@ -153,7 +153,18 @@ constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, sto
 }  // namespace
 
 void append_nvfp4(std::vector<Codec>& table) {
-  table.push_back({"nvfp4", "nvfp4", 4, 16, true, true, fit, round, value, layout, pack, unpack, &kRows});
+  table.push_back({.name = "nvfp4",
+                   .family = Family::nvfp4,
+                   .code_bits = 4,
+                   .group_size = 16,
+                   .tensor_scaled = true,
+                   .fit = fit,
+                   .round = round,
+                   .value = value,
+                   .layout = layout,
+                   .pack = pack,
+                   .unpack = unpack,
+                   .rows = &kRows});
 }
 
 }  // namespace strata::codec

@@ -171,7 +171,7 @@ inline GroupParams judge(const IntGroup& group, float scale, float zero, GroupPa
   return minmax;
 }
 
-/// After the refit: the best lane of both, judged.
+/// Takes the best lane of the candidates and of their refit.
 template <bool kZeroPoint>
 inline GroupParams finish(const IntGroup& group, IntCandidates best, GroupParams minmax) {
   IntCandidates fitted = best;

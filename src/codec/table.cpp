@@ -6,6 +6,7 @@
 #include "codec/family.h"
 #include "core/checked.h"
 #include "core/error.h"
+#include "core/suggest.h"
 
 namespace strata::codec {
 namespace {
@@ -37,9 +38,15 @@ const Codec* find(std::string_view name) {
 
 const Codec& by_name(std::string_view name) {
   if (const Codec* codec = find(name)) return *codec;
-  std::string known;
-  for (const Codec& codec : table()) known += (known.empty() ? "" : ", ") + codec.name;
-  fail("there is no codec '{}'; known are {}", name, known);
+  std::vector<std::string> names, one_of_each;
+  for (const Codec& codec : table()) {
+    if (names.empty() || codec.family != table()[names.size() - 1].family) one_of_each.push_back(codec.name);
+    names.push_back(codec.name);
+  }
+  const std::string near = did_you_mean(name, names);
+  if (near.empty())
+    fail("there is no codec '{}'; one of each family: {} (docs/formats has all)", name, fmt::join(one_of_each, ", "));
+  fail("there is no codec '{}'{}", name, near);
 }
 
 std::uint64_t PartSpec::bytes() const {

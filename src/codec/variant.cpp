@@ -1,49 +1,31 @@
-// The list of variants, fastest first, and the choice among them.
+// The list of variants, and the choice among them.
 // avx512bf16 has no kernels of its own here: it uses those of avx512.
+#include <array>
+
 #include "codec/variants.h"
 #include "core/cpu.h"
+#include "core/error.h"
 
 namespace strata::codec {
 namespace {
-
-struct Entry {
-  Isa isa;
-  const Variant* variant;
-};
-constexpr Entry kEntries[] = {
 #if defined(__x86_64__)
-    {Isa::avx512, &kVariantAvx512},
-    {Isa::avx2, &kVariantAvx2},
+constexpr std::array kVariants = {&kVariantAvx512, &kVariantAvx2, &kVariantPortable};
+#else
+constexpr std::array kVariants = {&kVariantPortable};
 #endif
-    {Isa::portable, &kVariantPortable}};
-
 }  // namespace
 
-std::span<const Variant* const> compiled_variants() {
-  static constexpr const Variant* variants[] = {
-#if defined(__x86_64__)
-    &kVariantAvx512,
-    &kVariantAvx2,
-#endif
-    &kVariantPortable
-  };
-  return variants;
-}
-
-bool runs_here(const Variant& variant) {
-  for (const Entry& entry : kEntries)
-    if (entry.variant == &variant) return isa_runs_here(entry.isa);
-  return false;
-}
+std::span<const Variant* const> variants() { return kVariants; }
 
 const Variant& selected_variant() {
-  static const Variant& chosen = []() -> const Variant& {
+  static const Variant* const chosen = [] {
     const Isa isa = selected_isa();
-    for (const Entry& entry : kEntries)
-      if (entry.isa <= isa) return *entry.variant;
-    return kVariantPortable;
+    for (const Variant* variant : kVariants)
+      if (variant->isa <= isa) return variant;
+    STRATA_CHECK(false, "no kernels for {}", isa_name(isa));
+    return kVariants.back();
   }();
-  return chosen;
+  return *chosen;
 }
 
 }  // namespace strata::codec

@@ -6,6 +6,7 @@
 
 #include "codec/ggml/blocks.h"
 #include "codec/group_params.h"
+#include "core/isa.h"
 
 namespace strata::codec {
 
@@ -39,8 +40,9 @@ struct GridView {
   const float* levels;
   std::size_t count, dims;
 };
-/// What a point g of a codebook costs at scale s, but for the weights' own energy: s * (s * square - 2 * cross).
 inline constexpr std::size_t kMostPoints = 1024;
+/// Sums for every point g of a codebook. Its squared error at scale s, less the weights' own energy, is
+/// s * (s * square - 2 * cross).
 struct GridCosts {
   alignas(64) float cross[kMostPoints];   ///< sum of h a g
   alignas(64) float square[kMostPoints];  ///< sum of h g g
@@ -54,14 +56,16 @@ struct Hull {
 };
 
 struct Variant {
-  const char* name;  // as in core/cpu.h
+  const char* name;  ///< the name of its Isa
+  Isa isa;
 
   /// bf16 (little-endian, any alignment) to f32.
   void (*widen_bf16)(const unsigned char* in, std::size_t count, float* out);
-  /// Smallest and largest weight of each group, each with 0; NaN is passed over.
+  /// Smallest and largest weight of each group, 0 included; NaN is passed over.
   void (*group_ranges)(const float* weights, RowShape, float* low, float* high);
 
-  // Codes by the formulas of docs/formats: one byte a code, in the low bits. Integer codes are q + 2^(bits - 1).
+  // Weights to codes and back, by the formulas of docs/formats: one byte a code, in the low bits. Integer codes are
+  // q + 2^(bits - 1).
   void (*round_int)(const float* weights, RowShape, const GroupParams*, unsigned bits, std::uint8_t* codes);
   void (*round_e4m3)(const float* weights, RowShape, const GroupParams*, std::uint8_t* codes);
   void (*round_e2m1)(const float* weights, RowShape, const GroupParams*, std::uint8_t* codes);
@@ -69,7 +73,8 @@ struct Variant {
   void (*values_e4m3)(const std::uint8_t* codes, RowShape, const GroupParams*, float* out);
   void (*values_e2m1)(const std::uint8_t* codes, RowShape, const GroupParams*, float* out);
 
-  // The search of search_inl.h, for one group; importance: count values. The result is never worse than `minmax`.
+  // The search of search_inl.h for the scale of one group; importance: count values. The result is never worse than
+  // `minmax`.
   GroupParams (*search_int)(const float* weights, const float* importance, std::size_t count, unsigned bits, ScaleSigns,
                             GroupParams minmax);
   GroupParams (*search_int_asymmetric)(const float* weights, const float* importance, std::size_t count, unsigned bits,
@@ -94,14 +99,15 @@ struct Variant {
   void (*decode_blocks)(BlockType, const unsigned char* in, std::size_t blocks, float* out);
 
   // GGUF's IQ types (points_inl.h).
-  /// For magnitudes a and importance h of grid.dims weights. odd: one weight, the one that costs least, has its sign
-  /// turned, as where signs are stored without the last.
+  /// The sums of every point for magnitudes a and importance h of grid.dims weights. odd: the sign of one weight, the
+  /// one that costs least, is turned, which formats ask for that do not store the last sign.
   void (*grid_costs)(GridView grid, const float* magnitudes, const float* importance, bool odd, GridCosts& costs);
-  /// The first of `count` points (a multiple of 32) of least square - ratio * cross, which is the nearest one to the
-  /// weights at scale 2 / ratio.
+  /// The point of least square - ratio * cross among the first `count` (a multiple of 32): the nearest one to the
+  /// weights at scale 2 / ratio. Of equal points, the first.
   std::size_t (*lowest_point)(const GridCosts& costs, std::size_t count, float ratio);
-  /// The sum over vectors of the least cost of each, at each of sixteen scales. Vector v has parts[v] hulls, of points
-  /// beside each other; 4 stand for two points of which either has the turned sign: both without it, both with it.
+  /// The sum over vectors of the least cost of each, at each of sixteen scales. Vector v takes the next parts[v] of the
+  /// hulls: 1 or 2 for that many points side by side; 4 for two points of which one has a sign turned, first the hulls
+  /// of both without it, then those of both with it.
   void (*costs_at_scales)(const Hull* hulls, const std::uint8_t* parts, std::size_t vectors, const float* scales,
                           float* costs);
 

@@ -6,7 +6,7 @@
 
 namespace strata::codec {
 
-const Variant kVariantAvx512 = make_variant("avx512");
+const Variant kVariantAvx512 = make_variant("avx512", Isa::avx512);
 
 }  // namespace strata::codec
 #endif

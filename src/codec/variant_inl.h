@@ -1,5 +1,5 @@
 // All kernels of the *_inl.h as a Variant, constant-initialized, so that it can be used before main.
-// The including file includes its lanes_*.h first: the kernels are written in them.
+// A file that includes this one includes its lanes_*.h first, in whose operations the kernels are written.
 #pragma once
 #include "codec/ggml/levels_inl.h"
 #include "codec/ggml/points_inl.h"
@@ -11,8 +11,9 @@
 namespace strata::codec {
 namespace {
 
-constexpr Variant make_variant(const char* name) {
+constexpr Variant make_variant(const char* name, Isa isa) {
   return {.name = name,
+          .isa = isa,
           .widen_bf16 = widen_bf16,
           .group_ranges = group_ranges,
           .round_int = round_int,

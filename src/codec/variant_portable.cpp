@@ -5,6 +5,6 @@
 
 namespace strata::codec {
 
-const Variant kVariantPortable = make_variant("portable");
+const Variant kVariantPortable = make_variant("portable", Isa::portable);
 
 }  // namespace strata::codec

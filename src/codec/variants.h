@@ -1,4 +1,4 @@
-// The variants that are compiled in, and the choice among them.
+// The variants of the row kernels in order of preference, and the choice among them.
 // Not for the files of one instruction set, which keep to plain headers.
 #pragma once
 #include <span>
@@ -7,11 +7,9 @@
 
 namespace strata::codec {
 
-/// Those compiled in, fastest first; "portable" is last and always there.
-std::span<const Variant* const> compiled_variants();
-/// True when this CPU can run it.
-bool runs_here(const Variant&);
-/// The one that core/cpu.h's selected_isa() stands for.
+/// Every variant that was compiled, fastest first; portable is the last. Ask isa_runs_here(variant->isa) before use.
+std::span<const Variant* const> variants();
+/// The variant of selected_isa().
 const Variant& selected_variant();
 
 }  // namespace strata::codec

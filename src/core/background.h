@@ -14,12 +14,12 @@ class Background {
  public:
   /// `limit`: the sum of weights (such as bytes) of unfinished tasks beyond which post() waits.
   explicit Background(std::size_t limit);
-  /// Waits for the task that runs and drops the rest; finish() before that runs all.
+  /// Waits for the task that runs and drops the rest. Call finish() first to have all of them run.
   ~Background();
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
-  /// Throws what an earlier task threw; tasks behind such a one do not run.
+  /// Hands over a task. Throws what an earlier task threw; the tasks after that one do not run.
   void post(std::size_t weight, std::function<void()> task);
   /// Returns when all tasks have run, or throws as post().
   void finish();

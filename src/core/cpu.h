@@ -5,10 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace strata {
+#include "core/isa.h"
 
-/// In rising order; each includes those before it.
-enum class Isa { portable, avx2, avx512, avx512bf16 };
+namespace strata {
 
 std::string_view isa_name(Isa isa);
 

@@ -1,4 +1,4 @@
-// POSIX files behind file.h.
+// Files by POSIX calls.
 // Order of a commit: data synced, renamed, directory synced.
 #include "core/file.h"
 
@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "core/error.h"
+#include "core/units.h"
 
 namespace strata {
 namespace fs = std::filesystem;
@@ -38,7 +38,9 @@ fs::path without_trailing_slash(fs::path path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
-/// For the whole pages within a part of a map.
+fs::path parent_of(const fs::path& target) { return target.has_parent_path() ? target.parent_path() : fs::path("."); }
+
+/// Advises the system about the whole pages within a part of a map.
 void advise(std::span<const std::byte> part, int advice) {
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
@@ -46,7 +48,7 @@ void advise(std::span<const std::byte> part, int advice) {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 }
 
-/// Replacing such a folder would take away the ground that the process stands on.
+/// Whether the current folder is `folder` or lies in it: replacing it would take the process's own folder away.
 bool holds_current(const fs::path& folder) {
   std::error_code code;
   for (fs::path current = fs::current_path(code); !current.empty(); current = current.parent_path()) {
@@ -92,10 +94,10 @@ void MappedFile::will_need(std::span<const std::byte> part) { advise(part, MADV_
 std::size_t write_bytes(int descriptor, std::span<const std::byte> bytes) {
   std::size_t done = 0;
   while (done < bytes.size()) {
-    const std::size_t some = std::min<std::size_t>(bytes.size() - done, 1u << 30);
-    const ssize_t count = ::write(descriptor, bytes.data() + done, some);
-    if (count < 0 && errno != EINTR) break;
-    if (count > 0) done += static_cast<std::size_t>(count);
+    const std::size_t size = std::min<std::size_t>(bytes.size() - done, 1u << 30);
+    const ssize_t written = ::write(descriptor, bytes.data() + done, size);
+    if (written < 0 && errno != EINTR) break;
+    if (written > 0) done += static_cast<std::size_t>(written);
   }
   return done;
 }
@@ -113,9 +115,10 @@ OutputFile::OutputFile(fs::path path, std::uint64_t kept)
   const auto end = static_cast<off_t>(kept);
   const bool whole = fstat(descriptor_, &info) == 0 && info.st_size >= end;
   if (whole && ftruncate(descriptor_, end) == 0 && lseek(descriptor_, end, SEEK_SET) == end) return;
-  const std::string why = whole ? reason() : fmt::format("it has fewer than the {} that its journal tells of", kept);
+  const std::string why =
+      whole ? reason() : fmt::format("it has fewer than the {} bytes that its journal counts", kept);
   close(descriptor_);
-  fail("{}: cannot be gone on with: {}", part_.string(), why);
+  fail("{}: cannot be resumed: {}", part_.string(), why);
 }
 
 OutputFile::~OutputFile() {
@@ -149,16 +152,21 @@ void OutputFile::commit() {
   sync_directory(path_.parent_path());
 }
 
-fs::path part_folder(const fs::path& path, bool overwrite) {
+void check_new_output(const fs::path& path, bool overwrite) {
   const fs::path target = without_trailing_slash(path);
   if (target.filename().empty() || target.filename() == "." || target.filename() == ".." || holds_current(target))
     fail("'{}': name a new folder for the output", target.string());
   std::error_code code;
   if (fs::exists(fs::symlink_status(target, code)) && !overwrite)
     fail("{}: exists already; use --overwrite to replace it", target.string());
-  const fs::path parent = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  const fs::path parent = parent_of(target);
   if (!fs::is_directory(parent, code)) fail("{}: the folder {} does not exist", target.string(), parent.string());
-  return (parent / ("." + target.filename().string() + ".part")).lexically_normal();
+}
+
+fs::path part_folder(const fs::path& path, bool overwrite) {
+  check_new_output(path, overwrite);
+  const fs::path target = without_trailing_slash(path);
+  return (parent_of(target) / ("." + target.filename().string() + ".part")).lexically_normal();
 }
 
 void publish(const fs::path& complete, const fs::path& path) {
@@ -209,19 +217,6 @@ void write_text_file(const fs::path& path, std::string_view text) {
   OutputFile file(path);
   file.write(text);
   file.commit();
-}
-
-std::string human_bytes(std::uint64_t bytes) {
-  constexpr std::array<const char*, 5> units = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < units.size(); ++unit) value /= 1024;
-  return unit == 0 ? fmt::format("{} bytes", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
-}
-
-std::uint64_t fnv1a(std::span<const std::byte> bytes, std::uint64_t seed) {
-  for (const std::byte b : bytes) seed = (seed ^ static_cast<std::uint64_t>(b)) * 0x100000001B3u;
-  return seed;
 }
 
 }  // namespace strata

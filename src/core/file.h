@@ -34,17 +34,17 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// Writes all bytes to a descriptor, going on after signals. Returns how many went: fewer only after an error, which
-/// errno tells of.
+/// Writes all bytes to a descriptor; a signal does not stop it. Returns how many bytes were written: fewer than all
+/// only after an error, which errno holds.
 std::size_t write_bytes(int descriptor, std::span<const std::byte> bytes);
 
-/// Writes `PATH.part`, syncs it and renames it to PATH in commit(); without commit() nothing is left behind, unless the
-/// file is resumable.
+/// Writes `PATH.part`; commit() syncs it and renames it to PATH. Without commit() the part is removed, unless the file
+/// is resumable.
 class OutputFile {
  public:
   explicit OutputFile(std::filesystem::path path);
-  /// A resumable file: `PATH.part` stays without commit(), and is gone on with behind its first `kept` bytes (0: anew).
-  /// Throws Error when it has fewer.
+  /// Opens a resumable file: its `PATH.part` stays when there is no commit(), and is written on after its first `kept`
+  /// bytes; what follows these is cut off, so that 0 begins anew. Throws Error when the part has fewer bytes.
   OutputFile(std::filesystem::path path, std::uint64_t kept);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
@@ -54,7 +54,7 @@ class OutputFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   std::uint64_t size() const { return size_; }
-  /// What was written so far outlives a crash of the machine.
+  /// Returns when what was written so far is on disk, and would outlive a crash of the machine.
   void sync();
   void commit();
 
@@ -65,8 +65,10 @@ class OutputFile {
   std::uint64_t size_ = 0;
 };
 
-/// Where unfinished output for `target` lies: `.NAME.part` beside it. Throws Error for a name that cannot be a new
-/// output (empty, ".", the current folder or one above it), an existing one unless `overwrite`, and a missing parent.
+/// Throws Error for a `target` that cannot be a new output: an empty name, ".", the current folder or one above it, a
+/// path that exists already (unless `overwrite`), and one whose parent is missing.
+void check_new_output(const std::filesystem::path& target, bool overwrite);
+/// Where the unfinished output for `target` lies: `.NAME.part` beside it. Throws Error as check_new_output.
 std::filesystem::path part_folder(const std::filesystem::path& target, bool overwrite);
 /// Renames a complete file or folder to `target`; what was there is replaced, by a rename too. Throws Error naming the
 /// target, which is then as it was.
@@ -81,7 +83,7 @@ class OutputDirectory {
   OutputDirectory(const OutputDirectory&) = delete;
   OutputDirectory& operator=(const OutputDirectory&) = delete;
 
-  /// Where to write files until commit().
+  /// The folder to write files into until commit().
   const std::filesystem::path& path() const { return part_; }
   void commit();
 
@@ -94,9 +96,5 @@ class OutputDirectory {
 std::string read_text_file(const std::filesystem::path& path, std::uint64_t limit_bytes = 1ull << 32);
 /// Writes a small file atomically.
 void write_text_file(const std::filesystem::path& path, std::string_view text);
-/// "12.3 MiB".
-std::string human_bytes(std::uint64_t bytes);
-/// FNV-1a, 64 bits: fingerprints of content, not a defence against forgery.
-std::uint64_t fnv1a(std::span<const std::byte> bytes, std::uint64_t seed = 0xCBF29CE484222325u);
 
 }  // namespace strata

@@ -23,20 +23,20 @@ bool there(const fs::path& path) {
 JobFolder::JobFolder(fs::path output, const json& job, bool overwrite, bool restart, const fs::path& existing)
     : output_(std::move(output)), folder_(part_folder(output_, true)), overwrite_(overwrite) {
   std::error_code code;
-  // Without a journal it was killed before it began, or while it was being removed.
+  // A folder without a journal is of a job that was killed before it began, or while its folder was being removed.
   if (restart || !there(folder_ / kJournal)) fs::remove_all(folder_, code);
   const fs::path& found = existing.empty() ? output_ : existing;
   const bool taken = !overwrite && there(found), fresh = !there(folder_);
-  if (taken && fresh) part_folder(found, false);
+  if (taken && fresh) check_new_output(found, false);
   open(job);
   const auto kept = [&](const fs::path& name) { return there(folder_ / name) || there(beside(name)); };
-  if (!std::ranges::all_of(complete_names(), kept)) {  // the user has taken it away
+  if (!std::ranges::all_of(complete_names(), kept)) {  // the user took a part of the result away
     remove();
     open(job);
   }
   if (!taken || complete()) return;
   journal_.reset();
-  part_folder(found, false);
+  check_new_output(found, false);
 }
 
 std::vector<fs::path> JobFolder::complete_names() const {
@@ -52,7 +52,7 @@ void JobFolder::refuse_taken(const std::vector<fs::path>& names, bool are_files)
   if (complete()) return;
   for (const fs::path& name : names) {
     std::error_code code;
-    part_folder(beside(name), overwrite_);
+    check_new_output(beside(name), overwrite_);
     if (are_files && fs::is_directory(fs::symlink_status(beside(name), code)))
       fail("{}: exists already; it is a folder and is not replaced by a file", beside(name).string());
   }
@@ -95,7 +95,7 @@ void JobFolder::publish(const std::vector<fs::path>& names) {
 void JobFolder::remove() {
   journal_.reset();
   std::error_code code;
-  fs::remove(folder_ / kJournal, code);  // first: what is left without it is no work
+  fs::remove(folder_ / kJournal, code);  // first, as a folder without a journal is begun anew
   fs::remove_all(folder_, code);
 }
 

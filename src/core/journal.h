@@ -1,5 +1,5 @@
 // The journal of a long job: one line of JSON for every finished unit, synced as it is written, so that a job that was
-// killed goes on where it was. A line that was cut by the kill is not counted.
+// killed can be resumed. A last line that the kill has cut off is not counted.
 #pragma once
 #include <filesystem>
 #include <string_view>
@@ -23,7 +23,7 @@ class Journal {
   const std::vector<json>& finished() const { return finished_; }
   /// Throws Error (disk full, ...) naming the path.
   void append(const json& unit);
-  /// The job's result is safe: removes the file, if there is one.
+  /// Removes the file, if there is one. Call it when the job's result is safe.
   static void remove(const std::filesystem::path& path);
 
  private:

@@ -30,7 +30,7 @@ inline constexpr bool is_vector = false;
 template <class T>
 inline constexpr bool is_vector<std::vector<T>> = true;
 
-/// The value as text for a message, cut when long.
+/// A value as text for a message, cut when it is long.
 std::string brief(const json& value);
 
 /// `value` as T; the library's own conversions are unchecked (a number out of an integer's range is undefined
@@ -77,7 +77,7 @@ T get(const json& object, const char* key, const std::string& where) {
   return convert<T>(*it, key, where);
 }
 
-/// As get, but absent or null gives `fallback`.
+/// object[key] as T, or `fallback` when it is absent or null; throws Error as get does.
 template <class T>
 T get_or(const json& object, const char* key, T fallback, const std::string& where) {
   const auto it = object.find(key);

@@ -9,7 +9,8 @@
 
 namespace strata {
 
-/// (rows, cols), rows `row_stride_bytes` apart; the data may be unaligned. Does not own.
+/// A view of (rows, cols) values whose rows are `row_stride_bytes` apart. The data may be unaligned, and belongs to
+/// somebody else.
 struct MatrixView {
   const std::byte* data = nullptr;
   std::size_t rows = 0, cols = 0;
@@ -19,7 +20,7 @@ struct MatrixView {
   static MatrixView dense(const void* data, std::size_t rows, std::size_t cols, DType dtype) {
     return {static_cast<const std::byte*>(data), rows, cols, dtype, cols * dtype_bytes(dtype)};
   }
-  /// f32, rows `stride` floats apart: a part of a wider matrix.
+  /// A part of a wider matrix of f32, whose rows are `stride` floats apart.
   static MatrixView strided(const float* data, std::size_t rows, std::size_t cols, std::size_t stride) {
     return {reinterpret_cast<const std::byte*>(data), rows, cols, DType::f32, stride * sizeof(float)};
   }
@@ -29,7 +30,7 @@ struct MatrixView {
 
 /// Widens `count` values of row `row`, from column `col` on, to f32.
 void read_row(const MatrixView& matrix, std::size_t row, std::size_t col, std::size_t count, float* out);
-/// The inverse: f32 values as `dtype` (bf16 or f16, to nearest, or f32), to perhaps unaligned bytes.
+/// Writes f32 values as `dtype` (bf16 or f16, rounded to nearest, or f32) to `out`, which may be unaligned.
 void narrow_row(std::span<const float> values, DType dtype, std::byte* out);
 
 }  // namespace strata

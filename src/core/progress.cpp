@@ -10,6 +10,7 @@
 #include <exception>
 
 #include "core/interrupt.h"
+#include "core/units.h"
 
 namespace strata {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-constexpr double kQuietSeconds = 2.0;      // a stage that takes less is not shown
+constexpr double kQuietSeconds = 2.0;       // a stage that takes less is not shown
 constexpr double kAnnouncedSeconds = 10.0;  // a pipe hears of a stage beforehand when more than this is left
 
 std::size_t terminal_columns() {
@@ -27,14 +28,6 @@ std::size_t terminal_columns() {
 }
 
 }  // namespace
-
-std::string human_seconds(double seconds) {
-  const auto whole = static_cast<long>(seconds + 0.5);
-  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
-  if (whole < 100) return fmt::format("{} s", whole);
-  if (whole < 6000) return fmt::format("{} min", (whole + 30) / 60);
-  return fmt::format("{:.1f} h", seconds / 3600.0);
-}
 
 Progress::Progress(std::string label, std::size_t total)
     : label_(std::move(label)),

@@ -8,9 +8,6 @@
 
 namespace strata {
 
-/// "12 s", "5 min", "3.2 h".
-std::string human_seconds(double seconds);
-
 class Progress {
  public:
   /// `total` units of work; 0 units means the end is unknown and only a count is shown.
@@ -34,7 +31,7 @@ class Progress {
   std::string label_, note_;
   std::size_t total_, done_ = 0;
   std::chrono::steady_clock::time_point start_, last_draw_;
-  int exceptions_;  ///< in flight when the stage began; more at its end means that it did not finish
+  int exceptions_;  ///< in flight when the stage began; when there are more at its end, the stage did not finish
   bool terminal_, drawn_ = false, announced_ = false;
 };
 

@@ -34,17 +34,17 @@ class Random {
     return result;
   }
 
-  /// Uniform in [0, 1), 53 bits.
+  /// A uniform number in [0, 1), with 53 random bits.
   double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
-  /// Uniform in [0, bound); bound > 0. The bias of the multiply-shift is below 2^-32 for bounds under 2^32.
+  /// A uniform integer in [0, bound); bound > 0. The bias of the multiply-shift is below 2^-32 for bounds under 2^32.
   std::uint64_t below(std::uint64_t bound) {
     return static_cast<std::uint64_t>((static_cast<__uint128_t>(next()) * bound) >> 64);
   }
-  /// A random order, each equally likely: Fisher and Yates, in the form of Durstenfeld (1964).
+  /// Puts the values in a random order, each equally likely: Fisher and Yates, in the form of Durstenfeld (1964).
   void shuffle(std::span<std::size_t> values) {
     for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[below(i)]);
   }
-  /// Standard normal, by Box-Muller; one value a call.
+  /// A standard normal number, by Box and Muller.
   double normal();
 
  private:

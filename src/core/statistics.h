@@ -12,15 +12,15 @@ struct Estimate {
   std::optional<double> standard_error;  ///< sample standard deviation (n - 1) / sqrt(n); none for a single value
 };
 
-/// At least one value.
+/// Mean and standard error of at least one value.
 Estimate estimate(std::span<const double> values);
 
 /// The quantile at `share` in [0, 1], interpolated linearly between the neighbours (numpy's default). At least one
 /// value.
 double quantile(std::vector<double> values, double share);
 
-/// Spearman's rank correlation, equal values sharing their mean rank; 0 when either side is constant. Equal sizes, at
-/// least two values.
+/// Spearman's rank correlation of two lists of equal size, with at least two values each. Equal values share their mean
+/// rank; the result is 0 when either side is constant.
 double spearman(std::span<const double> a, std::span<const double> b);
 
 }  // namespace strata

@@ -16,9 +16,9 @@ namespace {
 
 using model::Role;
 
-constexpr float kLeft = -std::numeric_limits<float>::infinity();  // cannot be chosen
+constexpr float kLeft = -std::numeric_limits<float>::infinity();  // the score of what cannot be chosen any more
 
-/// The index of the largest; the first of equals, and of values that are NaN.
+/// The index of the largest value, the first of them when several are equal; 0 when all are NaN.
 std::size_t largest(std::span<const float> values) {
   std::size_t best = 0;
   for (std::size_t i = 1; i < values.size(); ++i)
@@ -37,7 +37,7 @@ void scores_of(const model::Experts& experts, std::span<const float> logits, std
   for (float& score : scores) score /= sum;
 }
 
-/// Experts outside the best groups are left out; a group is as good as its two best experts together.
+/// Leaves out the experts outside the best groups; a group is as good as its two best experts together.
 void keep_best_groups(const model::Experts& experts, std::span<float> scores) {
   if (experts.groups == experts.groups_used) return;
   const std::size_t size = scores.size() / experts.groups;
@@ -60,7 +60,7 @@ void keep_best_groups(const model::Experts& experts, std::span<float> scores) {
     if (!kept[i / size]) scores[i] = kLeft;
 }
 
-/// Chosen experts of one token, rising, and their weights.
+/// Chooses the experts of one token, rising, and their weights.
 void choose(const model::Experts& experts, std::span<const float> logits, std::span<const float> correction,
             std::span<std::uint32_t> chosen, std::span<float> weights) {
   std::vector<float> scores(logits.size());
@@ -141,34 +141,30 @@ void Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std
     const std::size_t routed = share.tokens.size();
     const ExpertWatch* watch = watch_ != nullptr && e >= watch_->first && e < watch_->end ? watch_ : nullptr;
     if (watch != nullptr && watch->feed_all && watch->feed_all(e, routed))
-      run_expert(w, {block, e, false, all}, x, nullptr, watch, whole ? Site::down_in : last);
+      run_expert(w, {Site::mlp_in, block, e, false, x, a.hidden, all}, nullptr, watch, whole ? Site::down_in : last);
     if (routed != 0 && (whole || watch != nullptr)) {
       float* rows = sized(gathered_, routed * a.hidden);
       gather(x, share.tokens, a.hidden, rows);
       float* y = sized(expert_out_, routed * a.hidden);
-      run_expert(w, {block, e, true, share.tokens}, rows, y, watch, last);
+      run_expert(w, {Site::mlp_in, block, e, true, rows, a.hidden, share.tokens}, y, watch, last);
       if (whole) add_weighted(y, share, a.hidden, out);
     }
     if (residency_ == Residency::one_block) forget_expert(w, block, e);
   }
 }
 
-void Engine::run_expert(BlockWeights& w, const ExpertCall& call, const float* x, float* y, const ExpertWatch* watch,
-                        Site last) {
-  const std::size_t tokens = call.tokens.size(), size = architecture_.experts.intermediate;
-  const auto show = [&](Site site, const float* rows, std::size_t width) {
-    if (watch != nullptr) watch->show({site, call.block, call.expert, call.routed, rows, width, call.tokens});
-  };
-  show(Site::mlp_in, x, architecture_.hidden);
+void Engine::run_expert(BlockWeights& w, ExpertRows call, float* y, const ExpertWatch* watch, Site last) {
+  if (watch != nullptr) watch->show(call);
   if (last == Site::mlp_in) return;
-  float* gate = sized(gate_, tokens * size);
-  float* up = sized(up_, tokens * size);
-  multiply(w, architecture_.index(call.block, Role::gate, call.expert), x, tokens, gate);
-  multiply(w, architecture_.index(call.block, Role::up, call.expert), x, tokens, up);
-  activate(gate, up, tokens * size);
-  show(Site::down_in, gate, size);
-  if (last == Site::down_in) return;
-  multiply(w, architecture_.index(call.block, Role::down, call.expert), gate, tokens, y);
+  const auto show = [&](const float* rows, std::size_t size) {
+    if (watch != nullptr) watch->show({Site::down_in, call.block, call.expert, call.routed, rows, size, call.tokens});
+  };
+  run_gated(w, call.block, call.expert, call.rows, call.tokens.size(), y, show, last);
+}
+
+void Engine::forget_expert(BlockWeights& w, std::size_t block, std::size_t expert) const {
+  for (const Role role : {Role::gate, Role::up, Role::down})
+    w.linears[architecture_.index(block, role, expert) - w.first].reset();
 }
 
 }  // namespace strata::engine

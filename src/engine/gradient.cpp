@@ -3,9 +3,9 @@
 #include "engine/gradient.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/error.h"
+#include "engine/scale.h"
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
 #include "kernel/outer_products.h"
@@ -13,11 +13,10 @@
 namespace strata::engine {
 namespace {
 
+using model::Norm;
 using model::Role;
 
-float attention_scale(const model::Architecture& a) {
-  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_dim)));
-}
+Norm norm_after(Half half) { return half == Half::attention ? Norm::after_attention : Norm::after_feed_forward; }
 
 kernel::Weights dense(const std::vector<float>& data, std::size_t rows, std::size_t cols) {
   return {MatrixView::dense(data.data(), rows, cols, DType::f32), nullptr};
@@ -25,7 +24,7 @@ kernel::Weights dense(const std::vector<float>& data, std::size_t rows, std::siz
 
 }  // namespace
 
-/// What a backward pass is called with.
+/// The arguments of one backward pass.
 struct BlockGradient::Pass {
   const Linears& linears;
   const std::vector<bool>& wanted;
@@ -44,14 +43,11 @@ BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Pr
   const std::string why = why_no_gradient(architecture_, block);
   STRATA_CHECK(why.empty(), "{}", why);
   const model::Model& model = engine.model();
-  const std::string prefix = fmt::format("model.layers.{}.", block);
   for (const model::Linear& linear : architecture_.block_linears(block))
     biases_.push_back(linear.bias ? model.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
-  norms_.attn = model.vector(prefix + "input_layernorm.weight", architecture_.hidden);
-  norms_.mlp = model.vector(prefix + "post_attention_layernorm.weight", architecture_.hidden);
-  if (architecture_.qk_norm == model::QkNorm::none) return;
-  q_norm_ = model.vector(prefix + "self_attn.q_norm.weight", qk_norm(1, architecture_.heads).size);
-  k_norm_ = model.vector(prefix + "self_attn.k_norm.weight", qk_norm(1, architecture_.kv_heads).size);
+  norms_ = model.norms(model::kStreamNorms, block);
+  q_norm_ = model.norm(Norm::q, block);
+  k_norm_ = model.norm(Norm::k, block);
 }
 
 BlockGradient::QkNorm BlockGradient::qk_norm(std::size_t tokens, std::size_t heads) const {
@@ -73,12 +69,53 @@ void BlockGradient::multiply(Role role, const Linears& linears, const std::vecto
     kernel::add_bias(y.data(), bias.data(), tokens, w.rows);
 }
 
+const float* BlockGradient::weights_of(Norm norm) const {
+  const auto it = norms_.find(norm);
+  return it == norms_.end() ? nullptr : it->second.data();
+}
+
+void BlockGradient::run_norm(Norm norm, const std::vector<float>& x, std::vector<float>& y) const {
+  const model::Architecture& a = architecture_;
+  y.resize(x.size());
+  if (const float* const weights = weights_of(norm))
+    kernel::rms_norm(x.data(), weights, x.size() / a.hidden, a.hidden, a.norm_epsilon, y.data());
+  else
+    std::copy(x.begin(), x.end(), y.begin());
+}
+
+void BlockGradient::norm_backward(Norm norm, const Pass& pass, const std::vector<float>& x,
+                                  std::vector<float>& dy) const {
+  const model::Architecture& a = architecture_;
+  const float* const weights = weights_of(norm);
+  if (weights == nullptr) return;
+  if (pass.norms != nullptr) {
+    std::vector<float>& slope = (*pass.norms)[norm];
+    slope.assign(a.hidden, 0.0f);
+    kernel::rms_norm_weight_gradient(x.data(), dy.data(), pass.tokens, a.hidden, a.norm_epsilon, slope.data());
+  }
+  kernel::rms_norm_gradient(x.data(), weights, dy.data(), pass.tokens, a.hidden, a.norm_epsilon, dy.data());
+}
+
+void BlockGradient::add_half(Half half, const std::vector<float>& made, const std::vector<float>& h,
+                             std::vector<float>& out) const {
+  run_norm(norm_after(half), made, out);
+  scale(out.data(), out.size(), architecture_.scales.residual);
+  kernel::add(out.data(), h.data(), out.size());
+}
+
+std::vector<float> BlockGradient::made_gradient(Half half, const Pass& pass, const std::vector<float>& made,
+                                                const float* dsum) const {
+  std::vector<float> d(dsum, dsum + made.size());
+  scale(d.data(), d.size(), architecture_.scales.residual);
+  norm_backward(norm_after(half), pass, made, d);
+  return d;
+}
+
 const float* BlockGradient::forward(const Batch& batch, const float* h, const Linears& linears) {
   const model::Architecture& a = architecture_;
-  const std::size_t tokens = batch.tokens, half = a.rope.dims / 2;
+  const std::size_t tokens = batch.tokens;
   h_.assign(h, h + tokens * a.hidden);
-  attn_in_.resize(tokens * a.hidden);
-  kernel::rms_norm(h, norms_.attn.data(), tokens, a.hidden, a.norm_epsilon, attn_in_.data());
+  run_norm(Norm::before_attention, h_, attn_in_);
   multiply(Role::q, linears, attn_in_, q_);
   multiply(Role::k, linears, attn_in_, k_);
   multiply(Role::v, linears, attn_in_, v_);
@@ -89,8 +126,10 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
     kernel::rms_norm(q_.data(), q_norm_.data(), q.rows, q.size, a.norm_epsilon, q_.data());
     kernel::rms_norm(k_.data(), k_norm_.data(), k.rows, k.size, a.norm_epsilon, k_.data());
   }
-  kernel::rope(q_.data(), a.q_size(), tokens, a.heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
-  kernel::rope(k_.data(), a.kv_size(), tokens, a.kv_heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
+  const Angles& angles = batch.angles[a.attention[block_].rope];
+  const float *const cos = angles.cos.data(), *const sin = angles.sin.data();
+  kernel::rope(q_.data(), a.q_size(), tokens, a.heads, a.head_dim, cos, sin, angles.half);
+  kernel::rope(k_.data(), a.kv_size(), tokens, a.kv_heads, a.head_dim, cos, sin, angles.half);
   attended_.resize(tokens * a.q_size());
   std::vector<kernel::Attention> calls;
   std::size_t row = 0;
@@ -98,15 +137,14 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
     STRATA_CHECK(s.cache == nullptr);
     calls.push_back({q_.data() + row * a.q_size(), a.q_size(), k_.data() + row * a.kv_size(),
                      v_.data() + row * a.kv_size(), a.kv_size(), attended_.data() + row * a.q_size(), a.q_size(),
-                     s.tokens, 0, a.heads, a.kv_heads, a.head_dim, a.window[block_], attention_scale(a)});
+                     s.tokens, 0, a.heads, a.kv_heads, a.head_dim, a.attention[block_].window, a.scales.attention});
     row += s.tokens;
   }
   kernel::attention(calls);
-  multiply(Role::o, linears, attended_, middle_);
-  kernel::add(middle_.data(), h, tokens * a.hidden);
+  multiply(Role::o, linears, attended_, o_out_);
+  add_half(Half::attention, o_out_, h_, middle_);
 
-  mlp_in_.resize(tokens * a.hidden);
-  kernel::rms_norm(middle_.data(), norms_.mlp.data(), tokens, a.hidden, a.norm_epsilon, mlp_in_.data());
+  run_norm(Norm::before_feed_forward, middle_, mlp_in_);
   multiply(Role::gate, linears, mlp_in_, gate_);
   multiply(Role::up, linears, mlp_in_, up_);
   acted_ = gate_;
@@ -114,8 +152,8 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
     kernel::silu_multiply(acted_.data(), up_.data(), acted_.size());
   else
     kernel::gelu_multiply(acted_.data(), up_.data(), acted_.size());
-  multiply(Role::down, linears, acted_, out_);
-  kernel::add(out_.data(), middle_.data(), tokens * a.hidden);
+  multiply(Role::down, linears, acted_, down_out_);
+  add_half(Half::feed_forward, down_out_, middle_, out_);
   return out_.data();
 }
 
@@ -139,42 +177,39 @@ void BlockGradient::linear_gradient(Role role, const Pass& pass, const std::vect
 
 void BlockGradient::feed_forward_backward(const Pass& pass, float* dh) {
   const model::Architecture& a = architecture_;
-  const std::vector<float> dout(dh, dh + pass.tokens * a.hidden);
+  const std::vector<float> dmade = made_gradient(Half::feed_forward, pass, down_out_, dh);
   std::vector<float> dacted(acted_.size(), 0.0f), dmlp_in(mlp_in_.size(), 0.0f);
-  linear_gradient(Role::down, pass, dout, acted_, dacted.data());
+  linear_gradient(Role::down, pass, dmade, acted_, dacted.data());
   if (a.activation == model::Activation::silu)
     kernel::silu_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
   else
     kernel::gelu_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
   linear_gradient(Role::gate, pass, gate_, mlp_in_, dmlp_in.data());
   linear_gradient(Role::up, pass, up_, mlp_in_, dmlp_in.data());
-  if (pass.norms != nullptr) {
-    pass.norms->mlp.assign(a.hidden, 0.0f);
-    kernel::rms_norm_weight_gradient(middle_.data(), dmlp_in.data(), pass.tokens, a.hidden, a.norm_epsilon,
-                                     pass.norms->mlp.data());
-  }
-  kernel::rms_norm_gradient(middle_.data(), norms_.mlp.data(), dmlp_in.data(), pass.tokens, a.hidden, a.norm_epsilon,
-                            dmlp_in.data());
+  norm_backward(Norm::before_feed_forward, pass, middle_, dmlp_in);
   kernel::add(dh, dmlp_in.data(), dmlp_in.size());
 }
 
 void BlockGradient::attention_backward(const Batch& batch, const Pass& pass, float* dh) {
   const model::Architecture& a = architecture_;
-  const std::size_t tokens = pass.tokens, half = a.rope.dims / 2;
-  const std::vector<float> dmiddle(dh, dh + tokens * a.hidden);
+  const std::size_t tokens = pass.tokens;
+  const std::vector<float> dmade = made_gradient(Half::attention, pass, o_out_, dh);
   std::vector<float> dattended(attended_.size(), 0.0f), dq(q_.size()), dk(k_.size()), dv(v_.size());
-  linear_gradient(Role::o, pass, dmiddle, attended_, dattended.data());
+  linear_gradient(Role::o, pass, dmade, attended_, dattended.data());
   std::vector<kernel::AttentionGradient> calls;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
     const std::size_t q = row * a.q_size(), kv = row * a.kv_size();
     calls.push_back({q_.data() + q, k_.data() + kv, v_.data() + kv, dattended.data() + q, dq.data() + q, dk.data() + kv,
-                     dv.data() + kv, s.tokens, a.heads, a.kv_heads, a.head_dim, a.window[block_], attention_scale(a)});
+                     dv.data() + kv, s.tokens, a.heads, a.kv_heads, a.head_dim, a.attention[block_].window,
+                     a.scales.attention});
     row += s.tokens;
   }
   kernel::attention_gradient(calls, precision_);
-  kernel::rope_gradient(dq.data(), tokens, a.heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
-  kernel::rope_gradient(dk.data(), tokens, a.kv_heads, a.head_dim, batch.cos.data(), batch.sin.data(), half);
+  const Angles& angles = batch.angles[a.attention[block_].rope];
+  const float *const cos = angles.cos.data(), *const sin = angles.sin.data();
+  kernel::rope_gradient(dq.data(), tokens, a.heads, a.head_dim, cos, sin, angles.half);
+  kernel::rope_gradient(dk.data(), tokens, a.kv_heads, a.head_dim, cos, sin, angles.half);
   if (a.qk_norm != model::QkNorm::none) {
     const QkNorm q = qk_norm(tokens, a.heads), k = qk_norm(tokens, a.kv_heads);
     kernel::rms_norm_gradient(q_raw_.data(), q_norm_.data(), dq.data(), q.rows, q.size, a.norm_epsilon, dq.data());
@@ -186,13 +221,7 @@ void BlockGradient::attention_backward(const Batch& batch, const Pass& pass, flo
   linear_gradient(Role::k, pass, dk, attn_in_, dx);
   linear_gradient(Role::v, pass, dv, attn_in_, dx);
   if (!pass.to_input) return;
-  if (pass.norms != nullptr) {
-    pass.norms->attn.assign(a.hidden, 0.0f);
-    kernel::rms_norm_weight_gradient(h_.data(), dattn_in.data(), tokens, a.hidden, a.norm_epsilon,
-                                     pass.norms->attn.data());
-  }
-  kernel::rms_norm_gradient(h_.data(), norms_.attn.data(), dattn_in.data(), tokens, a.hidden, a.norm_epsilon,
-                            dattn_in.data());
+  norm_backward(Norm::before_attention, pass, h_, dattn_in);
   kernel::add(dh, dattn_in.data(), dattn_in.size());
 }
 

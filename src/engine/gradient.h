@@ -10,38 +10,37 @@
 
 namespace strata::engine {
 
-/// Empty when BlockGradient can run this block, else why not.
+/// Why BlockGradient cannot run this block; empty when it can.
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block);
 
 class BlockGradient {
  public:
-  /// The block's norms and biases are those of the engine's model; its linears come with every call. The engine must
+  /// Norms and biases are read from the engine's model; the block's linears come with every call. The engine must
   /// outlive this.
   BlockGradient(const Engine& engine, std::size_t block, kernel::Precision precision);
 
-  /// The weights of the norms before attention and before the feed-forward part, (hidden) each.
-  struct Norms {
-    std::vector<float> attn, mlp;
-  };
+  /// What the block's norms over the hidden size (model::kStreamNorms) multiply by, (hidden) each.
+  using Norms = model::NormWeights;
   const Norms& norms() const { return norms_; }
-  /// Uses these instead of the model's.
+  /// Uses these instead of the model's, by the same places.
   void set_norms(Norms norms) { norms_ = std::move(norms); }
 
   /// Weights of the block's linears in their order, (rows, cols) f32 each; they must outlive the backward pass.
   using Linears = std::vector<MatrixView>;
 
-  /// Is shown what a gradient by linear i is made of, which is dy^T x: the gradient by its output (tokens, rows), and
-  /// its input (tokens, cols). Called by backward, for every linear.
+  /// Called by backward for every linear with the two factors of its gradient dy^T x: dy, the gradient by what linear i
+  /// puts out, (tokens, rows), and x, what it read, (tokens, cols).
   using LinearWatch = std::function<void(std::size_t i, const std::vector<float>& dy, const std::vector<float>& x)>;
   void watch(LinearWatch watch) { watch_ = std::move(watch); }
 
-  /// h: (batch.tokens, hidden), the block's input, kept until the backward pass; no caches. Returns the block's output
-  /// (tokens, hidden), valid until the next call.
+  /// h: (batch.tokens, hidden), the block's input, of which a copy is kept until the backward pass. The batch must have
+  /// no caches. Returns the block's output (tokens, hidden), valid until the next call.
   const float* forward(const Batch& batch, const float* h, const Linears& linears);
 
-  /// After forward with the same batch, h and linears. dout: (tokens, hidden), the gradient of a loss by the output.
-  /// gradients[i] becomes that by linear i, (rows, cols), where wanted[i]; dh, unless null, that by the input.
-  /// norms, unless null: become those by the norms' weights; dh must not be null then.
+  /// Must follow forward with the same batch, h and linears. dout: (tokens, hidden), the gradient of a loss by the
+  /// block's output. gradients[i] becomes the gradient by linear i, (rows, cols), where wanted[i]. dh, unless nullptr,
+  /// becomes the gradient by the block's input. norms, unless nullptr, become the gradients by what the norms multiply
+  /// by; dh must not be nullptr then.
   void backward(const Batch& batch, const float* dout, const Linears& linears, const std::vector<bool>& wanted,
                 std::vector<std::vector<float>>& gradients, float* dh, Norms* norms = nullptr);
 
@@ -49,14 +48,25 @@ class BlockGradient {
   struct Pass;
   std::size_t at(model::Role role) const;
   void multiply(model::Role role, const Linears& linears, const std::vector<float>& x, std::vector<float>& y) const;
-  /// dx (tokens, cols) += dy W, and the gradient dy^T x of a linear. dx may be null.
+  /// dx (tokens, cols) += dy W, and the gradient dy^T x of a linear. dx may be nullptr.
   void linear_gradient(model::Role role, const Pass& pass, const std::vector<float>& dy, const std::vector<float>& x,
                        float* dx);
-  /// The norm of q or k, over each head or over all of them; rows (tokens, size).
+  /// What the norm of q or k sees as its matrix: (tokens * heads, head_dim), or (tokens, heads * head_dim).
   struct QkNorm {
     std::size_t rows, size;
   };
   QkNorm qk_norm(std::size_t tokens, std::size_t heads) const;
+  /// The model's weights of a norm of this block; nullptr when there is no such norm.
+  const float* weights_of(model::Norm norm) const;
+  /// y = the norm of x (tokens, hidden), or x itself.
+  void run_norm(model::Norm norm, const std::vector<float>& x, std::vector<float>& y) const;
+  /// dy, the gradient by what the norm of x puts out, becomes the gradient by x; the gradient by the norm is kept.
+  void norm_backward(model::Norm norm, const Pass& pass, const std::vector<float>& x, std::vector<float>& dy) const;
+  /// out = h + the half's output after its norm and factor. made: what o or down put out.
+  void add_half(Half half, const std::vector<float>& made, const std::vector<float>& h, std::vector<float>& out) const;
+  /// The gradient by what o or down put out, from that by the sum.
+  std::vector<float> made_gradient(Half half, const Pass& pass, const std::vector<float>& made,
+                                   const float* dsum) const;
   void attention_backward(const Batch& batch, const Pass& pass, float* dh);
   void feed_forward_backward(const Pass& pass, float* dh);
 
@@ -68,9 +78,10 @@ class BlockGradient {
   LinearWatch watch_;
   std::vector<float> q_norm_, k_norm_;
 
-  // Of the last forward pass, (tokens, size) each. q_raw_, k_raw_: before their norms, kept under a norm of q and k
-  // only.
-  std::vector<float> h_, attn_in_, q_raw_, k_raw_, q_, k_, v_, attended_, middle_, mlp_in_, gate_, up_, acted_, out_;
+  // What the last forward pass made, (tokens, size) each. q_raw_, k_raw_ are q and k before their norms, and are kept
+  // only where there are such norms. o_out_, down_out_ are what o and down put out.
+  std::vector<float> h_, attn_in_, q_raw_, k_raw_, q_, k_, v_, attended_, o_out_, middle_;
+  std::vector<float> mlp_in_, gate_, up_, acted_, down_out_, out_;
   std::vector<float> turned_weights_, dx_;
 };
 

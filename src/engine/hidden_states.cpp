@@ -1,5 +1,5 @@
-// A spilled stream is read and written by pread and pwrite: its pages belong to the system's cache, which shrinks when
-// others need memory, and not to this process.
+// A spilled stream is read and written by pread and pwrite, not mapped: its pages then belong to the system's cache,
+// which shrinks when others need memory, and not to this process.
 #include "engine/hidden_states.h"
 
 #include <fcntl.h>
@@ -12,12 +12,12 @@
 #include <string>
 
 #include "core/error.h"
-#include "core/file.h"
+#include "core/units.h"
 
 namespace strata::engine {
 namespace {
 
-/// A file without a name. Its space is reserved: a full disk is found out before hours of work.
+/// A file without a name. Its space is reserved, so that a full disk is found out before hours of work.
 int open_spill(const std::filesystem::path& folder, std::uint64_t bytes) {
   std::string name = (folder / "hidden-states-XXXXXX").string();
   const int descriptor = ::mkostemp(name.data(), O_CLOEXEC);
@@ -45,14 +45,14 @@ HiddenStates::~HiddenStates() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-float* HiddenStates::borrow(std::size_t first, std::size_t some) {
-  STRATA_CHECK(first <= count_ && some <= count_ - first, "sequences {} + {} of {}", first, some, count_);
-  first_ = first;
-  some_ = some;
+float* HiddenStates::borrow(std::size_t first, std::size_t count) {
+  STRATA_CHECK(first <= count_ && count <= count_ - first, "sequences {} + {} of {}", first, count, count_);
+  borrowed_first_ = first;
+  borrowed_count_ = count;
   if (!spilled()) return values_.data() + first * floats_;
-  if (values_.size() < some * floats_) values_.resize(some * floats_);
+  if (values_.size() < count * floats_) values_.resize(count * floats_);
   auto* const bytes = reinterpret_cast<std::byte*>(values_.data());
-  const std::size_t size = some * floats_ * sizeof(float);
+  const std::size_t size = count * floats_ * sizeof(float);
   for (std::size_t done = 0; done < size;) {
     const ssize_t n = ::pread(descriptor_, bytes + done, size - done, static_cast<off_t>(offset(first) + done));
     if (n < 0 && errno == EINTR) continue;
@@ -67,9 +67,10 @@ float* HiddenStates::borrow(std::size_t first, std::size_t some) {
 void HiddenStates::keep() {
   if (!spilled()) return;
   const auto* const bytes = reinterpret_cast<const std::byte*>(values_.data());
-  const std::size_t size = some_ * floats_ * sizeof(float);
+  const std::size_t size = borrowed_count_ * floats_ * sizeof(float);
   for (std::size_t done = 0; done < size;) {
-    const ssize_t n = ::pwrite(descriptor_, bytes + done, size - done, static_cast<off_t>(offset(first_) + done));
+    const ssize_t n =
+        ::pwrite(descriptor_, bytes + done, size - done, static_cast<off_t>(offset(borrowed_first_) + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail("{}: hidden states cannot be stored: {}", folder_.string(), std::strerror(errno));
     done += static_cast<std::size_t>(n);

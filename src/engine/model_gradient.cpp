@@ -1,18 +1,19 @@
-// Nothing of a block is kept but its input: running it again costs a third of its backward pass, and keeping what
-// happens within would take a dozen times the memory.
+// Only a block's input is kept: running the block again costs a third of its backward pass, and keeping what happens
+// within would take a dozen times the memory.
 #include "engine/model_gradient.h"
 
 #include <algorithm>
 
 #include "core/error.h"
 #include "core/threads.h"
+#include "engine/scale.h"
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
 
 namespace strata::engine {
 namespace {
 
-constexpr std::size_t kHeadRows = 4096;  // of the head that are turned at a time
+constexpr std::size_t kHeadRows = 4096;  // rows of the head that are transposed at a time
 
 /// Rows [first, first + count) of a matrix, dense or stored, as f32 in `out`.
 void widen(const kernel::Weights& weights, std::size_t first, std::size_t count, std::vector<float>& out) {
@@ -35,7 +36,7 @@ ModelGradient::ModelGradient(const Engine& engine, kernel::Precision precision)
       a_(engine.architecture()),
       precision_(precision),
       head_(a_.tied ? engine.model().packed_embedding() : engine.model().packed(a_.linears[a_.lm_head()])),
-      final_norm_(engine.model().vector("model.norm.weight", a_.hidden)) {
+      final_norm_(engine.model().norm(model::Norm::last)) {
   if (const std::string why = why_no_gradient(a_); !why.empty())
     fail("{}: has no gradients here: {}", engine.model().path().string(), why);
   for (std::size_t b = 0; b < a_.blocks; ++b) norms_.push_back(BlockGradient(engine, b, precision).norms());
@@ -74,10 +75,11 @@ std::vector<float>& ModelGradient::forward(const Batch& batch, std::span<const T
   kernel::rms_norm(inputs_.back().data(), final_norm_.data(), batch.tokens, a_.hidden, a_.norm_epsilon, normed_.data());
   logits_.resize(batch.tokens * a_.vocab);
   kernel::matmul(normed_.data(), a_.hidden, batch.tokens, head_.view(), logits_.data(), a_.vocab, precision_);
+  scale(logits_.data(), logits_.size(), a_.scales.logits);
   return logits_;
 }
 
-/// Gradient by what the head reads, (tokens, hidden).
+/// The gradient by what the head reads, (tokens, hidden), from that by what it puts out, which logits_ holds.
 std::vector<float> ModelGradient::head_backward(std::size_t tokens) const {
   const std::size_t hidden = a_.hidden;
   std::vector<float> sum(tokens * hidden, 0.0f), part(sum.size()), rows, turned;
@@ -97,6 +99,7 @@ std::vector<float> ModelGradient::head_backward(std::size_t tokens) const {
 void ModelGradient::backward(const Batch& batch, const GradientWatch& watch, const std::function<void()>& between) {
   const std::size_t tokens = batch.tokens;
   const std::vector<float>& last = inputs_[a_.blocks];
+  scale(logits_.data(), logits_.size(), a_.scales.logits);
   if (watch.head) watch.head(logits_, normed_);
   std::vector<float> dh = head_backward(tokens);
   std::vector<float> slope(watch.final_norm ? a_.hidden : 0, 0.0f);
@@ -120,6 +123,7 @@ void ModelGradient::backward(const Batch& batch, const GradientWatch& watch, con
     if (watch.norms) watch.norms(b, slopes);
     between();
   }
+  scale(dh.data(), dh.size(), a_.scales.embedding);
   if (watch.embedding) watch.embedding(dh);
 }
 

@@ -27,8 +27,8 @@ Token draw(std::span<const float> logits, std::span<const Token> ids, double tem
   return ids[std::min<std::size_t>(static_cast<std::size_t>(it - cumulative.begin()), ids.size() - 1)];
 }
 
-/// A token by its probability, from the whole vocabulary: first a stretch of ids by the stretches' sums, then an id
-/// within it, so that only one stretch needs scalar exponentials.
+/// Draws a token of the whole vocabulary by its probability: first a stretch of ids by the stretches' sums, then an id
+/// within the stretch, so that only one stretch needs scalar exponentials.
 Token draw_any(std::span<const float> logits, double temperature, float largest, Random& random) {
   constexpr std::size_t stretch = 512;
   std::vector<float> scaled(logits.size());
@@ -51,7 +51,7 @@ Token draw_any(std::span<const float> logits, double temperature, float largest,
   return static_cast<Token>(end - 1);
 }
 
-/// The most likely tokens that together have probability top_p.
+/// Keeps the most likely tokens that together have at least the probability top_p.
 void keep_top(std::span<const float> logits, std::vector<Token>& ids, double top_p, double temperature, float largest) {
   std::stable_sort(ids.begin(), ids.end(), [&](Token a, Token b) { return logits[a] > logits[b]; });
   double total = 0;

@@ -16,7 +16,7 @@ struct Sampling {
   std::uint64_t seed = 0;
 };
 
-/// logits: (vocab). Ties go to the lower id.
+/// Chooses a token by its logits (vocab). Among equally likely tokens the lowest id is chosen at temperature 0.
 Token sample(std::span<const float> logits, const Sampling& sampling, Random& random);
 
 /// Generates up to `count` tokens after `prompt`, calling `emit` with each; stops when emit returns false or a token
@@ -24,8 +24,8 @@ Token sample(std::span<const float> logits, const Sampling& sampling, Random& ra
 std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::size_t count, const Sampling& sampling,
                             std::span<const Token> stop, const std::function<bool(Token)>& emit);
 
-/// `samples` texts of `length` tokens that the model writes itself from `first` (its BOS), temperature 1: calibration
-/// data for which none is needed. Runs many sequences at once.
+/// Lets the model write `samples` texts of `length` tokens, each beginning with `first` (its BOS), at temperature 1:
+/// calibration text for which no data is needed. Runs many sequences at once.
 std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,
                                               std::uint64_t seed);
 

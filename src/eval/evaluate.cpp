@@ -1,5 +1,6 @@
-// Forward passes in batches of chunks; logits of the scored rows only, a stretch of rows at a time, each row compared
-// by one thread. Every position's figures are stored and summed in order at the end.
+// The forward passes run in batches of sequences. Logits are made for the scored rows only, a stretch of rows at a
+// time, and each row is compared by one thread. The figures of every position are stored, and summed in order at the
+// end.
 #include "eval/evaluate.h"
 
 #include <algorithm>
@@ -15,42 +16,42 @@ namespace {
 using engine::Engine;
 using engine::Token;
 
-constexpr std::size_t kBatchBytes = 256u << 20;  // of one model's activations
-constexpr std::size_t kBatchTokens = 4096;       // beyond this, products are no faster
-constexpr std::size_t kLogitBytes = 64u << 20;   // of one model's logits
+constexpr std::size_t kBatchBytes = 256u << 20;  // activations of one model
+constexpr std::size_t kBatchTokens = 4096;       // larger batches make products no faster
+constexpr std::size_t kLogitBytes = 64u << 20;   // logits of one model
 
 /// Floats that the engine holds for each token of a batch.
 std::size_t floats_per_token(const model::Architecture& a) { return a.activations_per_token(); }
 
-std::size_t chunks_per_batch(const Engine& model, const Engine* original, std::size_t n_ctx) {
+std::size_t sequences_per_batch(const Engine& model, const Engine* original, std::size_t length) {
   std::size_t floats = floats_per_token(model.architecture());
   if (original != nullptr) floats = std::max(floats, floats_per_token(original->architecture()));
   const std::size_t tokens = std::min(kBatchTokens, kBatchBytes / (floats * sizeof(float)));
-  return std::max<std::size_t>(1, tokens / n_ctx);
+  return std::max<std::size_t>(1, tokens / length);
 }
 
-/// The last block's output at the scored positions of some chunks, (chunks * scored_count, hidden).
-std::vector<float> scored_rows(Engine& model, std::span<const std::vector<Token>> chunks) {
-  const std::size_t n_ctx = chunks[0].size(), hidden = model.architecture().hidden;
+/// The last block's output at the scored positions of some sequences, (sequences * scored_count, hidden).
+std::vector<float> scored_rows(Engine& model, std::span<const std::vector<Token>> sequences) {
+  const std::size_t length = sequences[0].size(), hidden = model.architecture().hidden;
   std::vector<Token> tokens;
-  for (const auto& chunk : chunks) tokens.insert(tokens.end(), chunk.begin(), chunk.end());
-  const std::vector<engine::Sequence> sequences(chunks.size(), engine::Sequence{n_ctx});
-  const std::vector<float> h = model.forward(tokens, sequences);
+  for (const auto& sequence : sequences) tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+  const std::vector<engine::Sequence> lengths(sequences.size(), engine::Sequence{length});
+  const std::vector<float> h = model.forward(tokens, lengths);
   std::vector<float> rows;
-  rows.reserve(chunks.size() * scored_count(n_ctx) * hidden);
-  for (std::size_t c = 0; c < chunks.size(); ++c) {
-    const auto first = h.begin() + static_cast<std::ptrdiff_t>((c * n_ctx + first_scored(n_ctx)) * hidden);
-    rows.insert(rows.end(), first, first + static_cast<std::ptrdiff_t>(scored_count(n_ctx) * hidden));
+  rows.reserve(sequences.size() * scored_count(length) * hidden);
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const auto first = h.begin() + static_cast<std::ptrdiff_t>((i * length + first_scored(length)) * hidden);
+    rows.insert(rows.end(), first, first + static_cast<std::ptrdiff_t>(scored_count(length) * hidden));
   }
   return rows;
 }
 
-/// A model with the last block's output of a batch.
+/// A model, and its last block's output at the scored positions of the batch that runs.
 struct Side {
   Engine* engine = nullptr;
   std::vector<float> rows;
 
-  void forward(std::span<const std::vector<Token>> chunks) { rows = scored_rows(*engine, chunks); }
+  void forward(std::span<const std::vector<Token>> sequences) { rows = scored_rows(*engine, sequences); }
   void read_logits(std::size_t first, std::size_t count, std::vector<float>& logits) {
     logits.resize(count * engine->architecture().vocab);
     engine->logits(rows.data() + first * engine->architecture().hidden, count, logits.data());
@@ -59,10 +60,13 @@ struct Side {
 
 class Evaluator {
  public:
-  Evaluator(std::span<Engine* const> models, Engine* original, std::span<const std::vector<Token>> chunks)
-      : chunks_(chunks), n_ctx_(chunks[0].size()), vocab_(models[0]->architecture().vocab), scores_(models.size()) {
+  Evaluator(std::span<Engine* const> models, Engine* original, std::span<const std::vector<Token>> sequences)
+      : sequences_(sequences),
+        length_(sequences[0].size()),
+        vocab_(models[0]->architecture().vocab),
+        scores_(models.size()) {
     original_.engine = original;
-    const std::size_t positions = chunks.size() * scored_count(n_ctx_);
+    const std::size_t positions = sequences.size() * scored_count(length_);
     for (std::size_t m = 0; m < models.size(); ++m) {
       models_.push_back({models[m], {}});
       scores_[m].nll.resize(positions);
@@ -73,14 +77,14 @@ class Evaluator {
     if (original != nullptr) scores_[0].ref_nll.resize(positions);
   }
 
-  /// By model.
+  /// One result for each model.
   std::vector<PositionScores> run() {
-    Progress progress("eval", chunks_.size());
-    std::size_t together = chunks_.size();
+    Progress progress("eval", sequences_.size());
+    std::size_t together = sequences_.size();
     for (const Side& model : models_)
-      together = std::min(together, chunks_per_batch(*model.engine, original_.engine, n_ctx_));
-    for (std::size_t first = 0; first < chunks_.size(); first += together) {
-      const std::size_t count = std::min(together, chunks_.size() - first);
+      together = std::min(together, sequences_per_batch(*model.engine, original_.engine, length_));
+    for (std::size_t first = 0; first < sequences_.size(); first += together) {
+      const std::size_t count = std::min(together, sequences_.size() - first);
       run_batch(first, count);
       progress.advance(count);
     }
@@ -89,18 +93,18 @@ class Evaluator {
   }
 
  private:
-  void run_batch(std::size_t first_chunk, std::size_t count) {
-    const auto batch = chunks_.subspan(first_chunk, count);
+  void run_batch(std::size_t first_sequence, std::size_t count) {
+    const auto batch = sequences_.subspan(first_sequence, count);
     for (Side& model : models_) model.forward(batch);
     if (original_.engine != nullptr) original_.forward(batch);
-    const std::size_t first = first_chunk * scored_count(n_ctx_), rows = count * scored_count(n_ctx_);
+    const std::size_t first = first_sequence * scored_count(length_), rows = count * scored_count(length_);
     const std::size_t stretch = std::max<std::size_t>(1, kLogitBytes / (vocab_ * sizeof(float)));
     for (std::size_t row = 0; row < rows; row += stretch) {
-      const std::size_t some = std::min(stretch, rows - row);
-      if (original_.engine != nullptr) read_original(first + row, row, some);
+      const std::size_t here = std::min(stretch, rows - row);
+      if (original_.engine != nullptr) read_original(first + row, row, here);
       for (std::size_t m = 0; m < models_.size(); ++m) {
-        models_[m].read_logits(row, some, logits_);
-        parallel_for(some, [&](std::size_t i) { score(m, first + row + i, i); });
+        models_[m].read_logits(row, here, logits_);
+        parallel_for(here, [&](std::size_t i) { score(m, first + row + i, i); });
       }
     }
   }
@@ -117,7 +121,7 @@ class Evaluator {
     });
   }
 
-  /// Scored position `index` of all, whose logits are row `row` of the stretch.
+  /// Fills in what is known of the scored position `index`, whose logits are row `row` of the stretch.
   void score(std::size_t model, std::size_t index, std::size_t row) {
     PositionScores& scores = scores_[model];
     const float* q = logits_.data() + row * vocab_;
@@ -131,21 +135,21 @@ class Evaluator {
     scores.agree[index] = p_row.argmax == q_row.argmax ? 1.0 : 0.0;
   }
 
-  std::size_t chunk_of(std::size_t index) const { return index / scored_count(n_ctx_); }
-  std::size_t position_of(std::size_t index) const { return first_scored(n_ctx_) + index % scored_count(n_ctx_); }
-  Token next_token(std::size_t index) const { return chunks_[chunk_of(index)][position_of(index) + 1]; }
+  std::size_t sequence_of(std::size_t index) const { return index / scored_count(length_); }
+  std::size_t position_of(std::size_t index) const { return first_scored(length_) + index % scored_count(length_); }
+  Token next_token(std::size_t index) const { return sequences_[sequence_of(index)][position_of(index) + 1]; }
   [[noreturn]] void fail_at(const Engine& engine, std::size_t index) const {
-    fail("{}: the logits of token {} of chunk {} are not finite; the weights are damaged or beyond the range of f32",
-         engine.model().path().string(), position_of(index), chunk_of(index));
+    fail("{}: the logits of token {} of sequence {} are not finite; the weights are damaged or beyond the range of f32",
+         engine.model().path().string(), position_of(index), sequence_of(index));
   }
 
-  std::span<const std::vector<Token>> chunks_;
-  std::size_t n_ctx_, vocab_;
+  std::span<const std::vector<Token>> sequences_;
+  std::size_t length_, vocab_;
   std::vector<Side> models_;
   Side original_;
-  std::vector<float> logits_, ref_logits_;    // of a stretch of rows
-  std::vector<kernel::SoftmaxRow> ref_rows_;  // of the same rows of the original
-  std::vector<PositionScores> scores_;        // by model; the original's only in the first until the end
+  std::vector<float> logits_, ref_logits_;    // one stretch of rows of the model that is judged, and of the original
+  std::vector<kernel::SoftmaxRow> ref_rows_;  // the softmax of every row of ref_logits_
+  std::vector<PositionScores> scores_;        // one for each model; only the first holds ref_nll until the end
 };
 
 /// Throws Error unless `model` has as many tokens as `other`.
@@ -167,20 +171,21 @@ json or_null(const std::optional<double>& value) { return value ? json(*value) :
 }  // namespace
 
 std::vector<Evaluation> evaluate(std::span<Engine* const> models, Engine* original,
-                                 std::span<const std::vector<Token>> chunks) {
-  STRATA_CHECK(!models.empty() && !chunks.empty() && chunks[0].size() >= 4, "{} chunks", chunks.size());
+                                 std::span<const std::vector<Token>> sequences) {
+  STRATA_CHECK(!models.empty() && !sequences.empty() && sequences[0].size() >= 4, "{} sequences", sequences.size());
   const Engine& model = *models[0];
   for (const Engine* other : models) check_vocabularies(model, *other, "judge them one by one");
   if (original != nullptr) check_vocabularies(model, *original, "compare a model with the one it was made from");
-  for (const auto& chunk : chunks) {
-    STRATA_CHECK(chunk.size() == chunks[0].size(), "chunks of {} and {} tokens", chunks[0].size(), chunk.size());
-    for (const Token token : chunk)
+  for (const auto& sequence : sequences) {
+    STRATA_CHECK(sequence.size() == sequences[0].size(), "sequences of {} and {} tokens", sequences[0].size(),
+                 sequence.size());
+    for (const Token token : sequence)
       if (token >= model.architecture().vocab)
         fail(
             "token {} of the text is outside the vocabulary of {} tokens of {}; the tokenizer belongs to another model",
             token, model.architecture().vocab, model.model().path().string());
   }
-  const std::vector<PositionScores> scores = Evaluator(models, original, chunks).run();
+  const std::vector<PositionScores> scores = Evaluator(models, original, sequences).run();
   std::vector<Evaluation> result;
   for (const PositionScores& positions : scores) {
     result.push_back(summarize(positions));
@@ -189,9 +194,9 @@ std::vector<Evaluation> evaluate(std::span<Engine* const> models, Engine* origin
   return result;
 }
 
-Evaluation evaluate(Engine& model, Engine* original, std::span<const std::vector<Token>> chunks) {
+Evaluation evaluate(Engine& model, Engine* original, std::span<const std::vector<Token>> sequences) {
   Engine* const models[] = {&model};
-  return evaluate(models, original, chunks).front();
+  return evaluate(models, original, sequences).front();
 }
 
 Evaluation summarize(const PositionScores& positions) {
@@ -227,8 +232,21 @@ json Evaluation::to_json() const {
                               {"median", kl_divergence->median},
                               {"p99", kl_divergence->p99},
                               {"max", kl_divergence->max}};
+  if (text)
+    value["text"] = {{"source", text->source.empty() ? "model" : text->source},
+                     {"used_by_calibration", text->used_by_calibration}};
   if (kl_change) value["kl_change"] = {{"mean", kl_change->mean}, {"stderr", or_null(kl_change->standard_error)}};
   return value;
+}
+
+std::string Evaluation::measured_on() const {
+  if (!text) return fmt::format("{} tokens", tokens);
+  if (text->source.empty())
+    return fmt::format("{} tokens that the model wrote itself, other than those of the calibration", tokens);
+  if (text->used_by_calibration)
+    return fmt::format("{} tokens of {} that the calibration used too, since the text has no more", tokens,
+                       text->source);
+  return fmt::format("{} tokens of {} that the calibration did not use", tokens, text->source);
 }
 
 }  // namespace strata::eval

@@ -1,8 +1,9 @@
 // Perplexity of models, and how far their predictions are from those of the original they were made from: KL divergence
-// and top-1 agreement. All run batch of chunks by batch of chunks; no logits are kept.
+// and top-1 agreement. All models run a batch of sequences at a time; no logits are kept.
 #pragma once
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/json.h"
@@ -18,49 +19,61 @@ struct KlDivergence {
   double median = 0.0, p99 = 0.0, max = 0.0;
 };
 
+/// What a verification was measured on, told to the reader of its figures.
+struct EvaluatedText {
+  std::string source;  ///< name of the file; empty: the model wrote the text itself
+  /// True when the file had nothing left that the calibration had not used: the figures may then be too good.
+  bool used_by_calibration = false;
+};
+
 struct Evaluation {
   std::size_t tokens = 0;  ///< scored positions
+  /// Absent where nothing is known of a calibration, as in `strata eval`.
+  std::optional<EvaluatedText> text;
   double perplexity = 0.0;
   /// Delta method, as llama.cpp: perplexity times the standard error of the mean negative log-likelihood.
   std::optional<double> perplexity_standard_error;
 
-  // With an original only.
+  // The members below are there with an original only.
   std::optional<double> ref_perplexity, ref_perplexity_standard_error;
   std::optional<KlDivergence> kl_divergence;
   std::optional<double> top1_agreement;  ///< share of the positions where both have the same most likely token
-  /// KL divergence less that of the first of several models: the mean of the differences position by position, whose
-  /// standard error is far below those of the two divergences.
+  /// The divergence of this model minus that of the first of several models: the mean of the differences position by
+  /// position, whose standard error is far below those of the two divergences.
   std::optional<Estimate> kl_change;
 
   /// perplexity, perplexity_stderr, ref_perplexity, ref_perplexity_stderr, kl_divergence {mean, stderr, median, p99,
-  /// max}, top1_agreement, tokens; what was not measured is null. kl_change {mean, stderr} where there is one.
+  /// max}, top1_agreement, tokens; what was not measured is null. text {source, used_by_calibration} and kl_change
+  /// {mean, stderr} where they are known.
   json to_json() const;
+  /// The text for people, with its number of tokens: "1016 tokens of wiki.txt that the calibration did not use".
+  std::string measured_on() const;
 };
 
-/// Positions of a chunk that are scored: each predicts the token behind it, with at least half a chunk of context.
-/// n_ctx / 2 up to n_ctx - 2: 256..510 of 512.
-inline std::size_t first_scored(std::size_t n_ctx) { return n_ctx / 2; }
-inline std::size_t scored_count(std::size_t n_ctx) { return n_ctx - 1 - n_ctx / 2; }
+/// Positions of a sequence that are scored: each predicts the token after it, with at least half the sequence as
+/// context. They are length / 2 up to length - 2: 256..510 of 512.
+inline std::size_t first_scored(std::size_t length) { return length / 2; }
+inline std::size_t scored_count(std::size_t length) { return length - 1 - length / 2; }
 
-/// models: at least one, each judged; the original runs once for all of them. chunks: at least one, all of the same
-/// length >= 4 (text.h). original: the model to compare with, or null. The result does not depend on the number of
-/// threads. Memory: a batch of hidden states a model and two stretches of logits, independent of the number of chunks.
-/// Throws Error when the vocabularies differ, a token is outside them, or logits are not finite (naming model, chunk
-/// and position), and Interrupted after Ctrl-C.
+/// models: at least one, each judged; the original runs once for all of them. sequences: at least one, all of the same
+/// length >= 4 (text.h). original: the model to compare with, or nullptr. The result does not depend on the number of
+/// threads. Memory: a batch of hidden states for each model and two stretches of logits, however many sequences there
+/// are. Throws Error when the vocabularies differ, a token is outside them, or logits are not finite (naming model,
+/// sequence and position), and Interrupted after Ctrl-C.
 std::vector<Evaluation> evaluate(std::span<engine::Engine* const> models, engine::Engine* original,
-                                 std::span<const std::vector<engine::Token>> chunks);
-/// The same of one model.
+                                 std::span<const std::vector<engine::Token>> sequences);
+/// Evaluates a single model as the function above does.
 Evaluation evaluate(engine::Engine& model, engine::Engine* original,
-                    std::span<const std::vector<engine::Token>> chunks);
+                    std::span<const std::vector<engine::Token>> sequences);
 
-/// What is known of every scored position; without an original, the last three are empty.
+/// What is known of every scored position; without an original, the last three vectors are empty.
 struct PositionScores {
   std::vector<double> nll;      ///< -log p(next token)
-  std::vector<double> ref_nll;  ///< of the original
-  std::vector<double> kl;
-  std::vector<double> agree;  ///< 1 where the most likely tokens are the same, else 0
+  std::vector<double> ref_nll;  ///< -log p(next token) by the original
+  std::vector<double> kl;       ///< D(original || model), nats
+  std::vector<double> agree;    ///< 1 where the most likely tokens are the same, else 0
 };
-/// The figures above from positions.
+/// Means, standard errors and quantiles over the positions.
 Evaluation summarize(const PositionScores& positions);
 
 }  // namespace strata::eval

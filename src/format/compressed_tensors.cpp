@@ -55,24 +55,32 @@ std::string Scheme::text() const {
                      symmetric ? "symmetric" : "asymmetric");
 }
 
-bool has_scheme(const codec::Codec& codec) {
-  static const std::set<std::string> families = {"int", "fp8", "nvfp4", "mxfp4", "mxfp8"};
-  return families.contains(codec.family);
-}
+bool has_scheme(const codec::Codec& codec) { return codec.container == codec::Container::compressed_tensors; }
 
 Scheme scheme_of(const codec::Codec& codec) {
-  STRATA_CHECK(has_scheme(codec), "{}", codec.name);
+  using enum codec::Family;
   const std::string strategy = codec.group_size == 0 ? "channel" : "group";
-  if (codec.family == "nvfp4") return {"nvfp4-pack-quantized", 4, "float", "tensor_group", codec.group_size, true};
-  if (codec.family == "mxfp4") return {"mxfp4-pack-quantized", 4, "float", strategy, codec.group_size, true};
-  if (codec.family == "mxfp8") return {"mxfp8-quantized", 8, "float", strategy, codec.group_size, true};
-  if (codec.family == "fp8") return {"float-quantized", 8, "float", strategy, codec.group_size, true};
-  return {codes_are_packed(codec) ? "pack-quantized" : "int-quantized",
-          codec.code_bits,
-          "int",
-          strategy,
-          codec.group_size,
-          codec.symmetric};
+  switch (codec.family) {
+    case nvfp4:
+      return {"nvfp4-pack-quantized", 4, "float", "tensor_group", codec.group_size, true};
+    case mxfp4:
+      return {"mxfp4-pack-quantized", 4, "float", strategy, codec.group_size, true};
+    case mxfp8:
+      return {"mxfp8-quantized", 8, "float", strategy, codec.group_size, true};
+    case fp8:
+      return {"float-quantized", 8, "float", strategy, codec.group_size, true};
+    case integer:
+      return {codes_are_packed(codec) ? "pack-quantized" : "int-quantized",
+              codec.code_bits,
+              "int",
+              strategy,
+              codec.group_size,
+              codec.symmetric};
+    case keep:
+    case ggml:
+      break;
+  }
+  STRATA_CHECK(false, "{}", codec.name);
 }
 
 json quantization_config(std::span<const ModuleCodec> modules, std::span<const std::string> always_ignored,
@@ -84,7 +92,7 @@ json quantization_config(std::span<const ModuleCodec> modules, std::span<const s
     if (seen.insert(module).second) ignore.push_back(module);
   for (const ModuleCodec& entry : modules) {
     const bool fresh = seen.insert(entry.module).second;
-    if (entry.codec->family == "keep") {
+    if (!entry.codec->has_codes()) {
       if (fresh) ignore.push_back(entry.module);
       continue;
     }

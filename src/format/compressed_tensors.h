@@ -49,7 +49,7 @@ Scheme scheme_of(const codec::Codec& codec);
 json quantization_config(std::span<const ModuleCodec> modules, std::span<const std::string> always_ignored,
                          Activations activations);
 
-/// What a checkpoint says of its modules.
+/// A checkpoint's quantization_config: the codec of every module.
 class QuantizationScheme {
  public:
   /// Throws Error naming `where` for methods, formats or schemes that no codec here can read.

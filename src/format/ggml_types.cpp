@@ -15,7 +15,7 @@ namespace {
 
 using codec::BlockType;
 
-/// By rising number. Sizes as in ggml's type traits and the gguf package's GGML_QUANT_SIZES.
+/// All types by rising number. Sizes as in ggml's type traits and the gguf package's GGML_QUANT_SIZES.
 constexpr std::array<GgmlType, 34> kTypes{{
     {0, "F32", 1, 4, BlockType::f32},
     {1, "F16", 1, 2, BlockType::f16},
@@ -85,7 +85,7 @@ std::uint32_t ggml_type_of(const codec::Codec& codec) {
 
 const codec::Codec* codec_of_ggml_type(std::uint32_t number) {
   for (const codec::Codec& codec : codec::all())
-    if (codec.family == "ggml" && ggml_type_of(codec) == number) return &codec;
+    if (codec.container == codec::Container::gguf && ggml_type_of(codec) == number) return &codec;
   return nullptr;
 }
 

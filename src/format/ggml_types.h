@@ -24,10 +24,11 @@ struct GgmlType {
 const GgmlType* find_ggml_type(std::uint32_t number);
 /// Name of a type number ("Q4_1"), or "type 99".
 std::string ggml_type_name(std::uint32_t number);
-/// The number of the type that a codec of the family "ggml" writes; and the codec of a type, or nullptr.
+/// The number of the type that a codec of GGUF files writes.
 std::uint32_t ggml_type_of(const codec::Codec& codec);
+/// The codec that writes a type, or nullptr.
 const codec::Codec* codec_of_ggml_type(std::uint32_t number);
-/// That of F32, F16 and BF16; none for other types.
+/// The dtype of the types F32, F16 and BF16; none for other types.
 std::optional<DType> ggml_dense_type(std::uint32_t number);
 /// True for the types that ggml_dequantize_row() knows: all but integers, F64, and those of activations.
 bool ggml_type_readable(std::uint32_t number);

@@ -78,7 +78,7 @@ class GgufFile {
   const T& typed(std::string_view key, const char* kind) const;
 
   MappedFile file_;
-  std::vector<MappedFile> parts_;  ///< the others of a split model
+  std::vector<MappedFile> parts_;  ///< the other files of a split model
   GgufContent content_;
   std::map<std::string, std::size_t, std::less<>> index_;  ///< name -> place in content_.tensors
 };

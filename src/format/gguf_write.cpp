@@ -166,9 +166,9 @@ void GgufWriter::finish_tensor() {
   while (left_ == 0 && tensor_ < layout_.tensors.size()) {
     static constexpr char zeros[4096] = {};
     for (std::uint64_t gap = pad_to(file_.size(), layout_.alignment) - file_.size(); gap > 0;) {
-      const std::size_t some = static_cast<std::size_t>(std::min<std::uint64_t>(gap, sizeof zeros));
-      file_.write(std::string_view(zeros, some));
-      gap -= some;
+      const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(gap, sizeof zeros));
+      file_.write(std::string_view(zeros, count));
+      gap -= count;
     }
     if (++tensor_ < layout_.tensors.size()) left_ = layout_.tensors[tensor_].bytes();
   }
@@ -177,10 +177,10 @@ void GgufWriter::finish_tensor() {
 void GgufWriter::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     STRATA_CHECK(tensor_ < layout_.tensors.size(), "{} bytes after the last tensor", bytes.size());
-    const auto some = static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
-    file_.write(bytes.first(some));
-    left_ -= some;
-    bytes = bytes.subspan(some);
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
+    file_.write(bytes.first(count));
+    left_ -= count;
+    bytes = bytes.subspan(count);
     finish_tensor();
   }
 }

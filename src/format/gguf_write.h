@@ -81,18 +81,19 @@ struct GgufLayout {
 /// general.alignment, which is added). Names are 1 to 64 bytes and differ.
 GgufLayout lay_out_gguf(GgufKeys keys, std::vector<GgufTensorSpec> tensors, std::uint32_t alignment = 32);
 
-/// Where the data of a tensor begins in the file.
+/// The offset in the file at which the data of a tensor begins.
 std::uint64_t tensor_offset(const GgufLayout& layout, std::size_t tensor);
 
 /// Streams the tensors of a layout into PATH.part and renames it in commit().
 class GgufWriter {
  public:
   GgufWriter(const std::filesystem::path& path, const GgufLayout& layout);
-  /// Resumable (core/file.h): the first `tensors` tensors are the first `bytes` bytes of PATH.part; both 0: anew.
+  /// Writes a resumable file (core/file.h) on: the first `tensors` tensors are complete in the first `bytes` bytes of
+  /// PATH.part. With both 0 it begins anew.
   GgufWriter(const std::filesystem::path& path, const GgufLayout& layout, std::size_t tensors, std::uint64_t bytes);
-  /// The next bytes of the current tensor; the last ones of a tensor make the next one current.
+  /// Appends bytes to the current tensor; its last bytes make the next tensor the current one.
   void write(std::span<const std::byte> bytes);
-  /// Bytes so far, and that they are on disk.
+  /// The bytes that were written so far; sync() returns when they are on disk.
   std::uint64_t size() const { return file_.size(); }
   void sync() { file_.sync(); }
   /// All tensors must be complete. Throws Error (disk full, ...) naming the path.

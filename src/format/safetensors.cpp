@@ -21,7 +21,7 @@ constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the safe
 constexpr const char* kSingleName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
 
-/// The JSON text of the header; everything behind it is tensor data.
+/// The JSON text of the header; everything after it is tensor data.
 std::string_view header_text(std::span<const std::byte> file, const std::string& where) {
   const std::string_view all(reinterpret_cast<const char*>(file.data()), file.size());
   if (all.starts_with("version https://git-lfs"))

@@ -37,7 +37,7 @@ class SafetensorsSet {
 
   /// The tensor of a name, or nullptr.
   const TensorView* find(std::string_view name) const;
-  /// By name order.
+  /// All tensors by name, in the order of their names.
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
   const std::vector<MappedFile>& files() const { return files_; }
 

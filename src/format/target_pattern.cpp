@@ -1,4 +1,4 @@
-// std::regex behind limits. The library's automaton search takes time proportional to pattern times name, where its
+// std::regex within limits. The library's automaton search takes time proportional to pattern times name, where its
 // default backtracking takes exponential time on hostile patterns; its recursion is bounded by the size limits here.
 #include "format/target_pattern.h"
 

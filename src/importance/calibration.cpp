@@ -2,7 +2,12 @@
 // The hash covers the tokens: it tells apart texts of the same name and the same text under two tokenizers.
 #include "importance/calibration.h"
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
 #include "core/file.h"
+#include "core/hash.h"
 #include "engine/sampler.h"
 #include "model/conversations.h"
 #include "model/text.h"
@@ -75,6 +80,77 @@ CalibrationSet calibration_from_model(engine::Engine& engine, const model::Token
   CalibrationSource source;
   source.seed = seed;
   return calibration_from_tokens(engine::self_generate(engine, first, samples, seq_len, seed), std::move(source));
+}
+
+std::vector<std::filesystem::path> CalibrationRequest::files() const {
+  std::vector<std::filesystem::path> all;
+  for (const auto& text : texts) all.insert(all.end(), text.begin(), text.end());
+  return all;
+}
+
+void visit(CalibrationRequest& r, OptionVisitor& v) {
+  v.heading("Calibration text");
+  v.files(
+      {.name = "--calib",
+       .help = "Texts (UTF-8), or conversations (.jsonl, a line {\"messages\": [...]} each); without any, the model "
+               "writes its own. Given several times: texts of other kinds, scored separately and combined",
+       .example = "text.txt"},
+      r.texts);
+  v.option({.name = "--samples",
+            .help = fmt::format("Calibration sequences (default: {})", r.defaults.samples),
+            .example = "32",
+            .least = 1,
+            .most = 1 << 20},
+           r.samples);
+  v.option({.name = "--seq-len",
+            .help = fmt::format("Tokens of a calibration sequence (default: {})", r.defaults.seq_len),
+            .example = "512",
+            .least = 2,
+            .most = 1 << 20},
+           r.seq_len);
+  v.option({.name = "--seed",
+            .help = "Seed of the text that the model writes, and of all else that is random",
+            .example = "1"},
+           r.seed);
+}
+
+namespace {
+
+CalibrationSet one_text(engine::Engine& engine, const model::Tokenizer& tokenizer, const CalibrationRequest& request) {
+  const TextSize size = request.size();
+  const std::vector<std::filesystem::path> files = request.files();
+  if (files.empty()) return calibration_from_model(engine, tokenizer, size.samples, size.seq_len, request.seed);
+  std::optional<model::ChatTemplate> chat;
+  if (std::ranges::any_of(files, model::is_conversations_file))
+    chat = model::ChatTemplate::from_files(model::tokenizer_files(engine.model()), engine.model().path().string());
+  return calibration_from_files(tokenizer, files, size.samples, size.seq_len, chat ? &*chat : nullptr);
+}
+
+}  // namespace
+
+CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                const CalibrationRequest& request) {
+  if (request.texts.size() < 2) return one_text(engine, tokenizer, request);
+  CalibrationRequest share = request;
+  share.samples = std::max<std::size_t>(1, request.size().samples / request.texts.size());
+  std::vector<std::vector<engine::Token>> sequences;
+  for (CalibrationSet& set : make_calibrations(engine, tokenizer, share))
+    std::ranges::move(set.sequences, std::back_inserter(sequences));
+  CalibrationSource source;
+  for (const auto& file : request.files()) source.files.push_back(file.string());
+  return calibration_from_tokens(std::move(sequences), std::move(source));
+}
+
+std::vector<CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                              const CalibrationRequest& request) {
+  std::vector<CalibrationSet> result;
+  CalibrationRequest one = request;
+  if (request.texts.size() < 2) result.push_back(one_text(engine, tokenizer, one));
+  for (std::size_t t = 0; request.texts.size() > 1 && t < request.texts.size(); ++t) {
+    one.texts = {request.texts[t]};
+    result.push_back(one_text(engine, tokenizer, one));
+  }
+  return result;
 }
 
 json CalibrationSource::to_json() const {

@@ -1,31 +1,33 @@
-// The calibration set: the tokens that statistics of activations come from, and where they came from.
-// Files given by the user, or text that the model writes itself.
+// The calibration set: the tokens that statistics of activations are made from, and their source, which is files of the
+// user or text that the model writes itself.
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/json.h"
+#include "core/options.h"
 #include "engine/engine.h"
 #include "model/chat_template.h"
 #include "model/tokenizer.h"
 
 namespace strata::importance {
 
-/// What a score is only comparable under: goes into scores.json.
+/// Where the tokens of a set came from. Scores are comparable only when theirs are equal, so scores.json holds it.
 struct CalibrationSource {
-  std::vector<std::string> files;  ///< as given; empty: written by the model itself
-  std::uint64_t seed = 0;          ///< of the model's own text
+  std::vector<std::string> files;  ///< as given by the user; empty when the model wrote the text itself
+  std::uint64_t seed = 0;          ///< the seed of the text that the model wrote
   std::size_t samples = 0, seq_len = 0;
   std::uint64_t hash = 0;  ///< over all tokens
 
   json to_json() const;
-  /// Which tokens they are, wherever they came from: for journals, whose work another path to the same text may go on
-  /// with.
+  /// What says which tokens these are, wherever they came from: journals hold it, so that work can be resumed with the
+  /// same text by another path.
   json identity() const;
-  /// Throws Error naming `where` and the key.
+  /// Reads what to_json() wrote. Throws Error naming `where` and the key.
   static CalibrationSource from_json(const json& value, const std::string& where);
   /// "32 x 512 tokens of wiki.txt", "32 x 512 tokens that the model wrote (seed 0)".
   std::string text() const;
@@ -37,7 +39,8 @@ struct CalibrationSet {
 };
 
 /// The first `samples` pieces of seq_len tokens from the start of the files, in their order; pieces do not cross files.
-/// Fewer when the files have no more (source.samples says how many); Error when there is none, or a file is no text.
+/// There are fewer when the files have no more (source.samples says how many). Throws Error when there is none, and for
+/// a file that is no text.
 /// Names that end in .jsonl are conversations (model/conversations.h), which need the model's chat template.
 CalibrationSet calibration_from_files(const model::Tokenizer& tokenizer, std::span<const std::filesystem::path> files,
                                       std::size_t samples, std::size_t seq_len,
@@ -48,8 +51,35 @@ CalibrationSet calibration_from_files(const model::Tokenizer& tokenizer, std::sp
 CalibrationSet calibration_from_model(engine::Engine& engine, const model::Tokenizer& tokenizer, std::size_t samples,
                                       std::size_t seq_len, std::uint64_t seed);
 
-/// Tokens that are already there: for tests and for callers with a tokenizer of their own. Error for none, unequal
-/// lengths, or fewer than 2 tokens each.
+/// A set of given tokens, for tests and for callers with a tokenizer of their own. Throws Error for no sequences,
+/// unequal lengths, and fewer than 2 tokens each.
 CalibrationSet calibration_from_tokens(std::vector<std::vector<engine::Token>> sequences, CalibrationSource source);
+
+/// Sequences of a text, and tokens of each.
+struct TextSize {
+  std::size_t samples, seq_len;
+};
+
+/// What a user asks a calibration text to be.
+struct CalibrationRequest {
+  /// A list of files for every text: texts count separately. Empty: the model writes its own.
+  std::vector<std::vector<std::filesystem::path>> texts = {};
+  std::optional<std::size_t> samples = {}, seq_len = {};  ///< unset: those of `defaults`, which the work decides
+  std::uint64_t seed = 0;                                 ///< of the model's own text
+  TextSize defaults{16, 256};
+
+  TextSize size() const { return {samples.value_or(defaults.samples), seq_len.value_or(defaults.seq_len)}; }
+  /// The files of all texts, in order.
+  std::vector<std::filesystem::path> files() const;
+};
+void visit(CalibrationRequest& request, OptionVisitor& visitor);
+
+/// One set. Several texts have equal shares of its samples, in turn. Throws Error as the functions above.
+CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                const CalibrationRequest& request);
+
+/// A set for each text, of `samples` sequences each.
+std::vector<CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                              const CalibrationRequest& request);
 
 }  // namespace strata::importance

@@ -69,7 +69,7 @@ double combined_error(std::span<const double> values, std::span<const double> er
 
 double mean_of(const Column& column) { return column.empty() ? 0.0 : estimate(column).mean; }
 
-/// What brings each set's values to the mean of their means.
+/// The factors that bring each set's values to the mean of their means.
 Column factors_of(const Column& means) {
   const double common = mean_of(means);
   Column result;
@@ -77,7 +77,7 @@ Column factors_of(const Column& means) {
   return result;
 }
 
-/// factors: of the sets; sign: -1 where smaller is more important, so that max takes the most important.
+/// factors: by set; sign: -1 where smaller is more important, so that max takes the most important.
 ItemScores combine_items(std::span<const ItemScores* const> sets, const Column& factors, double sign, Combine how) {
   ItemScores result;
   for (std::size_t i = 0; i < sets[0]->values.size(); ++i) {

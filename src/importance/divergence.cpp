@@ -1,5 +1,5 @@
-// Logits of changed models are made and compared some tokens at a time, so that only the original's are held.
-// The same numbers for any number of threads.
+// Logits of changed models are made and compared a few tokens at a time, so that only the original's are held.
+// The numbers are the same for any number of threads.
 #include "importance/divergence.h"
 
 #include <algorithm>
@@ -28,18 +28,6 @@ float shared_scale(const model::Model& model, const model::FusionGroup& group, c
   return codec::tensor_scale(codec, absmax);
 }
 
-/// The engine makes its products from changes until the end of the scope.
-class Following {
- public:
-  Following(engine::Engine& engine, const engine::Recording* recording) : engine_(engine) { engine.follow(recording); }
-  ~Following() { engine_.follow(nullptr); }
-  Following(const Following&) = delete;
-  Following& operator=(const Following&) = delete;
-
- private:
-  engine::Engine& engine_;
-};
-
 }  // namespace
 
 DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens,
@@ -57,9 +45,11 @@ DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& s
   batch_ = engine.make_batch(sequences);
   before_.assign(a.blocks + 1, {});
   before_[0].resize(ids_.size() * a.hidden);
-  if (products == MeterProducts::changes) engine.record(&recording_.emplace());
-  rebase(0);
-  engine.record(nullptr);
+  if (products == MeterProducts::changes) record_.emplace();
+  {
+    const engine::Recording recording(engine, record_ ? &*record_ : nullptr);
+    rebase(0);
+  }
   logits_.resize(ids_.size() * a.vocab);
   engine.logits(before_[a.blocks].data(), ids_.size(), logits_.data());
   rows_.resize(ids_.size());
@@ -74,7 +64,7 @@ void DivergenceMeter::note_nll(std::size_t token, const float* logits, const ker
 }
 
 std::vector<double> DivergenceMeter::measure(std::size_t block) {
-  const Following following(engine_, recording_ ? &*recording_ : nullptr);
+  const engine::Following following(engine_, record_ ? &*record_ : nullptr);
   std::vector<float> h = before_[block];
   if (block == 0) engine_.embed(ids_, h.data());
   for (std::size_t b = block; b < engine_.architecture().blocks; ++b)
@@ -101,20 +91,13 @@ void DivergenceMeter::rebase(std::size_t block) {
   }
 }
 
-double DivergenceMeter::work(std::size_t block) const {
-  const model::Architecture& a = engine_.architecture();
-  const double per_block = static_cast<double>(a.block_linear_weights()) / static_cast<double>(a.blocks);
-  return static_cast<double>(batch_.tokens) *
-         (per_block * static_cast<double>(a.blocks - block) + static_cast<double>(a.vocab * a.hidden));
-}
-
 std::vector<double> DivergenceMeter::divergence(const float* h) {
   const std::size_t hidden = engine_.architecture().hidden, vocab = engine_.architecture().vocab;
   std::vector<double> result(batch_.tokens);
   std::vector<float> changed(std::min(kLogitRows, batch_.tokens) * vocab);
   for (std::size_t first = 0; first < batch_.tokens; first += kLogitRows) {
     const std::size_t count = std::min(kLogitRows, batch_.tokens - first);
-    if (recording_ && !engine_.head_replaced()) {
+    if (record_ && !engine_.head_replaced()) {
       compare_changes(h, first, count, changed.data(), result.data());
       continue;
     }
@@ -174,12 +157,12 @@ bool fits(const codec::Codec& codec, const model::Architecture& a, const model::
   });
 }
 
-void RoundedGroup::put_into(engine::Engine& engine) const {
-  for (std::size_t i = 0; i < linears_.size(); ++i) engine.replace(linears_[i], {{}, &stored_[i]});
+void RoundedGroup::put_into(engine::Replacing& replacing) const {
+  for (std::size_t i = 0; i < linears_.size(); ++i) replacing.set(linears_[i], {{}, &stored_[i]});
 }
 
-void restore(engine::Engine& engine, const model::FusionGroup& group) {
-  for (const std::size_t l : group.linears) engine.restore(l);
+void restore(engine::Replacing& replacing, const model::FusionGroup& group) {
+  for (const std::size_t l : group.linears) replacing.reset(l);
 }
 
 }  // namespace strata::importance

@@ -6,47 +6,44 @@
 #include <utility>
 #include <vector>
 
-#include "engine/engine.h"
+#include "engine/modes.h"
 #include "importance/calibration.h"
 #include "importance/linear_inputs.h"
 #include "kernel/softmax.h"
 
 namespace strata::importance {
 
-/// How products of changed models are made.
+/// How the matrix products of changed models are made.
 enum class MeterProducts {
-  whole,    ///< as the engine makes them
-  changes,  ///< from what changed since the original (Engine::follow): for changes of single groups, however small
+  whole,    ///< from the changed weights and inputs, as the engine makes them otherwise
+  changes,  ///< from what changed since the original (engine::Following), for changes of single groups, however small
 };
 
-/// The first whole sequences of a calibration set that have `tokens` tokens together, with the original's hidden states
-/// before every block and its logits. Memory in bytes: 4 * tokens * (hidden * (blocks + 1) + vocab), and the
-/// engine::Recording with MeterProducts::changes.
+/// Measures on the first whole sequences of a calibration set that have `tokens` tokens in all. It holds the original's
+/// hidden states before every block and its logits: 4 * tokens * (hidden * (blocks + 1) + vocab) bytes, and with
+/// MeterProducts::changes the engine::Record.
 class DivergenceMeter {
  public:
   /// The engine must run the original now, and outlive this.
   DivergenceMeter(engine::Engine& engine, const CalibrationSet& set, std::size_t tokens,
                   MeterProducts products = MeterProducts::whole);
 
-  /// D(original || the engine as it is now) in nats at every token; all that differs from the hidden states kept before
-  /// `block` is at or above it (block = blocks: only the head; 0: the embedding
-  /// too). Throws Error when logits are not finite.
+  /// D(original || the engine as it is now) in nats at every token. block: the first block that may have changed since
+  /// its hidden states were kept (0 when the embedding may have, the number of blocks when only the head may have).
+  /// Throws Error when logits are not finite.
   std::vector<double> measure(std::size_t block);
-  /// measure(), as the mean over the tokens of each sequence.
+  /// The means of measure() over the tokens of each sequence.
   std::vector<double> measure_sequences(std::size_t block);
-  /// From now on the hidden states kept before every block above `block` are those of the engine as it is now.
+  /// Keeps, from now on, the hidden states of the engine as it is now before every block above `block`.
   void rebase(std::size_t block);
-  /// From now on measure() passes over the blocks that are set, as if they had been cut out; empty: none.
+  /// Makes measure() pass over the blocks that are true here, as if they had been cut out; an empty list cuts none.
   void cut(std::vector<bool> blocks) { cut_ = std::move(blocks); }
 
-  /// -log p(next token) of what measure() ran last (before that: of the original), at every position with a next token
-  /// in its sequence.
+  /// -log p(next token) by the model that measure() ran last, or by the original before the first measure(), at every
+  /// position that has a next token in its sequence.
   const std::vector<double>& nll() const { return nll_; }
 
   std::size_t tokens() const { return batch_.tokens; }
-  std::size_t sequences() const { return batch_.sequences.size(); }
-  /// Multiplications of measure(block), for estimates of time.
-  double work(std::size_t block) const;
 
  private:
   std::vector<double> divergence(const float* h);
@@ -56,7 +53,7 @@ class DivergenceMeter {
 
   engine::Engine& engine_;
   engine::Batch batch_;
-  std::optional<engine::Recording> recording_;
+  std::optional<engine::Record> record_;
   std::vector<bool> cut_;
   std::vector<engine::Token> ids_;
   std::vector<std::size_t> scored_;  ///< by token: index into nll_, or kNone
@@ -75,8 +72,8 @@ class RoundedGroup {
   RoundedGroup(RoundedGroup&&) = default;
   RoundedGroup& operator=(RoundedGroup&&) = default;
 
-  /// The engine uses it until its linears are restored or replaced again; it must live that long.
-  void put_into(engine::Engine& engine) const;
+  /// Makes the engine use these linears until they are restored or replaced again. This must live that long.
+  void put_into(engine::Replacing& replacing) const;
 
  private:
   std::vector<std::size_t> linears_;
@@ -86,12 +83,12 @@ class RoundedGroup {
 /// Whether the codec can hold every linear of the group.
 bool fits(const codec::Codec& codec, const model::Architecture& architecture, const model::FusionGroup& group);
 
-/// Sum over the group's linears of error / energy under the codec, weighted as act_mse: what RoundedGroup stores, of
-/// rows that sampled_rows chooses.
+/// Sum over the group's linears of error / energy under the codec, weighted as act_mse. The error is that of the rows
+/// of a RoundedGroup that sampled_rows chooses.
 double relative_error(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
                       const InputMeanSquare& inputs);
 
-/// The engine uses the original's weights for the group's linears.
-void restore(engine::Engine& engine, const model::FusionGroup& group);
+/// Makes the engine use the original's weights for the group's linears.
+void restore(engine::Replacing& replacing, const model::FusionGroup& group);
 
 }  // namespace strata::importance

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::uint32_t kF32 = 0;
 
-std::string gguf_name(const model::Linear& linear) {
-  const auto name = model::gguf_tensor_name(linear.module + ".weight");
+std::string gguf_name(const model::Architecture& a, const model::Linear& linear) {
+  const auto name = model::gguf_tensor_name(a.names, linear.module + ".weight");
   STRATA_CHECK(name.has_value(), "{}", linear.module);
   return *name;
 }
@@ -55,8 +55,8 @@ void write_imatrix(const std::filesystem::path& path, const model::Model& model,
   std::vector<format::GgufTensorSpec> specs;
   for (const model::Linear& linear : model.architecture().linears) {
     if (!is_collected(linear)) continue;
-    specs.push_back({gguf_name(linear) + ".in_sum2", kF32, {1, linear.cols}});
-    specs.push_back({gguf_name(linear) + ".counts", kF32, {1, 1}});
+    specs.push_back({gguf_name(model.architecture(), linear) + ".in_sum2", kF32, {1, linear.cols}});
+    specs.push_back({gguf_name(model.architecture(), linear) + ".counts", kF32, {1, 1}});
   }
   const format::GgufLayout layout = format::lay_out_gguf(std::move(keys), std::move(specs));
   format::GgufWriter file(path, layout);
@@ -82,7 +82,7 @@ std::vector<std::vector<float>> read_imatrix(const std::filesystem::path& path, 
          where);
   std::vector<std::vector<float>> result;
   for (const model::Linear& linear : model.architecture().linears) {
-    const std::string name = gguf_name(linear);
+    const std::string name = gguf_name(model.architecture(), linear);
     std::vector<float> values = read_numbers(file, name + ".in_sum2", linear.cols, where);
     const std::vector<float> count = read_numbers(file, name + ".counts", 1, where);
     if (values.empty() || count.empty()) {

@@ -14,9 +14,9 @@ namespace strata::importance {
 void write_imatrix(const std::filesystem::path& path, const model::Model& model, const InputMeanSquare& inputs,
                    const CalibrationSource& source);
 
-/// By index into Architecture::linears the mean square of every input; empty for linears that the file does not hold,
-/// which only lm_head and the embedding may be. Throws Error for a file that is no importance matrix, and for one of
-/// another model, naming the first tensor that differs.
+/// The mean square of every input, by index into Architecture::linears. It is empty for a linear that the file does not
+/// hold, which only lm_head and the embedding may be. Throws Error for a file that is no importance matrix, and for one
+/// of another model, naming the first tensor that differs.
 std::vector<std::vector<float>> read_imatrix(const std::filesystem::path& path, const model::Model& model);
 
 }  // namespace strata::importance

@@ -69,7 +69,7 @@ Groups groups_of(const Scores& scores, const model::Architecture& a, const codec
     for (const auto& [name, linears] : scores.linears) {
       const double error = relative_error(linears, a.groups[g], codec);
       result.columns[name].push_back(error);
-      if (signal_by_name(name).needs_gradients) continue;  // in nats already
+      if (signal_by_name(name).in_nats) continue;
       for (const auto& [other, signal] : scores.groups)
         result.columns[fmt::format("{} x {}", other, name)].push_back(signal.values[g] * error);
     }

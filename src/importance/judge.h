@@ -18,11 +18,11 @@ struct Judgement {
 /// The codecs that most groups were measured with, in the order of the codec table. Throws Error when the scores hold
 /// no kl.
 std::vector<const codec::Codec*> judged_codecs(const Scores& scores);
-/// The first of them: what one judge's table is made with.
+/// The first of judged_codecs, for callers that show one table only.
 const codec::Codec& judged_codec(const Scores& scores);
 
-/// Every signal of the scores against kl at one codec, best first within a level. Groups that were not measured with it
-/// are left out. Throws Error when the scores hold no kl, or of fewer than 4 groups.
+/// Compares every signal of the scores with kl at one codec, best first within a level. Groups that kl was not measured
+/// for with this codec are left out. Throws Error when the scores hold no kl, or kl of fewer than 4 groups.
 std::vector<Judgement> judge(const Scores& scores, const model::Architecture& architecture, const codec::Codec& codec);
 
 }  // namespace strata::importance

@@ -76,8 +76,7 @@ void for_each_part(const SiteRows& rows, std::size_t parts, const Body& body) {
 std::size_t parts_of(std::size_t sequences, std::size_t most) { return std::min(sequences, most); }
 
 HeadInput::HeadInput(const model::Model& model) : architecture_(model.architecture()) {
-  if (!architecture_.tied || architecture_.embedding() != model::kNoBlock)
-    final_norm_ = model.vector("model.norm.weight", architecture_.hidden);
+  if (!architecture_.tied || architecture_.embedding() != model::kNoLinear) final_norm_ = model.norm(model::Norm::last);
 }
 
 std::optional<SiteRows> HeadInput::of(const SiteRows& rows) {

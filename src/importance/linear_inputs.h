@@ -12,26 +12,26 @@
 
 namespace strata::importance {
 
-/// Parts of the calibration set whose sums are kept apart, so that errors have a spread: sequence s is of part
-/// s * parts / sequences.
+/// The calibration set is cut into parts whose sums are kept apart, so that errors have a spread: sequence s belongs to
+/// part s * parts / sequences.
 inline constexpr std::size_t kParts = 8;
 std::size_t parts_of(std::size_t sequences, std::size_t most = kParts);
 
-/// What a linear reads, as signals of linears see it.
+/// The inputs of a linear as signals of linears see them. All are by part of the calibration set.
 struct LinearInputs {
-  std::vector<std::vector<double>> mean_squares;  ///< by part of the calibration set: (cols)
-  /// By part of the calibration set: (cols, cols) sums of x x^T. Empty unless a signal needs them, for an embedding
-  /// that is only looked up (its columns count alike), and for experts.
+  std::vector<std::vector<double>> mean_squares;  ///< (cols)
+  /// (cols, cols): sums of x x^T. Empty unless a signal needs them, for an embedding that is only looked up (its
+  /// columns count alike), and for experts.
   std::span<const quantize::Hessian> hessians;
-  /// By part of the calibration set, (cols): Sensitivity::columns. Empty unless a signal needs them.
+  /// (cols): Sensitivity::columns (signals/fisher.h). Empty unless a signal needs them.
   std::span<const std::vector<double>> sensitivities;
 };
 
-/// What the head reads, lm_head or an embedding that is one: the last block's output after the final norm.
+/// The input of the head, which is lm_head or a tied embedding: the last block's output after the final norm.
 class HeadInput {
  public:
   explicit HeadInput(const model::Model& model);
-  /// The head's rows when these are what they are made from; valid until the next call.
+  /// The head's input made from `rows`, when these are the last block's output; valid until the next call.
   std::optional<SiteRows> of(const SiteRows& rows);
 
  private:
@@ -44,10 +44,10 @@ class InputMeanSquare {
  public:
   explicit InputMeanSquare(const model::Model& model);
 
-  /// A PassObserver: adds the rows of the sites that linears read from. Sums are kept in double and are the same for
-  /// any batching and any number of threads.
+  /// A PassObserver (pass.h): adds the rows of the sites that linears read from. Sums are kept in double and are the
+  /// same for any batching and any number of threads.
   void observe(const SiteRows& rows);
-  /// A PassExpertObserver.
+  /// A PassExpertObserver (pass.h): adds the rows of an expert.
   void observe_expert(const PassExpertRows& rows);
 
   /// (cols): E[x_j^2] of the input of a linear. q, k, v share one vector, gate and up another; lm_head's input is the
@@ -55,22 +55,23 @@ class InputMeanSquare {
   /// expert's is the mean over the tokens that are routed to it, or over all when those are fewer than kFewTokens.
   /// Throws Error when a value is beyond the range of f32.
   std::vector<float> of(const model::Linear& linear) const;
-  /// The same of each part of the calibration set; of the whole for an expert that no token of a part is routed to.
+  /// E[x_j^2] over each part of the calibration set; over the whole set for an expert that no token of a part is routed
+  /// to.
   std::vector<std::vector<double>> parts(const model::Linear& linear) const;
   std::size_t tokens() const;
-  /// Of each part.
+  /// The tokens of each part.
   const std::vector<std::size_t>& part_tokens() const { return tokens_; }
   /// Tokens that were routed to each expert of a block; empty for a dense one.
   std::vector<std::size_t> routed(std::size_t block) const;
 
  private:
   using Sums = std::vector<std::vector<double>>;  ///< by part: (cols)
-  /// Of one expert: its own tokens, and down's inputs for all tokens while those are few.
+  /// The sums of one expert: over its own tokens, and over all tokens for down's inputs while its own are few.
   struct ExpertSums {
     std::vector<std::size_t> routed;  ///< by part
     Sums mlp_in, down_in, all_down_in;
   };
-  /// Sums of a linear's inputs, and of how many tokens those of each part are.
+  /// The sums of a linear's inputs, and the number of tokens in the sum of each part.
   std::pair<const Sums*, const std::vector<std::size_t>*> sums(const model::Linear& linear) const;
   void add(Sums& sums, const SiteRows& rows);
 
@@ -81,21 +82,21 @@ class InputMeanSquare {
   std::vector<std::size_t> tokens_;
 };
 
-/// A pass of its own over the calibration set, for callers that need nothing else.
+/// The mean squares by a pass of their own over the calibration set, for callers that need nothing else.
 InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& set);
 
-/// Hessians of one block's inputs at a time: those of a block are complete after its last block_out, and go with the
-/// next block's first rows. Sums do not depend on threads. Memory: for every part, (cols, cols) f32 a site; there are
-/// fewer parts where they would take more than kHessianBytes together, but at least two.
+/// Hessians of the inputs of one block at a time. Those of a block are complete after its last block_out, and are
+/// dropped at the next block's first rows. Sums do not depend on threads. Memory: for every part, (cols, cols) f32 a
+/// site; there are fewer parts where they would take more than kHessianBytes together, but at least two.
 class InputHessians {
  public:
   explicit InputHessians(const model::Model& model) : architecture_(model.architecture()), head_(model) {}
   static constexpr std::size_t kHessianBytes = std::size_t{1} << 30;
 
-  /// A PassObserver.
+  /// A PassObserver (pass.h).
   void observe(const SiteRows& rows);
-  /// By part; of a linear of the block at hand, or of the head after the last one. None for an embedding that is only
-  /// looked up, and for experts, whose inputs are counted as uncorrelated.
+  /// The Hessians by part of a linear of the present block, or of the head after the last block. There are none for an
+  /// embedding that is only looked up, and for experts, whose inputs are counted as uncorrelated.
   std::span<const quantize::Hessian> of(const model::Linear& linear) const;
 
  private:
@@ -103,7 +104,7 @@ class InputHessians {
 
   const model::Architecture& architecture_;
   HeadInput head_;
-  std::map<std::size_t, std::vector<quantize::Hessian>> sites_;  ///< of the block at hand
+  std::map<std::size_t, std::vector<quantize::Hessian>> sites_;  ///< those of the present block
 };
 
 }  // namespace strata::importance

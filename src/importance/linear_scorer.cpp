@@ -11,7 +11,7 @@ using Clock = std::chrono::steady_clock;
 
 double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-/// Tokens of every part that a signal's values are of.
+/// The tokens of every part of the calibration set that a signal's values are means over.
 std::vector<double> tokens_of_parts(const Signal& signal, const LinearInputs& inputs,
                                     const std::vector<std::size_t>& part_tokens) {
   std::vector<double> result;
@@ -22,7 +22,7 @@ std::vector<double> tokens_of_parts(const Signal& signal, const LinearInputs& in
   return result;
 }
 
-/// Mean over the tokens of parts [first, end).
+/// Mean of `values` over the tokens of parts [first, end).
 double mean_over(const std::vector<double>& values, const std::vector<double>& tokens, std::size_t first,
                  std::size_t end) {
   double sum = 0.0, count = 0.0;
@@ -114,7 +114,7 @@ void LinearScorer::note(const Signal& signal, std::size_t l, const LinearInputs&
   const auto put = [&](LinearScores& scores, std::size_t first, std::size_t end, double standard_error) {
     const double value = mean_over(parts, tokens, first, end);
     if (codec == nullptr)
-      scores.normalizer = signal.needs_gradients ? 1.0 : value;
+      scores.normalizer = signal.in_nats ? 1.0 : value;
     else
       scores.codecs.push_back(
           {codec, codec::stored_bytes(*codec, a_.linears[l].rows, a_.linears[l].cols), value, standard_error});

@@ -1,5 +1,6 @@
 // Signals of linears under codecs: every linear is rounded once a codec, and every signal reads what that did to it.
-// A block at a time, as soon as the calibration set has passed it, so that one block's Hessians are held.
+// This is done a block at a time, as soon as the calibration set has passed it, so that only one block's Hessians are
+// held.
 #pragma once
 #include <map>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "importance/linear_inputs.h"
 #include "importance/scores.h"
+#include "importance/signals/fisher.h"
 
 namespace strata::importance {
 
@@ -19,13 +21,14 @@ class LinearScorer {
                const InputMeanSquare& inputs, const Sensitivities& sensitivities);
 
   bool wanted() const { return !signals_.empty(); }
-  /// A PassObserver.
+  /// A PassObserver (pass.h), for the Hessians of inputs.
   void observe(const SiteRows& rows);
   /// Scores a block that the calibration set has passed.
   void score_block(std::size_t block);
-  /// lm_head, when it is untied; then moves all into the scores, and halves of the calibration set into theirs.
+  /// Scores an untied lm_head, then moves all errors into `scores`, and those of each half of the calibration set into
+  /// its member of `halves`.
   void finish(Scores& scores, std::array<Scores, 2>& halves);
-  /// By signal: rounding, which is the same for all, and what the signal adds.
+  /// Seconds by signal: those of rounding, which all signals share, and those that the signal adds.
   const std::map<std::string, double>& seconds() const { return seconds_; }
 
  private:
@@ -35,7 +38,7 @@ class LinearScorer {
   };
 
   void score_linear(std::size_t l);
-  /// whole: rows of the linear for each one that the products are of.
+  /// whole: the linear's rows for every row that was summed in `products`, when only a share of them was.
   void note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
             const ColumnProducts& products, double whole);
 

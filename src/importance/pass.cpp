@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/progress.h"
+#include "engine/modes.h"
 
 namespace strata::importance {
 namespace {
@@ -28,11 +29,11 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
   std::vector<float> h(count * seq_len * a.hidden);
   for (std::size_t s = 0; s < count; ++s) engine.embed(set.sequences[s], h.data() + s * seq_len * a.hidden);
 
-  const std::size_t together = std::min(count, sequences_per_batch(a, seq_len));
+  const std::size_t per_batch = std::min(count, sequences_per_batch(a, seq_len));
   const auto batch_of = [&](std::size_t sequences) {
     return engine.make_batch(std::vector<engine::Sequence>(sequences, engine::Sequence{seq_len}));
   };
-  const engine::Batch full = batch_of(together), last = batch_of(count % together);
+  const engine::Batch full = batch_of(per_batch), last = batch_of(count % per_batch);
   std::size_t batch_first = 0;
   const engine::ExpertWatch watch{.show =
                                       [&](const engine::ExpertRows& rows) {
@@ -42,23 +43,23 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
   const engine::Watching watching(engine, experts && a.experts.count != 0 ? &watch : nullptr);
   Progress progress("calibrate", a.blocks * count);
   for (std::size_t block = 0; block < a.blocks; ++block) {
-    for (std::size_t first = 0; first < count; first += together) {
-      const std::size_t some = std::min(together, count - first);
+    for (std::size_t first = 0; first < count; first += per_batch) {
+      const std::size_t sequences = std::min(per_batch, count - first);
       batch_first = first;
       const engine::Observer observer = [&](engine::Site site, std::size_t b, const float* rows, std::size_t,
                                             std::size_t size) {
-        for (const PassObserver& observe : observers) observe({site, b, first, some, count, seq_len, rows, size});
+        for (const PassObserver& observe : observers) observe({site, b, first, sequences, count, seq_len, rows, size});
       };
       float* states = h.data() + first * seq_len * a.hidden;
-      engine.run_block(block, some == together ? full : last, states, &observer);
-      for (std::size_t i = 0; i < some * seq_len * a.hidden; ++i)
+      engine.run_block(block, sequences == per_batch ? full : last, states, &observer);
+      for (std::size_t i = 0; i < sequences * seq_len * a.hidden; ++i)
         if (!std::isfinite(states[i]))
           fail(
               "{}: the output of block {} is not finite for token {} of calibration sequence {}; the weights are "
               "damaged "
               "or beyond the range of f32",
               engine.model().path().string(), block, i / a.hidden % seq_len, first + i / a.hidden / seq_len);
-      progress.advance(some);
+      progress.advance(sequences);
     }
     if (done) done(block);
   }

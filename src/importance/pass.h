@@ -10,11 +10,11 @@
 
 namespace strata::importance {
 
-/// Rows of some sequences of the set at one site, (sequences * tokens, size), valid during the call only.
+/// The rows of consecutive sequences of the set at one site, (sequences * tokens, size), valid during the call only.
 struct SiteRows {
   engine::Site site;
   std::size_t block;
-  std::size_t first_sequence, sequences, all_sequences;  ///< these are [first, first + sequences) of all
+  std::size_t first_sequence, sequences, all_sequences;  ///< [first, first + sequences) of all_sequences
   std::size_t tokens;                                    ///< of each sequence
   const float* rows;
   std::size_t size;
@@ -25,11 +25,11 @@ using PassObserver = std::function<void(const SiteRows&)>;
 /// Called when a block has run over all sequences and what it gave is finite.
 using BlockDone = std::function<void(std::size_t block)>;
 
-/// The inputs of one expert's linears for some sequences of the set. All experts are fed: those that fewer than
-/// kFewTokens of a batch's tokens are routed to are shown all of its tokens besides (rows.routed is false).
+/// The inputs of one expert's linears for a batch of sequences. All experts are fed: one that fewer than kFewTokens of
+/// the batch's tokens are routed to is shown all tokens of the batch too (with rows.routed false).
 struct PassExpertRows {
-  std::size_t first_sequence, all_sequences, tokens;  ///< the batch's first sequence of all, and tokens of each
-  const engine::ExpertRows& rows;                     ///< its places count from the first token of that sequence
+  std::size_t first_sequence, all_sequences, tokens;  ///< the batch's first sequence, and the tokens of each sequence
+  const engine::ExpertRows& rows;                     ///< its places count from the first token of first_sequence
 };
 using PassExpertObserver = std::function<void(const PassExpertRows&)>;
 inline constexpr std::size_t kFewTokens = 32;

@@ -11,7 +11,7 @@ namespace strata::importance {
 namespace {
 
 constexpr std::size_t kStretch = 8;      // rows of a piece of work
-constexpr std::size_t kTogether = 2048;  // rows that are held for D^T D
+constexpr std::size_t kHeldRows = 2048;  // rows that are held for D^T D
 constexpr std::size_t kSampledWeights = 1 << 19, kSampledRows = 128;
 
 /// row_of(r, out): row r of D.
@@ -22,14 +22,14 @@ ColumnProducts products_of(std::size_t rows, std::size_t cols, const ProductsWan
   std::vector<double> squares(sums_of_row, 0.0);
   ColumnProducts result;
   if (wanted.products) result.products.emplace(cols);
-  std::vector<float> held(wanted.products ? std::min(rows, kTogether) * cols : 0);
-  for (std::size_t begin = 0; begin < rows; begin += kTogether) {
-    const std::size_t some = std::min(kTogether, rows - begin), stretches = ceil_div(some, kStretch);
+  std::vector<float> held(wanted.products ? std::min(rows, kHeldRows) * cols : 0);
+  for (std::size_t begin = 0; begin < rows; begin += kHeldRows) {
+    const std::size_t count = std::min(kHeldRows, rows - begin), stretches = ceil_div(count, kStretch);
     std::vector<std::vector<double>> sums(stretches);
     parallel_for(stretches, [&](std::size_t s) {
       std::vector<float> row(cols);
       sums[s].assign(sums_of_row, 0.0);
-      for (std::size_t r = s * kStretch; r < std::min(some, (s + 1) * kStretch); ++r) {
+      for (std::size_t r = s * kStretch; r < std::min(count, (s + 1) * kStretch); ++r) {
         float* const d = wanted.products ? &held[r * cols] : row.data();
         row_of(begin + r, std::span(d, cols));
         for (std::size_t c = 0; c < cols; ++c) {
@@ -41,7 +41,7 @@ ColumnProducts products_of(std::size_t rows, std::size_t cols, const ProductsWan
     });
     for (const std::vector<double>& sum : sums)
       for (std::size_t c = 0; c < sums_of_row; ++c) squares[c] += sum[c];
-    if (wanted.products) result.products->add(held.data(), some, kernel::Precision::f32);
+    if (wanted.products) result.products->add(held.data(), count, kernel::Precision::f32);
   }
   const auto middle = squares.begin() + static_cast<std::ptrdiff_t>(cols);
   result.squares.assign(squares.begin(), middle);

@@ -11,31 +11,33 @@
 
 namespace strata::importance {
 
-/// Of a matrix D (rows, cols).
+/// Sums over the rows of a matrix D (rows, cols).
 struct ColumnProducts {
-  std::vector<double> squares;           ///< (cols): sum over rows r of D[r, j]^2
-  std::vector<double> weighted_squares;  ///< (cols): the same of weight[r] D[r, j]^2; empty without weights of rows
+  std::vector<double> squares;                ///< (cols): sum over rows r of D[r, j]^2
+  std::vector<double> weighted_squares;       ///< (cols): sum of weight[r] D[r, j]^2; empty without weights of rows
   std::optional<quantize::Hessian> products;  ///< D^T D, when asked for
 };
 
-/// Every sampled_step-th row of a large matrix; a matrix of a million weights as it is. Their relative error is that of
-/// the whole within a percent, and models of billions of weights are scored under every codec in minutes.
+/// The distance between the rows of a large matrix that sampled_rows takes; 1 for a matrix of up to a million weights.
 std::size_t sampled_step(const MatrixView& weights);
+/// Every sampled_step-th row. The relative error of these is that of the whole within a percent, and models of billions
+/// of weights are scored under every codec in minutes.
 MatrixView sampled_rows(MatrixView weights);
 
-/// What is summed besides the squares.
+/// What is to be summed besides the squares.
 struct ProductsWanted {
-  bool products = false;                         ///< D^T D
-  std::span<const double> weights_of_rows = {};  ///< (rows); empty: none
+  bool products = false;                         ///< whether D^T D is wanted
+  std::span<const double> weights_of_rows = {};  ///< (rows): asks for weighted squares; empty when none are wanted
 };
 
-/// Of D = W - W', what rounding to nearest loses; and of W itself, without a codec. importance: (cols) of the search
-/// for scales. tensor_scale: of codec::tensor_scale. Memory: with products, (cols, cols) f32 and some thousand rows.
+/// The sums of D = W - W', which is what rounding W to nearest loses. importance: (cols), for the search for scales;
+/// tensor_scale: from codec::tensor_scale. Memory: with products, (cols, cols) f32 and two thousand rows.
 ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,
                               codec::ScaleFit fit, float tensor_scale, const ProductsWanted& wanted);
+/// The sums of the weights themselves.
 ColumnProducts column_products(const MatrixView& weights, const ProductsWanted& wanted);
 
-/// By part of the calibration set, the sum over columns of weight and square. weights: by part, (cols).
+/// The sum over columns of weight * square for every part of the calibration set. weights: by part, (cols).
 std::vector<double> weighed(std::span<const std::vector<double>> weights, const std::vector<double>& squares);
 
 }  // namespace strata::importance

@@ -10,14 +10,14 @@
 
 namespace strata::importance {
 
-/// Of every item (block, linear, fusion group) its value in every sequence, in the order of the calibration set. An
+/// The value of every item (block, linear, fusion group) in every sequence, in the order of the calibration set. An
 /// item without values could not be measured.
 using Samples = std::vector<std::vector<double>>;
 
 /// Mean and standard error of every item; 0 for one without values.
 std::vector<Estimate> estimates(const Samples& samples);
 
-/// Sequences of a half: the first half has one less when their number is odd. Halves need two sequences.
+/// How many sequences the first half has: one less than the second when their number is odd. Halves need two sequences.
 inline std::size_t first_half(std::size_t sequences) { return sequences / 2; }
 
 /// Means over the first and over the second half of the sequences. At least two values.

@@ -1,5 +1,5 @@
-// First the weights, so that a damaged file is named before any computing starts; then the pass over the calibration
-// set, with each linear under each codec behind its block; then what runs the model with parts of it rounded.
+// The weights are read first, so that a damaged file is named before any computing starts; then comes the pass over the
+// calibration set, which scores the linears of a block as soon as it ran; then what runs the model with parts rounded.
 #include "importance/score.h"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "core/threads.h"
 #include "engine/model_gradient.h"
 #include "importance/linear_scorer.h"
+#include "importance/signals/fisher.h"
 #include "importance/single_changes.h"
 
 namespace strata::importance {
@@ -18,28 +19,30 @@ namespace {
 using engine::Site;
 using model::Linear;
 
-/// Feeds block_in and block_out to the activation signals, a sequence at a time.
-class BlockFeeder {
+/// Gathers the signals of blocks that are made from activations, a sequence at a time.
+class BlockObserver {
  public:
-  std::vector<std::pair<std::string, std::unique_ptr<ActivationSignal>>> signals;
+  BlockObserver(std::size_t blocks, std::size_t sequences) : none_(blocks, std::vector<double>(sequences)) {}
 
+  void add(const Signal& signal) { values_.emplace_back(&signal, none_); }
+  /// The values by block of each signal that was added.
+  std::span<const std::pair<const Signal*, Samples>> values() const { return values_; }
+
+  /// A PassObserver.
   void observe(const SiteRows& rows) {
-    if (signals.empty()) return;
+    if (values_.empty()) return;
     // The engine updates the hidden states in place, so what came in is copied.
     if (rows.site == Site::block_in) before_.assign(rows.rows, rows.rows + rows.sequences * rows.tokens * rows.size);
     if (rows.site != Site::block_out) return;
     parallel_for(rows.sequences, [&](std::size_t s) {
-      const BlockRows block{rows.block,
-                            rows.first_sequence + s,
-                            rows.tokens,
-                            rows.size,
-                            before_.data() + s * rows.tokens * rows.size,
-                            rows.of_sequence(s)};
-      for (auto& [name, signal] : signals) signal->on_block(block);
+      const BlockRows block{rows.tokens, rows.size, before_.data() + s * rows.tokens * rows.size, rows.of_sequence(s)};
+      for (auto& [signal, samples] : values_) samples[rows.block][rows.first_sequence + s] = signal->of_rows(block);
     });
   }
 
  private:
+  const Samples none_;
+  std::vector<std::pair<const Signal*, Samples>> values_;
   std::vector<float> before_;
 };
 
@@ -111,20 +114,20 @@ class Scorer {
 
   void note_absmax(const Linear& linear) {
     absmax_[linear.group] = std::max(absmax_[linear.group], DenseLinear(model_, linear).absmax());
-    // Mapped pages that will not be read again soon.
+    // The mapped pages of these weights will not be read again soon.
     if (model_.codec_of(linear) == nullptr) model_.release(linear.module + ".weight");
   }
 
-  /// What is gathered while the calibration set runs.
+  /// Gathers all that needs activations while the calibration set runs.
   void run_pass() {
-    BlockFeeder feeder;
+    const std::size_t sequences = set_.sequences.size();
+    BlockObserver blocks(a_.blocks, sequences);
     std::vector<std::pair<std::string, std::unique_ptr<SiteSignal>>> sites;
     std::vector<const Signal*> of_linear;
-    const std::size_t sequences = set_.sequences.size();
     for (const Signal* signal : signals_) {
-      const std::string name(signal->name);
-      if (signal->observe != nullptr) feeder.signals.emplace_back(name, signal->observe(a_.blocks, sequences));
-      if (signal->observe_linears != nullptr) sites.emplace_back(name, signal->observe_linears(model_, sequences));
+      if (signal->of_rows != nullptr) blocks.add(*signal);
+      if (signal->observe_linears != nullptr)
+        sites.emplace_back(signal->name, signal->observe_linears(model_, sequences));
       if (signal->of_linear != nullptr) of_linear.push_back(signal);
     }
     Sensitivities by_column;
@@ -133,7 +136,7 @@ class Scorer {
       timed(by_gradients, [&] { by_column = sensitivities(engine_, set_); });
     LinearScorer linears(model_, std::move(of_linear), request_.codecs, request_.fit, absmax_, result_.inputs,
                          by_column);
-    const PassObserver observers[] = {[&](const SiteRows& rows) { feeder.observe(rows); },
+    const PassObserver observers[] = {[&](const SiteRows& rows) { blocks.observe(rows); },
                                       [&](const SiteRows& rows) { result_.inputs.observe(rows); },
                                       [&](const SiteRows& rows) {
                                         for (const auto& site : sites)
@@ -144,34 +147,35 @@ class Scorer {
     const BlockDone done = [&](std::size_t block) {
       const auto begin = std::chrono::steady_clock::now();
       linears.score_block(block);
-      behind_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      linear_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     };
-    timed([](const Signal& s) { return s.observe != nullptr; },
+    timed([](const Signal& s) { return s.of_rows != nullptr; },
           [&] {
             run_calibration(engine_, set_, observers, done,
                             [&](const PassExpertRows& rows) { result_.inputs.observe_expert(rows); });
           });
     if (a_.experts.count != 0)
       for (std::size_t b = 0; b < a_.blocks; ++b) result_.scores.routed_tokens.push_back(result_.inputs.routed(b));
-    for (auto& [name, signal] : feeder.signals) {
-      keep(&Scores::blocks, name, signal->samples());
-      result_.seconds[name] = std::max(0.0, result_.seconds[name] - behind_);
+    for (const auto& [signal, samples] : blocks.values()) {
+      const std::string name(signal->name);
+      keep(&Scores::blocks, name, samples);
+      result_.seconds[name] = std::max(0.0, result_.seconds[name] - linear_seconds_);
     }
     for (auto& [name, signal] : sites) keep(&Scores::modules, name, signal->samples());
     linears.finish(result_.scores, halves_);
     for (const auto& [name, seconds] : linears.seconds()) result_.seconds[name] += seconds;
   }
 
-  /// Means into the scores, those of halves into theirs.
+  /// Puts the means of samples into the scores, and the means over each half of the sequences into its own scores.
   void keep(std::map<std::string, ItemScores> Scores::*member, const std::string& name, const Samples& samples) {
     ItemScores& scores = (result_.scores.*member)[name];
     for (const Estimate& value : estimates(samples)) {
-      // A group without influence leaves the rounding of the sums, which may fall below 0.
+      // The value of a group without influence is the rounding of the sums, which may be below 0.
       scores.values.push_back(member == &Scores::blocks ? value.mean : std::max(0.0, value.mean));
       scores.standard_errors.push_back(value.standard_error.value_or(0.0));
     }
     if (set_.sequences.size() < 2) scores.standard_errors.clear();
-    // No halves of one sequence; what was not measured at all (empty) has none to compare.
+    // One sequence has no halves, and a signal that was not measured at all (all empty) has none to compare.
     if (std::ranges::any_of(samples, [](const auto& values) { return values.size() == 1; }) ||
         std::ranges::all_of(samples, [](const auto& values) { return values.empty(); }))
       return;
@@ -197,7 +201,7 @@ class Scorer {
     if (signal.of_architecture != nullptr)
       result_.scores.groups[name].values = request_.prior ? request_.prior->of_groups(a_) : signal.of_architecture(a_);
     if (signal.of_groups != nullptr)
-      keep(&Scores::groups, name, signal.of_groups(engine_, set_, result_.inputs, measure));
+      keep(&Scores::groups, name, signal.of_groups(signal, engine_, set_, result_.inputs, measure));
     if (signal.of_choices != nullptr) keep(name, signal.of_choices(engine_, set_, result_.inputs, measure));
   }
 
@@ -209,8 +213,8 @@ class Scorer {
   ScoreResult result_;
   std::array<Scores, 2> halves_;  ///< values over the first and the second half of the sequences
   std::vector<const Signal*> signals_;
-  std::vector<float> absmax_;  ///< by fusion group
-  double behind_ = 0.0;        ///< seconds of the pass that were spent on linears under codecs
+  std::vector<float> absmax_;    ///< by fusion group
+  double linear_seconds_ = 0.0;  ///< seconds of the pass that were spent on linears under codecs
 };
 
 }  // namespace

@@ -15,30 +15,30 @@
 namespace strata::importance {
 
 struct ScoreRequest {
-  std::vector<const Signal*> signals;       ///< empty: all that are not costly
-  std::vector<const codec::Codec*> codecs;  ///< for signals of linears; those that cannot hold a shape are left out
+  std::vector<const Signal*> signals;       ///< those to compute; an empty list asks for all that are not costly
+  std::vector<const codec::Codec*> codecs;  ///< for signals of linears; a codec that cannot hold a shape is left out
   codec::ScaleFit fit = codec::ScaleFit::search;
-  MeasureRequest measure;           ///< for signals that run the model; without codecs in it, those above
-  std::optional<Prior> prior = {};  ///< none: the literature's
+  MeasureRequest measure;           ///< for signals that run the model; they use the codecs above when it has none
+  std::optional<Prior> prior = {};  ///< the rules of the signal prior, when not the literature's
 };
 
 struct ScoreResult {
   Scores scores;
-  std::map<std::string, double> seconds;  ///< by signal; those of one pass have the pass's time each
+  std::map<std::string, double> seconds;  ///< by signal; all signals of one pass have the whole pass's time
   InputMeanSquare inputs;  ///< the importances that the scores' scale search used; the quantizer uses the same
 };
 
-/// Memory: that of run_calibration, one block's weights, and Hessians of one block's inputs where a signal needs them.
-/// The same result for any number of threads. Throws Error for weights (naming the tensor, row and column) or
-/// activations that are not finite, and Interrupted after Ctrl-C.
+/// Scores a model on one calibration set. Memory: that of run_calibration, one block's weights, and Hessians of one
+/// block's inputs where a signal needs them. The result does not depend on the number of threads. Throws Error for
+/// weights (naming the tensor, row and column) or activations that are not finite, and Interrupted after Ctrl-C.
 ScoreResult score(engine::Engine& engine, const CalibrationSet& set, const ScoreRequest& request);
 
-/// Several sets, scored one by one and combined; journals of the second and later ones are NAME.2, NAME.3 ... The
-/// inputs are those of the first set.
+/// Scores a model on several sets one by one, and combines the scores. The journals of the second and later sets are
+/// NAME.2, NAME.3 ... The inputs of the result are those of the first set.
 ScoreResult score(engine::Engine& engine, std::span<const CalibrationSet> sets, const ScoreRequest& request,
                   Combine how);
 
-/// The journal of set `index` of a request.
+/// The journal of calibration set `index` (from 0) of a request.
 std::filesystem::path journal_of(const MeasureRequest& request, std::size_t index);
 
 }  // namespace strata::importance

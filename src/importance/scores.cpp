@@ -37,7 +37,7 @@ json to_json(const std::vector<std::vector<Measurement>>& choices) {
   return {{"groups", std::move(groups)}};
 }
 
-/// Adds what the file and each of its sets hold.
+/// Adds what both the file and each of its sets hold.
 void add_values(json& value, const Scores& scores) {
   value["calibration"] = scores.calibration.to_json();
   for (const char* kind : {"blocks", "modules", "groups", "linears"}) value[kind] = json::object();

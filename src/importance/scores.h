@@ -13,23 +13,24 @@
 
 namespace strata::importance {
 
-/// A signal of every block, every linear (Architecture::linears) or every fusion group (Architecture::groups).
+/// The values of a signal for every block, every linear (Architecture::linears) or every fusion group
+/// (Architecture::groups).
 struct ItemScores {
   std::vector<double> values;
   std::vector<double> standard_errors;  ///< over calibration sequences; empty when there is no such spread
 };
 
-/// A linear under one codec.
+/// The score of a linear under one codec.
 struct CodecScore {
   const codec::Codec* codec;
   std::uint64_t bytes;  ///< on disk, side tensors included
   double error;
-  double standard_error = 0.0;  ///< of the error, over parts of the calibration set
+  double standard_error = 0.0;  ///< the error's spread over parts of the calibration set
 };
 
 struct LinearScores {
   std::string module;
-  double normalizer = 0.0;         ///< the error when every weight is 0; 1 of errors in nats
+  double normalizer = 0.0;         ///< the error when every weight is 0; 1 for a signal in nats
   std::vector<CodecScore> codecs;  ///< those that can hold the linear's shape
   /// error / normalizer; 0 when the linear's inputs are all 0.
   double relative(const CodecScore& score) const { return normalizer > 0.0 ? score.error / normalizer : 0.0; }
@@ -45,29 +46,31 @@ enum class Combine { mean, max };
 struct Scores {
   static constexpr std::uint64_t kVersion = 1;
 
-  std::string fingerprint;  ///< Model::fingerprint of the model they are of
+  std::string fingerprint;  ///< Model::fingerprint of the scored model
   CalibrationSource calibration;
-  codec::ScaleFit fit = codec::ScaleFit::search;  ///< the scales of the errors per linear and codec
-  std::map<std::string, ItemScores> blocks;       ///< by signal
-  std::map<std::string, ItemScores> modules;      ///< by signal: of linears, whatever their codec
-  std::map<std::string, ItemScores> groups;       ///< by signal
-  /// By signal; each has all of Architecture::linears, in their order.
+  codec::ScaleFit fit = codec::ScaleFit::search;  ///< how the scales were fitted for the errors in `linears`
+  // Values by the name of the signal; Level (signal.h) says which member a signal is in.
+  std::map<std::string, ItemScores> blocks;
+  std::map<std::string, ItemScores> modules;  ///< values of linears, whatever their codec
+  std::map<std::string, ItemScores> groups;
+  /// Errors of linears under codecs, for all of Architecture::linears in their order.
   std::map<std::string, std::vector<LinearScores>> linears;
-  /// By signal, then by group: the codecs that were measured.
+  /// Measurements of fusion groups under codecs: by group, the codecs that were measured.
   std::map<std::string, std::vector<std::vector<Measurement>>> choices;
 
   /// Calibration tokens that were routed to each expert, by block (empty for dense ones); for people. Empty when no
   /// block has experts.
   std::vector<std::vector<std::size_t>> routed_tokens;
 
-  /// By signal: rank correlation between the values of the two halves of the calibration set (the least of all sets).
-  /// Without signals that need no calibration, and of a single sequence.
+  /// Rank correlation between a signal's values on the two halves of the calibration set, by signal; of several sets
+  /// the least. Signals that need no calibration are not in it; for a single sequence it is empty.
   std::map<std::string, double> stability;
 
-  std::vector<Scores> sets;  ///< of each calibration set, when there are several; these are then combined from them
+  std::vector<Scores> sets;  ///< when there are several calibration sets, the scores of each, which these combine
   Combine combine = Combine::mean;
 
-  /// A block signal turned so that higher means more important; by block. Throws Error when the scores do not hold it.
+  /// The values of a signal of blocks by block, turned so that higher means more important. Throws Error when the
+  /// scores do not hold it.
   std::vector<double> importance(std::string_view signal) const;
 
   json to_json() const;
@@ -78,13 +81,13 @@ struct Scores {
   static Scores from_json(const json& value, const model::Model& model, const std::string& where);
 };
 
-/// By signal that both hold: Spearman's rank correlation of their values over blocks, linears or groups; of signals
-/// with codecs the mean over these.
+/// Spearman's rank correlation of the values of two scores over blocks, linears or groups, for every signal that both
+/// hold; of a signal with codecs, the mean over these.
 std::map<std::string, double> rank_agreement(const Scores& a, const Scores& b);
 
-/// Scores of several sets as one, which keeps them. Values of groups and linears are divided by their set's mean before
-/// they are combined, and multiplied by the mean of these means: no set outweighs another because its text is harder.
-/// Throws Error unless all hold the same.
+/// Combines the scores of several sets into one, which keeps them in `sets`. Values of groups and linears are divided
+/// by their set's mean before they are combined, and multiplied by the mean of these means: no set outweighs another
+/// because its text is harder. Throws Error unless all hold the same.
 Scores combine(std::vector<Scores> sets, Combine how);
 
 std::string_view fit_name(codec::ScaleFit fit);

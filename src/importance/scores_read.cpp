@@ -60,11 +60,11 @@ LinearScores read_linear(const json& value, const model::Linear& linear, const s
 
 void check_known(const std::string& name, Level level, std::string_view kind, const std::string& where) {
   for (const Signal& signal : signals())
-    if (signal.name == name && signal.level() == level) return;
+    if (signal.name == name && signal.level == level) return;
   fail("{}: there is no signal '{}' of {}; score the model again with this version", where, name, kind);
 }
 
-/// The member "blocks", "modules" or "groups": `count` values a signal, none less than `least`.
+/// Reads the member "blocks", "modules" or "groups": `count` values a signal, none less than `least`.
 std::map<std::string, ItemScores> read_values(const json& value, const char* kind, Level level, std::size_t count,
                                               double least, const std::string& where) {
   std::map<std::string, ItemScores> result;
@@ -133,7 +133,7 @@ std::map<std::string, std::vector<std::vector<Measurement>>> read_choices(const 
   return result;
 }
 
-/// What the file and each of its sets hold.
+/// Reads what both the file and each of its sets hold.
 Scores read_values_of_set(const json& value, const model::Architecture& a, const std::string& where) {
   Scores scores;
   scores.calibration =

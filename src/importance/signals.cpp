@@ -4,6 +4,8 @@
 
 #include "core/error.h"
 #include "importance/signal.h"
+#include "importance/signals/fisher.h"
+#include "importance/signals/prior.h"
 
 namespace strata::importance {
 namespace {
@@ -11,12 +13,10 @@ namespace {
 using enum Direction;
 
 constexpr Signal kSignals[] = {
-    {.name = "lim",
-     .meaning = "minus the cosine between a block's input and output, mean over tokens",
-     .observe = observe_lim},
+    {.name = "lim", .meaning = "minus the cosine between a block's input and output, mean over tokens", .of_rows = lim},
     {.name = "lim_flat",
      .meaning = "minus the cosine between a block's input and output as flat vectors",
-     .observe = observe_lim_flat},
+     .of_rows = lim_flat},
     {.name = "zd",
      .meaning = "share of a block's weights more than one standard deviation from their mean",
      .direction = smaller_is_important,
@@ -30,37 +30,69 @@ constexpr Signal kSignals[] = {
     {.name = "residual",
      .meaning = "magnitude of the residual stream behind a block",
      .direction = smaller_is_important,
-     .observe = observe_residual},
+     .of_rows = residual},
     {.name = "spike",
      .meaning = "largest magnitude among a linear's inputs, mean over sequences",
+     .level = Level::linear,
      .observe_linears = observe_spike},
     {.name = "spike_out",
      .meaning = "largest magnitude among a linear's outputs, mean over sequences",
+     .level = Level::linear,
      .observe_linears = observe_spike_out},
-    {.name = "prior", .meaning = "rules of the literature, by kind of linear and depth", .of_architecture = prior},
+    {.name = "prior",
+     .meaning = "rules of the literature, by kind of linear and depth",
+     .level = Level::group,
+     .of_architecture = prior},
     {.name = "act_mse",
      .meaning = "squared error of a linear under a codec, weighted by the mean square of its inputs",
+     .level = Level::error,
      .of_linear = act_mse},
     {.name = "hessian",
      .meaning = "squared error of a linear's output under a codec: tr(dW H dW^T) with the Hessian of its inputs",
+     .level = Level::error,
      .costly = true,
      .of_linear = hessian,
      .needs_products = true},
     {.name = "fisher",
      .meaning = "KL divergence that a linear's error under a codec causes, by gradients of the whole model",
+     .level = Level::error,
      .costly = true,
      .of_linear = fisher,
-     .needs_gradients = true},
+     .needs_gradients = true,
+     .in_nats = true},
     {.name = "alpha",
      .meaning = "KL divergence of the logits per unit of relative error in one fusion group, measured with nvfp4",
+     .level = Level::group,
      .of_groups = alpha,
-     .prices = is_float},
-    {.name = "alpha_int", .meaning = "the same, measured with int4_g64", .of_groups = alpha_int, .prices = is_int},
-    {.name = "alpha_int3", .meaning = "the same, measured with int3_g64", .of_groups = alpha_int3, .prices = is_int3},
-    {.name = "alpha_ggml", .meaning = "the same, measured with iq4_nl", .of_groups = alpha_ggml, .prices = is_ggml},
-    {.name = "alpha_ggml3", .meaning = "the same, measured with q3_k", .of_groups = alpha_ggml3, .prices = is_ggml3},
+     .measured_with = {"nvfp4", "mxfp4", "int4_channel"},
+     .prices = {{Grid::floats}}},
+    {.name = "alpha_int",
+     .meaning = "the same, measured with int4_g64",
+     .level = Level::group,
+     .of_groups = alpha,
+     .measured_with = {"int4_g64", "int4_g32", "int4_channel"},
+     .prices = {{Grid::integers, Width::more_bits}}},
+    {.name = "alpha_int3",
+     .meaning = "the same, measured with int3_g64",
+     .level = Level::group,
+     .of_groups = alpha,
+     .measured_with = {"int3_g64", "int3_g32", "int3_channel"},
+     .prices = {{Grid::integers, Width::few_bits}}},
+    {.name = "alpha_ggml",
+     .meaning = "the same, measured with iq4_nl",
+     .level = Level::group,
+     .of_groups = alpha,
+     .measured_with = {"iq4_nl"},
+     .prices = {{Grid::ggml, Width::more_bits}}},
+    {.name = "alpha_ggml3",
+     .meaning = "the same, measured with q3_k",
+     .level = Level::group,
+     .of_groups = alpha,
+     .measured_with = {"q3_k"},
+     .prices = {{Grid::ggml, Width::few_bits}}},
     {.name = "kl",
      .meaning = "KL divergence of the logits with one fusion group at one codec, measured",
+     .level = Level::choice,
      .costly = true,
      .of_choices = kl},
 };
@@ -79,15 +111,8 @@ const Signal& signal_by_name(std::string_view name) {
 }
 
 bool concerns(const Signal& signal, std::span<const codec::Codec* const> codecs) {
-  return signal.prices == nullptr ||
-         std::ranges::any_of(codecs, [&](const codec::Codec* codec) { return signal.prices(*codec); });
-}
-
-Level Signal::level() const {
-  if (of_linear != nullptr) return Level::error;
-  if (of_choices != nullptr) return Level::choice;
-  if (of_groups != nullptr || of_architecture != nullptr) return Level::group;
-  return observe_linears != nullptr ? Level::linear : Level::block;
+  return !signal.prices ||
+         std::ranges::any_of(codecs, [&](const codec::Codec* codec) { return signal.prices->contain(*codec); });
 }
 
 }  // namespace strata::importance

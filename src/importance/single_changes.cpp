@@ -1,5 +1,5 @@
-// Part of the sequences by part, unit by unit. The first unit that is really measured tells how long the rest will
-// take.
+// The sequences are measured part by part, and in each part all units. The first unit that is really measured tells how
+// long the rest will take.
 #include "importance/single_changes.h"
 
 #include <algorithm>
@@ -32,19 +32,19 @@ Finished read_finished(const Journal& journal, const std::string& where) {
   return result;
 }
 
-/// The first whole sequences that have `tokens` tokens together, cut into parts.
+/// The first whole sequences that have `tokens` tokens in all, cut into parts.
 std::vector<CalibrationSet> parts_of(const model::Architecture& a, const CalibrationSet& set, std::size_t tokens) {
   std::size_t floats = 0;
   for (const model::Linear& linear : a.linears)
     if (linear.block != model::kNoBlock) floats += linear.rows + linear.cols;
   const std::size_t per_sequence = set.source.seq_len * floats * sizeof(float);
-  const std::size_t together = std::max<std::size_t>(1, kRecordingBytes / per_sequence);
+  const std::size_t sequences_per_part = std::max<std::size_t>(1, kRecordingBytes / per_sequence);
   std::vector<CalibrationSet> parts;
   std::size_t measured = 0;
   for (const auto& sequence : set.sequences) {
     if (measured >= tokens) break;
     measured += sequence.size();
-    if (parts.empty() || parts.back().sequences.size() == together) parts.push_back({{}, set.source});
+    if (parts.empty() || parts.back().sequences.size() == sequences_per_part) parts.push_back({{}, set.source});
     parts.back().sequences.push_back(sequence);
   }
   return parts;
@@ -92,7 +92,7 @@ class Measuring {
 
  private:
   std::size_t first_block(const SingleChange& unit) const { return a_.first_block(a_.groups[unit.group]); }
-  /// Blocks that a unit runs, and the head as one more.
+  /// The blocks that a unit runs, with the head as one more.
   std::size_t blocks_of(const SingleChange& unit) const { return a_.blocks + 1 - first_block(unit); }
   Key key_of(std::size_t part, const SingleChange& unit) const {
     return {part, a_.groups[unit.group].name, unit.codec->name};
@@ -112,9 +112,9 @@ class Measuring {
     const auto begin = std::chrono::steady_clock::now();
     const model::FusionGroup& group = a_.groups[unit.group];
     const RoundedGroup rounded(engine_.model(), group, *unit.codec, inputs_);
-    rounded.put_into(engine_);
+    engine::Replacing replacing(engine_);
+    rounded.put_into(replacing);
     const std::vector<double> values = meter->measure_sequences(first_block(unit));
-    restore(engine_, group);
     if (!std::ranges::all_of(values, [](double value) { return std::isfinite(value); }))
       fail("{}: the logits are not finite with {} at {}; leave that codec out of --kl-codecs",
            engine_.model().path().string(), group.name, unit.codec->name);

@@ -11,14 +11,14 @@
 
 namespace strata::importance {
 
-/// Of a set of weights; sums in double.
+/// Moments of a set of weights; the sums are in double.
 struct WeightMoments {
   double count = 0.0, mean = 0.0;
   double deviation = 0.0;  ///< population standard deviation; 0 when all weights are equal
   double mean_magnitude = 0.0, max_magnitude = 0.0;
 };
 
-/// A linear, dense: a view into the mapped file, or decoded when it is stored in a codec.
+/// The dense weights of a linear: a view into the mapped file, or decoded ones when it is stored in a codec.
 class DenseLinear {
  public:
   DenseLinear(const model::Model& model, const model::Linear& linear);

@@ -10,8 +10,8 @@ using F32 = MatmulOf<V, LoadF32, LoadBf16, LoadF16, 6, 1>;
 using Bf16 = MatmulOf<V, Rounded<V, LoadF32>, LoadBf16, Rounded<V, LoadF16>, 6, 1>;
 }  // namespace
 
-constinit const MatmulKernel avx2_f32 = F32::kernel;
-constinit const MatmulKernel avx2_bf16 = Bf16::kernel;
-constinit const RowKernel avx2_rows = RowsOf<V>::kernel;
+constinit const MatmulKernel kAvx2F32 = F32::kernel;
+constinit const MatmulKernel kAvx2Bf16 = Bf16::kernel;
+constinit const RowKernel kAvx2Rows = RowsOf<V>::kernel;
 
 }  // namespace strata::kernel

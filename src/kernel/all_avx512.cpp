@@ -10,8 +10,8 @@ using F32 = MatmulOf<V, LoadF32, LoadBf16, LoadF16, 14, 1>;
 using Bf16 = MatmulOf<V, Rounded<V, LoadF32>, LoadBf16, Rounded<V, LoadF16>, 14, 1>;
 }  // namespace
 
-constinit const MatmulKernel avx512_f32 = F32::kernel;
-constinit const MatmulKernel avx512_bf16 = Bf16::kernel;
-constinit const RowKernel avx512_rows = RowsOf<V>::kernel;
+constinit const MatmulKernel kAvx512F32 = F32::kernel;
+constinit const MatmulKernel kAvx512Bf16 = Bf16::kernel;
+constinit const RowKernel kAvx512Rows = RowsOf<V>::kernel;
 
 }  // namespace strata::kernel

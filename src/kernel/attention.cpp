@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t kKeys = 128;       // keys of a block
 constexpr std::size_t kPanels = 16;      // panels of queries (over heads and tokens) that share packed keys
-constexpr std::size_t kMostTokens = 16;  // tile_tokens of any table at most
+constexpr std::size_t kMostTokens = 16;  // tile_tokens of any variant at most
 constexpr std::size_t kSmallWork = 1 << 16;
 
 struct Piece {
@@ -30,7 +30,7 @@ struct Piece {
 /// Everything of one piece of work that the steps below share; the buffers are carved out of the thread's scratch.
 /// A panel is up to tile_tokens rows: neighbouring tokens of one head, or, for a single token, the heads of the group.
 struct State {
-  const Table& table;
+  const Variant& variant;
   const MatmulKernel& kernel;
   const Attention& a;
   Piece piece;
@@ -56,13 +56,13 @@ struct State {
   }
 };
 
-State prepare(const Table& table, const Piece& piece, Scratch& scratch) {
-  const MatmulKernel& kernel = table.f32;
+State prepare(const Variant& variant, const Piece& piece, Scratch& scratch) {
+  const MatmulKernel& kernel = variant.f32;
   const Attention& a = *piece.sequence;
   const std::size_t group = a.heads / a.kv_heads, width = round_up(a.head_dim, kernel.tile_rows);
   const std::size_t per_head = ceil_div(piece.count == 1 ? group : piece.count, kernel.tile_tokens);
   const std::size_t panels = piece.count == 1 ? per_head : group * per_head;
-  State s{table, kernel, a, piece, group, per_head, panels, width, {}, {}, {}, {}, {}, {}, {}, {}};
+  State s{variant, kernel, a, piece, group, per_head, panels, width, {}, {}, {}, {}, {}, {}, {}, {}};
   const std::size_t rows = panels * kernel.tile_tokens, spill = 16;
   const std::size_t sizes[] = {
       rows * a.head_dim + spill,          kKeys * a.head_dim, kKeys * width, kernel.tile_tokens * kKeys,
@@ -123,18 +123,18 @@ void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
     float* row = s.scores + t * kKeys;
     factors[t] = added[t] = 0;
     if (begin < end) {
-      const float highest = std::max(most[t], s.table.rows.max(row + begin, end - begin) * s.a.scale);
+      const float highest = std::max(most[t], s.variant.rows.max(row + begin, end - begin) * s.a.scale);
       factors[t] = most[t] - highest;
       most[t] = highest;
-      added[t] = s.table.rows.exp_scaled(row + begin, end - begin, s.a.scale, highest);
+      added[t] = s.variant.rows.exp_scaled(row + begin, end - begin, s.a.scale, highest);
     }
     std::fill(row, row + begin, 0.0f);
     std::fill(row + end, row + count, 0.0f);
   }
-  s.table.rows.exp_scaled(factors, n, 1.0f, 0.0f);
+  s.variant.rows.exp_scaled(factors, n, 1.0f, 0.0f);
   for (std::size_t t = 0; t < n; ++t) {
     total[t] = total[t] * factors[t] + added[t];
-    if (factors[t] != 1.0f) s.table.rows.scale(s.panel_sums(p) + t * s.width, s.width, factors[t]);
+    if (factors[t] != 1.0f) s.variant.rows.scale(s.panel_sums(p) + t * s.width, s.width, factors[t]);
   }
 }
 
@@ -157,9 +157,9 @@ void attend(const State& s, std::size_t p, std::size_t key, std::size_t count) {
                 kernel.tile_rows, s.panel_sums(p) + d, s.width, Update::add);
 }
 
-void attend_all(const Table& table, const Piece& piece) {
+void attend_all(const Variant& variant, const Piece& piece) {
   thread_local Scratch scratch;
-  const State s = prepare(table, piece, scratch);
+  const State s = prepare(variant, piece, scratch);
   const std::size_t last = s.a.first_position + piece.first + piece.count;
   for (std::size_t key = s.first_key(s.a.first_position + piece.first); key < last; key += kKeys) {
     const std::size_t count = std::min(kKeys, last - key);
@@ -171,20 +171,20 @@ void attend_all(const Table& table, const Piece& piece) {
     for (std::size_t t = 0; t < s.panel_rows(p); ++t) {
       float* out = s.a.out + s.token(p, t) * s.a.out_stride + s.head(p, t) * s.a.head_dim;
       std::copy_n(s.panel_sums(p) + t * s.width, s.a.head_dim, out);
-      table.rows.scale(out, s.a.head_dim, 1.0f / s.total[p * s.kernel.tile_tokens + t]);
+      variant.rows.scale(out, s.a.head_dim, 1.0f / s.total[p * s.kernel.tile_tokens + t]);
     }
 }
 
 }  // namespace
 
-void attention(const Table& table, std::span<const Attention> sequences) {
+void attention(const Variant& variant, std::span<const Attention> sequences) {
   std::vector<Piece> pieces;
   std::size_t work = 0;
   for (const Attention& a : sequences) {
     STRATA_CHECK(a.kv_heads > 0 && a.heads % a.kv_heads == 0 && a.head_dim > 0, "heads {} kv_heads {} head_dim {}",
                  a.heads, a.kv_heads, a.head_dim);
     STRATA_CHECK(a.kv_stride >= a.kv_heads * a.head_dim && std::min(a.q_stride, a.out_stride) >= a.heads * a.head_dim);
-    const std::size_t step = table.f32.tile_tokens * std::max<std::size_t>(1, kPanels / (a.heads / a.kv_heads));
+    const std::size_t step = variant.f32.tile_tokens * std::max<std::size_t>(1, kPanels / (a.heads / a.kv_heads));
     for (std::size_t i = 0; i < ceil_div(a.tokens, step); ++i)
       for (std::size_t h = 0; h < a.kv_heads; ++h)
         pieces.push_back({&a, h, i * step, std::min(step, a.tokens - i * step)});
@@ -193,11 +193,11 @@ void attention(const Table& table, std::span<const Attention> sequences) {
   // Later tokens see more keys: the longest pieces go first, so that threads end at about the same time.
   std::reverse(pieces.begin(), pieces.end());
   if (work < kSmallWork)
-    for (const Piece& piece : pieces) attend_all(table, piece);
+    for (const Piece& piece : pieces) attend_all(variant, piece);
   else
-    parallel_for(pieces.size(), [&](std::size_t i) { attend_all(table, pieces[i]); });
+    parallel_for(pieces.size(), [&](std::size_t i) { attend_all(variant, pieces[i]); });
 }
 
-void attention(std::span<const Attention> sequences) { attention(selected_table(), sequences); }
+void attention(std::span<const Attention> sequences) { attention(selected_variant(), sequences); }
 
 }  // namespace strata::kernel

@@ -78,7 +78,7 @@ void stretch(Head& h, std::size_t head, std::size_t first, std::size_t count) {
 
 void one_head(const AttentionGradient& a, std::size_t kv_head, Precision precision) {
   Head h{
-      a, selected_table().rows, precision, kv_head, a.heads * a.head_dim, a.kv_heads * a.head_dim, {}, {}, {}, {}, {},
+      a, selected_variant().rows, precision, kv_head, a.heads * a.head_dim, a.kv_heads * a.head_dim, {}, {}, {}, {}, {},
       {}};
   const std::size_t most = std::min(kQueries, a.tokens);
   h.keys.resize(a.head_dim * a.tokens);

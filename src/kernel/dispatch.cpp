@@ -1,4 +1,4 @@
-// The list of tables.
+// The list of variants, and the choice among them.
 // Instruction sets of other processors are left out at compile time.
 #include "kernel/dispatch.h"
 
@@ -8,26 +8,26 @@
 
 namespace strata::kernel {
 namespace {
-constexpr Table kPortable = {"portable", Isa::portable, portable_f32, portable_bf16, portable_rows};
+constexpr Variant kVariantPortable = {"portable", Isa::portable, kPortableF32, kPortableBf16, kPortableRows};
 #if defined(__x86_64__)
-constexpr Table kAvx2 = {"avx2", Isa::avx2, avx2_f32, avx2_bf16, avx2_rows};
-constexpr Table kAvx512 = {"avx512", Isa::avx512, avx512_f32, avx512_bf16, avx512_rows};
-constexpr Table kAvx512Bf16 = {"avx512bf16", Isa::avx512bf16, avx512_f32, avx512bf16_bf16, avx512_rows};
-constexpr std::array kTables = {&kAvx512Bf16, &kAvx512, &kAvx2, &kPortable};
+constexpr Variant kVariantAvx2 = {"avx2", Isa::avx2, kAvx2F32, kAvx2Bf16, kAvx2Rows};
+constexpr Variant kVariantAvx512 = {"avx512", Isa::avx512, kAvx512F32, kAvx512Bf16, kAvx512Rows};
+constexpr Variant kVariantAvx512Bf16 = {"avx512bf16", Isa::avx512bf16, kAvx512F32, kAvx512Bf16Bf16, kAvx512Rows};
+constexpr std::array kVariants = {&kVariantAvx512Bf16, &kVariantAvx512, &kVariantAvx2, &kVariantPortable};
 #else
-constexpr std::array kTables = {&kPortable};
+constexpr std::array kVariants = {&kVariantPortable};
 #endif
 }  // namespace
 
-std::span<const Table* const> tables() { return kTables; }
+std::span<const Variant* const> variants() { return kVariants; }
 
-const Table& selected_table() {
-  static const Table* const chosen = [] {
+const Variant& selected_variant() {
+  static const Variant* const chosen = [] {
     const Isa isa = selected_isa();
-    for (const Table* table : kTables)
-      if (table->isa <= isa) return table;
+    for (const Variant* variant : kVariants)
+      if (variant->isa <= isa) return variant;
     STRATA_CHECK(false, "no kernels for {}", isa_name(isa));
-    return kTables.back();
+    return kVariants.back();
   }();
   return *chosen;
 }

@@ -21,9 +21,9 @@ constexpr std::size_t kChunk = 256;        // elements whose exponentials are ta
 /// body(first, count) over rows of `size` floats.
 template <class Body>
 void over_rows(std::size_t rows, std::size_t size, const Body& body) {
-  const std::size_t together = std::max<std::size_t>(1, kStretch / std::max<std::size_t>(1, size));
-  parallel_for(ceil_div(rows, together),
-               [&](std::size_t i) { body(i * together, std::min(together, rows - i * together)); });
+  const std::size_t rows_per_item = std::max<std::size_t>(1, kStretch / std::max<std::size_t>(1, size));
+  parallel_for(ceil_div(rows, rows_per_item),
+               [&](std::size_t i) { body(i * rows_per_item, std::min(rows_per_item, rows - i * rows_per_item)); });
 }
 
 /// Value and slope of an activation.
@@ -34,11 +34,11 @@ struct Curve {
 /// gate, up -> their gradients, under the activation curve_of(z, 1 / (1 + exp(-rate(z)))).
 template <class Rate, class CurveOf>
 void multiply_gradient(float* gate, float* up, const float* dy, std::size_t count, Rate rate, CurveOf curve_of) {
-  const RowKernel& rows = selected_table().rows;
-  over_rows(count, 1, [&](std::size_t first, std::size_t some) {
+  const RowKernel& rows = selected_variant().rows;
+  over_rows(count, 1, [&](std::size_t first, std::size_t size) {
     float e[kChunk];
-    for (std::size_t begin = first; begin < first + some; begin += kChunk) {
-      const std::size_t n = std::min(kChunk, first + some - begin);
+    for (std::size_t begin = first; begin < first + size; begin += kChunk) {
+      const std::size_t n = std::min(kChunk, first + size - begin);
       float* const g = gate + begin;
       float* const u = up + begin;
       for (std::size_t i = 0; i < n; ++i) e[i] = rate(g[i]);

@@ -11,33 +11,36 @@ namespace strata::kernel {
 /// out (cols, rows) = in (rows, cols)^T; rows of `in` are in_stride floats apart.
 void transpose(const float* in, std::size_t in_stride, std::size_t rows, std::size_t cols, float* out);
 
-/// Of rms_norm by x, given x, weight and dy: dx[t, j] = r weight[j] dy[t, j] - r^3 x[t, j] / size * sum_i weight[i]
-/// dy[t, i] x[t, i], r = 1 / sqrt(mean x^2 + epsilon). x, dy, dx: (tokens, size), dense; dx may be dy.
+/// The gradient of rms_norm by x, given x, weight and dy: dx[t, j] = r weight[j] dy[t, j] - r^3 x[t, j] / size * sum_i
+/// weight[i] dy[t, i] x[t, i], r = 1 / sqrt(mean x^2 + epsilon). x, dy, dx: (tokens, size), dense; dx may be dy.
 void rms_norm_gradient(const float* x, const float* weight, const float* dy, std::size_t tokens, std::size_t size,
                        float epsilon, float* dx);
 
-/// Of rms_norm by its weight: dweight[j] += sum over t of r dy[t, j] x[t, j], r as above; dweight: (size).
+/// The gradient of rms_norm by its weight, added: dweight[j] += sum over t of r dy[t, j] x[t, j], r as above; dweight:
+/// (size).
 void rms_norm_weight_gradient(const float* x, const float* dy, std::size_t tokens, std::size_t size, float epsilon,
                               float* dweight);
 
-/// Of rope by its input: the rotation back. dx: (tokens, heads * head_dim), dense, in place; the rest as rope.
+/// The gradient of rope by its input, which is the rotation back. dx: (tokens, heads * head_dim), dense, in place; the
+/// rest as rope.
 void rope_gradient(float* dx, std::size_t tokens, std::size_t heads, std::size_t head_dim, const float* cos,
                    const float* sin, std::size_t half);
 
-/// Of y = act(gate) * up with act silu or gelu_tanh: gate and up become their own gradients; dy: (count).
+/// The gradients of y = act(gate) * up, with act silu or gelu_tanh: gate and up become their own gradients; dy:
+/// (count).
 void silu_multiply_gradient(float* gate, float* up, const float* dy, std::size_t count);
 void gelu_multiply_gradient(float* gate, float* up, const float* dy, std::size_t count);
 
-/// Of attention over one whole sequence (first_position 0). q, dout, dq: (tokens, heads * head_dim); k, v, dk, dv:
-/// (tokens, kv_heads * head_dim); all dense. The probabilities are computed again, a stretch of queries at a time:
-/// memory is 5 x stretch x tokens floats a thread.
+/// The gradients of attention over one whole sequence (first_position 0). q, dout, dq: (tokens, heads * head_dim); k,
+/// v, dk, dv: (tokens, kv_heads * head_dim); all dense. The probabilities are computed again, a stretch of queries at a
+/// time: memory is 5 x stretch x tokens floats a thread.
 struct AttentionGradient {
   const float *q, *k, *v, *dout;
   float *dq, *dk, *dv;
   std::size_t tokens, heads, kv_heads, head_dim, window;
   float scale;
 };
-/// All sequences, in parallel over sequences and key-value heads. Products at `precision`.
+/// Computes the gradients of all sequences, in parallel over sequences and key-value heads. Products at `precision`.
 void attention_gradient(std::span<const AttentionGradient> sequences, Precision precision);
 
 }  // namespace strata::kernel

@@ -204,8 +204,8 @@ void multiply_packed(const Job& job, std::size_t token, std::size_t tokens) {
 
 }  // namespace
 
-void matmul(const Table& table, const float* x, std::size_t x_stride, std::size_t tokens, const Weights& w, float* y,
-            std::size_t y_stride, Precision precision) {
+void matmul(const Variant& variant, const float* x, std::size_t x_stride, std::size_t tokens, const Weights& w,
+            float* y, std::size_t y_stride, Precision precision) {
   const std::size_t rows = w.rows(), cols = w.cols();
   STRATA_CHECK(x_stride >= cols && y_stride >= rows, "x {} < {} or y {} < {}", x_stride, cols, y_stride, rows);
   if (tokens == 0 || rows == 0) return;
@@ -213,7 +213,7 @@ void matmul(const Table& table, const float* x, std::size_t x_stride, std::size_
     for (std::size_t t = 0; t < tokens; ++t) std::fill_n(y + t * y_stride, rows, 0.0f);
     return;
   }
-  const MatmulKernel& kernel = precision == Precision::bf16 ? table.bf16 : table.f32;
+  const MatmulKernel& kernel = precision == Precision::bf16 ? variant.bf16 : variant.f32;
   const Job job{kernel, x, x_stride, tokens, w, y, y_stride};
   if (tokens <= kDotTokens) {
     multiply_few(job);
@@ -234,7 +234,7 @@ void read_row(const Weights& weights, std::size_t row, float* out) {
 
 void matmul(const float* x, std::size_t x_stride, std::size_t tokens, const Weights& w, float* y, std::size_t y_stride,
             Precision precision) {
-  matmul(selected_table(), x, x_stride, tokens, w, y, y_stride, precision);
+  matmul(selected_variant(), x, x_stride, tokens, w, y, y_stride, precision);
 }
 
 }  // namespace strata::kernel

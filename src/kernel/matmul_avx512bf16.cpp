@@ -6,7 +6,7 @@
 namespace strata::kernel {
 namespace {
 
-/// As V, with vectors of 16 pairs carried as the bits of floats.
+/// The vector type for pairs: V, with vectors of 16 pairs carried as the bits of floats.
 struct Pairs : V {
   static F fused(F a, F b, F c) { return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b); }
 };
@@ -45,6 +45,6 @@ struct PairsF16 {
 using Bf16 = MatmulOf<Pairs, PairsF32, PairsBf16, PairsF16, 14, 2>;
 }  // namespace
 
-constinit const MatmulKernel avx512bf16_bf16 = Bf16::kernel;
+constinit const MatmulKernel kAvx512Bf16Bf16 = Bf16::kernel;
 
 }  // namespace strata::kernel

@@ -23,65 +23,65 @@ void over_rows(std::size_t rows, std::size_t size, const Body& body) {
     if (rows > 0) body(0, rows);
     return;
   }
-  const std::size_t together = std::max<std::size_t>(1, kStretch / std::max<std::size_t>(1, size));
-  parallel_for(ceil_div(rows, together),
-               [&](std::size_t i) { body(i * together, std::min(together, rows - i * together)); });
+  const std::size_t rows_per_item = std::max<std::size_t>(1, kStretch / std::max<std::size_t>(1, size));
+  parallel_for(ceil_div(rows, rows_per_item),
+               [&](std::size_t i) { body(i * rows_per_item, std::min(rows_per_item, rows - i * rows_per_item)); });
 }
 
 }  // namespace
 
 void rms_norm(const float* x, const float* weight, std::size_t tokens, std::size_t size, float epsilon, float* y) {
   STRATA_CHECK(size > 0);
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   over_rows(tokens, size, [&](std::size_t first, std::size_t count) {
     for (std::size_t t = first; t < first + count; ++t)
-      table.rows.rms_norm(x + t * size, weight, size, epsilon, y + t * size);
+      variant.rows.rms_norm(x + t * size, weight, size, epsilon, y + t * size);
   });
 }
 
 void rope(float* x, std::size_t stride, std::size_t tokens, std::size_t heads, std::size_t head_dim, const float* cos,
           const float* sin, std::size_t half) {
   STRATA_CHECK(2 * half <= head_dim && stride >= heads * head_dim, "half {} head_dim {}", half, head_dim);
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   over_rows(tokens, heads * head_dim, [&](std::size_t first, std::size_t count) {
     for (std::size_t t = first; t < first + count; ++t)
-      table.rows.rope(x + t * stride, heads, head_dim, cos + t * half, sin + t * half, half);
+      variant.rows.rope(x + t * stride, heads, head_dim, cos + t * half, sin + t * half, half);
   });
 }
 
 void silu_multiply(float* gate, const float* up, std::size_t count) {
-  const Table& table = selected_table();
-  over_rows(count, 1, [&](std::size_t i, std::size_t n) { table.rows.silu_multiply(gate + i, up + i, n); });
+  const Variant& variant = selected_variant();
+  over_rows(count, 1, [&](std::size_t i, std::size_t n) { variant.rows.silu_multiply(gate + i, up + i, n); });
 }
 
 void gelu_multiply(float* gate, const float* up, std::size_t count) {
-  const Table& table = selected_table();
-  over_rows(count, 1, [&](std::size_t i, std::size_t n) { table.rows.gelu_multiply(gate + i, up + i, n); });
+  const Variant& variant = selected_variant();
+  over_rows(count, 1, [&](std::size_t i, std::size_t n) { variant.rows.gelu_multiply(gate + i, up + i, n); });
 }
 
 void add(float* y, const float* x, std::size_t count) {
-  const Table& table = selected_table();
-  over_rows(count, 1, [&](std::size_t i, std::size_t n) { table.rows.add(y + i, x + i, n); });
+  const Variant& variant = selected_variant();
+  over_rows(count, 1, [&](std::size_t i, std::size_t n) { variant.rows.add(y + i, x + i, n); });
 }
 
 void add_bias(float* y, const float* bias, std::size_t tokens, std::size_t size) {
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   over_rows(tokens, size, [&](std::size_t first, std::size_t count) {
-    for (std::size_t t = first; t < first + count; ++t) table.rows.add(y + t * size, bias, size);
+    for (std::size_t t = first; t < first + count; ++t) variant.rows.add(y + t * size, bias, size);
   });
 }
 
-double log_sum_exp(const Table& table, const float* x, std::size_t size) {
+double log_sum_exp(const Variant& variant, const float* x, std::size_t size) {
   STRATA_CHECK(size > 0);
-  const float most = table.rows.max(x, size);
+  const float most = variant.rows.max(x, size);
   if (std::isinf(most)) {
     // The shift below would make NaN of infinities. A NaN among them stays one; no finite value counts beside +inf.
     const bool has_nan = std::any_of(x, x + size, [](float v) { return std::isnan(v); });
     return has_nan ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(most);
   }
-  return static_cast<double>(most) + std::log(table.rows.sum_exp(x, size, most));
+  return static_cast<double>(most) + std::log(variant.rows.sum_exp(x, size, most));
 }
 
-double log_sum_exp(const float* x, std::size_t size) { return log_sum_exp(selected_table(), x, size); }
+double log_sum_exp(const float* x, std::size_t size) { return log_sum_exp(selected_variant(), x, size); }
 
 }  // namespace strata::kernel

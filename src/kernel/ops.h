@@ -39,7 +39,7 @@ struct Attention {
   std::size_t tokens, first_position, heads, kv_heads, head_dim, window;
   float scale;
 };
-/// All sequences of a batch, in parallel over sequences, heads and stretches of tokens.
+/// Attention of all sequences of a batch, in parallel over sequences, heads and stretches of tokens.
 void attention(std::span<const Attention> sequences);
 
 /// log(sum_i exp(x[i])), in double. size > 0.

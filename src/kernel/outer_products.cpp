@@ -30,9 +30,9 @@ Panels make_panels(Scratch& scratch, const MatmulKernel& kernel, std::size_t wid
 }
 
 void pack(const MatmulKernel& kernel, const float* x, std::size_t cols, std::size_t tokens, const Panels& panels) {
-  const std::size_t together = std::max<std::size_t>(1, kPackedTogether / panels.floats);
-  parallel_for(ceil_div(panels.count, together), [&](std::size_t item) {
-    for (std::size_t p = item * together; p < std::min(panels.count, (item + 1) * together); ++p)
+  const std::size_t panels_per_item = std::max<std::size_t>(1, kPackedTogether / panels.floats);
+  parallel_for(ceil_div(panels.count, panels_per_item), [&](std::size_t item) {
+    for (std::size_t p = item * panels_per_item; p < std::min(panels.count, (item + 1) * panels_per_item); ++p)
       kernel.pack_columns(x + p * panels.width, cols, tokens, std::min(panels.width, cols - p * panels.width),
                           panels.at(p), panels.width);
   });
@@ -40,17 +40,17 @@ void pack(const MatmulKernel& kernel, const float* x, std::size_t cols, std::siz
 
 }  // namespace
 
-void add_outer_products(const Table& table, const float* a, std::size_t rows, const float* b, std::size_t cols,
+void add_outer_products(const Variant& variant, const float* a, std::size_t rows, const float* b, std::size_t cols,
                         std::size_t tokens, float* sums, Part part, Precision precision) {
-  const MatmulKernel& kernel = precision == Precision::bf16 ? table.bf16 : table.f32;
+  const MatmulKernel& kernel = precision == Precision::bf16 ? variant.bf16 : variant.f32;
   thread_local Scratch left_scratch, right_scratch;
   const Panels left = make_panels(left_scratch, kernel, kernel.tile_tokens, rows);
   const Panels right = make_panels(right_scratch, kernel, kernel.tile_rows, cols);
   const std::size_t pieces = ceil_div(left.count, kLeftPanels);
   for (std::size_t t = 0; t < tokens; t += kBlock) {
-    const std::size_t some = std::min(kBlock, tokens - t), units = ceil_div(some, kernel.unit);
-    pack(kernel, a + t * rows, rows, some, left);
-    pack(kernel, b + t * cols, cols, some, right);
+    const std::size_t count = std::min(kBlock, tokens - t), units = ceil_div(count, kernel.unit);
+    pack(kernel, a + t * rows, rows, count, left);
+    pack(kernel, b + t * cols, cols, count, right);
     parallel_for(pieces * ceil_div(right.count, kRightPanels), [&](std::size_t item) {
       const std::size_t first = item % pieces * kLeftPanels, from = item / pieces * kRightPanels;
       for (std::size_t p = first; p < std::min(left.count, first + kLeftPanels); ++p) {
@@ -68,7 +68,7 @@ void add_outer_products(const Table& table, const float* a, std::size_t rows, co
 
 void add_outer_products(const float* a, std::size_t rows, const float* b, std::size_t cols, std::size_t tokens,
                         float* sums, Part part, Precision precision) {
-  add_outer_products(selected_table(), a, rows, b, cols, tokens, sums, part, precision);
+  add_outer_products(selected_variant(), a, rows, b, cols, tokens, sums, part, precision);
 }
 
 }  // namespace strata::kernel

@@ -91,7 +91,7 @@ double sweep_once(std::size_t bytes, const Body& body) {
 }
 
 double read_once(std::span<const std::byte> buffer) {
-  const RowKernel& rows = selected_table().rows;
+  const RowKernel& rows = selected_variant().rows;
   return sweep_once(buffer.size(), [&](std::size_t first, std::size_t count) {
     // The largest of anything but NaN is at least minus infinity: the comparison only keeps the reads.
     const float most = rows.max(reinterpret_cast<const float*>(buffer.data() + first), count / sizeof(float));
@@ -154,10 +154,10 @@ void check_product(const Product& p, std::size_t tokens, Precision precision) {
 }  // namespace
 
 MachinePeaks measure_peaks(double seconds) {
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   MachinePeaks peaks;
-  peaks.f32_gflops = best_rate(seconds / 4, [&] { return spin_once(table.f32); });
-  peaks.bf16_gflops = best_rate(seconds / 4, [&] { return spin_once(table.bf16); });
+  peaks.f32_gflops = best_rate(seconds / 4, [&] { return spin_once(variant.f32); });
+  peaks.bf16_gflops = best_rate(seconds / 4, [&] { return spin_once(variant.bf16); });
   const std::vector<std::byte> from = big_buffer();
   std::vector<std::byte> to(from.size());
   peaks.read_gb_per_second = best_rate(seconds / 4, [&] { return read_once(from); });
@@ -172,11 +172,11 @@ MachinePeaks measure_peaks(double seconds) {
 std::span<const MatmulShape> model_shapes() { return kShapes; }
 
 KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precision precision, double seconds) {
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   Product p = make_product(shape, tokens);
   std::size_t turn = 0;
   const auto multiply = [&] {
-    matmul(table, p.x.data(), p.cols, tokens, p.copy(turn++), p.y.data(), p.rows, precision);
+    matmul(variant, p.x.data(), p.cols, tokens, p.copy(turn++), p.y.data(), p.rows, precision);
   };
   multiply();
   check_product(p, tokens, precision);
@@ -184,7 +184,7 @@ KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precis
   figure.by_bandwidth = tokens <= kFewTokens;
   const Timing timing = time_in_turns(seconds, multiply, [&] {
     return figure.by_bandwidth ? read_once(p.weights)
-                               : spin_once(precision == Precision::bf16 ? table.bf16 : table.f32);
+                               : spin_once(precision == Precision::bf16 ? variant.bf16 : variant.f32);
   });
   figure.gflops = 2e-9 * static_cast<double>(tokens * p.rows * p.cols) / timing.seconds;
   figure.gb_per_second = 1e-9 * static_cast<double>(p.bytes()) / timing.seconds;
@@ -194,10 +194,10 @@ KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precis
 
 KernelFigure measure_work(const std::string& name, std::size_t tokens, Precision precision, double operations,
                           const std::function<void()>& work, double seconds) {
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   work();
-  const Timing timing =
-      time_in_turns(seconds, work, [&] { return spin_once(precision == Precision::bf16 ? table.bf16 : table.f32); });
+  const Timing timing = time_in_turns(
+      seconds, work, [&] { return spin_once(precision == Precision::bf16 ? variant.bf16 : variant.f32); });
   KernelFigure figure{name, tokens, precision};
   figure.gflops = 1e-9 * operations / timing.seconds;
   figure.share = figure.gflops / timing.peak;
@@ -206,7 +206,7 @@ KernelFigure measure_work(const std::string& name, std::size_t tokens, Precision
 
 KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,
                                double seconds) {
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   const std::size_t width = heads * head_dim, kv_width = kv_heads * head_dim;
   std::mt19937 random(1);
   std::vector<float> q(tokens * width), k(tokens * kv_width), out(q.size());
@@ -217,14 +217,14 @@ KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   const Attention call{q.data(), width, k.data(), v.data(), kv_width, out.data(), width,
                        tokens,   0,     heads,    kv_heads, head_dim, 0,          scale};
-  attention(table, {&call, 1});
+  attention(variant, {&call, 1});
   for (const float o : out) STRATA_CHECK(std::abs(o - 1.0f) < 1e-5f, "attention gives {}", o);
   const Timing timing = time_in_turns(
       seconds,
       [&] {
-        attention(table, {&call, 1});
+        attention(variant, {&call, 1});
       },
-      [&] { return spin_once(table.f32); });
+      [&] { return spin_once(variant.f32); });
   KernelFigure figure{fmt::format("attention {}/{} heads of {}", heads, kv_heads, head_dim), tokens, Precision::f32};
   figure.gflops = 4e-9 * static_cast<double>(tokens * (tokens + 1) / 2 * heads * head_dim) / timing.seconds;
   figure.share = figure.gflops / timing.peak;
@@ -233,12 +233,12 @@ KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_
 
 KernelFigure measure_log_sum_exp(std::size_t size, double seconds) {
   constexpr std::size_t rows = 512;
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   std::vector<float> logits(rows * size);
   for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(i * 7919 % 2003) * 0.01f;
   std::vector<double> out(rows);
   const auto all = [&] {
-    parallel_for(rows, [&](std::size_t r) { out[r] = log_sum_exp(table, &logits[r * size], size); });
+    parallel_for(rows, [&](std::size_t r) { out[r] = log_sum_exp(variant, &logits[r * size], size); });
   };
   all();
   double sum = 0;

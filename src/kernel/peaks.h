@@ -1,4 +1,4 @@
-// What this machine can do at most, measured, and how much of it the kernels reach.
+// The most that this machine can do, measured, and how much of it the kernels reach.
 // Every answer is checked before its clock starts. Figures are the best of short runs on all threads, because another
 // process can only make a run slower.
 #pragma once
@@ -44,8 +44,8 @@ struct KernelFigure {
 /// memory, not from a cache. Rows that would take more than an eighth of the machine's memory are left out.
 KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precision precision, double seconds);
 
-/// Any work of so many floating-point operations, as a share of the peak of its precision. The caller has checked its
-/// answer.
+/// Any work that takes `operations` floating-point operations, as a share of the peak of its precision. The caller has
+/// checked the work's answer.
 KernelFigure measure_work(const std::string& name, std::size_t tokens, Precision precision, double operations,
                           const std::function<void()>& work, double seconds);
 

@@ -120,8 +120,8 @@ using Bf16 = MatmulOf<V, Rounded<V, LoadF32>, LoadHalf<bf16>, Rounded<V, LoadHal
 
 }  // namespace
 
-constinit const MatmulKernel portable_f32 = F32::kernel;
-constinit const MatmulKernel portable_bf16 = Bf16::kernel;
-constinit const RowKernel portable_rows = RowsOf<V>::kernel;
+constinit const MatmulKernel kPortableF32 = F32::kernel;
+constinit const MatmulKernel kPortableBf16 = Bf16::kernel;
+constinit const RowKernel kPortableRows = RowsOf<V>::kernel;
 
 }  // namespace strata::kernel

@@ -9,7 +9,7 @@ namespace strata::kernel {
 
 class Scratch {
  public:
-  /// At least `count` floats, 64-byte aligned, valid until the next call.
+  /// A buffer of at least `count` floats, 64-byte aligned, valid until the next call.
   float* floats(std::size_t count) {
     if (count > size_) {
       memory_.reset();

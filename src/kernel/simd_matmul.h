@@ -9,7 +9,7 @@
 #pragma once
 #include <cstddef>
 
-#include "kernel/table.h"
+#include "kernel/variant.h"
 
 namespace strata::kernel {
 
@@ -38,7 +38,7 @@ void pack_rows(const std::byte* in, std::size_t stride_bytes, std::size_t rows, 
   }
 }
 
-/// As pack_rows for bf16 widened to f32 (one element a unit): neighbours are transposed as pairs, which halves the
+/// pack_rows for bf16 widened to f32 (one element a unit): neighbours are transposed as pairs, which halves the
 /// shuffles, and then split into the vectors of an even and an odd k.
 template <class V, class Load>
 void pack_split_rows(const std::byte* in, std::size_t stride_bytes, std::size_t rows, std::size_t k, float* out,

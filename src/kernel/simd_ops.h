@@ -4,7 +4,7 @@
 #pragma once
 #include <cstddef>
 
-#include "kernel/table.h"
+#include "kernel/variant.h"
 
 namespace strata::kernel {
 

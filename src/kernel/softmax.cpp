@@ -37,7 +37,7 @@ double weighted_sum(const float* e, const float* x, std::size_t count) {
 }
 
 /// exp(d) - 1 - d; count <= kStretch.
-void exponential_rests(const Table& table, const float* d, std::size_t count, float* rest) {
+void exponential_rests(const Variant& variant, const float* d, std::size_t count, float* rest) {
   int large = 0;
   for (std::size_t i = 0; i < count; ++i) large |= std::fabs(d[i]) <= 0.25f ? 0 : 1;
   if (large == 0) {
@@ -49,7 +49,7 @@ void exponential_rests(const Table& table, const float* d, std::size_t count, fl
     return;
   }
   std::copy_n(d, count, rest);
-  table.rows.exp_scaled(rest, count, 1.0f, 0.0f);
+  variant.rows.exp_scaled(rest, count, 1.0f, 0.0f);
   for (std::size_t i = 0; i < count; ++i) {
     const float x = d[i];
     rest[i] = std::fabs(x) <= 0.25f ? x * x * (0.5f + x * (1.0f / 6 + x * (1.0f / 24 + x * (1.0f / 120))))
@@ -57,10 +57,10 @@ void exponential_rests(const Table& table, const float* d, std::size_t count, fl
   }
 }
 
-double changed_log_sum_exp(const Table& table, const float* p, const float* change, std::size_t size) {
+double changed_log_sum_exp(const Variant& variant, const float* p, const float* change, std::size_t size) {
   std::vector<float> q(p, p + size);
   for (std::size_t i = 0; i < size; ++i) q[i] += change[i];
-  return log_sum_exp(table, q.data(), size);
+  return log_sum_exp(variant, q.data(), size);
 }
 
 /// The lowest index with x[i] == value; 0 when there is none (NaN).
@@ -81,23 +81,23 @@ std::size_t index_of(const float* x, std::size_t size, float value) {
 
 SoftmaxRow softmax_row(const float* x, std::size_t size) {
   STRATA_CHECK(size > 0);
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   SoftmaxRow row;
-  row.max = table.rows.max(x, size);
-  row.log_sum_exp = log_sum_exp(table, x, size);
+  row.max = variant.rows.max(x, size);
+  row.log_sum_exp = log_sum_exp(variant, x, size);
   row.argmax = index_of(x, size, row.max);
   return row;
 }
 
 double kl_divergence(const float* p, const SoftmaxRow& p_row, const float* q, const SoftmaxRow& q_row,
                      std::size_t size) {
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   double sum = 0.0;
   float e[kStretch];
   for (std::size_t i = 0; i < size; i += kStretch) {
     const std::size_t count = std::min(kStretch, size - i);
     std::copy_n(p + i, count, e);
-    table.rows.exp_scaled(e, count, 1.0f, p_row.max);
+    variant.rows.exp_scaled(e, count, 1.0f, p_row.max);
     sum += weighted_difference(e, p + i, q + i, count);
   }
   const double normalizer = std::exp(p_row.log_sum_exp - static_cast<double>(p_row.max));
@@ -106,7 +106,7 @@ double kl_divergence(const float* p, const SoftmaxRow& p_row, const float* q, co
 
 void kl_divergence_gradient(const float* p, const SoftmaxRow& p_row, float* q, const SoftmaxRow& q_row,
                             std::size_t size) {
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   const auto share = [](const SoftmaxRow& row) {
     return static_cast<float>(std::exp(static_cast<double>(row.max) - row.log_sum_exp));
   };
@@ -115,8 +115,8 @@ void kl_divergence_gradient(const float* p, const SoftmaxRow& p_row, float* q, c
   for (std::size_t i = 0; i < size; i += kStretch) {
     const std::size_t count = std::min(kStretch, size - i);
     std::copy_n(p + i, count, e);
-    table.rows.exp_scaled(e, count, 1.0f, p_row.max);
-    table.rows.exp_scaled(q + i, count, 1.0f, q_row.max);
+    variant.rows.exp_scaled(e, count, 1.0f, p_row.max);
+    variant.rows.exp_scaled(q + i, count, 1.0f, q_row.max);
     for (std::size_t j = 0; j < count; ++j) q[i + j] = q_share * q[i + j] - p_share * e[j];
   }
 }
@@ -124,25 +124,25 @@ void kl_divergence_gradient(const float* p, const SoftmaxRow& p_row, float* q, c
 RowChange kl_divergence_of_change(const float* p, const SoftmaxRow& p_row, const float* change, std::size_t size) {
   // With d = q - p: log_ratio = log E_p[exp d] and D = log_ratio - E_p[d]. exp d is split into 1 + d + rest(d), since D
   // is made of the rests.
-  const Table& table = selected_table();
+  const Variant& variant = selected_variant();
   double rests = 0.0, changes = 0.0;
   float e[kStretch], rest[kStretch];
   for (std::size_t i = 0; i < size; i += kStretch) {
     const std::size_t count = std::min(kStretch, size - i);
     const float* const d = change + i;
     std::copy_n(p + i, count, e);
-    table.rows.exp_scaled(e, count, 1.0f, p_row.max);
-    exponential_rests(table, d, count, rest);
+    variant.rows.exp_scaled(e, count, 1.0f, p_row.max);
+    exponential_rests(variant, d, count, rest);
     rests += weighted_sum(e, rest, count);
     changes += weighted_sum(e, d, count);
   }
   const double normalizer = std::exp(p_row.log_sum_exp - static_cast<double>(p_row.max));
   const double growth = (rests + changes) / normalizer;
   RowChange result;
-  // Of a change that takes nearly all probability away, or overflows, the split leaves nothing; nor is it needed.
+  // The split has no digits left for a change that takes nearly all probability away or overflows, which need none.
   result.log_ratio = growth > -0.5 && std::isfinite(growth)
                          ? std::log1p(growth)
-                         : changed_log_sum_exp(table, p, change, size) - p_row.log_sum_exp;
+                         : changed_log_sum_exp(variant, p, change, size) - p_row.log_sum_exp;
   result.kl_divergence = result.log_ratio - changes / normalizer;
   return result;
 }

@@ -5,7 +5,7 @@
 
 namespace strata::kernel {
 
-/// Of one row of logits x: softmax(x)[i] = exp(x[i] - log_sum_exp).
+/// What describes the softmax of one row of logits x: softmax(x)[i] = exp(x[i] - log_sum_exp).
 struct SoftmaxRow {
   float max = 0.0f;
   double log_sum_exp = 0.0;  ///< NaN or infinite when a logit is NaN or +infinity
@@ -19,15 +19,16 @@ SoftmaxRow softmax_row(const float* x, std::size_t size);
 double kl_divergence(const float* p, const SoftmaxRow& p_row, const float* q, const SoftmaxRow& q_row,
                      std::size_t size);
 
-/// Its gradient by q: q becomes softmax(q) - softmax(p).
+/// The gradient of kl_divergence by q: q becomes softmax(q) - softmax(p).
 void kl_divergence_gradient(const float* p, const SoftmaxRow& p_row, float* q, const SoftmaxRow& q_row,
                             std::size_t size);
 
-/// kl_divergence when the difference is known: of q = p + change.
+/// How far q = p + change is from p.
 struct RowChange {
-  double kl_divergence = 0.0;  ///< D(softmax(p) || softmax(q)); relative error about 1e-5, also of the smallest
+  double kl_divergence = 0.0;  ///< D(softmax(p) || softmax(q)); relative error about 1e-5, however small it is
   double log_ratio = 0.0;      ///< log_sum_exp(q) - log_sum_exp(p)
 };
+/// kl_divergence of p and p + change without the rounding of the sum, for changes however small.
 RowChange kl_divergence_of_change(const float* p, const SoftmaxRow& p_row, const float* change, std::size_t size);
 
 }  // namespace strata::kernel

@@ -8,12 +8,12 @@
 
 namespace strata::model {
 
-/// True for names that end in .jsonl.
+/// Whether a file's name ends in .jsonl.
 bool is_conversations_file(const std::filesystem::path& file);
 
-/// Conversations one behind another, cut as cut_text_file cuts a text, `limit` pieces at most (0: no limit); lines that
-/// are not needed for them are not read. Throws Error naming file and line for a line that is not such an object or
-/// that the template refuses, and for a file without any.
+/// Puts conversations one after another and cuts them as cut_text_file cuts a text, into `limit` pieces at most (0: no
+/// limit); lines that are not needed for these are not read. Throws Error naming file and line for a line that is not
+/// such an object or that the template refuses, and for a file without any.
 TextPieces cut_conversations(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::filesystem::path& file,
                              std::size_t length, std::size_t limit);
 

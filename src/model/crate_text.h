@@ -1,5 +1,5 @@
 // Text that the tokenizer crate owns, released with the scope.
-// Only for the files that call strata_tokenizer.h.
+// Only files that call functions of strata_tokenizer.h include this.
 #pragma once
 #include <string_view>
 
@@ -14,7 +14,7 @@ class CrateText {
   CrateText(const CrateText&) = delete;
   CrateText& operator=(const CrateText&) = delete;
 
-  /// For the crate to write to, once.
+  /// Where the crate writes its text; to be used once.
   strata_text* out() { return &text_; }
   std::string_view view() const { return {text_.data, text_.size}; }
 

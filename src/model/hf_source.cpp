@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "format/compressed_tensors.h"
 #include "format/safetensors.h"
 #include "model/model.h"
@@ -68,7 +69,7 @@ class HfSource final : public TensorSource {
       const std::size_t step = std::max<std::size_t>(tensor.data.size() / samples, sample_bytes);
       for (std::size_t at = 0; at < tensor.data.size(); at += step)
         hash = fnv1a(tensor.data.subspan(at, std::min(sample_bytes, tensor.data.size() - at)), hash);
-      MappedFile::drop(tensor.data);  // around every sample the system has mapped pages nobody asked for
+      MappedFile::drop(tensor.data);  // the system has mapped pages around every sample
     }
     return hash;
   }

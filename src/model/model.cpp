@@ -1,5 +1,5 @@
-// Opening a model and holding its tensors against its configuration.
-// Everything is found out here, before any work starts.
+// Opening a model and comparing its tensors with its configuration, so that whatever is wrong with the files is found
+// out before any work starts.
 #include "model/model.h"
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "format/gguf.h"
 
 namespace strata::model {
@@ -16,15 +17,16 @@ namespace {
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-/// Tensors that checkpoints carry and nobody needs.
-bool superfluous(std::string_view name) {
-  return name.ends_with("rotary_emb.inv_freq") || name == "lm_head.weight" || name == "rope_freqs.weight";
+/// Whether checkpoints carry a tensor of this name although nothing needs it.
+bool superfluous(std::string_view name, const Architecture& a) {
+  return name.ends_with("rotary_emb.inv_freq") || name == fmt::format("{}.weight", a.names.head) ||
+         name == "rope_freqs.weight";
 }
 
-/// Whether a tensor is of the block behind the last, which some models have to predict several tokens at once.
-bool predicts_ahead(std::string_view name, const json& config, std::size_t blocks) {
-  return config.value("num_nextn_predict_layers", json(0)) != json(0) &&
-         name.starts_with(fmt::format("model.layers.{}.", blocks));
+/// Whether a tensor belongs to one block more than the model runs, with which some models predict several tokens at
+/// once.
+bool predicts_ahead(std::string_view name, const json& config, const Architecture& a) {
+  return config.value("num_nextn_predict_layers", json(0)) != json(0) && name.starts_with(a.names.block(a.blocks));
 }
 
 constexpr std::array<const char*, 12> kCompanions = {"generation_config.json",
@@ -42,45 +44,7 @@ constexpr std::array<const char*, 12> kCompanions = {"generation_config.json",
 
 }  // namespace
 
-std::string router_name(const Architecture& a, std::size_t block) {
-  return fmt::format("model.layers.{}.{}.gate.weight", block, a.experts.module);
-}
-
-std::string correction_name(const Architecture& a, std::size_t block) {
-  return fmt::format("model.layers.{}.{}.gate.e_score_correction_bias", block, a.experts.module);
-}
-
-std::string shared_gate_name(const Architecture& a, std::size_t block) {
-  return fmt::format("model.layers.{}.{}.{}_gate.weight", block, a.experts.module, a.experts.shared_module);
-}
-
-std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
-  std::vector<ExpectedTensor> result = {{"model.embed_tokens.weight", {a.vocab, a.hidden}}};
-  for (std::size_t b = 0; b < a.blocks; ++b) {
-    const std::string block = fmt::format("model.layers.{}.", b);
-    result.push_back({block + "input_layernorm.weight", {a.hidden}});
-    result.push_back({block + "post_attention_layernorm.weight", {a.hidden}});
-    if (a.qk_norm != QkNorm::none) {
-      const bool whole = a.qk_norm == QkNorm::whole;
-      result.push_back({block + "self_attn.q_norm.weight", {whole ? a.q_size() : a.head_dim}});
-      result.push_back({block + "self_attn.k_norm.weight", {whole ? a.kv_size() : a.head_dim}});
-    }
-    if (!a.layout[b].mixture) continue;
-    const Experts& e = a.experts;
-    result.push_back({router_name(a, b), {e.count, a.hidden}});
-    if (e.correction) result.push_back({correction_name(a, b), {e.count}, DType::f32});
-    if (e.shared_gate) result.push_back({shared_gate_name(a, b), {1, a.hidden}});
-  }
-  for (const Linear& linear : a.linears) {
-    if (linear.role == Role::embed) continue;
-    result.push_back({linear.module + ".weight", {linear.rows, linear.cols}});
-    if (linear.bias) result.push_back({linear.module + ".bias", {linear.rows}});
-  }
-  result.push_back({"model.norm.weight", {a.hidden}});
-  return result;
-}
-
-Model Model::open(const fs::path& path, Fusion fusion) {
+Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> table) {
   Model model;
   model.path_ = path;
   std::error_code code;
@@ -90,14 +54,14 @@ Model Model::open(const fs::path& path, Fusion fusion) {
     if (!fs::exists(path / "config.json", code))
       fail("{}: has no config.json; give a Hugging Face model folder or a GGUF file", path.string());
     model.config_ = read_json_file(path / "config.json");
-    model.architecture_ = parse_architecture(model.config_, (path / "config.json").string());
+    model.architecture_ = parse_architecture(model.config_, (path / "config.json").string(), table);
     model.source_ = open_hf_source(path, model.config_);
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
     GgufModel gguf = open_gguf_model(path);
     model.gguf_ = true;
     model.config_ = std::move(gguf.config);
-    model.architecture_ = parse_architecture(model.config_, path.string());
+    model.architecture_ = parse_architecture(model.config_, path.string(), table);
     model.source_ = std::move(gguf.source);
   }
   if (fusion != Fusion::fused) list_linears(model.architecture_, fusion);
@@ -134,8 +98,8 @@ void Model::check_tensors() const {
            expected.name);
   }
   for (const TensorInfo& tensor : present) {
-    if (known.contains(tensor.name) || superfluous(tensor.name)) continue;
-    if (predicts_ahead(tensor.name, config_, architecture_.blocks)) continue;
+    if (known.contains(tensor.name) || superfluous(tensor.name, architecture_)) continue;
+    if (predicts_ahead(tensor.name, config_, architecture_)) continue;
     const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
     if (known.contains(module + ".weight") && source_->codec_of(module) != nullptr) continue;
     fail("{}: {} is not part of a {} model with {} blocks as config.json describes it", path_.string(), tensor.name,
@@ -169,11 +133,26 @@ LinearWeights Model::packed(const Linear& linear) const {
 }
 
 LinearWeights Model::packed_embedding() const {
-  return source_->packed("model.embed_tokens.weight", architecture_.vocab, architecture_.hidden);
+  return source_->packed(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
 }
 
 LinearWeights Model::embedding() const {
-  return source_->matrix("model.embed_tokens.weight", architecture_.vocab, architecture_.hidden);
+  return source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
+}
+
+std::vector<float> Model::norm(Norm norm, std::size_t block) const {
+  if (!architecture_.has(norm)) return {};
+  std::vector<float> weights = source_->vector(norm_name(architecture_, norm, block), architecture_.norm_size(norm));
+  if (architecture_.norm_offset != 0.0f)
+    for (float& weight : weights) weight += architecture_.norm_offset;
+  return weights;
+}
+
+NormWeights Model::norms(std::span<const Norm> wanted, std::size_t block) const {
+  NormWeights weights;
+  for (const Norm place : wanted)
+    if (architecture_.has(place)) weights[place] = norm(place, block);
+  return weights;
 }
 
 std::uint64_t Model::stored_bytes(const Linear& linear) const {

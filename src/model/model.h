@@ -1,9 +1,10 @@
-// A model on disk, opened: architecture, tensors by their Hugging Face names, tokenizer. The source is a Hugging Face
-// directory (dense or compressed-tensors) or a GGUF file; what lies behind is not visible to the layers above.
+// A model on disk, opened: architecture, and tensors by their Hugging Face names. It is a Hugging Face directory (dense
+// or compressed-tensors) or a GGUF file; the layers above cannot see which.
 #pragma once
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,10 +14,16 @@
 #include "core/matrix.h"
 #include "kernel/matmul.h"
 #include "model/architecture.h"
+#include "model/families.h"
+#include "model/tensors.h"
 
 namespace strata::model {
 
-/// The weights of one linear, held: a view into the mapped file, dense or stored, or what was dequantized from it.
+/// Weights of norms by their places: what the forward pass multiplies by.
+using NormWeights = std::map<Norm, std::vector<float>>;
+
+/// The weights of one linear while they are held: a view into the mapped file (dense or stored), or f32 values that
+/// were dequantized from it.
 class LinearWeights {
  public:
   explicit LinearWeights(MatrixView mapped) : dense_(mapped) {}
@@ -41,7 +48,7 @@ struct TensorInfo {
   std::uint64_t bytes;
 };
 
-/// Where tensors come from; one implementation a container format.
+/// Where tensors come from. Each container format has one implementation.
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
@@ -49,18 +56,19 @@ class TensorSource {
   virtual bool has(std::string_view name) const = 0;
   /// A two-dimensional weight of the expected shape.
   virtual LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const = 0;
-  /// The same for a kernel, which multiplies with what lies in the file where it can decode it.
+  /// A weight as a kernel multiplies with it: as it lies in the file where the kernel can decode that.
   virtual LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const {
     return matrix(name, rows, cols);
   }
   /// A one-dimensional tensor as f32.
   virtual std::vector<float> vector(const std::string& name, std::size_t size) const = 0;
-  /// The codec of a linear when the checkpoint is quantized, else nullptr; and its stored tensors.
+  /// The codec of a linear in a quantized checkpoint; nullptr when the linear is dense.
   virtual const codec::Codec* codec_of(const std::string& module) const = 0;
+  /// The tensors of a linear that has this codec.
   virtual codec::Stored stored(const Linear& linear, const codec::Codec& codec) const = 0;
   /// Lets the system take back the memory of a tensor's mapped pages.
   virtual void release(const std::string& name) const = 0;
-  /// Begins to read a tensor from the disk; does not wait for it.
+  /// Begins to read a tensor from the disk and does not wait for it.
   virtual void will_need(const std::string& name) const = 0;
   /// Bytes that identify the content: samples of every tensor.
   virtual std::uint64_t content_hash() const = 0;
@@ -68,28 +76,35 @@ class TensorSource {
 
 class Model {
  public:
-  /// A directory with config.json and safetensors, or a GGUF file. Checks that the tensors are those the
-  /// configuration asks for. Throws Error saying what is missing, superfluous or of another shape.
-  /// fusion: how the runtime that the model is planned for groups the linears.
-  static Model open(const std::filesystem::path& path, Fusion fusion = Fusion::fused);
+  /// Opens a directory with config.json and safetensors, or a GGUF file, and checks that the tensors are those that
+  /// the configuration asks for. Throws Error saying what is missing, superfluous or of another shape.
+  /// fusion: how the runtime that the model is planned for groups the linears. table: where config.json's
+  /// model_type is looked up.
+  static Model open(const std::filesystem::path& path, Fusion fusion = Fusion::fused,
+                    std::span<const Family> table = families());
 
   const std::filesystem::path& path() const { return path_; }
   bool from_gguf() const { return gguf_; }
   /// The types of fewer than 16 bits that a GGUF file holds matrices in, as "Q4_0, Q8_0"; empty for any other source.
   std::string low_bit_types() const;
   const Architecture& architecture() const { return architecture_; }
-  /// config.json (for GGUF: the one that convert writes).
+  /// The content of config.json; a GGUF file has the one that convert writes.
   const json& config() const { return config_; }
-  /// The files of a Hugging Face directory besides config and weights, name and text: tokenizer.json, ... For GGUF
-  /// they are made from the metadata.
+  /// The files of a Hugging Face directory besides config and weights, as name and text: tokenizer.json and others. A
+  /// GGUF model has those that are made from its metadata.
   std::vector<std::pair<std::string, std::string>> companion_files() const;
 
-  /// Dense, unless the checkpoint is compressed-tensors.
+  /// The weights of a linear: dense, unless the checkpoint is compressed-tensors.
   LinearWeights weights(const Linear& linear) const;
+  /// The embedding's weights, dense.
   LinearWeights embedding() const;
-  /// For products and for looking up: dense or stored, as it lies in the file; the same values.
+  /// The values of weights() and embedding() as they lie in the file, dense or stored, for products and look-ups.
   LinearWeights packed(const Linear& linear) const;
   LinearWeights packed_embedding() const;
+  /// What the forward pass multiplies by at a norm, (Architecture::norm_size); empty when the model has no such norm.
+  std::vector<float> norm(Norm norm, std::size_t block = kNoBlock) const;
+  /// Those of the wanted norms that a block has.
+  NormWeights norms(std::span<const Norm> wanted, std::size_t block) const;
   LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const {
     return source_->matrix(name, rows, cols);
   }
@@ -98,13 +113,13 @@ class Model {
   std::vector<float> vector(const std::string& name, std::size_t size) const { return source_->vector(name, size); }
   bool has(std::string_view name) const { return source_->has(name); }
   std::vector<TensorInfo> tensors() const { return source_->tensors(); }
-  /// nullptr when dense.
+  /// The codec that a linear has in the files; nullptr when it is dense.
   const codec::Codec* codec_of(const Linear& linear) const { return source_->codec_of(linear.module); }
   bool quantized() const { return config_.contains("quantization_config"); }
 
-  /// 16 hexadecimal digits over configuration, tensor names, shapes and samples of the data.
+  /// 16 hexadecimal digits that identify configuration, tensor names, shapes and samples of the data.
   std::string fingerprint() const;
-  /// Bytes of a linear's tensors on disk.
+  /// How many bytes a linear's tensors take on disk.
   std::uint64_t stored_bytes(const Linear& linear) const;
 
  private:
@@ -119,20 +134,7 @@ class Model {
   std::map<std::string, std::uint64_t> tensor_bytes_;
 };
 
-/// Names of the tensors that a dense model of this architecture has, with their shapes.
-struct ExpectedTensor {
-  std::string name;
-  std::vector<std::uint64_t> shape;
-  DType written = DType::bf16;  ///< what it is stored as when it is not quantized
-};
-std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
-/// Of a mixture, never quantized: the router (experts, hidden), the bias of its choice (experts), and the shared
-/// expert's gate (1, hidden).
-std::string router_name(const Architecture& architecture, std::size_t block);
-std::string correction_name(const Architecture& architecture, std::size_t block);
-std::string shared_gate_name(const Architecture& architecture, std::size_t block);
-
-/// Implementations (hf_source.cpp, gguf_source.cpp).
+/// Implementations of TensorSource: hf_source.cpp, gguf/source.cpp.
 std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& directory, const json& config);
 struct GgufModel {
   json config;

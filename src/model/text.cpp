@@ -1,4 +1,4 @@
-// The beginning of a file is tokenized, and more of it until there are enough tokens.
+// Only the beginning of a file is tokenized, and more of it as long as there are too few tokens.
 // UTF-8: The Unicode Standard, table 3-7 (well-formed byte sequences).
 #include "model/text.h"
 
@@ -10,7 +10,8 @@
 namespace strata::model {
 namespace {
 
-/// Bytes of the well-formed character at text[i]; 0 when there is none; more than text has left when it is cut off.
+/// How many bytes the character at text[i] has: 0 when it is not well-formed, more than the text has left when it is
+/// cut off.
 std::size_t character_bytes(std::string_view text, std::size_t i) {
   const auto byte = [&](std::size_t k) { return static_cast<unsigned char>(text[k]); };
   const unsigned first = byte(i);
@@ -25,7 +26,7 @@ std::size_t character_bytes(std::string_view text, std::size_t i) {
   return length;
 }
 
-/// The first `bytes` of the text or a little less: up to the end of a line if there is one in the second half.
+/// The first `bytes` of the text, or fewer: up to the end of the last line that ends in their second half.
 std::string_view beginning(std::string_view text, std::size_t bytes) {
   if (bytes >= text.size()) return text;
   const std::size_t line_end = text.substr(0, bytes).rfind('\n');
@@ -50,7 +51,7 @@ void check_text(std::string_view text, const std::string& where, bool at_end) {
 TextPieces cut_text_file(const Tokenizer& tokenizer, const std::filesystem::path& file, std::size_t length,
                          std::size_t limit) {
   STRATA_CHECK(length > 0);
-  // A cut may change how the words beside it are tokenized: that many tokens at the end are not trusted.
+  // A cut may change how the words beside it are tokenized, so this many tokens at the end are not trusted.
   constexpr std::size_t margin = 256;
   constexpr std::size_t likely_bytes_per_token = 6;
   const MappedFile mapped(file);

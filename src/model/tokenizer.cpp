@@ -29,7 +29,7 @@ json parse_named(const NamedTexts& files, const char* name, const std::string& w
   return value;
 }
 
-/// "</s>", or {"content": "</s>", ...} as older files have it.
+/// The text of a special token: files hold "</s>", older ones {"content": "</s>", ...}.
 std::optional<std::string> token_text(const json& object, const char* key) {
   const auto it = object.find(key);
   if (it == object.end()) return std::nullopt;
@@ -39,7 +39,8 @@ std::optional<std::string> token_text(const json& object, const char* key) {
   return std::nullopt;
 }
 
-/// One id, a list of ids, or absent. Anything else is ignored, as transformers does until it is used.
+/// The ids of a key that holds one id or a list of ids. A key that is absent or holds anything else has none, since
+/// transformers, too, finds fault with it only when it is used.
 std::vector<std::uint32_t> id_list(const json& config, const char* key) {
   std::vector<std::uint32_t> ids;
   const auto add = [&](const json& value) {
@@ -120,6 +121,8 @@ Tokenizer Tokenizer::from_files(const NamedTexts& files, std::string where) {
   result.read_special(files);
   return result;
 }
+
+Tokenizer Tokenizer::of(const Model& model) { return from_files(tokenizer_files(model), model.path().string()); }
 
 Tokenizer Tokenizer::from_directory(const fs::path& directory) {
   return from_files(read_tokenizer_files(directory), directory.string());

@@ -10,9 +10,10 @@
 
 namespace strata::quantize {
 
-/// Position -> column of a linear whose inputs have these mean squares (or any multiple): stretches that the codec fits
-/// together stay together, the one with the largest input first; columns fall within a stretch, too, where the codec
-/// rounds each on its own. Ties keep their order. Empty when rising order is the only one.
+/// The column for each position, for a linear whose inputs have these mean squares (or any multiple of them). Stretches
+/// that the codec fits together stay together, and the one with the largest input comes first. Within a stretch the
+/// columns come by falling input too, where the codec rounds each on its own. Equals keep their order. The result is
+/// empty when rising order is the only one.
 std::vector<std::uint32_t> activation_order(const codec::Codec& codec, std::span<const float> mean_squares);
 
 }  // namespace strata::quantize

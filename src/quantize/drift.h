@@ -1,5 +1,5 @@
-// The asymmetric correction: what a linear should put out is what the original puts out on the original's inputs, but
-// its inputs come from the rounded model (arXiv 2504.02692). Formulas: docs/methods.md.
+// The asymmetric correction (arXiv 2504.02692): a linear should put out what the original puts out on the original's
+// inputs, but its inputs come from the rounded model. Formulas: docs/methods.md.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -30,17 +30,17 @@ class CrossMoment {
 /// How far the rounded model is from the original, over the tokens of the calibration set, at a site with inputs x.
 struct Drift {
   enum class Of {
-    inputs,  ///< (~x - x) x^T, ~x the original's inputs: serves all linears that read them
-    output,  ///< (~y - y) x^T of one linear: y is what it makes of x with its original weights, and what it is added to
+    inputs,  ///< (~x - x) x^T with ~x the original's inputs; serves all linears that read x
+    output,  ///< (~y - y) x^T of one linear, with y its original output for x plus what that is added to
   };
   Of of;
   CrossMoment moment;
 };
 
-/// The weights to round instead of `weights` (rows, cols): the minimizer of the squared distance between what they make
-/// of x and what the original has there, W + (W moment) (H + damping)^-1 for a drift of inputs, W + moment
-/// (H + damping)^-1 for one of the output; rounding them under H minimizes that distance. feedback: of the Hessian in
-/// rising order, with the damping.
+/// The weights to round instead of `weights` W (rows, cols), so that rounding them under H minimizes the squared
+/// distance between their outputs for x and the original's outputs: W + (W moment) (H + damping)^-1 for a drift of
+/// inputs, and W + moment (H + damping)^-1 for a drift of the output. feedback: the factorization of H + damping in
+/// rising order.
 std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback);
 
 }  // namespace strata::quantize

@@ -44,7 +44,7 @@ std::vector<double> errors_of(const RoundingProblem& problem, std::span<const fl
                                       : hessian_errors(problem.hessian, differences, rows);
 }
 
-/// Of rows after feedback, whose costs hold the same with damping.
+/// The errors of rows after feedback, from their costs, which hold the damping too.
 std::vector<double> errors_after_feedback(const RoundingProblem& problem, const RoundingRows& rows) {
   if (!factors_are_precise(problem)) return hessian_errors(problem.hessian, rows.errors, rows.count);
   std::vector<double> errors = rows.costs;
@@ -87,32 +87,31 @@ void compare_with_nearest(const RoundingProblem& problem, std::size_t compared, 
 }
 
 Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_t count, std::size_t compared,
-                   const GptqOptions& options, GptqResult& out) {
+                   std::size_t refinements, GptqResult& out) {
   RoundingRows rows(problem, first, count);
   round_with_feedback(problem, rows);
   std::vector<double> error = errors_after_feedback(problem, rows);
   Sums sums;
   compare_with_nearest(problem, compared, rows, error, sums);
-  for (std::size_t pass = 0; pass < options.refine; ++pass) refine(problem, rows);
-  if (options.refine > 0) error = errors_of(problem, rows.errors, count);
+  for (std::size_t pass = 0; pass < refinements; ++pass) refine(problem, rows);
+  if (refinements > 0) error = errors_of(problem, rows.errors, count);
   sums.error = total(error);
   sums.compared_error = total(std::span(error).first(compared));
   sums.energy = total(errors_of(problem, rows.weights, count));
   problem.codec.pack(problem.codec, out.stored, first, count, rows.codes.data(), rows.groups.data(),
                      problem.tensor_scale);
-  if (options.choice) keep_choice(rows, out.choice);
+  if (!out.choice.codes.empty()) keep_choice(rows, out.choice);
   return sums;
 }
 
 /// One row of `share` is compared with round to nearest.
-Sums round_rows(const RoundingProblem& problem, std::size_t share, const GptqOptions& options, GptqResult& out) {
+Sums round_rows(const RoundingProblem& problem, std::size_t share, std::size_t refinements, GptqResult& out) {
   const std::size_t rows = problem.weights.rows;
-  // Packing the factors costs a product as much as 15 rows do; small linears need pieces for all threads.
-  const std::size_t stretch = rows >= kLargeLinear ? 128 : 32;
+  const std::size_t stretch = rows_of_a_stretch(rows);
   std::vector<Sums> sums((rows + stretch - 1) / stretch);
   parallel_for(sums.size(), [&](std::size_t s) {
     const std::size_t first = s * stretch, count = std::min(stretch, rows - first);
-    sums[s] = round_stretch(problem, first, count, (count + share - 1) / share, options, out);
+    sums[s] = round_stretch(problem, first, count, (count + share - 1) / share, refinements, out);
   });
   Sums all;
   for (const Sums& s : sums) all += s;
@@ -121,36 +120,54 @@ Sums round_rows(const RoundingProblem& problem, std::size_t share, const GptqOpt
 
 }  // namespace
 
-GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
-                         const GptqOptions& options, float tensor_scale) {
-  Feedback feedback;
-  if (codec.has_codes())
-    feedback = factorize(
-        hessian, options.damping,
-        options.activation_order ? activation_order(codec, hessian.diagonal()) : std::vector<std::uint32_t>());
-  return quantize_gptq(codec, weights, hessian, feedback, options, tensor_scale);
+std::size_t rows_of_a_stretch(std::size_t rows) { return rows >= kLargeLinear ? 128 : 32; }
+
+void visit(GptqOptions& options, OptionVisitor& visitor) {
+  visitor.option(
+      {.name = "--refine", .help = "gptq: passes of coordinate descent over the codes", .example = "3", .most = 100},
+      options.refine);
+  visitor.option({.name = "--damping",
+                  .help = "gptq: share of the mean added to the Hessian's diagonal (default: 0.1, or 0.01 with "
+                          "--no-asymmetric)",
+                  .example = "0.05",
+                  .least = 1e-6,
+                  .most = 1e3},
+                 options.damping);
+  visitor.flag(
+      {.name = "--act-order", .help = "gptq: round the columns with the largest inputs first, not as they stand"},
+      options.activation_order);
 }
 
 GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
-                         const Feedback& feedback, const GptqOptions& options, float tensor_scale) {
+                         const GptqOptions& options, const GptqTask& task) {
+  Feedback feedback;
+  if (codec.has_codes())
+    feedback = factorize(
+        hessian, options.damping.value_or(kDamping),
+        options.activation_order ? activation_order(codec, hessian.diagonal()) : std::vector<std::uint32_t>());
+  return quantize_gptq(codec, weights, hessian, feedback, options, task);
+}
+
+GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
+                         const Feedback& feedback, const GptqOptions& options, const GptqTask& task) {
   STRATA_CHECK(hessian.size() == weights.cols, "a Hessian of {} for {} columns", hessian.size(), weights.cols);
   GptqResult result;
   if (!codec.has_codes()) {
-    result.stored = quantize_rtn(codec, weights, {}, options.fit, tensor_scale);
+    result.stored = quantize_rtn(codec, weights, {}, task.fit, task.tensor_scale);
     return result;
   }
   const std::string why = codec::why_not(codec, weights.rows, weights.cols);
   STRATA_CHECK(why.empty(), "{}: {}", codec.name, why);
-  const RoundingProblem problem{codec, weights, hessian, feedback, hessian.diagonal(), options.fit, tensor_scale};
+  const RoundingProblem problem{codec, weights, hessian, feedback, hessian.diagonal(), task.fit, task.tensor_scale};
   result.stored = codec::allocate(codec, weights.rows, weights.cols);
-  if (options.choice)
+  if (task.keep_choice)
     result.choice = {std::vector<std::uint8_t>(weights.weights()),
                      std::vector<codec::GroupParams>(weights.rows * problem.groups()),
                      std::vector<float>(weights.weights())};
   const std::size_t share = weights.rows >= kLargeLinear ? kComparedShare : 1;
-  Sums sums = round_rows(problem, share, options, result);
+  Sums sums = round_rows(problem, share, options.refine, result);
   // Such rows come together: those of a head, or all of inputs that are hard to factorize.
-  if (sums.nearest_is_better && share > 1) sums = round_rows(problem, 1, options, result);
+  if (sums.nearest_is_better && share > 1) sums = round_rows(problem, 1, options.refine, result);
   result.error = sums.error;
   result.energy = sums.energy;
   result.nearest_error = sums.nearest;

@@ -31,21 +31,21 @@ bool cholesky(float* a, std::size_t n) {
   constexpr std::size_t width = 128;
   std::vector<float> product(n * width);
   for (std::size_t k = 0; k < n; k += width) {
-    const std::size_t some = std::min(width, n - k);
+    const std::size_t size = std::min(width, n - k);
     if (k > 0) {
-      const kernel::Weights rows{MatrixView::strided(a + k * n, some, k, n), nullptr};
-      kernel::matmul(a + k * n, n, n - k, rows, product.data(), some, kernel::Precision::f32);
-      map(a + k * n + k, n - k, some, n) -= map(product.data(), n - k, some, some);
+      const kernel::Weights rows{MatrixView::strided(a + k * n, size, k, n), nullptr};
+      kernel::matmul(a + k * n, n, n - k, rows, product.data(), size, kernel::Precision::f32);
+      map(a + k * n + k, n - k, size, n) -= map(product.data(), n - k, size, size);
     }
-    Eigen::MatrixXd corner = map(a + k * n + k, some, some, n).cast<double>();
+    Eigen::MatrixXd corner = map(a + k * n + k, size, size, n).cast<double>();
     Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> llt(corner);
     if (llt.info() != Eigen::Success || !corner.diagonal().allFinite()) return false;
     const RowMatrix lower = corner.cast<float>();
-    for (std::size_t r = 0; r < some; ++r) std::copy_n(lower.data() + r * some, r + 1, a + (k + r) * n + k);
-    const std::size_t below = n - k - some, stretches = (below + width - 1) / width;
+    for (std::size_t r = 0; r < size; ++r) std::copy_n(lower.data() + r * size, r + 1, a + (k + r) * n + k);
+    const std::size_t below = n - k - size, stretches = (below + width - 1) / width;
     parallel_for(stretches, [&](std::size_t s) {
-      const std::size_t row = k + some + s * width;
-      auto panel = map(a + row * n + k, std::min(width, n - row), some, n);
+      const std::size_t row = k + size + s * width;
+      auto panel = map(a + row * n + k, std::min(width, n - row), size, n);
       lower.triangularView<Eigen::Lower>().transpose().solveInPlace<Eigen::OnTheRight>(panel);
     });
   }

@@ -17,13 +17,14 @@ constexpr float kMostOffset = 0.5f;
 constexpr float kFirstDecay = 0.9f, kSecondDecay = 0.95f;  // a step, of the gradient's running mean and mean square
 constexpr float kLeastFactor = 0.75f, kMostFactor = 1.3f;
 
-/// Of a code: its value at scale 1, the borders to its neighbours, and the distance between them.
+/// The cell of a code: its value at scale 1, the borders to its neighbours, and the distance between them.
 struct Cell {
   float level = 0.0f, low = 0.0f, high = 0.0f;
   float step() const { return high - low; }
 };
 
-/// By code; codes that stand for no number have an empty cell. Outermost cells are as wide outwards as inwards.
+/// The cells by code; codes that stand for no number have an empty one. Outermost cells are as wide outwards as
+/// inwards.
 std::vector<Cell> cells_of(const codec::Codec& codec) {
   const std::size_t codes = std::size_t{1} << codec.code_bits;
   std::vector<Cell> cells(codes);

@@ -69,12 +69,12 @@ void round_block(const RoundingProblem& p, RoundingRows& rows, const BlockRow& b
   if (p.whole_rows()) return round_columns(p, rows, block, 0, block.size);
   const std::size_t unit = p.codec.fit_size(rows.cols);
   for (std::size_t k = 0; k < block.size; k += unit) {
-    const std::size_t some = std::min(unit, block.size - k);
+    const std::size_t count = std::min(unit, block.size - k);
     const std::span<codec::GroupParams> groups(
         rows.groups.data() + block.row * rows.groups_per_row + p.group_of(block.begin + k),
-        p.codec.groups_per_row(some));
-    codec::fit_row(p.codec, {block.wanted + k, some}, {block.cost + k, some}, p.fit, p.tensor_scale, groups);
-    round_columns(p, rows, block, k, k + some);
+        p.codec.groups_per_row(count));
+    codec::fit_row(p.codec, {block.wanted + k, count}, {block.cost + k, count}, p.fit, p.tensor_scale, groups);
+    round_columns(p, rows, block, k, k + count);
   }
 }
 

@@ -24,11 +24,11 @@ struct RoundingProblem {
   std::size_t groups() const { return codec.groups_per_row(cols()); }
   bool whole_rows() const { return codec.group_size == 0; }  ///< one scale a row
   std::size_t group_of(std::size_t col) const { return whole_rows() ? 0 : col / codec.group_size; }
-  /// Columns that are rounded between two matrix products: whole fits of the codec, but for one scale a row.
+  /// Columns that are rounded between two matrix products: whole fits of the codec, unless it has one scale a row.
   std::size_t block_width() const;
 };
 
-/// Rows [first, first + count).
+/// Rows [first, first + count) of a linear while their codes are chosen.
 struct RoundingRows {
   RoundingRows(const RoundingProblem& problem, std::size_t first_row, std::size_t row_count);
 
@@ -40,17 +40,17 @@ struct RoundingRows {
   std::vector<std::uint8_t> codes;
   std::vector<codec::GroupParams> groups;  ///< (count, groups_per_row)
 
-  /// Row `r` (from 0) as it is in `other`, which holds the same rows.
+  /// Takes row `r` (counted from `first`) over from `other`, which holds the same rows.
   void take(const RoundingRows& other, std::size_t r);
 };
 
 /// Round to nearest, scales fitted under diag(H).
 void round_nearest(const RoundingProblem& problem, RoundingRows& rows);
-/// Columns (vectors of a codec) in the order of the feedback, each with the feedback of the errors before it; scales
-/// are fitted when their first column is reached (one scale a row: beforehand).
+/// Rounds the columns (or vectors of columns) in the order of the feedback, each with the feedback of the errors before
+/// it. Scales are fitted when their first column is reached; those of codecs with one scale a row beforehand.
 void round_with_feedback(const RoundingProblem& problem, RoundingRows& rows);
-/// One pass of coordinate descent: every scale (of codecs whose groups have nothing else) and every code goes where
-/// tr(dW H dW^T) is least, all else being as it is. No row gets worse.
+/// One pass of coordinate descent: every scale (of codecs whose groups have no other parameter) and every code in turn
+/// goes where tr(dW H dW^T) is least while all others stay. No row gets worse.
 void refine(const RoundingProblem& problem, RoundingRows& rows);
 
 }  // namespace strata::quantize

@@ -9,7 +9,7 @@
 namespace strata::quantize {
 
 /// weights: (rows, cols), finite, of a shape that codec::why_not accepts. importance: cols values >= 0, one an input,
-/// or empty for all ones. tensor_scale: of codec::tensor_scale (over all linears that a runtime fuses).
+/// or empty for all ones. tensor_scale: from codec::tensor_scale over all linears that a runtime fuses.
 codec::Stored quantize_rtn(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,
                            codec::ScaleFit fit, float tensor_scale);
 
@@ -21,7 +21,7 @@ struct WeightedError {
   double relative() const { return energy > 0.0 ? error / energy : 0.0; }
 };
 
-/// What quantize_rtn with the same arguments would cost, without keeping its bytes.
+/// The error of what quantize_rtn makes of the same arguments, without keeping its bytes.
 WeightedError weighted_error(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,
                              codec::ScaleFit fit, float tensor_scale);
 

@@ -11,7 +11,7 @@ namespace strata::quantize {
 
 namespace {
 
-/// Of a GGUF type with blocks of its own: whether its scale is a float16, not a power of two.
+/// Whether the scale of a GGUF type with blocks of its own is a float16, and not a power of two.
 bool has_float16_scale(const codec::Codec& codec) {
   std::vector<float> weights(codec.group_size, 1.3f);
   weights[0] = -1.3f;
@@ -25,7 +25,7 @@ bool has_float16_scale(const codec::Codec& codec) {
 MovableScales::MovableScales(const codec::Codec& codec, float tensor_scale)
     : codec_(codec), tensor_scale_(tensor_scale) {
   if (codec.super_size != 0 || codec.fit == nullptr || !codec.has_codes()) return;
-  if (codec.family == "ggml") {
+  if (codec.container == codec::Container::gguf) {
     float16_ = has_float16_scale(codec);
     return;
   }

@@ -1,4 +1,4 @@
-// Scales that are moved after they were fitted: which codecs let them, and what they can store.
+// Scales that are moved after they were fitted: which codecs allow it, and which scales they can store.
 // Used by coordinate descent (refine.cpp) and by learned rounding.
 #pragma once
 #include "codec/codec.h"

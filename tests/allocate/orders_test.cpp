@@ -1,4 +1,4 @@
-// Orders of blocks, levels along them, tiers within a budget, and the two ways of counting bits.
+// Tests orders of blocks, levels along them, tiers within a budget, and budgets given as bits.
 #include "allocate/orders.h"
 
 #include <gtest/gtest.h>
@@ -13,14 +13,14 @@
 namespace strata::allocate {
 namespace {
 
-TEST(Orders, by_importance_with_ties_to_the_earlier_block) {
+TEST(Orders, ByImportanceWithTiesToTheEarlierBlock) {
   const std::vector<double> importance{-0.5, 2.0, -0.5, 7.0, 2.0};
   EXPECT_EQ(by_importance(importance), (Order{3, 1, 4, 0, 2}));
   EXPECT_EQ(reversed(by_importance(importance)), (Order{2, 0, 4, 1, 3}));
   EXPECT_TRUE(by_importance({}).empty());
 }
 
-TEST(Orders, a_nan_names_its_block) {
+TEST(Orders, ANanNamesItsBlock) {
   const std::vector<double> importance{1.0, 2.0, std::nan("")};
   try {
     by_importance(importance);
@@ -30,7 +30,7 @@ TEST(Orders, a_nan_names_its_block) {
   }
 }
 
-TEST(Orders, fixed_orders) {
+TEST(Orders, FixedOrdersAreWhatTheirNamesSay) {
   EXPECT_EQ(first_blocks(4), (Order{0, 1, 2, 3}));
   EXPECT_EQ(last_blocks(4), (Order{3, 2, 1, 0}));
   EXPECT_EQ(first_and_last(5), (Order{0, 4, 1, 3, 2}));
@@ -38,7 +38,7 @@ TEST(Orders, fixed_orders) {
   EXPECT_EQ(first_and_last(1), (Order{0}));
 }
 
-TEST(Orders, random_is_a_permutation_fixed_by_its_seed) {
+TEST(Orders, RandomIsAPermutationFixedByItsSeed) {
   Order sorted = random_order(50, 3);
   EXPECT_EQ(sorted, random_order(50, 3));
   EXPECT_NE(sorted, random_order(50, 4));
@@ -46,7 +46,7 @@ TEST(Orders, random_is_a_permutation_fixed_by_its_seed) {
   EXPECT_EQ(sorted, first_blocks(50));
 }
 
-TEST(Orders, random_treats_all_orders_alike) {
+TEST(Orders, RandomTreatsAllOrdersAlike) {
   std::vector<int> count(6);
   for (std::uint64_t seed = 0; seed < 6000; ++seed) {
     const Order order = random_order(3, seed);
@@ -56,7 +56,7 @@ TEST(Orders, random_treats_all_orders_alike) {
   for (const int n : count) EXPECT_NEAR(n, 1000, 150);
 }
 
-TEST(Levels, top_n) {
+TEST(Levels, TopNFollowsTheOrder) {
   const Order order{3, 1, 0, 2};
   EXPECT_EQ(top_n(order, std::vector<std::size_t>{2}), (Levels{1, 0, 1, 0}));
   EXPECT_EQ(top_n(order, std::vector<std::size_t>{0}), (Levels{1, 1, 1, 1}));
@@ -66,12 +66,12 @@ TEST(Levels, top_n) {
   EXPECT_THROW(top_n(order, std::vector<std::size_t>{1, SIZE_MAX}), Error);
 }
 
-TEST(LevelsDeathTest, an_order_that_is_none_is_a_bug) {
+TEST(LevelsDeathTest, AnOrderThatIsNoneIsABug) {
   EXPECT_DEATH(top_n(Order{0, 0}, std::vector<std::size_t>{1}), "block 0 of 2");
   EXPECT_DEATH(top_n(Order{0, 2}, std::vector<std::size_t>{1}), "block 2 of 2");
 }
 
-TEST(Levels, by_thresholds) {
+TEST(Levels, ByThresholdsTakesTheFirstThatIsReached) {
   const std::vector<double> importance{0.9, 0.5, 0.1, -1.0};
   EXPECT_EQ(by_thresholds(importance, std::vector<double>{0.9, 0.1}), (Levels{0, 1, 1, 2}));
   EXPECT_EQ(by_thresholds(importance, std::vector<double>{}), (Levels{0, 0, 0, 0}));
@@ -79,7 +79,7 @@ TEST(Levels, by_thresholds) {
   EXPECT_THROW(by_thresholds(importance, std::vector<double>{std::nan("")}), Error);
 }
 
-TEST(Tiers, move_in_order_while_the_budget_holds) {
+TEST(Tiers, MoveInOrderWhileTheBudgetHolds) {
   // 10 blocks of 16, 8 or 4 bytes; the ends kept: 2 * 16 + 8 * 4 = 64, and every move to the middle costs 4.
   const LevelBytes bytes(10, {16, 8, 4});
   const Order order{5, 0, 7, 2, 3, 4, 6, 1, 8, 9};
@@ -92,18 +92,18 @@ TEST(Tiers, move_in_order_while_the_budget_holds) {
   EXPECT_TRUE(tiers({}, {}, 0, {}).empty());
 }
 
-TEST(Tiers, a_block_that_does_not_fit_is_passed_over) {
+TEST(Tiers, ABlockThatDoesNotFitIsPassedOver) {
   const LevelBytes bytes{{100, 50, 10}, {20, 10, 5}, {20, 10, 5}};
   EXPECT_EQ(tiers(Order{0, 1, 2}, bytes, 32, {}), (Levels{2, 1, 1}));
 }
 
-TEST(Tiers, a_move_that_saves_bytes_is_always_made) {
+TEST(Tiers, AMoveThatSavesBytesIsAlwaysMade) {
   const LevelBytes bytes{{100, 50, 60}, {100, 50, 10}};
   EXPECT_EQ(tiers(Order{0, 1}, bytes, 70, {}), (Levels{1, 2}));
   EXPECT_EQ(tiers(Order{0, 1}, bytes, 100, {}), (Levels{1, 1}));
 }
 
-TEST(Tiers, a_budget_below_the_start_names_it) {
+TEST(Tiers, ABudgetBelowTheStartNamesIt) {
   const LevelBytes bytes(4, {16, 8, 4});
   try {
     tiers(first_blocks(4), bytes, 39, std::vector<std::size_t>{0, 3});
@@ -114,7 +114,7 @@ TEST(Tiers, a_budget_below_the_start_names_it) {
   EXPECT_EQ(tiers(first_blocks(4), bytes, 40, std::vector<std::size_t>{0, 3}), (Levels{0, 2, 2, 0}));
 }
 
-TEST(Tiers, never_over_the_budget_and_nothing_left_that_fits) {
+TEST(Tiers, AreNeverOverTheBudgetAndLeaveNothingThatFits) {
   Random random(5);
   for (int i = 0; i < 2000; ++i) {
     LevelBytes bytes;
@@ -138,16 +138,9 @@ TEST(Tiers, never_over_the_budget_and_nothing_left_that_fits) {
   }
 }
 
-TEST(Bits, true_and_nominal) {
-  EXPECT_EQ(true_bits(17, 32), 4.25);
-  const Levels levels{0, 1, 1};
-  const std::vector<std::uint64_t> equal{10, 10, 10}, unequal{30, 10, 0};
-  const std::vector<double> widths{4.0, 2.0};
-  EXPECT_DOUBLE_EQ(nominal_bits(levels, equal, widths), 8.0 / 3.0);
-  EXPECT_DOUBLE_EQ(nominal_bits(levels, unequal, widths), 3.5);
-}
+TEST(Bits, TrueBitsCountEveryByte) { EXPECT_EQ(true_bits(17, 32), 4.25); }
 
-TEST(Bits, budget_is_rounded_down_and_exact) {
+TEST(Bits, TheBudgetIsRoundedDownAndExact) {
   EXPECT_EQ(budget_of_bits(4.25, 32), 17u);
   EXPECT_EQ(budget_of_bits(4.25, 31), 16u);
   EXPECT_EQ(budget_of_bits(8.0, (std::uint64_t{1} << 62) + 1), (std::uint64_t{1} << 62) + 1);
@@ -159,16 +152,6 @@ TEST(Bits, budget_is_rounded_down_and_exact) {
   // The bytes of a plan, expressed as bits, always pay for that plan when the quotient is exact.
   for (std::uint64_t bytes = 1; bytes < 1000; ++bytes)
     EXPECT_EQ(budget_of_bits(true_bits(bytes, 1 << 20), 1 << 20), bytes);
-}
-
-TEST(Bits, high_count_for_a_nominal_average) {
-  EXPECT_EQ(high_count(32, 4.0, 2.0, 3.0), 16u);
-  EXPECT_EQ(high_count(32, 4.0, 2.0, 2.0), 0u);
-  EXPECT_EQ(high_count(32, 4.0, 2.0, 4.0), 32u);
-  EXPECT_EQ(high_count(32, 4.0, 2.0, 9.0), 32u);
-  EXPECT_EQ(high_count(3, 4.0, 2.0, 3.0), 1u);
-  EXPECT_THROW(high_count(32, 4.0, 2.0, 1.9), Error);
-  EXPECT_THROW(high_count(32, 4.0, 2.0, std::nan("")), Error);
 }
 
 }  // namespace

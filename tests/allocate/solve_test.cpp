@@ -1,5 +1,5 @@
-// solve() against the exact programme, the programme against enumeration, and the promises made for every budget:
-// never over it, cost never rising with it, a certified gap.
+// Compares solve() with the exact programme and the programme with enumeration, and tests the promises made for every
+// budget: no plan exceeds it, no larger budget costs more, and the gap is certified.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,11 +9,12 @@
 #include "allocate/allocate.h"
 #include "core/error.h"
 #include "instances.h"
+#include "support/error_of.h"
 
 namespace strata::allocate {
 namespace {
 
-constexpr double promised_gap = 1e-3;
+constexpr double kPromisedGap = 1e-3;
 
 std::uint64_t bytes_of_plan(std::span<const Group> groups, const Solution& plan) {
   std::uint64_t bytes = 0;
@@ -27,7 +28,7 @@ double cost_of_plan(std::span<const Group> groups, const Solution& plan) {
   return cost;
 }
 
-// What holds for every plan: one choice a group, sums as stated, within the budget, bound below the cost.
+/// What holds for every plan: one choice a group, sums as stated, within the budget, bound below the cost.
 void expect_sound(std::span<const Group> groups, const Solution& plan, std::uint64_t budget) {
   ASSERT_EQ(plan.choice.size(), groups.size());
   EXPECT_EQ(plan.bytes, bytes_of_plan(groups, plan));
@@ -37,7 +38,7 @@ void expect_sound(std::span<const Group> groups, const Solution& plan, std::uint
   EXPECT_LE(plan.lower_bound, plan.cost);
 }
 
-// The least cost by trying every plan.
+/// The least cost by trying every plan.
 double enumerate(std::span<const Group> groups, std::uint64_t budget, std::size_t g = 0) {
   if (g == groups.size()) return 0.0;
   double best = std::numeric_limits<double>::infinity();
@@ -47,15 +48,10 @@ double enumerate(std::span<const Group> groups, std::uint64_t budget, std::size_
 }
 
 std::string error_of(std::span<const Group> groups, std::uint64_t budget) {
-  try {
-    solve(groups, budget);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  return ::strata::error_of([&] { solve(groups, budget); });
 }
 
-TEST(SolveExact, equals_enumeration) {
+TEST(SolveExact, EqualsEnumeration) {
   for (std::uint64_t seed = 0; seed < 500; ++seed) {
     const auto groups = instances::shapeless(seed, 1 + seed % 5, 5, 40);
     for (std::uint64_t budget = smallest(groups); budget <= instances::largest(groups) + 1; budget += 7) {
@@ -66,7 +62,7 @@ TEST(SolveExact, equals_enumeration) {
   }
 }
 
-TEST(Solve, is_within_the_promised_gap_of_the_optimum) {
+TEST(Solve, IsWithinThePromisedGapOfTheOptimum) {
   std::size_t proved = 0, solved = 0;
   for (std::uint64_t seed = 0; seed < 3000; ++seed) {
     const std::size_t count = 1 + seed % 12;
@@ -78,7 +74,7 @@ TEST(Solve, is_within_the_promised_gap_of_the_optimum) {
     const Solution plan = solve(groups, budget);
     expect_sound(groups, plan, budget);
     const double optimum = solve_exact(groups, budget).cost;
-    EXPECT_LE(plan.cost, optimum * (1.0 + promised_gap)) << "seed " << seed;
+    EXPECT_LE(plan.cost, optimum * (1.0 + kPromisedGap)) << "seed " << seed;
     EXPECT_LE(plan.lower_bound, optimum * (1.0 + 1e-12)) << "seed " << seed;
     if (plan.gap() == 0.0) {
       EXPECT_EQ(plan.cost, optimum) << "seed " << seed << ": called optimal";
@@ -89,7 +85,7 @@ TEST(Solve, is_within_the_promised_gap_of_the_optimum) {
   EXPECT_GT(proved, solved * 9 / 10);
 }
 
-TEST(Solve, certifies_the_promised_gap_on_models) {
+TEST(Solve, CertifiesThePromisedGapOnModels) {
   struct Shape {
     std::size_t blocks;
     std::uint64_t hidden, mlp;
@@ -102,12 +98,12 @@ TEST(Solve, certifies_the_promised_gap_on_models) {
         const std::uint64_t budget = least + span / 40 * i;
         const Solution plan = solve(groups, budget);
         expect_sound(groups, plan, budget);
-        EXPECT_LE(plan.gap(), promised_gap) << shape.blocks << " blocks, seed " << seed << ", budget " << budget;
+        EXPECT_LE(plan.gap(), kPromisedGap) << shape.blocks << " blocks, seed " << seed << ", budget " << budget;
       }
     }
 }
 
-TEST(Solve, uses_choices_off_the_hull) {
+TEST(Solve, UsesChoicesOffTheHull) {
   // The hull of the group is 0 and 10 bytes; within 6 bytes only the choice above it helps.
   const std::vector<Group> groups{{{0, 10.0}, {6, 9.0}, {10, 0.0}}};
   EXPECT_EQ(solve(groups, 5).choice[0], 0u);
@@ -116,7 +112,7 @@ TEST(Solve, uses_choices_off_the_hull) {
   EXPECT_EQ(solve(groups, 10).choice[0], 2u);
 }
 
-TEST(Solve, exchanges_groups_against_each_other) {
+TEST(Solve, ExchangesGroupsAgainstEachOther) {
   // Along the hull group 0 moves first and leaves a slack of 5; going back on it for group 1 is better.
   const std::vector<Group> groups{{{0, 11.0}, {10, 0.0}}, {{0, 15.0}, {15, 0.0}}};
   const Solution plan = solve(groups, 15);
@@ -135,7 +131,7 @@ void expect_monotone(std::span<const Group> groups, std::span<const std::uint64_
   }
 }
 
-TEST(Solve, cost_never_rises_at_any_budget_of_small_instances) {
+TEST(Solve, CostNeverRisesAtAnyBudgetOfSmallInstances) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     const auto groups = seed % 2 == 0 ? instances::correlated(seed, 1 + seed % 9, 6, 40)
                                       : instances::shapeless(seed, 1 + seed % 9, 6, 40);
@@ -145,8 +141,8 @@ TEST(Solve, cost_never_rises_at_any_budget_of_small_instances) {
   }
 }
 
-// The search is cut off in many segments here, so this is the canonical front that has to hold.
-TEST(Solve, cost_never_rises_where_the_search_is_cut_off) {
+/// The search is cut off in many segments here, so this is the canonical front that has to hold.
+TEST(Solve, CostNeverRisesWhereTheSearchIsCutOff) {
   std::size_t cut_off = 0;
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
     const auto groups = instances::correlated(seed, 30, 12, 1'000'000);
@@ -165,14 +161,14 @@ TEST(Solve, cost_never_rises_where_the_search_is_cut_off) {
   EXPECT_GT(cut_off, 10u);
 }
 
-TEST(Solve, cost_never_rises_on_a_model) {
+TEST(Solve, CostNeverRisesOnAModel) {
   const auto groups = instances::model(3, 30, 576, 1536);
   std::vector<std::uint64_t> budgets;
   for (std::uint64_t b = smallest(groups); b <= instances::largest(groups); b += 300'007) budgets.push_back(b);
   expect_monotone(groups, budgets, "model");
 }
 
-TEST(Solve, ties_have_one_answer) {
+TEST(Solve, TiesHaveOneAnswer) {
   const Group group{{8, 1.0}, {8, 1.0}, {4, 2.0}, {4, 2.0}};
   const std::vector<Group> groups(5, group);
   const Solution plan = solve(groups, 4 * 5 + 4 * 2);
@@ -180,13 +176,13 @@ TEST(Solve, ties_have_one_answer) {
   EXPECT_EQ(plan.cost, 8.0);
 }
 
-TEST(Solve, more_bytes_for_the_same_cost_are_never_bought) {
+TEST(Solve, MoreBytesForTheSameCostAreNeverBought) {
   const std::vector<Group> groups{{{10, 1.0}, {20, 1.0}, {30, 2.0}}};
   const Solution plan = solve(groups, 1000);
   EXPECT_EQ(plan.bytes, 10u);
 }
 
-TEST(Solve, no_groups_and_single_choices) {
+TEST(Solve, NoGroupsAndSingleChoicesHaveOnePlan) {
   EXPECT_EQ(solve({}, 0).cost, 0.0);
   const std::vector<Group> fixed{{{3, 1.5}}, {{4, 2.5}}};
   EXPECT_EQ(solve(fixed, 7).bytes, 7u);
@@ -196,7 +192,7 @@ TEST(Solve, no_groups_and_single_choices) {
   EXPECT_EQ(solve(costless, 9).gap(), 0.0);
 }
 
-TEST(Solve, costs_of_any_magnitude) {
+TEST(Solve, CostsOfAnyMagnitudeAreSolved) {
   for (const double scale : {1e-300, 1e-40, 1.0, 1e40, 1e290}) {
     auto groups = instances::shapeless(11, 20, 6, 1000);
     for (Group& group : groups)
@@ -210,7 +206,7 @@ TEST(Solve, costs_of_any_magnitude) {
   EXPECT_EQ(solve(wild, 1).choice[0], 1u);
 }
 
-TEST(Solve, a_budget_below_the_smallest_names_the_smallest) {
+TEST(Solve, ABudgetBelowTheSmallestNamesTheSmallest) {
   const std::vector<Group> groups{{{100, 1.0}, {50, 2.0}}, {{70, 1.0}}};
   EXPECT_EQ(smallest(groups), 120u);
   EXPECT_EQ(solve(groups, 120).bytes, 120u);
@@ -218,7 +214,7 @@ TEST(Solve, a_budget_below_the_smallest_names_the_smallest) {
   EXPECT_THROW(solve_exact(groups, 119), Error);
 }
 
-TEST(Solve, a_bad_cost_names_its_group) {
+TEST(Solve, ABadCostNamesItsGroup) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   for (const double bad : {std::nan(""), infinity, -infinity, -1.0, -1e-300}) {
     const std::vector<Group> groups{{{1, 1.0}}, {{1, 1.0}, {2, bad}}};
@@ -230,7 +226,7 @@ TEST(Solve, a_bad_cost_names_its_group) {
   EXPECT_EQ(solve(negative_zero, 1).cost, 0.0);
 }
 
-TEST(Solve, sums_that_overflow_are_refused) {
+TEST(Solve, SumsThatOverflowAreRefused) {
   constexpr std::uint64_t half = std::uint64_t{1} << 63;
   EXPECT_NE(error_of(std::vector<Group>{{{half, 1.0}}, {{half, 1.0}}}, UINT64_MAX).find("group 0"), std::string::npos);
   const std::vector<Group> many(4, {{1, 2.0}, {std::uint64_t{1} << 58, 1.0}});
@@ -239,7 +235,7 @@ TEST(Solve, sums_that_overflow_are_refused) {
   EXPECT_NE(error_of(dear, 10).find("costs of the groups add up"), std::string::npos);
 }
 
-TEST(Solve, bytes_near_the_limit) {
+TEST(Solve, BytesNearTheLimitAreCounted) {
   const std::uint64_t big = (std::uint64_t{1} << 58) - 1;
   const std::vector<Group> groups{{{0, 7.0}, {big, 0.0}}, {{1, 3.0}, {big / 2, 1.0}, {big, 0.5}}, {{0, 1.0}, {3, 0.9}}};
   for (const std::uint64_t budget : {std::uint64_t{1}, std::uint64_t{4}, big / 2, big, big + 5, UINT64_MAX}) {
@@ -249,12 +245,12 @@ TEST(Solve, bytes_near_the_limit) {
   }
 }
 
-TEST(SolveDeathTest, an_empty_group_is_a_bug) {
+TEST(SolveDeathTest, AnEmptyGroupIsABug) {
   const std::vector<Group> groups{{{1, 1.0}}, {}};
   EXPECT_DEATH(solve(groups, 10), "group 1 has no choices");
 }
 
-TEST(Pareto, every_point_is_optimal_for_its_bytes) {
+TEST(Pareto, EveryPointIsOptimalForItsBytes) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const auto groups = instances::shapeless(seed, 1 + seed % 7, 6, 60);
     const Curve curve = pareto(groups);
@@ -271,7 +267,7 @@ TEST(Pareto, every_point_is_optimal_for_its_bytes) {
   }
 }
 
-TEST(Pareto, is_convex) {
+TEST(Pareto, IsConvex) {
   const Curve curve = pareto(instances::model(1, 30, 576, 1536));
   double last = std::numeric_limits<double>::infinity();
   for (std::size_t p = 1; p < curve.points.size(); ++p) {

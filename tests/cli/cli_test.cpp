@@ -1,5 +1,5 @@
 // The program as a user runs it: exit codes, what goes to stdout and what to stderr, and bad input of every kind.
-// On the tiny golden models, so that it takes seconds.
+// It runs on the tiny golden models, so that it takes seconds.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -86,7 +86,9 @@ TEST_F(Cli, HelpListsEveryVerbAndEveryVerbHasExamples) {
 }
 
 TEST_F(Cli, WrongCommandLinesExitWithTwo) {
-  expect_refused("", "subcommand", 2);
+  expect_refused("", "give a verb", 2);
+  expect_refused("quantise model", "did you mean quantize?", 2);
+  expect_refused("quantize model -o out --sise 110MiB", "did you mean --size?", 2);
   expect_refused("frobnicate", "strata", 2);
   expect_refused("inspect", "MODEL", 2);
   expect_refused("inspect model --threads=-1", "threads", 2);
@@ -200,7 +202,13 @@ TEST_F(Cli, ReportGathersWhatIsThere) {
   ASSERT_EQ(bare.exit_code, 0) << bare.err;
   EXPECT_EQ(json::parse(bare.out)["plan"]["groups"][0]["codec"], "int4_g32");
   EXPECT_TRUE(fs::exists(folder_ / "out.report.html"));
-  std::ofstream(folder_ / "eval.json") << R"({"perplexity": 9.5, "text": {"file": "<b>", "n_ctx": 8, "chunks": 2}})";
+  const json out = {{"path", "out"}, {"fingerprint", json::parse(run("inspect out --json").out)["fingerprint"]}};
+  const json original = {{"path", "model"},
+                         {"fingerprint", json::parse(run("inspect model --json").out)["fingerprint"]}};
+  json evaluation = {
+      {"format", "strata evaluation"}, {"version", 1}, {"perplexity", 9.5}, {"model", out}, {"ref_model", original}};
+  evaluation["text"] = {{"file", "<b>"}, {"samples", 2}, {"seq_len", 8}};
+  write_json_file(folder_ / "eval.json", evaluation);
   const Outcome more = run("report out --ref model --eval eval.json -o page.html --json");
   ASSERT_EQ(more.exit_code, 0) << more.err;
   EXPECT_EQ(json::parse(more.out)["evaluations"][0]["text"], "2 x 8 tokens of <b>");
@@ -218,10 +226,35 @@ TEST_F(Cli, ReportGathersWhatIsThere) {
   refused("report out --eval out/config.json", "not an evaluation");
   refused("report out --sweep eval.json", "not a sweep");
   refused("report out --ref out --texts", "not the original");
+  const auto refuses_changed = [&](const char* key, const json& value, const char* part) {
+    json changed = evaluation;
+    changed[key] = value;
+    write_json_file(folder_ / "changed.json", changed);
+    refused("report out --eval changed.json", part);
+  };
+  refuses_changed("model", original, "is the evaluation of model");
+  refuses_changed("ref_model", out, "another original");
+  refuses_changed("format", json(), "evaluate again");
+  ASSERT_EQ(run("plan model --preset uniform:int8_g32 -o other.json").exit_code, 0);
+  refused("report out --ref model --plan other.json", "give the plan that out was made with");
   ASSERT_EQ(
       run("quantize model -o out --preset uniform:nvfp4 --scale minmax --no-verify --no-report --overwrite").exit_code,
       0);
   refused("report out", "another checkpoint");
+}
+
+TEST_F(Cli, EarlierNamesOfOptionsAreStillRead) {
+  for (const char* arguments :
+       {"eval model --text nothing.txt --samples 1 --seq-len 64", "eval model --text nothing.txt --chunks 1 --n-ctx 64",
+        "generate model hello --max-tokens 4", "generate model --prompt hello -n 4",
+        "generate model --prompt hello --tokens 4"}) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, 1) << arguments;
+    EXPECT_NE(outcome.err.find("tokenizer.json"), std::string::npos) << arguments << "\n" << outcome.err;
+  }
+  EXPECT_EQ(run("eval --help").out.find("--n-ctx"), std::string::npos);
+  EXPECT_EQ(run("generate --help").out.find("--tokens"), std::string::npos);
+  expect_refused("generate model", "give a prompt", 2);
 }
 
 TEST_F(Cli, ShardsAreCutAndReadBack) {
@@ -259,7 +292,7 @@ TEST_F(Cli, PlansAreExportedToOtherTools) {
     EXPECT_TRUE(json::parse(outcome.out).is_object());
   }
   expect_refused("export-plan plan.json --to llama-quantize", "--for llama.cpp");
-  expect_refused("export-plan plan.json --to abacus", "known are", 2);
+  expect_refused("export-plan plan.json --to abacus", "expected one of", 2);
   json gguf = read_json_file(folder_ / "plan.json");
   for (json& group : gguf["groups"]) group["codec"] = "q8_0";
   write_json_file(folder_ / "gguf.json", gguf);
@@ -275,7 +308,7 @@ TEST_F(Cli, PlansAreExportedToOtherTools) {
   refused([](json& p) { p["groups"][0]["codec"] = "int9"; }, "int9");
   refused([](json& p) { p["groups"][0].erase("linears"); }, "linears");
   refused([](json& p) { p["groups"][1]["linears"] = p["groups"][0]["linears"]; }, "two groups");
-  refused([](json& p) { p["kind"] = "recipe"; }, "not a plan");
+  refused([](json& p) { p["format"] = "recipe"; }, "not a plan");
   refused([](json& p) { p["groups"] = 3; }, "groups");
 }
 

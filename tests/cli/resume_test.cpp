@@ -1,5 +1,5 @@
-// Killed at any moment, with the disk full at any byte: the same command goes on, and the bytes are those of a run that
-// nobody disturbed. STRATA_KILLS=30 kills more often than CI does.
+// Kills the program at any moment and fills its disk at any byte: the same command resumes, and writes the bytes of a
+// run that was not disturbed. STRATA_KILLS=30 kills more often than CI does.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -221,11 +221,11 @@ TEST_F(Resume, AChangedJobIsRefusedSayingWhatChanged) {
   };
   refused(command + "--refine 3", "another --refine (1, now 3)");
   refused(command + "--for transformers", "another --for");
-  refused(command + "--seed 4", "calibration");
+  refused(command + "--seed 4", "another --seed (0, now 4)");
   write_text_file(folder_ / "calib.txt", text(3999) + "z");
-  refused(command, "calibration");
+  refused(command, "another --calib ([[\"content ");
   write_text_file(folder_ / "calib.txt", text(4000));
-  EXPECT_NE(run(command).err.find("going on"), std::string::npos);
+  EXPECT_NE(run(command).err.find("resuming"), std::string::npos);
 }
 
 TEST_F(Resume, RestartDropsTheWork) {

@@ -1,5 +1,5 @@
-// strata score as a user runs it: killed at random moments it ends with the file of an undisturbed run, and texts that
-// count separately are combined.
+// strata score as a user runs it: a run that is killed at random moments ends with the file of an undisturbed one, and
+// texts that count separately are combined.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-// Every codec with min-max scales against tensors made by an independent numpy implementation.
+// Compares every codec with min-max scales with tensors of an independent numpy implementation.
 // tests/golden/make_codec_goldens.py made them, and found them equal to what compressed-tensors' layout asks for.
 #include "support.h"
 

@@ -1,4 +1,4 @@
-// The scale search: never worse than min-max in its own objective, near the best stored scale, and as good as it was.
+// The scale search is never worse than min-max in its own objective, near the best stored scale, and as good as it was.
 // The windows have two sides, so that an unexplained improvement fails too.
 #include "codec/family.h"
 #include "support.h"
@@ -119,7 +119,7 @@ TEST(Search, IsWithinTwoPercentOfTheBestStoredScale) {
         const auto h = std::span<const float>(importance).subspan(c, size);
         const float minmax = codec.fit(codec, w, h, ScaleFit::minmax, 1).scale;
         found += group_error(codec, w, h, codec.fit(codec, w, h, ScaleFit::search, 1));
-        best += exhaustive(codec, w, h, minmax, codec.family == "int" && codec.code_bits < 8);
+        best += exhaustive(codec, w, h, minmax, codec.is_integer() && codec.code_bits < 8);
       }
     EXPECT_LE(found, 1.02 * best) << name;
     EXPECT_GE(found, 0.98 * best) << name;
@@ -141,8 +141,8 @@ TEST(Search, FindsTheScaleThatMakesAGroupExact) {
 TEST(Search, EightBitAndFloatScalesArePositive) {
   const Matrix m = random_matrix(8, 256, 41, Shape::laplace);
   for (const Codec& codec : all()) {
-    if (!codec.has_codes() || codec.family == "ggml" ||
-        (codec.family == "int" && codec.symmetric && codec.code_bits < 8))
+    if (!codec.has_codes() || codec.container == Container::gguf ||
+        (codec.is_integer() && codec.symmetric && codec.code_bits < 8))
       continue;
     std::vector<GroupParams> groups(codec.groups_per_row(m.cols));
     for (std::size_t r = 0; r < m.rows; ++r) {

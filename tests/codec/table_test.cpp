@@ -1,7 +1,8 @@
-// The table of codecs: names, exact sizes, shapes that fit, and what allocate gives.
+// Tests the table of codecs: names, exact sizes, shapes that fit, and what allocate gives.
 // Sizes are counted by hand from docs/formats.
 #include <set>
 
+#include "codec/family.h"
 #include "core/error.h"
 #include "support.h"
 
@@ -19,6 +20,22 @@ TEST(Table, NamesAreUniqueAndFound) {
                            "int4_asym_g64", "int8_asym_channel", "int8_w8a8", "fp8_channel", "nvfp4", "mxfp4", "mxfp8",
                            "q8_0", "q4_k", "iq4_xs", "iq3_s", "iq2_xxs"})
     EXPECT_TRUE(names.contains(name)) << name;
+}
+
+TEST(Table, EveryCodecHasTheFunctionsThatItsKindNeeds) {
+  for (const Codec& codec : all()) {
+    ASSERT_TRUE(codec.layout != nullptr && codec.unpack != nullptr && codec.rows != nullptr) << codec.name;
+    const RowFunctions& rows = *codec.rows;
+    EXPECT_NE(rows.decode, nullptr) << codec.name;
+    if (!codec.has_codes()) continue;
+    EXPECT_NE(codec.pack, nullptr) << codec.name;
+    EXPECT_EQ(codec.fit != nullptr, codec.super_size == 0) << codec.name;
+    EXPECT_EQ(codec.fit_super != nullptr, codec.super_size != 0) << codec.name;
+    EXPECT_EQ(codec.round != nullptr, codec.vector_size == 1) << codec.name;
+    EXPECT_EQ(codec.round_vector != nullptr, codec.vector_size != 1) << codec.name;
+    EXPECT_TRUE(rows.fit != nullptr && rows.round != nullptr && rows.values != nullptr) << codec.name;
+    EXPECT_TRUE(rows.store_codes != nullptr && rows.store_groups != nullptr) << codec.name;
+  }
 }
 
 TEST(Table, AnUnknownNameListsTheKnownOnes) {

@@ -1,4 +1,4 @@
-// Tasks run in their order beside the caller; a failure reaches the caller and ends the rest.
+// Tasks run in their order beside the caller; the failure of one reaches the caller and ends the others.
 #include "core/background.h"
 
 #include <gtest/gtest.h>

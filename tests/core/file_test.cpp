@@ -1,4 +1,4 @@
-// Files: outputs appear complete or not at all, and every failure of the system is an Error that names the path.
+// Outputs appear complete or not at all, and every failure of the system is an Error that names the path.
 // A full disk is imitated by the limit on file sizes.
 #include "core/file.h"
 
@@ -7,9 +7,11 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <functional>
 
 #include "core/error.h"
+#include "core/hash.h"
+#include "support/error_of.h"
+#include "support/temporary_folder.h"
 
 namespace strata {
 namespace {
@@ -18,25 +20,12 @@ namespace fs = std::filesystem;
 
 class Files : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "strata_file_XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   std::size_t entries() const {
     return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
   }
-  static std::string error_of(const std::function<void()>& action) {
-    try {
-      action();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  }
-  fs::path folder_;
+
+  const TemporaryFolder temporary_;
+  const fs::path& folder_ = temporary_.path();
 };
 
 using OutputFiles = Files;
@@ -191,14 +180,6 @@ TEST_F(MappedFiles, TextLimitsAreKept) {
   EXPECT_EQ(read_text_file(folder_ / "in", 5), "12345");
   EXPECT_NE(error_of([&] { read_text_file(folder_ / "in", 4); }).find("5 bytes is more than the 4 bytes allowed"),
             std::string::npos);
-}
-
-TEST(Text, BytesAreShownInBinaryUnits) {
-  EXPECT_EQ(human_bytes(0), "0 bytes");
-  EXPECT_EQ(human_bytes(1023), "1023 bytes");
-  EXPECT_EQ(human_bytes(1536), "1.5 KiB");
-  EXPECT_EQ(human_bytes(5ull << 40), "5.0 TiB");
-  EXPECT_EQ(human_bytes(5ull << 50), "5120.0 TiB");
 }
 
 TEST(Fingerprint, KnownAnswers) {  // draft-eastlake-fnv-17, appendix C

@@ -1,4 +1,4 @@
-// Work goes on where it was, is refused when it is another job's, and is gone when the result is there.
+// A job folder lets work resume where it stopped, refuses another job's, and is gone once the result is there.
 #include "core/job_folder.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// A journal outlives its process at any byte: what was whole is there again, what was cut is not.
-// Another job's journal is refused with what differs.
+// A journal outlives its process at any byte: lines that were whole are read again, a cut one is not.
+// Another job's journal is refused by an Error that says what differs.
 #include "core/journal.h"
 
 #include <gtest/gtest.h>

@@ -1,23 +1,15 @@
-// JSON: nesting is bounded, and a wrong value is an Error that names the place and the key.
+// The nesting of JSON is bounded, and a wrong value is an Error that names the place and the key.
 // Numbers that do not fit the wanted type are refused, never wrapped.
 #include "core/json.h"
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <limits>
+
+#include "support/error_of.h"
 
 namespace strata {
 namespace {
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 

@@ -1,4 +1,4 @@
-// Rows of dense matrices: written and read back, at any alignment.
+// Rows of dense matrices are written and read back at any alignment.
 #include "core/matrix.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The small number formats, all codes, and every boundary between two codes in both directions.
+// Tests all codes of the small number formats, and every boundary between two codes in both directions.
 // A boundary is the mean of neighbours, exact in double; the float on each side of it must round to that side.
 #include "core/numbers.h"
 

@@ -1,4 +1,4 @@
-// Rank correlation against values worked out by hand.
+// Compares rank correlation with values worked out by hand.
 // Means and quantiles are tested through the signals that use them.
 #include "core/statistics.h"
 

@@ -1,5 +1,5 @@
-// Parallel loops: every index once, exceptions reach the caller, nested loops are serial.
-// Run with more threads than CPUs too, since results must not depend on their number.
+// Parallel loops run every index once, hand exceptions to the caller, and are serial inside each other.
+// They run with more threads than CPUs too, since results must not depend on their number.
 #include "core/threads.h"
 
 #include <gtest/gtest.h>

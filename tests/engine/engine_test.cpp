@@ -1,5 +1,5 @@
-// The engine against transformers' f32 logits: tiny random models of every family and variant, and SmolLM2.
-// The goldens and how they were made: tests/golden/README.md.
+// Compares the engine with transformers' f32 logits, for tiny random models of every family and variant and SmolLM2.
+// tests/golden/README.md says how the goldens were made.
 #include "engine/engine.h"
 
 #include <gtest/gtest.h>
@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "core/file.h"
+#include "engine/modes.h"
 
 namespace strata::engine {
 namespace {
@@ -84,7 +85,7 @@ TEST_P(TinyModel, ABatchGivesWhatItsSequencesGiveAlone) {
 
 TEST_P(TinyModel, TokenByTokenWithACacheGivesTheSameLogits) {
   const model::Model model = model::Model::open(folder());
-  if (model.architecture().rope.scaling == model::Rope::Scaling::dynamic)
+  if (model.architecture().ropes.front().scaling == model::Rope::Scaling::dynamic)
     GTEST_SKIP() << "dynamic scaling depends on the length of the call";
   Engine engine(model);
   const Golden golden = read_golden(folder(), engine.architecture().vocab);
@@ -142,23 +143,26 @@ TEST_P(TinyModel, FollowingARecordingGivesTheChangeOfTheWholeProducts) {
   const Golden golden = read_golden(folder(), engine.architecture().vocab);
   const std::vector<Token>& tokens = golden.sequences[0];
   const Sequence sequence{tokens.size()};
-  Recording recording;
-  engine.record(&recording);
-  const std::vector<float> original = engine.forward(tokens, {&sequence, 1});
-  engine.record(nullptr);
-  engine.follow(&recording);
+  Record record;
+  const std::vector<float> original = [&] {
+    const Recording recording(engine, &record);
+    return engine.forward(tokens, {&sequence, 1});
+  }();
+  std::optional<Following> following(std::in_place, engine, &record);
   EXPECT_EQ(engine.forward(tokens, {&sequence, 1}), original);
-  // One linear of the first block, all of its weights 1 % larger: what is above it changes little.
+  // In one linear of the first block every other weight becomes 1 % larger: what is above it changes little. (A norm
+  // after the linear would undo a factor of all weights.)
   const std::size_t changed = engine.architecture().index(0, model::Role::o);
   const model::Linear& linear = engine.architecture().linears[changed];
   const model::LinearWeights held = model.weights(linear);
   std::vector<float> weights(linear.rows * linear.cols);
   for (std::size_t r = 0; r < linear.rows; ++r)
     read_row(held.view().dense, r, 0, linear.cols, &weights[r * linear.cols]);
-  for (float& w : weights) w *= 1.01f;
-  engine.replace(changed, {MatrixView::dense(weights.data(), linear.rows, linear.cols, DType::f32), nullptr});
+  for (std::size_t i = 0; i < weights.size(); i += 2) weights[i] *= 1.01f;
+  Replacing replacing(engine);
+  replacing.set(changed, {MatrixView::dense(weights.data(), linear.rows, linear.cols, DType::f32), nullptr});
   const std::vector<float> followed = engine.forward(tokens, {&sequence, 1});
-  engine.follow(nullptr);
+  following.reset();
   const std::vector<float> whole = engine.forward(tokens, {&sequence, 1});
   EXPECT_GT(largest_difference(whole, original), 1e-5);
   EXPECT_LT(largest_difference(whole, followed), 0.02 * largest_difference(whole, original));
@@ -181,9 +185,10 @@ TEST(Engine, AReplacedLinearChangesTheOutputAndRestoringUndoesIt) {
   const std::size_t index = engine.architecture().index(0, model::Role::down);
   const model::Linear& linear = engine.architecture().linears[index];
   const std::vector<float> zeros(linear.rows * linear.cols, 0.0f);
-  engine.replace(index, {MatrixView::dense(zeros.data(), linear.rows, linear.cols, DType::f32), nullptr});
+  Replacing replacing(engine);
+  replacing.set(index, {MatrixView::dense(zeros.data(), linear.rows, linear.cols, DType::f32), nullptr});
   EXPECT_GT(largest_difference(logits_of(engine, ids, {&sequence, 1}), before), 1e-3);
-  engine.restore(index);
+  replacing.reset(index);
   EXPECT_EQ(logits_of(engine, ids, {&sequence, 1}), before);
 }
 

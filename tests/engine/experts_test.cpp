@@ -1,5 +1,5 @@
-// Routing by hand-made scores, and what a watcher of the experts is shown.
-// Whole mixtures against transformers are in engine_test.cpp.
+// Tests routing by hand-made scores, and what a watcher of the experts is shown.
+// engine_test.cpp compares whole mixtures with transformers.
 #include "engine/experts.h"
 
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 
 #include "core/threads.h"
 #include "engine/engine.h"
+#include "engine/modes.h"
 
 namespace strata::engine {
 namespace {

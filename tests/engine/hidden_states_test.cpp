@@ -1,4 +1,4 @@
-// Hidden states hold what was kept, in memory and in a file alike, and a folder that cannot hold them is named.
+// Hidden states hold what was kept, in memory and in a file alike; the error names a folder that cannot hold them.
 #include "engine/hidden_states.h"
 
 #include <gtest/gtest.h>
@@ -12,9 +12,9 @@ namespace {
 
 void fill_and_read_back(HiddenStates& states) {
   for (std::size_t s = 0; s < states.count(); s += 2) {
-    const std::size_t some = std::min<std::size_t>(2, states.count() - s);
-    float* const values = states.borrow(s, some);
-    for (std::size_t i = 0; i < some * states.floats(); ++i)
+    const std::size_t count = std::min<std::size_t>(2, states.count() - s);
+    float* const values = states.borrow(s, count);
+    for (std::size_t i = 0; i < count * states.floats(); ++i)
       values[i] = static_cast<float>(s * states.floats() + i) + 0.5f;
     states.keep();
   }

@@ -12,11 +12,15 @@
 #include "codec/codec.h"
 #include "core/error.h"
 #include "core/random.h"
+#include "engine/modes.h"
+#include "support/made_model.h"
 
 namespace strata::engine {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kMadeUp = "made_up";  // a model with every part that llama does not have
 
 model::Model golden(const std::string& name) {
   return model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models" / name);
@@ -37,7 +41,8 @@ double derivative(const std::function<double(float)>& at) {
 class WholeModel : public ::testing::TestWithParam<std::string> {
  protected:
   WholeModel()
-      : model_(golden(GetParam())),
+      : made_(testing::full_family(), testing::full_config()),
+        model_(GetParam() == kMadeUp ? made_.open() : golden(GetParam())),
         a_(model_.architecture()),
         engine_(model_),
         sequences_{{9}, {14}},
@@ -70,6 +75,7 @@ class WholeModel : public ::testing::TestWithParam<std::string> {
     gradient_.backward(batch_, watch, [] {});
   }
 
+  testing::MadeModel made_;
   model::Model model_;
   const model::Architecture& a_;
   Engine engine_;
@@ -105,14 +111,38 @@ TEST_P(WholeModel, LinearsAreShownTheirGradients) {
     const auto moved = [&](float by) {
       std::vector<float> there = weights;
       for (std::size_t i = 0; i < there.size(); ++i) there[i] += by * along[i];
-      engine_.replace(l, {MatrixView::dense(there.data(), linear.rows, linear.cols, DType::f32), nullptr});
-      const double result = loss_of_engine();
-      engine_.restore(l);
-      return result;
+      Replacing replacing(engine_);
+      replacing.set(l, {MatrixView::dense(there.data(), linear.rows, linear.cols, DType::f32), nullptr});
+      return loss_of_engine();
     };
     EXPECT_NEAR(derivative(moved), dot(gradient, along), 0.05 * std::sqrt(dot(gradient, gradient)) + 1e-3)
         << linear.module;
   }
+}
+
+TEST_P(WholeModel, TheHeadIsShownItsGradient) {
+  if (a_.tied) GTEST_SKIP() << "a tied head cannot be replaced alone";
+  std::vector<float> gradient(a_.vocab * a_.hidden, 0.0f);
+  run({.head = [&](const std::vector<float>& dy, const std::vector<float>& x) {
+    for (std::size_t t = 0; t < batch_.tokens; ++t)
+      for (std::size_t r = 0; r < a_.vocab; ++r)
+        for (std::size_t c = 0; c < a_.hidden; ++c)
+          gradient[r * a_.hidden + c] += dy[t * a_.vocab + r] * x[t * a_.hidden + c];
+  }});
+  const std::size_t head = a_.lm_head();
+  const model::LinearWeights held = model_.weights(a_.linears[head]);
+  std::vector<float> weights(gradient.size());
+  const std::vector<float> along = random_values(gradient.size());
+  for (std::size_t r = 0; r < a_.vocab; ++r)
+    codec::widen_row(held.view().dense, r, std::span(weights).subspan(r * a_.hidden, a_.hidden));
+  const auto moved = [&](float by) {
+    std::vector<float> there = weights;
+    for (std::size_t i = 0; i < there.size(); ++i) there[i] += by * along[i];
+    Replacing replacing(engine_);
+    replacing.set(head, {MatrixView::dense(there.data(), a_.vocab, a_.hidden, DType::f32), nullptr});
+    return loss_of_engine();
+  };
+  EXPECT_NEAR(derivative(moved), dot(gradient, along), 0.05 * std::sqrt(dot(gradient, gradient)) + 1e-3);
 }
 
 TEST_P(WholeModel, NormsAreShownTheirSlopes) {
@@ -132,12 +162,13 @@ TEST_P(WholeModel, NormsAreShownTheirSlopes) {
   };
   expect(gradient_.final_norm(), last, "last");
   for (std::size_t b = 0; b < a_.blocks; ++b) {
-    expect(gradient_.norms()[b].attn, slopes[b].attn, fmt::format("{} attention", b));
-    expect(gradient_.norms()[b].mlp, slopes[b].mlp, fmt::format("{} feed-forward", b));
+    ASSERT_EQ(slopes[b].size(), GetParam() == kMadeUp ? 4u : 2u);
+    for (auto& [norm, weights] : gradient_.norms()[b])
+      expect(weights, slopes[b].at(norm), model::norm_name(a_, norm, b));
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, WholeModel, ::testing::Values("llama_untied_sharded", "qwen2", "qwen3"));
+INSTANTIATE_TEST_SUITE_P(Families, WholeModel, ::testing::Values("llama_untied_sharded", "qwen2", "qwen3", kMadeUp));
 
 TEST(ModelGradient, RefusesMixtures) {
   const model::Model model = golden("mixtral");

@@ -1,4 +1,4 @@
-// Sampling: greedy ties, frequencies of a known distribution, and the same tokens for the same seed.
+// Tests sampling: greedy ties, frequencies of a known distribution, and equal tokens for equal seeds.
 // Logits are made by hand, so that every probability is known.
 #include "engine/sampler.h"
 

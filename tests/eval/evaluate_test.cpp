@@ -1,5 +1,5 @@
-// Perplexity and KL divergence: by hand, on tiny models, and on SmolLM2 against transformers.
-// The goldens and how they were made: tests/golden/README.md.
+// Perplexity and KL divergence equal sums by hand on tiny models, and transformers' figures on SmolLM2.
+// tests/golden/README.md says how the goldens were made.
 #include "eval/evaluate.h"
 
 #include <cmath>
@@ -54,6 +54,20 @@ TEST(Statistics, JsonHasTheDocumentedKeysAndNullForWhatWasNotMeasured) {
     ASSERT_TRUE(value.contains(key)) << key;
     EXPECT_TRUE(value[key].is_null()) << key;
   }
+}
+
+TEST(Evaluation, SaysWhichTextItWasMeasuredOn) {
+  Evaluation e = summarize({{1.0, 2.0}, {}, {}, {}});
+  EXPECT_EQ(e.measured_on(), "2 tokens");
+  EXPECT_FALSE(e.to_json().contains("text"));
+  e.text = EvaluatedText{};
+  EXPECT_EQ(e.measured_on(), "2 tokens that the model wrote itself, other than those of the calibration");
+  EXPECT_EQ(e.to_json()["text"], json({{"source", "model"}, {"used_by_calibration", false}}));
+  e.text = EvaluatedText{"wiki.txt", false};
+  EXPECT_EQ(e.measured_on(), "2 tokens of wiki.txt that the calibration did not use");
+  e.text->used_by_calibration = true;
+  EXPECT_EQ(e.measured_on(), "2 tokens of wiki.txt that the calibration used too, since the text has no more");
+  EXPECT_EQ(e.to_json()["text"], json({{"source", "wiki.txt"}, {"used_by_calibration", true}}));
 }
 
 TEST(Evaluate, ScoredPositionsAreThoseOfLlamaCpp) {
@@ -189,7 +203,7 @@ TEST(Evaluate, LogitsThatAreNotFiniteAreNamed) {
   engine::Engine bad(broken), good(plain);
   const Chunks chunks = golden_ids("llama_tied");
   const std::string alone = error_of([&] { evaluate(bad, nullptr, chunks); });
-  EXPECT_NE(alone.find("of chunk 0 are not finite"), std::string::npos) << alone;
+  EXPECT_NE(alone.find("of sequence 0 are not finite"), std::string::npos) << alone;
   EXPECT_NE(alone.find(tiny.path().string()), std::string::npos) << alone;
   const std::string as_original = error_of([&] { evaluate(good, &bad, chunks); });
   EXPECT_NE(as_original.find(tiny.path().string()), std::string::npos) << as_original;

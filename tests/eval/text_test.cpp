@@ -1,4 +1,4 @@
-// Cutting texts into chunks, and the refusal of what is no text.
+// Texts are cut into sequences, and what is no text is refused.
 // Words of the tokenizer used here are single tokens: w0 is 10, w1 is 11, ...
 #include "eval/text.h"
 
@@ -11,6 +11,7 @@ namespace {
 using ::strata::testing::error_of;
 using ::strata::testing::TemporaryFolder;
 using ::strata::testing::word_tokenizer;
+using ::strata::testing::word_tokenizer_files;
 using ::strata::testing::words;
 using Tokens = std::vector<engine::Token>;
 
@@ -28,26 +29,26 @@ class EvalTextTest : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
-TEST_F(EvalTextTest, ChunksFollowEachOtherAndTheRestIsLeftOut) {
+TEST_F(EvalTextTest, SequencesFollowEachOtherAndTheRestIsLeftOut) {
   const EvalText text = read_eval_text(word_tokenizer(false), file(words(11)), 4);
   EXPECT_EQ(text.text_tokens, 11u);
-  EXPECT_EQ(text.chunks, (std::vector<Tokens>{{10, 11, 12, 13}, {14, 15, 16, 17}}));
+  EXPECT_EQ(text.sequences, (std::vector<Tokens>{{10, 11, 12, 13}, {14, 15, 16, 17}}));
 }
 
-TEST_F(EvalTextTest, BosStandsInTheFirstPlaceOfEveryChunk) {
-  // BOS comes before the text, which moves it by one; the chunks after the first lose a token to their BOS.
+TEST_F(EvalTextTest, BosStandsInTheFirstPlaceOfEverySequence) {
+  // BOS comes before the text, which moves it by one; the sequences after the first lose a token to their BOS.
   const EvalText text = read_eval_text(word_tokenizer(true), file(words(11)), 4);
-  EXPECT_EQ(text.chunks, (std::vector<Tokens>{{1, 10, 11, 12}, {1, 14, 15, 16}, {1, 18, 19, 20}}));
+  EXPECT_EQ(text.sequences, (std::vector<Tokens>{{1, 10, 11, 12}, {1, 14, 15, 16}, {1, 18, 19, 20}}));
 }
 
-TEST_F(EvalTextTest, ALimitGivesTheSameFirstChunksOfALargeFile) {
+TEST_F(EvalTextTest, ALimitGivesTheSameFirstSequencesOfALargeFile) {
   const auto path = file(words(40000));
   const EvalText all = read_eval_text(word_tokenizer(false), path, 64);
   const EvalText some = read_eval_text(word_tokenizer(false), path, 64, 3);
-  ASSERT_EQ(all.chunks.size(), 625u);
-  ASSERT_EQ(some.chunks.size(), 3u);
+  ASSERT_EQ(all.sequences.size(), 625u);
+  ASSERT_EQ(some.sequences.size(), 3u);
   EXPECT_LT(some.text_tokens, all.text_tokens);
-  EXPECT_TRUE(std::equal(some.chunks.begin(), some.chunks.end(), all.chunks.begin()));
+  EXPECT_TRUE(std::equal(some.sequences.begin(), some.sequences.end(), all.sequences.begin()));
   EXPECT_NE(some.hash, all.hash);
   EXPECT_EQ(some.hash, read_eval_text(word_tokenizer(false), path, 64, 3).hash);
 }
@@ -55,7 +56,7 @@ TEST_F(EvalTextTest, ALimitGivesTheSameFirstChunksOfALargeFile) {
 TEST_F(EvalTextTest, ATextTooShortSaysHowManyTokensItHas) {
   const std::string message = refusal(words(7));
   EXPECT_NE(message.find("has 7 tokens, fewer than the 8"), std::string::npos) << message;
-  EXPECT_NE(message.find("--n-ctx"), std::string::npos) << message;
+  EXPECT_NE(message.find("--seq-len"), std::string::npos) << message;
   EXPECT_NE(message.find("text.txt"), std::string::npos) << message;
 }
 
@@ -79,9 +80,22 @@ TEST_F(EvalTextTest, Utf8IsCheckedByTheUnicodeTable) {
   EXPECT_THROW(model::check_text("a\xE2\x28", "text", false), Error);
 }
 
-TEST_F(EvalTextTest, AContextWithoutScoredPositionsIsAUsageError) {
+TEST_F(EvalTextTest, ASequenceWithoutScoredPositionsIsAUsageError) {
   EXPECT_THROW(read_eval_text(word_tokenizer(false), file(words(20)), 3), UsageError);
   EXPECT_NO_THROW(read_eval_text(word_tokenizer(false), file(words(20)), 4));
+}
+
+TEST_F(EvalTextTest, TokensThatAreOtherWordsElsewhereAreRefused) {
+  const EvalText text = read_eval_text(word_tokenizer(false), file(words(20)), 4);
+  EXPECT_NO_THROW(check_same_words(text, word_tokenizer(false), word_tokenizer(true))) << "only BOS differs";
+  model::NamedTexts files = word_tokenizer_files(false);
+  std::string& tokenizer = files[0].second;
+  const std::size_t at = tokenizer.find("\"w3\"");
+  ASSERT_NE(at, std::string::npos);
+  tokenizer.replace(at, 4, "\"x3\"");
+  const auto changed = model::Tokenizer::from_files(files, "elsewhere");
+  const std::string message = error_of([&] { check_same_words(text, word_tokenizer(false), changed); });
+  EXPECT_NE(message.find("elsewhere read the same tokens as different words"), std::string::npos) << message;
 }
 
 }  // namespace

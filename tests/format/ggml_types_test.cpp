@@ -1,4 +1,4 @@
-// The decoders of ggml types against the gguf package's, on random bytes, and against the format page's example.
+// Compares the decoders of ggml types with the gguf package's on random bytes, and with the format page's example.
 // Goldens: tests/golden/make_gguf_goldens.py.
 #include "format/ggml_types.h"
 
@@ -6,6 +6,7 @@
 #include <map>
 
 #include "codec/variants.h"
+#include "core/cpu.h"
 #include "format/safetensors.h"
 #include "support/file_bytes.h"
 #include "support/same_bits.h"
@@ -40,8 +41,8 @@ TEST_P(Dequantize, EqualsTheGgufPackageBitForBit) {
     std::vector<float> got(cols), want(cols), by_variant(cols);
     ggml_dequantize_row(type, row.data(), cols, got.data());
     std::memcpy(want.data(), weights->data.data() + r * cols * 4, cols * 4);
-    for (const codec::Variant* variant : codec::compiled_variants()) {
-      if (!codec::runs_here(*variant)) continue;
+    for (const codec::Variant* variant : codec::variants()) {
+      if (!isa_runs_here(variant->isa)) continue;
       variant->decode_blocks(*find_ggml_type(type)->blocks, reinterpret_cast<const unsigned char*>(row.data()),
                              cols / find_ggml_type(type)->block_weights, by_variant.data());
       for (std::size_t c = 0; c < cols; ++c)

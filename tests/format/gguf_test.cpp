@@ -1,5 +1,5 @@
-// GGUF: what the reader accepts, and how it refuses each kind of damage.
-// The worked example is the one of docs/formats/gguf.md.
+// Tests what the GGUF reader accepts, and how it refuses each kind of damage.
+// The worked example is from docs/formats/gguf.md.
 #include "format/gguf.h"
 
 #include "support/file_bytes.h"

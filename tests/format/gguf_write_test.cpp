@@ -1,5 +1,5 @@
-// The GGUF writer against our reader: every kind of key, alignments, streaming in odd pieces, and nothing left behind
-// when a file is not complete.
+// Our reader reads what the GGUF writer writes: every kind of key, all alignments, tensors that come in odd pieces. A
+// file that is not complete leaves nothing.
 #include "format/gguf_write.h"
 
 #include "support/file_bytes.h"

@@ -1,5 +1,5 @@
-// Safetensors: what the reader accepts, how it refuses each kind of damage, and the bytes of written headers.
-// The worked example is the one of docs/formats/safetensors.md.
+// Tests what the safetensors reader accepts, how it refuses each kind of damage, and the bytes of written headers.
+// The worked example is from docs/formats/safetensors.md.
 #include "format/safetensors.h"
 
 #include "core/json.h"

@@ -11,10 +11,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const json config = parse_json({reinterpret_cast<const char*>(data), size}, "input");
     const model::Architecture a = model::parse_architecture(config, "input");
-    if (a.window.size() != a.blocks || a.layout.size() != a.blocks) std::abort();
+    if (a.attention.size() != a.blocks || a.layout.size() != a.blocks) std::abort();
     for (std::size_t b = 0; b < a.blocks; ++b)
       if (a.block_linears(b).front().block != b || a.block_linears(b).back().block != b) std::abort();
-    if (a.head_dim <= 4096) (void)model::inverse_frequencies(a, a.max_position);
+    if (a.head_dim <= 4096) (void)model::inverse_frequencies(a.ropes.front(), a.max_position);
     (void)a.block_linear_weights();
   } catch (const Error&) {
     return 0;

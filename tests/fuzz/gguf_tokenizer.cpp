@@ -1,4 +1,4 @@
-// Fuzz: a GGUF vocabulary of any content is refused with an Error, or becomes a tokenizer.json that loads and works.
+// Fuzzes tokenizers: any GGUF vocabulary is refused with an Error, or becomes a tokenizer.json that loads and works.
 // The input is lines: model, pre, flags, then tokens (type, score, text) and merges.
 #include <sstream>
 

@@ -1,5 +1,5 @@
-// Several calibration sets: scored each, combined by mean or max after each is normalised, and held against each other;
-// and the agreement of the halves of one.
+// Several calibration sets are scored one by one, combined by mean or max after each is normalised, and compared with
+// each other; so are the halves of one set.
 #include <cmath>
 
 #include "importance/score.h"

@@ -1,5 +1,5 @@
-// The divergence meter on a tiny random model: zero for the original, and the same from any block that covers the
-// change. alpha and every measured cost stand on it.
+// On a tiny random model the divergence meter gives zero for the original, and the same value from any block that
+// covers the change. alpha and every measured cost depend on it.
 #include "importance/divergence.h"
 
 #include <gtest/gtest.h>
@@ -18,6 +18,7 @@ struct Fixture {
   engine::Engine engine{model};
   CalibrationSet set = random_tokens(model.architecture().vocab, 3, 24, 11);
   InputMeanSquare inputs = input_mean_square(engine, set);
+  engine::Replacing replacing{engine};
   const model::Architecture& a = model.architecture();
 
   RoundedGroup rounded(std::size_t group, const char* codec) const {
@@ -46,11 +47,11 @@ TEST(Divergence, IsTheSameFromEveryBlockUpToTheChange) {
   const auto group =
       static_cast<std::size_t>(std::ranges::find(f.a.groups, last, &model::FusionGroup::block) - f.a.groups.begin());
   const RoundedGroup rounded = f.rounded(group, "int2_channel");
-  rounded.put_into(f.engine);
+  rounded.put_into(f.replacing);
   const std::vector<double> expected = meter.measure(0);
   EXPECT_GT(sum(expected), 0.0);
   EXPECT_EQ(meter.measure(last), expected);
-  restore(f.engine, f.a.groups[group]);
+  restore(f.replacing, f.a.groups[group]);
   EXPECT_EQ(sum(meter.measure(0)), 0.0);
 }
 
@@ -74,7 +75,7 @@ TEST(Divergence, AfterRebasingChangesBelowAreIncluded) {
   Fixture f;
   DivergenceMeter meter(f.engine, f.set, 24);
   const RoundedGroup below = f.rounded(0, "int3_channel");
-  below.put_into(f.engine);
+  below.put_into(f.replacing);
   const std::vector<double> expected = meter.measure(0);
   EXPECT_EQ(sum(meter.measure(f.a.blocks)), 0.0);
   meter.rebase(0);
@@ -90,12 +91,12 @@ TEST(Divergence, FromChangesIsThatOfTheWholeProducts) {
     for (std::size_t g = 0; g < f.a.groups.size(); ++g) {
       const std::size_t first = std::min(f.a.groups[g].block, f.a.blocks);
       const RoundedGroup rounded = f.rounded(g, codec);
-      rounded.put_into(f.engine);
+      rounded.put_into(f.replacing);
       const double expected = sum(whole.measure(first)), got = sum(changes.measure(first));
       EXPECT_NEAR(got, expected, 5e-3 * expected + 2e-7 * 72) << f.a.groups[g].name << " " << codec;
       ASSERT_EQ(changes.nll().size(), whole.nll().size());
       for (std::size_t i = 0; i < whole.nll().size(); ++i) EXPECT_NEAR(changes.nll()[i], whole.nll()[i], most);
-      restore(f.engine, f.a.groups[g]);
+      restore(f.replacing, f.a.groups[g]);
     }
   for (std::size_t block = 0; block <= f.a.blocks; ++block)
     for (const double value : changes.measure(block)) EXPECT_EQ(value, 0.0);
@@ -105,7 +106,7 @@ TEST(Divergence, OfSequencesIsTheMeanOfTheirTokens) {
   Fixture f;
   DivergenceMeter meter(f.engine, f.set, 48);
   const RoundedGroup rounded = f.rounded(0, "int3_channel");
-  rounded.put_into(f.engine);
+  rounded.put_into(f.replacing);
   const std::vector<double> tokens = meter.measure(0), sequences = meter.measure_sequences(0);
   ASSERT_EQ(sequences.size(), 2u);
   EXPECT_NEAR(24 * (sequences[0] + sequences[1]), sum(tokens), 1e-12);

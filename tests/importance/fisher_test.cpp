@@ -1,5 +1,5 @@
-// fisher on tiny random models: what it says of noise in single linears is what the noise costs when it is measured.
-// What it is worth on a real model is measured in docs/results.md.
+// On tiny random models fisher predicts what noise in a single linear costs when it is measured.
+// docs/results.md measures what it is worth on a real model.
 #include "importance/signals/fisher.h"
 
 #include <gtest/gtest.h>
@@ -10,6 +10,7 @@
 #include "codec/codec.h"
 #include "core/random.h"
 #include "core/threads.h"
+#include "engine/modes.h"
 #include "importance/score.h"
 #include "support/random_tokens.h"
 #include "support/tiny_model.h"
@@ -36,10 +37,10 @@ double measured(engine::Engine& engine, DivergenceMeter& meter, const model::Lin
       if (r < rows)
         for (float& w : row) w += size * static_cast<float>(random.normal());
     }
-    engine.replace(l, {MatrixView::dense(weights.data(), linear.rows, linear.cols, DType::f32), nullptr});
+    engine::Replacing replacing(engine);
+    replacing.set(l, {MatrixView::dense(weights.data(), linear.rows, linear.cols, DType::f32), nullptr});
     const std::vector<double> of_token = meter.measure(0);
     sum += std::accumulate(of_token.begin(), of_token.end(), 0.0) / static_cast<double>(of_token.size());
-    engine.restore(l);
   }
   return sum / static_cast<double>(draws);
 }

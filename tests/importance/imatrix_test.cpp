@@ -1,4 +1,4 @@
-// Importance matrices: what was written is read back, and those of other models are refused by name.
+// An importance matrix is read back as it was written, and one of another model is refused by name.
 #include "importance/imatrix.h"
 
 #include <cmath>

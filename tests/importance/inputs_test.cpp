@@ -1,9 +1,10 @@
-// Calibration sets, the pass over them, and the mean square of every linear's inputs.
-// The reference for the latter runs the engine alone, sequence by sequence, with sums in double.
+// Tests calibration sets, the pass over them, and the mean square of every linear's inputs.
+// The reference for the mean squares runs the engine alone, sequence by sequence, with sums in double.
 #include <cmath>
 #include <map>
 
 #include "core/random.h"
+#include "engine/modes.h"
 #include "importance/linear_inputs.h"
 #include "importance/score.h"
 #include "kernel/ops.h"

@@ -1,5 +1,5 @@
-// kl on a tiny random model: every group and codec, resumed at any unit with the same result; and the judge on scores
-// whose order is known.
+// Measures kl of every group and codec of a tiny random model, resumed at any unit with the same result, and tests the
+// judge on scores whose order is known.
 #include "importance/signals/kl.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// scores.json: what is written is read back, and every damage to it is an error that names its place.
+// scores.json is read back as it was written, and every damage to it is an error that names its place.
 #include "importance/scores.h"
 
 #include <cmath>
@@ -57,9 +57,9 @@ TEST_F(ScoresFile, HoldsEverySignalBlockAndLinear) {
       EXPECT_FALSE(scores_.choices.contains(name) || scores_.linears.contains(name)) << "not asked for";
     } else if (signal.of_linear != nullptr) {
       EXPECT_EQ(scores_.linears.at(name).size(), 3u * 7u + 1u) << name;  // untied: lm_head too
-    } else if (signal.level() == Level::linear) {
+    } else if (signal.level == Level::linear) {
       EXPECT_EQ(scores_.modules.at(name).values.size(), 3u * 7u + 1u) << name;
-    } else if (signal.level() == Level::group) {
+    } else if (signal.level == Level::group) {
       EXPECT_EQ(scores_.groups.at(name).values.size(), 3u * 4u + 1u) << name;
     } else {
       EXPECT_EQ(scores_.blocks.at(name).values.size(), 3u) << name;

@@ -1,5 +1,5 @@
-// Every signal against its definition: hand-made rows and weights, plain loops over tiny models, and SmolLM2 against
-// a numpy reference (tests/golden/README.md).
+// Compares every signal with its definition, on hand-made rows and weights, by plain loops over tiny models, and on
+// SmolLM2 with a numpy reference (tests/golden/README.md).
 #include <cmath>
 
 #include "importance/score.h"
@@ -21,27 +21,34 @@ CalibrationSet set_of(std::vector<std::vector<engine::Token>> ids) {
 ScoreRequest block_signals() {
   ScoreRequest request;
   for (const Signal& signal : signals())
-    if (signal.observe != nullptr || signal.of_block != nullptr) request.signals.push_back(&signal);
+    if (signal.of_rows != nullptr || signal.of_block != nullptr) request.signals.push_back(&signal);
   return request;
 }
 
 /// The signal of one block and the given sequences of (before, after) rows of width 2.
 Estimate of_rows(const Signal& signal,
                  const std::vector<std::pair<std::vector<float>, std::vector<float>>>& sequences) {
-  const auto gathered = signal.observe(1, sequences.size());
-  for (std::size_t s = 0; s < sequences.size(); ++s)
-    gathered->on_block({0, s, sequences[s].first.size() / 2, 2, sequences[s].first.data(), sequences[s].second.data()});
-  return estimate(gathered->samples().at(0));
+  std::vector<double> values;
+  for (const auto& [before, after] : sequences)
+    values.push_back(signal.of_rows({before.size() / 2, 2, before.data(), after.data()}));
+  return estimate(values);
 }
 
-TEST(Signals, NamesAreUniqueAndEveryOneHasExactlyOneFunction) {
+TEST(Signals, NamesAreUniqueAndEveryOneHasExactlyOneFunctionOfItsLevel) {
   for (const Signal& signal : signals()) {
     EXPECT_EQ(&signal_by_name(signal.name), &signal);
-    EXPECT_EQ((signal.observe != nullptr) + (signal.of_block != nullptr) + (signal.of_linear != nullptr) +
-                  (signal.observe_linears != nullptr) + (signal.of_architecture != nullptr) +
-                  (signal.of_groups != nullptr) + (signal.of_choices != nullptr),
-              1)
-        << signal.name;
+    const std::vector<std::pair<bool, Level>> functions = {
+        {signal.of_rows != nullptr, Level::block},     {signal.of_block != nullptr, Level::block},
+        {signal.of_linear != nullptr, Level::error},   {signal.observe_linears != nullptr, Level::linear},
+        {signal.of_groups != nullptr, Level::group},   {signal.of_architecture != nullptr, Level::group},
+        {signal.of_choices != nullptr, Level::choice},
+    };
+    std::size_t set = 0;
+    for (const auto& [is_set, level] : functions) {
+      set += is_set ? 1 : 0;
+      EXPECT_TRUE(!is_set || level == signal.level) << signal.name;
+    }
+    EXPECT_EQ(set, 1u) << signal.name;
     EXPECT_FALSE(signal.meaning.empty());
   }
   EXPECT_NE(::strata::testing::error_of([] { signal_by_name("lin"); }).find("the known are lim, "), std::string::npos);

@@ -1,4 +1,4 @@
-// Attention of every table against softmax(q k^T scale) v in double, with and without window, group and cache offset.
+// Compares attention of every variant with softmax(q k^T scale) v in double, with and without window, group and offset.
 // Unread memory is filled with NaN: rows beyond the last visible key and the gaps between rows.
 #include <algorithm>
 #include <cmath>
@@ -59,64 +59,64 @@ struct Data {
 };
 
 /// Some tokens of long sequences, every token of short ones; all dimensions.
-void expect_attention(const Table& table, const Data& data) {
+void expect_attention(const Variant& variant, const Data& data) {
   const Case& c = data.c;
   for (std::size_t t = 0; t<c.tokens; t += c.tokens> 40 ? 19 : 1) {
     for (std::size_t h = 0; h < c.heads; ++h) {
       const std::vector<double> want = data.expected(t, h);
       for (std::size_t d = 0; d < c.head_dim; ++d)
         ASSERT_NEAR(data.out[t * data.q_stride + h * c.head_dim + d], want[d], 2e-5)
-            << table.name << " token " << t << " head " << h << " dim " << d << " of tokens " << c.tokens << " after "
+            << variant.name << " token " << t << " head " << h << " dim " << d << " of tokens " << c.tokens << " after "
             << c.first_position << " heads " << c.heads << "/" << c.kv_heads << " x " << c.head_dim << " window "
             << c.window;
     }
     for (std::size_t i = c.heads * c.head_dim; i < data.q_stride; ++i)
-      ASSERT_EQ(data.out[t * data.q_stride + i], 77.0f) << table.name;
+      ASSERT_EQ(data.out[t * data.q_stride + i], 77.0f) << variant.name;
   }
 }
 
-TEST(Attention, EveryTableEqualsSoftmaxInDouble) {
-  for (const Table* table : runnable())
+TEST(Attention, EveryVariantEqualsSoftmaxInDouble) {
+  for (const Variant* variant : runnable())
     for (const Case& c : {Case{1, 0, 1, 1, 64, 0}, Case{5, 0, 4, 2, 8, 0}, Case{33, 0, 9, 3, 64, 0},
                           Case{1, 300, 9, 3, 64, 0}, Case{20, 131, 2, 1, 100, 0}, Case{150, 0, 3, 1, 33, 0},
                           Case{150, 20, 4, 4, 16, 40}, Case{1, 400, 8, 2, 128, 50}, Case{300, 0, 2, 1, 24, 1},
                           Case{2, 127, 12, 1, 1, 0}, Case{270, 0, 16, 1, 64, 200}}) {
       Data data(c);
       const Attention call = data.call();
-      attention(*table, {&call, 1});
-      expect_attention(*table, data);
+      attention(*variant, {&call, 1});
+      expect_attention(*variant, data);
       if (HasFatalFailure()) return;
     }
 }
 
 TEST(Attention, ABatchEqualsItsSequencesAloneAtAnyThreadCount) {
-  for (const Table* table : runnable()) {
+  for (const Variant* variant : runnable()) {
     Data a({70, 0, 6, 2, 32, 0}), b({9, 50, 6, 2, 32, 0});
     const Attention calls[] = {a.call(), b.call()};
     set_thread_count(1);
-    attention(*table, {calls, 1});
-    attention(*table, {calls + 1, 1});
+    attention(*variant, {calls, 1});
+    attention(*variant, {calls + 1, 1});
     const std::vector<float> alone_a = a.out, alone_b = b.out;
     for (const std::size_t threads : {1, 2, 5}) {
       std::fill(a.out.begin(), a.out.end(), 77.0f);
       std::fill(b.out.begin(), b.out.end(), 77.0f);
       set_thread_count(threads);
-      attention(*table, calls);
-      EXPECT_EQ(a.out, alone_a) << table->name << " " << threads;
-      EXPECT_EQ(b.out, alone_b) << table->name << " " << threads;
+      attention(*variant, calls);
+      EXPECT_EQ(a.out, alone_a) << variant->name << " " << threads;
+      EXPECT_EQ(b.out, alone_b) << variant->name << " " << threads;
     }
     set_thread_count(0);
   }
 }
 
 TEST(Attention, HugeScoresDoNotOverflow) {
-  for (const Table* table : runnable()) {
+  for (const Variant* variant : runnable()) {
     Data data({40, 0, 2, 1, 16, 0});
     for (float& q : data.q) q *= 1000;
     const Attention call = data.call();
-    attention(*table, {&call, 1});
+    attention(*variant, {&call, 1});
     for (std::size_t t = 0; t < 40; ++t)
-      for (std::size_t i = 0; i < 32; ++i) EXPECT_TRUE(std::isfinite(data.out[t * data.q_stride + i])) << table->name;
+      for (std::size_t i = 0; i < 32; ++i) EXPECT_TRUE(std::isfinite(data.out[t * data.q_stride + i])) << variant->name;
   }
 }
 

@@ -1,4 +1,4 @@
-// Shared by the kernel tests: loops over the tables that run here, guarded memory, random data, a codec for tests.
+// Shared by the kernel tests: loops over the variants that run here, guarded memory, random data, a codec for tests.
 // Guarded: the page after the last byte cannot be read, so an overread of one byte ends the test.
 #pragma once
 #include <gtest/gtest.h>
@@ -14,19 +14,19 @@
 
 namespace strata::kernel {
 
-/// The tables that run on this CPU; the others are named on stdout and counted in the test's record.
-inline std::vector<const Table*> runnable() {
-  std::vector<const Table*> here;
+/// The variants that run on this CPU; the others are named on stdout and counted in the test's record.
+inline std::vector<const Variant*> runnable() {
+  std::vector<const Variant*> here;
   int skipped = 0;
-  for (const Table* table : tables()) {
-    if (isa_runs_here(table->isa)) {
-      here.push_back(table);
+  for (const Variant* variant : variants()) {
+    if (isa_runs_here(variant->isa)) {
+      here.push_back(variant);
     } else {
       ++skipped;
-      std::printf("skipped: %s does not run on this CPU\n", table->name);
+      std::printf("skipped: %s does not run on this CPU\n", variant->name);
     }
   }
-  ::testing::Test::RecordProperty("tables_skipped", skipped);
+  ::testing::Test::RecordProperty("variants_skipped", skipped);
   return here;
 }
 

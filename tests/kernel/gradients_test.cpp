@@ -1,4 +1,4 @@
-// Gradients of the operations against central differences of the operations themselves.
+// Compares gradients of the operations with central differences of the operations themselves.
 // The loss is a fixed random weighting of the outputs.
 #include "kernel/gradients.h"
 

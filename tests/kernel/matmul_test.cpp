@@ -1,4 +1,4 @@
-// Every matrix product kernel against the definition in double: all shapes, types, alignments and table variants.
+// Compares every matrix product kernel with the definition in double, for all shapes, types, alignments and variants.
 // Tolerance: k * 2^-24 * |x| |w| (norms; at least the sum of |x w|), a bound on any order of summation in f32.
 #include "kernel/matmul.h"
 
@@ -40,7 +40,7 @@ std::vector<double> norms(const std::vector<float>& values, std::size_t rows, st
   return result;
 }
 
-void expect_product(const Table& table, const Weights& w, std::size_t tokens, Precision precision,
+void expect_product(const Variant& variant, const Weights& w, std::size_t tokens, Precision precision,
                     const std::string& where) {
   const std::size_t rows = w.rows(), cols = w.cols(), x_stride = cols + 3, y_stride = rows + 5;
   const float untouched = 12345.0f;
@@ -50,7 +50,7 @@ void expect_product(const Table& table, const Weights& w, std::size_t tokens, Pr
   for (std::size_t t = 0; t < tokens; ++t) std::copy_n(&values[t * cols], cols, x.as<float>() + t * x_stride);
   std::vector<float> want(tokens * rows), got(tokens * y_stride, untouched);
   matmul_reference(x.as<float>(), x_stride, tokens, w, want.data(), rows, precision);
-  matmul(table, x.as<float>(), x_stride, tokens, w, got.data(), y_stride, precision);
+  matmul(variant, x.as<float>(), x_stride, tokens, w, got.data(), y_stride, precision);
 
   const std::vector<double> x_norms = norms(values, tokens, cols, precision);
   const std::vector<double> w_norms = norms(widened(w), rows, cols, precision);
@@ -64,7 +64,7 @@ void expect_product(const Table& table, const Weights& w, std::size_t tokens, Pr
   }
 }
 
-void expect_dense(const Table& table, const Shape& shape, DType type, std::size_t shift, Precision precision) {
+void expect_dense(const Variant& variant, const Shape& shape, DType type, std::size_t shift, Precision precision) {
   const std::size_t stride = shape.cols * dtype_bytes(type) + shift;
   Guarded memory((shape.rows - 1) * stride + shape.cols * dtype_bytes(type));
   std::memset(memory.data(), 0xFF, (shape.rows - 1) * stride + shape.cols * dtype_bytes(type));  // NaN between rows
@@ -73,31 +73,31 @@ void expect_dense(const Table& table, const Shape& shape, DType type, std::size_
     write_as(type, {values.begin() + r * shape.cols, values.begin() + (r + 1) * shape.cols},
              memory.data() + r * stride);
   const Weights w{{memory.data(), shape.rows, shape.cols, type, stride}, nullptr};
-  expect_product(table, w, shape.tokens, precision,
-                 std::string(table.name) + " " + std::string(dtype_name(type)) + " shift " + std::to_string(shift) +
+  expect_product(variant, w, shape.tokens, precision,
+                 std::string(variant.name) + " " + std::string(dtype_name(type)) + " shift " + std::to_string(shift) +
                      (precision == Precision::bf16 ? " in bf16" : " in f32"));
 }
 
 constexpr Precision kPrecisions[] = {Precision::f32, Precision::bf16};
 constexpr DType kTypes[] = {DType::bf16, DType::f16, DType::f32};
 
-TEST(Matmul, EveryTableEqualsTheDefinitionOnOddShapes) {
-  for (const Table* table : runnable())
+TEST(Matmul, EveryVariantEqualsTheDefinitionOnOddShapes) {
+  for (const Variant* variant : runnable())
     for (const Precision precision : kPrecisions)
       for (const DType type : kTypes)
         for (const std::size_t rows : {1, 7, 16, 33})
           for (const std::size_t cols : {1, 2, 3, 8, 31, 64, 100})
             for (const std::size_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 33}) {
-              expect_dense(*table, {tokens, rows, cols}, type, (rows + cols + tokens) % 3, precision);
+              expect_dense(*variant, {tokens, rows, cols}, type, (rows + cols + tokens) % 3, precision);
               if (HasFatalFailure()) return;
             }
 }
 
-TEST(Matmul, EveryTableEqualsTheDefinitionOverSeveralColumnBlocks) {
-  for (const Table* table : runnable())
+TEST(Matmul, EveryVariantEqualsTheDefinitionOverSeveralColumnBlocks) {
+  for (const Variant* variant : runnable())
     for (const Precision precision : kPrecisions)
       for (const Shape& shape : {Shape{29, 192, 576}, Shape{3, 70, 576}, Shape{19, 40, 1537}, Shape{1, 40, 2311}}) {
-        expect_dense(*table, shape, DType::bf16, 0, precision);
+        expect_dense(*variant, shape, DType::bf16, 0, precision);
         if (HasFatalFailure()) return;
       }
   if (!runnable().empty()) expect_dense(*runnable().front(), {512, 192, 576}, DType::bf16, 0, Precision::f32);
@@ -112,12 +112,12 @@ codec::Stored stored_as(const codec::Codec& codec, std::size_t rows, std::size_t
 }
 
 TEST(Matmul, StoredWeightsAreDecodedOnTheFly) {
-  const std::vector<const Table*> here = runnable();
+  const std::vector<const Variant*> here = runnable();
   const auto check = [&](const char* name, const Shape& shape) {
     const codec::Stored stored = stored_as(codec::by_name(name), shape.rows, shape.cols);
-    for (const Table* table : here)
+    for (const Variant* variant : here)
       for (const Precision precision : kPrecisions)
-        expect_product(*table, {{}, &stored}, shape.tokens, precision, std::string(table->name) + " " + name);
+        expect_product(*variant, {{}, &stored}, shape.tokens, precision, std::string(variant->name) + " " + name);
   };
   for (const Shape& shape : {Shape{1, 33, 128}, Shape{5, 7, 1152}, Shape{16, 16, 64}, Shape{17, 70, 832}})
     ASSERT_NO_FATAL_FAILURE(check("int4_g64", shape));
@@ -129,17 +129,17 @@ TEST(Matmul, ThreadsDoNotChangeABit) {
   const std::size_t rows = 200, cols = 1100;
   const std::vector<float> weights = normal(rows * cols, 1), x = normal(70 * cols, 2);
   const Weights w{MatrixView::dense(weights.data(), rows, cols, DType::f32), nullptr};
-  for (const Table* table : runnable())
+  for (const Variant* variant : runnable())
     for (const Precision precision : kPrecisions)
       for (const std::size_t tokens : {1, 8, 70}) {
         std::vector<float> one(tokens * rows), many(tokens * rows);
         set_thread_count(1);
-        matmul(*table, x.data(), cols, tokens, w, one.data(), rows, precision);
+        matmul(*variant, x.data(), cols, tokens, w, one.data(), rows, precision);
         for (const std::size_t threads : {2, 7}) {
           set_thread_count(threads);
-          matmul(*table, x.data(), cols, tokens, w, many.data(), rows, precision);
+          matmul(*variant, x.data(), cols, tokens, w, many.data(), rows, precision);
           EXPECT_EQ(std::memcmp(one.data(), many.data(), one.size() * sizeof(float)), 0)
-              << table->name << " " << tokens << " tokens, " << threads << " threads";
+              << variant->name << " " << tokens << " tokens, " << threads << " threads";
         }
         set_thread_count(0);
       }
@@ -147,7 +147,7 @@ TEST(Matmul, ThreadsDoNotChangeABit) {
 
 TEST(Matmul, NonFiniteValuesStayInTheirRowAndToken) {
   const std::size_t rows = 40, cols = 70;
-  for (const Table* table : runnable())
+  for (const Variant* variant : runnable())
     for (const Precision precision : kPrecisions)
       for (const std::size_t tokens : {3, 20}) {
         std::vector<float> weights = normal(rows * cols, 1), x = normal(tokens * cols, 2);
@@ -155,15 +155,15 @@ TEST(Matmul, NonFiniteValuesStayInTheirRowAndToken) {
         weights[9 * cols + 3] = std::numeric_limits<float>::infinity();
         x[2 * cols + 68] = -std::numeric_limits<float>::infinity();
         std::vector<float> y(tokens * rows);
-        matmul(*table, x.data(), cols, tokens, {MatrixView::dense(weights.data(), rows, cols, DType::f32), nullptr},
+        matmul(*variant, x.data(), cols, tokens, {MatrixView::dense(weights.data(), rows, cols, DType::f32), nullptr},
                y.data(), rows, precision);
         for (std::size_t t = 0; t < tokens; ++t)
           for (std::size_t r = 0; r < rows; ++r) {
             const float got = y[t * rows + r];
             if (r == 5)
-              EXPECT_TRUE(std::isnan(got)) << table->name;
+              EXPECT_TRUE(std::isnan(got)) << variant->name;
             else
-              EXPECT_EQ(std::isfinite(got), r != 9 && t != 2) << table->name << " " << t << " " << r;
+              EXPECT_EQ(std::isfinite(got), r != 9 && t != 2) << variant->name << " " << t << " " << r;
           }
       }
 }

@@ -1,4 +1,4 @@
-// Row operations, log-sum-exp and attention of every table against plain definitions in double.
+// Compares row operations, log-sum-exp and attention of every variant with plain definitions in double.
 // Errors of exp are counted in units in the last place (ulp).
 #include "kernel/ops.h"
 
@@ -22,47 +22,47 @@ double ulp_error(float got, double want) {
 }
 
 TEST(Ops, ExpIsWithinTwoUlpOverTheWholeRange) {
-  for (const Table* table : runnable()) {
+  for (const Variant* variant : runnable()) {
     std::vector<float> x;
     for (float v = -110; v < 95; v += 0.00137f) x.push_back(v);
     for (const float v :
          {0.0f, -0.0f, 1.0f, 88.722839f, 88.7229f, -87.33655f, -103.97f, -103.98f, kInf, -kInf, 1e30f, -1e30f, 1e-30f})
       x.push_back(v);
     std::vector<float> y = x;
-    table->rows.exp_scaled(y.data(), y.size(), 1.0f, 0.0f);
+    variant->rows.exp_scaled(y.data(), y.size(), 1.0f, 0.0f);
     double worst = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double error = ulp_error(y[i], std::exp(static_cast<double>(x[i])));
-      EXPECT_LT(error, 2.0) << table->name << " exp(" << x[i] << ") = " << y[i];
+      EXPECT_LT(error, 2.0) << variant->name << " exp(" << x[i] << ") = " << y[i];
       worst = std::max(worst, error);
     }
-    RecordProperty(std::string(table->name) + "_worst_ulp", std::to_string(worst));
+    RecordProperty(std::string(variant->name) + "_worst_ulp", std::to_string(worst));
     float nan[3] = {1.0f, std::numeric_limits<float>::quiet_NaN(), 2.0f};
-    table->rows.exp_scaled(nan, 3, 1.0f, 0.0f);
-    EXPECT_TRUE(std::isnan(nan[1]) && std::isfinite(nan[0]) && std::isfinite(nan[2])) << table->name;
+    variant->rows.exp_scaled(nan, 3, 1.0f, 0.0f);
+    EXPECT_TRUE(std::isnan(nan[1]) && std::isfinite(nan[0]) && std::isfinite(nan[2])) << variant->name;
   }
 }
 
 TEST(Ops, ScaledExpReturnsItsSumAndMaxTheLargest) {
-  for (const Table* table : runnable())
+  for (const Variant* variant : runnable())
     for (std::size_t n = 1; n < 70; ++n) {
       const std::vector<float> x = normal(n, static_cast<unsigned>(n));
       Guarded y(n * sizeof(float));
       std::copy(x.begin(), x.end(), y.as<float>());
-      EXPECT_EQ(table->rows.max(y.as<float>(), n), *std::max_element(x.begin(), x.end()));
-      const float got = table->rows.exp_scaled(y.as<float>(), n, 0.5f, 1.5f);
+      EXPECT_EQ(variant->rows.max(y.as<float>(), n), *std::max_element(x.begin(), x.end()));
+      const float got = variant->rows.exp_scaled(y.as<float>(), n, 0.5f, 1.5f);
       double want = 0;
       for (std::size_t i = 0; i < n; ++i) {
         const double e = std::exp(0.5 * static_cast<double>(x[i]) - 1.5);
         want += e;
-        EXPECT_NEAR(y.as<float>()[i], e, 4e-7 * e) << table->name;
+        EXPECT_NEAR(y.as<float>()[i], e, 4e-7 * e) << variant->name;
       }
-      EXPECT_NEAR(got, want, 1e-6 * want) << table->name << " " << n;
+      EXPECT_NEAR(got, want, 1e-6 * want) << variant->name << " " << n;
     }
 }
 
 TEST(Ops, LogSumExpMatchesDouble) {
-  for (const Table* table : runnable())
+  for (const Variant* variant : runnable())
     for (const std::size_t n : {1, 2, 15, 16, 17, 63, 64, 65, 1000, 49152}) {
       const std::vector<float> values = normal(n, 5);
       Guarded x(n * sizeof(float));
@@ -70,30 +70,30 @@ TEST(Ops, LogSumExpMatchesDouble) {
       double most = -1e300, sum = 0;
       for (std::size_t i = 0; i < n; ++i) most = std::max<double>(most, x.as<float>()[i]);
       for (std::size_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x.as<float>()[i]) - most);
-      EXPECT_NEAR(log_sum_exp(*table, x.as<float>(), n), most + std::log(sum), 2e-7) << table->name << " " << n;
+      EXPECT_NEAR(log_sum_exp(*variant, x.as<float>(), n), most + std::log(sum), 2e-7) << variant->name << " " << n;
     }
 }
 
 TEST(Ops, LogSumExpOfInfinitiesAndNan) {
-  for (const Table* table : runnable()) {
+  for (const Variant* variant : runnable()) {
     std::vector<float> x(100, -kInf);
-    EXPECT_EQ(log_sum_exp(*table, x.data(), x.size()), -std::numeric_limits<double>::infinity());
+    EXPECT_EQ(log_sum_exp(*variant, x.data(), x.size()), -std::numeric_limits<double>::infinity());
     x[3] = 2.0f;
-    EXPECT_EQ(log_sum_exp(*table, x.data(), x.size()), 2.0);
+    EXPECT_EQ(log_sum_exp(*variant, x.data(), x.size()), 2.0);
     x[77] = kInf;
-    EXPECT_EQ(log_sum_exp(*table, x.data(), x.size()), std::numeric_limits<double>::infinity());
+    EXPECT_EQ(log_sum_exp(*variant, x.data(), x.size()), std::numeric_limits<double>::infinity());
     for (const std::size_t i : {0, 50, 99}) {
       std::vector<float> y = x;
       y[i] = std::numeric_limits<float>::quiet_NaN();
-      EXPECT_TRUE(std::isnan(log_sum_exp(*table, y.data(), y.size()))) << table->name << " " << i;
+      EXPECT_TRUE(std::isnan(log_sum_exp(*variant, y.data(), y.size()))) << variant->name << " " << i;
       y[77] = 1;
-      EXPECT_TRUE(std::isnan(log_sum_exp(*table, y.data(), y.size()))) << table->name << " " << i;
+      EXPECT_TRUE(std::isnan(log_sum_exp(*variant, y.data(), y.size()))) << variant->name << " " << i;
     }
   }
 }
 
 TEST(Ops, RmsNormDividesByTheRootMeanSquare) {
-  for (const Table* table : runnable())
+  for (const Variant* variant : runnable())
     for (const std::size_t n : {1, 3, 8, 31, 32, 33, 64, 576, 1000}) {
       const std::vector<float> x = normal(n, 1), weight = normal(n, 2);
       double square = 0;
@@ -101,16 +101,16 @@ TEST(Ops, RmsNormDividesByTheRootMeanSquare) {
       const double root = std::sqrt(square / static_cast<double>(n) + 1e-5);
       Guarded y(n * sizeof(float));
       std::copy(x.begin(), x.end(), y.as<float>());
-      table->rows.rms_norm(y.as<float>(), weight.data(), n, 1e-5f, y.as<float>());
+      variant->rows.rms_norm(y.as<float>(), weight.data(), n, 1e-5f, y.as<float>());
       for (std::size_t i = 0; i < n; ++i) {
         const double want = static_cast<double>(x[i]) / root * weight[i];
-        EXPECT_NEAR(y.as<float>()[i], want, 1e-6 * std::abs(want)) << table->name << " " << n;
+        EXPECT_NEAR(y.as<float>()[i], want, 1e-6 * std::abs(want)) << variant->name << " " << n;
       }
     }
 }
 
 TEST(Ops, RopeRotatesPairsAndLeavesTheRest) {
-  for (const Table* table : runnable())
+  for (const Variant* variant : runnable())
     for (const std::size_t half : {1, 8, 20, 32}) {
       const std::size_t heads = 3, head_dim = 70;
       const std::vector<float> before = normal(heads * head_dim, 4);
@@ -119,7 +119,7 @@ TEST(Ops, RopeRotatesPairsAndLeavesTheRest) {
         cos[i] = std::cos(static_cast<float>(i) + 0.5f);
         sin[i] = std::sin(static_cast<float>(i) + 0.5f);
       }
-      table->rows.rope(x.data(), heads, head_dim, cos.data(), sin.data(), half);
+      variant->rows.rope(x.data(), heads, head_dim, cos.data(), sin.data(), half);
       for (std::size_t h = 0; h < heads; ++h)
         for (std::size_t d = 0; d < head_dim; ++d) {
           const float* in = &before[h * head_dim];
@@ -127,27 +127,27 @@ TEST(Ops, RopeRotatesPairsAndLeavesTheRest) {
           const float want = d < half       ? in[d] * cos[i] - in[d + half] * sin[i]
                              : d < 2 * half ? in[d] * cos[i] + in[d - half] * sin[i]
                                             : in[d];
-          EXPECT_NEAR(x[h * head_dim + d], want, 1e-6) << table->name << " " << h << " " << d;
+          EXPECT_NEAR(x[h * head_dim + d], want, 1e-6) << variant->name << " " << h << " " << d;
         }
     }
 }
 
 TEST(Ops, GatedActivationsMatchTheirFormulas) {
-  for (const Table* table : runnable())
+  for (const Variant* variant : runnable())
     for (const std::size_t n : {1, 7, 16, 33, 1000}) {
       std::vector<float> z = normal(n, 8);
       const std::vector<float> up = normal(n, 9);
       for (float& v : z) v *= 5;
       if (n > 10) z[10] = -200.0f;
       std::vector<float> silu = z, gelu = z;
-      table->rows.silu_multiply(silu.data(), up.data(), n);
-      table->rows.gelu_multiply(gelu.data(), up.data(), n);
+      variant->rows.silu_multiply(silu.data(), up.data(), n);
+      variant->rows.gelu_multiply(gelu.data(), up.data(), n);
       for (std::size_t i = 0; i < n; ++i) {
         const double v = z[i], want = v / (1 + std::exp(-v)) * up[i];
-        EXPECT_NEAR(silu[i], want, 1e-6 * std::abs(want) + 1e-37) << table->name << " " << v;
+        EXPECT_NEAR(silu[i], want, 1e-6 * std::abs(want) + 1e-37) << variant->name << " " << v;
         const double u = 0.7978845608028654 * (v + 0.044715 * v * v * v);
         const double gelu_want = 0.5 * v * (1 + std::tanh(u)) * up[i];
-        EXPECT_NEAR(gelu[i], gelu_want, 2e-6 * std::abs(gelu_want) + 1e-6 * (v < -2)) << table->name << " " << v;
+        EXPECT_NEAR(gelu[i], gelu_want, 2e-6 * std::abs(gelu_want) + 1e-6 * (v < -2)) << variant->name << " " << v;
       }
     }
 }
@@ -161,7 +161,7 @@ TEST(Ops, PublicOperationsCoverEveryRow) {
   add_bias(biased.data(), weight.data(), tokens, size);
   std::vector<float> row(size);
   for (std::size_t t = 0; t < tokens; ++t) {
-    selected_table().rows.rms_norm(&x[t * size], weight.data(), size, 1e-5f, row.data());
+    selected_variant().rows.rms_norm(&x[t * size], weight.data(), size, 1e-5f, row.data());
     EXPECT_TRUE(std::equal(row.begin(), row.end(), &y[t * size])) << t;
     for (std::size_t i = 0; i < size; ++i) {
       EXPECT_EQ(sum[t * size + i], 2 * x[t * size + i]);

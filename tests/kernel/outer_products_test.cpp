@@ -1,4 +1,4 @@
-// Sums of outer products by every table against the definition in double, and what they leave alone.
+// Compares sums of outer products by every variant with the definition in double, and tests what they leave alone.
 // Tolerance: tokens * 2^-24 * |a| |b| (norms of the columns), a bound on any order of summation in f32.
 #include "kernel/outer_products.h"
 
@@ -20,7 +20,7 @@ double column_norm(const std::vector<float>& x, std::size_t cols, std::size_t c)
   return std::sqrt(sum);
 }
 
-void expect_sums(const Table& table, const Shape& shape, Precision precision) {
+void expect_sums(const Variant& variant, const Shape& shape, Precision precision) {
   const std::size_t bytes = shape.tokens * sizeof(float);
   Guarded a(bytes * shape.rows), b(bytes * shape.cols), sums(shape.rows * shape.cols * sizeof(float));
   const std::vector<float> left = normal(shape.tokens * shape.rows, 1), right = normal(shape.tokens * shape.cols, 2);
@@ -28,7 +28,7 @@ void expect_sums(const Table& table, const Shape& shape, Precision precision) {
   std::copy(left.begin(), left.end(), a.as<float>());
   std::copy(right.begin(), right.end(), b.as<float>());
   std::copy(before.begin(), before.end(), sums.as<float>());
-  add_outer_products(table, a.as<float>(), shape.rows, b.as<float>(), shape.cols, shape.tokens, sums.as<float>(),
+  add_outer_products(variant, a.as<float>(), shape.rows, b.as<float>(), shape.cols, shape.tokens, sums.as<float>(),
                      Part::all, precision);
   for (std::size_t r = 0; r < shape.rows; ++r)
     for (std::size_t c = 0; c < shape.cols; ++c) {
@@ -39,31 +39,31 @@ void expect_sums(const Table& table, const Shape& shape, Precision precision) {
       const double bound = column_norm(left, shape.rows, r) * column_norm(right, shape.cols, c) + 4.0;
       ASSERT_NEAR(sums.as<float>()[r * shape.cols + c], want,
                   (static_cast<double>(shape.tokens) + 3) * std::ldexp(bound, -24))
-          << table.name << (precision == Precision::bf16 ? " in bf16" : " in f32") << " (" << r << ", " << c << ") of "
-          << shape.tokens << " x " << shape.rows << " x " << shape.cols;
+          << variant.name << (precision == Precision::bf16 ? " in bf16" : " in f32") << " (" << r << ", " << c
+          << ") of " << shape.tokens << " x " << shape.rows << " x " << shape.cols;
     }
 }
 
-TEST(OuterProducts, EveryTableEqualsTheDefinition) {
-  for (const Table* table : runnable())
+TEST(OuterProducts, EveryVariantEqualsTheDefinition) {
+  for (const Variant* variant : runnable())
     for (const Precision precision : {Precision::f32, Precision::bf16}) {
       for (const std::size_t tokens : {1, 2, 3, 16, 33})
         for (const std::size_t rows : {1, 4, 14, 15, 31})
           for (const std::size_t cols : {1, 3, 16, 31, 33})
-            ASSERT_NO_FATAL_FAILURE(expect_sums(*table, {tokens, rows, cols}, precision));
-      ASSERT_NO_FATAL_FAILURE(expect_sums(*table, {769, 70, 40}, precision));   // more than one block of tokens
-      ASSERT_NO_FATAL_FAILURE(expect_sums(*table, {33, 200, 300}, precision));  // and of panels
+            ASSERT_NO_FATAL_FAILURE(expect_sums(*variant, {tokens, rows, cols}, precision));
+      ASSERT_NO_FATAL_FAILURE(expect_sums(*variant, {769, 70, 40}, precision));   // more than one block of tokens
+      ASSERT_NO_FATAL_FAILURE(expect_sums(*variant, {33, 200, 300}, precision));  // and of panels
     }
 }
 
 TEST(OuterProducts, TheLowerPartIsThatOfTheWhole) {
   constexpr std::size_t size = 190, tokens = 50;
   const std::vector<float> x = normal(size * tokens, 4);
-  for (const Table* table : runnable())
+  for (const Variant* variant : runnable())
     for (const Precision precision : {Precision::f32, Precision::bf16}) {
       std::vector<float> whole(size * size, 0.0f), lower(size * size, 0.0f);
-      add_outer_products(*table, x.data(), size, x.data(), size, tokens, whole.data(), Part::all, precision);
-      add_outer_products(*table, x.data(), size, x.data(), size, tokens, lower.data(), Part::lower, precision);
+      add_outer_products(*variant, x.data(), size, x.data(), size, tokens, whole.data(), Part::all, precision);
+      add_outer_products(*variant, x.data(), size, x.data(), size, tokens, lower.data(), Part::lower, precision);
       for (std::size_t r = 0; r < size; ++r)
         for (std::size_t c = 0; c <= r; ++c) ASSERT_EQ(lower[r * size + c], whole[r * size + c]) << r << ", " << c;
       EXPECT_EQ(lower[size - 1], 0.0f) << "work on the other part";

@@ -24,10 +24,10 @@ TEST(Peaks, AttentionAndLogSumExpAreMeasured) {
   EXPECT_GT(measure_log_sum_exp(1000, 0.0).gb_per_second, 0.0);
 }
 
-TEST(Peaks, EveryTableCountsTheOperationsOfItsRegisterLoop) {
-  for (const Table* table : runnable())
-    for (const MatmulKernel* kernel : {&table->f32, &table->bf16})
-      EXPECT_EQ(kernel->spin(10), 10.0 * 12 * 2 * static_cast<double>(kernel->lanes * kernel->unit)) << table->name;
+TEST(Peaks, EveryVariantCountsTheOperationsOfItsRegisterLoop) {
+  for (const Variant* variant : runnable())
+    for (const MatmulKernel* kernel : {&variant->f32, &variant->bf16})
+      EXPECT_EQ(kernel->spin(10), 10.0 * 12 * 2 * static_cast<double>(kernel->lanes * kernel->unit)) << variant->name;
 }
 
 }  // namespace

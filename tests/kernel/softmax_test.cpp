@@ -1,4 +1,4 @@
-// Rows of logits against plain definitions in double.
+// Compares softmax and KL divergence of rows of logits with plain definitions in double.
 // KL divergence of a row with itself is exactly 0, and small divergences keep their digits.
 #include "kernel/softmax.h"
 

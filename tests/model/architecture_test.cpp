@@ -1,10 +1,11 @@
-// config.json as hostile input, and what a family's row makes of it.
-// Numerical behaviour is tested through the engine's goldens.
+// Tests config.json as hostile input, and what a family's row makes of it.
+// The engine's goldens test numerical behaviour.
 #include "model/architecture.h"
 
 #include <gtest/gtest.h>
 
 #include "model/families.h"
+#include "support/error_of.h"
 
 namespace strata::model {
 namespace {
@@ -15,12 +16,7 @@ json llama() {
 }
 
 std::string error_of(const json& config) {
-  try {
-    parse_architecture(config, "config.json");
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
+  return ::strata::error_of([&] { parse_architecture(config, "config.json"); });
 }
 
 TEST(Architecture, ListsLinearsAndFusionGroups) {
@@ -138,19 +134,25 @@ TEST(Architecture, WhatTheEngineCannotDoIsRefused) {
   EXPECT_NE(error_of(json::array()), "");
 }
 
+std::vector<std::size_t> windows_of(const json& config) {
+  std::vector<std::size_t> windows;
+  for (const BlockAttention& block : parse_architecture(config, "c").attention) windows.push_back(block.window);
+  return windows;
+}
+
 TEST(Architecture, SlidingWindowsFollowTheFamily) {
   json config = llama();
   config["model_type"] = "mistral";
   config["sliding_window"] = 16;
-  EXPECT_EQ(parse_architecture(config, "c").window, (std::vector<std::size_t>{16, 16}));
+  EXPECT_EQ(windows_of(config), (std::vector<std::size_t>{16, 16}));
   config["sliding_window"] = nullptr;
-  EXPECT_EQ(parse_architecture(config, "c").window, (std::vector<std::size_t>{0, 0}));
+  EXPECT_EQ(windows_of(config), (std::vector<std::size_t>{0, 0}));
   config["model_type"] = "qwen2";
   config["sliding_window"] = 16;
-  EXPECT_EQ(parse_architecture(config, "c").window, (std::vector<std::size_t>{0, 0}));
+  EXPECT_EQ(windows_of(config), (std::vector<std::size_t>{0, 0}));
   config["use_sliding_window"] = true;
   config["max_window_layers"] = 1;
-  EXPECT_EQ(parse_architecture(config, "c").window, (std::vector<std::size_t>{0, 16}));
+  EXPECT_EQ(windows_of(config), (std::vector<std::size_t>{0, 16}));
 }
 
 }  // namespace

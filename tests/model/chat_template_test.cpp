@@ -1,4 +1,4 @@
-// Chat templates against transformers' apply_chat_template: whole templates on conversations, and single expressions.
+// Compares chat templates with transformers' apply_chat_template: whole templates on conversations, and expressions.
 // Goldens: tests/golden/make_tokenizer_goldens.py; templates: tests/golden/chat_templates/.
 #include "model/chat_template.h"
 
@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "core/file.h"
+#include "support/error_of.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 // A namespace stored in itself is a cycle of counted references inside minijinja; a hostile template can leak that
@@ -25,11 +26,7 @@ std::string render(const std::string& source, const json& variables = json::obje
 }
 
 std::string error_of(const std::string& source, const json& variables = json::object()) {
-  try {
-    return "no error but: " + render(source, variables);
-  } catch (const Error& error) {
-    return error.what();
-  }
+  return ::strata::error_of([&] { EXPECT_EQ(render(source, variables), "an error"); });
 }
 
 TEST(ChatTemplate, PromptsEqualTransformers) {

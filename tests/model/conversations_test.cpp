@@ -1,4 +1,4 @@
-// Conversations go through the chat template and are cut like a text; a bad line is named.
+// Conversations go through the chat template and are cut like a text; the error about a bad line names it.
 #include "model/conversations.h"
 
 #include <gtest/gtest.h>

@@ -1,10 +1,11 @@
-// The tokenizer against the Python library's ids, its special tokens, streaming, and damaged input.
+// Compares the tokenizer with the Python library's ids, and tests special tokens, streaming, and damaged input.
 // Goldens: tests/golden/make_tokenizer_goldens.py.
 #include "model/tokenizer.h"
 
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "support/error_of.h"
 #include "support/golden_ids.h"
 
 namespace strata::model {
@@ -23,15 +24,6 @@ NamedTexts words(const std::string& tokenizer_config, const std::string& config 
           {"tokenizer_config.json", tokenizer_config},
           {"config.json", config},
           {"generation_config.json", generation_config}};
-}
-
-std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 void expect_python_ids(const char* name, const char* folder) {

@@ -266,7 +266,7 @@ def test_evaluates_as_llama_cpp_computes(strata, dithered, tmp_path):
     assert (np.exp(want) * (want - got)).sum(-1)[32:].mean() < 0.008
     text = tmp_path / "text.txt"
     text.write_text(TEXT.read_text()[:20000])
-    result = json.loads(strata.run("eval", out, "--ref", dithered, "--text", text, "--n-ctx", 256, "--chunks", 4, "--json"))
+    result = json.loads(strata.run("eval", out, "--ref", dithered, "--text", text, "--seq-len", 256, "--samples", 4, "--json"))
     assert result["kl_divergence"]["mean"] < 0.004
 
 

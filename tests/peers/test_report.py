@@ -33,9 +33,9 @@ def report(strata, wide, tmp_path_factory) -> pathlib.Path:
     strata.run("score", wide, "-o", work / "scores.json", "--judge", "--kl-codecs", "int4_g64", "--kl-tokens", 64, *few)
     strata.run("sweep", wide, "-o", work / "sweep", "--tokens", 64, "--random", 3, *few)
     strata.run("quantize", wide, "-o", work / "out", "--bits", 5, "--verify-samples", 1, *few)
-    strata.run("eval", work / "out", "--ref", wide, "--text", work / "text.txt", "--n-ctx", 64, "--chunks", 2, "-o", work / "eval.json")
+    strata.run("eval", work / "out", "--ref", wide, "--text", work / "text.txt", "--seq-len", 64, "--samples", 2, "-o", work / "eval.json")
     strata.run("report", work / "out", "--ref", wide, "--scores", work / "scores.json", "--eval", work / "eval.json", "--sweep",
-               work / "sweep", "--prompt", HOSTILE, "--prompt", "Hello", "-n", 8)
+               work / "sweep", "--prompt", HOSTILE, "--prompt", "Hello", "--max-tokens", 8)
     assert (work / "sweep/report.html").exists(), "sweep writes its own"
     return work / "out.report.html"
 
@@ -96,6 +96,63 @@ def test_every_part_is_drawn(browser, report, width, scheme, tmp_path):
         assert dark == (scheme == "dark")
         page.screenshot(path=str(tmp_path / "page.png"), full_page=True)
         assert (tmp_path / "page.png").stat().st_size > 50_000
+
+
+def test_tables_fit_a_phone(browser, report):
+    """Rows are stacked where there is no room for all columns: each cell then has its heading beside it."""
+    with Opened(browser, report, 390) as page:
+        page.wait_for_selector("[aria-label='Measurements'] .stacked")
+        for name in ("Measurements", "Largest contributors", "Orders by mean KL", "Plans measured", "Signals of a group against kl"):
+            wide, room = page.eval_on_selector(f"[aria-label='{name}']", "(region) => [region.scrollWidth, region.clientWidth]")
+            assert wide <= room, name
+        headings = page.eval_on_selector_all("[aria-label='Measurements'] tr:nth-child(1) td",
+                                             "(cells) => cells.map((cell) => getComputedStyle(cell, '::before').content)")
+        assert '"top-1"' in headings and '"perplexity"' in headings
+    with Opened(browser, report, 1600) as page:
+        assert page.query_selector(".stacked") is None
+
+
+def test_no_section_leaves_half_a_row_empty(browser, report, tmp_path):
+    def alone(data):
+        for part in ("pareto", "judge"):
+            del data[part]
+        data["sweep"]["plans"] = []
+    with Opened(browser, with_data(report, tmp_path / "alone.html", alone), 1600) as page:
+        whole = page.locator(".parts").bounding_box()["width"]
+        for title in ("Where the loss comes from", "What the literature says", "both models"):
+            section = page.locator("section", has=page.locator("h2", has_text=title))
+            assert section.bounding_box()["width"] == whole, title
+
+
+def test_every_order_has_its_own_look(browser, report):
+    with Opened(browser, report) as page:
+        looks = page.eval_on_selector_all(".toggles i", "(marks) => marks.map((mark) => mark.style.borderTop)")
+        assert len(looks) >= 9 and len(set(looks)) == len(looks)
+
+
+def test_the_headline_says_which_text(browser, report, tmp_path):
+    with Opened(browser, report) as page:
+        assert "Measured on 2 x 64 tokens of" in page.inner_text("h1")
+
+    def used(data):
+        data["evaluations"] = [data["evaluations"][-1] | {"text": "31 tokens of a.txt that the calibration used too", "used_by_calibration": True}]
+    with Opened(browser, with_data(report, tmp_path / "used.html", used)) as page:
+        assert "used too. On other text it may be worse." in page.inner_text("h1 .warning")
+
+
+def test_rules_are_no_measured_loss(browser, strata, wide, report):
+    out = report.parent / "by-rules"
+    strata.run("quantize", wide, "-o", out, "--preset", "prior", "--bits", 5, "--scale", "minmax", "--no-verify")
+    strata.run("score", wide, "-o", report.parent / "few.json", "--signals", "lim,zd", "--samples", 2, "--seq-len", 64)
+    strata.run("report", out, "--ref", wide, "--scores", report.parent / "few.json")
+    with Opened(browser, out.with_name(out.name + ".report.html")) as page:
+        assert page.locator("h2", has_text="Where the loss comes from").count() == 0
+        assert "estimated loss" not in page.inner_text("main")
+        missing = page.locator(".missing details", has_text="Where the loss comes from")
+        assert "The scores hold lim, zd, and none of these prices" in missing.text_content()
+    strata.run("report", out, "--ref", wide, "--scores", report.parent / "scores.json")
+    with Opened(browser, out.with_name(out.name + ".report.html")) as page:
+        assert page.locator("h2", has_text="Where the loss comes from").count() == 1, "the scores price the plan"
 
 
 def test_the_keyboard_reaches_everything(browser, report):

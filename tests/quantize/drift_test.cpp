@@ -1,5 +1,5 @@
-// The asymmetric correction against a plain solution in double, and its promise: rounding the corrected weights comes
-// nearer to what the original puts out.
+// Compares the asymmetric correction with a plain solution in double, and tests its promise: rounding the corrected
+// weights comes nearer to what the original puts out.
 #include "quantize/drift.h"
 
 #include <gtest/gtest.h>
@@ -116,8 +116,8 @@ TEST(Drift, RoundingCorrectedWeightsComesNearerToTheOriginal) {
       const std::vector<float> corrected =
           corrected_weights(setting.view(), setting.drift(of_output), factorize(hessian, 0.01));
       const MatrixView view = MatrixView::dense(corrected.data(), kRows, kCols, DType::f32);
-      const Matrix with = decoded(quantize_gptq(codec, view, hessian, {}, scale).stored);
-      const Matrix without = decoded(quantize_gptq(codec, setting.view(), hessian, {}, scale).stored);
+      const Matrix with = decoded(quantize_gptq(codec, view, hessian, {.refine = 0}, {scale}).stored);
+      const Matrix without = decoded(quantize_gptq(codec, setting.view(), hessian, {.refine = 0}, {scale}).stored);
       EXPECT_LT(setting.distance(with, of_output), 0.9 * setting.distance(without, of_output)) << name;
     }
 }

@@ -1,5 +1,5 @@
-// GPTQ against a plain reference by the inverse Hessian, and its promises: never worse than round to nearest, refining
-// never hurts, any Hessian is survived, and threads change no byte.
+// Compares GPTQ with a plain reference by the inverse Hessian, and tests its promises: it is never worse than round to
+// nearest, refining never hurts, it survives any Hessian, and threads change no byte.
 #include "quantize/gptq.h"
 
 #include <gtest/gtest.h>
@@ -81,7 +81,8 @@ double error_of(const codec::Stored& stored, const Linear& linear, const Hessian
 }
 
 GptqResult gptq(const codec::Codec& codec, const Linear& linear, const Hessian& hessian, std::size_t refine = 0) {
-  return quantize_gptq(codec, linear.view(), hessian, {.refine = refine}, codec::tensor_scale(codec, linear.absmax()));
+  return quantize_gptq(codec, linear.view(), hessian, {.refine = refine},
+                       {codec::tensor_scale(codec, linear.absmax())});
 }
 
 /// The algorithm as in arXiv 2210.17323: U upper triangular with H^-1 = U^T U; after column k, every later column takes
@@ -187,8 +188,8 @@ TEST_F(Gptq, EqualsTheReferenceByTheInverse) {
   for (const char* name : {"int4_g64", "int3_g32", "int4_asym_g64", "nvfp4", "mxfp4", "fp8_channel", "int4_channel"}) {
     const codec::Codec& codec = codec::by_name(name);
     const double want = reference_error(codec, linear, hessian);
-    const GptqResult result = quantize_gptq(codec, linear.view(), hessian, {.activation_order = false},
-                                            codec::tensor_scale(codec, linear.absmax()));
+    const GptqResult result = quantize_gptq(codec, linear.view(), hessian, {.refine = 0, .activation_order = false},
+                                            {codec::tensor_scale(codec, linear.absmax())});
     EXPECT_NEAR(result.error, want, 0.05 * want) << name;
     EXPECT_LT(result.error, 0.8 * result.nearest_error) << name;
     EXPECT_NEAR(error_of(result.stored, linear, hessian), result.error, 1e-3 * want) << name;
@@ -212,9 +213,9 @@ TEST_F(Gptq, ActivationOrderIsRisingOrderOfReorderedColumns) {
       for (std::size_t t = 0; t < 2048; ++t) moved_rows[t * cols + k] = rows[t * cols + order[k]];
     }
     const float scale = codec::tensor_scale(codec, linear.absmax());
-    const GptqResult want =
-        quantize_gptq(codec, moved.view(), hessian_of(moved_rows, cols), {.activation_order = false}, scale);
-    const GptqResult got = quantize_gptq(codec, linear.view(), hessian, {}, scale);
+    const GptqResult want = quantize_gptq(codec, moved.view(), hessian_of(moved_rows, cols),
+                                          {.refine = 0, .activation_order = false}, {scale});
+    const GptqResult got = quantize_gptq(codec, linear.view(), hessian, {.refine = 0}, {scale});
     EXPECT_NEAR(got.error, want.error, 0.01 * want.error) << name;
     EXPECT_NEAR(error_of(got.stored, linear, hessian), got.error, 1e-3 * got.error) << name;
   }
@@ -279,7 +280,7 @@ TEST_F(Gptq, RefiningFindsBetterCodesAndScales) {
     const codec::Codec& codec = codec::by_name(name);
     const auto rising = [&](std::size_t passes) {
       return quantize_gptq(codec, linear.view(), hessian, {.refine = passes, .activation_order = false},
-                           codec::tensor_scale(codec, linear.absmax()));
+                           {codec::tensor_scale(codec, linear.absmax())});
     };
     EXPECT_LT(rising(2).error, 0.93 * rising(0).error) << name;
   }
@@ -299,7 +300,7 @@ TEST_F(Gptq, SurvivesHessiansThatAreNotPositiveDefinite) {
 
   const Hessian few = hessian_of(correlated_rows(8, 128), 128);
   EXPECT_GE(factorize(few, 1e-12).damping, 1e-11);
-  EXPECT_LT(quantize_gptq(codec, linear.view(), few, {.damping = 1e-12}, 1.0f).relative(), 1e-3);
+  EXPECT_LT(quantize_gptq(codec, linear.view(), few, {.damping = 1e-12, .refine = 0}, {1.0f}).relative(), 1e-3);
 }
 
 TEST_F(Gptq, DeadColumnsAreRoundedToNearest) {
@@ -310,7 +311,8 @@ TEST_F(Gptq, DeadColumnsAreRoundedToNearest) {
       if (c % 5 == 0) rows[t * 128 + c] = 0.0f;
   const Hessian hessian = hessian_of(rows, 128);
   const codec::Codec& codec = codec::by_name("int8_channel");
-  const GptqResult result = quantize_gptq(codec, linear.view(), hessian, {.fit = codec::ScaleFit::minmax}, 1.0f);
+  const GptqResult result =
+      quantize_gptq(codec, linear.view(), hessian, {.refine = 0}, {1.0f, codec::ScaleFit::minmax});
   const std::vector<float> d = differences(result.stored, linear);
   for (std::size_t i = 0; i < d.size(); ++i) {
     const bool dead = i % 128 % 5 == 0;

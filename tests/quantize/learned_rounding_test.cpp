@@ -1,4 +1,4 @@
-// Learned rounding for every codec: it starts from the codes it is given, steps lower the loss, and what is stored is
+// Learned rounding starts from the codes it is given, for every codec; its steps lower the loss, and what it stores is
 // what was decoded when it was kept.
 #include "quantize/learned_rounding.h"
 
@@ -50,8 +50,8 @@ std::vector<const codec::Codec*> codecs() {
 }
 
 GptqResult start_of(const codec::Codec& codec, const Linear& linear) {
-  return quantize_gptq(codec, linear.view(), linear.hessian, {.refine = 1, .choice = true},
-                       codec::tensor_scale(codec, linear.absmax));
+  return quantize_gptq(codec, linear.view(), linear.hessian, {.refine = 1},
+                       {codec::tensor_scale(codec, linear.absmax), codec::ScaleFit::search, true});
 }
 
 TEST(LearnedRounding, StartsFromTheCodesItIsGiven) {

@@ -1,4 +1,4 @@
-// Round to nearest over whole linears: the codec's bytes at any thread count, and errors that agree with those bytes.
+// Round to nearest gives a linear the codec's bytes at any thread count, and errors that agree with those bytes.
 // Shapes include rows that are not a multiple of a stretch.
 #include "quantize/rtn.h"
 

@@ -13,6 +13,8 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "support/error_of.h"
+#include "support/temporary_folder.h"
 
 namespace strata::format {
 
@@ -48,17 +50,6 @@ inline Bytes safetensors_bytes(std::string_view header, std::size_t data_bytes) 
   return out.bytes;
 }
 
-/// The message of the Error that `action` throws; a test failure and "" when it throws none.
-inline std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
-
 using Parse = std::function<void(std::span<const std::byte>)>;
 
 /// Every proper prefix of `good` of at least `from` bytes must be refused with an Error.
@@ -83,27 +74,6 @@ inline std::size_t count_refused_bit_flips(const Bytes& good, std::size_t bytes,
   }
   return refused;
 }
-
-/// A fresh folder that goes away with the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "strata_test_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code code;
-    std::filesystem::remove_all(path_, code);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline void write_bytes(const std::filesystem::path& path, const Bytes& bytes) {
   OutputFile file(path);

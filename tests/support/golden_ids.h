@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "model/tokenizer.h"
 

@@ -1,17 +1,15 @@
 // The golden models and made-up tokens for them, for tests of whole stages.
 #pragma once
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "importance/calibration.h"
 #include "model/model.h"
+#include "support/golden_model.h"
 
 namespace strata::pipeline {
 
-inline model::Model tiny(const std::string& name) {
-  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name);
-}
+inline model::Model tiny(const std::string& name) { return model::Model::open(golden_model(name)); }
 
 inline importance::CalibrationSet tokens_for(const model::Model& model, std::size_t count = 5) {
   std::vector<std::vector<engine::Token>> sequences(count, std::vector<engine::Token>(24));

@@ -1,8 +1,7 @@
 // A tiny golden model copied to a folder of its own, with tensors that a test changes, and a tokenizer of a few words.
-// Used by the tests of eval and of importance.
+// Whoever includes this runs its tests on one thread, as tiny models are too small for more.
 #pragma once
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -15,10 +14,16 @@
 #include "core/numbers.h"
 #include "core/threads.h"
 #include "model/tokenizer.h"
+#include "support/error_of.h"
+#include "support/golden_model.h"
+#include "support/temporary_folder.h"
 
 namespace strata::testing {
 
 namespace fs = std::filesystem;
+using ::strata::error_of;
+using ::strata::golden_model;
+using ::strata::TemporaryFolder;
 
 /// Tiny models run on one thread (more only wait for each other); a test that wants more has them while this lives.
 inline const bool kOneThread = (set_thread_count(1), true);
@@ -29,23 +34,6 @@ class Threads {
   Threads(const Threads&) = delete;
   Threads& operator=(const Threads&) = delete;
 };
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "strata-test-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { fs::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-inline fs::path golden_model(const std::string& name) { return fs::path(STRATA_TEST_DATA) / "golden/models" / name; }
 
 /// A one-file bf16 golden model that can be changed.
 class TinyModel {
@@ -141,16 +129,6 @@ inline std::string words(std::size_t count) {
   std::string text;
   for (std::size_t i = 0; i < count; ++i) text += fmt::format("w{}{}", i % 70, i % 10 == 9 ? "\n" : " ");
   return text;
-}
-
-/// The message of the Error that `body` throws; empty when it throws none.
-inline std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return {};
 }
 
 }  // namespace strata::testing

@@ -5,7 +5,7 @@
 
 namespace strata::codec {
 
-/// Those that can be decoded: Variant::decode_blocks.
+/// The types that Variant::decode_blocks can decode.
 enum class BlockType : std::uint8_t {
   f32,
   f16,
@@ -39,7 +39,7 @@ enum class BlockType : std::uint8_t {
 inline constexpr float kIq4Levels[16] = {-127.f, -104.f, -83.f, -65.f, -49.f, -35.f, -22.f, -10.f,
                                          1.f,    13.f,   25.f,  38.f,  53.f,  69.f,  89.f,  113.f};
 
-// The points of codebooks (ggml_grids.h) as bytes: each 8 levels (IQ3: 4), those of IQ1 one higher.
+// The points of codebooks (grids.h) as bytes: 8 levels a point (4 for IQ3), raised by one for IQ1.
 const std::uint8_t* points_iq2_xxs();
 const std::uint8_t* points_iq2_xs();
 const std::uint8_t* points_iq2_s();

@@ -16,8 +16,8 @@ namespace strata::codec {
 struct GgmlType {
   GgmlLayout layout;
   Levels levels;  ///< code c stands for levels.lowest + c, or entry c of kIq4Levels
-  MinSign sign;
-  int scale_least, scale_most, min_most;
+  MinSign sign = MinSign::none;
+  int scale_least = 0, scale_most = 0, min_most = 0;
   bool super() const { return scale_most != 0; }
   std::size_t group_size() const { return layout.group_size; }
   std::size_t groups() const { return layout.groups(); }
@@ -27,7 +27,7 @@ struct GgmlType {
 void fit_block(const Variant& variant, const GgmlType& type, const float* weights, const float* importance,
                ScaleFit fit, GroupParams* groups);
 
-// What the searches of ggml_fit.cpp and ggml_vector_fit.cpp share.
+// Shared by the searches of fit.cpp and vector_fit.cpp.
 /// The nearest float16, finite; 0 for NaN.
 float half_of(float value);
 /// The float16 `steps` away from a float16, in magnitude; zero and infinity are not reached.
@@ -35,7 +35,7 @@ float half_beside(float half, int steps);
 /// Importance that a search can divide by: a share of the mean on every weight, and ones where all is zero.
 void usable_importance(const float* importance, std::size_t count, float* out);
 
-// Bits of a block, by type; each writes its own bytes only.
+// Functions that store the codes, or the scales and mins, of a block. Each writes its own bits only.
 void store_codes_q8_0(const std::uint8_t* codes, unsigned char* block);
 void store_codes_q4_0(const std::uint8_t* codes, unsigned char* block);
 void store_codes_q4_1(const std::uint8_t* codes, unsigned char* block);

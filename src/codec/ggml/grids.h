@@ -1,5 +1,5 @@
 // The codebooks of GGUF's IQ types: points of 4 or 8 levels, of which a stored index picks one.
-// Where the numbers come from: ggml_grids.cpp.
+// Where the numbers come from: grids.cpp.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace strata::codec {
 
 class Grid {
  public:
-  /// packed: hexadecimal bytes, in each the indices into `levels` of 4 (at most four levels) or 2 weights, low bits
+  /// packed: hexadecimal bytes; each has the indices into `levels` of 4 (at most four levels) or 2 weights, low bits
   /// first.
   Grid(std::string_view packed, std::size_t dims, std::vector<float> levels);
 

@@ -7,16 +7,14 @@
 namespace strata::codec {
 namespace {
 
-constexpr float kIq4[16] = {-127.f, -104.f, -83.f, -65.f, -49.f, -35.f, -22.f, -10.f,
-                            1.f,    13.f,   25.f,  38.f,  53.f,  69.f,  89.f,  113.f};
-
 /// The level nearest to x: an integer of the range, half to even, or a level of the table, the lower one when half way.
 template <bool kTable>
 inline Floats nearest_level(const Levels& levels, Floats x) {
   if constexpr (!kTable) return round_even(min(max(x, all(levels.lowest)), all(levels.highest)));
-  Floats level = all(kIq4[0]);
+  Floats level = all(kIq4Levels[0]);
   for (std::size_t k = 1; k < 16; ++k)
-    level = level + select(all(0.5f * (kIq4[k - 1] + kIq4[k])) < x, all(kIq4[k] - kIq4[k - 1]), all(0.0f));
+    level = level + select(all(0.5f * (kIq4Levels[k - 1] + kIq4Levels[k])) < x, all(kIq4Levels[k] - kIq4Levels[k - 1]),
+                           all(0.0f));
   return level;
 }
 
@@ -29,10 +27,10 @@ struct LevelFit {
 template <bool kTable>
 inline Floats level_errors(const float* weights, const float* importance, std::size_t count, const Levels& levels,
                            Floats scale, Floats min_) {
-  const Mask none = (scale < all(0.0f));
-  const Mask some = (all(0.0f) < scale);
-  const Floats safe = select(none, scale, select(some, scale, all(1.0f)));
-  const Floats inverse = select(none, all(1.0f) / safe, select(some, all(1.0f) / safe, all(0.0f)));
+  const Mask negative = (scale < all(0.0f));
+  const Mask positive = (all(0.0f) < scale);
+  const Floats safe = select(negative, scale, select(positive, scale, all(1.0f)));
+  const Floats inverse = select(negative, all(1.0f) / safe, select(positive, all(1.0f) / safe, all(0.0f)));
   Floats sum = all(0.0f);
   for (std::size_t i = 0; i < count; ++i) {
     const Floats w = all(weights[i]) + min_;
@@ -131,7 +129,7 @@ inline LevelChoice search_levels_of(const float* weights, const float* importanc
   }
   const LevelChoice chosen = best_of(best);
   if (sign != MinSign::both) return chosen;
-  // Once more around the best, by parts of a level.
+  // A second search around the best, by parts of a level.
   float scales[kLanes], mins[kLanes];
   for (std::size_t k = 0; k < kLanes; ++k) {
     scales[k] = chosen.scale * (1.0f + 0.01f * (static_cast<float>(k % 4) - 1.5f));
@@ -196,7 +194,7 @@ void round_levels(const float* weights, std::size_t count, Levels levels, float 
     }
     Floats index = all(8388608.0f);
     for (std::size_t k = 1; k < 16; ++k)
-      index = index + select(all(0.5f * (kIq4[k - 1] + kIq4[k])) < x, all(1.0f), all(0.0f));
+      index = index + select(all(0.5f * (kIq4Levels[k - 1] + kIq4Levels[k])) < x, all(1.0f), all(0.0f));
     store_bytes(codes + i, bits_of(index));
   }
 }

@@ -1,5 +1,5 @@
 // What every GGUF type's codec does alike: one part, "weight", whose rows are blocks one after the other.
-// A family derives its functions from GgmlStorage and has kLayout.
+// A type derives its functions from GgmlStorage and has a kLayout.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -13,18 +13,30 @@ namespace strata::codec {
 /// A block: its sizes, and the functions that read and write its bits. store_codes and store_groups each leave the
 /// other's bits as they are.
 struct GgmlLayout {
-  const char* name;
-  unsigned code_bits;
-  std::size_t group_size, block_weights, block_bytes;
-  BlockType type;
-  void (*store_codes)(const std::uint8_t* codes, unsigned char* block);
-  void (*store_groups)(const GroupParams* groups, unsigned char* block);
+  const char* name = nullptr;
+  unsigned code_bits = 0;
+  std::size_t group_size = 32, block_weights = 32, block_bytes = 0;
+  BlockType type = BlockType::f32;
+  void (*store_codes)(const std::uint8_t* codes, unsigned char* block) = nullptr;
+  void (*store_groups)(const GroupParams* groups, unsigned char* block) = nullptr;
   std::size_t groups() const { return block_weights / group_size; }
   std::size_t row_bytes(std::size_t cols) const { return cols / block_weights * block_bytes; }
 };
 
 template <class Type>
 struct GgmlStorage {
+  /// A row of the codec table, to which a type adds how it fits, rounds and reads its weights.
+  static Codec codec() {
+    return {.name = Type::kLayout.name,
+            .family = Family::ggml,
+            .container = Container::gguf,
+            .code_bits = Type::kLayout.code_bits,
+            .group_size = Type::kLayout.group_size,
+            .layout = layout,
+            .pack = pack,
+            .unpack = unpack};
+  }
+
   static std::vector<PartSpec> layout(const Codec&, std::uint64_t rows, std::uint64_t cols) {
     return {{"weight", DType::u8, {rows, cols / Type::kLayout.block_weights * Type::kLayout.block_bytes}}};
   }
@@ -68,17 +80,17 @@ struct GgmlStorage {
     while (count > 0) {
       const std::size_t within = col % kLayout.block_weights, rest = kLayout.block_weights - within;
       const unsigned char* const block = blocks + col / kLayout.block_weights * kLayout.block_bytes;
-      std::size_t some = std::min(rest, count);
+      std::size_t step = std::min(rest, count);
       if (within == 0 && count >= kLayout.block_weights) {
-        some = count - count % kLayout.block_weights;
-        variant.decode_blocks(kLayout.type, block, some / kLayout.block_weights, out);
+        step = count - count % kLayout.block_weights;
+        variant.decode_blocks(kLayout.type, block, step / kLayout.block_weights, out);
       } else {
         variant.decode_blocks(kLayout.type, block, 1, whole);
-        std::copy_n(whole + within, some, out);
+        std::copy_n(whole + within, step, out);
       }
-      col += some;
-      out += some;
-      count -= some;
+      col += step;
+      out += step;
+      count -= step;
     }
   }
 };

@@ -140,7 +140,7 @@ void VectorFit::build_hulls(const float* importance) {
   }
 }
 
-/// Of a group, at each of the scale codes.
+/// What a group costs at each of the scale codes.
 void VectorFit::costs_of_group(std::size_t group, float d, float* costs) const {
   float scales[kCodes];
   for (int c = 0; c < kCodes; ++c) scales[c] = type_.scale(d, c);
@@ -221,8 +221,8 @@ Choice VectorFit::search(const float* importance) {
     choose_codes(choice);
     if (choice.cost < best.cost) best = choice;
   };
-  // From a little above the d of the plain rule to a third of it; and, coarsely, up to where the lowest level reaches
-  // the largest weight, which is right for weights of nearly equal magnitude.
+  // d goes from a little above that of the plain rule to a third of it; and, coarsely, up to where the lowest level
+  // reaches the largest weight, which is right for weights of nearly equal magnitude.
   float d = 1.2f * simple.d;
   for (int step = 0; step < kSteps; ++step, d *= 0.947f) judge(half_of(d));
   const float most = type_.grid().highest_level() / type_.grid().level(0) * simple.d;

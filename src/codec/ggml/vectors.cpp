@@ -11,24 +11,63 @@
 namespace strata::codec {
 namespace {
 
+/// What a row leaves out: groups of 32 weights.
 constexpr std::array<VectorType, 5> kTypes{{
-    {{"iq3_s", 3, 32, 256, 110, BlockType::iq3_s, store_codes_iq3_s, store_groups_iq3_s}, grid_iq3_s, 4, false, 1.0f},
-    {{"iq3_xxs", 3, 32, 256, 98, BlockType::iq3_xxs, store_codes_iq3_xxs, store_groups_iq3_xxs},
-     grid_iq3_xxs,
-     8,
-     true,
-     0.25f},
-    {{"iq2_s", 2, 16, 256, 82, BlockType::iq2_s, store_codes_iq2_s, store_groups_iq2_s}, grid_iq2_s, 8, false, 0.125f},
-    {{"iq2_xs", 2, 16, 256, 74, BlockType::iq2_xs, store_codes_iq2_xs, store_groups_iq2_xs},
-     grid_iq2_xs,
-     8,
-     true,
-     0.125f},
-    {{"iq2_xxs", 2, 32, 256, 66, BlockType::iq2_xxs, store_codes_iq2_xxs, store_groups_iq2_xxs},
-     grid_iq2_xxs,
-     8,
-     true,
-     0.125f},
+    {.layout = {.name = "iq3_s",
+                .code_bits = 3,
+                .block_weights = 256,
+                .block_bytes = 110,
+                .type = BlockType::iq3_s,
+                .store_codes = store_codes_iq3_s,
+                .store_groups = store_groups_iq3_s},
+     .grid = grid_iq3_s,
+     .vector_size = 4,
+     .unit = 1.0f},
+    {.layout = {.name = "iq3_xxs",
+                .code_bits = 3,
+                .block_weights = 256,
+                .block_bytes = 98,
+                .type = BlockType::iq3_xxs,
+                .store_codes = store_codes_iq3_xxs,
+                .store_groups = store_groups_iq3_xxs},
+     .grid = grid_iq3_xxs,
+     .vector_size = 8,
+     .even_signs = true,
+     .unit = 0.25f},
+    {.layout = {.name = "iq2_s",
+                .code_bits = 2,
+                .group_size = 16,
+                .block_weights = 256,
+                .block_bytes = 82,
+                .type = BlockType::iq2_s,
+                .store_codes = store_codes_iq2_s,
+                .store_groups = store_groups_iq2_s},
+     .grid = grid_iq2_s,
+     .vector_size = 8,
+     .unit = 0.125f},
+    {.layout = {.name = "iq2_xs",
+                .code_bits = 2,
+                .group_size = 16,
+                .block_weights = 256,
+                .block_bytes = 74,
+                .type = BlockType::iq2_xs,
+                .store_codes = store_codes_iq2_xs,
+                .store_groups = store_groups_iq2_xs},
+     .grid = grid_iq2_xs,
+     .vector_size = 8,
+     .even_signs = true,
+     .unit = 0.125f},
+    {.layout = {.name = "iq2_xxs",
+                .code_bits = 2,
+                .block_weights = 256,
+                .block_bytes = 66,
+                .type = BlockType::iq2_xxs,
+                .store_codes = store_codes_iq2_xxs,
+                .store_groups = store_groups_iq2_xxs},
+     .grid = grid_iq2_xxs,
+     .vector_size = 8,
+     .even_signs = true,
+     .unit = 0.125f},
 }};
 
 template <std::size_t kIndex>
@@ -77,8 +116,9 @@ struct Functions : GgmlStorage<Functions<kIndex>> {
       fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode};
 
   static Codec codec() {
-    Codec result{kLayout.name, "ggml",          kLayout.code_bits, kLayout.group_size, true,  false, nullptr, nullptr,
-                 value,        Storage::layout, Storage::pack,     Storage::unpack,    &kRows};
+    Codec result = Storage::codec();
+    result.value = value;
+    result.rows = &kRows;
     result.super_size = kLayout.block_weights;
     result.fit_super = fit_super;
     result.vector_size = kType.vector_size;

@@ -19,12 +19,13 @@ struct VectorType {
   GgmlLayout layout;
   const Grid& (*grid)();
   std::size_t vector_size;
-  bool even_signs;  ///< of the weights of a vector an even number is negative, so that the last sign is not stored
+  bool even_signs = false;  ///< an even number of a vector's weights is negative, so that the last sign is not stored
   float unit;
   float scale(float d, int scale_code) const { return d * static_cast<float>(2 * scale_code + 1) * unit; }
 };
 
-/// One vector under one set of importances: what every point of the grid costs at every scale.
+/// The search for one vector's codes: what every point of the grid costs at every scale, under the vector's
+/// importances.
 class VectorSearch {
  public:
   static constexpr std::size_t kMostSize = 8, kMostTables = 4;
@@ -35,10 +36,10 @@ class VectorSearch {
   void load(const float* weights, const float* importance);
   void round(float scale, std::uint8_t* codes) const;
 
-  /// sum of h a a
+  /// The sum of importance * weight^2.
   double energy() const;
-  /// The vector is parts() points of the grid. Where one sign must be turned, it may be in the first or in the second:
-  /// the tables of costs are then those of both parts as they are, and behind them those of both with a turned sign.
+  /// The vector is parts() points of the grid. Where one sign must be turned, it may be in the first or in the second
+  /// point: the tables of costs are then first those of both as they are, then those of both with a turned sign.
   std::size_t parts() const { return type_.vector_size / grid_.dims(); }
   std::size_t tables() const { return either() ? 2 * parts() : parts(); }
   const GridCosts& costs(std::size_t table) const { return costs_[table]; }
@@ -60,7 +61,7 @@ class VectorSearch {
 void fit_vectors(const Variant& variant, const VectorType& type, const float* weights, const float* importance,
                  ScaleFit fit, GroupParams* groups);
 
-// Bits of a block, by type; each writes its own bits only.
+// Functions that store the codes, or the scales, of a block. Each writes its own bits only.
 void store_codes_iq2_xxs(const std::uint8_t* codes, unsigned char* block);
 void store_codes_iq2_xs(const std::uint8_t* codes, unsigned char* block);
 void store_codes_iq2_s(const std::uint8_t* codes, unsigned char* block);

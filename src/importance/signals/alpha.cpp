@@ -6,8 +6,7 @@
 namespace strata::importance {
 namespace {
 
-/// Codecs of fewer bits a weight than this are priced by one of about three, whose divergence is no longer in
-/// proportion to that of one of about four.
+/// Bits a weight below which a codec counts as one of few bits.
 constexpr double kFewBits = 3.75;
 
 bool has_few_bits(const codec::Codec& codec) {
@@ -15,69 +14,46 @@ bool has_few_bits(const codec::Codec& codec) {
   return static_cast<double>(codec::stored_bytes(codec, rows, cols)) * 8.0 < kFewBits * rows * cols;
 }
 
-/// The first of `codecs` that fits, or null: errors well above rounding noise and still small.
-const codec::Codec* reference_codec(const model::Architecture& a, const model::FusionGroup& group,
-                                    std::initializer_list<const char*> codecs) {
-  for (const char* name : codecs) {
+Grid grid_of(const codec::Codec& codec) {
+  if (codec.container == codec::Container::gguf) return Grid::ggml;
+  return codec.is_integer() ? Grid::integers : Grid::floats;
+}
+
+/// The codec that a row measures a group with, or null: its errors are well above rounding noise and still small.
+const codec::Codec* reference_codec(const Signal& row, const model::Architecture& a, const model::FusionGroup& group) {
+  for (const std::string_view name : row.measured_with) {
+    if (name.empty()) break;
     const codec::Codec& codec = codec::by_name(name);
     if (fits(codec, a, group)) return &codec;
   }
   return nullptr;
 }
 
-Samples measure(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
-                const MeasureRequest& request, const char* label, std::initializer_list<const char*> codecs) {
+}  // namespace
+
+bool PricedCodecs::contain(const codec::Codec& codec) const {
+  if (!codec.has_codes() || grid_of(codec) != grid) return false;
+  return width == Width::any || has_few_bits(codec) == (width == Width::few_bits);
+}
+
+Samples alpha(const Signal& row, engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+              const MeasureRequest& request) {
   const model::Architecture& a = engine.architecture();
   std::vector<SingleChange> units;
   std::vector<double> errors;
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
-    const codec::Codec* codec = reference_codec(a, a.groups[g], codecs);
+    const codec::Codec* codec = reference_codec(row, a, a.groups[g]);
     if (codec == nullptr) continue;
     const double error = relative_error(engine.model(), a.groups[g], *codec, inputs);
     if (!(error > 0)) continue;
     units.push_back({g, codec});
     errors.push_back(error);
   }
-  const Samples measured = measure_changes(engine, set, inputs, units, request, label);
+  const Samples measured = measure_changes(engine, set, inputs, units, request, std::string(row.name));
   Samples result(a.groups.size());
   for (std::size_t u = 0; u < units.size(); ++u)
     for (const double value : measured[u]) result[units[u].group].push_back(value / errors[u]);
   return result;
 }
-
-}  // namespace
-
-Samples alpha(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
-              const MeasureRequest& request) {
-  return measure(engine, set, inputs, request, "alpha", {"nvfp4", "mxfp4", "int4_channel"});
-}
-
-Samples alpha_int(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
-                  const MeasureRequest& request) {
-  return measure(engine, set, inputs, request, "alpha_int", {"int4_g64", "int4_g32", "int4_channel"});
-}
-
-Samples alpha_int3(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
-                   const MeasureRequest& request) {
-  return measure(engine, set, inputs, request, "alpha_int3", {"int3_g64", "int3_g32", "int3_channel"});
-}
-
-Samples alpha_ggml(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
-                   const MeasureRequest& request) {
-  return measure(engine, set, inputs, request, "alpha_ggml", {"iq4_nl"});
-}
-
-Samples alpha_ggml3(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
-                    const MeasureRequest& request) {
-  return measure(engine, set, inputs, request, "alpha_ggml3", {"q3_k"});
-}
-
-bool is_float(const codec::Codec& codec) {
-  return codec.has_codes() && codec.family != "int" && codec.family != "ggml";
-}
-bool is_int(const codec::Codec& codec) { return codec.family == "int" && !has_few_bits(codec); }
-bool is_int3(const codec::Codec& codec) { return codec.family == "int" && has_few_bits(codec); }
-bool is_ggml(const codec::Codec& codec) { return codec.family == "ggml" && !has_few_bits(codec); }
-bool is_ggml3(const codec::Codec& codec) { return codec.family == "ggml" && has_few_bits(codec); }
 
 }  // namespace strata::importance

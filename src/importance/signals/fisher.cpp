@@ -16,7 +16,6 @@
 #include "core/threads.h"
 #include "engine/model_gradient.h"
 #include "engine/sampler.h"
-#include "importance/signal.h"
 #include "kernel/gradients.h"
 #include "kernel/softmax.h"
 
@@ -24,10 +23,11 @@ namespace strata::importance {
 namespace {
 
 constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
-constexpr std::size_t kTogether = 1024;  // tokens for which the weights are turned once
+constexpr std::size_t kBatchTokens =
+    1024;  // tokens that run together, so that the weights are transposed once for all of them
 
-/// By column of G = dy^T x, the sum over its rows of G^2: x_j^T (dy dy^T) x_j. Products of tokens, since those of a
-/// sequence are fewer than the rows of a linear.
+/// The sum over rows of G^2 by column of G = dy^T x, which is x_j^T (dy dy^T) x_j. It is made from products of tokens,
+/// since a sequence has fewer tokens than a linear has rows.
 std::vector<double> squared_columns(std::span<const float> dy, std::span<const float> x, std::size_t tokens) {
   const std::size_t rows = dy.size() / tokens, cols = x.size() / tokens;
   std::vector<float> gram(tokens * tokens), turned(x.size()), product(x.size());
@@ -46,7 +46,8 @@ std::vector<double> squared_columns(std::span<const float> dy, std::span<const f
   return result;
 }
 
-/// The same of an embedding that is looked up: a row of G is the sum over its token's places.
+/// The sums over rows of G^2 by column for an embedding that is looked up: row r of G is the sum of dh over the places
+/// of token r.
 std::vector<double> squared_columns_of_lookup(const std::vector<engine::Token>& ids, std::span<const float> dh) {
   const std::size_t cols = dh.size() / ids.size();
   std::map<engine::Token, std::vector<double>> rows;
@@ -73,7 +74,7 @@ void draw_tokens(std::vector<float>& logits, std::size_t vocab, std::uint64_t se
   });
 }
 
-/// Squares of gradients by linear, summed over the sequences of a set.
+/// Squared gradients of every linear, summed over the sequences of a set.
 class SquaredGradients {
  public:
   SquaredGradients(const engine::Engine& engine, const CalibrationSet& set, std::size_t parts, std::size_t used)
@@ -101,7 +102,7 @@ class SquaredGradients {
       return std::span(rows).subspan(s * rows.size() / count, rows.size() / count);
     };
     const auto each = [&](std::size_t linear, const auto& body) {
-      for (std::size_t s = 0; s < count && linear != model::kNoBlock; ++s)
+      for (std::size_t s = 0; s < count && linear != model::kNoLinear; ++s)
         body(s, sums_[linear].columns[part(first + s)]);
     };
     const auto add_columns = [&](std::size_t linear, const std::vector<float>& dy, const std::vector<float>& x) {
@@ -161,11 +162,11 @@ class SquaredGradients {
 Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set) {
   const std::size_t parts = parts_of(set.sequences.size()), length = set.sequences.front().size(),
                     used = std::min(set.sequences.size(), std::max(parts, kSensitivityTokens / length)),
-                    together = std::max<std::size_t>(1, kTogether / length);
+                    per_batch = std::max<std::size_t>(1, kBatchTokens / length);
   SquaredGradients squares(engine, set, parts, used);
-  Progress progress("gradients", ceil_div(used, together) * 2 * engine.architecture().blocks);
-  for (std::size_t first = 0; first < used; first += together)
-    squares.add(first, std::min(together, used - first), [&] { progress.advance(); });
+  Progress progress("gradients", ceil_div(used, per_batch) * 2 * engine.architecture().blocks);
+  for (std::size_t first = 0; first < used; first += per_batch)
+    squares.add(first, std::min(per_batch, used - first), [&] { progress.advance(); });
   return std::move(squares).sensitivities();
 }
 

@@ -1,24 +1,30 @@
-// What errors in the rows and columns of every linear cost in divergence, by gradients: the diagonal of the second
-// derivative of the KL divergence by the weights, at the original.
+// fisher: what an error in a weight costs in divergence, by gradients: the diagonal of the second derivative of the KL
+// divergence by the weights, at the original, as a product of rows and columns of every linear.
 #pragma once
 #include <vector>
 
 #include "engine/engine.h"
-#include "importance/calibration.h"
+#include "importance/linear_inputs.h"
+#include "importance/rounding_error.h"
 
 namespace strata::importance {
 
-/// Of a linear: a squared error in the weight of row i and column j costs rows[i] * columns[part][j] nats per token.
+/// The sensitivity of a linear: a squared error in the weight of row i and column j costs rows[i] * columns[part][j]
+/// nats per token.
 struct Sensitivity {
   std::vector<std::vector<double>> columns;  ///< by part of the set (parts_of its sequences): (cols), means over rows
-  std::vector<double> rows;                  ///< (rows), of mean 1; all 1 of lm_head and the embedding
+  std::vector<double> rows;                  ///< (rows), with mean 1; all 1 for lm_head and the embedding
 };
 using Sensitivities = std::vector<Sensitivity>;  ///< by index into Architecture::linears
 
-/// Of the first sequences of the set, about kSensitivityTokens tokens, at least one sequence a part. Cost: a forward
-/// and a backward pass over these, four forward passes in all. Memory: that of engine::ModelGradient for about 1,024
-/// tokens. The result does not depend on the number of threads. Throws Interrupted after Ctrl-C.
+/// The sensitivities by the first sequences of the set: about kSensitivityTokens tokens, at least one sequence a part.
+/// Cost: a forward and a backward pass over these, which is four forward passes in all. Memory: that of
+/// engine::ModelGradient for about 1,024 tokens. The result does not depend on the number of threads. Throws
+/// Interrupted after Ctrl-C.
 Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set);
 inline constexpr std::size_t kSensitivityTokens = 4096;
+
+/// Errors of a linear in nats per token, by part of the calibration set: squared differences times sensitivities.
+std::vector<double> fisher(const LinearInputs& inputs, const ColumnProducts& difference);
 
 }  // namespace strata::importance

@@ -1,5 +1,5 @@
 // hessian: the expected squared error of a linear's output, tr(dW H dW^T) / tokens with H = X^T X of its inputs and
-// dW = W - W' under round to nearest; relative to the same with W' = 0. What act_mse is when inputs are uncorrelated.
+// dW = W - W' under round to nearest; relative to that with W' = 0. It equals act_mse when inputs are uncorrelated.
 #include "core/error.h"
 #include "core/threads.h"
 #include "importance/signal.h"
@@ -22,7 +22,7 @@ std::vector<double> hessian(const LinearInputs& inputs, const ColumnProducts& di
     });
     double error = 0.0;
     for (const double sum : of_row) error += sum;
-    // Positive semidefinite on both sides: less than 0 is the rounding of the sums.
+    // Both matrices are positive semidefinite: only the rounding of the sums can give less than 0.
     errors.push_back(std::max(0.0, error) / static_cast<double>(h.tokens()));
   }
   return errors;

@@ -1,4 +1,4 @@
-// Every group at every codec that can hold it.
+// kl measures every group at every codec that can hold it.
 // The journal and the order of work are those of measure_changes.
 #include "importance/signals/kl.h"
 
@@ -17,7 +17,7 @@ std::vector<std::vector<Measurement>> kl(engine::Engine& engine, const Calibrati
   std::vector<std::vector<Measurement>> result(a.groups.size());
   for (std::size_t u = 0; u < units.size(); ++u) {
     const Estimate value = estimate(samples[u]);
-    // A group without influence leaves the rounding of the sums, which may fall below 0.
+    // The value of a group without influence is the rounding of the sums, which may be below 0.
     result[units[u].group].push_back(
         {units[u].codec, std::max(0.0, value.mean), value.standard_error.value_or(0.0), samples[u]});
   }

@@ -1,5 +1,5 @@
-// kl: the KL divergence that one fusion group at one codec causes, all else original. The truth for a group, by which
-// every other signal is judged.
+// kl: the KL divergence that one fusion group at one codec causes when all else is original. It is the truth for a
+// group, by which every other signal is judged.
 #pragma once
 #include <vector>
 
@@ -7,7 +7,7 @@
 
 namespace strata::importance {
 
-/// A group under one codec.
+/// What a group under one codec costs.
 struct Measurement {
   const codec::Codec* codec;
   double value;                 ///< nats per token
@@ -15,7 +15,8 @@ struct Measurement {
   std::vector<double> samples;  ///< by sequence; empty when it was read from a file
 };
 
-/// By group of the architecture, the codecs in the request's order: measure_changes of every group at every codec.
+/// Measures every group at every codec of the request that can hold it (measure_changes). By group of the architecture,
+/// the codecs in the request's order.
 std::vector<std::vector<Measurement>> kl(engine::Engine& engine, const CalibrationSet& set,
                                          const InputMeanSquare& inputs, const MeasureRequest& request);
 

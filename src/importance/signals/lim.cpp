@@ -4,25 +4,12 @@
 #include "importance/signals/cosine.h"
 
 namespace strata::importance {
-namespace {
 
-class Lim : public ActivationSignal {
- public:
-  using ActivationSignal::ActivationSignal;
-
- private:
-  double value(const BlockRows& rows) const override {
-    double sum = 0.0;
-    for (std::size_t t = 0; t < rows.tokens; ++t)
-      sum += products(rows.before + t * rows.size, rows.after + t * rows.size, rows.size).cosine();
-    return -sum / static_cast<double>(rows.tokens);
-  }
-};
-
-}  // namespace
-
-std::unique_ptr<ActivationSignal> observe_lim(std::size_t blocks, std::size_t sequences) {
-  return std::make_unique<Lim>(blocks, sequences);
+double lim(const BlockRows& rows) {
+  double sum = 0.0;
+  for (std::size_t t = 0; t < rows.tokens; ++t)
+    sum += products(rows.before + t * rows.size, rows.after + t * rows.size, rows.size).cosine();
+  return -sum / static_cast<double>(rows.tokens);
 }
 
 }  // namespace strata::importance

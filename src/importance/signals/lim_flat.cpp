@@ -4,25 +4,12 @@
 #include "importance/signals/cosine.h"
 
 namespace strata::importance {
-namespace {
 
-class LimFlat : public ActivationSignal {
- public:
-  using ActivationSignal::ActivationSignal;
-
- private:
-  double value(const BlockRows& rows) const override {
-    Products sum;
-    for (std::size_t t = 0; t < rows.tokens; ++t)
-      sum += products(rows.before + t * rows.size, rows.after + t * rows.size, rows.size);
-    return -sum.cosine();
-  }
-};
-
-}  // namespace
-
-std::unique_ptr<ActivationSignal> observe_lim_flat(std::size_t blocks, std::size_t sequences) {
-  return std::make_unique<LimFlat>(blocks, sequences);
+double lim_flat(const BlockRows& rows) {
+  Products sum;
+  for (std::size_t t = 0; t < rows.tokens; ++t)
+    sum += products(rows.before + t * rows.size, rows.after + t * rows.size, rows.size);
+  return -sum.cosine();
 }
 
 }  // namespace strata::importance

@@ -1,4 +1,4 @@
-// The rules, their file and what they make of a model. Weights say an order, not a loss.
+// The rules, their file and what they make of a model. The weights of rules mean an order, not a loss.
 // A rule that matches nothing in a model is no error: one table serves dense and mixture-of-experts models.
 #include "importance/signals/prior.h"
 
@@ -12,16 +12,16 @@ namespace strata::importance {
 namespace {
 
 /// The rules of docs/allocation.md, as their file would hold them.
-constexpr const char* kLiterature = R"json({"kind": "strata prior", "version": 1, "rules": [
+constexpr const char* kLiterature = R"json({"format": "strata prior", "version": 1, "rules": [
     {"match": "\\.(gate|router)$", "keep": true, "why": "routers decide which expert runs and take next to no bytes"},
     {"match": "lm_head$", "weight": 5, "why": "llama.cpp's mixes keep the output matrix before all others"},
-    {"match": "down_proj$|\\.w2$", "weight": 3, "why": "the inputs behind the activation hold the largest outliers"},
+    {"match": "down_proj$|\\.w2$", "weight": 3, "why": "the inputs after the activation hold the largest outliers"},
     {"match": "self_attn\\.(v_proj|o_proj)", "weight": 1.5, "why": "llama.cpp's mixes raise v and o before q and k"},
     {"match": "shared_expert|mlp\\.(gate|up|down)_proj$", "weight": 1.5,
      "why": "used by every token, unlike a routed expert"},
     {"match": "\\.experts\\.", "weight": 0.25, "why": "each is routed to by few tokens; attention comes first"},
     {"match": "", "blocks": {"first": 2}, "weight": 2, "why": "errors of the first blocks pass through all others"},
-    {"match": "", "blocks": {"last": 1}, "weight": 1.5, "why": "nothing behind it makes its errors good"}
+    {"match": "", "blocks": {"last": 1}, "weight": 1.5, "why": "nothing after it makes its errors good"}
   ]})json";
 
 }  // namespace
@@ -32,8 +32,10 @@ const Prior& Prior::literature() {
 }
 
 Prior Prior::from_json(const json& value, const std::string& where) {
-  if (!value.is_object() || get_or<std::string>(value, "kind", "", where) != "strata prior")
-    fail("{}: is not a file of rules; it begins with {{\"kind\": \"strata prior\", \"version\": 1, \"rules\": [",
+  // "kind" may stand for "format".
+  if (!value.is_object() ||
+      get_or(value, "format", get_or<std::string>(value, "kind", "", where), where) != "strata prior")
+    fail("{}: is not a file of rules; it begins with {{\"format\": \"strata prior\", \"version\": 1, \"rules\": [",
          where);
   if (const auto version = get<int>(value, "version", where); version != 1)
     fail("{}: version {} of the rules is not known here (expected 1)", where, version);

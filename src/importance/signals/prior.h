@@ -1,5 +1,5 @@
-// prior: what the literature says about which linears deserve bits, as rules: a table that is built in, or a user's
-// file. Needs no calibration; the baseline that a measured signal has to beat, and a preset's only cost.
+// prior: what the literature says about which linears deserve bits, as rules from a built-in table or a user's file. It
+// needs no calibration, and is the baseline that a measured signal has to beat, and the only cost of a preset.
 #pragma once
 #include <cstddef>
 #include <regex>
@@ -18,11 +18,11 @@ class Prior {
   /// The rules built in; their sources are in docs/allocation.md.
   static const Prior& literature();
 
-  /// Groups that a rule keeps in bf16.
+  /// The groups that a rule keeps in bf16.
   std::vector<std::size_t> kept(const model::Architecture& architecture) const;
-  /// By linear: the product of the weights of the rules that match it.
+  /// The value of every linear: the product of the weights of the rules that match it.
   std::vector<double> of_linears(const model::Architecture& architecture) const;
-  /// By fusion group: the largest of its linears.
+  /// The value of every fusion group: the largest value among its linears.
   std::vector<double> of_groups(const model::Architecture& architecture) const;
 
  private:
@@ -30,10 +30,13 @@ class Prior {
     std::regex match;
     double weight = 1.0;
     bool keep = false;
-    std::size_t first_blocks = 0, last_blocks = 0;  ///< only blocks at these ends; both 0: all, and lm_head
+    std::size_t first_blocks = 0, last_blocks = 0;  ///< only these blocks; with both 0, all blocks and lm_head
     bool applies(const model::Linear& linear, std::size_t blocks) const;
   };
   std::vector<Rule> rules_;
 };
+
+/// The values of the built-in rules by fusion group.
+std::vector<double> prior(const model::Architecture& architecture);
 
 }  // namespace strata::importance

@@ -38,7 +38,7 @@ class Spike : public SiteSignal {
   const Samples& samples() const override { return samples_; }
 
  private:
-  /// rows: what linear l reads.
+  /// rows: the input of linear l.
   void note(std::size_t l, const SiteRows& rows) {
     const model::Linear& linear = model_.architecture().linears[l];
     if (!outputs_) {
@@ -49,7 +49,7 @@ class Spike : public SiteSignal {
     const model::LinearWeights weights = model_.weights(linear);
     const std::vector<float> bias =
         linear.bias ? model_.vector(linear.module + ".bias", linear.rows) : std::vector<float>();
-    // A sequence at a time: the outputs of lm_head are as wide as the vocabulary.
+    // One sequence at a time, since the outputs of lm_head are as wide as the vocabulary.
     out_.resize(rows.tokens * linear.rows);
     for (std::size_t s = 0; s < rows.sequences; ++s) {
       kernel::matmul(rows.of_sequence(s), rows.size, rows.tokens, weights.view(), out_.data(), linear.rows,

@@ -17,20 +17,66 @@ namespace {
 
 using NamePair = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<NamePair, 3> kWholeNames{{{"token_embd.weight", "model.embed_tokens.weight"},
-                                               {"output_norm.weight", "model.norm.weight"},
-                                               {"output.weight", "lm_head.weight"}}};
-constexpr std::array<NamePair, 11> kBlockNames{{{"attn_norm", "input_layernorm"},
-                                                {"ffn_norm", "post_attention_layernorm"},
-                                                {"attn_q", "self_attn.q_proj"},
-                                                {"attn_k", "self_attn.k_proj"},
-                                                {"attn_v", "self_attn.v_proj"},
-                                                {"attn_output", "self_attn.o_proj"},
-                                                {"attn_q_norm", "self_attn.q_norm"},
-                                                {"attn_k_norm", "self_attn.k_norm"},
-                                                {"ffn_gate", "mlp.gate_proj"},
-                                                {"ffn_up", "mlp.up_proj"},
-                                                {"ffn_down", "mlp.down_proj"}}};
+constexpr std::array<std::pair<Role, std::string_view>, 7> kLinearNames{{{Role::q, "attn_q"},
+                                                                         {Role::k, "attn_k"},
+                                                                         {Role::v, "attn_v"},
+                                                                         {Role::o, "attn_output"},
+                                                                         {Role::gate, "ffn_gate"},
+                                                                         {Role::up, "ffn_up"},
+                                                                         {Role::down, "ffn_down"}}};
+constexpr std::array<std::pair<Norm, std::string_view>, 6> kNormNames{{{Norm::before_attention, "attn_norm"},
+                                                                       {Norm::q, "attn_q_norm"},
+                                                                       {Norm::k, "attn_k_norm"},
+                                                                       {Norm::after_attention, "post_attention_norm"},
+                                                                       {Norm::before_feed_forward, "ffn_norm"},
+                                                                       {Norm::after_feed_forward, "post_ffw_norm"}}};
+constexpr std::string_view kBlocks = "blk.";
+
+/// A tensor's name in both kinds of file, without ".weight".
+struct BothNames {
+  std::string gguf, hf;
+};
+
+/// The tensors that belong to no block.
+std::array<BothNames, 3> whole_names(const TensorNames& names) {
+  return {{{"token_embd", std::string(names.embedding)},
+           {"output_norm", std::string(names.last_norm)},
+           {"output", std::string(names.head)}}};
+}
+
+/// The tensors of a block, named within it.
+std::vector<BothNames> block_names(const TensorNames& names) {
+  std::vector<BothNames> result;
+  for (const auto& [role, gguf] : kLinearNames) result.push_back({std::string(gguf), names.linear(role)});
+  for (const auto& [norm, gguf] : kNormNames)
+    if (!names.norm(norm).empty()) result.push_back({std::string(gguf), std::string(names.norm(norm))});
+  return result;
+}
+
+/// A block's tensor name in three parts: "3", "attn_q", ".weight" of "blk.3.attn_q.weight" after the prefix "blk.".
+struct BlockTensor {
+  std::string_view block, part, suffix;
+};
+std::optional<BlockTensor> split(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  const std::string_view rest = name.substr(prefix.size());
+  const auto first = rest.find('.'), last = rest.rfind('.');
+  if (first == std::string_view::npos || first == last) return std::nullopt;
+  return BlockTensor{rest.substr(0, first), rest.substr(first + 1, last - first - 1), rest.substr(last)};
+}
+
+/// The name that `from` of a pair has in the other kind of file, `to`.
+std::optional<std::string> translate(const TensorNames& names, std::string_view name, std::string BothNames::*from,
+                                     std::string BothNames::*to, std::string_view from_blocks,
+                                     std::string_view to_blocks) {
+  for (const BothNames& both : whole_names(names))
+    if (both.*from + ".weight" == name) return both.*to + ".weight";
+  const std::optional<BlockTensor> tensor = split(name, from_blocks);
+  if (!tensor) return std::nullopt;
+  for (const BothNames& both : block_names(names))
+    if (both.*from == tensor->part) return fmt::format("{}{}.{}{}", to_blocks, tensor->block, both.*to, tensor->suffix);
+  return std::nullopt;
+}
 
 /// Shortest decimal of a float32, so that 1e-5 stays 1e-05 and not 9.99999974e-06.
 double as_float32(double value) {
@@ -40,21 +86,21 @@ double as_float32(double value) {
   return std::strtod(text.data(), nullptr);
 }
 
-/// Llama 3.1 and later keep their rotary scaling as a divisor per frequency; only the published parameters are known.
+/// The rotary scaling of Llama 3.1 and later, which GGUF keeps as a divisor per frequency. Only the published
+/// parameters are known.
 json llama3_scaling(const format::GgufTensor& factors, const json& config, const std::string& where) {
-  Architecture a;
-  a.head_dim = config["head_dim"];
-  a.rope.theta = config["rope_theta"];
-  a.rope.dims = a.head_dim;
-  if (factors.shape.size() != 1 || factors.shape[0] != a.head_dim / 2 || factors.type != 0)
-    fail("{}: rope_freqs.weight is not F32 [{}]", where, a.head_dim / 2);
-  std::vector<float> given(a.head_dim / 2);
+  Rope rope;
+  rope.theta = config["rope_theta"];
+  rope.dims = config["head_dim"];
+  if (factors.shape.size() != 1 || factors.shape[0] != rope.dims / 2 || factors.type != 0)
+    fail("{}: rope_freqs.weight is not F32 [{}]", where, rope.dims / 2);
+  std::vector<float> given(rope.dims / 2);
   format::ggml_dequantize_row(factors.type, factors.data.data(), given.size(), given.data());
-  const std::vector<double> plain = inverse_frequencies(a, 0);
-  a.rope.scaling = Rope::Scaling::llama3;
-  a.rope.original_max_position = 8192;
-  a.rope.factor = given.back();
-  const std::vector<double> scaled = inverse_frequencies(a, 0);
+  const std::vector<double> plain = inverse_frequencies(rope, 0);
+  rope.scaling = Rope::Scaling::llama3;
+  rope.original_max_position = 8192;
+  rope.factor = given.back();
+  const std::vector<double> scaled = inverse_frequencies(rope, 0);
   for (std::size_t i = 0; i < given.size(); ++i)
     if (!(std::fabs(plain[i] / scaled[i] - given[i]) < 1e-3 * given[i]))
       fail(
@@ -62,7 +108,7 @@ json llama3_scaling(const format::GgufTensor& factors, const json& config, const
           "instead",
           where);
   return {{"rope_type", "llama3"},
-          {"factor", a.rope.factor},
+          {"factor", rope.factor},
           {"low_freq_factor", 1.0},
           {"high_freq_factor", 4.0},
           {"original_max_position_embeddings", 8192}};
@@ -81,31 +127,26 @@ void add_rope_scaling(json& config, const format::GgufFile& gguf, const std::str
 
 }  // namespace
 
-std::optional<std::string> hf_tensor_name(std::string_view gguf_name) {
-  for (const auto& [gguf, hf] : kWholeNames)
-    if (gguf == gguf_name) return std::string(hf);
-  if (!gguf_name.starts_with("blk.")) return std::nullopt;
-  const std::string_view rest = gguf_name.substr(4);
-  const auto first = rest.find('.'), last = rest.rfind('.');
-  if (first == std::string_view::npos || first == last) return std::nullopt;
-  const std::string_view part = rest.substr(first + 1, last - first - 1);
-  for (const auto& [gguf, hf] : kBlockNames)
-    if (gguf == part) return fmt::format("model.layers.{}.{}{}", rest.substr(0, first), hf, rest.substr(last));
-  return std::nullopt;
+std::optional<std::string> hf_tensor_name(const TensorNames& names, std::string_view gguf_name) {
+  return translate(names, gguf_name, &BothNames::gguf, &BothNames::hf, kBlocks, names.blocks);
 }
 
-std::optional<std::string> gguf_tensor_name(std::string_view hf_name) {
-  for (const auto& [gguf, hf] : kWholeNames)
-    if (hf == hf_name) return std::string(gguf);
-  constexpr std::string_view prefix = "model.layers.";
-  if (!hf_name.starts_with(prefix)) return std::nullopt;
-  const std::string_view rest = hf_name.substr(prefix.size());
-  const auto first = rest.find('.'), last = rest.rfind('.');
-  if (first == std::string_view::npos || first == last) return std::nullopt;
-  const std::string_view part = rest.substr(first + 1, last - first - 1);
-  for (const auto& [gguf, hf] : kBlockNames)
-    if (hf == part) return fmt::format("blk.{}.{}{}", rest.substr(0, first), gguf, rest.substr(last));
-  return std::nullopt;
+std::optional<std::string> gguf_tensor_name(const TensorNames& names, std::string_view hf_name) {
+  return translate(names, hf_name, &BothNames::hf, &BothNames::gguf, names.blocks, kBlocks);
+}
+
+void check_gguf_parts(const Architecture& a, const std::string& where) {
+  const auto refuse = [&](std::string_view what) {
+    fail("{}: {} models have {}, which GGUF files are neither read nor written with here; use the Hugging Face folder",
+         where, a.model_type, what);
+  };
+  if (const Family* family = find_family(a.model_type); family == nullptr || family->gguf.empty())
+    fail("{}: GGUF files of {} models are neither read nor written here; use the Hugging Face folder", where,
+         a.model_type);
+  if (a.norm_offset != 0.0f) refuse("norms that multiply by 1 + w");
+  if (a.ropes.size() != 1) refuse("several rotary embeddings");
+  const Scales plain{.attention = static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_dim)))};
+  if (a.scales != plain) refuse("factors of embedding, attention, residual sums or logits");
 }
 
 json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {

@@ -7,6 +7,7 @@
 
 #include "core/json.h"
 #include "format/gguf.h"
+#include "model/architecture.h"
 
 namespace strata::model {
 
@@ -14,9 +15,13 @@ namespace strata::model {
 /// cannot express.
 json config_from_gguf(const format::GgufFile& gguf, const std::string& where);
 
-/// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nothing for names that no family has.
-std::optional<std::string> hf_tensor_name(std::string_view gguf_name);
-/// The inverse.
-std::optional<std::string> gguf_tensor_name(std::string_view hf_name);
+/// Throws Error, opened by `where`, for a family that llama.cpp has no name for, and for a model whose forward pass has
+/// parts that no key of a GGUF file says here: norms that multiply by 1 + w, factors, and several rotary embeddings.
+void check_gguf_parts(const Architecture& architecture, const std::string& where);
+
+/// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nothing for a tensor that `names` does not have.
+std::optional<std::string> hf_tensor_name(const TensorNames& names, std::string_view gguf_name);
+/// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight"; nothing for a tensor that GGUF does not have.
+std::optional<std::string> gguf_tensor_name(const TensorNames& names, std::string_view hf_name);
 
 }  // namespace strata::model

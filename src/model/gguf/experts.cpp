@@ -1,5 +1,5 @@
-// Names and keys of experts in GGUF files. What the two sides count differently is refused, not guessed: llama.cpp
-// knows by the architecture's name whether the weights of the chosen experts are normalized.
+// Names and keys of experts in GGUF files. A GGUF file does not say whether the weights of the chosen experts are
+// normalized: llama.cpp knows it by the architecture's name, and a model that differs from that is refused.
 #include "model/gguf/experts.h"
 
 #include "model/model.h"
@@ -11,7 +11,7 @@ constexpr const char* kCount = ".expert_count";
 constexpr const char* kUsed = ".expert_used_count";
 constexpr const char* kSize = ".expert_feed_forward_length";
 
-/// llama.cpp's src/models: whether it divides the chosen weights by their sum.
+/// Whether llama.cpp divides the chosen weights by their sum (its src/models).
 bool llama_normalizes(std::string_view architecture) { return architecture != "olmoe"; }
 
 }  // namespace
@@ -62,11 +62,10 @@ bool has_experts(const format::GgufFile& gguf) {
 void add_expert_config(json& config, const format::GgufFile& gguf, const Family& family) {
   if (family.mixture == nullptr) return;
   const std::string arch(family.gguf);
-  config[family.model_type == "mixtral" ? "num_local_experts" : "num_experts"] = gguf.integer(arch + kCount);
+  config[family.mixture->count_key] = gguf.integer(arch + kCount);
   config["num_experts_per_tok"] = gguf.integer(arch + kUsed);
   config["norm_topk_prob"] = llama_normalizes(arch);
-  const std::string size_key(family.mixture->size_key);
-  if (gguf.has(arch + kSize)) config[size_key] = gguf.integer(arch + kSize);
+  if (gguf.has(arch + kSize)) config[family.mixture->size_key] = gguf.integer(arch + kSize);
 }
 
 }  // namespace strata::model

@@ -16,17 +16,17 @@ struct GgufStack {
   std::string name;
   std::vector<std::string> parts;
 };
-/// blk.N.ffn_{gate,up,down}_exps of a mixture block.
+/// The stacks of a mixture block: blk.N.ffn_{gate,up,down}_exps.
 std::vector<GgufStack> gguf_stacks(const Architecture& architecture, std::size_t block);
-/// blk.N.ffn_gate_inp.weight, which is float32.
+/// The router's tensor, blk.N.ffn_gate_inp.weight, which is float32.
 std::string gguf_router_name(std::size_t block);
 
 /// Throws Error for what cannot be written, or what llama.cpp computes otherwise: a shared expert, mixed dense and
 /// mixture blocks, weights that are (not) normalized against its rule, norms of q and k of another size than hidden.
 void check_gguf_experts(const Architecture& architecture, const std::string& where);
-/// Keys of an architecture's experts; nothing for dense ones.
+/// Adds the keys of an architecture's experts to a GGUF file's; nothing for a dense architecture.
 void add_expert_keys(format::GgufKeys& keys, const Architecture& architecture);
-/// The same keys into config.json.
+/// Writes what a GGUF file's keys say of experts into config.json.
 void add_expert_config(json& config, const format::GgufFile& gguf, const Family& family);
 /// Whether a GGUF file has experts.
 bool has_experts(const format::GgufFile& gguf);

@@ -1,5 +1,5 @@
 // Keys of the architecture, from the parsed configuration.
-// The tokenizer's are in gguf_vocabulary.cpp.
+// Keys of the tokenizer are made in vocabulary.cpp.
 #include "model/gguf/export.h"
 
 #include <algorithm>
@@ -13,25 +13,27 @@ namespace {
 
 std::string_view gguf_architecture(const Architecture& a) { return find_family(a.model_type)->gguf; }
 
-/// llama.cpp has no sliding window for these architectures, which matters only beyond the window.
+/// The smallest window where blocks have one: llama.cpp has no sliding window for these architectures, which matters
+/// only for texts longer than the window.
 std::size_t context_length(const Architecture& a) {
   std::size_t length = a.max_position;
-  for (const std::size_t window : a.window)
-    if (window != 0) length = std::min(length, window);
+  for (const BlockAttention& block : a.attention)
+    if (block.window != 0) length = std::min(length, block.window);
   return length;
 }
 
 void add_rope(format::GgufKeys& keys, const Architecture& a, const std::string& arch, const std::string& where) {
-  keys.add(arch + ".rope.freq_base", static_cast<float>(a.rope.theta));
+  const Rope& rope = a.ropes.front();
+  keys.add(arch + ".rope.freq_base", static_cast<float>(rope.theta));
   if (arch == "llama") keys.add(arch + ".rope.dimension_count", static_cast<std::uint32_t>(a.head_dim));
-  if (a.rope.scaling == Rope::Scaling::dynamic)
+  if (rope.scaling == Rope::Scaling::dynamic)
     fail(
         "{}: dynamic rotary scaling has no counterpart in GGUF; remove rope_scaling from config.json to convert the "
         "model for its original context",
         where);
-  if (a.rope.scaling == Rope::Scaling::linear) {
+  if (rope.scaling == Rope::Scaling::linear) {
     keys.add(arch + ".rope.scaling.type", "linear");
-    keys.add(arch + ".rope.scaling.factor", static_cast<float>(a.rope.factor));
+    keys.add(arch + ".rope.scaling.factor", static_cast<float>(rope.factor));
   }
 }
 
@@ -71,10 +73,11 @@ std::size_t interleaved_heads(const Architecture& a, std::string_view hf_name) {
 
 std::vector<float> rope_divisors(const Architecture& a) {
   std::vector<float> result;
-  if (a.rope.scaling != Rope::Scaling::llama3) return result;
-  Architecture unscaled = a;
-  unscaled.rope.scaling = Rope::Scaling::none;
-  const std::vector<double> plain = inverse_frequencies(unscaled, 0), scaled = inverse_frequencies(a, 0);
+  const Rope& rope = a.ropes.front();
+  if (rope.scaling != Rope::Scaling::llama3) return result;
+  Rope unscaled = rope;
+  unscaled.scaling = Rope::Scaling::none;
+  const std::vector<double> plain = inverse_frequencies(unscaled, 0), scaled = inverse_frequencies(rope, 0);
   for (std::size_t i = 0; i < plain.size(); ++i) result.push_back(static_cast<float>(plain[i] / scaled[i]));
   return result;
 }
@@ -82,6 +85,7 @@ std::vector<float> rope_divisors(const Architecture& a) {
 format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type) {
   const Architecture& a = model.architecture();
   const std::string where = model.path().string();
+  check_gguf_parts(a, where);
   format::GgufKeys keys;
   keys.add("general.architecture", gguf_architecture(a));
   keys.add("general.type", "model");

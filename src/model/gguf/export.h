@@ -1,4 +1,4 @@
-// A model's names, keys and vocabulary as GGUF has them: the inverse of gguf_config.h and gguf_tokenizer.h.
+// A model's names, keys and vocabulary as GGUF has them: the inverse of config.h and tokenizer.h.
 // llama.cpp, convert_hf_to_gguf.py and gguf-py/gguf/constants.py.
 #pragma once
 #include <cstdint>
@@ -19,19 +19,21 @@ inline std::size_t interleaved_from(std::size_t row, std::size_t head_dim) {
   const std::size_t within = row % head_dim;
   return row - within + within % 2 * (head_dim / 2) + within / 2;
 }
-/// Heads whose rows GGUF interleaves in this tensor, or 0.
+/// How many heads have interleaved rows in this tensor of a GGUF file; 0: none.
 std::size_t interleaved_heads(const Architecture& architecture, std::string_view hf_name);
 
 /// What the llama3 rotary scaling divides each frequency by (rope_freqs.weight); empty without such a scaling.
 std::vector<float> rope_divisors(const Architecture& architecture);
 
-/// All metadata: general.*, the architecture's keys, the tokenizer. file_type: of llama.h's llama_ftype.
-/// A GGUF model's own tokenizer keys are copied. Throws Error for what llama.cpp cannot express: dynamic rotary
-/// scaling, an activation other than SiLU, a tokenizer whose splitting of words has no name there.
+/// All metadata: general.*, the architecture's keys, the tokenizer. file_type: a value of llama.h's llama_ftype. The
+/// tokenizer keys of a GGUF model are copied. Throws Error for what a GGUF file cannot express: parts that
+/// check_gguf_parts refuses, dynamic rotary scaling, an activation other than SiLU, a tokenizer whose splitting of
+/// words has no name in llama.cpp.
 format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type);
 
-/// tokenizer.* of a tokenizer.json; `size` tokens, the ones behind the last as unused padding. add_bos and add_eos are
-/// what encoding with AddSpecial::yes does. Throws Error as gguf_keys does.
+/// Adds tokenizer.*, made from a tokenizer.json. The vocabulary has `size` tokens; ids that the file lacks become
+/// unused padding. add_bos and add_eos say what encoding with AddSpecial::yes does. Throws Error for a tokenizer whose
+/// splitting of words has no name in llama.cpp.
 void add_vocabulary(format::GgufKeys& keys, const NamedTexts& files, std::size_t size, const std::string& where);
 
 }  // namespace strata::model

@@ -1,5 +1,5 @@
-// Regular expressions (Oniguruma) of byte-level vocabularies, one row a value of tokenizer.ggml.pre.
-// A new one is a row here, and its ids on tests/golden's texts.
+// Regular expressions (Oniguruma) of byte-level vocabularies: each value of tokenizer.ggml.pre is a row.
+// A new value is a row here, tested by its tokenizer's ids of the texts in tests/golden.
 #include "model/gguf/pre_tokenizers.h"
 
 #include <fmt/format.h>

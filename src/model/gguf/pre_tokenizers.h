@@ -9,17 +9,17 @@ namespace strata::model {
 
 struct PreTokenizer {
   std::string_view name;                          ///< value of tokenizer.ggml.pre
-  std::span<const std::string_view> expressions;  ///< each cuts out its matches from what the ones before left
+  std::span<const std::string_view> expressions;  ///< each cuts out its matches from what those before it left
   bool nfc;                                       ///< text is normalized to Unicode NFC first
   bool ignore_merges;                             ///< a word that is a token is taken whole, whatever the merges say
-  bool add_bos;                                   ///< when the file does not say whether to add it
+  bool add_bos;                                   ///< whether to add BOS when the file does not say it
 };
 
-/// nullptr when the name is not in the table.
+/// The row of this name; nullptr when the table has none.
 const PreTokenizer* find_pre_tokenizer(std::string_view name);
 /// The first row with these expressions and rules, or nullptr.
 const PreTokenizer* find_pre_tokenizer(std::span<const std::string> expressions, bool nfc, bool ignore_merges);
-/// "default, smollm, ...".
+/// The names of all rows, "default, smollm, ...".
 std::string known_pre_tokenizers();
 
 }  // namespace strata::model

@@ -1,5 +1,5 @@
 // Tensors of a GGUF file under their Hugging Face names: dequantized to f32, or as they lie in the file for kernels
-// that decode them on the fly; llama's q and k rows un-permuted. The interleaved rotary order of the llama architecture
+// that decode them on the fly. The llama architecture interleaves the rows of q and k for its rotary embedding, which
 // is undone row by row: [heads, half, 2] -> [heads, 2, half].
 #include <algorithm>
 #include <cmath>
@@ -9,6 +9,7 @@
 
 #include "core/checked.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/threads.h"
 #include "format/gguf.h"
 #include "model/gguf/config.h"
@@ -26,9 +27,11 @@ class GgufSource final : public TensorSource {
     const bool permuted = gguf_->text("general.architecture") == "llama";
     heads_ = permuted ? config["num_attention_heads"].get<std::size_t>() : 0;
     kv_heads_ = permuted ? config["num_key_value_heads"].get<std::size_t>() : 0;
+    const Architecture a = parse_architecture(config, where_);
+    check_gguf_parts(a, where_);
     for (const format::GgufTensor& tensor : gguf_->tensors())
-      by_name_[hf_tensor_name(tensor.name).value_or(tensor.name)] = tensor;
-    if (has_experts(*gguf_)) unstack(parse_architecture(config, where_));
+      by_name_[hf_tensor_name(a.names, tensor.name).value_or(tensor.name)] = tensor;
+    if (has_experts(*gguf_)) unstack(a);
   }
 
   std::vector<TensorInfo> tensors() const override {
@@ -119,7 +122,7 @@ class GgufSource final : public TensorSource {
     return it->second;
   }
 
-  /// The experts' matrices under their own names: parts of the stacked tensors.
+  /// Lists the experts' matrices, which are parts of the stacked tensors, under names of their own.
   void unstack(const Architecture& a) {
     for (std::size_t b = 0; b < a.blocks; ++b) {
       if (!a.layout[b].mixture) continue;
@@ -139,14 +142,14 @@ class GgufSource final : public TensorSource {
     }
   }
 
-  /// Heads whose rows are interleaved, or 0.
+  /// How many heads have interleaved rows in a tensor; 0: none.
   std::size_t heads_of(std::string_view name) const {
     if (name.find(".q_proj.") != std::string_view::npos) return heads_;
     if (name.find(".k_proj.") != std::string_view::npos) return kv_heads_;
     return 0;
   }
 
-  /// Row of the file -> by row of the matrix: as it is, or with a head's halves interleaved.
+  /// A function from a row of the matrix to the row of the file that holds it.
   std::function<std::size_t(std::size_t)> rows_of(const std::string& name, std::size_t rows) const {
     const std::size_t heads = heads_of(name);
     if (heads == 0) return [](std::size_t r) { return r; };

@@ -7,7 +7,6 @@
 #include <limits>
 #include <unordered_map>
 
-#include "core/file.h"
 #include "model/gguf/pre_tokenizers.h"
 
 namespace strata::model {
@@ -22,7 +21,7 @@ struct Merge {
   std::size_t left_length, right_length;  // code points
 };
 
-/// Offsets at which the code points of a text begin, and its size; nothing when it is not UTF-8.
+/// The offsets at which the code points of a text begin, and the text's size; nothing when it is not UTF-8.
 std::optional<std::vector<std::size_t>> code_points(std::string_view text) {
   std::vector<std::size_t> starts;
   for (std::size_t i = 0; i < text.size();) {
@@ -114,7 +113,8 @@ GgufTokenType Builder::type(std::size_t id) const {
   return vocabulary_.token_type.empty() ? GgufTokenType::normal : GgufTokenType{vocabulary_.token_type[id]};
 }
 
-/// "[PAD32000]" of type unused fills the vocabulary up to the embedding's rows; the original does not have it.
+/// Whether a token was put in to fill the vocabulary up to the embedding's rows: "[PAD32000]" of type unused. The
+/// original tokenizer does not have it.
 bool Builder::is_padding(std::size_t id) const {
   return type(id) == GgufTokenType::unused && token(static_cast<std::uint32_t>(id)) == fmt::format("[PAD{}]", id);
 }
@@ -125,7 +125,7 @@ void Builder::index_tokens() {
     const std::string& text = token(id);
     std::optional<std::vector<std::size_t>> starts = code_points(text);
     if (!starts) fail("{}: tokenizer.ggml.tokens[{}] is not valid UTF-8", where_, id);
-    // Longer than any real token, and still cheap to take apart in all ways.
+    // The limit is longer than any real token, and pieces up to it are still cheap to take apart in all ways.
     if (text.size() > 4096) fail("{}: tokenizer.ggml.tokens[{}] has {} bytes, more than 4096", where_, id, text.size());
     if (sentencepiece_) starts_[id] = std::move(*starts);
     if (type(id) == GgufTokenType::byte) bytes_ = true;
@@ -135,7 +135,7 @@ void Builder::index_tokens() {
   }
 }
 
-/// llama.cpp's defaults for what the file does not say.
+/// Fills in llama.cpp's defaults for what the file does not say.
 void Builder::find_special() {
   const auto or_default = [&](std::optional<std::uint32_t> id, std::uint32_t fallback) {
     if (id || !sentencepiece_ || fallback >= vocabulary_.tokens.size()) return id;
@@ -144,7 +144,7 @@ void Builder::find_special() {
   };
   bos_ = or_default(vocabulary_.bos_token_id, 1);
   eos_ = or_default(vocabulary_.eos_token_id, 2);
-  // Some files name an ordinary token here; special, it would be cut out of every text.
+  // Some files name an ordinary token here, which would be cut out of every text if it were special.
   padding_ = vocabulary_.padding_token_id;
   if (padding_ && !vocabulary_.token_type.empty() && type(*padding_) == GgufTokenType::normal) padding_.reset();
   unknown_ = vocabulary_.unknown_token_id;
@@ -242,7 +242,8 @@ json Builder::config() const {
   return result;
 }
 
-/// Written by hand: a JSON object of the library finds each of its keys by a search from the front.
+/// The vocabulary as JSON text, written by hand: the library's object finds each of its keys by a search from the
+/// front.
 std::string Builder::vocabulary_text() const {
   std::string out = "{";
   for (std::uint32_t id = 0; id < vocabulary_.tokens.size(); ++id) {
@@ -278,8 +279,8 @@ std::string Builder::merges_text() const {
   return out + "]";
 }
 
-/// Every way to make a piece of two others; the piece with the higher score first, as SentencePiece merges.
-/// Equal scores: the longer left part, then the longer right part, first.
+/// Every way to make a piece of two others. Pieces with higher scores come first, as SentencePiece merges them; among
+/// equal scores the longer left part comes first, then the longer right part.
 std::vector<Merge> Builder::merges_from_scores() const {
   std::vector<Merge> merges;
   for (std::uint32_t id = 0; id < vocabulary_.tokens.size(); ++id) {

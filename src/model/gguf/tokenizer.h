@@ -16,11 +16,11 @@ enum class GgufTokenType { normal = 1, unknown = 2, control = 3, user_defined = 
 /// The tokenizer.ggml.* keys, each member named as its key without the prefix.
 struct GgufVocabulary {
   std::string model;  ///< "gpt2" or "llama"
-  std::string pre;    ///< how a gpt2 vocabulary splits text before merging; empty: "default"
+  std::string pre;    ///< how a gpt2 vocabulary splits text before merging; empty means "default"
   std::vector<std::string> tokens;
   std::vector<std::string> merges;  ///< gpt2: "left right"
-  std::vector<float> scores;        ///< llama: one a token; the higher is merged first
-  std::vector<int> token_type;      ///< one a token, or empty: all normal
+  std::vector<float> scores;        ///< llama: of each token; the higher is merged first
+  std::vector<int> token_type;      ///< of each token; empty when all are normal
   std::optional<std::uint32_t> bos_token_id, eos_token_id, unknown_token_id, padding_token_id;
   std::optional<bool> add_bos_token, add_eos_token, add_space_prefix;
   std::string chat_template;  ///< tokenizer.chat_template; may be empty

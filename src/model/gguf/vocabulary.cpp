@@ -12,19 +12,19 @@
 namespace strata::model {
 namespace {
 
-// The vocabulary is an object of up to some hundred thousand keys, which only the library's sorted type fills in time.
+// The vocabulary is an object of a hundred thousand keys and more, which only the library's sorted type fills in time.
 using Json = nlohmann::json;
 constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581, SentencePiece's space
 constexpr const char* kGpt2Words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-/// The steps of a normalizer or pre-tokenizer: those of a Sequence, or the one there is.
+/// The steps of a normalizer or pre-tokenizer: the members of a Sequence, or the only one.
 std::vector<Json> steps_of(const Json& value, const char* list) {
   if (!value.is_object()) return {};
   if (value.value("type", "") != "Sequence") return {value};
   return value.value(list, std::vector<Json>{});
 }
 
-/// What cuts text into words, as the expressions of gguf_pre_tokenizers.h; nothing when a step has no expression.
+/// What cuts text into words, as expressions of pre_tokenizers.h; nothing when a step has no expression.
 std::optional<std::vector<std::string>> expressions_of(const Json& pre_tokenizer) {
   std::vector<std::string> result;
   for (const Json& step : steps_of(pre_tokenizer, "pretokenizers")) {
@@ -115,7 +115,8 @@ std::string Vocabulary::pre_name() const {
   return std::string(row->name);
 }
 
-/// Both forms of tokenizer.json: ["left", "right"] and "left right". A space inside a piece is written as U+0120.
+/// The merges of a tokenizer.json, which writes each as ["left", "right"] or "left right". A space inside a piece
+/// becomes U+0120.
 std::vector<std::string> Vocabulary::merges() const {
   std::vector<std::string> result;
   const auto spaced = [](std::string piece) {
@@ -129,8 +130,8 @@ std::vector<std::string> Vocabulary::merges() const {
   return result;
 }
 
-/// A piece is merged the earlier, the higher its score: minus the place of the first merge that makes it. Pieces that
-/// no merge makes are never compared.
+/// The scores of pieces, of which the highest is merged first: minus the place of the first merge that makes the piece.
+/// Scores of pieces that no merge makes are never compared.
 std::vector<float> Vocabulary::scores() const {
   std::map<std::string, std::size_t> rank;
   std::size_t place = 0;

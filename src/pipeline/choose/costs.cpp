@@ -1,5 +1,4 @@
-// Calibration and scores for planning.
-// A signal that the scores do not hold is simply not among the costs; the planner says when it needs one.
+// Scores become costs: one number for every linear and codec.
 #include "pipeline/choose/costs.h"
 
 #include <algorithm>
@@ -7,52 +6,14 @@
 #include <optional>
 
 #include "core/statistics.h"
-#include "model/conversations.h"
+#include "pipeline/choose/presets.h"
 
 namespace strata::pipeline {
-
-importance::CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
-                                            const CalibrationRequest& request) {
-  if (request.sets.size() < 2) {
-    if (!request.files.empty()) {
-      std::optional<model::ChatTemplate> chat;
-      if (std::ranges::any_of(request.files, model::is_conversations_file))
-        chat = model::ChatTemplate::from_files(model::tokenizer_files(engine.model()), engine.model().path().string());
-      return importance::calibration_from_files(tokenizer, request.files, request.samples, request.seq_len,
-                                                chat ? &*chat : nullptr);
-    }
-    return importance::calibration_from_model(engine, tokenizer, request.samples, request.seq_len, request.seed);
-  }
-  CalibrationRequest share = request;
-  share.samples = std::max<std::size_t>(1, request.samples / request.sets.size());
-  std::vector<std::vector<engine::Token>> sequences;
-  for (importance::CalibrationSet& set : make_calibrations(engine, tokenizer, share))
-    std::ranges::move(set.sequences, std::back_inserter(sequences));
-  importance::CalibrationSource source;
-  for (const auto& file : request.files) source.files.push_back(file.string());
-  return importance::calibration_from_tokens(std::move(sequences), std::move(source));
-}
-
-std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
-                                                          const CalibrationRequest& request) {
-  std::vector<importance::CalibrationSet> result;
-  if (request.sets.size() < 2) {
-    result.push_back(make_calibration(engine, tokenizer, request));
-  } else {
-    for (const auto& files : request.sets) {
-      CalibrationRequest one = request;
-      one.files = files;
-      one.sets.clear();
-      result.push_back(make_calibration(engine, tokenizer, one));
-    }
-  }
-  return result;
-}
 
 std::vector<const importance::Signal*> price_signals(std::span<const codec::Codec* const> codecs) {
   std::vector<const importance::Signal*> result;
   for (const importance::Signal& signal : importance::signals())
-    if (signal.prices != nullptr && concerns(signal, codecs)) result.push_back(&signal);
+    if (signal.prices && concerns(signal, codecs)) result.push_back(&signal);
   return result;
 }
 
@@ -64,11 +25,12 @@ std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec
 
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target) {
   importance::ScoreRequest needed;
-  if (needs_linear_costs(request)) {
+  const Needs needs = preset_named(request.preset).needs;
+  if (needs == Needs::linear_costs) {
     needed.codecs = allowed_codecs(target, request.codecs).codecs;
     needed.signals = linear_cost_signals(needed.codecs);
   }
-  if (needs_block_signals(request)) needed.signals.push_back(&importance::signal_by_name(request.signal));
+  if (needs == Needs::block_signals) needed.signals.push_back(&importance::signal_by_name(request.signal));
   return needed;
 }
 
@@ -80,8 +42,9 @@ struct Point {
   double error, value;
 };
 
-/// Cost of a unit of relative error under a codec: of its own measurement, else of the measured codec whose rounding is
-/// most alike (the same family first, then the nearest error): divergence grows in proportion to the error.
+/// Cost of a unit of relative error under a codec, from its own measurement, or else from that of the codec whose
+/// rounding is most alike (one of its family first, then the nearest error): divergence grows in proportion to the
+/// error.
 double slope(const std::vector<Point>& points, const codec::Codec& codec, double error) {
   const Point* nearest = nullptr;
   double least = 0;
@@ -97,21 +60,21 @@ double slope(const std::vector<Point>& points, const codec::Codec& codec, double
 }
 
 /// What a unit of relative error costs a group under the codec, by the signal that prices it; by another that prices
-/// codecs, where the scores lack it or it was not measured; none when there is no such signal at all. For gptq: the
-/// geometric mean of that and the first kind's.
+/// codecs, where the scores lack it or it was not measured; none when there is no such signal at all. For Pricing::mean
+/// it is the geometric mean of that and the first kind's.
 std::optional<double> price_of(const importance::Scores& scores, const codec::Codec& codec, std::size_t group,
-                               Method method) {
+                               Pricing pricing) {
   std::optional<double> first, own;
   for (const importance::Signal& signal : importance::signals()) {
-    if (signal.prices == nullptr) continue;
+    if (!signal.prices) continue;
     const auto it = scores.groups.find(std::string(signal.name));
     if (it == scores.groups.end()) continue;
     const double value = it->second.values[group];
     if (!first || *first == 0.0) first = value;
-    if (signal.prices(codec) && value > 0.0) own = value;
+    if (signal.prices->contain(codec) && value > 0.0) own = value;
   }
   if (!own) return first;
-  return method == Method::gptq ? std::sqrt(*first * *own) : *own;
+  return pricing == Pricing::mean ? std::sqrt(*first * *own) : *own;
 }
 
 /// The errors of a signal that are costs themselves.
@@ -125,11 +88,11 @@ Costs costs_as_scored(const std::string& signal, const std::vector<importance::L
   return costs;
 }
 
-Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture, Method method) {
+Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture, Pricing pricing) {
   Costs costs;
   const auto it = scores.linears.find("act_mse"), fisher = scores.linears.find("fisher");
   const auto kl = scores.choices.find("kl");
-  const bool priced = price_of(scores, codec::by_name("nvfp4"), 0, method).has_value();  // or any other codec
+  const bool priced = price_of(scores, codec::by_name("nvfp4"), 0, pricing).has_value();  // or any other codec
   if (fisher != scores.linears.end() && (it == scores.linears.end() || (!priced && kl == scores.choices.end())))
     return costs_as_scored(fisher->first, fisher->second);
   if (it == scores.linears.end()) return costs;
@@ -145,7 +108,7 @@ Costs costs_of_set(const importance::Scores& scores, const model::Architecture& 
     const auto weigh = [&](const codec::Codec& codec) {
       const double error = importance::relative_error(it->second, group, codec);
       if (!points.empty() && error > 0) return slope(points, codec, error);
-      return price_of(scores, codec, g, method).value_or(1.0);
+      return price_of(scores, codec, g, pricing).value_or(1.0);
     };
     std::map<const codec::Codec*, double> weights;  // one for all linears of the group: a block's experts are hundreds
     for (const std::size_t l : group.linears)
@@ -182,19 +145,60 @@ Costs combine(const std::vector<Costs>& sets, importance::Combine how) {
   return result;
 }
 
+bool has_cost(const Costs& costs, const codec::Codec& codec) {
+  return std::ranges::any_of(costs.linears, [&](const auto& row) { return row.contains(&codec); });
+}
+
+bool fits_somewhere(const Problem& problem, const codec::Codec& codec) {
+  for (std::size_t g = 0; g < problem.architecture().groups.size(); ++g)
+    if (problem.fits(g, codec)) return true;
+  return false;
+}
+
 }  // namespace
 
-Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture, Method method) {
+Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture, Pricing pricing) {
   Costs costs;
   if (scores.sets.empty()) {
-    costs = costs_of_set(scores, architecture, method);
+    costs = costs_of_set(scores, architecture, pricing);
   } else {
     std::vector<Costs> sets;
-    for (const importance::Scores& set : scores.sets) sets.push_back(costs_of_set(set, architecture, method));
+    for (const importance::Scores& set : scores.sets) sets.push_back(costs_of_set(set, architecture, pricing));
     costs = combine(sets, scores.combine);
   }
   for (const auto& [name, block_scores] : scores.blocks) costs.blocks[name] = scores.importance(name);
   return costs;
+}
+
+void check_linear_costs(const Problem& problem) {
+  const std::vector<const codec::Codec*>& allowed = problem.allowed().codecs;
+  const bool some = std::ranges::any_of(
+      allowed, [&](const codec::Codec* codec) { return codec->has_codes() && has_cost(problem.costs(), *codec); });
+  const bool all_kept = std::ranges::none_of(allowed, &codec::Codec::has_codes);
+  if (some || all_kept) return;
+  std::vector<std::string> signals, held;
+  for (const importance::Signal* signal : linear_cost_signals(allowed)) signals.emplace_back(signal->name);
+  for (const auto& [name, values] : problem.costs().blocks) held.push_back(name);
+  const std::string command =
+      fmt::format("strata score {} -o scores.json --for {}{}{} --signals {}", problem.model().path().string(),
+                  problem.target().name, problem.request().codecs.empty() ? "" : " --codecs ",
+                  fmt::join(problem.request().codecs, ","), fmt::join(signals, ","));
+  if (problem.costs().linears.empty())
+    fail(
+        "preset {} weighs what each codec costs each linear, and the scores do not hold that{}: {} are missing; make "
+        "them with: {}",
+        problem.request().preset, held.empty() ? "" : fmt::format(" (they hold {})", fmt::join(held, ", ")),
+        fmt::join(signals, ", "), command);
+  fail("preset {}: the scores hold no costs for any codec that may be chosen for {}; make them with: {}",
+       problem.request().preset, problem.target().name, command);
+}
+
+std::vector<LeftOut> without_costs(const Problem& problem) {
+  std::vector<LeftOut> result;
+  for (const codec::Codec* codec : problem.allowed().codecs)
+    if (codec->has_codes() && !has_cost(problem.costs(), *codec) && fits_somewhere(problem, *codec))
+      result.push_back({codec->name, "the scores hold no costs for it; score with --codecs to have them"});
+  return result;
 }
 
 }  // namespace strata::pipeline

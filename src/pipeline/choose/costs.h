@@ -1,47 +1,41 @@
-// The way from a model to the costs that planning needs: calibration set, scores, costs.
-// Used by `score`, `plan` and `quantize` alike, so that each can begin where the one before ended.
+// What codecs cost, from scores: which signals planning needs, and how they become costs.
+// Used by `score`, `plan` and `quantize` alike.
 #pragma once
-#include <filesystem>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "importance/score.h"
-#include "pipeline/plan/request.h"
-#include "pipeline/plan/target.h"
+#include "pipeline/choose/problem.h"
 
 namespace strata::pipeline {
 
-struct CalibrationRequest {
-  std::vector<std::filesystem::path> files;  ///< empty: the model writes its own text
-  std::size_t samples = 16, seq_len = 256;
-  std::uint64_t seed = 0;
-  /// The files by occurrence of --calib: texts that count separately. Empty: all files are one text.
-  std::vector<std::vector<std::filesystem::path>> sets = {};
-};
-
-/// One set. Several texts have equal shares of its samples, in turn.
-importance::CalibrationSet make_calibration(engine::Engine& engine, const model::Tokenizer& tokenizer,
-                                            const CalibrationRequest& request);
-
-/// A set for each text, of `samples` sequences each.
-std::vector<importance::CalibrationSet> make_calibrations(engine::Engine& engine, const model::Tokenizer& tokenizer,
-                                                          const CalibrationRequest& request);
-
-/// The signals that price these codecs: alpha, of each kind of grid among them.
+/// The signals that price these codecs: an alpha for each kind of grid among them.
 std::vector<const importance::Signal*> price_signals(std::span<const codec::Codec* const> codecs);
-/// What the cost of a linear under these codecs is made of: act_mse, and these.
+/// The signals that the cost of a linear under these codecs is made of: act_mse, and those that price the codecs.
 std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs);
 
-/// What a plan by `request` has to know: signals and codecs to score.
+/// The signals and codecs to score before planning by `request`.
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target);
 
+/// How a linear's codecs of different kinds of grid are priced against each other.
+enum class Pricing {
+  own,   ///< by the alpha of the codec's own kind of grid, as rounding to nearest costs
+  mean,  ///< by the geometric mean of that and the first kind's: error feedback corrects part of what sets kinds apart
+};
+
 /// What a codec costs a linear, in nats: `kl` where its group was measured (and in proportion to the relative act_mse
-/// for codecs that were not), else alpha x relative act_mse, else the latter alone. The alpha is that of the codec's
-/// kind of grid; for gptq the geometric mean of it and the first kind's: error feedback corrects part of what sets
-/// kinds apart (docs/results.md). Of several calibration sets, each set's costs are divided by their sum, then
-/// combined, then multiplied by the mean of the sums, so that they stay nats and no set outweighs another. And every
-/// block signal turned so that higher is important.
-Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture, Method method = Method::rtn);
+/// for codecs that were not), else alpha x relative act_mse, else the latter alone. Of several calibration sets, each
+/// set's costs are divided by their sum, then combined, then multiplied by the mean of the sums, so that they stay nats
+/// and no set outweighs another. Every block signal is turned so that higher is important. Signals that the scores do
+/// not hold are not among the costs.
+Costs costs_of(const importance::Scores& scores, const model::Architecture& architecture,
+               Pricing pricing = Pricing::own);
+
+/// Throws Error when the problem's costs hold nothing for any codec that could be chosen. The sentence names the
+/// signals that are missing and the command that makes them.
+void check_linear_costs(const Problem& problem);
+
+/// The codecs that the target allows and a group could hold, but that no linear has a cost for: none is chosen.
+std::vector<LeftOut> without_costs(const Problem& problem);
 
 }  // namespace strata::pipeline

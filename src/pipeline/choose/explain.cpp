@@ -12,14 +12,14 @@ json to_json(const std::optional<Neighbour>& neighbour) {
 
 }  // namespace
 
-std::vector<Explanation> explain(const Plan& plan, const Choices& choices) {
+std::vector<Explanation> explain(const Plan& plan, const Problem& problem) {
   std::vector<Explanation> result;
   for (std::size_t g = 0; g < plan.groups.size(); ++g) {
     const PlannedGroup& group = plan.groups[g];
-    Explanation e{group.name, group.codec, group.bytes, group.cost, {}, {}, choices.pinned(g) != nullptr};
-    for (const Option& option : choices.of(g)) {
-      const Neighbour n{option.codec, static_cast<std::int64_t>(option.bytes) - static_cast<std::int64_t>(group.bytes),
-                        option.cost - group.cost};
+    Explanation e{group.name, group.codec, group.bytes, group.cost, {}, {}, problem.pinned(g) != nullptr};
+    for (const Choice& choice : problem.choices(g)) {
+      const Neighbour n{choice.codec, static_cast<std::int64_t>(choice.bytes) - static_cast<std::int64_t>(group.bytes),
+                        choice.cost - group.cost};
       if (n.bytes > 0 && n.cost < 0 && (!e.better || n.rate() > e.better->rate())) e.better = n;
       if (n.bytes < 0 && n.cost > 0 && (!e.worse || n.rate() < e.worse->rate())) e.worse = n;
     }

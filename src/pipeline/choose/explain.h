@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/choose/choices.h"
+#include "pipeline/choose/problem.h"
 #include "pipeline/plan/plan.h"
 
 namespace strata::pipeline {
@@ -12,8 +12,8 @@ namespace strata::pipeline {
 /// Another choice of a group, beside the one it has.
 struct Neighbour {
   const codec::Codec* codec;
-  std::int64_t bytes;  ///< more (or fewer) than now
-  double cost;         ///< more (or less) than now
+  std::int64_t bytes;  ///< more than now; negative for fewer
+  double cost;         ///< more than now; negative for less
   /// Cost per byte of the change: what it saves for a byte (better), or costs (worse). > 0.
   double rate() const { return -cost / static_cast<double>(bytes); }
 };
@@ -28,8 +28,8 @@ struct Explanation {
   bool pinned;
 };
 
-/// By group. `request` and `costs` are those that the plan was made with.
-std::vector<Explanation> explain(const Plan& plan, const Choices& choices);
+/// The explanation of every group. `problem` is the one that the plan was made for, with the same costs.
+std::vector<Explanation> explain(const Plan& plan, const Problem& problem);
 
 json to_json(const std::vector<Explanation>& explanations);
 

@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "core/expression.h"
+#include "pipeline/choose/presets.h"
 #include "pipeline/choose/prior_costs.h"
 
 namespace strata::pipeline {
@@ -104,13 +105,14 @@ Pins resolve_pins(const model::Architecture& a, const Target& target, const Plan
   for (const std::string& expression : request.keep) resolver.exact(expression, "keep", "--keep");
   for (const auto& [expression, name] : request.assign) resolver.exact(expression, name, "--assign");
   if (!request.embed_codec.empty()) {
-    if (!target.gguf) fail_usage("--embed-codec is for GGUF files; {} keeps the embedding in bf16", target.name);
+    if (target.fusion() != model::Fusion::single)
+      fail_usage("--embed-codec is for GGUF files; {} keeps the embedding in bf16", target.name);
     resolver.exact("^model\\.embed_tokens$", request.embed_codec, "--embed-codec");
   }
   if (target.one_expert_codec) pin_all_experts(a, target, resolver.pins.exact);
   for (const auto& [expression, name] : request.at_least) resolver.floor(expression, name, "--at-least");
   Pins pins = std::move(resolver.pins);
-  if (request.preset == "prior" || !request.prior.is_null()) {
+  if (preset_named(request.preset).follows_rules || !request.prior.is_null()) {
     for (const std::size_t g : prior_of(request).kept(a))
       if (pins.exact[g] == nullptr) pins.exact[g] = &codec::by_name("keep");
   }

@@ -1,5 +1,5 @@
-// --keep, --assign and --at-least, and the same of a prior: groups whose codec the user has decided, or bounded.
-// A regular expression is searched in the module names; a group follows when any of its linears matches.
+// --keep, --assign and --at-least, and what the rules of a prior keep: groups whose codec the user has decided or
+// bounded. A regular expression is searched in the module names; a group follows when any of its linears matches.
 #pragma once
 #include <vector>
 
@@ -9,10 +9,10 @@
 
 namespace strata::pipeline {
 
-/// By group; nullptr: free.
+/// What is decided about every group. A group that is nullptr in both members is free.
 struct Pins {
   std::vector<const codec::Codec*> exact;
-  std::vector<const codec::Codec*> floor;  ///< the group's bytes are at least this codec's; null where exact is set
+  std::vector<const codec::Codec*> floor;  ///< the group's bytes are at least this codec's; nullptr where exact is set
 };
 
 /// Throws Error for an expression that is malformed or matches no linear, an unknown codec, a codec that the target or

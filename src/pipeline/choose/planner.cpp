@@ -1,120 +1,118 @@
-// Budgets in bits, size on disk or memory, each turned into bytes for the linears.
-// How the bytes are spent is the presets' business.
+// Budgets become limits in bytes for the linears; the presets spend them.
+// A budget of the whole output depends on the plan a little, so that its limit is found in rounds.
 #include "pipeline/choose/planner.h"
 
-#include <cmath>
+#include <algorithm>
 
-#include "core/file.h"
+#include "core/units.h"
+#include "pipeline/choose/costs.h"
+#include "pipeline/choose/limits.h"
+#include "pipeline/choose/options.h"
+#include "pipeline/choose/output_size.h"
 #include "pipeline/choose/presets.h"
+#include "pipeline/choose/refusal.h"
 #include "pipeline/choose/runtime_memory.h"
-#include "pipeline/choose/stock_mix.h"
-#include "pipeline/output/checkpoint.h"
 
 namespace strata::pipeline {
 namespace {
 
-Budget budget_of_bits(const model::Architecture& a, double bits) {
-  if (!std::isfinite(bits) || bits <= 0 || bits > 64)
-    fail_usage("--bits {}: expected a number above 0 and at most 64", bits);
-  std::uint64_t all = 0;
-  for (const model::Linear& linear : a.linears) all += linear.rows * linear.cols;
-  return {allocate::budget_of_bits(bits, a.block_linear_weights()), allocate::budget_of_bits(bits, all)};
+/// Bytes that the whole output may have; nothing for budgets that say something else.
+std::optional<std::uint64_t> size_budget(const Problem& problem) {
+  const Budget& budget = problem.request().budget;
+  if (const auto* size = std::get_if<SizeBudget>(&budget)) return size->bytes;
+  if (const auto* memory = std::get_if<MemoryBudget>(&budget))
+    return size_that_fits(problem.architecture(), problem.target(), *memory);
+  return std::nullopt;
 }
 
-/// The bytes of llama-quantize's mix, with the user's type for the embedding on both sides.
-Budget budget_like(const model::Architecture& a, const Target& target, const PlanRequest& request,
-                   const Choices& choices) {
-  if (!target.gguf) fail_usage("--like {}: is a mix of GGUF types; it needs --for llama.cpp", request.like);
-  if (request.preset != "best") fail_usage("--like {} needs preset best, not {}", request.like, request.preset);
-  if (a.experts.count != 0)
-    fail_usage("--like {}: llama.cpp's mixes of models with experts are not known here", request.like);
-  const std::vector<StockTensor> stock = stock_mix(a, request.like);
-  std::uint64_t total = 0;
-  for (std::size_t l = 0; l < stock.size(); ++l) {
-    const model::Linear& linear = a.linears[l];
-    const codec::Codec* pin = linear.role == model::Role::embed ? choices.pinned(linear.group) : nullptr;
-    total += pin != nullptr ? codec::stored_bytes(*pin, linear.rows, linear.cols) : stock[l].bytes;
-  }
-  return {total, total};
+/// Throws Error when nothing is left for the linears.
+void check_room(const Problem& problem, std::uint64_t size, std::uint64_t beside_linears) {
+  if (size > beside_linears) return;
+  const bool memory = std::holds_alternative<MemoryBudget>(problem.request().budget);
+  fail("{}{}: what is not quantized takes {} already", text_of(problem.request().budget),
+       memory ? fmt::format(" leaves {}", human_bytes(size)) : "", human_bytes(beside_linears));
+}
+
+/// The limit of the linears in an output of `size` bytes, of which `beside` are for other things. They are more for
+/// plans of many codecs, whose names stand in config.json; whether the smallest plan fits is told by its own.
+ByteLimit limit_of_size(const Problem& problem, const Assignment& least, const OutputSize& output, std::uint64_t size,
+                        std::uint64_t beside) {
+  check_room(problem, size, beside);
+  std::uint64_t limit = size - beside;
+  const std::uint64_t bytes = bytes_of(least, problem.architecture(), Count::all);
+  if (limit < bytes && output.of(least) <= size) limit = bytes;
+  return {limit, limit};
 }
 
 /// The plan whose whole output has at most `size` bytes.
-void plan_of_size(const model::Model& model, const Target& target, const PlanRequest& request, Presets& presets,
-                  std::uint64_t size, PlanResult& result) {
-  const auto companions = model.companion_files();
-  const auto size_of = [&](const Plan& plan) {
-    return lay_out(model, plan, target, request.shard_bytes, companions).total_bytes;
-  };
+Made plan_of_size(const Problem& problem, const Preset& preset, const OutputSize& output, std::uint64_t size) {
+  const Assignment least = preset.smallest(problem);
   // Everything but the linears depends on the plan only through a few names in config.json, so this settles at once.
-  const Plan keeps = plan_of_keeps(model);
-  std::uint64_t overhead = size_of(keeps) - keeps.bytes();
+  std::uint64_t beside = output.beside_linears(all_kept(problem.architecture()));
   for (int round = 0;; ++round) {
-    if (size <= overhead)
-      fail("{} {}: what is not quantized takes {} already", request.fit ? "--fit leaves" : "--size", human_bytes(size),
-           human_bytes(overhead));
-    const std::uint64_t budget = size - overhead;
-    result.plan = presets.make({budget, budget});
-    result.output_bytes = size_of(result.plan);
-    if (result.output_bytes <= size) return;
-    STRATA_CHECK(round < 64, "{} bytes for {}", result.output_bytes, size);
-    overhead += result.output_bytes - size;
+    Made made = preset.make(problem, limit_of_size(problem, least, output, size, beside));
+    const std::uint64_t bytes = output.of(made.plan);
+    if (bytes <= size) return made;
+    STRATA_CHECK(round < 64, "{} bytes for {}", bytes, size);
+    beside += bytes - size;
   }
+}
+
+/// The parts that --fit counts.
+std::string note_of_memory(const Problem& problem, const MemoryBudget& budget, std::uint64_t output_bytes) {
+  const MemoryNeeds needs = memory_beside_weights(problem.architecture(), problem.target(), budget);
+  return fmt::format("in {}: weights {}, KV cache {} ({} x {} tokens), buffers {}, runtime {}",
+                     human_bytes(budget.bytes), human_bytes(output_bytes), human_bytes(needs.kv_cache), budget.batch,
+                     budget.context, human_bytes(needs.buffers), human_bytes(needs.runtime));
+}
+
+/// GGUF: the types that each group could have had, which its shape decides.
+void list_choices(const Problem& problem, Plan& plan) {
+  for (std::size_t g = 0; g < plan.groups.size(); ++g)
+    for (const codec::Codec* codec : problem.allowed().codecs)
+      if (problem.fits(g, *codec)) plan.groups[g].choices.push_back(codec->name);
 }
 
 }  // namespace
 
-PlanResult make_plan(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs) {
-  if (request.bits.has_value() + request.size_bytes.has_value() + request.fit.has_value() > 1)
-    fail_usage("--bits, --size and --fit contradict each other; give one");
-  Presets presets(model, target, request, costs);
-  PlanResult result;
-  std::optional<Budget> like;
-  if (request.size_bytes || request.fit) {
-    const std::uint64_t size =
-        request.fit ? size_that_fits(model.architecture(), target, *request.fit) : *request.size_bytes;
-    plan_of_size(model, target, request, presets, size, result);
-  } else {
-    Budget budget{kNoLimit, kNoLimit};
-    if (!request.like.empty())
-      like = budget = budget_like(model.architecture(), target, request, presets.choices());
-    else if (request.bits)
-      budget = budget_of_bits(model.architecture(), *request.bits);
-    else if (request.preset == "best" || request.preset == "prior")
-      fail_usage("preset {} needs a budget: --bits, --size, --fit or --like", request.preset);
-    result.plan = presets.make(budget);
-    result.output_bytes = lay_out(model, result.plan, target, request.shard_bytes, model.companion_files()).total_bytes;
-  }
-  result.plan.target = target.name;
+PlanResult make_plan(const Problem& problem) {
+  const PlanRequest& request = problem.request();
+  const Preset& preset = preset_named(request.preset);
+  if (std::holds_alternative<KlBudget>(request.budget))
+    fail_usage("{} is met by measuring plans: use strata quantize", text_of(request.budget));
+  const OutputSize output(problem);
+  const std::optional<std::uint64_t> size = size_budget(problem);
+  const ByteLimit limit = size ? ByteLimit{} : limit_of(problem);
+  Made made = size ? plan_of_size(problem, preset, output, *size) : preset.make(problem, limit);
+  PlanResult result{std::move(made.plan), problem.allowed().left_out, std::move(made.notes), 0};
+  result.output_bytes = output.of(result.plan);
+  if (problem.target().fusion() == model::Fusion::single) list_choices(problem, result.plan);
+  result.plan.target = problem.target().name;
   result.plan.preset = request.preset;
-  result.plan.request = request.to_json();
-  if (like) result.plan.request["like_bytes"] = like->all;
-  result.plan.cost_signal = needs_linear_costs(request)    ? costs.signal
-                            : needs_block_signals(request) ? request.signal
-                            : request.preset == "prior"    ? "prior"
-                                                           : "";
-  result.left_out = presets.allowed().left_out;
-  result.notes = presets.notes();
-  if (request.fit) {
-    const MemoryNeeds needs = memory_beside_weights(model.architecture(), target, *request.fit);
-    result.notes.push_back(fmt::format("in {}: weights {}, KV cache {} ({} x {} tokens), buffers {}, runtime {}",
-                                       human_bytes(request.fit->bytes), human_bytes(result.output_bytes),
-                                       human_bytes(needs.kv_cache), request.fit->batch, request.fit->context,
-                                       human_bytes(needs.buffers), human_bytes(needs.runtime)));
-  }
+  result.plan.request = request_record(request);
+  if (std::holds_alternative<StockBudget>(request.budget)) result.plan.request["like_bytes"] = limit.all;
+  if (preset.needs == Needs::linear_costs)
+    for (LeftOut& item : without_costs(problem)) result.left_out.push_back(std::move(item));
+  if (const auto* memory = std::get_if<MemoryBudget>(&request.budget))
+    result.notes.push_back(note_of_memory(problem, *memory, result.output_bytes));
   return result;
 }
 
 void check_request(const model::Model& model, const Target& target, const PlanRequest& request) {
-  const model::Architecture& a = model.architecture();
-  Costs costs;
-  costs.linears.resize(a.linears.size());
-  for (auto& row : costs.linears)
-    for (const codec::Codec& codec : codec::all()) row[&codec] = 0.0;
-  costs.blocks[request.signal].assign(a.blocks, 0.0);
-  PlanRequest checked = request;
-  // How many blocks pass a threshold, and so the bytes, is not known yet.
-  if (!request.levels.empty() && request.levels.front().threshold) checked.bits.reset();
-  make_plan(model, target, checked, costs);
+  const Problem problem(model, target, request, {});
+  const Preset& preset = preset_named(request.preset);
+  const Assignment least = preset.smallest(problem);
+  check_experts(plan_of(model, least), model.architecture(), target, fmt::format("preset {}", request.preset));
+  const std::optional<std::uint64_t> size = size_budget(problem);
+  if (!size) {
+    check_within(problem, limit_of(problem), least);
+    return;
+  }
+  const OutputSize output(problem);
+  const std::uint64_t beside = output.beside_linears(all_kept(model.architecture()));
+  const ByteLimit limit = limit_of_size(problem, least, output, *size, beside);
+  check_within(problem, limit, least);
+  if (output.of(least) > *size) refuse(problem, limit, least);
 }
 
 }  // namespace strata::pipeline

@@ -4,10 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "model/model.h"
-#include "pipeline/plan/plan.h"
-#include "pipeline/plan/request.h"
-#include "pipeline/plan/target.h"
+#include "pipeline/choose/problem.h"
 
 namespace strata::pipeline {
 
@@ -18,11 +15,13 @@ struct PlanResult {
   std::uint64_t output_bytes = 0;  ///< exact size of the whole output
 };
 
-/// Throws Error for a budget that cannot be met (saying the smallest that can, and which target could), a regular
-/// expression that is malformed or matches nothing, contradictory pins; UsageError for contradictory options.
-PlanResult make_plan(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs);
+/// The plan that the request's preset makes within the request's budget. Throws Error for a budget that cannot be met
+/// (refusal.h) and for costs that lack what the preset needs; UsageError for options that contradict each other, and
+/// for --max-kl, whose plans are measured (measure/max_kl.h).
+PlanResult make_plan(const Problem& problem);
 
 /// Throws what make_plan would throw for the request, whatever the costs turn out to be: to be called before scoring.
+/// Nothing is planned: the smallest plan that the preset can make is held against the budget.
 void check_request(const model::Model& model, const Target& target, const PlanRequest& request);
 
 }  // namespace strata::pipeline

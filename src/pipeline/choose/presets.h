@@ -1,63 +1,75 @@
-// The presets, each turning a budget in bytes into a plan.
-// Every preset respects pins and falls back to `keep`, with a note, where its codec cannot hold a shape.
+// Presets: the ways of turning a limit in bytes into a plan. Each is a row of the table and a file in presets/.
 #pragma once
-#include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "allocate/orders.h"
-#include "model/model.h"
-#include "pipeline/choose/choices.h"
+#include "pipeline/choose/problem.h"
 #include "pipeline/plan/plan.h"
 
 namespace strata::pipeline {
+
+/// What a preset cannot do without.
+enum class Needs {
+  nothing,
+  budget,         ///< any that says bytes
+  stock_mix,      ///< the name of one of llama.cpp's mixes, which is the budget too
+  block_signals,  ///< the request's signal, by block
+  linear_costs,   ///< a cost of every linear under every codec, and a budget
+};
+
+struct Made {
+  Plan plan;                       ///< codecs, bytes, costs, cost_signal and lower_bound are filled in
+  std::vector<std::string> notes;  ///< what could not be done as asked
+};
+
+struct Preset {
+  std::string_view name;
+  std::string_view usage;    ///< as a user types it: the name, and ":CODEC" where it takes a codec
+  std::string_view meaning;  ///< one line for help
+  Needs needs;
+  double default_bits;  ///< the budget of blocks when the user gives none; 0: no limit
+  bool follows_rules;   ///< costs, and what stays in bf16, are those of the prior's rules (importance/signals/prior.h)
+  /// The plan of fewest bytes that the preset can make, whatever the costs turn out to be. Throws what `make` would
+  /// throw for the request's options.
+  Assignment (*smallest)(const Problem&);
+  /// Throws Error when the plan would take more than the limit, or needs what the costs do not hold.
+  Made (*make)(const Problem&, ByteLimit);
+
+  /// True when it reads scores of the model.
+  bool reads_scores() const { return needs == Needs::linear_costs || needs == Needs::block_signals; }
+  /// True when it spends a budget as well as it can, so that it needs one.
+  bool spends() const { return needs == Needs::budget || needs == Needs::linear_costs; }
+};
+
+std::span<const Preset> presets();
+/// The preset that a name such as "best" or "uniform:int4_g64" asks for. Throws UsageError, listing the known, for any
+/// other, for a missing codec, and for a codec where the preset takes none.
+const Preset& preset_named(std::string_view name);
+/// "best, uniform:CODEC, lwq ...".
+std::string preset_usages();
+
+/// The plan in which every group has what it is given when the preset wants the codec of `wanted` (Problem::given).
+/// Costs are those of the problem; notes say which groups have another codec than the user's pin or the preset asked
+/// for. Throws Error when experts cannot be loaded so (check_experts).
+Made filled(const Problem& problem, const Assignment& wanted);
+
+/// Throws the Error of a plan that takes more than the limit (refusal.h). What counts is said at needed_limit
+/// (limits.h).
+void check_within(const Problem& problem, ByteLimit limit, const Assignment& given);
 
 /// Throws Error, opening with `where`, when experts have a codec that the target cannot load in experts, or several
 /// where it loads one for all.
 void check_experts(const Plan& plan, const model::Architecture& architecture, const Target& target,
                    const std::string& where);
 
-class Presets {
- public:
-  /// The arguments must outlive this.
-  Presets(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs);
+/// Throws Error, opening with `where`, when the target cannot load the plan: a codec that it has no kernel for, or
+/// experts as check_experts says.
+void check_plan(const Plan& plan, const model::Architecture& architecture, const Target& target,
+                const std::string& where);
 
-  /// Throws Error for a budget that cannot be met, UsageError for a preset that is not known or lacks what it needs.
-  Plan make(Budget budget);
-  /// What the last make() could not do as asked.
-  const std::vector<std::string>& notes() const { return notes_; }
-  const AllowedCodecs& allowed() const { return choices_.allowed(); }
-  const Choices& choices() const { return choices_; }
-
- private:
-  Plan by_preset(Budget budget);
-  Plan uniform(const codec::Codec& codec);
-  Plan lwq(Budget budget);
-  Plan lwq_levels(Budget budget);
-  Plan three_tier(Budget budget);
-  Plan best(Budget budget);
-
-  using Codecs = std::vector<const codec::Codec*>;
-  Plan by_levels(const allocate::Levels& levels, const Codecs& codecs);
-  /// Bytes of every block under every codec, pins counted.
-  allocate::LevelBytes level_bytes(const Codecs& codecs) const;
-  /// By block, higher = more important; throws Error when the costs do not hold the request's signal.
-  std::vector<double> importance() const;
-  /// The codec of lm_head, or of the embedding of a GGUF file, in presets that have no costs.
-  const codec::Codec& outside_blocks() const;
-  /// Throws Error when the plan is over the budget.
-  void check(const Plan& plan, Budget budget) const;
-  void give(Plan& plan, std::size_t group, const codec::Codec& wanted);
-
-  const model::Model& model_;
-  const model::Architecture& a_;
-  const Target& target_;
-  const PlanRequest& request_;
-  Costs prior_costs_;  ///< preset prior's own
-  const Costs& costs_;
-  Choices choices_;
-  std::vector<std::string> notes_;
-  std::map<std::string, std::size_t> replaced_;  ///< why a group has smaller blocks than asked for -> groups
-};
+/// The codec of lm_head, or of the embedding of a GGUF file, in presets that have no costs.
+const codec::Codec& outside_blocks(const Problem& problem);
 
 }  // namespace strata::pipeline

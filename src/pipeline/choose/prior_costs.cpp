@@ -1,4 +1,4 @@
-// The squared error of a grid falls fourfold with every bit, whatever the grid: that and the rules are all there is.
+// The squared error of a grid falls fourfold with every bit, whatever the grid. Nothing else is known without scores.
 #include "pipeline/choose/prior_costs.h"
 
 #include <cmath>

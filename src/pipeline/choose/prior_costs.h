@@ -7,7 +7,7 @@ namespace strata::pipeline {
 
 /// The request's rules, or those of the literature.
 importance::Prior prior_of(const PlanRequest& request);
-/// By linear and codec: weights x the product of the matching rules' weights x 4^-bits. More bits, less cost; `keep`
+/// Costs by linear and codec: the number of weights x the product of the matching rules' weights x 4^-bits. `keep`
 /// costs nothing.
 Costs prior_costs(const importance::Prior& prior, const model::Architecture& architecture);
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "core/checked.h"
-#include "core/file.h"
+#include "core/units.h"
 
 namespace strata::pipeline {
 namespace {
@@ -23,29 +23,28 @@ std::uint64_t checked_product(std::uint64_t a, std::uint64_t b) {
 
 }  // namespace
 
-MemoryNeeds memory_beside_weights(const model::Architecture& a, const Target& target, const MemoryLimit& limit) {
-  const bool gpu = target.name.starts_with("vllm") && target.name != "vllm:cpu";
+MemoryNeeds memory_beside_weights(const model::Architecture& a, const Target& target, const MemoryBudget& budget) {
   MemoryNeeds needs;
   std::uint64_t tokens = 0;
   for (std::size_t b = 0; b < a.blocks; ++b)
-    tokens += a.window[b] == 0 ? limit.context : std::min(limit.context, a.window[b]);
-  needs.kv_cache = checked_product(checked_product(tokens, limit.batch), 2 * a.kv_size() * kCacheBytes);
+    tokens += a.attention[b].window == 0 ? budget.context : std::min(budget.context, a.attention[b].window);
+  needs.kv_cache = checked_product(checked_product(tokens, budget.batch), 2 * a.kv_size() * kCacheBytes);
   const std::uint64_t in_flight = std::max<std::uint64_t>(
-      limit.batch, std::min(checked_product(limit.context, limit.batch), gpu ? kTokensOnGpu : kTokensOnCpu));
+      budget.batch, std::min(checked_product(budget.context, budget.batch), target.gpu ? kTokensOnGpu : kTokensOnCpu));
   const std::uint64_t per_token = 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 3 * a.intermediate;
   needs.buffers =
-      checked_product(in_flight, per_token * kActivationBytes) + checked_product(limit.batch, a.vocab * kLogitBytes);
-  needs.runtime = gpu ? kRuntimeOnGpu : kRuntimeOnCpu;
+      checked_product(in_flight, per_token * kActivationBytes) + checked_product(budget.batch, a.vocab * kLogitBytes);
+  needs.runtime = target.gpu ? kRuntimeOnGpu : kRuntimeOnCpu;
   return needs;
 }
 
-std::uint64_t size_that_fits(const model::Architecture& a, const Target& target, const MemoryLimit& limit) {
-  const MemoryNeeds needs = memory_beside_weights(a, target, limit);
-  if (needs.total() >= limit.bytes)
+std::uint64_t size_that_fits(const model::Architecture& a, const Target& target, const MemoryBudget& budget) {
+  const MemoryNeeds needs = memory_beside_weights(a, target, budget);
+  if (needs.total() >= budget.bytes)
     fail("--fit {}: the KV cache of {} x {} tokens takes {}, buffers {}, {} itself {}; nothing is left for weights",
-         human_bytes(limit.bytes), limit.batch, limit.context, human_bytes(needs.kv_cache), human_bytes(needs.buffers),
-         target.name, human_bytes(needs.runtime));
-  return limit.bytes - needs.total();
+         human_bytes(budget.bytes), budget.batch, budget.context, human_bytes(needs.kv_cache),
+         human_bytes(needs.buffers), target.name, human_bytes(needs.runtime));
+  return budget.bytes - needs.total();
 }
 
 }  // namespace strata::pipeline

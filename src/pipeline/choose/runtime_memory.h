@@ -17,9 +17,9 @@ struct MemoryNeeds {
 
 /// Throws Error when a size passes 2^63.
 MemoryNeeds memory_beside_weights(const model::Architecture& architecture, const Target& target,
-                                  const MemoryLimit& limit);
+                                  const MemoryBudget& budget);
 
 /// Bytes that the output may have. Throws Error, listing the parts, when nothing is left.
-std::uint64_t size_that_fits(const model::Architecture& architecture, const Target& target, const MemoryLimit& limit);
+std::uint64_t size_that_fits(const model::Architecture& architecture, const Target& target, const MemoryBudget& budget);
 
 }  // namespace strata::pipeline

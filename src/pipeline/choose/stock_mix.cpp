@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "core/suggest.h"
 #include "format/ggml_types.h"
 
 namespace strata::pipeline {
@@ -82,8 +83,10 @@ constexpr std::array<Row, 25> kMixes{{
 
 const Row& row_of(std::string_view name) {
   const auto it = std::ranges::find(kMixes, name, &Row::name);
-  if (it == kMixes.end()) fail_usage("--like {}: unknown mix; known are {}", name, stock_mix_names());
-  return *it;
+  if (it != kMixes.end()) return *it;
+  std::vector<std::string> known;
+  for (const Row& row : kMixes) known.emplace_back(row.name);
+  fail_usage("--like {}: unknown mix{}; known are {}", name, did_you_mean(name, known), fmt::join(known, ", "));
 }
 
 bool is_two_bit(Mix mix) { return mix >= Mix::IQ2_XXS && mix <= Mix::IQ2_M; }

@@ -15,9 +15,9 @@ struct StockTensor {
   std::uint64_t bytes;  ///< of the whole matrix
 };
 
-/// By index into Architecture::linears: the types of llama-quantize NAME with an importance matrix, and
-/// Fusion::single's embedding. Follows llama.cpp, src/llama-quant.cpp, for dense models. Throws UsageError for an
-/// unknown mix, listing the known.
+/// The types that llama-quantize NAME gives with an importance matrix, by index into Architecture::linears; with
+/// Fusion::single the embedding is among them. Follows llama.cpp, src/llama-quant.cpp, for dense models. Throws
+/// UsageError for an unknown mix, listing the known ones.
 std::vector<StockTensor> stock_mix(const model::Architecture& architecture, std::string_view name);
 
 /// The names of all mixes, "Q2_K, Q3_K_S, ...".

@@ -7,29 +7,26 @@
 
 #include "allocate/allocate.h"
 #include "allocate/orders.h"
-#include "pipeline/choose/choices.h"
 
 namespace strata::pipeline {
 
 using codec::Codec;
 
-TradeOff trade_off(const model::Architecture& a, const Target& target, const PlanRequest& request, const Costs& costs,
-                   std::size_t points) {
+TradeOff trade_off(const Problem& problem, std::size_t points) {
+  const model::Architecture& a = problem.architecture();
   TradeOff result;
-  result.cost_signal = costs.signal;
-  if (costs.linears.size() != a.linears.size() || points < 2) return result;
-  const Choices choices(a, target, request, costs);
+  result.cost_signal = problem.costs().signal;
+  if (problem.costs().linears.size() != a.linears.size() || points < 2) return result;
   const Codec& keep = codec::by_name("keep");
   const auto at = [&](std::uint64_t bytes, double cost) {
     return TradeOff::Point{bytes, allocate::true_bits(bytes, a.block_linear_weights()), cost};
   };
   std::vector<std::size_t> in_blocks;
-  for (std::size_t g = 0; g < a.groups.size(); ++g)
-    if (a.groups[g].block != model::kNoBlock) in_blocks.push_back(g);
   std::vector<allocate::Group> groups;
-  for (const std::size_t g : in_blocks) {
-    allocate::Group& group = groups.emplace_back();
-    for (const Option& option : choices.of(g)) group.push_back({option.bytes, option.cost});
+  for (std::size_t g = 0; g < a.groups.size(); ++g) {
+    if (a.groups[g].block == model::kNoBlock) continue;
+    in_blocks.push_back(g);
+    groups.push_back(knapsack(problem.choices(g)));
   }
   const allocate::Curve curve = allocate::pareto(groups);
   const std::size_t last = curve.points.size() - 1, count = std::min(points, curve.points.size());
@@ -37,15 +34,15 @@ TradeOff trade_off(const model::Architecture& a, const Target& target, const Pla
     const allocate::Curve::Point& point = curve.points[count < 2 ? last : i * last / (count - 1)];
     result.curve.push_back(at(point.bytes, point.cost));
   }
-  for (const Codec* codec : choices.allowed().codecs) {
+  for (const Codec* codec : problem.allowed().codecs) {
     if (!codec->has_codes()) continue;
     allocate::Choice sum;
     std::size_t held = 0;
     for (const std::size_t g : in_blocks) {
-      const double cost = choices.cost(g, *codec);
-      const bool holds = choices.fits(g, *codec) && std::isfinite(cost);
+      const double cost = problem.cost(g, *codec);
+      const bool holds = problem.fits(g, *codec) && std::isfinite(cost);
       held += holds;
-      sum.bytes += choices.bytes(g, holds ? *codec : keep);
+      sum.bytes += problem.bytes(g, holds ? *codec : keep);
       sum.cost += holds ? cost : 0.0;
     }
     if (2 * held > in_blocks.size()) result.uniform.push_back({codec, at(sum.bytes, sum.cost)});

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/choose/planner.h"
+#include "pipeline/choose/problem.h"
 
 namespace strata::pipeline {
 
@@ -24,9 +24,7 @@ struct TradeOff {
 };
 
 /// The curve that the preset `best` takes its plans of the blocks from, under the request's codecs and pins. At most
-/// `points` of its points, the ends among them. Empty when there are no costs of linears. Throws Error as make_plan for
-/// the request's codecs and pins.
-TradeOff trade_off(const model::Architecture& architecture, const Target& target, const PlanRequest& request,
-                   const Costs& costs, std::size_t points = 400);
+/// `points` of its points, the ends among them. Empty when there are no costs of linears.
+TradeOff trade_off(const Problem& problem, std::size_t points = 400);
 
 }  // namespace strata::pipeline

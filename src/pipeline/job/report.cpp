@@ -1,8 +1,10 @@
-// From a run's results to its report.
+// From a job's results to its report.
 // Texts are the only thing that is computed here; larger models get theirs from `strata report --texts`.
 #include "pipeline/job/report.h"
 
 #include "core/interrupt.h"
+#include "eval/eval_file.h"
+#include "pipeline/choose/trade_off.h"
 #include "pipeline/report/data.h"
 #include "pipeline/report/texts.h"
 
@@ -12,27 +14,23 @@ namespace {
 constexpr std::uint64_t kMostWeightsForTexts = 500'000'000;
 constexpr std::size_t kTextTokens = 32;
 
-std::string text_of(const QuantizeRequest& request, std::size_t tokens) {
-  if (request.calibration.files.empty()) return fmt::format("{} tokens of the model's own text", tokens);
-  return fmt::format("{} tokens of {}, behind the calibration's", tokens,
-                     request.calibration.files.back().filename().string());
-}
-
-ReportData gather(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared,
-                  const Written& written, const std::optional<eval::Evaluation>& verified, const std::string& command) {
+ReportData gather(const model::Model& model, const QuantizeRequest& request, const Quantized& done,
+                  const std::string& command) {
   const model::Architecture& a = model.architecture();
-  const model::Model quantized = model::Model::open(written.path);
+  const model::Model quantized = model::Model::open(done.written.path);
   ReportData data;
   data.set_model(model);
-  data.set_plan(prepared.plan.plan, a, command);
-  data.set_output(written.path, written.bytes, quantized.fingerprint());
-  if (prepared.scores) {
-    data.set_scores(*prepared.scores, a, {}, command);
-    data.set_trade_off(trade_off(a, *request.target, request.plan, costs_of(*prepared.scores, a, request.plan.method)),
-                       command);
+  data.set_plan(done.prepared.plan.plan, a, command);
+  data.set_output(done.written.path, done.written.bytes, quantized.fingerprint());
+  if (const auto& scores = done.prepared.scores) {
+    const Costs costs = costs_of(*scores, a, method_of(request).pricing);
+    data.set_scores(*scores, a, {}, command);
+    data.set_costs(costs, a);
+    data.set_trade_off(trade_off(Problem(model, target_of(request), request.plan, costs)), command);
   }
-  if (!verified) return data;
-  data.add_evaluation(verified->to_json(), text_of(request, verified->tokens), command);
+  if (!done.verification) return data;
+  data.add_evaluation(eval::entry_of(*done.verification, eval::ModelName::of(quantized), eval::ModelName::of(model)),
+                      done.verification->measured_on(), command, done.written.path.string());
   if (a.block_linear_weights() <= kMostWeightsForTexts)
     data.set_texts(side_by_side(model, quantized, default_prompts(), kTextTokens), command);
   return data;
@@ -40,16 +38,14 @@ ReportData gather(const model::Model& model, const QuantizeRequest& request, con
 
 }  // namespace
 
-std::string report_quantize(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared,
-                            const Written& written, const std::optional<eval::Evaluation>& verified,
-                            const std::string& command) {
-  const std::filesystem::path page = beside(written.path, ".report.html");
+std::string write_job_report(const model::Model& model, const QuantizeRequest& request, const Quantized& done,
+                             const std::string& command) {
+  const std::filesystem::path page = beside(done.written.path, ".report.html");
+  const std::filesystem::path data = beside(done.written.path, ".report.json");
   try {
-    const ReportData data = gather(model, request, prepared, written, verified, command);
-    return write_report(data, beside(written.path, ".report.json"), page)
+    return write_report(gather(model, request, done, command), data, page)
                ? fmt::format("report: {}", page.string())
-               : fmt::format("report: {} holds its data; this strata was built without the page",
-                             beside(written.path, ".report.json").string());
+               : fmt::format("report: {} holds its data; this strata was built without the page", data.string());
   } catch (const Interrupted&) {
     throw;
   } catch (const Error& error) {

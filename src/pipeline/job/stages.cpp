@@ -1,5 +1,5 @@
-// Files are written atomically and trusted when they are there; a line in the journal makes the folder worth keeping.
-// Numbers survive: JSON holds doubles exactly, and inputs are raw floats.
+// A file appears whole or not at all, so one that is there is trusted. Its line in the journal makes the folder worth
+// keeping. Numbers survive exactly: JSON holds doubles in full, and inputs are raw floats.
 #include "pipeline/job/stages.h"
 
 #include <cstring>

@@ -1,5 +1,5 @@
-// What the stages before the writing have found, kept in the job's folder: calibration sets, scores, the inputs' mean
-// squares and the plan, so that a job that was killed does not find them anew.
+// The results of the stages before writing, kept in the job's folder so that a killed job need not find them again:
+// calibration sets, scores, the inputs' mean squares and the plan.
 #pragma once
 #include <functional>
 #include <optional>
@@ -12,23 +12,24 @@
 
 namespace strata::pipeline {
 
-/// Without a job nothing is kept and nothing found.
+/// Without a job it keeps nothing and finds nothing. A kept file that cannot be read is an Error that names it.
 class Stages {
  public:
   Stages(const model::Model& model, JobFolder* job) : model_(model), job_(job) {}
 
-  /// Path of a stage's file; empty without a job.
+  /// Returns the path of a stage's file, which is empty without a job.
   std::filesystem::path file(const std::string& name) const;
 
-  /// The kept set of this name, or the one that `make` gives, kept.
+  /// Returns the kept set of this name, or else the one that `make` returns, which it keeps.
   importance::CalibrationSet calibration(const std::string& name,
                                          const std::function<importance::CalibrationSet()>& make) const;
+  /// Returns the kept scores, if there are any.
   std::optional<importance::Scores> scores() const;
   void keep_scores(const importance::Scores& scores) const;
-  /// By linear; empty when none are kept.
+  /// Returns the kept mean squares of every linear's inputs, or an empty vector when none are kept.
   std::vector<std::vector<float>> inputs() const;
   void keep_inputs(const std::vector<std::vector<float>>& inputs) const;
-  /// False when none is kept.
+  /// Sets `result` to the kept plan. Returns false when none is kept.
   bool plan(PlanResult& result) const;
   void keep_plan(const PlanResult& result) const;
 

@@ -1,5 +1,5 @@
-// The correction is a product of ratios, each drawn towards 1 while few samples stand behind it: of all changes, of
-// changes from one codec to another, of one group's.
+// The correction is a product of three ratios: one over all changes, one over changes from one codec to another, one
+// over a group's changes. Each is drawn towards 1 while it rests on few samples.
 #include "pipeline/measure/change_costs.h"
 
 #include <algorithm>
@@ -22,14 +22,14 @@ double drawn_ratio(double measured, double estimated, double count, double prior
 
 }  // namespace
 
-ChangeCosts::ChangeCosts(std::vector<std::vector<Option>> options, Assignment plan)
-    : options_(std::move(options)),
-      estimated_(options_.size()),
-      known_(options_.size()),
-      of_group_(options_.size(), 1.0),
+ChangeCosts::ChangeCosts(std::vector<std::vector<Choice>> choices, Assignment plan)
+    : choices_(std::move(choices)),
+      estimated_(choices_.size()),
+      known_(choices_.size()),
+      of_group_(choices_.size(), 1.0),
       plan_(std::move(plan)) {
-  for (std::size_t g = 0; g < options_.size(); ++g)
-    for (const Option& option : options_[g]) estimated_[g][option.codec] = option.cost;
+  for (std::size_t g = 0; g < choices_.size(); ++g)
+    for (const Choice& choice : choices_[g]) estimated_[g][choice.codec] = choice.cost;
 }
 
 void ChangeCosts::move_to(const Assignment& plan) {
@@ -96,7 +96,7 @@ void ChangeCosts::correct() {
   for (const auto& [pair, entry] : pairs)
     of_pair_[pair] = drawn_ratio(entry.first.measured, entry.first.estimated, entry.second, kPriorOfPair);
 
-  std::vector<std::pair<Sums, double>> groups(options_.size());
+  std::vector<std::pair<Sums, double>> groups(choices_.size());
   for (const Sample& s : samples_) {
     auto& [sums, count] = groups[s.group];
     sums.measured += along(s), sums.estimated += overall_ * of_pair_.at({s.from, s.to}) * magnitude(s), ++count;
@@ -105,22 +105,35 @@ void ChangeCosts::correct() {
     of_group_[g] = drawn_ratio(groups[g].first.measured, groups[g].first.estimated, groups[g].second, kPriorOfGroup);
 }
 
-Costs ChangeCosts::costs(const model::Architecture& a, const std::vector<bool>& free, bool only_measured) const {
+std::vector<std::vector<Choice>> ChangeCosts::priced() const {
+  std::vector<std::vector<Choice>> result = choices_;
+  for (std::size_t g = 0; g < result.size(); ++g) {
+    double least = 0;
+    for (Choice& choice : result[g]) {
+      choice.cost = change(g, *choice.codec);
+      least = std::min(least, choice.cost);
+    }
+    for (Choice& choice : result[g]) choice.cost -= least;
+  }
+  return result;
+}
+
+Costs ChangeCosts::costs(const model::Architecture& a, const std::vector<bool>& free, To to) const {
   Costs costs;
   costs.signal = "measured changes of the plan";
   costs.linears.resize(a.linears.size());
-  for (std::size_t g = 0; g < options_.size(); ++g) {
+  for (std::size_t g = 0; g < choices_.size(); ++g) {
     // Costs are >= 0: what the plan's codec costs is estimated, and raised where a change would save more than that.
     const auto it = estimated_[g].find(plan_[g]);
     double base = it == estimated_[g].end() ? 0.0 : overall_ * it->second;
-    for (const Option& option : options_[g]) base = std::max(base, -change(g, *option.codec));
-    for (const Option& option : options_[g]) {
-      const bool stays = option.codec == plan_[g];
-      if (!stays && (!free[g] || (only_measured && !is_measured(g, *option.codec)))) continue;
+    for (const Choice& choice : choices_[g]) base = std::max(base, -change(g, *choice.codec));
+    for (const Choice& choice : choices_[g]) {
+      const bool stays = choice.codec == plan_[g];
+      if (!stays && (!free[g] || (to == To::measured && !is_measured(g, *choice.codec)))) continue;
       // The group's cost is its first linear's; the others have none.
       bool first = true;
       for (const std::size_t l : a.groups[g].linears) {
-        costs.linears[l][option.codec] = first ? base + change(g, *option.codec) : 0.0;
+        costs.linears[l][choice.codec] = first ? base + change(g, *choice.codec) : 0.0;
         first = false;
       }
     }

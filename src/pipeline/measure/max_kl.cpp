@@ -1,15 +1,16 @@
-// Bisection over bits. Divergence falls as bits rise but for noise, so the two ends are kept as they were measured.
+// Bisection over bits. Divergence falls as bits rise except for noise, so both ends keep what was measured there.
 // The first guess is the plan whose estimated cost is the limit.
 #include "pipeline/measure/max_kl.h"
 
-#include <cmath>
-
 #include "core/progress.h"
+#include "pipeline/choose/limits.h"
+#include "pipeline/choose/presets.h"
 
 namespace strata::pipeline {
 namespace {
 
-constexpr double kMostBits = 16.0, kCloseEnough = 0.01;
+constexpr double kCloseEnough = 0.01;
+constexpr double kStep = 0x1p-10;  ///< of the fewest bits, which are rounded up to it
 constexpr int kMeasurements = 12;
 
 struct Tried {
@@ -17,20 +18,16 @@ struct Tried {
   PlanMeter::Measured measured;
 };
 
-class Search {
+class SmallestUnderLimit {
  public:
-  Search(const model::Model& model, const Target& target, const PlanRequest& request, const Costs& costs,
-         PlanMeter& meter)
-      : model_(model), target_(target), request_(request), costs_(costs), meter_(meter) {
-    request_.max_kl.reset();
-  }
+  SmallestUnderLimit(const Problem& problem, PlanMeter& meter) : problem_(problem), meter_(meter) {}
 
   PlanResult run(double limit) {
-    Tried best = tried(kMostBits);
+    Tried best = tried(most_bits_);
     if (!under(best, limit))
       fail("--max-kl {}: the plan of most bits for {} has a KL divergence of {:.6f} +- {:.6f} already", limit,
-           target_.name, best.measured.kl, best.measured.kl_standard_error);
-    double low = least_bits(), high = kMostBits, next = bits_of_cost(low, high, limit);
+           problem_.target().name, best.measured.kl, best.measured.kl_standard_error);
+    double low = least_bits(), high = most_bits_, next = bits_of_cost(low, high, limit);
     for (int round = 1; round < kMeasurements && high / low > 1.0 + kCloseEnough; ++round) {
       Tried candidate = tried(next);
       const double bits = candidate.plan.plan.bits();
@@ -52,36 +49,19 @@ class Search {
  private:
   static bool under(const Tried& t, double limit) { return t.measured.kl + t.measured.kl_standard_error <= limit; }
 
-  PlanResult plan(double bits) const {
-    PlanRequest request = request_;
-    request.bits = bits;
-    return make_plan(model_, target_, request, costs_);
-  }
+  PlanResult plan(double bits) const { return make_plan(problem_.with(BitsBudget{bits})); }
   Tried tried(double bits) {
     progress_.note(fmt::format("{:.2f} bits", bits));
     Tried result{plan(bits), {}};
-    PlanMeter::Assignment assignment;
-    for (const PlannedGroup& group : result.plan.plan.groups) assignment.push_back(group.codec);
-    result.measured = meter_.measure(assignment);
+    result.measured = meter_.measure(assignment_of(result.plan.plan));
     ++count_;
     progress_.advance();
     return result;
   }
-  /// The fewest bits that can be planned, found where planning begins to be refused.
+  /// The fewest bits that can be planned.
   double least_bits() const {
-    double refused = 0.0, possible = kMostBits;
-    while (possible - refused > 1e-3) {
-      const double middle = 0.5 * (refused + possible);
-      try {
-        plan(middle);
-        possible = middle;
-      } catch (const UsageError&) {
-        throw;
-      } catch (const Error&) {
-        refused = middle;
-      }
-    }
-    return possible;
+    const Assignment least = preset_named(problem_.request().preset).smallest(problem_);
+    return bits_for(problem_.architecture(), needed_limit(problem_, least, Count::blocks), kStep);
   }
   double bits_of_cost(double low, double high, double cost) const {
     for (int round = 0; round < 12; ++round) {
@@ -91,21 +71,19 @@ class Search {
     return high;
   }
 
-  const model::Model& model_;
-  const Target& target_;
-  PlanRequest request_;
-  const Costs& costs_;
+  const Problem& problem_;
   PlanMeter& meter_;
+  const double most_bits_ = codec::by_name("keep").code_bits;
   int count_ = 0;
   Progress progress_{"plans", kMeasurements};
 };
 
 }  // namespace
 
-PlanResult plan_under_kl(const model::Model& model, const Target& target, const PlanRequest& request,
-                         const Costs& costs, PlanMeter& meter) {
-  STRATA_CHECK(request.max_kl.has_value());
-  return Search(model, target, request, costs, meter).run(*request.max_kl);
+PlanResult plan_under_kl(const Problem& problem, PlanMeter& meter) {
+  const auto* limit = std::get_if<KlBudget>(&problem.request().budget);
+  STRATA_CHECK(limit != nullptr);
+  return SmallestUnderLimit(problem, meter).run(limit->nats);
 }
 
 }  // namespace strata::pipeline

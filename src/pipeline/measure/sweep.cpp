@@ -1,5 +1,5 @@
 // The orders, the points along them, and the plans beside them.
-// A point is measured once, whichever curve asks for it.
+// A point that several curves share is measured once.
 #include "pipeline/measure/sweep.h"
 
 #include <algorithm>
@@ -10,19 +10,22 @@
 #include "importance/score.h"
 #include "pipeline/choose/costs.h"
 #include "pipeline/choose/planner.h"
-#include "pipeline/measure/plan_meter.h"
+#include "pipeline/measure/meter.h"
 
 namespace strata::pipeline {
 namespace {
 
 using codec::Codec;
-using Assignment = PlanMeter::Assignment;
 using Measured = PlanMeter::Measured;
 
 class Sweep {
  public:
   Sweep(engine::Engine& engine, const SweepRequest& request, const importance::ScoreResult& scored, PlanMeter& meter)
-      : a_(engine.architecture()), model_(engine.model()), request_(request), scored_(scored), meter_(meter) {
+      : a_(engine.architecture()),
+        problem_(engine.model(), target_by_name("vllm"), {}, costs_of(scored.scores, a_)),
+        request_(request),
+        scored_(scored),
+        meter_(meter) {
     const std::size_t step = request.step != 0 ? request.step : std::max<std::size_t>(1, a_.blocks / 15);
     for (std::size_t n = 0; n < a_.blocks; n += step) counts_.push_back(n);
     counts_.push_back(a_.blocks);
@@ -73,16 +76,9 @@ class Sweep {
     for (std::size_t i = 0; i < count; ++i) blocks[order[a_.blocks - 1 - i]] = true;
     return blocks;
   }
-  std::uint64_t bytes_of(const Assignment& assignment) const {
-    std::uint64_t bytes = 0;
-    for (std::size_t g = 0; g < assignment.size(); ++g)
-      if (a_.groups[g].block != model::kNoBlock)
-        for (const std::size_t l : a_.groups[g].linears)
-          bytes += codec::stored_bytes(*assignment[g], a_.linears[l].rows, a_.linears[l].cols);
-    return bytes;
-  }
+  std::uint64_t block_bytes(const Assignment& assignment) const { return bytes_of(assignment, a_, Count::blocks); }
   double bits_of(const Assignment& assignment) const {
-    return allocate::true_bits(bytes_of(assignment), a_.block_linear_weights());
+    return allocate::true_bits(block_bytes(assignment), a_.block_linear_weights());
   }
 
   SweepPoint point(std::size_t count, const Assignment& assignment) {
@@ -110,39 +106,29 @@ class Sweep {
     return result;
   }
 
+  /// A codec for a group with the cost that the scores give; the original costs nothing.
+  Choice choice(std::size_t group, const Codec& codec) const {
+    return {&codec, problem_.bytes(group, codec), codec.has_codes() ? problem_.cost(group, codec) : 0.0};
+  }
+
   /// The two codecs by group instead of by block, at the bytes of every point of the other curves.
   SweepCurve best() {
     SweepCurve result{"best", {}};
     progress_->note("best");
-    const Costs costs = costs_of(scored_.scores, a_);
-    std::vector<allocate::Group> groups;
-    std::vector<std::vector<const Codec*>> codecs;
+    std::vector<std::vector<Choice>> choices;
+    std::vector<std::size_t> in_blocks;
     for (std::size_t g = 0; g < a_.groups.size(); ++g) {
       if (a_.groups[g].block == model::kNoBlock) continue;
-      groups.emplace_back();
-      codecs.emplace_back();
-      for (const Codec* codec : {held(g, *request_.high), held(g, *request_.low)}) {
-        allocate::Choice choice;
-        for (const std::size_t l : a_.groups[g].linears) {
-          choice.bytes += codec::stored_bytes(*codec, a_.linears[l].rows, a_.linears[l].cols);
-          choice.cost += codec->has_codes() ? costs.linears[l].at(codec) : 0.0;
-        }
-        groups.back().push_back(choice);
-        codecs.back().push_back(codec);
-      }
+      in_blocks.push_back(g);
+      choices.push_back({choice(g, *held(g, *request_.high)), choice(g, *held(g, *request_.low))});
     }
+    const std::vector<allocate::Group> groups = knapsack(choices);
     for (const std::size_t count : counts_) {
-      const std::uint64_t budget = bytes_of(lowered(least(allocate::first_blocks(a_.blocks), count)));
+      const std::uint64_t budget = block_bytes(lowered(least(allocate::first_blocks(a_.blocks), count)));
       const allocate::Solution solution = allocate::solve(groups, budget);
-      Assignment assignment;
-      std::size_t next = 0;
-      for (const model::FusionGroup& group : a_.groups)
-        if (group.block == model::kNoBlock) {
-          assignment.push_back(&codec::by_name("keep"));
-        } else {
-          assignment.push_back(codecs[next][solution.choice[next]]);
-          ++next;
-        }
+      Assignment assignment = all_kept(a_);
+      for (std::size_t i = 0; i < in_blocks.size(); ++i)
+        assignment[in_blocks[i]] = choices[i][solution.choice[i]].codec;
       result.points.push_back(point(count, assignment));
     }
     return result;
@@ -162,16 +148,13 @@ class Sweep {
 
   void add_plans(SweepResult& result) {
     progress_->note("three tiers");
-    const Costs costs = costs_of(scored_.scores, a_);
-    const Target& target = target_by_name("vllm");
     const auto add = [&](const std::string& name, PlanRequest request) {
       try {
-        Assignment assignment;
-        for (const PlannedGroup& group : make_plan(model_, target, request, costs).plan.groups)
-          assignment.push_back(group.codec);
+        const Problem problem(problem_.model(), problem_.target(), std::move(request), problem_.costs());
+        const Assignment assignment = assignment_of(make_plan(problem).plan);
         const Measured m = meter_.measure(assignment);
         result.plans.push_back({name, bits_of(assignment), m.kl, m.kl_standard_error, m.perplexity,
-                                static_cast<double>(bytes_of(assignment)) * 1e-9});
+                                static_cast<double>(block_bytes(assignment)) * 1e-9});
       } catch (const Error& error) {
         result.notes.push_back(fmt::format("{}: {}", name, error.what()));
       }
@@ -180,7 +163,7 @@ class Sweep {
     for (const double bits : {5.0, 6.0, 7.0, 8.0}) {
       PlanRequest request;
       request.preset = "three-tier";
-      request.bits = bits;
+      request.budget = BitsBudget{bits};
       add(fmt::format("three-tier {:.0f}", bits), request);
     }
     PlanRequest request;
@@ -189,7 +172,7 @@ class Sweep {
   }
 
   const model::Architecture& a_;
-  const model::Model& model_;
+  Problem problem_;  ///< for the target of the plans beside the curves
   const SweepRequest& request_;
   const importance::ScoreResult& scored_;
   PlanMeter& meter_;

@@ -14,10 +14,10 @@ namespace strata::pipeline {
 struct SweepRequest {
   const codec::Codec* high = nullptr;
   const codec::Codec* low = nullptr;
-  std::size_t tokens = 1024;           ///< of the text, that every point is measured on
+  std::size_t tokens = 1024;           ///< of the text that every point is measured on
   std::size_t step = 0;                ///< blocks between points; 0: about 15 points a curve
-  std::size_t random_orders = 5;       ///< seeds 0 up to this
-  std::filesystem::path journal = {};  ///< empty: begins anew every time
+  std::size_t random_orders = 5;       ///< number of random orders, with seeds from 0
+  std::filesystem::path journal = {};  ///< where measurements are kept; empty: nowhere
 };
 
 struct SweepPoint {
@@ -27,7 +27,7 @@ struct SweepPoint {
   double perplexity = 0.0;
 };
 
-/// Points from none to all blocks lowered, the least important first.
+/// Points from no block lowered to all, the least important first.
 struct SweepCurve {
   std::string order;  ///< lim, zd, lim reversed, zd reversed, first, last, first and last, random 0.., kl, best, pruned
   std::vector<SweepPoint> points;
@@ -52,7 +52,7 @@ struct Claim {
 
 struct SweepResult {
   std::string high, low;
-  double perplexity = 0.0;  ///< of the original
+  double perplexity = 0.0;  ///< that the original has
   std::size_t blocks = 0, tokens = 0;
   std::vector<SweepCurve> curves;
   std::vector<SweepPlan> plans;    ///< three tiers at 5 to 8 bits, and fp8 per channel
@@ -62,9 +62,9 @@ struct SweepResult {
   std::string to_csv() const;
 };
 
-/// calibration: for the signals; text: what is measured on (at least 2 tokens a sequence). Memory: both codecs' copies
-/// of all linears, and the divergence meter's. Throws Error as importance::score, and Interrupted after Ctrl-C with the
-/// journal left; the next run's result is the same.
+/// Signals come from `calibration`; every point is measured on `text` (at least 2 tokens a sequence). Memory: copies of
+/// all linears in both codecs, and the divergence meter's. Throws Error as importance::score, and Interrupted after
+/// Ctrl-C; the journal is left, and the next run resumes with the same result.
 SweepResult sweep(engine::Engine& engine, const importance::CalibrationSet& calibration,
                   const importance::CalibrationSet& text, const SweepRequest& request);
 

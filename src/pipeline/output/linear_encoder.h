@@ -1,49 +1,48 @@
-// What the writers of both containers take tensors from: linears in stored form, and dense matrices as bf16, on all
-// threads while the file is written on another.
+// Gives the writer linears in stored form, one at a time: rounded to nearest here, or as someone else has rounded them.
+// They are encoded on all threads while the file is written on another.
 #pragma once
+#include <cstddef>
 #include <functional>
 #include <memory>
-#include <string>
+#include <optional>
+#include <span>
 #include <vector>
 
-#include "core/background.h"
-#include "pipeline/output/checkpoint.h"
+#include "codec/codec.h"
+#include "model/model.h"
 #include "pipeline/output/tensor_scales.h"
 
 namespace strata::pipeline {
 
-/// Unwritten bytes that wait for the disk at most.
-inline constexpr std::size_t kUnwrittenBytes = 16u << 20;
+struct EncodeOptions {
+  codec::ScaleFit scale_fit = codec::ScaleFit::search;
+  /// The mean square of every input of each linear, by index into Architecture::linears; it must outlive the encoder.
+  /// Empty: all inputs weigh the same.
+  std::span<const std::vector<float>> importance{};
+  /// Gives the stored form of a linear, which is valid until the next call; linears are asked for in their order.
+  /// Empty: they are rounded to nearest.
+  std::function<const codec::Stored&(std::size_t)> stored{};
+};
 
-/// Encodes linears when they are asked for, in their order. Weights' mapped pages are released behind.
 class LinearEncoder {
  public:
-  LinearEncoder(const model::Model& model, const std::vector<const codec::Codec*>& codecs, const WriteOptions& options)
-      : model_(model), codecs_(codecs), options_(options), scales_(model) {}
+  /// codecs: by index into Architecture::linears. The model and the codecs must outlive this.
+  LinearEncoder(const model::Model& model, const std::vector<const codec::Codec*>& codecs, EncodeOptions options = {})
+      : model_(model), codecs_(codecs), options_(std::move(options)), scales_(model) {}
 
-  /// True for a linear whose stored form is its weights in bf16, which need not be held for that.
-  bool copies(std::size_t index) const { return !codecs_[index]->has_codes(); }
-  /// The same one again for every part of it.
+  /// True when the linears are rounded here, false when who gives them shows a progress of its own.
+  bool rounds() const { return !options_.stored; }
+  /// The stored form of a linear with codes. Linears are asked for in their order, each once or several times in a row.
+  /// The mapped pages of its weights are released afterwards. Throws Error for a weight that is not finite.
   std::shared_ptr<const codec::Stored> linear(std::size_t index);
 
  private:
   const model::Model& model_;
   const std::vector<const codec::Codec*>& codecs_;
-  const WriteOptions& options_;
+  EncodeOptions options_;
   TensorScales scales_;
-  std::size_t current_ = model::kNoBlock;
-  std::shared_ptr<const codec::Stored> stored_;
+  std::optional<std::size_t> current_;
+  std::shared_ptr<const codec::Stored> stored_;  ///< of the linear `current_`
 };
-
-/// What a dense tensor becomes: (rows, cols), a vector (1, cols); bf16 or f32.
-struct DenseShape {
-  std::size_t rows, cols;
-  DType dtype;
-  bool vector;  ///< one dimension: a single row
-};
-/// A dense tensor some rows at a time: `write` gets their bytes, in order. Throws Error naming the first weight that is
-/// not finite.
-void dense_rows(const model::Model& model, const std::string& name, const DenseShape& shape,
-                const std::function<void(std::vector<std::byte>)>& write);
 
 }  // namespace strata::pipeline

@@ -20,7 +20,7 @@ using Vectors = std::map<std::string, std::vector<float>>;
 
 constexpr std::size_t kStretch = 8u << 20;
 
-/// By where they begin in the file.
+/// Bytes to replace, by the offset in the file at which they begin.
 using Patches = std::map<std::size_t, std::vector<std::byte>>;
 
 std::vector<std::byte> encoded(const std::vector<float>& values, DType type, const std::string& where) {
@@ -74,12 +74,12 @@ void refuse_missing(const model::Model& checkpoint, const Vectors& vectors, std:
 
 std::uint64_t replace_in_gguf(const model::Model& checkpoint, const Vectors& vectors,
                               const std::filesystem::path& output, bool overwrite) {
-  part_folder(output, overwrite);
+  check_new_output(output, overwrite);
   const MappedFile file(checkpoint.path());
   const format::GgufContent content = format::parse_gguf(file.bytes(), checkpoint.path().string());
   Patches patches;
   for (const format::GgufTensor& tensor : content.tensors) {
-    const std::optional<std::string> name = model::hf_tensor_name(tensor.name);
+    const std::optional<std::string> name = model::hf_tensor_name(checkpoint.architecture().names, tensor.name);
     const auto it = name ? vectors.find(*name) : vectors.end();
     if (it == vectors.end()) continue;
     const std::optional<DType> type = format::ggml_dense_type(tensor.type);

@@ -1,98 +1,38 @@
-// Notes are lines of the job's journal; the last one of a file counts.
+// Notes are lines of the job's journal. A file without a note is on disk as a whole when it has its own name, and else
+// not at all.
 #include "pipeline/output/stored_parts.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
-#include <set>
 
 #include "core/file.h"
-#include "pipeline/output/gguf_checkpoint.h"
 
 namespace strata::pipeline {
 namespace {
 
 constexpr double kNoteSeconds = 2.0;
 
-double note_seconds() {
-  const char* const text = std::getenv("STRATA_NOTE_SECONDS");
-  return text == nullptr ? kNoteSeconds : std::atof(text);
-}
-
-/// A tensor of the output: its file, its place in it and in the list of the file's tensors.
-struct Place {
-  std::string file;
-  std::size_t tensor;
-  std::uint64_t offset;
-};
-
-/// The parts of every linear that has codes, by index; the files in their order.
-std::vector<std::vector<Place>> folder_places(const model::Architecture& a, const CheckpointLayout& layout) {
-  std::map<std::string, std::size_t> by_module;
-  for (std::size_t l = 0; l < a.linears.size(); ++l) by_module[a.linears[l].module] = l;
-  std::vector<std::vector<Place>> places(a.linears.size());
-  for (std::size_t s = 0; s < layout.shards.size(); ++s) {
-    std::uint64_t offset = format::safetensors_header(layout.shards[s]).size();
-    for (std::size_t t = 0; t < layout.shards[s].size(); ++t) {
-      const format::TensorSpec& spec = layout.shards[s][t];
-      const auto it = by_module.find(spec.name.substr(0, spec.name.rfind('.')));
-      if (it != by_module.end() && !spec.name.ends_with(".bias"))
-        places[it->second].push_back({format::shard_name(s, layout.shards.size()), t, offset});
-      offset += spec.bytes();
-    }
-  }
-  return places;
-}
-
-std::vector<std::vector<Place>> gguf_places(const model::Architecture& a, const GgufPlan& plan,
-                                            const std::vector<std::filesystem::path>& files) {
-  std::vector<std::vector<Place>> places(a.linears.size());
-  for (std::size_t p = 0; p < plan.parts.size(); ++p)
-    for (std::size_t t = 0; t < plan.parts[p].origins.size(); ++t)
-      for (const std::size_t l : linears_of(plan.parts[p].origins[t]))
-        places[l].push_back({files[p].filename().string(), t, 0});
-  return places;
-}
-
-/// A file that is complete or not yet.
-std::filesystem::path existing(std::filesystem::path path) {
+bool is_there(const std::filesystem::path& path) {
   std::error_code code;
-  if (!std::filesystem::exists(path, code)) path += ".part";
-  return path;
-}
-
-codec::Stored read_parts(const codec::Codec& codec, const model::Linear& linear, const std::vector<Place>& places,
-                         const std::filesystem::path& folder) {
-  codec::Stored stored = codec::allocate(codec, linear.rows, linear.cols);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const std::filesystem::path path = existing(folder / places[i].file);
-    const MappedFile file(path);
-    if (file.bytes().size() < places[i].offset + stored.parts[i].size())
-      fail("{}: is shorter than its journal tells; use --restart to begin again", path.string());
-    std::ranges::copy(file.bytes().subspan(places[i].offset, stored.parts[i].size()), stored.parts[i].begin());
-  }
-  return stored;
-}
-
-/// Blocks before the first linear of which a part is not on disk.
-std::size_t complete_blocks(const model::Architecture& a, const std::vector<std::vector<Place>>& places,
-                            const StoredParts& parts, const std::filesystem::path& folder) {
-  std::set<std::string> complete;
-  for (const auto& of_linear : places)
-    for (const Place& place : of_linear) {
-      std::error_code code;
-      if (std::filesystem::exists(folder / place.file, code)) complete.insert(place.file);
-    }
-  for (std::size_t l = 0; l < places.size(); ++l)
-    for (const Place& place : places[l])
-      if (!complete.contains(place.file) && place.tensor >= parts.of(place.file).tensors)
-        return std::min(a.linears[l].block, a.blocks);
-  return a.blocks;
+  return std::filesystem::exists(path, code);
 }
 
 }  // namespace
 
-StoredParts::StoredParts(JobFolder& job)
-    : job_(job), seconds_(note_seconds()), last_(std::chrono::steady_clock::now()) {
+double seconds_between_notes() {
+  const char* const text = std::getenv("STRATA_NOTE_SECONDS");
+  if (text == nullptr || *text == '\0') return kNoteSeconds;
+  char* end = nullptr;
+  const double seconds = std::strtod(text, &end);
+  if (*end != '\0' || !std::isfinite(seconds) || seconds < 0)
+    fail("STRATA_NOTE_SECONDS={}: is not a number of seconds; unset it for a note every {} seconds", text,
+         kNoteSeconds);
+  return seconds;
+}
+
+StoredParts::StoredParts(JobFolder& job, double note_seconds)
+    : job_(job), seconds_(note_seconds), last_(std::chrono::steady_clock::now()) {
   const std::string where = job.file("journal").string();
   for (const json& unit : job.finished())
     if (unit.contains("file"))
@@ -126,34 +66,26 @@ json StoredParts::linears() const {
   return all;
 }
 
-StoredLinears stored_linears(const model::Model& model, const Plan& plan, const Target& target,
-                             std::uint64_t shard_bytes, JobFolder& job) {
-  const model::Architecture& a = model.architecture();
-  const auto codecs = codecs_by_linear(plan, a);
-  const StoredParts parts(job);
-  const std::filesystem::path result = job.result();
-  std::function<codec::Stored(std::size_t)> read;
-  std::vector<std::vector<Place>> places;
-  if (target.gguf) {
-    auto parts_of = std::make_shared<GgufPlan>(plan_gguf(model, gguf_choice(model, plan, shard_bytes)));
-    const auto files = gguf_files(*parts_of, result);
-    places = gguf_places(a, *parts_of, files);
-    read = [&model, parts_of, places, files](std::size_t l) {
-      const Place& place = places[l].at(0);
-      const auto file = std::ranges::find(files, place.file, [](const auto& path) { return path.filename().string(); });
-      return read_gguf_linear(model, parts_of->parts[static_cast<std::size_t>(file - files.begin())], place.tensor, l,
-                              existing(*file));
-    };
-  } else {
-    places = folder_places(a, lay_out(model, plan, target, shard_bytes, {}));
-    read = [&a, codecs, places, result](std::size_t l) {
-      return read_parts(*codecs[l], a.linears[l], places[l], result);
-    };
-  }
-  StoredLinears stored;
-  stored.blocks = complete_blocks(a, places, parts, target.gguf ? result.parent_path() : result);
-  stored.linear = std::move(read);
-  return stored;
+std::size_t stored_blocks(const Output& output, const model::Architecture& a, const std::filesystem::path& path,
+                          const StoredParts& parts) {
+  std::map<std::filesystem::path, bool> complete;
+  const auto is_stored = [&](const Place& place) {
+    const auto [it, fresh] = complete.try_emplace(place.file);
+    if (fresh) it->second = is_there(place.file);
+    return it->second || place.tensor < parts.of(place.file.filename().string()).tensors;
+  };
+  for (std::size_t l = 0; l < a.linears.size(); ++l)
+    if (!std::ranges::all_of(output.places(l, path), is_stored)) return std::min(a.linears[l].block, a.blocks);
+  return a.blocks;
+}
+
+void read_stored(const Place& place, std::span<std::byte> bytes) {
+  std::filesystem::path path = place.file;
+  if (!is_there(path)) path += ".part";
+  const MappedFile file(path);
+  if (file.bytes().size() < place.offset + bytes.size())
+    fail("{}: is shorter than its journal tells; use --restart to begin again", path.string());
+  std::ranges::copy(file.bytes().subspan(place.offset, bytes.size()), bytes.begin());
 }
 
 }  // namespace strata::pipeline

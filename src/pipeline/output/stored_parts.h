@@ -1,15 +1,16 @@
-// How much of an output's files is on disk: what the writers note in a job's journal, where the next run goes on, and
-// the linears that are stored already, read back.
+// How much of an output's files is on disk: what the writer notes in a job's journal, and where the next run resumes.
+// Linears that are stored already are read back by Output::read.
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
-#include <vector>
 
 #include "core/job_folder.h"
-#include "pipeline/output/checkpoint.h"
+#include "pipeline/output/output.h"
 
 namespace strata::pipeline {
 
@@ -18,17 +19,24 @@ struct StoredPart {
   std::uint64_t tensors = 0, bytes = 0;
 };
 
-/// Reads and writes the journal's lines {"file", "tensors", "bytes", "linears"}.
+/// Seconds between two notes: 2, or those of the environment variable STRATA_NOTE_SECONDS. Tests that kill the program
+/// set it to 0, for a note at the end of every block. Throws Error for a value that is no number of seconds.
+double seconds_between_notes();
+
+/// Reads and writes the journal's lines {"file", "tensors", "bytes", "linears"}. The last line of a file counts.
 class StoredParts {
  public:
-  explicit StoredParts(JobFolder& job);
+  explicit StoredParts(JobFolder& job, double note_seconds = seconds_between_notes());
 
   StoredPart of(const std::string& file) const;
-  /// True, and the clock starts anew, when the next note is due: two seconds after the last (STRATA_NOTE_SECONDS
-  /// overrides). Notes are made by another thread than this is asked from.
+  /// True when the next note is due, and starts the clock anew. The thread that asks is not the one that notes.
   bool due();
-  /// After the file was synced. linears: what was found out since the last note, for the job's result.
+  /// Notes that this much of the file was synced. linears: what news() returned when the last of these bytes was made.
   void note(const std::string& file, StoredPart part, json linears);
+
+  /// Sets where news() gets what was found out about linears since it was asked last.
+  void set_news(std::function<json()> news) { news_ = std::move(news); }
+  json news() const { return news_ ? news_() : json(); }
   /// All entries of `linears` in the journal, in their order.
   json linears() const;
 
@@ -37,14 +45,14 @@ class StoredParts {
   double seconds_;
   std::map<std::string, StoredPart> parts_;
   std::chrono::steady_clock::time_point last_;
+  std::function<json()> news_;
 };
 
-/// The linears that an unfinished output holds already.
-struct StoredLinears {
-  std::size_t blocks = 0;                            ///< of so many blocks all are stored
-  std::function<codec::Stored(std::size_t)> linear;  ///< one of those with codes, by index into Architecture::linears
-};
-StoredLinears stored_linears(const model::Model& model, const Plan& plan, const Target& target,
-                             std::uint64_t shard_bytes, JobFolder& job);
+/// Blocks before the first linear of which a part is not on disk. path: where the output is being made.
+std::size_t stored_blocks(const Output& output, const model::Architecture& architecture,
+                          const std::filesystem::path& path, const StoredParts& parts);
+
+/// Reads what lies at a place into `bytes`, from a file that is complete or not yet. Throws Error when it is too short.
+void read_stored(const Place& place, std::span<std::byte> bytes);
 
 }  // namespace strata::pipeline

@@ -1,5 +1,5 @@
-// The tensor-level scales of linears: those that a runtime fuses share one, so it follows the largest weight of all.
-// Weights are checked to be finite on the way.
+// The tensor-level scales of linears. Linears that a runtime fuses share one scale, which follows from the largest
+// weight of all of them. Weights are checked to be finite on the way.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -14,7 +14,8 @@ class TensorScales {
   explicit TensorScales(const model::Model& model)
       : model_(model), group_absmax_(model.architecture().groups.size(), -1.0f) {}
 
-  /// For linear `index` under `codec`; weights: its own. Throws Error for a weight that is not finite.
+  /// The scale of a linear (index into Architecture::linears) under `codec`. weights: the linear's own. Throws Error
+  /// for a weight that is not finite.
   float of(std::size_t index, const codec::Codec& codec, const MatrixView& weights);
 
  private:

@@ -6,13 +6,16 @@
 #include <map>
 #include <set>
 
+#include "core/suggest.h"
 #include "format/compressed_tensors.h"
 #include "model/gguf/config.h"
+#include "pipeline/plan/plan.h"
 
 namespace strata::pipeline {
 namespace {
 
 using codec::Codec;
+using codec::Container;
 
 constexpr const char* kGgufOnly = "it is a type of GGUF files; plan --for transformers or vllm";
 
@@ -25,7 +28,7 @@ std::string exactly(const std::string& name) {
   return pattern + "$";
 }
 
-std::string llm_compressor_lacks(const Codec& codec) { return codec.family == "ggml" ? kGgufOnly : ""; }
+std::string llm_compressor_lacks(const Codec& codec) { return codec.container == Container::gguf ? kGgufOnly : ""; }
 
 std::string llm_compressor(const ExportedPlan& plan) {
   std::vector<format::ModuleCodec> modules;
@@ -39,17 +42,37 @@ std::string llm_compressor(const ExportedPlan& plan) {
           {{"QuantizationModifier", {{"config_groups", config["config_groups"]}, {"ignore", config["ignore"]}}}}}}}});
 }
 
-std::string auto_round_lacks(const Codec& codec) { return codec.family == "ggml" ? kGgufOnly : ""; }
+/// auto-round's name for the numbers of a codec; empty when it has none.
+std::string auto_round_type(const Codec& codec) {
+  using enum codec::Family;
+  switch (codec.family) {
+    case keep:
+      return "float";
+    case integer:
+      return "int";
+    case fp8:
+      return "fp";
+    case nvfp4:
+      return "nv_fp";
+    case mxfp4:
+    case mxfp8:
+      return "mx_fp";
+    default:
+      return {};
+  }
+}
+
+std::string auto_round_lacks(const Codec& codec) {
+  if (codec.container == Container::gguf) return kGgufOnly;
+  return auto_round_type(codec).empty() ? "auto-round has no data type for it; plan with other --codecs" : "";
+}
 
 json auto_round_scheme(const Codec& codec) {
-  if (codec.family == "keep")
-    return {{"bits", 16}, {"data_type", "float"}, {"act_bits", 16}, {"act_data_type", "float"}};
-  const std::map<std::string, const char*> types = {
-      {"int", "int"}, {"fp8", "fp"}, {"nvfp4", "nv_fp"}, {"mxfp4", "mx_fp"}, {"mxfp8", "mx_fp"}};
+  if (!codec.has_codes()) return {{"bits", 16}, {"data_type", "float"}, {"act_bits", 16}, {"act_data_type", "float"}};
   return {{"bits", codec.code_bits},
           {"group_size", codec.group_size == 0 ? -1 : static_cast<int>(codec.group_size)},
           {"sym", codec.symmetric},
-          {"data_type", types.at(codec.family)},
+          {"data_type", auto_round_type(codec)},
           {"act_bits", codec.name == "int8_w8a8" ? 8 : 16}};
 }
 
@@ -60,8 +83,8 @@ std::string auto_round(const ExportedPlan& plan) {
 }
 
 std::string gptqmodel_lacks(const Codec& codec) {
-  if (codec.family == "ggml") return kGgufOnly;
-  if (codec.family == "keep" || (codec.family == "int" && codec.symmetric && codec.name != "int8_w8a8")) return "";
+  if (codec.container == Container::gguf) return kGgufOnly;
+  if (!codec.has_codes() || (codec.is_integer() && codec.symmetric && codec.name != "int8_w8a8")) return "";
   return "its GPTQ checkpoints hold symmetric integers only; plan with --codecs of int4_g64, int8_g32 and their like";
 }
 
@@ -93,15 +116,15 @@ std::string gptqmodel(const ExportedPlan& plan) {
 }
 
 std::string llama_quantize_lacks(const Codec& codec) {
-  return codec.family == "ggml" || codec.family == "keep" ? "" : "GGUF has no such type; plan with --for llama.cpp";
+  return codec.container == Container::compressed_tensors ? "GGUF has no such type; plan with --for llama.cpp" : "";
 }
 
 std::string llama_quantize(const ExportedPlan& plan) {
   std::string text;
   const auto add = [&](const std::string& tensor, const Codec& codec) {
-    const auto name = model::gguf_tensor_name(tensor);
+    const auto name = model::gguf_tensor_name({}, tensor);  // a plan has no model: the names of most families
     if (!name) fail("{}: has no name in GGUF files that is known here", tensor);
-    text += fmt::format("{}={}\n", exactly(*name), codec.family == "keep" ? "bf16" : codec.name);
+    text += fmt::format("{}={}\n", exactly(*name), codec.has_codes() ? codec.name : "bf16");
   };
   for (const ExportedPlan::Linear& linear : plan.linears) add(linear.module + ".weight", *linear.codec);
   return text;
@@ -120,19 +143,16 @@ constexpr std::array<Exporter, 4> kExporters{{
 std::span<const Exporter> exporters() { return kExporters; }
 
 const Exporter& exporter_by_name(std::string_view name) {
-  std::string known;
+  std::vector<std::string> known;
   for (const Exporter& exporter : kExporters) {
     if (exporter.name == name) return exporter;
-    known += (known.empty() ? "" : ", ") + std::string(exporter.name);
+    known.emplace_back(exporter.name);
   }
-  fail_usage("--to {}: unknown tool; known are {}", name, known);
+  fail_usage("--to {}: unknown tool{}; known are {}", name, did_you_mean(name, known), fmt::join(known, ", "));
 }
 
 ExportedPlan ExportedPlan::from_json(const json& value, const std::string& where) {
-  if (!value.is_object() || get_or<std::string>(value, "kind", "", where) != "strata plan")
-    fail("{}: is not a plan made by `strata plan`", where);
-  if (const auto version = get<int>(value, "version", where); version != 1)
-    fail("{}: plan version {} is not known here (expected 1)", where, version);
+  check_is_plan(value, where);
   const auto codec_of = [&](const std::string& name) {
     const Codec* codec = codec::find(name);
     if (codec == nullptr) fail("{}: the codec '{}' is unknown", where, name);

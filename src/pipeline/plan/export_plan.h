@@ -11,7 +11,7 @@
 
 namespace strata::pipeline {
 
-/// What a recipe needs of a plan: every linear and its codec.
+/// What a recipe takes from a plan: every linear and its codec.
 struct ExportedPlan {
   struct Linear {
     std::string module;
@@ -19,8 +19,8 @@ struct ExportedPlan {
   };
   std::vector<Linear> linears;
 
-  /// Reads plan.json without the model it is of. Throws Error naming `where` for anything that is not a plan, unknown
-  /// codecs, and a plan whose groups do not list their linears, or list one twice.
+  /// Reads plan.json without the model that it was made for. Throws Error naming `where` for anything that is not a
+  /// plan, unknown codecs, and a plan whose groups do not list their linears, or list one twice.
   static ExportedPlan from_json(const json& value, const std::string& where);
 };
 
@@ -34,7 +34,7 @@ struct Exporter {
 };
 
 std::span<const Exporter> exporters();
-/// Throws UsageError listing the known names.
+/// Throws UsageError listing the known names, the nearest first.
 const Exporter& exporter_by_name(std::string_view name);
 
 /// The recipe's text. Throws Error naming the first linear whose codec the tool lacks, and why.

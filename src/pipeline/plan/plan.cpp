@@ -11,7 +11,15 @@
 namespace strata::pipeline {
 namespace {
 constexpr int kVersion = 1;
+
+/// The fingerprint of the model that the file is for. "model_fingerprint" may stand for "model": {"fingerprint"}.
+std::string fingerprint_in(const json& value, const std::string& where) {
+  if (!value.contains("model") && value.contains("model_fingerprint"))
+    return get<std::string>(value, "model_fingerprint", where);
+  return get<std::string>(get<json>(value, "model", where), "fingerprint", where);
 }
+
+}  // namespace
 
 std::uint64_t Plan::bytes() const {
   return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
@@ -44,16 +52,48 @@ double Plan::nominal_bits() const {
   return bits / in_blocks;
 }
 
-void assign(PlannedGroup& group, const codec::Codec& codec, const model::Architecture& architecture,
-            std::size_t index) {
-  group.codec = &codec;
-  group.bytes = 0;
-  for (const std::size_t l : architecture.groups[index].linears)
-    group.bytes += codec::stored_bytes(codec, architecture.linears[l].rows, architecture.linears[l].cols);
+Assignment assignment_of(const Plan& plan) {
+  Assignment result;
+  for (const PlannedGroup& group : plan.groups) result.push_back(group.codec);
+  return result;
 }
 
-Plan plan_of_keeps(const model::Model& model) {
+Assignment all_kept(const model::Architecture& a) { return Assignment(a.groups.size(), &codec::by_name("keep")); }
+
+std::string names(const Assignment& assignment) {
+  std::string text;
+  for (const codec::Codec* codec : assignment) text += codec->name + " ";
+  return text;
+}
+
+std::uint64_t bytes_of(std::size_t group, const codec::Codec& codec, const model::Architecture& a) {
+  std::uint64_t sum = 0;
+  for (const std::size_t l : a.groups[group].linears)
+    sum += codec::stored_bytes(codec, a.linears[l].rows, a.linears[l].cols);
+  return sum;
+}
+
+std::uint64_t bytes_of(const Assignment& assignment, const model::Architecture& a, Count count) {
+  std::uint64_t sum = 0;
+  for (std::size_t g = 0; g < assignment.size(); ++g)
+    if (count == Count::all || a.groups[g].block != model::kNoBlock) sum += bytes_of(g, *assignment[g], a);
+  return sum;
+}
+
+std::vector<const codec::Codec*> codecs_by_linear(const Assignment& assignment, const model::Architecture& a) {
+  STRATA_CHECK(assignment.size() == a.groups.size(), "{} groups for {}", assignment.size(), a.groups.size());
+  std::vector<const codec::Codec*> result(a.linears.size());
+  for (std::size_t l = 0; l < a.linears.size(); ++l) result[l] = assignment[a.linears[l].group];
+  return result;
+}
+
+std::vector<const codec::Codec*> codecs_by_linear(const Plan& plan, const model::Architecture& a) {
+  return codecs_by_linear(assignment_of(plan), a);
+}
+
+Plan plan_of(const model::Model& model, const Assignment& assignment) {
   const model::Architecture& a = model.architecture();
+  STRATA_CHECK(assignment.size() == a.groups.size(), "{} groups for {}", assignment.size(), a.groups.size());
   Plan plan;
   plan.fingerprint = model.fingerprint();
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
@@ -64,24 +104,18 @@ Plan plan_of_keeps(const model::Model& model) {
       group.weights += a.linears[l].rows * a.linears[l].cols;
     }
     group.in_block = a.groups[g].block != model::kNoBlock;
-    assign(group, codec::by_name("keep"), a, g);
+    group.codec = assignment[g];
+    group.bytes = bytes_of(g, *group.codec, a);
     plan.groups.push_back(std::move(group));
   }
   return plan;
 }
 
-std::vector<const codec::Codec*> codecs_by_linear(const Plan& plan, const model::Architecture& a) {
-  STRATA_CHECK(plan.groups.size() == a.groups.size(), "{} groups for {}", plan.groups.size(), a.groups.size());
-  std::vector<const codec::Codec*> result(a.linears.size());
-  for (std::size_t l = 0; l < a.linears.size(); ++l) result[l] = plan.groups[a.linears[l].group].codec;
-  return result;
-}
-
 json Plan::to_json() const {
   json value;
-  value["kind"] = "strata plan";
+  value["format"] = "strata plan";
   value["version"] = kVersion;
-  value["model_fingerprint"] = fingerprint;
+  value["model"] = {{"fingerprint", fingerprint}};
   value["target"] = target;
   value["preset"] = preset;
   value["request"] = request;
@@ -109,14 +143,20 @@ json Plan::to_json() const {
   return value;
 }
 
-Plan Plan::from_json(const json& value, const model::Model& model, const std::string& where) {
-  if (!value.is_object() || get_or<std::string>(value, "kind", "", where) != "strata plan")
+void check_is_plan(const json& value, const std::string& where) {
+  // "kind" may stand for "format".
+  if (!value.is_object() ||
+      get_or(value, "format", get_or<std::string>(value, "kind", "", where), where) != "strata plan")
     fail("{}: is not a plan made by `strata plan`", where);
   if (const auto version = get<int>(value, "version", where); version != kVersion)
     fail("{}: plan version {} is not known here (expected {}); make it anew with `strata plan`", where, version,
          kVersion);
-  Plan plan = plan_of_keeps(model);
-  if (const auto fingerprint = get<std::string>(value, "model_fingerprint", where); fingerprint != plan.fingerprint)
+}
+
+Plan Plan::from_json(const json& value, const model::Model& model, const std::string& where) {
+  check_is_plan(value, where);
+  Plan plan = plan_of(model, all_kept(model.architecture()));
+  if (const auto fingerprint = fingerprint_in(value, where); fingerprint != plan.fingerprint)
     fail("{}: was made for another model (fingerprint {}, this model has {})", where, fingerprint, plan.fingerprint);
   plan.target = get<std::string>(value, "target", where);
   plan.preset = get<std::string>(value, "preset", where);
@@ -147,7 +187,8 @@ Plan Plan::from_json(const json& value, const model::Model& model, const std::st
       if (const std::string why = why_not_shape(*codec, linear.rows, linear.cols); !why.empty())
         fail("{}: {} cannot hold {}: {}", where, codec_name, linear.module, why);
     }
-    assign(group, *codec, model.architecture(), it->second);
+    group.codec = codec;
+    group.bytes = bytes_of(it->second, *codec, model.architecture());
     group.cost = get_or<double>(entry, "cost", 0.0, where);
     index.erase(it);
   }

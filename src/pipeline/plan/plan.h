@@ -19,7 +19,7 @@ struct PlannedGroup {
   std::uint64_t bytes = 0;  ///< of its linears, side tensors included
   std::uint64_t weights = 0;
   double cost = 0.0;                 ///< estimated, in the unit of `cost_signal`
-  bool in_block = true;              ///< not lm_head, nor the embedding
+  bool in_block = true;              ///< false for lm_head and the embedding
   std::vector<std::string> choices;  ///< GGUF: the types that could have been chosen, which the shape decides
 };
 
@@ -28,14 +28,14 @@ struct Plan {
   std::string target, preset, cost_signal;
   json request;  ///< what was asked for, for people
   std::vector<PlannedGroup> groups;
-  json search = {};               ///< what a search did (plan_search.h); null without one
+  json search = {};               ///< what a search did (measure/search.h); a JSON null when there was none
   double lower_bound = 0.0;       ///< no plan within the budget has a smaller estimated cost
   std::uint64_t bytes() const;    ///< of all groups
   std::uint64_t weights() const;  ///< of all groups
-  /// Of the linears of the blocks, which --bits counts.
+  /// Bytes of the linears of the blocks, which --bits counts.
   std::uint64_t block_bytes() const;
-  double bits() const;
-  double cost() const;
+  double bits() const;  ///< block_bytes x 8 / weights of the blocks
+  double cost() const;  ///< of all groups
   /// Average of the codes' widths over the linears of the blocks, scales not counted: the paper's figure.
   double nominal_bits() const;
 
@@ -44,12 +44,31 @@ struct Plan {
   static Plan from_json(const json& value, const model::Model& model, const std::string& where);
 };
 
-/// The codec of a linear (index into Architecture::linears).
+/// Throws Error naming `where` unless the file says that it is a plan of a version known here.
+void check_is_plan(const json& value, const std::string& where);
+
+/// A codec for every fusion group (by index into Architecture::groups); `keep` is the original.
+using Assignment = std::vector<const codec::Codec*>;
+
+Assignment assignment_of(const Plan& plan);
+/// The assignment that leaves every group as it is.
+Assignment all_kept(const model::Architecture& architecture);
+/// "int4_g64 keep fp8_channel ": the codecs' names in order, a space after each.
+std::string names(const Assignment& assignment);
+
+/// Bytes of a group's linears under a codec, side tensors included.
+std::uint64_t bytes_of(std::size_t group, const codec::Codec& codec, const model::Architecture& architecture);
+/// Which groups a sum is over: --bits counts the linears of the blocks only.
+enum class Count { blocks, all };
+std::uint64_t bytes_of(const Assignment& assignment, const model::Architecture& architecture, Count count);
+
+/// The codec of every linear (by index into Architecture::linears).
+std::vector<const codec::Codec*> codecs_by_linear(const Assignment& assignment,
+                                                  const model::Architecture& architecture);
 std::vector<const codec::Codec*> codecs_by_linear(const Plan& plan, const model::Architecture& architecture);
 
-/// An empty group list with names, linears and weights filled in; every codec is `keep`.
-Plan plan_of_keeps(const model::Model& model);
-/// Sets a group's codec and its bytes.
-void assign(PlannedGroup& group, const codec::Codec& codec, const model::Architecture& architecture, std::size_t index);
+/// A plan with every group of the model, named, listed and weighed, whose codecs are those of the assignment. Costs are
+/// 0, and the members beside the groups and the fingerprint are empty.
+Plan plan_of(const model::Model& model, const Assignment& assignment);
 
 }  // namespace strata::pipeline

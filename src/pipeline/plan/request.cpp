@@ -1,5 +1,5 @@
-// Requests as JSON for the plan file, and the little language of --levels.
-// Thresholds are turned here, so that behind this point higher is always more important.
+// The little language of --levels.
+// Thresholds are turned here, so that higher is always more important for whoever reads a Level.
 #include "pipeline/plan/request.h"
 
 #include <charconv>
@@ -8,49 +8,6 @@
 #include "importance/signal.h"
 
 namespace strata::pipeline {
-
-bool needs_linear_costs(const PlanRequest& request) { return request.preset == "best"; }
-bool needs_block_signals(const PlanRequest& request) {
-  return request.preset == "lwq" || request.preset == "three-tier";
-}
-
-const std::string& name_of(Method method) { return kMethodNames[static_cast<std::size_t>(method)]; }
-
-Method method_named(const std::string& name) {
-  for (const Method method : {Method::rtn, Method::gptq})
-    if (name == name_of(method)) return method;
-  fail_usage("method '{}' is not known; there are {}", name, fmt::join(kMethodNames, ", "));
-}
-
-json PlanRequest::to_json() const {
-  json value = {{"preset", preset}};
-  if (method != Method::rtn) value["method"] = name_of(method);
-  if (bits) value["bits"] = *bits;
-  if (size_bytes) value["size_bytes"] = *size_bytes;
-  if (max_kl) value["max_kl"] = *max_kl;
-  if (fit) value["fit"] = {{"bytes", fit->bytes}, {"context", fit->context}, {"batch", fit->batch}};
-  if (!codecs.empty()) value["codecs"] = codecs;
-  if (!keep.empty()) value["keep"] = keep;
-  for (const auto& [expression, codec] : assign) value["assign"].push_back({expression, codec});
-  for (const auto& [expression, codec] : at_least) value["at_least"].push_back({expression, codec});
-  if (!prior.is_null()) value["prior"] = prior;
-  if (!like.empty()) value["like"] = like;
-  if (!embed_codec.empty()) value["embed_codec"] = embed_codec;
-  if (needs_block_signals(*this)) value["signal"] = signal;
-  if (preset != "lwq") return value;
-  for (const Level& level : levels) {
-    json entry = {{"codec", level.codec}};
-    if (level.count) entry["count"] = *level.count;
-    if (level.threshold) entry["threshold"] = *level.threshold;
-    value["levels"].push_back(std::move(entry));
-  }
-  if (levels.empty()) {
-    value["high"] = high;
-    value["low"] = low;
-    if (n_high) value["n_high"] = *n_high;
-  }
-  return value;
-}
 
 namespace {
 

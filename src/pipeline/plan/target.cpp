@@ -1,16 +1,20 @@
-// The table of targets. A codec is judged by its family, width and format only;
-// whether it fits a linear's shape is the codec's own business (codec::why_not).
+// The table of targets. A codec is judged by its container, family and width only: one that a compressed-tensors file
+// can hold is taken unless a rule names what the runtime lacks. Whether it fits a linear's shape: codec::why_not.
 #include "pipeline/plan/target.h"
 
-#include <algorithm>
 #include <array>
+#include <cctype>
+
+#include "core/suggest.h"
 
 namespace strata::pipeline {
 namespace {
 
 using codec::Codec;
+using codec::Container;
+using codec::Family;
 
-bool is_plain_int(const Codec& c, unsigned bits) { return c.family == "int" && c.code_bits == bits && c.symmetric; }
+bool is_plain_int(const Codec& c, unsigned bits) { return c.is_integer() && c.code_bits == bits && c.symmetric; }
 
 /// int8_channel's weights, in the format whose kernels round the activations to 8 bits too.
 bool quantizes_activations(const Codec& c) { return c.name == "int8_w8a8"; }
@@ -18,93 +22,185 @@ bool quantizes_activations(const Codec& c) { return c.name == "int8_w8a8"; }
 constexpr const char* kOnlyGguf = "a type of GGUF files; --for llama.cpp writes them";
 
 std::string stock_gpu(const Codec& c) {
-  if (c.family == "ggml") return kOnlyGguf;
+  if (c.container == Container::gguf) return kOnlyGguf;
   if (quantizes_activations(c)) return "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu";
-  if (c.family == "keep" || is_plain_int(c, 4) || is_plain_int(c, 8)) return {};
-  if (c.family == "fp8" || c.family == "nvfp4" || c.family == "mxfp4" || c.family == "mxfp8") return {};
-  if (c.family == "int" && !c.symmetric)
+  if (!c.is_integer() || is_plain_int(c, 4) || is_plain_int(c, 8)) return {};
+  if (!c.symmetric)
     return "an asymmetric tensor next to a symmetric one in a fused layer loads wrong; --for vllm:cpu allows it";
-  if (c.family == "int") return "vLLM has no stock kernel for this width; --for transformers allows it";
-  return "not a compressed-tensors codec";
+  return "vLLM has no stock kernel for this width; --for transformers allows it";
 }
 
 std::string stock_sm100(const Codec& c) {
-  if (c.family == "mxfp4" || c.family == "mxfp8")
+  if (c.family == Family::mxfp4 || c.family == Family::mxfp8)
     return "vLLM quantizes activations too on sm100, which the measured loss does not include";
   return stock_gpu(c);
 }
 
 std::string stock_cpu(const Codec& c) {
-  if (c.family == "ggml") return kOnlyGguf;
-  if (c.family == "keep" || c.family == "fp8" || quantizes_activations(c)) return {};
-  if (c.family == "int" && c.code_bits == 4) return {};
+  if (c.container == Container::gguf) return kOnlyGguf;
+  if (!c.has_codes() || c.family == Family::fp8 || quantizes_activations(c)) return {};
+  if (c.is_integer() && c.code_bits == 4) return {};
   return "vLLM has no CPU kernel for it";
 }
 
 std::string any_compressed_tensors(const Codec& c) {
-  if (c.family == "ggml") return kOnlyGguf;
-  if (c.family == "int" && !c.symmetric)
-    return "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights";
+  if (c.container == Container::gguf) return kOnlyGguf;
+  if (c.is_integer() && !c.symmetric) return "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights";
   if (quantizes_activations(c)) return "rounds activations to 8 bits; int8_channel has the same weights without that";
-  static constexpr std::array<std::string_view, 6> families = {"keep", "int", "fp8", "nvfp4", "mxfp4", "mxfp8"};
-  return std::find(families.begin(), families.end(), c.family) != families.end() ? ""
-                                                                                 : "not a compressed-tensors codec";
+  return {};
 }
 
 std::string llama_cpp(const Codec& c) {
-  return c.family == "keep" || c.family == "ggml" ? "" : "a compressed-tensors codec; llama.cpp reads GGUF types only";
+  return c.container == Container::compressed_tensors ? "a compressed-tensors codec; llama.cpp reads GGUF types only"
+                                                      : "";
 }
 
 // Experts: docs/formats/compressed-tensors.md ("Mixtures of experts").
 
 std::string stock_experts(const Codec& c) {
-  if (c.family == "mxfp8")
+  if (c.family == Family::mxfp8)
     return "vLLM rounds the activations of MXFP8 experts, which the measured loss does not include";
-  return c.family == "int" && !c.symmetric ? "vLLM's experts have symmetric kernels only" : "";
+  return c.is_integer() && !c.symmetric ? "vLLM's experts have symmetric kernels only" : "";
 }
 
 std::string cpu_experts(const Codec& c) {
-  return c.family == "keep" || is_plain_int(c, 4) ? "" : "vLLM has no CPU kernel for it in experts";
+  return !c.has_codes() || is_plain_int(c, 4) ? "" : "vLLM has no CPU kernel for it in experts";
 }
 
 std::string transformers_experts(const Codec& c) {
-  if (c.family == "keep") return "transformers cannot load experts in bf16 beside quantized layers; --for vllm can";
-  if (c.family == "nvfp4") return "transformers leaves out the global scale of NVFP4 experts; --for vllm allows it";
-  if (c.family == "mxfp8") return "transformers fails on MXFP8 experts";
+  if (!c.has_codes()) return "transformers cannot load experts in bf16 beside quantized layers; --for vllm can";
+  if (c.family == Family::nvfp4)
+    return "transformers leaves out the global scale of NVFP4 experts; --for vllm allows it";
+  if (c.family == Family::mxfp8) return "transformers fails on MXFP8 experts";
   return {};
 }
 
 std::string any_experts(const Codec&) { return {}; }
 
 using format::Activations;
-constexpr std::array<Target, 7> kTargets{{
-    {"vllm", "what stock vLLM has kernels for on some GPU", Activations::dynamic, false, stock_gpu, stock_experts},
-    {"vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", Activations::dynamic, false, stock_gpu, stock_experts},
-    {"vllm:sm89", "vLLM on Ada and Hopper GPUs (L40, RTX 40, H100)", Activations::dynamic, false, stock_gpu,
-     stock_experts},
-    {"vllm:sm100", "vLLM on Blackwell GPUs (B200)", Activations::dynamic, false, stock_sm100, stock_experts},
-    {"vllm:cpu", "vLLM on CPUs", Activations::dynamic, false, stock_cpu, cpu_experts},
-    {"transformers", "every compressed-tensors format that transformers loads", Activations::none, false,
-     any_compressed_tensors, transformers_experts, true},
-    {"llama.cpp", "one GGUF file of types that every llama.cpp loads", Activations::none, true, llama_cpp, any_experts},
-}};
+constexpr auto kTargets = std::to_array<Target>({
+    {.name = "vllm",
+     .description = "what stock vLLM has kernels for on some GPU",
+     .activations = Activations::dynamic,
+     .container = Container::compressed_tensors,
+     .gpu = true,
+     .one_expert_codec = false,
+     .why_not = stock_gpu,
+     .why_not_experts = stock_experts},
+    {.name = "vllm:sm80",
+     .description = "vLLM on Ampere GPUs (A100, RTX 30)",
+     .activations = Activations::dynamic,
+     .container = Container::compressed_tensors,
+     .gpu = true,
+     .one_expert_codec = false,
+     .why_not = stock_gpu,
+     .why_not_experts = stock_experts},
+    {.name = "vllm:sm89",
+     .description = "vLLM on Ada and Hopper GPUs (L4, L40, RTX 40, H100, H200)",
+     .activations = Activations::dynamic,
+     .container = Container::compressed_tensors,
+     .gpu = true,
+     .one_expert_codec = false,
+     .why_not = stock_gpu,
+     .why_not_experts = stock_experts},
+    {.name = "vllm:sm100",
+     .description = "vLLM on Blackwell GPUs (B200, RTX 50)",
+     .activations = Activations::dynamic,
+     .container = Container::compressed_tensors,
+     .gpu = true,
+     .one_expert_codec = false,
+     .why_not = stock_sm100,
+     .why_not_experts = stock_experts},
+    {.name = "vllm:cpu",
+     .description = "vLLM on CPUs",
+     .activations = Activations::dynamic,
+     .container = Container::compressed_tensors,
+     .gpu = false,
+     .one_expert_codec = false,
+     .why_not = stock_cpu,
+     .why_not_experts = cpu_experts},
+    {.name = "transformers",
+     .description = "every compressed-tensors format that transformers loads",
+     .activations = Activations::none,
+     .container = Container::compressed_tensors,
+     .gpu = false,
+     .one_expert_codec = true,
+     .why_not = any_compressed_tensors,
+     .why_not_experts = transformers_experts},
+    {.name = "llama.cpp",
+     .description = "one GGUF file of types that every llama.cpp loads",
+     .activations = Activations::none,
+     .container = Container::gguf,
+     .gpu = false,
+     .one_expert_codec = false,
+     .why_not = llama_cpp,
+     .why_not_experts = any_experts},
+});
+
+constexpr auto kAliases = std::to_array<TargetAlias>({
+    {"a100", "vllm:sm80"},
+    {"a10", "vllm:sm80"},
+    {"a40", "vllm:sm80"},
+    {"rtx3090", "vllm:sm80"},
+    {"l4", "vllm:sm89"},
+    {"l40", "vllm:sm89"},
+    {"l40s", "vllm:sm89"},
+    {"rtx4090", "vllm:sm89"},
+    {"h100", "vllm:sm89"},
+    {"h200", "vllm:sm89"},
+    {"b100", "vllm:sm100"},
+    {"b200", "vllm:sm100"},
+    {"gb200", "vllm:sm100"},
+    {"rtx5090", "vllm:sm100"},
+});
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return result;
+}
+
+/// The target's own name for a name that a user gives.
+std::string resolved(std::string_view name) {
+  const std::string text = lower(name);
+  constexpr std::string_view kRuntime = "vllm:";
+  const std::string_view gpu = text.starts_with(kRuntime) ? std::string_view(text).substr(kRuntime.size()) : text;
+  const auto alias = std::ranges::find(kAliases, gpu, &TargetAlias::gpu);
+  return alias == kAliases.end() ? std::string(name) : std::string(alias->target);
+}
 
 }  // namespace
 
 std::span<const Target> targets() { return kTargets; }
+std::span<const TargetAlias> target_aliases() { return kAliases; }
 
 const Target& target_by_name(std::string_view name) {
-  std::string known;
+  const std::string wanted = resolved(name);
+  std::vector<std::string> known;
   for (const Target& target : kTargets) {
-    if (target.name == name) return target;
-    known += (known.empty() ? "" : ", ") + std::string(target.name);
+    if (target.name == wanted) return target;
+    known.emplace_back(target.name);
   }
-  fail_usage("--for {}: unknown target; known are {}", name, known);
+  for (const TargetAlias& alias : kAliases) known.emplace_back(alias.gpu);
+  fail_usage("--for {}: unknown target{}; known are {}", name, did_you_mean(name, known), target_names());
+}
+
+std::string target_names() {
+  std::vector<std::string_view> names, gpus;
+  for (const Target& target : kTargets) names.push_back(target.name);
+  for (const TargetAlias& alias : kAliases) gpus.push_back(alias.gpu);
+  return fmt::format("{} (or a GPU by its name: {})", fmt::join(names, ", "), fmt::join(gpus, ", "));
+}
+
+void declare_target(std::string& name, OptionVisitor& visitor) {
+  visitor.option(
+      {.name = "--for", .help = "Runtime that will load the result: " + target_names(), .example = "transformers"},
+      name);
 }
 
 std::string why_not_shape(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
   std::string why = codec::why_not(codec, rows, cols);
-  if (why.empty() && codec.family == "int" && !codec.symmetric && rows * codec.code_bits % 32 != 0)
+  if (why.empty() && codec.is_integer() && !codec.symmetric && rows * codec.code_bits % 32 != 0)
     why = fmt::format("its zero points fill whole 32-bit words only when {} divides the {} rows", 32 / codec.code_bits,
                       rows);
   return why;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "codec/codec.h"
+#include "core/options.h"
 #include "format/compressed_tensors.h"
 #include "model/architecture.h"
 
@@ -16,25 +17,45 @@ struct Target {
   std::string_view name;         ///< "vllm", "vllm:cpu", "transformers"
   std::string_view description;  ///< one line for --help and the dry run
   format::Activations activations;
-  bool gguf;  ///< the output is one GGUF file, not a compressed-tensors folder
+  codec::Container container;  ///< what its outputs are; pipeline/output has a class for each
+  bool gpu;                    ///< it runs on a GPU, which has a context and takes longer stretches of a prompt at once
+  bool one_expert_codec;       ///< the runtime loads one scheme for all experts of a model
   /// Empty when the runtime has a kernel for the codec, else why not.
   std::string (*why_not)(const codec::Codec&);
-  /// The same for experts of a mixture, of a codec that the runtime has a kernel for.
+  /// Empty when the runtime also has a kernel for the codec in the experts of a mixture, else why not. It is asked
+  /// about codecs that why_not allows.
   std::string (*why_not_experts)(const codec::Codec&);
-  bool one_expert_codec = false;  ///< the runtime loads one scheme for all experts of the model
   /// llama.cpp fuses nothing, and holds the embedding in any type.
-  model::Fusion fusion() const { return gguf ? model::Fusion::single : model::Fusion::fused; }
+  model::Fusion fusion() const {
+    return container == codec::Container::gguf ? model::Fusion::single : model::Fusion::fused;
+  }
+  /// What the name of an output must end in; empty for a folder, which may have any other name.
+  std::string_view extension() const { return container == codec::Container::gguf ? ".gguf" : ""; }
 };
 
 std::span<const Target> targets();
-/// Throws UsageError listing the known names.
-const Target& target_by_name(std::string_view name);
 
-/// Empty when a (rows, cols) linear in this codec is one that runtimes load, else why not: codec::why_not, and that
-/// zero points of asymmetric codecs must fill whole 32-bit words (vLLM refuses the layer otherwise).
+/// A GPU by its name, and the target that it is.
+struct TargetAlias {
+  std::string_view gpu;  ///< "a100"; "vllm:a100" is the same
+  std::string_view target;
+};
+std::span<const TargetAlias> target_aliases();
+
+/// The target of this name, or of the GPU of this name (in upper or lower case). Throws UsageError listing the known
+/// names, the nearest first.
+const Target& target_by_name(std::string_view name);
+/// "vllm, vllm:sm80, ... (a GPU's name is one too: a100, ...)", for help.
+std::string target_names();
+
+/// Declares --for.
+void declare_target(std::string& name, OptionVisitor& visitor);
+
+/// Empty when runtimes load a (rows, cols) linear in this codec, else why not: codec::why_not, and the rule that zero
+/// points of asymmetric codecs must fill whole 32-bit words (vLLM refuses the layer otherwise).
 std::string why_not_shape(const codec::Codec& codec, std::uint64_t rows, std::uint64_t cols);
 
-/// why_not and, for a group of experts, why_not_experts.
+/// Empty when the target has a kernel for the codec in this group, else why not.
 std::string why_not_group(const Target& target, const codec::Codec& codec, const model::Architecture& architecture,
                           const model::FusionGroup& group);
 
@@ -46,8 +67,8 @@ struct AllowedCodecs {
   std::vector<const codec::Codec*> codecs;
   std::vector<LeftOut> left_out;
 };
-/// The codecs a plan for `target` may use. `only`: names that the user asked for ("" or empty: all); asking for one
-/// that the target has no kernel for is an Error that names a target which has.
+/// The codecs a plan for `target` may use. `only` has the names that the user asked for; when it is empty, all are
+/// considered. Throws Error for a codec that the target has no kernel for, naming the targets that have one.
 AllowedCodecs allowed_codecs(const Target& target, std::span<const std::string> only);
 
 /// What a tensor of a GGUF file becomes when `codec` cannot hold its shape: the next larger type with blocks of 32

@@ -1,18 +1,24 @@
-// The parts of a report. Grids are given by linear, group or block, in the model's order, so that the page needs no
-// knowledge of any family: "linears" says where each stands.
+// Gathers the parts of a report, and refuses those that belong to another model.
+// Values are given by linear, group or block, in the model's order, and "linears" says where each linear stands: the
+// page needs no knowledge of any family.
 #include "pipeline/report/data.h"
 
 #include <algorithm>
 
 #include "core/file.h"
-#include "importance/judge.h"
+#include "pipeline/report/missing.h"
 #include "pipeline/report/page.h"
+#include "pipeline/report/score_parts.h"
+#include "pipeline/report/stored_codecs.h"
+#include "pipeline/report/text_in.h"
 
 namespace strata::pipeline {
 namespace {
 
 constexpr const char* kFormat = "strata report";
 constexpr int kVersion = 1;
+/// The costs of the preset prior follow rules: nothing was measured, so a report shows none of them.
+constexpr const char* kRules = "prior";
 
 double bits_of(std::uint64_t bytes, std::uint64_t weights) {
   return weights == 0 ? 0.0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
@@ -36,73 +42,7 @@ json grid(const model::Architecture& a) {
   return {{"blocks", a.blocks}, {"roles", roles}, {"groups", groups}, {"linears", linears}};
 }
 
-json signal_json(const importance::Signal& signal, const char* of) {
-  return {{"name", signal.name},
-          {"of", of},
-          {"meaning", signal.meaning},
-          {"higher_is_important", signal.direction == importance::Direction::higher_is_important}};
-}
-
-json values_json(const importance::Signal& signal, const char* of, const importance::ItemScores& scores) {
-  json entry = signal_json(signal, of);
-  entry["values"] = scores.values;
-  if (!scores.standard_errors.empty()) entry["stderr"] = scores.standard_errors;
-  return entry;
-}
-
-/// A signal that has a value for every codec is drawn at int4_g64, or else at the first codec it was scored with.
-json linears_json(const importance::Signal& signal, const std::vector<importance::LinearScores>& scores) {
-  const codec::Codec* shown = nullptr;
-  for (const importance::LinearScores& linear : scores)
-    for (const importance::CodecScore& score : linear.codecs)
-      if (score.codec->has_codes() && (shown == nullptr || score.codec->name == std::string_view("int4_g64")))
-        shown = score.codec;
-  if (shown == nullptr) return {};
-  json entry = signal_json(signal, "linear");
-  entry["codec"] = shown->name;
-  entry["values"] = json::array();
-  for (const importance::LinearScores& linear : scores) {
-    const auto it = std::ranges::find(linear.codecs, shown, &importance::CodecScore::codec);
-    entry["values"].push_back(it == linear.codecs.end() ? json() : json(linear.relative(*it)));
-  }
-  return entry;
-}
-
-json choices_json(const importance::Signal& signal, const std::vector<std::vector<importance::Measurement>>& groups,
-                  const codec::Codec& shown) {
-  json entry = signal_json(signal, "group");
-  entry["codec"] = shown.name;
-  entry["values"] = entry["stderr"] = json::array();
-  for (const auto& group : groups) {
-    const auto it = std::ranges::find(group, &shown, &importance::Measurement::codec);
-    entry["values"].push_back(it == group.end() ? json() : json(it->value));
-    entry["stderr"].push_back(it == group.end() ? json() : json(it->standard_error));
-  }
-  return entry;
-}
-
-json judge_json(const importance::Scores& scores, const model::Architecture& a,
-                const std::map<std::string, double>& seconds) {
-  const codec::Codec& codec = importance::judged_codec(scores);
-  json rows = json::array();
-  for (const importance::Judgement& j : importance::judge(scores, a, codec)) {
-    const auto it = seconds.find(j.signal);
-    rows.push_back({{"signal", j.signal},
-                    {"of", j.level},
-                    {"spearman", j.spearman},
-                    {"top_quarter", j.top_quarter},
-                    {"seconds", it == seconds.end() ? json() : json(it->second)}});
-  }
-  return {{"codec", codec.name}, {"signals", rows}};
-}
-
-/// value[part][key] when it is text, else "".
-std::string text_of(const json& value, const char* part, const char* key) {
-  const auto it = value.find(part);
-  if (it == value.end() || !it->is_object()) return "";
-  const auto found = it->find(key);
-  return found != it->end() && found->is_string() ? found->get<std::string>() : "";
-}
+std::string fingerprint_in(const json& value, const char* part) { return text_in(value, part, "fingerprint"); }
 
 json point_json(const TradeOff::Point& point) {
   return {{"bytes", point.bytes}, {"bits", point.bits}, {"cost", point.cost}};
@@ -123,16 +63,30 @@ ReportData ReportData::read(const std::filesystem::path& path) {
     if (value.contains(part) && !value[part].is_object()) fail("{}: '{}' is not an object", where, part);
   for (const char* part : {"signals", "evaluations"})
     if (value.contains(part) && !value[part].is_array()) fail("{}: '{}' is not a list", where, part);
+  if (value.contains("evaluations")) {
+    json& list = value["evaluations"];
+    const std::string output = fingerprint_in(value, "output");
+    std::erase_if(list.get_ref<json::array_t&>(),
+                  [&](const json& entry) { return output.empty() || fingerprint_in(entry, "model") != output; });
+    if (list.empty()) value.erase("evaluations");
+  }
   return ReportData(std::move(value));
 }
 
 void ReportData::set_model(const model::Model& model) {
   const model::Architecture& a = model.architecture();
+  const std::string where = model.path().string(), known = original_fingerprint();
+  if (!known.empty() && known != model.fingerprint())
+    fail("{}: is not the original of {} (fingerprint {}, expected {}); name the model that it was made from", where,
+         value_.contains("output") ? text_in(value_, "output", "path") : "this report", model.fingerprint(), known);
+  if (known.empty() && value_.contains("grid") && value_["grid"]["linears"] != grid(a)["linears"])
+    fail("{}: is not the original of {}, which has other linears; name the model that it was made from", where,
+         text_in(value_, "output", "path"));
   std::uint64_t bytes = 0;
   for (const model::TensorInfo& tensor : model.tensors()) bytes += tensor.bytes;
   const std::filesystem::path path = std::filesystem::absolute(model.path()).lexically_normal();
   value_["model"] = {{"name", (path.has_filename() ? path : path.parent_path()).filename().string()},
-                     {"path", model.path().string()},
+                     {"path", where},
                      {"fingerprint", model.fingerprint()},
                      {"model_type", a.model_type},
                      {"tensor_bytes", bytes}};
@@ -141,6 +95,7 @@ void ReportData::set_model(const model::Model& model) {
 
 void ReportData::set_plan(const Plan& plan, const model::Architecture& a, const std::string& command) {
   STRATA_CHECK(plan.groups.size() == a.groups.size(), "{} groups for {}", plan.groups.size(), a.groups.size());
+  const bool measured = !plan.cost_signal.empty() && plan.cost_signal != kRules;
   json groups = json::array();
   double block_cost = 0;
   for (const PlannedGroup& group : plan.groups) {
@@ -149,19 +104,19 @@ void ReportData::set_plan(const Plan& plan, const model::Architecture& a, const 
                       {"bytes", group.bytes},
                       {"weights", group.weights},
                       {"bits", bits_of(group.bytes, group.weights)},
-                      {"cost", group.cost}});
+                      {"cost", measured ? json(group.cost) : json()}});
   }
-  const std::string method = text_of({{"request", plan.request}}, "request", "method");
+  const std::string method = text_in({{"request", plan.request}}, "request", "method");
   value_["plan"] = {{"target", plan.target},
                     {"preset", plan.preset},
-                    {"method", method.empty() ? name_of(Method::rtn) : method},
+                    {"method", method.empty() ? PlanRequest().method : method},
                     {"bytes", plan.bytes()},
                     {"weights", plan.weights()},
                     {"bits", plan.bits()},
                     {"nominal_bits", plan.nominal_bits()},
-                    {"cost", plan.cost_signal.empty() ? json() : json(plan.cost())},
-                    {"block_cost", plan.cost_signal.empty() ? json() : json(block_cost)},
-                    {"cost_signal", plan.cost_signal},
+                    {"cost", measured ? json(plan.cost()) : json()},
+                    {"block_cost", measured ? json(block_cost) : json()},
+                    {"cost_signal", measured ? plan.cost_signal : ""},
                     {"groups", std::move(groups)},
                     {"command", command}};
 }
@@ -171,14 +126,14 @@ void ReportData::set_plan(const model::Model& quantized, const std::string& comm
   if (!value_.contains("grid")) value_["grid"] = grid(a);
   json groups = json::array();
   std::uint64_t all_bytes = 0, all_weights = 0, block_bytes = 0;
+  const std::vector<const codec::Codec*> codecs = stored_codecs(quantized);
   for (const model::FusionGroup& group : a.groups) {
     std::uint64_t bytes = 0, weights = 0;
     for (const std::size_t l : group.linears) {
       bytes += quantized.stored_bytes(a.linears[l]);
       weights += a.linears[l].rows * a.linears[l].cols;
     }
-    const codec::Codec* codec = quantized.codec_of(a.linears[group.linears.front()]);
-    groups.push_back({{"codec", codec == nullptr ? "keep" : codec->name},
+    groups.push_back({{"codec", codecs[group.linears.front()]->name},
                       {"bytes", bytes},
                       {"weights", weights},
                       {"bits", bits_of(bytes, weights)},
@@ -200,34 +155,32 @@ void ReportData::set_output(const std::filesystem::path& path, std::uint64_t byt
 
 void ReportData::set_scores(const importance::Scores& scores, const model::Architecture& a,
                             const std::map<std::string, double>& seconds, const std::string& command) {
-  json list = json::array();
-  for (const importance::Signal& signal : importance::signals()) {
-    const std::string name(signal.name);
-    json entry;
-    if (const auto it = scores.blocks.find(name); it != scores.blocks.end())
-      entry = values_json(signal, "block", it->second);
-    else if (const auto module = scores.modules.find(name); module != scores.modules.end())
-      entry = values_json(signal, "linear", module->second);
-    else if (const auto group = scores.groups.find(name); group != scores.groups.end())
-      entry = values_json(signal, "group", group->second);
-    else if (const auto linear = scores.linears.find(name); linear != scores.linears.end())
-      entry = linears_json(signal, linear->second);
-    else if (const auto choice = scores.choices.find(name); choice != scores.choices.end())
-      entry = choices_json(signal, choice->second, importance::judged_codec(scores));
-    if (entry.is_null()) continue;
-    entry["calibration"] = scores.calibration.text();
-    if (const auto it = scores.stability.find(name); it != scores.stability.end()) entry["stability"] = it->second;
-    entry["command"] = command;
-    list.push_back(std::move(entry));
+  value_["signals"] = signals_part(scores, command);
+  value_.erase("judge");
+  if (json judge = judge_part(scores, a, seconds, command); !judge.is_null()) value_["judge"] = std::move(judge);
+}
+
+void ReportData::set_costs(const Costs& costs, const model::Architecture& a) {
+  if (!value_.contains("plan") || costs.linears.size() != a.linears.size()) return;
+  json& plan = value_["plan"];
+  const auto groups = plan.find("groups");
+  if (groups == plan.end() || !groups->is_array() || groups->size() != a.groups.size()) return;
+  std::vector<double> of_group(a.groups.size(), 0.0);
+  double all = 0, in_blocks = 0;
+  for (std::size_t g = 0; g < a.groups.size(); ++g) {
+    const codec::Codec* codec = codec::find(text_in((*groups)[g], "codec"));
+    for (const std::size_t l : a.groups[g].linears) {
+      const auto cost = costs.linears[l].find(codec);
+      if (cost == costs.linears[l].end() && (codec == nullptr || codec->has_codes())) return;
+      of_group[g] += cost == costs.linears[l].end() ? 0.0 : cost->second;
+    }
+    all += of_group[g];
+    if (a.groups[g].block != model::kNoBlock) in_blocks += of_group[g];
   }
-  value_["signals"] = std::move(list);
-  if (!scores.choices.contains("kl")) return;
-  try {
-    value_["judge"] = judge_json(scores, a, seconds);
-    value_["judge"]["command"] = command;
-  } catch (const Error&) {
-    value_.erase("judge");  // kl of too few groups: the signals are shown, and the judge is among what is missing
-  }
+  for (std::size_t g = 0; g < a.groups.size(); ++g) (*groups)[g]["cost"] = of_group[g];
+  plan["cost"] = all;
+  plan["block_cost"] = in_blocks;
+  plan["cost_signal"] = costs.signal;
 }
 
 void ReportData::set_trade_off(const TradeOff& trade_off, const std::string& command) {
@@ -242,8 +195,16 @@ void ReportData::set_trade_off(const TradeOff& trade_off, const std::string& com
       {"cost_signal", trade_off.cost_signal}, {"curve", curve}, {"uniform", uniform}, {"command", command}};
 }
 
-void ReportData::add_evaluation(const json& evaluation, const std::string& text, const std::string& command) {
-  json entry = evaluation;
+void ReportData::add_evaluation(json entry, const std::string& text, const std::string& command,
+                                const std::string& where) {
+  const std::string output = output_fingerprint(), of = fingerprint_in(entry, "model");
+  if (output.empty() || of != output)
+    fail("{}: is the evaluation of another model (fingerprint {}, this one has {}); evaluate this one", where, of,
+         output);
+  if (const std::string original = fingerprint_in(entry, "ref_model"); !original.empty())
+    check_original(original, fmt::format("{} (compared with {})", where, text_in(entry, "ref_model", "path")));
+  if (const json about = entry.value("text", json()); about.is_object() && about.contains("used_by_calibration"))
+    entry["used_by_calibration"] = about["used_by_calibration"];
   entry["text"] = text;
   entry["command"] = command;
   json& list = value_["evaluations"];
@@ -261,6 +222,9 @@ void ReportData::set_sweep(const json& sweep, const std::string& where, const st
     fail("{}: is not a sweep; make one with `strata sweep`", where);
   if (const int version = get<int>(sweep, "version", where); version != 1)
     fail("{}: has version {}, and this program reads 1; sweep again", where, version);
+  const std::string of = fingerprint_in(sweep, "model");
+  if (of.empty()) fail("{}: does not say which model it is of; sweep again", where);
+  check_original(of, where);
   value_["sweep"] = sweep;
   value_["sweep"]["command"] = command;
 }
@@ -272,38 +236,32 @@ void ReportData::set_texts(std::span<const Sample> samples, const std::string& c
   value_["texts"] = {{"samples", std::move(list)}, {"command", command}};
 }
 
-std::string ReportData::output_fingerprint() const { return text_of(value_, "output", "fingerprint"); }
-std::string ReportData::model_fingerprint() const { return text_of(value_, "model", "fingerprint"); }
-std::string ReportData::target() const { return text_of(value_, "plan", "target"); }
-Method ReportData::method() const {
-  const std::string name = text_of(value_, "plan", "method");
-  return name.empty() ? Method::rtn : method_named(name);
+std::string ReportData::output_fingerprint() const { return fingerprint_in(value_, "output"); }
+std::string ReportData::original_fingerprint() const {
+  if (const std::string of_model = fingerprint_in(value_, "model"); !of_model.empty()) return of_model;
+  if (const auto list = value_.find("evaluations"); list != value_.end())
+    for (const json& entry : *list)
+      if (const std::string compared = fingerprint_in(entry, "ref_model"); !compared.empty()) return compared;
+  return value_.contains("sweep") ? fingerprint_in(value_["sweep"], "model") : "";
+}
+void ReportData::check_original(const std::string& fingerprint, const std::string& where) const {
+  const std::string known = original_fingerprint();
+  if (!known.empty() && fingerprint != known)
+    fail(
+        "{}: belongs to another original than the rest of this report (fingerprint {}, expected {}{}); give that of "
+        "one model",
+        where, fingerprint, known,
+        value_.contains("model") ? fmt::format(", that of {}", text_in(value_, "model", "path")) : "");
+}
+std::string ReportData::target() const { return text_in(value_, "plan", "target"); }
+std::string ReportData::method() const {
+  const std::string name = text_in(value_, "plan", "method");
+  return name.empty() ? PlanRequest().method : name;
 }
 
 json ReportData::to_json() const {
   json value = value_;
-  const auto path = [&](const char* part, const std::string& fallback) {
-    const std::string found = text_of(value_, part, "path");
-    return found.empty() ? fallback : shell_command(std::vector{found});
-  };
-  const std::string model = path("model", "MODEL"), out = path("output", "OUT");
-  const std::string with_ref = fmt::format("strata report {} --ref {}", out, model);
-  json missing = json::array();
-  const auto need = [&](const char* part, const char* title, std::vector<std::string> how) {
-    if (!value_.contains(part)) missing.push_back({{"part", part}, {"title", title}, {"commands", std::move(how)}});
-  };
-  const std::string score = fmt::format("strata score {} -o scores.json", model);
-  need("plan", "Bits of every linear", {fmt::format("strata quantize {} -o {} --bits 4.5", model, out)});
-  need("evaluations", "What it cost",
-       {fmt::format("strata eval {} --ref {} --text FILE -o eval.json", out, model),
-        fmt::format("strata report {} --eval eval.json", out)});
-  need("signals", "Importance signals", {score, with_ref + " --scores scores.json"});
-  need("pareto", "Other sizes", {score, with_ref + " --scores scores.json"});
-  need("judge", "How good each signal is", {score + " --judge", with_ref + " --scores scores.json"});
-  need("sweep", "Lowering blocks one after another",
-       {fmt::format("strata sweep {} -o sweep", model), fmt::format("strata report {} --sweep sweep", out)});
-  need("texts", "Text of both models", {with_ref + " --texts"});
-  value["missing"] = std::move(missing);
+  value["missing"] = missing_parts(value_);
   return value;
 }
 

@@ -8,14 +8,14 @@
 
 namespace strata::pipeline {
 
-/// The page without data; empty when the program was built with STRATA_REPORT=OFF.
+/// The page as it is embedded, without data; empty when the program was built with STRATA_REPORT=OFF.
 std::string_view report_page();
 
-/// data as text that may stand in a <script> of an HTML page: JSON without '<', '>', '&' and the two line ends that
-/// only JavaScript knows; bytes that are no UTF-8 become U+FFFD.
+/// Writes data as a text that may stand in a <script> of an HTML page: JSON without '<', '>', '&' and the two line ends
+/// that only JavaScript knows; bytes that are no UTF-8 become U+FFFD.
 std::string script_json(const json& data);
 
-/// The whole page with its data (docs/files.md, "report.json"). Throws Error when there is no page to fill in.
+/// Puts data (docs/files.md, "report.json") into the page. Throws Error when there is no page to fill in.
 std::string render_report(const json& data);
 
 }  // namespace strata::pipeline

@@ -1,5 +1,5 @@
-// Greedy text of two models.
-// Both get the same token ids: those of the original's tokenizer.
+// Runs one model after the other over all prompts.
+// Both get the same token ids, those of the original's tokenizer.
 #include "pipeline/report/texts.h"
 
 #include "core/interrupt.h"

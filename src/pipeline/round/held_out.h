@@ -1,4 +1,4 @@
-// Which sequences of a calibration set are learned from, and which judge what was learned.
+// The split of a calibration set into sequences that a method learns from and sequences that judge what it learned.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -9,7 +9,7 @@ struct HeldOut {
   std::vector<std::size_t> training, held;  ///< indices of sequences, rising
 };
 
-/// Every eighth of `count` sequences is held out, at least one; a single sequence is both.
+/// Holds out every eighth of `count` sequences, and at least one. A single sequence is in both lists.
 inline HeldOut hold_out(std::size_t count) {
   constexpr std::size_t each = 8;
   HeldOut result;

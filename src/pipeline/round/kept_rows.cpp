@@ -1,4 +1,4 @@
-// Rounding to bf16 and back, on all threads.
+// Rows are rounded to bf16 and widened again on all threads, one sequence at a time.
 #include "pipeline/round/kept_rows.h"
 
 #include "core/error.h"

@@ -1,5 +1,5 @@
-// The rows that o or down of a block reads, of a whole calibration set, kept from when their Hessian was summed until
-// the linear is rounded: the half of the block before it need not run again. As bf16, which is what products take.
+// The rows that o or down of one block reads over a whole calibration set. They are stored while their Hessian is
+// summed, in bf16 as products take them, so that the half of the block before the linear need not run again.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -10,14 +10,15 @@ namespace strata::pipeline {
 
 class SiteRows {
  public:
-  /// Begins anew: sequences of `floats` numbers each, none there.
+  /// Empties the store and makes room for `sequences` sequences of `floats` numbers each.
   void start(std::size_t sequences, std::size_t floats);
-  /// Of sequences [first, first + some), one behind another.
+  /// Stores the rows of sequences [first, first + some), which lie one after another in `rows`.
   void put(std::size_t first, std::size_t some, const float* rows);
-  /// True when every sequence is there.
+  /// True when the rows of every sequence are stored.
   bool complete() const { return !there_.empty() && missing_ == 0; }
+  /// Sets `rows` to those of sequences [first, first + some). The store must be complete.
   void get(std::size_t first, std::size_t some, std::vector<float>& rows) const;
-  /// Forgets the rows, and keeps the memory for the next.
+  /// Forgets the rows and keeps the memory for the next linear.
   void clear();
 
  private:

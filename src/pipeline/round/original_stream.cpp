@@ -1,5 +1,5 @@
-// Halves run a few thousand tokens at a time; a site's rows are asked for by the batches of the rounded model.
-// Batches are made anew: that is little beside a half's products.
+// Halves run a few thousand tokens at a time; the rows at a site are asked for in the batches of the rounded model.
+// Every call makes its batch anew, which takes little time beside a half's products.
 #include "pipeline/round/original_stream.h"
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 namespace strata::pipeline {
 namespace {
 
+using engine::Half;
 using engine::Site;
 
 constexpr std::size_t kBatchTokens = 2048;
@@ -26,36 +27,31 @@ OriginalStream::OriginalStream(const model::Model& model, const importance::Cali
   }
 }
 
-void OriginalStream::run(std::size_t block, bool attention, std::size_t first, std::size_t some,
+void OriginalStream::run(std::size_t block, Half half, std::size_t first, std::size_t count,
                          const engine::Observer* observer, Site last) {
-  const engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(some, engine::Sequence{seq_len_}));
-  float* const states = states_.borrow(first, some);
-  if (attention)
-    engine_.attend(block, batch, states, observer, last);
-  else
-    engine_.feed_forward(block, batch, states, observer, last);
+  const engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{seq_len_}));
+  engine_.run_half(half, block, batch, states_.borrow(first, count), observer, last);
 }
 
-std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size_t first, std::size_t some) {
-  const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t count, std::size_t size) {
-    if (at == site) rows_.assign(rows, rows + count * size);
+std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size_t first, std::size_t count) {
+  const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t size) {
+    if (at == site) rows_.assign(rows, rows + tokens * size);
   };
-  run(block, site == Site::attn_in || site == Site::o_in, first, some, &observer, site);
+  run(block, engine::half_of(site), first, count, &observer, site);
   return rows_;
 }
 
-const float* OriginalStream::advance(std::size_t block, bool attention, std::size_t first, std::size_t some) {
+const float* OriginalStream::advance(std::size_t block, Half half, std::size_t first, std::size_t count) {
   STRATA_CHECK(first == advanced_, "sequence {}, but {} is next", first, advanced_);
-  run(block, attention, first, some, nullptr, Site::block_out);
+  run(block, half, first, count, nullptr, Site::block_out);
   states_.keep();
-  advanced_ += some;
-  return states_.borrow(first, some);
+  advanced_ += count;
+  return states_.borrow(first, count);
 }
 
-void OriginalStream::advance(std::size_t block, bool attention) {
+void OriginalStream::advance(std::size_t block, Half half) {
   const std::size_t together = std::max<std::size_t>(1, kBatchTokens / seq_len_);
-  while (advanced_ < states_.count())
-    advance(block, attention, advanced_, std::min(together, states_.count() - advanced_));
+  while (advanced_ < states_.count()) advance(block, half, advanced_, std::min(together, states_.count() - advanced_));
   advanced_ = 0;
 }
 

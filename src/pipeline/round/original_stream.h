@@ -1,4 +1,4 @@
-// The original model's hidden states over the calibration set, block by block beside those of the rounded one.
+// The original model's hidden states over the calibration set. They advance block by block beside the rounded model's.
 // Memory: the hidden states, unless they are spilled, and one block's weights.
 #pragma once
 #include <cstddef>
@@ -12,23 +12,23 @@ namespace strata::pipeline {
 
 class OriginalStream {
  public:
-  /// spill_folder: of engine::HiddenStates.
+  /// The hidden states lie in a file in `spill_folder`, or in memory when it is empty.
   OriginalStream(const model::Model& model, const importance::CalibrationSet& set, kernel::Precision precision,
                  const std::filesystem::path& spill_folder);
 
-  /// Before the block, between its halves, or behind it, as far as `advance` has come.
+  /// The states before a block, between its halves, or after it, as far as `advance` has come.
   engine::HiddenStates& states() { return states_; }
-  /// Rows (tokens, size) at a site of the half that `advance` runs next, of sequences [first, first + some); valid, and
-  /// the caller's to change, until the next call.
-  std::vector<float>& rows(std::size_t block, engine::Site site, std::size_t first, std::size_t some);
-  /// Adds the attention or the feed-forward of a block to the states of sequences [first, first + some), which follow
-  /// those that were advanced last, and returns them, (tokens, hidden), until the next call.
-  const float* advance(std::size_t block, bool attention, std::size_t first, std::size_t some);
-  /// To the states of all sequences that the half has not been added to yet.
-  void advance(std::size_t block, bool attention);
+  /// Rows (tokens, size) of sequences [first, first + count) at a site of the half that `advance` runs next. They are
+  /// valid, and the caller may change them, until the next call.
+  std::vector<float>& rows(std::size_t block, engine::Site site, std::size_t first, std::size_t count);
+  /// Adds a half of a block to the states of sequences [first, first + count), which must follow those that were
+  /// advanced last. Returns these states, (tokens, hidden), valid until the next call.
+  const float* advance(std::size_t block, engine::Half half, std::size_t first, std::size_t count);
+  /// Adds a half of a block to the states of all sequences that it has not been added to yet.
+  void advance(std::size_t block, engine::Half half);
 
  private:
-  void run(std::size_t block, bool attention, std::size_t first, std::size_t some, const engine::Observer* observer,
+  void run(std::size_t block, engine::Half half, std::size_t first, std::size_t count, const engine::Observer* observer,
            engine::Site last);
   engine::Engine engine_;
   std::size_t seq_len_;

@@ -1,6 +1,6 @@
-// A block in four steps, in the order of its forward pass: q, k, v; o; gate, up; down. Each step runs its half of the
-// block up to the linears' input with everything before it rounded already; a finished half gives the next one's input.
-// Experts are in rounding_experts.cpp.
+// A block is rounded in four steps, in the order of its forward pass: q, k, v; o; gate, up; down. Each step runs its
+// half of the block up to the linears' input, with everything before them rounded already. Experts are in
+// rounding_experts.cpp.
 #include "pipeline/round/rounding.h"
 
 #include <algorithm>
@@ -15,11 +15,12 @@
 namespace strata::pipeline {
 namespace {
 
+using engine::Half;
 using engine::Site;
 
 constexpr std::size_t kBatchTokens = 2048, kBatchBytes = 256u << 20;
 // The correction is a regression: it fits what the calibration text happens to hold unless it is damped far more than
-// the feedback (docs/methods.md has figures).
+// the feedback (figures: docs/results.md).
 constexpr double kCorrectionDamping = 10.0;
 constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 
@@ -29,8 +30,8 @@ std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
 
 void copy(engine::HiddenStates& from, engine::HiddenStates& to, std::size_t together) {
   for (std::size_t s = 0; s < from.count(); s += together) {
-    const std::size_t some = std::min(together, from.count() - s);
-    std::copy_n(from.borrow(s, some), some * from.floats(), to.borrow(s, some));
+    const std::size_t count = std::min(together, from.count() - s);
+    std::copy_n(from.borrow(s, count), count * from.floats(), to.borrow(s, count));
     to.keep();
   }
 }
@@ -71,60 +72,57 @@ std::size_t Rounding::sequences_together(const model::Architecture& a, std::size
 }
 
 Rounding::Rounding(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
-                   const importance::CalibrationSet& set, const RoundingOptions& options,
-                   std::span<const float> embedding_importance, const std::filesystem::path& spill_folder,
-                   Listener listener)
+                   const importance::CalibrationSet& set, const RoundingOptions& options, const RoundingSetup& setup)
     : model_(model),
       codecs_(codecs),
       set_(set),
       options_(options),
+      gptq_(options.decided()),
+      setup_(setup),
       engine_(model, kPrecision, engine::Residency::one_block),
       scales_(model),
       together_(sequences_together(model.architecture(), set.sequences.size(), set.source.seq_len)),
       full_(engine_.make_batch(sequences(together_, set.source.seq_len))),
       rest_(engine_.make_batch(sequences(set.sequences.size() % together_, set.source.seq_len))),
-      states_(set.sequences.size(), set.source.seq_len * model.architecture().hidden, spill_folder),
-      listener_(std::move(listener)),
+      states_(set.sequences.size(), set.source.seq_len * model.architecture().hidden, setup.spill_folder),
+      replacing_(engine_),
       progress_("rounding", codecs.size()) {
-  round_embedding(embedding_importance);
+  round_embedding();
   for (std::size_t s = 0; s < set.sequences.size(); ++s) {
     engine_.embed(set.sequences[s], states_.borrow(s, 1));
     states_.keep();
   }
-  options_.gptq.choice = options.tune.steps > 0;
-  if (options.asymmetric || options.tune.steps > 0) original_.emplace(model, set, kPrecision, spill_folder);
-  if (options.tune.steps > 0) inputs_.emplace(states_.count(), states_.floats(), spill_folder);
+  if (options.asymmetric || options.tune.steps > 0) original_.emplace(model, set, kPrecision, setup.spill_folder);
+  if (options.tune.steps > 0) inputs_.emplace(states_.count(), states_.floats(), setup.spill_folder);
 }
 
-void Rounding::round_embedding(std::span<const float> importance) {
+void Rounding::round_embedding() {
   const std::size_t index = model_.architecture().embedding();
-  if (index == model::kNoBlock) return;
+  if (index == model::kNoLinear) return;
   if (!codecs_[index]->has_codes()) return progress_.advance();
   progress_.note("embedding");
   const model::LinearWeights held = model_.embedding();
   const MatrixView weights = held.view().dense;
-  embedding_ = quantize::quantize_rtn(*codecs_[index], weights, importance, options_.gptq.fit,
+  embedding_ = quantize::quantize_rtn(*codecs_[index], weights, setup_.embedding_importance, setup_.fit,
                                       scales_.of(index, *codecs_[index], weights));
-  model_.release("model.embed_tokens.weight");
-  engine_.replace(index, {{}, &embedding_});
+  model_.release(model::embedding_name(model_.architecture()));
+  replacing_.set(index, {{}, &embedding_});
   progress_.advance();
 }
 
-void Rounding::run(std::size_t block, bool attention, const engine::Observer* observer, Site last) {
+void Rounding::run(std::size_t block, Half half, const engine::Observer* observer, Site last) {
   for (std::size_t s = 0; s < states_.count(); s += together_) {
-    const std::size_t some = std::min(together_, states_.count() - s);
-    const engine::Batch& batch = some < together_ ? rest_ : full_;
-    float* const states = states_.borrow(s, some);
+    const std::size_t count = std::min(together_, states_.count() - s);
+    const engine::Batch& batch = count < together_ ? rest_ : full_;
+    float* const states = states_.borrow(s, count);
     batch_states_ = states;
     batch_first_ = s;
     if (last == Site::block_out && rows_.complete())
-      finish(block, attention, some, states);
-    else if (attention)
-      engine_.attend(block, batch, states, observer, last);
+      finish(block, half, count, states);
     else
-      engine_.feed_forward(block, batch, states, observer, last);
+      engine_.run_half(half, block, batch, states, observer, last);
     if (last == Site::block_out) {
-      check_finite({states, some * states_.floats()}, block);
+      check_finite({states, count * states_.floats()}, block);
       states_.keep();
     }
     progress_.advance(0);
@@ -132,11 +130,10 @@ void Rounding::run(std::size_t block, bool attention, const engine::Observer* ob
   if (last == Site::block_out) rows_.clear();
 }
 
-void Rounding::finish(std::size_t block, bool attention, std::size_t sequences, float* states) {
+void Rounding::finish(std::size_t block, Half half, std::size_t sequences, float* states) {
   std::vector<float> rows;
   rows_.get(batch_first_, sequences, rows);
-  engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows.data(),
-                     sequences * set_.source.seq_len, states);
+  engine_.add_output(block, half, rows.data(), sequences * set_.source.seq_len, states);
 }
 
 void Rounding::check_finite(std::span<const float> states, std::size_t block) const {
@@ -154,7 +151,7 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
   if (options_.asymmetric)
     inputs.drift.emplace(
         quantize::Drift{ends_half ? Of::output : Of::inputs, quantize::CrossMoment(ends_half ? a.hidden : size, size)});
-  const bool keeps = options_.keep_rows && ends_half;
+  const bool keeps = setup_.keep_rows && ends_half;
   if (keeps) rows_.start(states_.count(), set_.source.seq_len * size);
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
     if (at != site) return;
@@ -162,11 +159,11 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
     inputs.hessian.add(rows, tokens, kPrecision);
     if (inputs.drift) add_drift(block, site, rows, tokens, *inputs.drift);
   };
-  run(block, site == Site::attn_in || site == Site::o_in, &observer, site);
+  run(block, engine::half_of(site), &observer, site);
   return inputs;
 }
 
-/// Of the batch that runs.
+/// Adds the drift of the batch that runs: `rows` are its rows at the site.
 void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::size_t tokens, quantize::Drift& drift) {
   const std::size_t sequences = tokens / set_.source.seq_len;
   if (drift.of == quantize::Drift::Of::inputs) {
@@ -175,10 +172,10 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
     drift.moment.add(differences.data(), rows, tokens, kPrecision);
     return;
   }
-  const bool attention = site == Site::o_in;
+  const Half half = engine::half_of(site);
   std::vector<float> differences(batch_states_, batch_states_ + sequences * states_.floats());
-  engine_.add_output(block, attention ? model::Role::o : model::Role::down, rows, tokens, differences.data());
-  const float* const original = original_->advance(block, attention, batch_first_, sequences);
+  engine_.add_output(block, half, rows, tokens, differences.data());
+  const float* const original = original_->advance(block, half, batch_first_, sequences);
   for (std::size_t i = 0; i < differences.size(); ++i) differences[i] = original[i] - differences[i];
   drift.moment.add(differences.data(), rows, tokens, kPrecision);
 }
@@ -202,22 +199,22 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
     MatrixView weights = held.view().dense;
     const float scale = scales_.of(l, codec, weights);
     std::vector<std::uint32_t> order;
-    if (options_.gptq.activation_order) order = quantize::activation_order(codec, mean_squares);
+    if (gptq_.activation_order) order = quantize::activation_order(codec, mean_squares);
     if (!feedback || feedback->order != order)
-      feedback = quantize::factorize(inputs.hessian, options_.gptq.damping, std::move(order));
+      feedback = quantize::factorize(inputs.hessian, *gptq_.damping, std::move(order));
     std::vector<float> corrected;
     if (inputs.drift) {
-      if (!correction) correction = quantize::factorize(inputs.hessian, kCorrectionDamping * options_.gptq.damping);
+      if (!correction) correction = quantize::factorize(inputs.hessian, kCorrectionDamping * *gptq_.damping);
       corrected = quantize::corrected_weights(weights, *inputs.drift, *correction);
       weights = MatrixView::dense(corrected.data(), weights.rows, weights.cols, DType::f32);
     }
-    quantize::GptqResult result =
-        quantize::quantize_gptq(codec, weights, inputs.hessian, *feedback, options_.gptq, scale);
+    quantize::GptqResult result = quantize::quantize_gptq(codec, weights, inputs.hessian, *feedback, gptq_,
+                                                          {scale, setup_.fit, options_.tune.steps > 0});
     results_.push_back({linear.module, codec.name, result.relative(),
                         result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed,
                         inputs.hessian.tokens()});
     progress_.note(fmt::format("{}, error {:.2e}", name, results_.back().relative_error));
-    if (listener_) listener_(results_.back());
+    if (setup_.listener) setup_.listener(results_.back());
     if (options_.tune.steps > 0 && quantize::LearnedRounding::can_learn(codec) && linear.block != model::kNoBlock &&
         engine::why_no_gradient(model_.architecture(), linear.block).empty())
       learned_.try_emplace(l, codec, weights.rows, weights.cols, scale, std::move(result.choice));
@@ -226,7 +223,7 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
   }
 }
 
-/// From the rounded block, whose half behind attention has not been added yet.
+/// Learns the rounding of the block as a whole. Before and after, states_ are between the halves of the block.
 void Rounding::tune(std::size_t block) {
   if (learned_.empty()) return;
   progress_.note(fmt::format("block {}/{} as a whole", block + 1, model_.architecture().blocks));
@@ -234,12 +231,12 @@ void Rounding::tune(std::size_t block) {
                               options_.tune, [this] { progress_.advance(0); }));
   for (const auto& [l, linear] : learned_) {
     stored_[l] = linear.stored();
-    engine_.replace(l, {{}, &stored_.at(l)});
+    replacing_.set(l, {{}, &stored_.at(l)});
   }
   learned_.clear();
   rows_.clear();
   copy(*inputs_, states_, together_);
-  run(block, true, nullptr, Site::block_out);
+  run(block, Half::attention, nullptr, Site::block_out);
 }
 
 void Rounding::round_block(std::size_t block) {
@@ -247,7 +244,7 @@ void Rounding::round_block(std::size_t block) {
   const bool mixture = a.layout[block].mixture;
   const std::size_t first = a.layout[block].first;
   const std::size_t behind = mixture ? a.index(block, model::Role::gate, 0) : first + a.layout[block].count;
-  for (const auto& [l, stored] : stored_) engine_.restore(l);
+  for (const auto& [l, stored] : stored_) replacing_.reset(l);
   stored_.clear();
   if (inputs_) copy(states_, *inputs_, together_);
   for (std::size_t at = first, end = 0; at < behind; at = end) {
@@ -261,49 +258,49 @@ void Rounding::round_block(std::size_t block) {
     round(linears,
           coded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
     for (const std::size_t l : linears)
-      if (codecs_[l]->has_codes()) engine_.replace(l, {{}, &stored_.at(l)});
+      if (codecs_[l]->has_codes()) replacing_.set(l, {{}, &stored_.at(l)});
     if (site != Site::o_in) continue;
-    run(block, true, nullptr, Site::block_out);
-    if (original_) original_->advance(block, true);
+    run(block, Half::attention, nullptr, Site::block_out);
+    if (original_) original_->advance(block, Half::attention);
   }
   if (mixture) round_experts(block);
-  if (original_) original_->advance(block, false);
+  if (original_) original_->advance(block, Half::feed_forward);
   tune(block);
-  run(block, false, nullptr, Site::block_out);
+  run(block, Half::feed_forward, nullptr, Site::block_out);
   for (const model::Linear& linear : a.block_linears(block)) model_.release(linear.module + ".weight");
 }
 
-void Rounding::go_on(std::size_t blocks, std::function<codec::Stored(std::size_t)> stored) {
+void Rounding::resume(std::size_t blocks, std::function<codec::Stored(std::size_t)> stored) {
   STRATA_CHECK(next_ == 0, "block {} is next already", next_);
   chosen_ = blocks;
   chosen_linear_ = std::move(stored);
 }
 
 void Rounding::replay_block(std::size_t block) {
-  for (const auto& [l, stored] : stored_) engine_.restore(l);
+  for (const auto& [l, stored] : stored_) replacing_.reset(l);
   stored_.clear();
   progress_.note(fmt::format("block {}/{} again", block + 1, model_.architecture().blocks));
   const model::Architecture& a = model_.architecture();
   for (std::size_t l = a.layout[block].first; l < a.layout[block].first + a.layout[block].count; ++l) {
     if (!codecs_[l]->has_codes()) continue;
     stored_[l] = chosen_linear_(l);
-    engine_.replace(l, {{}, &stored_.at(l)});
+    replacing_.set(l, {{}, &stored_.at(l)});
     progress_.advance();
   }
-  for (const bool attention : {true, false}) {
-    run(block, attention, nullptr, Site::block_out);
-    if (original_) original_->advance(block, attention);
+  for (const Half half : {Half::attention, Half::feed_forward}) {
+    run(block, half, nullptr, Site::block_out);
+    if (original_) original_->advance(block, half);
   }
 }
 
 void Rounding::round_head(std::size_t index) {
   const model::Architecture& a = model_.architecture();
   Inputs inputs{quantize::Hessian(a.hidden), {}};
-  const std::vector<float> norm = model_.vector("model.norm.weight", a.hidden);
+  const std::vector<float> norm = model_.norm(model::Norm::last);
   std::vector<float> normed(together_ * states_.floats());
   for (std::size_t s = 0; s < states_.count(); s += together_) {
-    const std::size_t some = std::min(together_, states_.count() - s), tokens = some * set_.source.seq_len;
-    kernel::rms_norm(states_.borrow(s, some), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
+    const std::size_t count = std::min(together_, states_.count() - s), tokens = count * set_.source.seq_len;
+    kernel::rms_norm(states_.borrow(s, count), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
     inputs.hessian.add(normed.data(), tokens, kPrecision);
   }
   round(std::span(&index, 1), inputs);

@@ -1,6 +1,6 @@
-// The experts of a mixture, some at a time: their gate and up on the inputs that the router sends them, then their down
-// on what the rounded gate and up make of those. An expert that fewer tokens come to than a linear has inputs would be
-// rounded by a singular Hessian; it is given all tokens instead.
+// Experts are rounded as many at a time as have room for their Hessians: gate and up on the inputs that the router
+// sends to an expert, then down on what the rounded gate and up make of those. An expert that receives fewer tokens
+// than a linear has inputs would have a singular Hessian, so it is given all tokens instead.
 #include <algorithm>
 
 #include "pipeline/round/rounding.h"
@@ -11,12 +11,12 @@ namespace {
 using engine::Site;
 using model::Role;
 
-constexpr std::size_t kHessianBytes = std::size_t{256} << 20;  // of the experts that are rounded together
+constexpr std::size_t kHessianBytes = std::size_t{256} << 20;  // Hessians of the experts that are rounded together
 constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 
 }  // namespace
 
-/// Tokens of the calibration set that the router sends to each expert.
+/// Counts the tokens of the calibration set that the router sends to each expert.
 std::vector<std::size_t> Rounding::count_routed(std::size_t block) {
   std::vector<std::size_t> routed(model_.architecture().experts.count, 0);
   const engine::ExpertWatch watch{.show =
@@ -25,7 +25,7 @@ std::vector<std::size_t> Rounding::count_routed(std::size_t block) {
                                       },
                                   .feed_all = nullptr};
   const engine::Watching watching(engine_, &watch);
-  run(block, false, nullptr, Site::mlp_in);
+  run(block, engine::Half::feed_forward, nullptr, Site::mlp_in);
   return routed;
 }
 
@@ -44,13 +44,13 @@ std::vector<quantize::Hessian> Rounding::collect_experts(std::size_t block, Site
                                   .first = first,
                                   .end = end};
   const engine::Watching watching(engine_, &watch);
-  run(block, false, nullptr, site);
+  run(block, engine::Half::feed_forward, nullptr, site);
   return hessians;
 }
 
 void Rounding::round_experts(std::size_t block) {
   const model::Architecture& a = model_.architecture();
-  // Linears that keep their weights are made when they are asked for.
+  // The experts of a block share their codecs, so expert 0 says which roles have codes. Other roles stay.
   const auto coded = [&](Role role, std::size_t expert) { return codecs_[a.index(block, role, expert)]->has_codes(); };
   if (!coded(Role::gate, 0) && !coded(Role::up, 0) && !coded(Role::down, 0)) return;
   const std::vector<std::size_t> routed = count_routed(block);
@@ -69,7 +69,7 @@ void Rounding::round_experts(std::size_t block) {
         for (const Role role : roles) linears.push_back(a.index(block, role, e));
         round(linears, {hessians[e - first], {}}, routed[e]);
         for (const std::size_t l : linears) {
-          engine_.replace(l, {{}, &stored_.at(l)});
+          replacing_.set(l, {{}, &stored_.at(l)});
           model_.release(a.linears[l].module + ".weight");
         }
       }

@@ -1,5 +1,5 @@
-// Steps over mini-batches of sequences: decode, forward, gradient of the error, backward, a step by its signs.
-// The order of sequences is that of a generator seeded by the block, so that a block comes out the same on any run.
+// A step takes a mini-batch of sequences: decode, forward, gradient of the error, backward, a step down the gradient.
+// A generator seeded by the block orders the sequences, so that a block comes out the same in every run.
 #include "pipeline/round/tune_block.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 namespace strata::pipeline {
 namespace {
 
-constexpr std::size_t kEvaluations = 8;  // of the held-out loss while learning
+constexpr std::size_t kEvaluations = 8;  // how often the held-out loss is measured while learning
 
 class Tuner {
  public:
@@ -52,7 +52,7 @@ class Tuner {
   }
 
  private:
-  /// All linears of the block as f32; those that are learned are decoded over them.
+  /// Widens the linears of the block to f32, and leaves room for those that are learned, which decode() fills.
   void widen(std::size_t block) {
     const auto& linears = engine_.architecture().linears;
     for (std::size_t l = first_; l < first_ + engine_.architecture().layout[block].count; ++l) {
@@ -72,7 +72,7 @@ class Tuner {
     for (auto& [l, linear] : learned_) linear.decode(weights_[l - first_]);
   }
 
-  /// Some sequences' rows of the data, one after the other, and their batch.
+  /// Copies the rows of these sequences one after another, and makes their batch.
   void gather(std::span<const std::size_t> sequences) {
     const std::size_t size = data_.inputs.floats();
     inputs_.resize(sequences.size() * size);
@@ -85,7 +85,7 @@ class Tuner {
     batch_ = engine_.make_batch(std::vector<engine::Sequence>(sequences.size(), engine::Sequence{data_.seq_len}));
   }
 
-  /// Of gathered token `t`.
+  /// The weight of gathered token `t` in the loss.
   double& weight_of(std::size_t t) {
     return token_weights_[gathered_[t / data_.seq_len] * data_.seq_len + t % data_.seq_len];
   }
@@ -105,8 +105,8 @@ class Tuner {
     });
   }
 
-  /// Weighs every token by the size of its target and of its error at the start: a token that went far astray in the
-  /// blocks before (whose target is small, say, and whose input is one of the few huge ones) would be all of the loss.
+  /// Weighs every token by the size of its target and of its error at the start. Otherwise a token that went far astray
+  /// in earlier blocks (its target is small, say, and its input one of the few huge ones) would be all of the loss.
   void weigh_tokens() {
     token_weights_.resize(data_.inputs.count() * data_.seq_len);
     const std::size_t together = sequences_of_a_batch();
@@ -121,7 +121,7 @@ class Tuner {
     }
   }
 
-  /// Sum over the gathered tokens of the weighed |out - target|^2; targets_ becomes its gradient by `out`.
+  /// Returns the sum of weight |out - target|^2 over the gathered tokens. Turns targets_ into its gradient by `out`.
   double compare(const float* out) {
     std::vector<double> losses(batch_.tokens);
     for_each_token(out, [&](std::size_t t, double errors, double) {
@@ -146,7 +146,7 @@ class Tuner {
     return sum / static_cast<double>(sequences_.held.size() * data_.seq_len);
   }
 
-  /// The next sequences of a shuffled round of all.
+  /// Draws the sequences of the next step. They are shuffled anew once every one of them has been drawn.
   std::vector<std::size_t> draw() {
     std::vector<std::size_t> drawn;
     while (drawn.size() < std::min(sequences_of_a_batch(), sequences_.training.size())) {
@@ -177,17 +177,33 @@ class Tuner {
   std::size_t first_, hidden_;
   Random random_;
   HeldOut sequences_;
-  std::size_t next_ = 0;  ///< sequences left of this round, at the front of the training ones
+  std::size_t next_ = 0;  ///< training sequences not drawn yet in this round; they are the first ones
   std::vector<std::vector<float>> weights_, gradients_;
   std::vector<MatrixView> views_;
   std::vector<bool> wanted_;
   engine::Batch batch_;
   std::vector<float> inputs_, targets_;
-  std::vector<std::size_t> gathered_;  ///< sequences
-  std::vector<double> token_weights_;  ///< of all sequences
+  std::vector<std::size_t> gathered_;  ///< indices of sequences
+  std::vector<double> token_weights_;  ///< for every token of all sequences
 };
 
 }  // namespace
+
+void visit(TuneOptions& options, OptionVisitor& visitor) {
+  constexpr std::size_t kSteps = 100;
+  visitor.declare(
+      {.name = "--tune", .help = "Learn the rounding of each block as a whole after gptq; worth its time near 2 bits"},
+      {OptionValue::Kind::flag,
+       [&options](const OptionWords&) {
+         if (options.steps == 0) options.steps = kSteps;
+       },
+       [&options] { return json(options.steps > 0); }});
+  visitor.option({.name = "--tune-steps",
+                  .help = fmt::format("Steps of gradient descent a block; implies --tune (default: {})", kSteps),
+                  .example = "50",
+                  .most = 100000},
+                 options.steps);
+}
 
 BlockLoss tune_block(engine::Engine& engine, std::size_t block, const TuneData& data,
                      std::map<std::size_t, quantize::LearnedRounding>& learned, const TuneOptions& options,

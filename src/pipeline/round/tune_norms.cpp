@@ -1,10 +1,11 @@
-// Steps over mini-batches of sequences, with the gradients of engine/model_gradient.h. Weights are factor times start;
-// Adam (arXiv 1412.6980) on the factors.
+// A step takes a mini-batch of sequences and the gradients of engine/model_gradient.h. A weight is a factor times its
+// value at the start, and Adam (arXiv 1412.6980) learns the factors.
 #include "pipeline/round/tune_norms.h"
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <numeric>
 
 #include "core/error.h"
@@ -19,13 +20,13 @@
 namespace strata::pipeline {
 namespace {
 
-constexpr std::size_t kEvaluations = 4;  // of the held-out loss while learning
+constexpr std::size_t kEvaluations = 4;  // how often the held-out loss is measured while learning
 constexpr std::size_t kWarmSteps = 4;
-constexpr double kFirstDecay = 0.9, kSecondDecay = 0.95;  // a step, of the gradient's running mean and mean square
-constexpr std::size_t kOriginalRows = 128;                // of the original's logits held at a time
+constexpr double kFirstDecay = 0.9, kSecondDecay = 0.95;  // of the running mean and mean square, per step
+constexpr std::size_t kOriginalRows = 128;                // rows of the original's logits held at a time
 constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 
-/// A norm while it is learned, in place.
+/// A norm while it is learned: its weights are changed in place.
 class LearnedNorm {
  public:
   explicit LearnedNorm(std::vector<float>& weights)
@@ -34,7 +35,7 @@ class LearnedNorm {
   const std::vector<float>& kept() const { return kept_; }
   void keep() { kept_ = weights_; }
 
-  /// gradient: of the loss by the weights. step: from 1.
+  /// Moves the weights against the loss's gradient by them. `step` counts from 1.
   void step(const std::vector<float>& gradient, double rate, std::size_t step) {
     const double first_share = 1.0 - std::pow(kFirstDecay, static_cast<double>(step)),
                  second_share = 1.0 - std::pow(kSecondDecay, static_cast<double>(step));
@@ -72,8 +73,9 @@ class NormTuner {
         gradient_(engine_, kPrecision),
         final_norm_(gradient_.final_norm()),
         sequences_(hold_out(set.sequences.size())) {
-    for (engine::BlockGradient::Norms& norms : gradient_.norms())
-      blocks_.push_back({LearnedNorm(norms.attn), LearnedNorm(norms.mlp)});
+    blocks_.resize(a_.blocks);
+    for (std::size_t b = 0; b < a_.blocks; ++b)
+      for (auto& [norm, weights] : gradient_.norms()[b]) blocks_[b].emplace(norm, weights);
   }
 
   TunedNorms run() {
@@ -82,8 +84,8 @@ class NormTuner {
     const std::size_t each = std::max<std::size_t>(1, steps / kEvaluations);
     Progress progress("tuning norms", steps + a_.blocks);
     for (std::size_t b = 0; b < a_.blocks; ++b) {
-      stream_.advance(b, true);
-      stream_.advance(b, false);
+      stream_.advance(b, engine::Half::attention);
+      stream_.advance(b, engine::Half::feed_forward);
       progress.advance();
     }
     TunedNorms tuned;
@@ -105,21 +107,23 @@ class NormTuner {
         for_each_norm([](const std::string&, LearnedNorm& norm) { norm.keep(); });
       }
     }
-    for_each_norm([&](const std::string& name, LearnedNorm& norm) { tuned.weights[name] = norm.kept(); });
+    for_each_norm([&](const std::string& name, LearnedNorm& norm) { tuned.weights[name] = stored(norm.kept()); });
     return tuned;
   }
 
  private:
-  struct BlockNorms {
-    LearnedNorm attn, mlp;
-  };
-
+  /// Calls `body` with every norm and the name of its tensor.
   void for_each_norm(const std::function<void(const std::string&, LearnedNorm&)>& body) {
-    for (std::size_t b = 0; b < a_.blocks; ++b) {
-      body(fmt::format("model.layers.{}.input_layernorm.weight", b), blocks_[b].attn);
-      body(fmt::format("model.layers.{}.post_attention_layernorm.weight", b), blocks_[b].mlp);
-    }
-    body("model.norm.weight", final_norm_);
+    for (std::size_t b = 0; b < a_.blocks; ++b)
+      for (auto& [norm, learned] : blocks_[b]) body(model::norm_name(a_, norm, b), learned);
+    body(model::norm_name(a_, model::Norm::last), final_norm_);
+  }
+
+  /// Returns what a norm's tensor must hold for the forward pass to multiply by `weights`.
+  std::vector<float> stored(std::vector<float> weights) const {
+    if (a_.norm_offset != 0.0f)
+      for (float& weight : weights) weight -= a_.norm_offset;
+    return weights;
   }
 
   void gather(std::span<const std::size_t> sequences) {
@@ -132,12 +136,12 @@ class NormTuner {
       std::copy_n(targets.borrow(sequences[i], 1), targets.floats(), targets_.data() + i * targets.floats());
   }
 
-  /// Logits of the gathered sequences.
+  /// Returns the logits of the gathered sequences.
   std::vector<float>& forward(Progress& progress) {
     return gradient_.forward(batch_, ids_, [&] { progress.advance(0); });
   }
 
-  /// Sum over the gathered tokens of the divergence; the logits become its gradient by them.
+  /// Returns the sum of the divergence over the gathered tokens, and turns the logits into its gradient by them.
   double compare(std::vector<float>& logits) {
     const std::size_t tokens = ids_.size(), vocab = a_.vocab;
     std::vector<double> losses(tokens);
@@ -173,8 +177,7 @@ class NormTuner {
                        {.final_norm = [&](const std::vector<float>& slope) { final_norm_.step(slope, rate, number); },
                         .norms =
                             [&](std::size_t b, const engine::BlockGradient::Norms& slopes) {
-                              blocks_[b].attn.step(slopes.attn, rate, number);
-                              blocks_[b].mlp.step(slopes.mlp, rate, number);
+                              for (auto& [norm, learned] : blocks_[b]) learned.step(slopes.at(norm), rate, number);
                             }},
                        [&] { progress.advance(0); });
   }
@@ -186,7 +189,7 @@ class NormTuner {
   engine::Engine original_, engine_;
   OriginalStream stream_;
   engine::ModelGradient gradient_;
-  std::vector<BlockNorms> blocks_;
+  std::vector<std::map<model::Norm, LearnedNorm>> blocks_;
   LearnedNorm final_norm_;
   HeldOut sequences_;
   engine::Batch batch_;
@@ -195,6 +198,14 @@ class NormTuner {
 };
 
 }  // namespace
+
+void visit(NormOptions& options, OptionVisitor& visitor) {
+  visitor.heading("Learning");
+  visitor.option({.name = "--rate", .help = "Relative size of a step", .example = "0.003", .least = 1e-6, .most = 0.1},
+                 options.rate);
+  visitor.option({.name = "--rounds", .help = "Rounds over the text", .example = "2", .least = 1, .most = 1000},
+                 options.rounds);
+}
 
 TunedNorms tune_norms(const model::Model& original, const model::Model& quantized,
                       const importance::CalibrationSet& set, const NormOptions& options) {

@@ -1,5 +1,5 @@
-// GGUF types: bytes that come back as they were, and the error of the search against the plain rule's and against
-// pinned values, from two sides.
+// Bytes of a GGUF type that are decoded and stored again come back as they were, and the error of the search lies below
+// the plain rule's and within two-sided bounds.
 #include "codec/family.h"
 #include "codec/ggml/grids.h"
 #include "codec/support.h"
@@ -10,7 +10,7 @@ namespace {
 std::vector<const Codec*> ggml_codecs() {
   std::vector<const Codec*> codecs;
   for (const Codec& codec : all())
-    if (codec.family == "ggml") codecs.push_back(&codec);
+    if (codec.container == Container::gguf) codecs.push_back(&codec);
   return codecs;
 }
 

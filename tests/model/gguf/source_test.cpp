@@ -1,5 +1,5 @@
-// What the engine multiplies with is what a GGUF file says, whatever its types: packed matrices against dequantized
-// ones, on random bytes, with llama's interleaved heads and without.
+// The engine multiplies with what a GGUF file says, whatever its types: packed matrices of random bytes equal
+// dequantized ones, with llama's interleaved heads and without.
 #include "format/ggml_types.h"
 #include "model/model.h"
 #include "support/file_bytes.h"
@@ -28,7 +28,7 @@ void expect_same(const LinearWeights& packed, const LinearWeights& dense, const 
 }
 
 TEST(GgufSource, PackedMatricesHaveTheValuesOfDequantizedOnes) {
-  const format::TemporaryFolder folder;
+  const TemporaryFolder folder;
   std::size_t stored = 0;
   for (std::uint32_t type = 0; type < 45; ++type) {
     if (!format::ggml_type_readable(type)) continue;

@@ -1,5 +1,5 @@
-// Tokenizers rebuilt from GGUF vocabularies: ids of the original tokenizers (sentencepiece, Hugging Face), the flags
-// of the file, and vocabularies that contradict themselves.
+// A tokenizer rebuilt from a GGUF vocabulary gives the ids of the original one (sentencepiece, Hugging Face) and obeys
+// the flags of the file; a vocabulary that contradicts itself is refused.
 #include "model/gguf/tokenizer.h"
 
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "model/chat_template.h"
 #include "model/model.h"
+#include "support/error_of.h"
 #include "support/golden_ids.h"
 
 namespace strata::model {
@@ -21,12 +22,7 @@ Tokenizer rebuild(const GgufVocabulary& vocabulary) {
 }
 
 std::string error_of(const GgufVocabulary& vocabulary) {
-  try {
-    tokenizer_from_gguf(vocabulary, "file.gguf");
-    return "no error";
-  } catch (const Error& error) {
-    return error.what();
-  }
+  return ::strata::error_of([&] { tokenizer_from_gguf(vocabulary, "file.gguf"); });
 }
 
 /// The 256 symbols of byte-level BPE: printable bytes stand for themselves, the others for U+0100 and up.

@@ -1,5 +1,5 @@
-// What scores become as costs: by measurement where there is one, else by the alpha of the codec's kind of grid.
-// On the architecture of a tiny model, with scores made up here.
+// Scores become costs by measurement where there is one, else by the alpha of the codec's kind of grid.
+// The architecture is that of a tiny model; the scores are made up here.
 #include "pipeline/choose/costs.h"
 
 #include <gtest/gtest.h>
@@ -20,8 +20,8 @@ class CostsOfScores : public testing::Test {
     groups_ = a.groups.size();
   }
   void set(const char* signal, double value) { scores_.groups[signal].values.assign(groups_, value); }
-  double cost(const codec::Codec& codec, Method method = Method::rtn) const {
-    return costs_of(scores_, model_.architecture(), method).linears.front().at(&codec);
+  double cost(const codec::Codec& codec, Pricing pricing = Pricing::own) const {
+    return costs_of(scores_, model_.architecture(), pricing).linears.front().at(&codec);
   }
 
   model::Model model_ =
@@ -39,8 +39,8 @@ TEST_F(CostsOfScores, EveryKindOfGridHasItsAlpha) {
   EXPECT_DOUBLE_EQ(cost(nvfp4_), 3.0 * 0.01);
   EXPECT_DOUBLE_EQ(cost(int4_), 5.0 * 0.02);
   EXPECT_DOUBLE_EQ(cost(int8_), 5.0 * 0.001);
-  EXPECT_DOUBLE_EQ(cost(nvfp4_, Method::gptq), 3.0 * 0.01);
-  EXPECT_DOUBLE_EQ(cost(int4_, Method::gptq), std::sqrt(3.0 * 5.0) * 0.02) << "half of what sets the kinds apart";
+  EXPECT_DOUBLE_EQ(cost(nvfp4_, Pricing::mean), 3.0 * 0.01);
+  EXPECT_DOUBLE_EQ(cost(int4_, Pricing::mean), std::sqrt(3.0 * 5.0) * 0.02) << "half of what sets the kinds apart";
 }
 
 TEST_F(CostsOfScores, AnotherAlphaServesWhereThereIsOnlyOne) {
@@ -75,7 +75,7 @@ TEST_F(CostsOfScores, ErrorsInNatsAreCostsWhereNothingWasMeasured) {
   fisher = scores_.linears["act_mse"];
   for (importance::LinearScores& linear : fisher) linear.codecs[0].error = 0.3;
   EXPECT_DOUBLE_EQ(cost(int4_), 0.3);
-  EXPECT_EQ(costs_of(scores_, model_.architecture(), Method::rtn).signal, "fisher");
+  EXPECT_EQ(costs_of(scores_, model_.architecture(), Pricing::own).signal, "fisher");
   set("alpha", 3.0);
   EXPECT_DOUBLE_EQ(cost(int4_), 3.0 * 0.02);
   scores_.groups.clear();

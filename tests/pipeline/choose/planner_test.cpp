@@ -1,5 +1,5 @@
-// Plans: budgets are never exceeded, fusion groups stay together, pins hold, and what cannot be is said.
-// On a tiny model with costs made up here; no calibration is involved.
+// Plans never exceed their budget, keep fusion groups together, hold to pins, and say what cannot be done.
+// The model is tiny and its costs are made up here; no calibration is involved.
 #include "pipeline/choose/planner.h"
 
 #include <gtest/gtest.h>
@@ -13,39 +13,16 @@
 #include "pipeline/choose/explain.h"
 #include "pipeline/choose/runtime_memory.h"
 #include "pipeline/choose/stock_mix.h"
-#include "pipeline/output/checkpoint.h"
+#include "pipeline/choose/tiny_plans.h"
+#include "pipeline/output/safetensors_folder.h"
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
 namespace {
 
-model::Model tiny(const char* name = "llama_tied") {
-  return model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name);
-}
-
-/// A cost that falls with the bits and rises with the block, for every codec that fits.
-Costs made_up_costs(const model::Model& model) {
-  const model::Architecture& a = model.architecture();
-  Costs costs;
-  costs.signal = "made up";
-  for (const model::Linear& linear : a.linears) {
-    std::map<const codec::Codec*, double> row;
-    for (const codec::Codec& codec : codec::all()) {
-      if (!codec::why_not(codec, linear.rows, linear.cols).empty()) continue;
-      const double bits = 8.0 * static_cast<double>(codec::stored_bytes(codec, linear.rows, linear.cols)) /
-                          static_cast<double>(linear.rows * linear.cols);
-      row[&codec] = codec.family == "keep" ? 0.0 : std::exp2(-2.0 * bits) * static_cast<double>(linear.block % 7 + 1);
-    }
-    costs.linears.push_back(std::move(row));
-  }
-  costs.blocks["lim"] = {};
-  for (std::size_t b = 0; b < a.blocks; ++b) costs.blocks["lim"].push_back(static_cast<double>(b));
-  return costs;
-}
-
 std::string error_of(const model::Model& model, const char* target, const PlanRequest& request) {
   try {
-    make_plan(model, target_by_name(target), request, made_up_costs(model));
+    make_plan({model, target_by_name(target), request, made_up_costs(model)});
   } catch (const Error& e) {
     return e.what();
   }
@@ -58,8 +35,8 @@ TEST(Planner, BestNeverExceedsTheBudgetOfBits) {
   double last_cost = INFINITY;
   for (double bits = 4.75; bits <= 16.5; bits += 0.25) {
     PlanRequest request;
-    request.bits = bits;
-    const Plan plan = make_plan(model, target_by_name("vllm"), request, costs).plan;
+    request.budget = BitsBudget{bits};
+    const Plan plan = make_plan({model, target_by_name("vllm"), request, costs}).plan;
     EXPECT_LE(plan.bits(), bits);
     EXPECT_LE(plan.cost(), last_cost * (1 + 1e-9));
     last_cost = plan.cost();
@@ -70,43 +47,41 @@ TEST(Planner, BestNeverExceedsTheBudgetOfBits) {
 TEST(Planner, ASizeOnDiskIsMetExactlyByTheLayout) {
   const model::Model model = tiny();
   PlanRequest request;
-  request.bits = 5.0;
-  const PlanResult reference = make_plan(model, target_by_name("vllm"), request, made_up_costs(model));
+  request.budget = BitsBudget{5.0};
+  const PlanResult reference = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)});
   for (const std::uint64_t more : {0ull, 1ull, 1000ull, 100000ull}) {
     PlanRequest by_size;
-    by_size.size_bytes = reference.output_bytes + more;
-    const PlanResult result = make_plan(model, target_by_name("vllm"), by_size, made_up_costs(model));
-    EXPECT_LE(result.output_bytes, *by_size.size_bytes);
-    EXPECT_EQ(result.output_bytes,
-              lay_out(model, result.plan, target_by_name("vllm"), 0, model.companion_files()).total_bytes);
+    by_size.budget = SizeBudget{reference.output_bytes + more};
+    const PlanResult result = make_plan({model, target_by_name("vllm"), by_size, made_up_costs(model)});
+    EXPECT_LE(result.output_bytes, reference.output_bytes + more);
+    const auto codecs = codecs_by_linear(result.plan, model.architecture());
+    EXPECT_EQ(result.output_bytes, plan_output(model, codecs, target_by_name("vllm"), 0)->bytes());
   }
 }
 
 TEST(Planner, ABudgetThatCannotBeMetSaysTheSmallestAndWhoCan) {
   const model::Model model = tiny();
   PlanRequest request;
-  request.bits = 3.6;
+  request.budget = BitsBudget{3.6};
   const std::string message = error_of(model, "vllm", request);
   EXPECT_NE(message.find("smallest plan"), std::string::npos) << message;
   EXPECT_NE(message.find("--for transformers"), std::string::npos) << message;
-  request.bits = NAN;
+  request.budget = BitsBudget{NAN};
   EXPECT_NE(error_of(model, "vllm", request), "");
-  request.bits = -1;
+  request.budget = BitsBudget{-1};
   EXPECT_NE(error_of(model, "vllm", request), "");
-  request.bits = 4;
-  request.size_bytes = 100;
-  EXPECT_NE(error_of(model, "vllm", request), "");
-  request.bits.reset();
+  EXPECT_THROW(give(request.budget, SizeBudget{100}), UsageError) << "two budgets";
+  request.budget = SizeBudget{100};
   EXPECT_NE(error_of(model, "vllm", request).find("takes"), std::string::npos);
 }
 
 TEST(Planner, PinsHoldForTheWholeFusionGroup) {
   const model::Model model = tiny();
   PlanRequest request;
-  request.bits = 8.0;
+  request.budget = BitsBudget{8.0};
   request.keep = {"layers\\.0\\..*v_proj"};
   request.assign = {{"down_proj", "int4_g32"}};
-  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan;
   EXPECT_EQ(plan.groups[0].codec->name, "keep");
   EXPECT_EQ(plan.groups[3].codec->name, "int4_g32");
 }
@@ -114,7 +89,7 @@ TEST(Planner, PinsHoldForTheWholeFusionGroup) {
 TEST(Planner, PinsThatCannotHoldAreErrors) {
   const model::Model model = tiny();
   PlanRequest request;
-  request.bits = 8.0;
+  request.budget = BitsBudget{8.0};
   request.keep = {"nothing_like_this"};
   EXPECT_NE(error_of(model, "vllm", request).find("matches no linear"), std::string::npos);
   request.keep = {"(["};
@@ -132,14 +107,14 @@ TEST(Planner, PinsThatCannotHoldAreErrors) {
 TEST(Planner, AtLeastIsAFloorForEveryPreset) {
   const model::Model model = tiny();
   PlanRequest request;
-  request.bits = 6.0;
+  request.budget = BitsBudget{6.0};
   request.at_least = {{"layers\\.0\\..*q_proj", "int8_g32"}};
-  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan;
   EXPECT_GE(plan.groups[0].bytes * 8, plan.groups[0].weights * 8);
   EXPECT_LE(plan.bits(), 6.0);
   request.preset = "uniform:int4_g32";
-  request.bits.reset();
-  const Plan uniform = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  request.budget = {};
+  const Plan uniform = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan;
   EXPECT_EQ(uniform.groups[0].codec->name, "int8_g32");
   EXPECT_EQ(uniform.groups[1].codec->name, "int4_g32");
 }
@@ -147,7 +122,7 @@ TEST(Planner, AtLeastIsAFloorForEveryPreset) {
 TEST(Planner, FloorsThatContradictPinsAreErrors) {
   const model::Model model = tiny();
   PlanRequest request;
-  request.bits = 8.0;
+  request.budget = BitsBudget{8.0};
   request.assign = {{"q_proj", "int4_g32"}};
   request.at_least = {{"v_proj|q_proj", "int8_g32"}};
   EXPECT_NE(error_of(model, "vllm", request).find("fewer bytes than int8_g32"), std::string::npos)
@@ -163,9 +138,9 @@ TEST(Planner, ThePriorPlansWithoutScoresAndPutsDownFirst) {
   const model::Model model = tiny("llama_untied_sharded");
   PlanRequest request;
   request.preset = "prior";
-  request.bits = 6.0;
+  request.budget = BitsBudget{6.0};
   request.codecs = {"int4_g32", "int8_g32", "keep"};
-  const Plan plan = make_plan(model, target_by_name("vllm"), request, {}).plan;
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, {}}).plan;
   EXPECT_LE(plan.bits(), 6.0);
   EXPECT_EQ(plan.cost_signal, "prior");
   const auto bits = [&](const PlannedGroup& g) {
@@ -183,12 +158,12 @@ TEST(Planner, RulesOfAFileReplaceThoseBuiltIn) {
   const model::Model model = tiny();
   PlanRequest request;
   request.preset = "prior";
-  request.bits = 9.0;
+  request.budget = BitsBudget{9.0};
   request.codecs = {"int4_g32", "int8_g32", "keep"};
-  request.prior = {{"kind", "strata prior"},
+  request.prior = {{"format", "strata prior"},
                    {"version", 1},
                    {"rules", {{{"match", "o_proj$"}, {"keep", true}, {"blocks", {{"last", 1}}}}}}};
-  const Plan plan = make_plan(model, target_by_name("vllm"), request, {}).plan;
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, {}}).plan;
   for (std::size_t g = 0; g < plan.groups.size(); ++g)
     if (plan.groups[g].name.ends_with("o_proj") &&
         model.architecture().groups[g].block == model.architecture().blocks - 1) {
@@ -214,12 +189,12 @@ TEST(Planner, LevelsByCountAndByThreshold) {
   PlanRequest request;
   request.preset = "lwq";
   for (const char* text : {"int8_g32:1,int4_g32:1,int2_g32", "int8_g32>=1.5,int4_g32>=0.5,int2_g32"}) {
-    request.levels = parse_levels(text, "lim");
-    const Plan plan = make_plan(model, target_by_name("transformers"), request, made_up_costs(model)).plan;
+    request.levels = text;
+    const Plan plan = make_plan({model, target_by_name("transformers"), request, made_up_costs(model)}).plan;
     for (std::size_t g = 0; g < plan.groups.size(); ++g) {
       const std::size_t block = model.architecture().groups[g].block;
       if (block == model::kNoBlock) continue;
-      const bool counted = request.levels.front().count.has_value();
+      const bool counted = parse_levels(request.levels, "lim").front().count.has_value();
       const char* expected = counted ? (block + 1 == blocks   ? "int8_g32"
                                         : block + 2 == blocks ? "int4_g32"
                                                               : "int2_g32")
@@ -235,7 +210,7 @@ TEST(Planner, LevelsByCountAndByThreshold) {
        {"", "int8_g32", "int8_g32:x,int4_g32", "int8_g32:1,int4_g32:2", "int8_g32:1,int4_g32>=2,int2_g32",
         "int8_g32<=0.1,int4_g32", "int8_g32>=nan,int4_g32", ":3,int4_g32", "int8_g32,int4_g32"})
     EXPECT_THROW(parse_levels(text, "lim"), UsageError) << text;
-  request.levels = parse_levels("int8_g32:99,int4_g32", "lim");
+  request.levels = "int8_g32:99,int4_g32";
   EXPECT_NE(error_of(model, "transformers", request), "");
 }
 
@@ -248,15 +223,15 @@ TEST(Planner, WhatFitsLeavesRoomForTheCacheAndTheRuntime) {
   EXPECT_GT(memory_beside_weights(a, target_by_name("vllm"), {0, 128, 3}).runtime, needs.runtime);
   PlanRequest by_size, by_fit;
   by_size.codecs = by_fit.codecs = {"int4_g32", "fp8_channel", "keep"};
-  by_size.bits = 6.0;
-  const PlanResult reference = make_plan(model, cpu, by_size, made_up_costs(model));
-  by_fit.fit = {reference.output_bytes + needs.total(), 128, 3};
-  const PlanResult result = make_plan(model, cpu, by_fit, made_up_costs(model));
+  by_size.budget = BitsBudget{6.0};
+  const PlanResult reference = make_plan({model, cpu, by_size, made_up_costs(model)});
+  by_fit.budget = MemoryBudget{reference.output_bytes + needs.total(), 128, 3};
+  const PlanResult result = make_plan({model, cpu, by_fit, made_up_costs(model)});
   EXPECT_LE(result.output_bytes, reference.output_bytes);
   EXPECT_FALSE(result.notes.empty());
-  by_fit.fit->bytes = 1000;
+  by_fit.budget = MemoryBudget{1000, 128, 3};
   EXPECT_NE(error_of(model, "vllm:cpu", by_fit).find("KV cache"), std::string::npos);
-  by_fit.fit = {1ull << 40, 1ull << 62, 1ull << 40};
+  by_fit.budget = MemoryBudget{1ull << 40, 1ull << 62, 1ull << 40};
   EXPECT_NE(error_of(model, "vllm:cpu", by_fit).find("--ctx"), std::string::npos);
 }
 
@@ -264,10 +239,10 @@ TEST(Planner, ExplainsTheNeighboursOfEveryChoice) {
   const model::Model model = tiny();
   const Costs costs = made_up_costs(model);
   PlanRequest request;
-  request.bits = 6.0;
+  request.budget = BitsBudget{6.0};
   request.keep = {"layers\\.0\\..*o_proj"};
-  const Plan plan = make_plan(model, target_by_name("vllm"), request, costs).plan;
-  const auto explanations = explain(plan, Choices(model.architecture(), target_by_name("vllm"), request, costs));
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, costs}).plan;
+  const auto explanations = explain(plan, {model, target_by_name("vllm"), request, costs});
   ASSERT_EQ(explanations.size(), plan.groups.size());
   for (const Explanation& e : explanations) {
     EXPECT_EQ(e.pinned, e.group == "model.layers.0.self_attn.o_proj");
@@ -293,7 +268,7 @@ TEST(Planner, LwqGivesTheHighCodecToTheMostImportantBlocks) {
   request.high = "int8_g32";
   request.low = "int2_g32";
   request.n_high = 1;
-  const Plan plan = make_plan(model, target_by_name("transformers"), request, made_up_costs(model)).plan;
+  const Plan plan = make_plan({model, target_by_name("transformers"), request, made_up_costs(model)}).plan;
   const model::Architecture& a = model.architecture();
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
     if (a.groups[g].block == model::kNoBlock)
@@ -309,35 +284,18 @@ TEST(Planner, ThreeTierKeepsTheEndsAndStaysWithinEightBitsWhereTheyAllow) {
   const model::Model model = tiny("llama_untied_sharded");
   PlanRequest request;
   request.preset = "three-tier";
-  request.bits = 13.0;
-  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  request.budget = BitsBudget{13.0};
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan;
   EXPECT_EQ(plan.groups.front().codec->name, "keep");
   EXPECT_EQ(plan.groups[plan.groups.size() - 2].codec->name, "keep");
 }
-
-/// A tiny model with a vocabulary, which a GGUF file cannot do without.
-class TinyForGguf {
- public:
-  explicit TinyForGguf(const char* name = "llama_tied") {
-    const auto golden = std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name;
-    std::filesystem::copy(golden, folder_.path(), std::filesystem::copy_options::recursive);
-    write_text_file(folder_.path() / "tokenizer.json",
-                    R"({"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})");
-    model_.emplace(model::Model::open(folder_.path(), model::Fusion::single));
-  }
-  const model::Model& operator*() const { return *model_; }
-
- private:
-  ::strata::testing::TemporaryFolder folder_;
-  std::optional<model::Model> model_;
-};
 
 TEST(PlannerForGguf, EveryMatrixIsAChoiceOfItsOwn) {
   const TinyForGguf tiny;
   const model::Model& model = *tiny;
   PlanRequest request;
-  request.bits = 5.0;
-  const Plan plan = make_plan(model, target_by_name("llama.cpp"), request, made_up_costs(model)).plan;
+  request.budget = BitsBudget{5.0};
+  const Plan plan = make_plan({model, target_by_name("llama.cpp"), request, made_up_costs(model)}).plan;
   ASSERT_EQ(plan.groups.size(), 2u * 7 + 1);
   EXPECT_EQ(plan.groups[1].linears, std::vector<std::string>{"model.layers.0.self_attn.k_proj"});
   EXPECT_EQ(plan.groups.back().name, "model.embed_tokens");
@@ -355,16 +313,16 @@ TEST(PlannerForGguf, TheEmbeddingIsWorthAsMuchAByteAsTheBlocks) {
   const model::Model& model = *tiny;
   Costs costs = made_up_costs(model);
   PlanRequest request;
-  request.bits = 5.0;
+  request.budget = BitsBudget{5.0};
   const auto embedding_bytes = [&] {
-    return make_plan(model, target_by_name("llama.cpp"), request, costs).plan.groups.back().bytes;
+    return make_plan({model, target_by_name("llama.cpp"), request, costs}).plan.groups.back().bytes;
   };
   for (auto& [codec, cost] : costs.linears.back()) cost *= 1e-9;
   const std::uint64_t worthless = embedding_bytes();
   for (auto& [codec, cost] : costs.linears.back()) cost *= 1e18;
   EXPECT_GT(embedding_bytes(), worthless);
   request.embed_codec = "q5_1";
-  EXPECT_EQ(make_plan(model, target_by_name("llama.cpp"), request, costs).plan.groups.back().codec->name, "q5_1");
+  EXPECT_EQ(make_plan({model, target_by_name("llama.cpp"), request, costs}).plan.groups.back().codec->name, "q5_1");
   request.embed_codec = "q4_k";
   EXPECT_NE(error_of(model, "llama.cpp", request).find("model.embed_tokens"), std::string::npos);
 }
@@ -374,25 +332,25 @@ TEST(PlannerForGguf, AStockMixIsABudgetThatIsNotExceeded) {
   const model::Model& model = *tiny;
   for (const char* mix : {"Q4_K_M", "IQ4_XS", "Q8_0"}) {
     PlanRequest request;
-    request.like = mix;
+    request.budget = StockBudget{mix};
     std::uint64_t stock = 0;
     for (const StockTensor& tensor : stock_mix(model.architecture(), mix)) stock += tensor.bytes;
-    const Plan plan = make_plan(model, target_by_name("llama.cpp"), request, made_up_costs(model)).plan;
+    const Plan plan = make_plan({model, target_by_name("llama.cpp"), request, made_up_costs(model)}).plan;
     EXPECT_LE(plan.bytes(), stock) << mix;
     EXPECT_GT(plan.bytes(), stock * 9 / 10) << mix;
   }
   PlanRequest request;
-  request.like = "Q4_K_M";
+  request.budget = StockBudget{"Q4_K_M"};
   EXPECT_NE(error_of(model, "vllm", request).find("llama.cpp"), std::string::npos);
-  request.like = "Q4_K_XXL";
+  request.budget = StockBudget{"Q4_K_XXL"};
   EXPECT_NE(error_of(model, "llama.cpp", request).find("known are"), std::string::npos);
 }
 
 TEST(Plan, SurvivesItsFile) {
   const model::Model model = tiny();
   PlanRequest request;
-  request.bits = 6.0;
-  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
+  request.budget = BitsBudget{6.0};
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan;
   const Plan read = Plan::from_json(plan.to_json(), model, "plan.json");
   EXPECT_EQ(read.to_json(), plan.to_json());
 }
@@ -400,8 +358,8 @@ TEST(Plan, SurvivesItsFile) {
 TEST(Plan, AHandEditedFileIsCheckedAndNamed) {
   const model::Model model = tiny();
   PlanRequest request;
-  request.bits = 6.0;
-  const json good = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan.to_json();
+  request.budget = BitsBudget{6.0};
+  const json good = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan.to_json();
   const auto refused = [&](const std::function<void(json&)>& edit, const char* expected) {
     json value = good;
     edit(value);
@@ -418,19 +376,41 @@ TEST(Plan, AHandEditedFileIsCheckedAndNamed) {
   refused([](json& v) { v["groups"].erase(0); }, "missing");
   refused([](json& v) { v["groups"][0] = v["groups"][1]; }, "twice");
   refused([](json& v) { v["groups"][0] = 1; }, "object");
-  refused([](json& v) { v["model_fingerprint"] = "0"; }, "another model");
+  refused([](json& v) { v["model"]["fingerprint"] = "0"; }, "another model");
   refused([](json& v) { v["version"] = 99; }, "version");
   refused([](json& v) { v.erase("groups"); }, "groups");
   refused([](json& v) { v = json::array(); }, "not a plan");
-  refused([](json& v) { v["kind"] = 1; }, "kind");
+  refused([](json& v) { v["format"] = 1; }, "format");
+}
+
+TEST(Plan, OtherNamesOfItsFirstMembersAreRead) {
+  const model::Model model = tiny();
+  PlanRequest request;
+  request.budget = BitsBudget{6.0};
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan;
+  json value = plan.to_json();
+  value.erase("format");
+  value.erase("model");
+  value["kind"] = "strata plan";
+  value["model_fingerprint"] = model.fingerprint();
+  EXPECT_EQ(Plan::from_json(value, model, "plan.json").to_json(), plan.to_json());
+}
+
+TEST(Target, IsKnownByTheNameOfItsGpu) {
+  EXPECT_EQ(target_by_name("a100").name, "vllm:sm80");
+  EXPECT_EQ(target_by_name("vllm:L40S").name, "vllm:sm89");
+  EXPECT_EQ(target_by_name("RTX5090").name, "vllm:sm100");
+  for (const TargetAlias& alias : target_aliases()) EXPECT_TRUE(target_by_name(alias.gpu).gpu) << alias.gpu;
+  const std::string text = ::strata::testing::error_of([] { target_by_name("vlm"); });
+  EXPECT_NE(text.find("did you mean vllm?"), std::string::npos) << text;
 }
 
 /// Every member at every depth, removed, and replaced by things of other types and out of range.
 TEST(Plan, AnyDamageIsAnErrorOrAnotherPlan) {
   const model::Model model = tiny();
   PlanRequest request;
-  request.bits = 6.0;
-  const json whole = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan.to_json();
+  request.budget = BitsBudget{6.0};
+  const json whole = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan.to_json();
   const json flat = whole.flatten();
   std::set<std::string> seen;
   std::size_t refused = 0;
@@ -464,9 +444,9 @@ TEST(Planner, TransformersGivesAllExpertsOneCodecAndVllmOneABlock) {
   PlanRequest request;
   std::size_t different = 0;
   for (double bits = 5.0; bits <= 12.0; bits += 0.5) {
-    request.bits = bits;
+    request.budget = BitsBudget{bits};
     for (const char* target : {"vllm", "transformers"}) {
-      const PlanResult result = make_plan(model, target_by_name(target), request, costs);
+      const PlanResult result = make_plan({model, target_by_name(target), request, costs});
       EXPECT_LE(result.plan.bits(), bits);
       const codec::Codec* first = result.plan.groups[a.linear(0, model::Role::gate, 0).group].codec;
       const codec::Codec* second = result.plan.groups[a.linear(1, model::Role::gate, 0).group].codec;
@@ -475,7 +455,7 @@ TEST(Planner, TransformersGivesAllExpertsOneCodecAndVllmOneABlock) {
         continue;
       }
       EXPECT_EQ(first, second);
-      EXPECT_NE(first->family, "nvfp4");
+      EXPECT_NE(first->family, codec::Family::nvfp4);
       ASSERT_FALSE(result.notes.empty());
       EXPECT_NE(result.notes.back().find("all experts have one codec"), std::string::npos);
     }
@@ -495,7 +475,7 @@ TEST(Planner, ExpertsThatATargetCannotLoadAreSaid) {
   EXPECT_NE(error_of(model, "transformers", request).find("one codec for all experts"), std::string::npos);
   EXPECT_EQ(error_of(model, "vllm", request), "");
   request.assign = {{"layers.0.mlp.experts.3.up_proj", "fp8_channel"}};
-  const Plan plan = make_plan(model, target_by_name("transformers"), request, made_up_costs(model)).plan;
+  const Plan plan = make_plan({model, target_by_name("transformers"), request, made_up_costs(model)}).plan;
   for (const PlannedGroup& group : plan.groups)
     EXPECT_EQ(group.codec->name == "fp8_channel", group.name.ends_with("experts"));
 }
@@ -505,9 +485,9 @@ TEST(Layout, ExpertsAreOneTargetABlockAndRoutersAreIgnored) {
   PlanRequest request;
   request.preset = "uniform:int4_g32";
   request.assign = {{"layers.1.mlp.experts", "keep"}};
-  const Plan plan = make_plan(model, target_by_name("vllm"), request, made_up_costs(model)).plan;
-  const CheckpointLayout layout = lay_out(model, plan, target_by_name("vllm"), 0, {});
-  const json config = json::parse(layout.text_files.front().second)["quantization_config"];
+  const Plan plan = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).plan;
+  const SafetensorsFolder output(model, codecs_by_linear(plan, model.architecture()), format::Activations::dynamic, 0);
+  const json config = json::parse(output.config())["quantization_config"];
   const json& targets = config["config_groups"]["group_000"]["targets"];
   EXPECT_EQ(std::count(targets.begin(), targets.end(), "re:model\\.layers\\.0\\.mlp\\.experts\\..*"), 1);
   // By name attention and the shared experts' gate and up (down has 48 columns), by pattern block 0's experts.

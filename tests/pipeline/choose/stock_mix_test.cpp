@@ -1,4 +1,4 @@
-// llama.cpp's mixes on architectures made up here; tests/peers/test_llama_cpp.py holds them against llama-quantize.
+// Tests llama.cpp's mixes on architectures made up here; tests/peers/test_llama_cpp.py holds them to llama-quantize.
 #include "pipeline/choose/stock_mix.h"
 
 #include <gtest/gtest.h>

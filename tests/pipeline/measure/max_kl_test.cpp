@@ -1,4 +1,4 @@
-// The smallest plan under a limit on a tiny model: it keeps the limit on the measured text, a looser limit never takes
+// The smallest plan under a limit, on a tiny model: it keeps the limit on the measured text, a looser limit never takes
 // more bytes, and a limit of almost nothing keeps the original.
 #include "pipeline/measure/max_kl.h"
 
@@ -25,14 +25,10 @@ class MaxKl : public testing::Test {
   }
   PlanResult under(double limit) {
     PlanRequest request;
-    request.max_kl = limit;
-    return plan_under_kl(model_, target_, request, costs_of(scored_->scores, model_.architecture()), *meter_);
+    request.budget = KlBudget{limit};
+    return plan_under_kl({model_, target_, request, costs_of(scored_->scores, model_.architecture())}, *meter_);
   }
-  double measured(const PlanResult& result) {
-    PlanMeter::Assignment assignment;
-    for (const PlannedGroup& group : result.plan.groups) assignment.push_back(group.codec);
-    return meter_->measure(assignment).kl;
-  }
+  double measured(const PlanResult& result) { return meter_->measure(assignment_of(result.plan)).kl; }
 
   model::Model model_ =
       model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/llama_untied_sharded");

@@ -1,5 +1,5 @@
-// A sweep of a tiny model: every curve has its ends in common, and a journal cut anywhere gives the same result.
-// The claims are held against curves that are known.
+// In a sweep of a tiny model all curves share their ends, and a journal cut anywhere gives the same result.
+// The claims are judged on curves that are known.
 #include "pipeline/measure/sweep.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// The data of reports: every part from a tiny model, what is missing, hostile files; and a page that no text can
-// escape.
+// Tests every part of a report's data on a tiny model, with parts missing and from hostile files, and that no text can
+// break out of its place in the page.
 #include "pipeline/report/data.h"
 
 #include <gtest/gtest.h>
@@ -10,15 +10,18 @@
 #include "core/file.h"
 #include "importance/score.h"
 #include "pipeline/choose/costs.h"
+#include "pipeline/choose/planner.h"
 #include "pipeline/report/page.h"
 #include "support/random_tokens.h"
+#include "support/tiny_model.h"
 
 namespace strata::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
+using ::strata::testing::error_of;
 
-class ReportTest : public testing::Test {
+class ReportTest : public ::testing::Test {
  protected:
   void SetUp() override { fs::create_directories(folder_); }
   void TearDown() override { fs::remove_all(folder_); }
@@ -38,6 +41,18 @@ class ReportTest : public testing::Test {
     for (const json& entry : value["missing"]) parts.push_back(entry["part"]);
     return parts;
   }
+  static std::string why(const ReportData& data, const std::string& part) {
+    const json value = data.to_json();
+    for (const json& entry : value["missing"])
+      if (entry["part"] == part) return entry.value("why", "");
+    return "not missing";
+  }
+  /// As eval::entry_of makes it; original "": none.
+  static json evaluation(double perplexity, const std::string& model, const std::string& original) {
+    json entry = {{"perplexity", perplexity}, {"model", {{"path", "out"}, {"fingerprint", model}}}};
+    if (!original.empty()) entry["ref_model"] = {{"path", "model"}, {"fingerprint", original}};
+    return entry;
+  }
   fs::path write(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ / name, std::ios::binary) << text;
     return folder_ / name;
@@ -51,8 +66,8 @@ class ReportTest : public testing::Test {
     }
   }
 
-  const fs::path folder_ = fs::path(testing::TempDir()) /
-                           fmt::format("report_{}", testing::UnitTest::GetInstance()->current_test_info()->name());
+  const fs::path folder_ = fs::path(::testing::TempDir()) /
+                           fmt::format("report_{}", ::testing::UnitTest::GetInstance()->current_test_info()->name());
   model::Model model_ = model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models/llama_tied");
   const model::Architecture& a_ = model_.architecture();
 };
@@ -70,14 +85,14 @@ TEST_F(ReportTest, EveryPartOfATinyModel) {
   const Costs costs = costs_of(result.scores, a_);
   const Target& target = target_by_name("vllm");
   PlanRequest request;
-  request.bits = 6.0;
+  request.budget = BitsBudget{6.0};
   request.codecs = {"int4_g32", "int8_channel"};
-  const Plan plan = make_plan(model_, target, request, costs).plan;
+  const Plan plan = make_plan({model_, target, request, costs}).plan;
   ReportData data;
   data.set_model(model_);
   data.set_plan(plan, a_, "strata quantize model");
   data.set_scores(result.scores, a_, result.seconds, "strata score model");
-  data.set_trade_off(trade_off(a_, target, request, costs), "strata score model");
+  data.set_trade_off(trade_off({model_, target, request, costs}), "strata score model");
   EXPECT_EQ(missing(data), (std::vector<std::string>{"evaluations", "sweep", "texts"}));
 
   const json value = data.to_json();
@@ -109,16 +124,16 @@ TEST_F(ReportTest, KnowsTheMethodOfItsPlan) {
   PlanRequest request;
   request.preset = "uniform:int4_g32";
   ReportData data;
-  EXPECT_EQ(data.method(), Method::rtn);
-  Plan plan = make_plan(model_, target_by_name("vllm"), request, Costs{}).plan;
+  EXPECT_EQ(data.method(), "rtn");
+  Plan plan = make_plan({model_, target_by_name("vllm"), request, Costs{}}).plan;
   data.set_plan(plan, a_, "");
-  EXPECT_EQ(data.method(), Method::rtn);
+  EXPECT_EQ(data.method(), "rtn");
   plan.request["method"] = "gptq";
   data.set_plan(plan, a_, "");
-  EXPECT_EQ(data.method(), Method::gptq);
+  EXPECT_EQ(data.method(), "gptq");
   plan.request["method"] = 7;  // a plan written by hand
   data.set_plan(plan, a_, "");
-  EXPECT_EQ(data.method(), Method::rtn);
+  EXPECT_EQ(data.method(), "rtn");
 }
 
 TEST_F(ReportTest, TheCurveIsNoWorseThanAnyPlan) {
@@ -127,7 +142,8 @@ TEST_F(ReportTest, TheCurveIsNoWorseThanAnyPlan) {
   const Target& target = target_by_name("vllm");
   PlanRequest request;
   request.codecs = {"int4_g32", "int8_channel", "keep"};
-  const TradeOff all = trade_off(a_, target, request, costs), few = trade_off(a_, target, request, costs, 3);
+  const TradeOff all = trade_off({model_, target, request, costs}),
+                 few = trade_off({model_, target, request, costs}, 3);
   ASSERT_GE(all.curve.size(), 3u);
   EXPECT_TRUE(std::ranges::is_sorted(all.curve, {}, &TradeOff::Point::bytes));
   EXPECT_TRUE(std::ranges::is_sorted(all.curve, std::greater<>(), &TradeOff::Point::cost));
@@ -140,25 +156,108 @@ TEST_F(ReportTest, TheCurveIsNoWorseThanAnyPlan) {
   EXPECT_EQ(all.uniform[0].point.bytes, all.curve[0].bytes);
   EXPECT_NEAR(all.uniform[0].point.cost, all.curve[0].cost, 1e-9 * all.curve[0].cost);
   // A plan of the solver within the hull's range costs at least what the straight line between its neighbours says.
-  request.bits = 6.0;
-  const Plan plan = make_plan(model_, target, request, costs).plan;
+  request.budget = BitsBudget{6.0};
+  const Plan plan = make_plan({model_, target, request, costs}).plan;
   const auto right = std::ranges::find_if(all.curve, [&](const auto& p) { return p.bytes >= plan.bytes(); });
   ASSERT_NE(right, all.curve.begin());
   const auto left = right - 1;
   const double part = static_cast<double>(plan.bytes() - left->bytes) / static_cast<double>(right->bytes - left->bytes);
   EXPECT_GE(plan.cost(), (left->cost + part * (right->cost - left->cost)) * (1 - 1e-9));
-  EXPECT_TRUE(trade_off(a_, target, request, Costs{}).curve.empty());
+  EXPECT_TRUE(trade_off({model_, target, request, Costs{}}).curve.empty());
 }
 
 TEST_F(ReportTest, EvaluationsOfOneTextReplaceEachOther) {
   ReportData data;
-  data.add_evaluation({{"perplexity", 10.0}}, "a", "one");
-  data.add_evaluation({{"perplexity", 11.0}}, "b", "two");
-  data.add_evaluation({{"perplexity", 12.0}}, "a", "three");
+  data.set_output("out", 123, "abc");
+  data.add_evaluation(evaluation(10.0, "abc", "def"), "a", "one", "eval.json");
+  data.add_evaluation(evaluation(11.0, "abc", "def"), "b", "two", "eval.json");
+  data.add_evaluation(evaluation(12.0, "abc", "def"), "a", "three", "eval.json");
   const json list = data.to_json()["evaluations"];
   ASSERT_EQ(list.size(), 2u);
   EXPECT_EQ(list[0]["perplexity"], 12.0);
   EXPECT_EQ(list[0]["command"], "three");
+}
+
+TEST_F(ReportTest, EvaluationsOfAnotherModelAreRefused) {
+  ReportData data;
+  const auto refused = [&](const json& entry, const std::string& part) {
+    const std::string message = error_of([&] { data.add_evaluation(entry, "a text", "", "eval.json"); });
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+    EXPECT_EQ(message.find("eval.json"), 0u) << message;
+  };
+  refused(evaluation(10.0, "abc", "def"), "of another model");  // nothing says yet which output this is
+  data.set_output("out", 123, "abc");
+  refused(evaluation(10.0, "abd", "def"), "fingerprint abd, this one has abc");
+  refused({{"perplexity", 10.0}}, "of another model");
+  data.set_model(model_);
+  refused(evaluation(10.0, "abc", "def"), "another original");
+  data.add_evaluation(evaluation(10.0, "abc", model_.fingerprint()), "a", "", "eval.json");
+  data.add_evaluation(evaluation(10.0, "abc", ""), "perplexity alone", "", "eval.json");
+  EXPECT_EQ(data.to_json()["evaluations"].size(), 2u);
+}
+
+TEST_F(ReportTest, KeptEvaluationsOfAnotherModelAreLeftOut) {
+  const json data = {{"format", "strata report"},
+                     {"version", 1},
+                     {"output", {{"path", "out"}, {"fingerprint", "abc"}}},
+                     {"evaluations", {{{"perplexity", 9.0}}, evaluation(10.0, "abd", "def")}}};
+  EXPECT_TRUE(std::ranges::count(missing(ReportData::read(write("old", data.dump()))), "evaluations"));
+  json with = data;
+  with["evaluations"].push_back(evaluation(11.0, "abc", "def"));
+  const json kept = ReportData::read(write("with", with.dump())).to_json()["evaluations"];
+  ASSERT_EQ(kept.size(), 1u);
+  EXPECT_EQ(kept[0]["perplexity"], 11.0);
+}
+
+TEST_F(ReportTest, PartsOfAnotherOriginalAreRefused) {
+  const json sweep = {{"format", "strata sweep"}, {"version", 1}, {"model", {{"fingerprint", "def"}}}};
+  const json of_this = {{"format", "strata sweep"}, {"version", 1}, {"model", {{"fingerprint", model_.fingerprint()}}}};
+  const json of_none = {{"format", "strata sweep"}, {"version", 1}};
+  ReportData data;
+  data.set_model(model_);
+  EXPECT_NE(error_of([&] { data.set_sweep(sweep, "sweep", ""); }).find("another original"), std::string::npos);
+  EXPECT_NE(error_of([&] { data.set_sweep(of_none, "sweep", ""); }).find("sweep again"), std::string::npos);
+  data.set_sweep(of_this, "sweep", "");
+  ReportData of_sweep;
+  of_sweep.set_sweep(sweep, "sweep", "");
+  EXPECT_EQ(of_sweep.original_fingerprint(), "def");
+  EXPECT_NE(error_of([&] { of_sweep.set_model(model_); }).find("not the original"), std::string::npos);
+  // A checkpoint does not say what it was made from, but its linears do not lie.
+  const auto other = model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models/qwen3");
+  ReportData bare;
+  bare.set_plan(other, "");
+  bare.set_output("out", 123, "abc");
+  EXPECT_NE(error_of([&] { bare.set_model(model_); }).find("has other linears"), std::string::npos);
+  EXPECT_NO_THROW(bare.set_model(other));
+}
+
+TEST_F(ReportTest, RulesAreNoMeasuredLoss) {
+  PlanRequest request;
+  request.preset = "prior";
+  request.budget = BitsBudget{6.0};
+  ReportData data;
+  data.set_model(model_);
+  data.set_plan(make_plan({model_, target_by_name("vllm"), request, Costs{}}).plan, a_, "");
+  EXPECT_EQ(data.to_json()["plan"]["cost_signal"], "");
+  EXPECT_TRUE(data.to_json()["plan"]["groups"][0]["cost"].is_null());
+  EXPECT_NE(why(data, "losses").find("prior follows rules"), std::string::npos);
+
+  data.set_scores(scored({"lim", "zd"}).scores, a_, {}, "");
+  data.set_costs(costs_of(scored({"lim", "zd"}).scores, a_), a_);
+  EXPECT_EQ(data.to_json()["plan"]["cost_signal"], "");
+  EXPECT_NE(why(data, "losses").find("lim, zd, and none of these prices"), std::string::npos) << why(data, "losses");
+  EXPECT_EQ(why(data, "pareto"), why(data, "losses"));
+
+  // Scores of every codec of the plan price it.
+  const Costs costs = costs_of(scored({"act_mse", "alpha"}).scores, a_);
+  request.codecs = {"int4_g32", "int8_channel"};
+  data.set_plan(make_plan({model_, target_by_name("vllm"), request, Costs{}}).plan, a_, "");
+  data.set_costs(costs, a_);
+  const json plan = data.to_json()["plan"];
+  EXPECT_EQ(plan["cost_signal"], "alpha x act_mse");
+  EXPECT_GT(plan["groups"][0]["cost"], 0.0);
+  EXPECT_DOUBLE_EQ(plan["cost"], plan["block_cost"]) << "the head is tied";
+  EXPECT_EQ(why(data, "losses"), "not missing");
 }
 
 TEST_F(ReportTest, WhatIsWrittenIsReadBack) {
@@ -169,7 +268,7 @@ TEST_F(ReportTest, WhatIsWrittenIsReadBack) {
   const ReportData back = ReportData::read(folder_ / "out.report.json");
   EXPECT_EQ(back.to_json(), data.to_json());
   EXPECT_EQ(back.output_fingerprint(), "abc");
-  EXPECT_EQ(back.model_fingerprint(), model_.fingerprint());
+  EXPECT_EQ(back.original_fingerprint(), model_.fingerprint());
 }
 
 TEST_F(ReportTest, HostileDataIsRefused) {

@@ -1,5 +1,5 @@
-// Rounding a tiny model block by block: which inputs each linear sees, in what order linears come, and that threads
-// change nothing. Tokens are made up here.
+// Rounds a tiny model block by block and tests which inputs each linear sees, in what order linears come, and that the
+// number of threads changes nothing. Tokens are made up here.
 #include "pipeline/round/rounding.h"
 
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "core/threads.h"
+#include "engine/modes.h"
 #include "quantize/scan.h"
 #include "support/open_golden.h"
 
@@ -21,11 +22,14 @@ std::vector<const codec::Codec*> all_linears(const model::Model& model, const ch
   return std::vector<const codec::Codec*>(model.architecture().linears.size(), &codec::by_name(codec));
 }
 
+/// Without the correction and the descent that users get by default, for tests of the rest.
+const RoundingOptions kPlain{.gptq = {.refine = 0}, .asymmetric = false};
+
 std::vector<codec::Stored> round_all(const model::Model& model, const char* codec, const RoundingOptions& options,
-                                     std::size_t sequences = 5, const std::filesystem::path& spill_folder = {}) {
+                                     std::size_t sequences = 5, const RoundingSetup& setup = {}) {
   const auto codecs = all_linears(model, codec);
   const importance::CalibrationSet set = tokens_for(model, sequences);
-  Rounding rounding(model, codecs, set, options, {}, spill_folder);
+  Rounding rounding(model, codecs, set, options, setup);
   std::vector<codec::Stored> result;
   for (std::size_t l = 0; l < codecs.size(); ++l) {
     const codec::Stored& stored = rounding.linear(l);
@@ -46,10 +50,11 @@ std::vector<codec::Stored> round_all(const model::Model& model, const char* code
 quantize::Hessian expected_hessian(const model::Model& model, std::size_t index, std::vector<codec::Stored>& rounded) {
   const model::Linear& linear = model.architecture().linears[index];
   engine::Engine engine(model, kernel::Precision::bf16);
+  engine::Replacing replacing(engine);
   for (std::size_t l = 0; l < index; ++l)
     if (engine::input_site(model.architecture().linears[l].role) != engine::input_site(linear.role) ||
         model.architecture().linears[l].block != linear.block)
-      engine.replace(l, {{}, &rounded[l]});
+      replacing.set(l, {{}, &rounded[l]});
   quantize::Hessian hessian(linear.cols);
   const engine::Observer observer = [&](Site site, std::size_t block, const float* rows, std::size_t count,
                                         std::size_t) {
@@ -69,13 +74,13 @@ quantize::Hessian expected_hessian(const model::Model& model, std::size_t index,
 TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
   for (const char* name : {"llama_tied", "qwen3_untied"}) {
     const model::Model model = tiny(name);
-    std::vector<codec::Stored> rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}});
+    std::vector<codec::Stored> rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}, .asymmetric = false});
     for (std::size_t l = 0; l < rounded.size(); ++l) {
       const model::Linear& linear = model.architecture().linears[l];
       if (linear.block == model::kNoBlock) continue;
       const model::LinearWeights weights = model.weights(linear);
       const quantize::GptqResult want = quantize::quantize_gptq(
-          codec::by_name("int4_g32"), weights.view().dense, expected_hessian(model, l, rounded), {.refine = 1}, 1.0f);
+          codec::by_name("int4_g32"), weights.view().dense, expected_hessian(model, l, rounded), {.refine = 1}, {1.0f});
       EXPECT_TRUE(rounded[l].parts == want.stored.parts) << name << " " << linear.module;
     }
   }
@@ -94,9 +99,9 @@ TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
 
 TEST(Rounding, BytesAreTheSameWithHiddenStatesInAFile) {
   const model::Model model = tiny("qwen3_untied");
-  const RoundingOptions options{.asymmetric = true, .tune = {.steps = 3, .batch_tokens = 48}};
+  const RoundingOptions options{.gptq = {.refine = 0}, .asymmetric = true, .tune = {.steps = 3, .batch_tokens = 48}};
   const auto memory = round_all(model, "int4_g32", options),
-             file = round_all(model, "int4_g32", options, 5, std::filesystem::temp_directory_path());
+             file = round_all(model, "int4_g32", options, 5, {.spill_folder = std::filesystem::temp_directory_path()});
   for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << l;
 }
 
@@ -105,7 +110,8 @@ double output_error(const model::Model& model, const char* codec, const Rounding
   constexpr std::size_t sequences = 40;
   const std::vector<codec::Stored> rounded = round_all(model, codec, options, sequences);
   engine::Engine original(model), quantized(model);
-  for (std::size_t l = 0; l < rounded.size(); ++l) quantized.replace(l, {{}, &rounded[l]});
+  engine::Replacing replacing(quantized);
+  for (std::size_t l = 0; l < rounded.size(); ++l) replacing.set(l, {{}, &rounded[l]});
   double error = 0, energy = 0;
   for (const auto& sequence : tokens_for(model, sequences).sequences) {
     const engine::Sequence whole{sequence.size()};
@@ -123,8 +129,8 @@ double output_error(const model::Model& model, const char* codec, const Rounding
 TEST(Rounding, CorrectionComesNearerToTheOriginal) {
   const model::Model model = tiny("qwen3_untied");
   set_thread_count(1);
-  const double plain = output_error(model, "int2_g32", {});
-  const double corrected = output_error(model, "int2_g32", {.asymmetric = true});
+  const double plain = output_error(model, "int2_g32", kPlain);
+  const double corrected = output_error(model, "int2_g32", {.gptq = {.damping = 0.01, .refine = 0}});
   set_thread_count(0);
   EXPECT_LT(corrected, plain);
 }
@@ -134,7 +140,8 @@ TEST(Rounding, TuningLowersTheHeldOutError) {
   for (const char* codec : {"int2_g32", "nvfp4"}) {
     const auto codecs = all_linears(model, codec);
     const importance::CalibrationSet set = tokens_for(model, 40);
-    Rounding rounding(model, codecs, set, {.tune = {.steps = 20, .batch_tokens = 64}});
+    Rounding rounding(model, codecs, set,
+                      {.gptq = {.refine = 0}, .asymmetric = false, .tune = {.steps = 20, .batch_tokens = 64}});
     rounding.linear(codecs.size() - 1);
     double before = 0, after = 0;
     for (const BlockLoss& loss : rounding.tuned()) {
@@ -151,7 +158,7 @@ TEST(Rounding, KeptLinearsStayTheOriginals) {
   const std::size_t kept = model.architecture().index(1, model::Role::o);
   codecs[kept] = &codec::by_name("keep");
   const importance::CalibrationSet set = tokens_for(model);
-  Rounding rounding(model, codecs, set, {});
+  Rounding rounding(model, codecs, set, kPlain);
   EXPECT_EQ(rounding.linear(codecs.size() - 1).codec, codecs.back());
   EXPECT_EQ(rounding.results().size(), codecs.size() - 1);
 }
@@ -159,12 +166,12 @@ TEST(Rounding, KeptLinearsStayTheOriginals) {
 TEST(Rounding, BytesAreTheSameWithRowsKept) {
   for (const char* name : {"llama_tied", "qwen3_untied", "mixtral"})
     for (const RoundingOptions& options :
-         {RoundingOptions{}, RoundingOptions{.asymmetric = true}, RoundingOptions{.tune = {.steps = 3}}}) {
+         {kPlain, RoundingOptions{.gptq = {.refine = 0}},
+          RoundingOptions{.gptq = {.refine = 0}, .asymmetric = false, .tune = {.steps = 3}}}) {
       const model::Model model = tiny(name);
       if (options.tune.steps > 0 && model.architecture().layout[0].mixture) continue;
-      RoundingOptions keeping = options;
-      keeping.keep_rows = true;
-      const auto without = round_all(model, "int4_g32", options, 40), with = round_all(model, "int4_g32", keeping, 40);
+      const auto without = round_all(model, "int4_g32", options, 40),
+                 with = round_all(model, "int4_g32", options, 40, {.keep_rows = true});
       for (std::size_t l = 0; l < with.size(); ++l) EXPECT_TRUE(with[l].parts == without[l].parts) << name << " " << l;
     }
 }
@@ -175,7 +182,7 @@ TEST(Rounding, ExpertsSeeTheirOwnTokensOrAllWhenThoseAreFew) {
     const model::Architecture& a = model.architecture();
     const auto codecs = all_linears(model, "int4_g32");
     const importance::CalibrationSet set = tokens_for(model);
-    Rounding rounding(model, codecs, set, {});
+    Rounding rounding(model, codecs, set, kPlain);
     for (std::size_t l = 0; l < codecs.size(); ++l) EXPECT_EQ(rounding.linear(l).rows, a.linears[l].rows);
     ASSERT_EQ(rounding.results().size(), codecs.size());
     std::vector<std::size_t> routed(a.blocks, 0);
@@ -202,7 +209,7 @@ TEST(Rounding, KeptExpertsStayTheOriginals) {
   for (std::size_t l = 0; l < codecs.size(); ++l)
     if (a.linears[l].routed() && a.linears[l].block == 0) codecs[l] = &codec::by_name("keep");
   const importance::CalibrationSet set = tokens_for(model);
-  Rounding rounding(model, codecs, set, {});
+  Rounding rounding(model, codecs, set, kPlain);
   for (std::size_t l = 0; l < codecs.size(); ++l) {
     if (!codecs[l]->has_codes()) continue;
     EXPECT_EQ(rounding.linear(l).codec, codecs[l]) << l;

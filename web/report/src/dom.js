@@ -16,15 +16,34 @@ export function el(tag, attributes = {}, ...children) {
 let ids = 0
 export const freshId = (stem) => `${stem}-${++ids}`
 
-/** A table for reading: header cells, rows of cells; a cell is text, a node, or null. Columns of `numeric` are set right. */
-export function table(caption, header, rows, numeric = []) {
+/** Stacks the cells of each row one below the other, with their labels, while the table is wider than its place. */
+function stackWhenTooWide(host, grid) {
+  let width = 0
+  new ResizeObserver(() => requestAnimationFrame(() => {
+    if (host.clientWidth === width) return
+    width = host.clientWidth
+    grid.classList.remove('stacked')
+    grid.classList.toggle('stacked', grid.scrollWidth > width)
+  })).observe(host)
+}
+
+/**
+ * A table for reading: header cells, rows of cells; a cell is text, a node, or null. Columns of `numeric` are set right.
+ * tooWide: what happens where there is no room for all columns, 'stack' or 'scroll'. The roles are spelled out because a
+ * stacked table is no table to the browser.
+ */
+export function table(caption, header, rows, numeric = [], tooWide = 'stack') {
   const side = (index) => (numeric.includes(index) ? 'n' : null)
-  return el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
-    el('table', { class: 'data' },
-      el('caption', { class: 'unseen' }, caption),
-      el('thead', {}, el('tr', {}, header.map((text, i) => el('th', { scope: 'col', class: side(i) }, text)))),
-      el('tbody', {}, rows.map((row) => el('tr', {}, row.map((cell, i) =>
-        i === 0 ? el('th', { scope: 'row', class: side(i) }, cell ?? '') : el('td', { class: side(i) }, cell ?? '–')))))))
+  const grid = el('table', { class: 'data', role: 'table' },
+    el('caption', { class: 'unseen' }, caption),
+    el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' },
+      header.map((text, i) => el('th', { scope: 'col', role: 'columnheader', class: side(i) }, text)))),
+    el('tbody', { role: 'rowgroup' }, rows.map((row) => el('tr', { role: 'row' }, row.map((cell, i) => (i === 0
+      ? el('th', { scope: 'row', role: 'rowheader', class: side(i) }, cell ?? '')
+      : el('td', { class: side(i), role: 'cell', 'data-label': header[i] }, cell ?? '–')))))))
+  const host = el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption }, grid)
+  if (tooWide === 'stack') stackWhenTooWide(host, grid)
+  return host
 }
 
 /** A bar of a share (0 to 1) with its text beside it. */

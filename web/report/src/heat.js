@@ -24,7 +24,7 @@ function rowsOf(grid, of) {
   return { rows: [...rows].map(([name, blocks]) => ({ name, blocks })), outside: of === 'block' ? [] : outside }
 }
 
-/** Of several linears (the experts of a block): their mean by weights. */
+/** The mean over several linears (the experts of a block), each counted by its weights. */
 function mean(grid, linears, value) {
   let sum = 0
   let weights = 0
@@ -197,7 +197,7 @@ export function heatMap(data) {
     values.replaceChildren(el('details', {}, el('summary', {}, 'Values as a table'),
       table(current.name, ['block', ...rows.map((row) => row.name)],
         Array.from({ length: data.grid.blocks }, (_, b) => [String(b), ...cells.map((row) => figure(row[b], 4))]),
-        rows.map((_, i) => i + 1))))
+        rows.map((_, i) => i + 1), 'scroll')))
   }
   const list = tabs('What the map shows', views.map((view) => ({ name: view.name, title: view.lead, show: () => {
     current = view

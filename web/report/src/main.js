@@ -19,7 +19,7 @@ const logo = () => {
   return svg
 }
 
-/** A section; a part whose data cannot be drawn says so and leaves the others alone. */
+/** A section in a place of the grid, 'full', 'wide' or 'narrow'. One whose data cannot be drawn says so, and leaves the others alone. */
 function section(title, place, draw) {
   const id = freshId('part')
   const body = []
@@ -37,35 +37,64 @@ function section(title, place, draw) {
     how.length ? details(how.length === 1 ? 'Command' : 'Commands', how.map(command)) : '')
 }
 
-function parts(data) {
-  const list = []
-  const add = (...args) => list.push(section(...args))
-  if (data.grid && (data.plan || data.signals?.length))
-    add(data.plan ? 'Where the bits went' : 'What matters', 'full', () => ({ node: heatMap(data), commands: [data.plan?.command, ...(data.signals ?? []).map((signal) => signal.command)] }))
-  if (data.pareto) add('What other sizes would cost', 'wide', () => {
+/** Two sections side by side; each has the whole width where the other is missing. A section is [title, draw] or nothing. */
+function pair(left, right, places = ['wide', 'narrow']) {
+  const there = [left, right].filter(Boolean)
+  return there.map(([title, draw], index) => section(title, there.length === 2 ? places[index] : 'full', draw))
+}
+
+function bits(data) {
+  if (!data.grid || !(data.plan || data.signals?.length)) return []
+  const commands = [data.plan?.command, ...(data.signals ?? []).map((signal) => signal.command)]
+  return [section(data.plan ? 'Where the bits went' : 'What matters', 'full', () => ({ node: heatMap(data), commands }))]
+}
+
+function losses(data) {
+  const sizes = data.pareto && ['What other sizes would cost', () => {
     const { node, plan, measured } = pareto(data)
     const mark = (kind, text) => el('span', {}, el('i', { class: `mark ${kind}`, 'aria-hidden': 'true' }), text)
     const marks = [mark('line', 'best plan of each size'), mark('square', 'one codec everywhere'), plan && mark('ring', 'this plan, estimated'),
       measured && mark('diamond', 'this plan, measured')]
     return { lead: el('span', { class: 'marks' }, marks), node, commands: [data.pareto.command] }
-  })
-  if (data.plan?.cost_signal && data.grid && data.plan.groups.some((group) => group.cost > 0)) add('Where the loss comes from', 'narrow', () => {
+  }]
+  const priced = attempt(() => data.grid && data.plan.cost_signal && data.plan.groups.some((group) => group.cost > 0))
+  const groups = priced && ['Where the loss comes from', () => {
     const { lead, node } = contributors(data)
     return { lead, node, commands: [data.plan.command] }
-  })
-  if (data.evaluations?.length) add('What was measured', 'full', () => ({ lead: 'KL divergence in nats per token, original against quantized, with its standard error.', node: evaluations(data), commands: data.evaluations.map((entry) => entry.command) }))
-  if (data.sweep) {
-    const lead = `Blocks go from ${data.sweep.high} to ${data.sweep.low} in one order after another; the lower a curve stays, the better its order tells which blocks matter.`
-    add('Lowering blocks one after another', 'wide', () => ({ lead, node: sweepChart(data.sweep), commands: [data.sweep.command] }))
-    add('Which order is best', 'narrow', () => ({ lead: 'Mean KL over the whole curve, and the share of the blocks lowered when a tenth and half of the loss is reached.', node: orders(data.sweep) }))
-    if (data.sweep.claims?.length) add('What the literature says, on this model', 'wide', () => ({ node: claims(data.sweep), commands: [data.sweep.command && `${data.sweep.command} --claims`] }))
-    if (data.sweep.plans?.length) add('Three tiers against FP8', 'narrow', () => ({ node: tiers(data.sweep), commands: [data.sweep.command] }))
-  }
-  if (data.judge) add('How good each signal is', data.texts ? 'narrow' : 'full', () => ({ lead: `Held against the measured KL divergence of each group at ${data.judge.codec}: 1 is the same ranking, 0 none.`, node: judge(data), commands: [data.judge.command] }))
-  if (data.texts) add('The same prompt, both models', data.judge ? 'wide' : 'full', () => ({ lead: 'Most likely continuation; marked from the first word that differs.', node: texts(data), commands: [data.texts.command] }))
-  if (data.missing?.length) add('Not in this report', 'full', () => ({ lead: 'Each of these can be added.', node: el('div', { class: 'missing' }, missing(data.missing)) }))
-  return list
+  }]
+  return pair(sizes, groups)
 }
+
+function measurements(data) {
+  if (!data.evaluations?.length) return []
+  const lead = 'KL divergence in nats per token, original against quantized, with its standard error.'
+  return [section('What was measured', 'full', () => ({ lead, node: evaluations(data), commands: data.evaluations.map((entry) => entry.command) }))]
+}
+
+function sweeps({ sweep }) {
+  if (!sweep) return []
+  const lead = `Blocks go from ${sweep.high} to ${sweep.low} in one order after another; the lower a curve stays, the better its order tells which blocks matter.`
+  const best = 'Mean KL over the whole curve, and the share of the blocks lowered when a tenth and half of the loss is reached.'
+  return [
+    ...pair(['Lowering blocks one after another', () => ({ lead, node: sweepChart(sweep), commands: [sweep.command] })],
+      ['Which order is best', () => ({ lead: best, node: orders(sweep) })]),
+    ...pair(sweep.claims?.length && ['What the literature says, on this model', () => ({ node: claims(sweep), commands: [sweep.command && `${sweep.command} --claims`] })],
+      sweep.plans?.length && ['Three tiers against FP8', () => ({ node: tiers(sweep), commands: [sweep.command] })]),
+  ]
+}
+
+const judgements = (data) => pair(
+  data.judge && ['How good each signal is', () => ({ lead: `Held against the measured KL divergence of each group at ${data.judge.codec}: 1 is the same ranking, 0 none.`, node: judge(data), commands: [data.judge.command] })],
+  data.texts && ['The same prompt, both models', () => ({ lead: 'Most likely continuation; marked from the first word that differs.', node: texts(data), commands: [data.texts.command] })],
+  ['narrow', 'wide'],
+)
+
+function absent(data) {
+  if (!data.missing?.length) return []
+  return [section('Not in this report', 'full', () => ({ lead: 'Each of these can be added.', node: el('div', { class: 'missing' }, missing(data.missing)) }))]
+}
+
+const parts = (data) => [bits, losses, measurements, sweeps, judgements, absent].flatMap((make) => make(data))
 
 /** What `draw` returns, or nothing where its data is damaged. */
 function attempt(draw) {

@@ -8,7 +8,8 @@ const measures = (signal) => signal === 'kl' || String(signal).startsWith('alpha
 
 export function pareto(data) {
   const { curve, uniform, cost_signal: signal } = data.pareto
-  const plan = data.plan?.block_cost > 0 ? { ...data.plan, cost: data.plan.block_cost } : null
+  // A plan whose costs are in another unit than the curve's cannot be drawn beside it.
+  const plan = data.plan?.block_cost > 0 && data.plan.cost_signal === signal ? { ...data.plan, cost: data.plan.block_cost } : null
   const kl = (data.evaluations ?? []).map((entry) => entry.kl_divergence).find((entry) => isNumber(entry?.mean))
   const measured = data.plan && kl && measures(signal) ? kl : null
   const codecs = uniform.filter((point) => point.cost > 0)

@@ -1,10 +1,10 @@
 // The parts that are words and tables: the bottom line, the largest contributors, the judge, both models' texts.
-import { bar, details, el, table } from './dom.js'
+import { bar, command, details, el, table } from './dom.js'
 import { bytes, figure, groupTitle, interval, isNumber, percent } from './format.js'
 
 const strong = (text) => el('b', {}, text)
 
-/** The evaluation that the bottom line tells of: the last with a divergence. */
+/** The evaluation whose figures the bottom line has: the last one with a divergence. */
 export const judged = (data) => [...(data.evaluations ?? [])].reverse().find((entry) => isNumber(entry.kl_divergence?.mean))
 
 export function bottomLine(data) {
@@ -19,8 +19,10 @@ export function bottomLine(data) {
   const parts = [name, ' in ', strong(bytes(output?.bytes ?? plan.bytes)), ', ', strong(`${figure(plan.bits)} bits`), ' a weight']
   if (!evaluation) return [...parts, '. What that costs was not measured.']
   const [low, high] = interval(evaluation.kl_divergence)
+  const used = evaluation.used_by_calibration === true
   return [...parts, ': ', strong(figure(evaluation.kl_divergence.mean)), ` nats of KL divergence from the original (${figure(low)} to ${figure(high)}), the same most likely token `,
-    strong(percent(evaluation.top1_agreement)), ' of the time, perplexity ', strong(figure(evaluation.perplexity, 4)), ` where the original has ${figure(evaluation.ref_perplexity, 4)}.`]
+    strong(percent(evaluation.top1_agreement)), ' of the time, perplexity ', strong(figure(evaluation.perplexity, 4)), ` where the original has ${figure(evaluation.ref_perplexity, 4)}.`,
+    el('small', { class: used ? 'warning' : null }, `Measured on ${evaluation.text}.${used ? ' On other text it may be worse.' : ''}`)]
 }
 
 const tile = (label, value, note) => el('div', { class: 'tile' }, el('dt', {}, label), el('dd', {}, value), note ? el('dd', { class: 'note' }, note) : '')
@@ -41,7 +43,7 @@ export function tiles(data) {
 }
 
 export function evaluations(data) {
-  return table('Measurements', ['text', 'KL', 'median', '99 %', 'largest', 'top-1', 'perplexity', 'original'],
+  return table('Measurements', ['text', 'KL', 'median', '99\u00a0%', 'largest', 'top-1', 'perplexity', 'original'],
     data.evaluations.map((entry) => {
       const kl = entry.kl_divergence ?? {}
       return [el('span', { class: 'wrap' }, String(entry.text)), `${figure(kl.mean)} ± ${figure(kl.stderr, 2)}`, figure(kl.median), figure(kl.p99), figure(kl.max),
@@ -58,7 +60,9 @@ export function contributors(data) {
   const share = top.reduce((sum, group) => sum + group.cost, 0) / all
   const held = top.reduce((sum, group) => sum + group.weights, 0) / weights
   return {
-    lead: `These ${top.length} of ${plan.groups.length} groups carry ${percent(share, 0)} of the estimated loss with ${percent(held, 0)} of the weights: the place to spend more.`,
+    lead: top.length < order.length
+      ? `These ${top.length} of ${plan.groups.length} groups carry ${percent(share, 0)} of the estimated loss with ${percent(held, 0)} of the weights: the place to spend more.`
+      : 'The share of each group in the estimated loss: the first are the place to spend more.',
     node: table('Largest contributors', ['group', 'codec', 'bits', 'share of the loss'],
       top.map((group) => [groupTitle(grid, group.index), group.codec, figure(group.bits), bar(group.cost / top[0].cost, percent(group.cost / all))]), [2]),
   }
@@ -76,7 +80,7 @@ export function judge({ judge: { signals } }) {
   return [level('group'), level('block')]
 }
 
-/** Both texts, with what comes after the first difference marked. */
+/** Both texts; what comes after their first difference is marked. */
 function pair(sample) {
   const words = (text) => String(text).split(/(?<=\s)/)
   const [original, quantized] = [words(sample.original), words(sample.quantized)]
@@ -89,4 +93,4 @@ function pair(sample) {
 }
 export const texts = ({ texts: { samples } }) => samples.map(pair)
 
-export const missing = (list) => list.map((entry) => details(entry.title, entry.commands.map((text) => el('code', { class: 'command', tabindex: 0 }, text))))
+export const missing = (list) => list.map((entry) => details(entry.title, entry.why ? el('p', { class: 'why' }, entry.why) : null, entry.commands.map(command)))

@@ -4,11 +4,11 @@ import { ink } from './colour.js'
 import { bar, details, el, freshId, table, tabs } from './dom.js'
 import { figure, isNumber, percent } from './format.js'
 
-/** One hue a signal; what is reversed is dashed. */
+/** By order: hue, line, width, symbol. A signal has one hue, and its reversed order the same with dashes. */
 const styles = {
   best: ['ink', 'solid', 3], lim: ['s1', 'solid', 2], 'lim reversed': ['s1', 'dashed', 1.5], zd: ['s2', 'solid', 2],
   'zd reversed': ['s2', 'dashed', 1.5], kl: ['s3', 'solid', 2], first: ['s4', 'solid', 1.5], last: ['s4', 'dashed', 1.5],
-  'first and last': ['s4', 'dotted', 2], pruned: ['hot', 'solid', 2],
+  'first and last': ['s4', 'dotted', 2], pruned: ['s5', 'dashed', 2, 'diamond'],
 }
 const style = (order) => styles[order] ?? ['grey', 'solid', 2]
 
@@ -52,8 +52,8 @@ export function sweepChart(sweep) {
       tooltip: tooltip(({ seriesIndex, dataIndex }) => text(curves[seriesIndex].name, curves[seriesIndex].points[dataIndex])),
       series: [
         ...curves.map((curve) => {
-          const [hue, type, width] = style(curve.name)
-          return { type: 'line', data: curve.points, symbol: 'circle', symbolSize: 6, showSymbol: true, z: curve.name === 'best' ? 4 : 3,
+          const [hue, type, width, symbol = 'circle'] = style(curve.name)
+          return { type: 'line', data: curve.points, symbol, symbolSize: symbol === 'circle' ? 6 : 10, showSymbol: true, z: curve.name === 'best' ? 4 : 3,
             lineStyle: { color: ink(hue), type, width }, itemStyle: { color: ink(hue) }, emphasis: { focus: 'series' } }
         }),
         ...(drawBand ? [polygon(band)] : []),
@@ -102,7 +102,7 @@ export function orders(sweep) {
     table('Orders by mean KL', ['order', 'mean KL', 'tenth at', 'half at'],
       rows.map((row) => [row.name, bar(row.kl / greatest, figure(row.kl)), percent(row.tenth, 0), percent(row.half, 0)]), [2, 3]),
     details('Curves as a table', table('KL by blocks lowered', ['order', ...curves[0].points.map((point) => String(point[0]))],
-      curves.map((curve) => [curve.name, ...curve.points.map((point) => figure(point[1]))]), curves[0].points.map((_, i) => i + 1))),
+      curves.map((curve) => [curve.name, ...curve.points.map((point) => figure(point[1]))]), curves[0].points.map((_, i) => i + 1), 'scroll')),
   ]
 }
 

@@ -1,0 +1,172 @@
+// Everything that uses CLI11: options become words that set a value, verbs its subcommands, and its errors UsageErrors.
+// core/options checks numbers and words, so that every way to set an option has the same errors.
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <sstream>
+
+#include "cli/verb.h"
+#include "core/suggest.h"
+
+namespace strata::cli {
+namespace {
+
+using Kind = OptionValue::Kind;
+
+/// Returns CLI11's list of an option's names: the letter, its own name, and --no-NAME for a flag that is on by default.
+std::string names_of(const OptionInfo& info, const OptionValue& value) {
+  std::string names = info.letter.empty() ? info.name : info.letter + "," + info.name;
+  if (value.kind == Kind::flag && value.get() == json(true)) names += ",!--no-" + info.name.substr(2);
+  return names;
+}
+
+/// The default as a person would type it; empty where there is none to show.
+std::string default_of(const OptionValue& value) {
+  const json now = value.get();
+  if (value.kind == Kind::flag || now.is_null()) return {};
+  if (now.is_string()) return now.get<std::string>();
+  if (now.is_array()) return fmt::format("{}", fmt::join(now.get<std::vector<std::string>>(), ","));
+  return now.dump();
+}
+
+std::string help_of(const OptionInfo& info, const OptionValue& value) {
+  const std::string usual = default_of(value);
+  return usual.empty() ? info.help : fmt::format("{} (default: {})", info.help, usual);
+}
+
+/// Help pages of 100 columns, with --no-NAME beside the flags that are on by default.
+class HelpPage final : public CLI::Formatter {
+ public:
+  HelpPage() { column_width(kNameColumns); }
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    std::string name = CLI::Formatter::make_option_name(option, positional);
+    if (const std::size_t at = name.find("{false}"); at != std::string::npos) name.erase(at);
+    return name;
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::string wrapped, word;
+    std::size_t column = 0;
+    std::istringstream words(CLI::Formatter::make_option_desc(option));
+    while (words >> word) {
+      if (column != 0 && column + 1 + word.size() > kHelpColumns) {
+        wrapped += '\n';
+        column = 0;
+      }
+      wrapped += (column == 0 ? "" : " ") + word;
+      column += word.size() + (column == 0 ? 0 : 1);
+    }
+    return wrapped;
+  }
+
+ private:
+  static constexpr std::size_t kNameColumns = 30, kHelpColumns = 70;
+};
+
+CLI::Option* add(CLI::App& app, const std::string& names, const OptionInfo& info, const OptionValue& value) {
+  if (value.kind == Kind::flag)
+    return app.add_flag_function(
+        names, [set = value.set](std::int64_t count) { set({{count > 0 ? "true" : "false"}}); }, help_of(info, value));
+  if (value.kind == Kind::many)
+    return app.add_option_function<std::vector<std::vector<std::string>>>(names, value.set, help_of(info, value));
+  return app.add_option_function<std::string>(
+      names, [set = value.set](const std::string& word) { set({{word}}); }, help_of(info, value));
+}
+
+}  // namespace
+
+void CommandLine::declare(const OptionInfo& info, const OptionValue& value) {
+  CLI::Option* option = add(app_, names_of(info, value), info, value);
+  if (info.required) option->required();
+  if (info.name.starts_with('-')) option->group(heading_);
+  if (value.kind != Kind::flag)
+    option->option_text(info.values.empty() ? value.placeholder : fmt::format("{}", fmt::join(info.values, "|")));
+  if (!info.aliases.empty()) add(app_, info.aliases, info, value)->group("");
+}
+
+void visit(Common& common, OptionVisitor& visitor) {
+  visitor.heading("All verbs");
+  visitor.flag({.name = "--json", .help = "Print the result as JSON on stdout, an error too", .effect = Effect::run},
+               common.json_output);
+  visitor.option({.name = "--threads",
+                  .help = "Threads; 0 stands for all CPUs. Their number never changes a result",
+                  .example = "4",
+                  .most = 1024,
+                  .effect = Effect::run},
+                 common.threads);
+}
+
+namespace {
+
+/// Returns the names of a verb's options, for suggestions.
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    if (!option->get_group().empty())
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+/// Throws UsageError for words that the verb has no use for, in the order in which they were given.
+void refuse_extras(const CLI::App& verb, const std::vector<std::string>& words) {
+  const std::vector<std::string> extras = verb.remaining();
+  for (const std::string& word : words) {
+    if (std::ranges::find(extras, word) == extras.end()) continue;
+    const std::string name = word.substr(0, word.find('='));
+    if (name.starts_with('-'))
+      fail_usage("{} has no option {}{}", verb.get_name(), name, did_you_mean(name, option_names(verb)));
+    fail_usage("{}: '{}' is one argument too many", verb.get_name(), word);
+  }
+}
+
+/// Throws UsageError when no word is given, or when the first one is neither an option nor a verb.
+void refuse_unknown_verb(const std::vector<std::string>& words) {
+  std::vector<std::string> names;
+  for (const Verb& verb : verbs()) names.emplace_back(verb.name);
+  if (words.empty()) fail_usage("give a verb: {}", fmt::join(names, ", "));
+  if (words[0].starts_with('-') || std::ranges::find(names, words[0]) != names.end()) return;
+  fail_usage("'{}' is no verb{}; there are {}", words[0], did_you_mean(words[0], names), fmt::join(names, ", "));
+}
+
+}  // namespace
+
+std::function<void()> parse_command_line(std::vector<std::string> words, Common& common) {
+  CLI::App app{
+      "Give it a language model and a size; get back the best model that fits, for vLLM,\n"
+      "transformers and llama.cpp, made on a plain CPU.",
+      "strata"};
+  app.set_version_flag("--version", "strata " STRATA_VERSION);
+  app.formatter(std::make_shared<HelpPage>());
+  app.footer(
+      "MODEL is a Hugging Face folder or a GGUF file. `strata VERB --help` has examples.\n"
+      "Exit codes: 0 done, 1 the input or the machine is at fault, 2 the command line is, 130 interrupted.\n"
+      "Environment: STRATA_ISA=portable|avx2|avx512|avx512bf16 forces an instruction set.");
+  refuse_unknown_verb(words);
+  std::function<void()> action;
+  std::vector<CommandLine> lines;
+  lines.reserve(verbs().size());
+  for (const Verb& verb : verbs()) {
+    CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
+    sub->allow_extras();
+    sub->formatter(std::make_shared<HelpPage>());
+    sub->footer(std::string("Examples:\n") + verb.examples);
+    CommandLine& line = lines.emplace_back(*sub);
+    const std::function<void()> run_verb = verb.setup(line, common);
+    visit(common, line);
+    sub->callback([&action, &words, sub, run_verb] {
+      refuse_extras(*sub, words);
+      action = run_verb;
+    });
+  }
+  try {
+    std::vector<std::string> reversed(words.rbegin(), words.rend());
+    app.parse(reversed);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() != 0) fail_usage("{}", e.what());
+    app.exit(e);
+    return {};
+  }
+  return action;
+}
+
+}  // namespace strata::cli

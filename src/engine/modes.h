@@ -1,0 +1,73 @@
+// What an engine can be told to do besides running: each mode lasts as long as its guard lives, so that no exception
+// leaves one on. At most one guard of a kind is alive for an engine, except Replacing.
+#pragma once
+#include <cstddef>
+#include <set>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace strata::engine {
+
+/// A watch is shown the inputs of the engine's experts. The watch must outlive the guard; nullptr shows nothing.
+class Watching {
+ public:
+  Watching(Engine& engine, const ExpertWatch* watch) : engine_(engine) { engine_.watch_ = watch; }
+  ~Watching() { engine_.watch_ = nullptr; }
+  Watching(const Watching&) = delete;
+  Watching& operator=(const Watching&) = delete;
+
+ private:
+  Engine& engine_;
+};
+
+/// What the linears of the blocks read and give is kept in a record, in place of what the record held. The record must
+/// outlive the guard; nullptr keeps nothing.
+class Recording {
+ public:
+  Recording(Engine& engine, Record* record);
+  ~Recording() { engine_.record_ = nullptr; }
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+ private:
+  Engine& engine_;
+};
+
+/// Batches are taken for the recorded one with changes. The product of a recorded linear that is not replaced is made
+/// from what changed, y + W (x' - x), with the difference rounded to bf16 and sums in f32: since rounding is relative
+/// to the change, that is as good as f32 throughout, at the speed of bf16. The record must outlive the guard; with
+/// nullptr products are made as usual.
+class Following {
+ public:
+  Following(Engine& engine, const Record* record) : engine_(engine) { engine_.followed_ = record; }
+  ~Following() { engine_.followed_ = nullptr; }
+  Following(const Following&) = delete;
+  Following& operator=(const Following&) = delete;
+
+ private:
+  Engine& engine_;
+};
+
+/// Linears have other weights than the model's. A linear is named by its index into Architecture::linears; the weights
+/// must outlive their use. Of two guards that set the same linear the later call decides, and the first guard that ends
+/// gives the linear its model's weights again.
+class Replacing {
+ public:
+  explicit Replacing(Engine& engine) : engine_(engine) {}
+  ~Replacing() { reset(); }
+  Replacing(const Replacing&) = delete;
+  Replacing& operator=(const Replacing&) = delete;
+
+  void set(std::size_t linear, kernel::Weights weights);
+  /// The linear has the model's weights again.
+  void reset(std::size_t linear);
+  /// All linears that this guard has set have the model's weights again.
+  void reset();
+
+ private:
+  Engine& engine_;
+  std::set<std::size_t> linears_;
+};
+
+}  // namespace strata::engine

@@ -1,0 +1,124 @@
+// Weights while they are held, and products with them: the model's weights, others in their place (Replacing), and what
+// changed since a recorded pass (Following).
+#include <algorithm>
+#include <atomic>
+
+#include "core/threads.h"
+#include "engine/engine.h"
+#include "engine/scale.h"
+#include "kernel/ops.h"
+
+namespace strata::engine {
+namespace {
+
+using model::Role;
+
+/// out = x - y; false when nothing differs.
+bool subtract(const float* x, const float* y, std::size_t count, float* out) {
+  constexpr std::size_t stretch = 1 << 14;
+  std::atomic<bool> differs = false;
+  parallel_for((count + stretch - 1) / stretch, [&](std::size_t s) {
+    const std::size_t end = std::min(count, (s + 1) * stretch);
+    int any = 0;
+    for (std::size_t i = s * stretch; i < end; ++i) {
+      out[i] = x[i] - y[i];
+      any |= out[i] == 0.0f ? 0 : 1;
+    }
+    if (any != 0) differs = true;
+  });
+  return differs;
+}
+
+}  // namespace
+
+kernel::Weights Engine::embedding() const {
+  const std::size_t index = architecture_.embedding();
+  return index != model::kNoLinear && replaced_[index] ? *replaced_[index] : embedding_.view();
+}
+
+kernel::Weights Engine::head() const {
+  if (!lm_head_) return embedding();
+  const std::optional<kernel::Weights>& other = replaced_[architecture_.lm_head()];
+  return other ? *other : lm_head_->view();
+}
+
+bool Engine::head_replaced() const {
+  const std::size_t head = architecture_.tied ? architecture_.embedding() : architecture_.lm_head();
+  return head != model::kNoLinear && replaced_[head].has_value();
+}
+
+Engine::BlockWeights& Engine::block_weights(std::size_t block) {
+  if (blocks_[block]) return *blocks_[block];
+  if (residency_ == Residency::one_block)
+    for (std::size_t other = 0; other < blocks_.size(); ++other) release(other);
+  BlockWeights w;
+  w.first = architecture_.layout[block].first;
+  for (const model::Linear& linear : architecture_.block_linears(block)) {
+    w.linears.emplace_back();
+    if (!linear.routed()) w.linears.back() = model_.packed(linear);
+    w.biases.push_back(linear.bias ? model_.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
+  }
+  w.norms = model_.norms(model::kBlockNorms, block);
+  if (architecture_.layout[block].mixture) {
+    const model::Architecture& a = architecture_;
+    w.router = model_.matrix(model::router_name(a, block), a.experts.count, a.hidden);
+    if (a.experts.correction) w.correction = model_.vector(model::correction_name(a, block), a.experts.count);
+    if (a.experts.shared_gate) w.shared_gate = model_.matrix(model::shared_gate_name(a, block), 1, a.hidden);
+  }
+  blocks_[block] = std::move(w);
+  return *blocks_[block];
+}
+
+void Engine::release(std::size_t block) {
+  if (!blocks_[block]) return;
+  blocks_[block].reset();
+  for (const model::Linear& linear : architecture_.block_linears(block)) model_.release(linear.module + ".weight");
+}
+
+void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y) {
+  const model::Linear& linear = architecture_.linears[index];
+  std::optional<model::LinearWeights>& held = weights.linears[index - weights.first];
+  if (!held && !replaced_[index]) held = model_.packed(linear);
+  // What an expert reads changes with the routing, so its products are never made from changes.
+  if (followed_ != nullptr && !replaced_[index] && !linear.routed() &&
+      multiply_change(index, held->view(), x, tokens, y))
+    return;
+  kernel::matmul(x, linear.cols, tokens, replaced_[index] ? *replaced_[index] : held->view(), y, linear.rows,
+                 precision_);
+  if (linear.bias) kernel::add_bias(y, weights.biases[index - weights.first].data(), tokens, linear.rows);
+  if (record_ == nullptr || linear.routed()) return;
+  record_->outputs[index].assign(y, y + tokens * linear.rows);
+  const bool shared = linear.role == Role::k || linear.role == Role::v || linear.role == Role::up;
+  if (!shared) record_->inputs[index].assign(x, x + tokens * linear.cols);
+}
+
+bool Engine::multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens,
+                             float* y) {
+  // y + W (x' - x) = W x' whatever rows were recorded; rows of the same tokens make the difference small.
+  const std::vector<float>& before = followed_->outputs[index];
+  const model::Linear& linear = architecture_.linears[index];
+  if (before.size() != tokens * linear.rows) return false;
+  std::size_t reads = index;
+  while (followed_->inputs[reads].empty()) --reads;
+  if (subtract(x, followed_->inputs[reads].data(), tokens * linear.cols, sized(change_, tokens * linear.cols))) {
+    kernel::matmul(change_.data(), linear.cols, tokens, weights, y, linear.rows, kernel::Precision::bf16);
+    kernel::add(y, before.data(), before.size());
+  } else {
+    std::copy(before.begin(), before.end(), y);
+  }
+  return true;
+}
+
+void Engine::logits_change(const float* h, const float* h0, std::size_t rows, float* out) {
+  const model::Architecture& a = architecture_;
+  STRATA_CHECK(!head_replaced());
+  float* normed = sized(normed_, 2 * rows * a.hidden);
+  float* original = normed + rows * a.hidden;
+  kernel::rms_norm(h, final_norm_.data(), rows, a.hidden, a.norm_epsilon, normed);
+  kernel::rms_norm(h0, final_norm_.data(), rows, a.hidden, a.norm_epsilon, original);
+  subtract(normed, original, rows * a.hidden, normed);
+  kernel::matmul(normed, a.hidden, rows, head(), out, a.vocab, kernel::Precision::bf16);
+  scale(out, rows * a.vocab, a.scales.logits);
+}
+
+}  // namespace strata::engine

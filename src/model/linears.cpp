@@ -1,0 +1,121 @@
+// The list of a model's linears, made from its sizes and names, and the look-ups in that list.
+#include "model/linears.h"
+
+#include <algorithm>
+
+#include "model/architecture.h"
+
+namespace strata::model {
+
+std::size_t Architecture::first_block(const FusionGroup& group) const {
+  if (linears[group.linears.front()].role == Role::embed) return 0;
+  return std::min(group.block, blocks);
+}
+
+std::size_t Architecture::index(std::size_t block, Role role, std::size_t expert) const {
+  const auto at = static_cast<std::size_t>(role);
+  constexpr auto gate = static_cast<std::size_t>(Role::gate);
+  if (at < gate || !layout[block].mixture) return layout[block].first + at;
+  constexpr std::size_t each = 3;
+  const std::size_t shared = experts.shared_intermediate == 0 ? 0 : each;
+  STRATA_CHECK(expert < experts.count || (expert == kSharedExpert && shared != 0), "expert {} of {}", expert,
+               experts.count);
+  return layout[block].first + at + (expert == kSharedExpert ? 0 : shared + each * expert);
+}
+
+namespace {
+
+/// Appends linears and groups in their order.
+class Lister {
+ public:
+  Lister(Architecture& a, Fusion fusion) : a_(a), names_(a.names), single_(fusion == Fusion::single) {}
+
+  /// Begins a group that the next linears belong to; with Fusion::single each of them is a group of its own instead.
+  void group(std::string name, std::size_t block) {
+    block_ = block;
+    if (!single_) a_.groups.push_back({std::move(name), block, {}});
+  }
+  void linear(std::string module, Role role, std::size_t rows, std::size_t cols, bool bias,
+              std::size_t expert = kNoExpert) {
+    if (single_) a_.groups.push_back({module, block_, {}});
+    append(a_.groups.size() - 1, std::move(module), role, rows, cols, bias, expert);
+  }
+
+  void attention(std::size_t b) {
+    const std::string block = names_.block(b);
+    group(fmt::format("{}{}.qkv_proj", block, names_.attention), b);
+    linear(block + names_.linear(Role::q), Role::q, a_.q_size(), a_.hidden, a_.qkv_bias);
+    linear(block + names_.linear(Role::k), Role::k, a_.kv_size(), a_.hidden, a_.qkv_bias);
+    linear(block + names_.linear(Role::v), Role::v, a_.kv_size(), a_.hidden, a_.qkv_bias);
+    group(block + names_.linear(Role::o), b);
+    linear(block + names_.linear(Role::o), Role::o, a_.hidden, a_.q_size(), a_.o_bias);
+  }
+
+  /// gate and up share a runtime's matrix, down has its own. `prefix` is the name of the part and a point.
+  void feed_forward(const std::string& prefix, std::size_t b, std::size_t intermediate, bool bias,
+                    std::size_t expert = kNoExpert) {
+    const auto name = [&](std::string_view part) { return prefix + std::string(part); };
+    group(prefix + "gate_up_proj", b);
+    linear(name(names_.gate), Role::gate, intermediate, a_.hidden, bias, expert);
+    linear(name(names_.up), Role::up, intermediate, a_.hidden, bias, expert);
+    group(name(names_.down), b);
+    linear(name(names_.down), Role::down, a_.hidden, intermediate, bias, expert);
+  }
+
+  /// Runtimes stack all experts of a block, so that they share one codec; GGUF has a stack each of gate, up and down.
+  void mixture(std::size_t b) {
+    const Experts& e = a_.experts;
+    const std::string prefix = fmt::format("{}{}.", names_.block(b), e.module);
+    if (e.shared_intermediate != 0)
+      feed_forward(fmt::format("{}{}.", prefix, e.shared_module), b, e.shared_intermediate, false, kSharedExpert);
+    const std::size_t first = a_.groups.size(), next = single_ ? 1 : 0;
+    if (single_)
+      for (const std::string_view name : {e.gate, e.up, e.down})
+        a_.groups.push_back({fmt::format("{}experts.{}", prefix, name), b, {}});
+    else
+      a_.groups.push_back({prefix + "experts", b, {}});
+    for (std::size_t i = 0; i < e.count; ++i) {
+      const std::string expert = fmt::format("{}experts.{}.", prefix, i);
+      append(first, expert + std::string(e.gate), Role::gate, e.intermediate, a_.hidden, false, i);
+      append(first + next, expert + std::string(e.up), Role::up, e.intermediate, a_.hidden, false, i);
+      append(first + 2 * next, expert + std::string(e.down), Role::down, a_.hidden, e.intermediate, false, i);
+    }
+  }
+
+ private:
+  void append(std::size_t group, std::string module, Role role, std::size_t rows, std::size_t cols, bool bias,
+              std::size_t expert) {
+    a_.groups[group].linears.push_back(a_.linears.size());
+    a_.linears.push_back({std::move(module), role, a_.groups[group].block, rows, cols, bias, group, expert});
+  }
+
+  Architecture& a_;
+  const TensorNames& names_;
+  bool single_;
+  std::size_t block_ = 0;
+};
+
+}  // namespace
+
+void list_linears(Architecture& a, Fusion fusion) {
+  a.linears.clear();
+  a.groups.clear();
+  a.layout.resize(a.blocks, {0, 0, false});
+  Lister list(a, fusion);
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    BlockLinears& block = a.layout[b];
+    block.first = a.linears.size();
+    list.attention(b);
+    if (block.mixture)
+      list.mixture(b);
+    else
+      list.feed_forward(fmt::format("{}{}.", a.names.block(b), a.names.feed_forward), b, a.intermediate, a.mlp_bias);
+    block.count = a.linears.size() - block.first;
+  }
+  const std::string head(a.names.head);
+  if (!a.tied || fusion == Fusion::single) list.group(head, kNoBlock);
+  if (!a.tied) list.linear(head, Role::lm_head, a.vocab, a.hidden, false);
+  if (fusion == Fusion::single) list.linear(std::string(a.names.embedding), Role::embed, a.vocab, a.hidden, false);
+}
+
+}  // namespace strata::model

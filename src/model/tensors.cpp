@@ -1,0 +1,82 @@
+// Names of tensors, put together from the family's parts of them, and the list of all.
+#include "model/tensors.h"
+
+#include <array>
+
+namespace strata::model {
+
+std::string_view role_name(Role role) {
+  constexpr std::array<std::string_view, 9> names = {"q", "k", "v", "o", "gate", "up", "down", "lm_head", "embed"};
+  return names[static_cast<std::size_t>(role)];
+}
+
+std::string TensorNames::block(std::size_t block) const { return fmt::format("{}{}.", blocks, block); }
+
+std::string TensorNames::linear(Role role) const {
+  if (role == Role::lm_head) return std::string(head);
+  if (role == Role::embed) return std::string(embedding);
+  const bool attends = role == Role::q || role == Role::k || role == Role::v || role == Role::o;
+  const std::array<std::string_view, 7> names = {q, k, v, o, gate, up, down};
+  return fmt::format("{}.{}", attends ? attention : feed_forward, names[static_cast<std::size_t>(role)]);
+}
+
+std::string_view TensorNames::norm(Norm norm) const {
+  switch (norm) {
+    case Norm::before_attention:
+      return before_attention;
+    case Norm::q:
+      return q_norm;
+    case Norm::k:
+      return k_norm;
+    case Norm::after_attention:
+      return after_attention;
+    case Norm::before_feed_forward:
+      return before_feed_forward;
+    case Norm::after_feed_forward:
+      return after_feed_forward;
+    case Norm::last:
+      return last_norm;
+  }
+  STRATA_CHECK(false);
+}
+
+std::string embedding_name(const Architecture& a) { return fmt::format("{}.weight", a.names.embedding); }
+
+std::string norm_name(const Architecture& a, Norm norm, std::size_t block) {
+  STRATA_CHECK(a.has(norm) && (norm == Norm::last) == (block == kNoBlock));
+  return fmt::format("{}{}.weight", norm == Norm::last ? "" : a.names.block(block), a.names.norm(norm));
+}
+
+std::string router_name(const Architecture& a, std::size_t block) {
+  return fmt::format("{}{}.gate.weight", a.names.block(block), a.experts.module);
+}
+
+std::string correction_name(const Architecture& a, std::size_t block) {
+  return fmt::format("{}{}.gate.e_score_correction_bias", a.names.block(block), a.experts.module);
+}
+
+std::string shared_gate_name(const Architecture& a, std::size_t block) {
+  return fmt::format("{}{}.{}_gate.weight", a.names.block(block), a.experts.module, a.experts.shared_module);
+}
+
+std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
+  std::vector<ExpectedTensor> result = {{embedding_name(a), {a.vocab, a.hidden}}};
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    for (const Norm norm : kBlockNorms)
+      if (a.has(norm)) result.push_back({norm_name(a, norm, b), {a.norm_size(norm)}});
+    if (!a.layout[b].mixture) continue;
+    const Experts& e = a.experts;
+    result.push_back({router_name(a, b), {e.count, a.hidden}});
+    if (e.correction) result.push_back({correction_name(a, b), {e.count}, DType::f32});
+    if (e.shared_gate) result.push_back({shared_gate_name(a, b), {1, a.hidden}});
+  }
+  for (const Linear& linear : a.linears) {
+    if (linear.role == Role::embed) continue;
+    result.push_back({linear.module + ".weight", {linear.rows, linear.cols}});
+    if (linear.bias) result.push_back({linear.module + ".bias", {linear.rows}});
+  }
+  result.push_back({norm_name(a, Norm::last), {a.hidden}});
+  return result;
+}
+
+}  // namespace strata::model

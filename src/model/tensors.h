@@ -1,0 +1,29 @@
+// Every tensor that a model of an architecture has, by its Hugging Face name.
+// Model::open holds the files against this list, and writers write it.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "model/architecture.h"
+
+namespace strata::model {
+
+struct ExpectedTensor {
+  std::string name;
+  std::vector<std::uint64_t> shape;
+  DType written = DType::bf16;  ///< the type it is stored in when it is not quantized
+};
+/// All tensors of a dense checkpoint, in the order in which they are written.
+std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
+
+std::string embedding_name(const Architecture& architecture);
+/// The weights of a norm that the architecture has; the last one belongs to no block.
+std::string norm_name(const Architecture& architecture, Norm norm, std::size_t block = kNoBlock);
+/// Tensors of a mixture that are never quantized: the router's (experts, hidden), the biases for choosing (experts),
+/// and the gate of the shared expert (1, hidden).
+std::string router_name(const Architecture& architecture, std::size_t block);
+std::string correction_name(const Architecture& architecture, std::size_t block);
+std::string shared_gate_name(const Architecture& architecture, std::size_t block);
+
+}  // namespace strata::model

@@ -1,0 +1,36 @@
+// What all methods have in common: the program itself, the output, and the limit on memory.
+#include "pipeline/job/forecast.h"
+
+#include <algorithm>
+
+#include "core/cpu.h"
+#include "core/units.h"
+#include "pipeline/job/methods.h"
+
+namespace strata::pipeline {
+namespace {
+
+constexpr std::uint64_t kProgramBytes = 22u << 20;  // code, configuration, the model's table of tensors
+
+}  // namespace
+
+Forecast forecast_memory(const PlannedJob& job) {
+  const QuantizeRequest& request = job.request;
+  Forecast forecast;
+  forecast.disk_bytes = job.output.bytes();
+  forecast.memory_bytes = kProgramBytes;
+  method_of(request).forecast(job, forecast);
+  if (request.memory_limit && forecast.memory_bytes > *request.memory_limit)
+    fail("--memory {} cannot be kept: rounding this model takes at least {}; allow that, or use smaller --seq-len",
+         human_bytes(*request.memory_limit), human_bytes(forecast.memory_bytes));
+  forecast.memory_bytes = std::max(peak_resident_bytes(), forecast.memory_bytes);
+  return forecast;
+}
+
+Forecast forecast(const PlannedJob& job) {
+  Forecast result = forecast_memory(job);
+  result.seconds = method_of(job.request).seconds(job, result);
+  return result;
+}
+
+}  // namespace strata::pipeline

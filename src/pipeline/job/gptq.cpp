@@ -1,0 +1,161 @@
+// gptq as a job: the whole model is rounded block by block, and the output takes each linear as it is ready.
+// What a block of an earlier run has written is read back, since the blocks after it were not rounded without it.
+#include <algorithm>
+#include <map>
+
+#include "core/threads.h"
+#include "pipeline/job/methods.h"
+#include "pipeline/job/model_bytes.h"
+#include "pipeline/job/stages.h"
+#include "pipeline/output/linear_encoder.h"
+#include "pipeline/output/stored_parts.h"
+
+namespace strata::pipeline {
+namespace {
+
+constexpr std::uint64_t kFloat = sizeof(float);
+constexpr std::uint64_t kTokenizerBytes = 26u << 20;              // and what else the calibration text needs
+constexpr std::uint64_t kKeptRowsBytes = std::uint64_t{2} << 30;  // more rows than these are not kept
+constexpr std::uint64_t kLearnedBytes = 27;  // for a weight that is tuned, its decoded value and gradient among them
+
+/// Bytes that one linear needs beside its block: its Hessian, the factor, and rows at work on every thread.
+std::uint64_t rounding_bytes(const model::Architecture& a, const model::Linear& linear, std::size_t batch_tokens,
+                             bool asymmetric) {
+  const std::uint64_t n = linear.cols, square = n * n * kFloat, wide = n * linear.rows * kFloat;
+  const std::uint64_t collecting = square + n * std::min<std::uint64_t>(batch_tokens, 4096) * kFloat;
+  if (asymmetric && engine::ends_half(a, linear.block, engine::input_site(linear.role)))
+    return std::max(collecting + wide + 2 * batch_tokens * a.hidden * kFloat, 3 * square + 3 * wide);
+  if (asymmetric) return std::max(2 * collecting + 2 * square + wide, 5 * square + 3 * wide);
+  const std::uint64_t rows =
+      thread_count() * quantize::rows_of_a_stretch(linear.rows) * n * (2 * (2 * kFloat + 1) + 2 * kFloat);
+  return std::max(collecting, 2 * square + rows);
+}
+
+/// Bytes of the block that needs most, or of lm_head: its weights, its stored linears, and the linear at work.
+struct BlockBytes {
+  std::uint64_t weights = 0, stored = 0, rounding = 0;
+  std::uint64_t sum() const { return weights + stored + rounding; }
+};
+
+BlockBytes largest_block(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
+                         std::size_t batch_tokens, const RoundingOptions& options) {
+  const model::Architecture& a = model.architecture();
+  const std::vector<std::uint64_t> weights = weight_bytes(model);
+  std::vector<BlockBytes> blocks(a.blocks + 1);
+  for (std::size_t l = 0; l < codecs.size(); ++l) {
+    const model::Linear& linear = a.linears[l];
+    if (linear.role == model::Role::embed) continue;
+    BlockBytes& block = blocks[std::min(linear.block, a.blocks)];
+    block.weights += weights[l];
+    if (!codecs[l]->has_codes()) continue;  // copied from the file when its turn comes
+    block.stored += codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
+    block.rounding = std::max(
+        block.rounding, dequantized_bytes(model, linear) + rounding_bytes(a, linear, batch_tokens, options.asymmetric));
+    if (options.tune.steps > 0 && !linear.routed()) block.stored += kLearnedBytes * linear.rows * linear.cols;
+  }
+  return *std::ranges::max_element(blocks, {}, &BlockBytes::sum);
+}
+
+importance::CalibrationSet text_of(const PlannedJob& job, JobFolder& folder) {
+  return Stages(job.model, &folder).calibration("rounding.json", [&] {
+    // Writing a text goes through all blocks for every token.
+    const auto residency = job.request.memory_limit ? engine::Residency::one_block : engine::Residency::all;
+    engine::Engine engine(job.model, kernel::Precision::bf16, residency);
+    return importance::make_calibration(engine, model::Tokenizer::of(job.model), rounding_text(job.request));
+  });
+}
+
+/// The linears that were rounded, in the model's order. A block that was rounded again has told its errors twice: the
+/// last ones hold.
+std::vector<RoundedLinear> rounded_linears(const model::Architecture& a, const StoredParts& parts,
+                                           const std::string& where) {
+  std::map<std::string, RoundedLinear> by_module;
+  for (const json& linear : parts.linears()) {
+    RoundedLinear rounded = RoundedLinear::from_json(linear, where);
+    by_module.insert_or_assign(rounded.module, rounded);
+  }
+  std::vector<RoundedLinear> linears;
+  for (const model::Linear& linear : a.linears)
+    if (const auto it = by_module.find(linear.module); it != by_module.end()) linears.push_back(it->second);
+  return linears;
+}
+
+/// The linears since the last call, as the journal notes them.
+class News {
+ public:
+  explicit News(const Rounding& rounding) : rounding_(rounding) {}
+  json operator()() {
+    json linears = json::array();
+    for (; told_ < rounding_.results().size(); ++told_) linears.push_back(rounding_.results()[told_].to_json());
+    return linears;
+  }
+
+ private:
+  const Rounding& rounding_;
+  std::size_t told_ = 0;
+};
+
+void round_and_write(const PlannedJob& job, const Forecast& forecast, const importance::CalibrationSet& set,
+                     JobFolder& folder, StoredParts& parts, Listener& listener, Written& written) {
+  const model::Architecture& a = job.model.architecture();
+  const auto codecs = codecs_by_linear(job.prepared.plan.plan, a);
+  RoundingSetup setup;
+  setup.fit = job.request.scale_fit;
+  setup.keep_rows = forecast.keeps_rows;
+  if (forecast.spills) setup.spill_folder = folder.path();
+  if (const std::size_t l = a.embedding(); l != model::kNoLinear && !job.prepared.importance.empty())
+    setup.embedding_importance = job.prepared.importance[l];
+  setup.listener = [&listener](const RoundedLinear& linear) { listener.on_linear(linear); };
+  Rounding rounding(job.model, codecs, set, job.request.rounding, setup);
+  rounding.resume(stored_blocks(job.output, a, folder.result(), parts),
+                  [&](std::size_t l) { return job.output.read(l, folder.result()); });
+  News news(rounding);
+  parts.set_news(std::ref(news));
+  LinearEncoder encoder(job.model, codecs,
+                        {.stored = [&](std::size_t l) -> const codec::Stored& { return rounding.linear(l); }});
+  job.output.write(encoder, folder.result(), parts);
+  folder.append({{"linears", news()}});
+  parts.set_news({});
+  written.tuned = rounding.tuned();
+}
+
+}  // namespace
+
+void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
+  const model::Architecture& a = job.model.architecture();
+  const auto codecs = codecs_by_linear(job.prepared.plan.plan, a);
+  const importance::TextSize text = rounding_text(job.request).size();
+  const RoundingOptions& options = job.request.rounding;
+  const std::uint64_t program = forecast.memory_bytes, limit = job.request.memory_limit.value_or(~std::uint64_t{0});
+  const std::uint64_t tokens = Rounding::sequences_together(a, text.samples, text.seq_len) * text.seq_len;
+  const std::uint64_t tunes = options.tune.steps > 0 ? 1 : 0, original = options.asymmetric ? 1 : tunes;
+  std::uint64_t bytes = program + kTokenizerBytes + largest_block(job.model, codecs, tokens, options).sum();
+  if (const std::size_t l = a.embedding(); l != model::kNoLinear && codecs[l]->has_codes())
+    bytes += codec::stored_bytes(*codecs[l], a.linears[l].rows, a.linears[l].cols);  // looked up in every pass
+  bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
+  bytes += tokens * std::max(a.q_size(), a.intermediate) * kFloat * original;  // rows of the original at a site
+  bytes += 3 * tunes * options.tune.batch_tokens * Rounding::floats_per_token(a) * kFloat;
+  const std::uint64_t streams = 1 + original + tunes;
+  const std::uint64_t states = streams * std::uint64_t{text.samples} * text.seq_len * a.hidden * kFloat;
+  const std::uint64_t borrowed = std::min(states, streams * tokens * a.hidden * kFloat);
+  forecast.spills = bytes + states > limit;
+  bytes += forecast.spills ? borrowed : states;
+  if (forecast.spills) forecast.disk_bytes += states;
+  const std::uint64_t embedding = a.vocab * a.hidden * 2;  // copied at the beginning, while nothing else is held
+  bytes = std::max(bytes, program + kTokenizerBytes + (forecast.spills ? borrowed : states) + embedding);
+  const std::uint64_t rows = Rounding::kept_rows_bytes(a, text.samples * text.seq_len);
+  forecast.keeps_rows = rows <= kKeptRowsBytes && bytes + rows <= limit;
+  if (forecast.keeps_rows) bytes += rows;
+  forecast.memory_bytes = bytes;
+}
+
+void write_gptq(const PlannedJob& job, const Forecast& forecast, JobFolder& folder, Listener& listener,
+                Written& written) {
+  StoredParts parts(folder);
+  const importance::CalibrationSet set = text_of(job, folder);
+  if (!folder.complete()) round_and_write(job, forecast, set, folder, parts, listener, written);
+  written.linears = rounded_linears(job.model.architecture(), parts, folder.file("journal").string());
+  written.calibration = set.source;
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,21 @@
+// Sizes of a model's weights.
+#include "pipeline/job/model_bytes.h"
+
+#include <map>
+#include <string>
+
+namespace strata::pipeline {
+
+std::vector<std::uint64_t> weight_bytes(const model::Model& model) {
+  std::map<std::string, std::uint64_t> in_file;
+  for (const model::TensorInfo& tensor : model.tensors()) in_file[tensor.name] = tensor.bytes;
+  std::vector<std::uint64_t> bytes;
+  for (const model::Linear& linear : model.architecture().linears) bytes.push_back(in_file[linear.module + ".weight"]);
+  return bytes;
+}
+
+std::uint64_t dequantized_bytes(const model::Model& model, const model::Linear& linear) {
+  return model.from_gguf() ? linear.rows * linear.cols * sizeof(float) : 0;
+}
+
+}  // namespace strata::pipeline

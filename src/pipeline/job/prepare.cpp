@@ -1,0 +1,180 @@
+// The steps before the writing. Activations are rounded to bf16 where only means over thousands of tokens are wanted;
+// scores are computed in f32, since a single group's divergence can be as small as that rounding.
+#include "pipeline/job/prepare.h"
+
+#include "core/units.h"
+#include "importance/imatrix.h"
+#include "pipeline/choose/presets.h"
+#include "pipeline/job/methods.h"
+#include "pipeline/job/stages.h"
+#include "pipeline/measure/max_kl.h"
+
+namespace strata::pipeline {
+namespace {
+
+/// Tokens that a plan's divergence is measured on under --max-kl: its standard error is then about 3 % of it.
+constexpr std::size_t kMaxKlTokens = 2048;
+
+void refuse_quantized(const model::Model& model) {
+  if (model.quantized())
+    fail("{}: is quantized already; quantize the original model, since a second rounding only adds loss",
+         model.path().string());
+}
+
+/// What has to be found out, given what is known.
+struct Findings {
+  bool scores = false;    ///< none were given, and the preset spends bytes by them
+  bool inputs = false;    ///< the mean squares that scales are searched by
+  bool search = false;    ///< plans are measured, and changed where that is better
+  bool under_kl = false;  ///< plans are measured until one is under the divergence
+  bool measures() const { return search || under_kl; }
+  bool text() const { return scores || inputs || measures(); }
+};
+
+class Preparation {
+ public:
+  Preparation(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener)
+      : model_(model),
+        request_(request),
+        target_(target_of(request)),
+        stages_(model, folder),
+        search_(search_of(request.search, model.architecture())),
+        listener_(listener) {}
+
+  Prepared run() {
+    find_what_is_known();
+    if (needs_.text()) calibrate();
+    if (needs_.text()) measure_inputs();
+    if (!planned_) plan();
+    return std::move(prepared_);
+  }
+
+ private:
+  void find_what_is_known();
+  void check_costs() const;
+  Costs costs() const;
+  void calibrate();
+  void measure_inputs();
+  importance::InputMeanSquare score(engine::Engine& engine);
+  void plan();
+  PlanResult read_plan() const;
+
+  const model::Model& model_;
+  const QuantizeRequest& request_;
+  const Target& target_;
+  Stages stages_;
+  SearchOptions search_;
+  Listener& listener_;
+  Prepared prepared_;
+  Findings needs_;
+  bool planned_ = false;  ///< an earlier run has kept the plan
+  std::optional<importance::InputMeanSquare> inputs_;
+};
+
+void Preparation::find_what_is_known() {
+  const std::string scores_file = request_.scores_file.string();
+  prepared_.importance =
+      request_.imatrix.empty() ? stages_.inputs() : importance::read_imatrix(request_.imatrix, model_);
+  prepared_.scores = scores_file.empty()
+                         ? stages_.scores()
+                         : importance::Scores::from_json(read_json_file(scores_file), model_, scores_file);
+  planned_ = stages_.plan(prepared_.plan);
+  const bool makes_plan = !planned_ && request_.plan_file.empty();
+  needs_.scores = makes_plan && !prepared_.scores && preset_named(request_.plan.preset).reads_scores();
+  needs_.inputs =
+      request_.scale_fit == codec::ScaleFit::search && !method_of(request_).calibrated && prepared_.importance.empty();
+  needs_.under_kl = makes_plan && std::holds_alternative<KlBudget>(request_.plan.budget);
+  if (makes_plan && prepared_.scores) check_costs();
+  // Plans are measured with searched scales, so those of minmax would be judged by others.
+  needs_.search = makes_plan && search_.steps > 0 && request_.scale_fit == codec::ScaleFit::search;
+}
+
+/// Scores that a preset cannot spend bytes by are refused before anything is measured.
+void Preparation::check_costs() const {
+  if (preset_named(request_.plan.preset).needs == pipeline::Needs::linear_costs)
+    check_linear_costs(Problem(model_, target_, request_.plan, costs()));
+}
+
+Costs Preparation::costs() const {
+  if (!prepared_.scores) return {};
+  return costs_of(*prepared_.scores, model_.architecture(), method_of(request_).pricing);
+}
+
+void Preparation::calibrate() {
+  prepared_.calibration = stages_.calibration("calibration.json", [&] {
+    engine::Engine engine(model_, kernel::Precision::bf16);
+    return importance::make_calibration(engine, model::Tokenizer::of(model_), request_.calibration);
+  });
+  listener_.on_calibration(model_, *prepared_.calibration);
+}
+
+/// Plans are measured in the same precision whether the scores are of this run or an earlier one.
+void Preparation::measure_inputs() {
+  const bool exact = needs_.scores || needs_.measures();
+  engine::Engine engine(model_, exact ? kernel::Precision::f32 : kernel::Precision::bf16);
+  inputs_.emplace(needs_.scores ? score(engine) : importance::input_mean_square(engine, *prepared_.calibration));
+  if (needs_.inputs || (request_.scale_fit == codec::ScaleFit::search && request_.imatrix.empty())) {
+    prepared_.importance.clear();
+    for (const model::Linear& linear : model_.architecture().linears)
+      prepared_.importance.push_back(inputs_->of(linear));
+    stages_.keep_inputs(prepared_.importance);
+  }
+  if (needs_.scores) stages_.keep_scores(*prepared_.scores);  // after the inputs: who finds scores finds those too
+}
+
+importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
+  listener_.on_remark(
+      "scoring the model first, since no --scores are given; `strata score` makes them once for all sizes");
+  importance::ScoreRequest needed = scores_needed(request_.plan, target_);
+  needed.fit = request_.scale_fit;
+  needed.measure.journal = stages_.file("scores.journal");
+  needed.measure.announce = [&](const std::string& label, std::size_t units, double seconds) {
+    if (seconds > 2)
+      listener_.on_remark(fmt::format("{}: {} measurements, about {}", label, units, human_seconds(seconds)));
+  };
+  std::vector<importance::CalibrationSet> sets = {*prepared_.calibration};
+  if (request_.calibration.texts.size() > 1)
+    sets = importance::make_calibrations(engine, model::Tokenizer::of(model_), request_.calibration);
+  importance::ScoreResult result = importance::score(engine, sets, needed, importance::Combine::mean);
+  prepared_.scores = std::move(result.scores);
+  if (sets.size() == 1) return std::move(result.inputs);
+  return importance::input_mean_square(engine, *prepared_.calibration);
+}
+
+void Preparation::plan() {
+  if (!request_.plan_file.empty()) {
+    prepared_.plan = read_plan();
+  } else {
+    const Problem problem(model_, target_, request_.plan, costs());
+    if (needs_.under_kl) {
+      engine::Engine exact(model_, kernel::Precision::f32);
+      PlanMeter meter(exact, *prepared_.calibration, *inputs_, kMaxKlTokens, stages_.file("plans.journal"), "max-kl");
+      prepared_.plan = plan_under_kl(problem, meter);
+    } else if (needs_.search) {
+      prepared_.plan = search_on_set(problem, *prepared_.calibration, *inputs_, search_);
+    } else {
+      prepared_.plan = make_plan(problem);
+    }
+  }
+  if (needs_.measures() || prepared_.scores) stages_.keep_plan(prepared_.plan);  // other plans are made in no time
+}
+
+PlanResult Preparation::read_plan() const {
+  const std::string where = request_.plan_file.string();
+  PlanResult result;
+  result.plan = Plan::from_json(read_json_file(request_.plan_file), model_, where);
+  check_plan(result.plan, model_.architecture(), target_, where);
+  const auto codecs = codecs_by_linear(result.plan, model_.architecture());
+  result.output_bytes = plan_output(model_, codecs, target_, request_.plan.shard_bytes)->bytes();
+  return result;
+}
+
+}  // namespace
+
+Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener) {
+  refuse_quantized(model);
+  if (request.plan_file.empty()) check_request(model, target_of(request), request.plan);
+  return Preparation(model, request, folder, listener).run();
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,26 @@
+// All that is found out before the first byte is written: a calibration text, scores, the inputs' mean squares, a plan.
+// What an earlier run of the job has kept is not found out again.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "core/job_folder.h"
+#include "importance/scores.h"
+#include "pipeline/choose/planner.h"
+#include "pipeline/job/listener.h"
+#include "pipeline/job/request.h"
+
+namespace strata::pipeline {
+
+struct Prepared {
+  PlanResult plan;
+  std::vector<std::vector<float>> importance;  ///< mean squares of the inputs of every linear; empty: not needed
+  std::optional<importance::CalibrationSet> calibration;  ///< set when a text was needed
+  std::optional<importance::Scores> scores;               ///< set when they were made or read
+};
+
+/// `folder`: where the job keeps what it finds; nullptr: nowhere. Throws Error for a model that is quantized already,
+/// for a request that cannot be met (before anything is measured), and as its parts do.
+Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener);
+
+}  // namespace strata::pipeline

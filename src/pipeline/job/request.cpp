@@ -1,0 +1,124 @@
+// The options of the main job, and what follows from those that are left open.
+// A calibrated method rounds by more text than scores are made on: a Hessian has a column's square of numbers to learn.
+#include "pipeline/job/request.h"
+
+#include "core/cpu.h"
+#include "pipeline/choose/options.h"
+#include "pipeline/job/methods.h"
+
+namespace strata::pipeline {
+namespace {
+
+constexpr importance::TextSize kRoundingText{64, 512};
+
+bool tunes(const QuantizeRequest& request) { return request.rounding.tune.steps > 0; }
+
+}  // namespace
+
+void visit(QuantizeRequest& r, OptionVisitor& v) {
+  v.option({.name = "MODEL",
+            .help = "Hugging Face folder or GGUF file",
+            .example = "MODEL",
+            .effect = Effect::run,  // the identity has the model's fingerprint
+            .required = true},
+           r.model);
+  v.heading("Output");
+  v.option({.name = "--output",
+            .help = "Folder to write, or a GGUF file (name ends in .gguf) for llama.cpp",
+            .example = "OUT",
+            .effect = Effect::run,  // an unfinished job is found by its output
+            .letter = "-o",
+            .required = true},
+           r.output);
+  v.option({.name = "--for",
+            .help = "Runtime that will load the result: " + target_names() +
+                    " (default: llama.cpp for a name that ends in .gguf, else vllm)",
+            .example = "transformers"},
+           r.target);
+  v.flag({.name = "--overwrite", .help = "Replace the output if it exists", .effect = Effect::run}, r.overwrite);
+  v.flag({.name = "--restart", .help = "Drop what an unfinished run has left, and begin again", .effect = Effect::run},
+         r.restart);
+  visit(r.plan, v);
+  v.heading("Made before");
+  v.file({.name = "--plan", .help = "Use this plan in place of making one", .example = "plan.json"}, r.plan_file);
+  v.file({.name = "--scores", .help = "Use these scores in place of making them", .example = "scores.json"},
+         r.scores_file);
+  visit(r.search, v);
+  visit(r.calibration, v);
+  v.heading("Rounding");
+  v.option({.name = "--method",
+            .help = "rtn: each weight to the nearest code. gptq: with error feedback over a calibration text, 64 "
+                    "sequences of 512 tokens unless --samples and --seq-len say otherwise (default: rtn)",
+            .example = "gptq",
+            .values = method_names()},
+           r.method);
+  declare_scale_fit(r.scale_fit, v);
+  v.file({.name = "--imatrix",
+          .help = "rtn: importances of llama-imatrix or score --imatrix-out, in place of the calibration text's",
+          .example = "imatrix.gguf"},
+         r.imatrix);
+  visit(r.rounding, v);
+  v.bytes({.name = "--memory",
+           .help = "gptq: keep resident memory under this, with hidden states in a file when needed",
+           .example = "4GiB",
+           .effect = Effect::run},
+          r.memory_limit);
+  v.heading("Afterwards");
+  v.flag({.name = "--verify", .help = "Measure the result against the original", .effect = Effect::run}, r.verify);
+  v.option({.name = "--verify-samples",
+            .help = "Sequences to measure the result on",
+            .example = "16",
+            .least = 1,
+            .most = 1 << 16,
+            .effect = Effect::run},
+           r.verify_samples);
+  v.flag({.name = "--report", .help = "Write OUT.report.html, and its data, beside the output", .effect = Effect::run},
+         r.report);
+}
+
+const Target& target_of(const QuantizeRequest& request) {
+  const std::string output = request.output.string();
+  const bool gguf = output.ends_with(".gguf");
+  const Target& target = target_by_name(request.target.value_or(gguf ? "llama.cpp" : "vllm"));
+  if (target.extension().empty() != gguf || output.empty()) return target;
+  if (gguf) fail_usage("--output {}: a GGUF file is for llama.cpp, not for {}", output, target.name);
+  fail_usage("--output {}: end the name in .gguf for {}", output, target.name);
+}
+
+const Method& method_of(const QuantizeRequest& request) {
+  return method_by_name(request.method.value_or(tunes(request) ? "gptq" : "rtn"));
+}
+
+importance::CalibrationRequest rounding_text(const QuantizeRequest& request) {
+  importance::CalibrationRequest text = request.calibration;
+  text.defaults = kRoundingText;
+  return text;
+}
+
+void check_options(const QuantizeRequest& request) {
+  const Method& method = method_of(request);
+  target_of(request);
+  if (tunes(request) && !method.calibrated)
+    fail_usage("--tune starts from the codes of gptq; leave out --method {}", method.name);
+  if (!request.imatrix.empty() && method.calibrated)
+    fail_usage("--imatrix: {} needs how inputs vary together, which an importance matrix does not hold; use --calib",
+               method.name);
+  if (!request.imatrix.empty() && request.scale_fit != codec::ScaleFit::search)
+    fail_usage("--imatrix: importances are of use to --scale search only");
+  if (!request.plan_file.empty() && is_given(request.plan.budget))
+    fail_usage("--plan already holds every choice; leave out {}", text_of(request.plan.budget));
+  if (!request.plan_file.empty()) return;
+  check_options(request.plan);
+  check_options(request.search, request.plan);
+}
+
+json job_identity(const QuantizeRequest& request, const model::Model& model) {
+  json value = {{"job", "quantize"}, {"model", model.fingerprint()}, {"instruction set", isa_name(selected_isa())}};
+  QuantizeRequest decided = request;
+  decided.target = std::string(target_of(request).name);
+  decided.method = std::string(method_of(request).name);
+  value.update(identity_of(decided));
+  return value;
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,59 @@
+// Whole plans measured on a text: KL divergence from the original and perplexity, with every group rounded to nearest.
+// Rounded groups are held, and so are the hidden states of one plan. A measurement then costs the rounding of groups
+// that no plan before had so, and a forward pass from the first block that differs from that plan.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/journal.h"
+#include "importance/divergence.h"
+#include "pipeline/plan/plan.h"
+
+namespace strata::pipeline {
+
+class PlanMeter {
+ public:
+  struct Measured {
+    double kl = 0.0, kl_standard_error = 0.0;  ///< nats per token, over all tokens
+    double perplexity = 0.0;                   ///< over the tokens with a next one
+  };
+
+  /// The engine must run the original, and outlive this; so must the inputs. With a journal, every measurement is kept
+  /// there, under the name of `job`. Memory: importance::DivergenceMeter's, and a copy of the linears for
+  /// every codec that they are measured with.
+  PlanMeter(engine::Engine& engine, const importance::CalibrationSet& text, const importance::InputMeanSquare& inputs,
+            std::size_t tokens, const std::filesystem::path& journal = {}, std::string_view job = "");
+
+  Measured measure(const Assignment& wanted);
+  /// Keeps the hidden states of this plan: plans that are equal to it in their first blocks skip those from now on. One
+  /// forward pass; changes no result.
+  void rebase(const Assignment& base);
+  /// The original without the blocks that are set.
+  Measured measure_without(const std::vector<bool>& blocks);
+
+  double original_perplexity() const { return original_perplexity_; }
+  std::size_t tokens() const { return meter_.tokens(); }
+
+ private:
+  template <class Prepare>
+  Measured known_or_measured(const std::string& key, Prepare prepare);
+  void use(const Assignment& wanted);
+  /// The first block where a plan differs from the one whose hidden states are kept.
+  std::size_t first_change(const Assignment& wanted) const;
+
+  engine::Engine& engine_;
+  const importance::InputMeanSquare& inputs_;
+  importance::DivergenceMeter meter_;
+  std::optional<Journal> journal_;
+  std::map<std::string, Measured> known_;
+  std::map<std::pair<std::size_t, const codec::Codec*>, importance::RoundedGroup> held_;
+  engine::Replacing replacing_;
+  Assignment now_;   ///< the plan whose weights are in the engine, by replacing_
+  Assignment base_;  ///< the plan whose hidden states the meter keeps
+  double original_perplexity_;
+};
+
+}  // namespace strata::pipeline

@@ -1,0 +1,195 @@
+// Layout first, then bytes in exactly that layout.
+// A linear is encoded when its first tensor is due.
+#include "pipeline/output/safetensors_folder.h"
+
+#include <map>
+
+#include "core/file.h"
+#include "pipeline/output/dense_rows.h"
+#include "pipeline/output/linear_encoder.h"
+
+namespace strata::pipeline {
+namespace {
+
+/// The experts of a block as one target of the configuration, which runtimes look up by pattern.
+std::string experts_target(const model::FusionGroup& group) {
+  std::string pattern = "re:";
+  for (const char c : group.name) pattern += c == '.' ? "\\." : std::string(1, c);
+  return pattern + "\\..*";
+}
+
+/// Modules that runtimes have and that are never quantized.
+std::vector<std::string> never_quantized(const model::Architecture& a) {
+  std::vector<std::string> modules;
+  if (a.tied) modules.emplace_back(a.names.head);
+  const auto add = [&](const std::string& tensor) { modules.push_back(tensor.substr(0, tensor.rfind('.'))); };
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    if (a.layout[b].mixture) add(model::router_name(a, b));
+    if (a.layout[b].mixture && a.experts.shared_gate) add(model::shared_gate_name(a, b));
+  }
+  return modules;
+}
+
+json output_config(const model::Model& model, const Codecs& codecs, format::Activations activations) {
+  json config = model.config();
+  // Blocks that predict several tokens at once are not written.
+  if (config.contains("num_nextn_predict_layers")) config["num_nextn_predict_layers"] = 0;
+  const char* dtype_key = config.contains("dtype") ? "dtype" : "torch_dtype";
+  config[dtype_key] = "bfloat16";
+  const model::Architecture& a = model.architecture();
+  std::vector<format::ModuleCodec> modules;
+  bool quantized = false;
+  for (const model::FusionGroup& group : a.groups) {
+    const std::size_t first = group.linears.front();
+    quantized = quantized || codecs[first]->has_codes();
+    if (a.linears[first].routed())
+      modules.push_back({experts_target(group), codecs[first]});
+    else
+      for (const std::size_t l : group.linears) modules.push_back({a.linears[l].module, codecs[l]});
+  }
+  if (quantized) config["quantization_config"] = format::quantization_config(modules, never_quantized(a), activations);
+  return config;
+}
+
+}  // namespace
+
+SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
+                                     std::uint64_t shard_bytes)
+    : SafetensorsFolder(model, std::move(codecs), activations, shard_bytes,
+                        std::make_shared<const Texts>(model.companion_files())) {}
+
+SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
+                                     std::uint64_t shard_bytes, std::shared_ptr<const Texts> companions)
+    : model_(model),
+      codecs_(std::move(codecs)),
+      activations_(activations),
+      shard_bytes_(shard_bytes),
+      spots_(model.architecture().linears.size()),
+      companions_(std::move(companions)) {
+  STRATA_CHECK(codecs_.size() == spots_.size(), "{} codecs for {} linears", codecs_.size(), spots_.size());
+  std::vector<Origin> origins;
+  std::vector<std::vector<format::TensorSpec>> shards = format::cut_shards(list_tensors(origins), shard_bytes);
+  own_texts_.emplace_back("config.json", output_config(model, codecs_, activations).dump(2) + "\n");
+  if (shards.size() > 1) own_texts_.emplace_back("model.safetensors.index.json", format::shard_index(shards));
+  auto next = origins.cbegin();
+  for (std::vector<format::TensorSpec>& tensors : shards) {
+    const auto begin = next;
+    next += static_cast<std::ptrdiff_t>(tensors.size());
+    add_shard(std::move(tensors), {begin, next});
+  }
+}
+
+/// All tensors in the order that they are written; where they come from goes to `origins`.
+std::vector<format::TensorSpec> SafetensorsFolder::list_tensors(std::vector<Origin>& origins) const {
+  const model::Architecture& a = model_.architecture();
+  std::map<std::string, std::size_t> linears;
+  for (std::size_t l = 0; l < a.linears.size(); ++l) linears[a.linears[l].module + ".weight"] = l;
+  std::vector<format::TensorSpec> specs;
+  for (const model::ExpectedTensor& expected : model::expected_tensors(a)) {
+    const auto it = linears.find(expected.name);
+    if (it == linears.end()) {
+      specs.push_back({expected.name, expected.written, expected.shape});
+      origins.emplace_back();
+      continue;
+    }
+    const model::Linear& linear = a.linears[it->second];
+    const codec::Codec& codec = *codecs_[it->second];
+    std::size_t part = 0;
+    for (const codec::PartSpec& spec : codec.layout(codec, linear.rows, linear.cols)) {
+      specs.push_back({linear.module + "." + spec.suffix, spec.dtype, spec.shape});
+      origins.push_back({it->second, part++});
+    }
+  }
+  return specs;
+}
+
+void SafetensorsFolder::add_shard(std::vector<format::TensorSpec> tensors, std::vector<Origin> origins) {
+  PartLayout layout;
+  layout.header = format::safetensors_header(tensors);
+  layout.bytes = layout.header.size();
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    const std::optional<std::size_t> linear = origins[t].linear;
+    const std::size_t block = linear ? model_.architecture().linears[*linear].block : model::kNoBlock;
+    layout.tensors.push_back({tensors[t].name, layout.bytes, tensors[t].bytes(), block});
+    layout.bytes += layout.tensors.back().bytes;
+    if (linear) spots_[*linear].push_back({shards_.size(), t});
+  }
+  shards_.push_back({std::move(tensors), std::move(origins), std::move(layout)});
+}
+
+std::uint64_t SafetensorsFolder::bytes() const {
+  std::uint64_t sum = 0;
+  for (const Shard& shard : shards_) sum += shard.layout.bytes;
+  for (const Texts* texts : {&own_texts_, companions_.get()})
+    for (const auto& [name, text] : *texts) sum += text.size();
+  return sum;
+}
+
+std::unique_ptr<Output> SafetensorsFolder::with(Codecs codecs) const {
+  return std::unique_ptr<Output>(
+      new SafetensorsFolder(model_, std::move(codecs), activations_, shard_bytes_, companions_));
+}
+
+std::vector<Place> SafetensorsFolder::places(std::size_t linear, const std::filesystem::path& path) const {
+  std::vector<Place> places;
+  for (const Spot& spot : spots_[linear])
+    places.push_back(
+        {path / shard_name(spot.shard), spot.tensor, shards_[spot.shard].layout.tensors[spot.tensor].offset});
+  return places;
+}
+
+codec::Stored SafetensorsFolder::read(std::size_t linear, const std::filesystem::path& path) const {
+  const model::Linear& shape = model_.architecture().linears[linear];
+  codec::Stored stored = codec::allocate(*codecs_[linear], shape.rows, shape.cols);
+  const std::vector<Place> parts = places(linear, path);
+  for (std::size_t i = 0; i < parts.size(); ++i) read_stored(parts[i], stored.parts[i]);
+  return stored;
+}
+
+void SafetensorsFolder::write(LinearEncoder& encoder, const std::filesystem::path& path, StoredParts& parts) const {
+  std::error_code code;
+  std::filesystem::create_directory(path, code);
+  if (code) fail("{}: cannot be created: {}", path.string(), code.message());
+  write_files(encoder, path, &parts);
+}
+
+void SafetensorsFolder::write_whole(LinearEncoder& encoder, const std::filesystem::path& path, bool overwrite) const {
+  OutputDirectory folder(path, overwrite);
+  write_files(encoder, folder.path(), nullptr);
+  folder.commit();
+}
+
+void SafetensorsFolder::write_files(LinearEncoder& encoder, const std::filesystem::path& folder,
+                                    StoredParts* parts) const {
+  std::vector<PartFile> files;
+  for (std::size_t s = 0; s < shards_.size(); ++s) files.push_back({folder / shard_name(s), &shards_[s].layout});
+  write_parts(files, {parts, Commit::each, encoder.rounds()}, [&](std::size_t s, std::size_t tensor, PartWriter& to) {
+    write_tensor(shards_[s], tensor, encoder, to);
+  });
+  std::uint64_t written = 0;
+  for (const PartFile& file : files) written += std::filesystem::file_size(file.path);
+  for (const Texts* texts : {&own_texts_, companions_.get()})
+    for (const auto& [name, text] : *texts) {
+      write_text_file(folder / name, text);
+      written += text.size();
+    }
+  STRATA_CHECK(written == bytes(), "wrote {} bytes, planned {}", written, bytes());
+}
+
+void SafetensorsFolder::write_tensor(const Shard& shard, std::size_t tensor, LinearEncoder& encoder,
+                                     PartWriter& writer) const {
+  const format::TensorSpec& spec = shard.tensors[tensor];
+  const Origin& origin = shard.origins[tensor];
+  const TakeBytes post = [&](std::vector<std::byte> bytes) { writer.post(std::move(bytes)); };
+  if (origin.linear && codecs_[*origin.linear]->has_codes()) {
+    const auto stored = encoder.linear(*origin.linear);
+    const std::span<const std::byte> bytes = stored->views[origin.part];
+    writer.post(bytes.size(), [stored, bytes](OutputFile& file) { file.write(bytes); });
+  } else if (spec.shape.size() == 1) {
+    dense_vector(model_, spec.name, model_.vector(spec.name, spec.shape[0]), spec.dtype, post);
+  } else {
+    dense_matrix(model_, spec.name, spec.shape[0], spec.shape[1], spec.dtype, {}, post);
+  }
+}
+
+}  // namespace strata::pipeline

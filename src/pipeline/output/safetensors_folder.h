@@ -1,0 +1,71 @@
+// A folder in Hugging Face's form: safetensors, config.json with a compressed-tensors configuration when linears have
+// codes, and the model's other files. docs/formats/compressed-tensors.md, docs/formats/safetensors.md.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/compressed_tensors.h"
+#include "format/safetensors.h"
+#include "pipeline/output/output.h"
+#include "pipeline/output/part_writer.h"
+
+namespace strata::pipeline {
+
+class SafetensorsFolder final : public Output {
+ public:
+  /// The model must outlive this. activations: what the configuration says that the runtime does with them.
+  SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
+                    std::uint64_t shard_bytes);
+
+  std::uint64_t bytes() const override;
+  std::unique_ptr<Output> with(Codecs codecs) const override;
+  bool is_folder() const override { return true; }
+  std::vector<std::filesystem::path> names(const std::filesystem::path& path) const override { return {path}; }
+  std::vector<Place> places(std::size_t linear, const std::filesystem::path& path) const override;
+  codec::Stored read(std::size_t linear, const std::filesystem::path& path) const override;
+  void write(LinearEncoder& encoder, const std::filesystem::path& path, StoredParts& parts) const override;
+  void write_whole(LinearEncoder& encoder, const std::filesystem::path& path, bool overwrite) const override;
+
+  /// The text of config.json.
+  const std::string& config() const { return own_texts_.front().second; }
+
+ private:
+  using Texts = std::vector<std::pair<std::string, std::string>>;  ///< names and contents of files
+  /// The linear that a tensor holds a part of, and which part; none for a dense tensor of no linear.
+  struct Origin {
+    std::optional<std::size_t> linear{};
+    std::size_t part = 0;
+  };
+  struct Shard {
+    std::vector<format::TensorSpec> tensors;
+    std::vector<Origin> origins;  ///< one for each tensor
+    PartLayout layout;
+  };
+  struct Spot {
+    std::size_t shard, tensor;
+  };
+
+  SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
+                    std::uint64_t shard_bytes, std::shared_ptr<const Texts> companions);
+  std::vector<format::TensorSpec> list_tensors(std::vector<Origin>& origins) const;
+  void add_shard(std::vector<format::TensorSpec> tensors, std::vector<Origin> origins);
+  std::string shard_name(std::size_t shard) const { return format::shard_name(shard, shards_.size()); }
+  void write_files(LinearEncoder& encoder, const std::filesystem::path& folder, StoredParts* parts) const;
+  void write_tensor(const Shard& shard, std::size_t tensor, LinearEncoder& encoder, PartWriter& writer) const;
+
+  const model::Model& model_;
+  Codecs codecs_;
+  format::Activations activations_;
+  std::uint64_t shard_bytes_;
+  std::vector<Shard> shards_;
+  std::vector<std::vector<Spot>> spots_;  ///< the parts of each linear, by index into Architecture::linears
+  Texts own_texts_;                       ///< config.json and, for several shards, their index
+  std::shared_ptr<const Texts> companions_;
+};
+
+}  // namespace strata::pipeline

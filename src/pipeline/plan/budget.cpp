@@ -1,0 +1,62 @@
+// Budgets as JSON, as text, and the rule that there is only one.
+// The JSON members are read by people and by the journal of a job.
+#include "pipeline/plan/budget.h"
+
+#include <array>
+#include <utility>
+
+#include "core/error.h"
+
+namespace strata::pipeline {
+namespace {
+
+template <class... Functions>
+struct Overloaded : Functions... {
+  using Functions::operator()...;
+};
+
+}  // namespace
+
+void give(Budget& budget, Budget value) {
+  if (is_given(budget) && is_given(value))
+    fail_usage("{} and {} contradict each other; give one of --bits, --size, --fit, --like and --max-kl",
+               text_of(budget), text_of(value));
+  if (is_given(value)) budget = std::move(value);
+}
+
+json to_json(const Budget& budget) {
+  json value = json::object();
+  std::visit(Overloaded{[](std::monostate) {}, [&](const BitsBudget& b) { value["bits"] = b.bits; },
+                        [&](const SizeBudget& b) { value["size_bytes"] = b.bytes; },
+                        [&](const MemoryBudget& b) {
+                          value["fit"] = {{"bytes", b.bytes}, {"context", b.context}, {"batch", b.batch}};
+                        },
+                        [&](const KlBudget& b) { value["max_kl"] = b.nats; },
+                        [&](const StockBudget& b) { value["like"] = b.mix; }},
+             budget);
+  return value;
+}
+
+std::string text_of(const Budget& budget) {
+  return std::visit(Overloaded{[](std::monostate) { return std::string(); },
+                               [](const BitsBudget& b) { return fmt::format("--bits {}", b.bits); },
+                               [](const SizeBudget& b) { return "--size " + exact_size(b.bytes); },
+                               [](const MemoryBudget& b) { return "--fit " + exact_size(b.bytes); },
+                               [](const KlBudget& b) { return fmt::format("--max-kl {}", b.nats); },
+                               [](const StockBudget& b) { return "--like " + b.mix; }},
+                    budget);
+}
+
+std::string exact_size(std::uint64_t bytes) {
+  constexpr std::array<std::pair<std::uint64_t, const char*>, 6> kUnits{{{std::uint64_t{1} << 30, "GiB"},
+                                                                         {1'000'000'000, "GB"},
+                                                                         {std::uint64_t{1} << 20, "MiB"},
+                                                                         {1'000'000, "MB"},
+                                                                         {std::uint64_t{1} << 10, "KiB"},
+                                                                         {1'000, "KB"}}};
+  for (const auto& [unit, name] : kUnits)
+    if (bytes != 0 && bytes % unit == 0) return fmt::format("{}{}", bytes / unit, name);
+  return fmt::format("{}", bytes);
+}
+
+}  // namespace strata::pipeline

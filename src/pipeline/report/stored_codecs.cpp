@@ -1,0 +1,51 @@
+// compressed-tensors names a codec for each linear; GGUF names a type for each tensor.
+// Types are compared by name, because that is what a model says of its tensors.
+#include "pipeline/report/stored_codecs.h"
+
+#include <map>
+
+#include "format/ggml_types.h"
+
+namespace strata::pipeline {
+namespace {
+
+constexpr std::uint32_t kTypeNumbers = 256;  // ggml numbers its types from 0, with room to spare
+
+const codec::Codec* codec_of_type(const std::string& type) {
+  for (std::uint32_t number = 0; number < kTypeNumbers; ++number)
+    if (const format::GgmlType* known = format::find_ggml_type(number); known != nullptr && known->name == type)
+      return format::codec_of_ggml_type(number);
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<const codec::Codec*> stored_codecs(const model::Model& quantized) {
+  std::map<std::string, const codec::Codec*> by_tensor;
+  if (quantized.from_gguf())
+    for (const model::TensorInfo& tensor : quantized.tensors()) by_tensor[tensor.name] = codec_of_type(tensor.type);
+  std::vector<const codec::Codec*> codecs;
+  for (const model::Linear& linear : quantized.architecture().linears) {
+    const auto tensor = by_tensor.find(linear.module + ".weight");
+    const codec::Codec* codec = tensor != by_tensor.end() ? tensor->second : quantized.codec_of(linear);
+    codecs.push_back(codec == nullptr ? &codec::by_name("keep") : codec);
+  }
+  return codecs;
+}
+
+void check_plan_of(const Plan& plan, const model::Model& quantized, const std::string& where) {
+  std::map<std::string, const codec::Codec*> planned;
+  for (const PlannedGroup& group : plan.groups)
+    for (const std::string& linear : group.linears) planned[linear] = group.codec;
+  const std::vector<const codec::Codec*> stored = stored_codecs(quantized);
+  for (std::size_t l = 0; l < stored.size(); ++l) {
+    const std::string& module = quantized.architecture().linears[l].module;
+    const auto it = planned.find(module);
+    if (it == planned.end() || it->second != stored[l])
+      fail("{}: gives {} {}, and in {} it is {}; give the plan that {} was made with", where, module,
+           it == planned.end() ? "nothing" : it->second->name, quantized.path().string(), stored[l]->name,
+           quantized.path().string());
+  }
+}
+
+}  // namespace strata::pipeline

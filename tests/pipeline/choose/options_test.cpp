@@ -1,0 +1,58 @@
+// The options of a plan: what is recorded of them, and that a budget is given once.
+#include "pipeline/choose/options.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "support/error_of.h"
+
+namespace strata::pipeline {
+namespace {
+
+/// Sets options by their names, in the order in which they are declared.
+class Setter final : public OptionVisitor {
+ public:
+  explicit Setter(std::map<std::string, std::string> words) : words_(std::move(words)) {}
+  void declare(const OptionInfo& info, const OptionValue& value) override {
+    if (const auto it = words_.find(info.name); it != words_.end()) value.set({{it->second}});
+  }
+
+ private:
+  std::map<std::string, std::string> words_;
+};
+
+PlanRequest asked(std::map<std::string, std::string> words) {
+  PlanRequest request;
+  Setter setter(std::move(words));
+  visit(request, setter);
+  return request;
+}
+
+TEST(PlanOptions, ABudgetIsGivenOnceAndContextNeedsFit) {
+  EXPECT_EQ(std::get<SizeBudget>(asked({{"--size", "90MiB"}}).budget).bytes, 90u << 20);
+  const auto fit = std::get<MemoryBudget>(asked({{"--fit", "8GiB"}, {"--ctx", "100"}}).budget);
+  EXPECT_EQ(fit.context, 100u);
+  EXPECT_EQ(fit.batch, 1u);
+  EXPECT_NE(error_of([] { asked({{"--bits", "4"}, {"--size", "1MiB"}}); }).find("contradict"), std::string::npos);
+  EXPECT_NE(error_of([] { asked({{"--ctx", "100"}}); }).find("--fit"), std::string::npos);
+  EXPECT_NE(error_of([] { asked({{"--bits", "0"}}); }).find("--bits 0: expected a number"), std::string::npos);
+}
+
+TEST(PlanOptions, TheRecordKeepsWhatDiffersFromTheDefaults) {
+  EXPECT_EQ(request_record(PlanRequest()), (json{{"preset", "best"}}));
+  PlanRequest request;
+  request.preset = "lwq";
+  request.method = "gptq";
+  request.budget = BitsBudget{5};
+  request.low = "int3_g64";
+  request.levels = "int8_g32:1,int4_g32";
+  EXPECT_EQ(request_record(request), (json{{"preset", "lwq"},
+                                           {"method", "gptq"},
+                                           {"bits", 5.0},
+                                           {"low", "int3_g64"},
+                                           {"levels", "int8_g32:1,int4_g32"}}));
+}
+
+}  // namespace
+}  // namespace strata::pipeline

@@ -1,0 +1,45 @@
+// Budgets: one at a time, said as the user gave them, and kept under the names that files have.
+#include "pipeline/plan/budget.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "pipeline/plan/request.h"
+
+namespace strata::pipeline {
+namespace {
+
+TEST(Budget, IsSaidAsItWasGiven) {
+  EXPECT_EQ(text_of({}), "");
+  EXPECT_EQ(text_of(BitsBudget{4.5}), "--bits 4.5");
+  EXPECT_EQ(text_of(SizeBudget{110u << 20}), "--size 110MiB");
+  EXPECT_EQ(text_of(SizeBudget{110'000'000}), "--size 110MB");
+  EXPECT_EQ(text_of(SizeBudget{12345}), "--size 12345");
+  EXPECT_EQ(text_of(MemoryBudget{std::uint64_t{8} << 30}), "--fit 8GiB");
+  EXPECT_EQ(text_of(KlBudget{0.05}), "--max-kl 0.05");
+  EXPECT_EQ(text_of(StockBudget{"Q4_K_M"}), "--like Q4_K_M");
+}
+
+TEST(Budget, HasTheMembersThatFilesHave) {
+  EXPECT_EQ(to_json(Budget{}), json::object());
+  EXPECT_EQ(to_json(Budget{BitsBudget{4.5}}), (json{{"bits", 4.5}}));
+  EXPECT_EQ(to_json(Budget{SizeBudget{7}}), (json{{"size_bytes", 7}}));
+  EXPECT_EQ(to_json(Budget{MemoryBudget{9, 128, 3}}), (json{{"fit", {{"bytes", 9}, {"context", 128}, {"batch", 3}}}}));
+  EXPECT_EQ(to_json(Budget{KlBudget{0.5}}), (json{{"max_kl", 0.5}}));
+  EXPECT_EQ(to_json(Budget{StockBudget{"Q8_0"}}), (json{{"like", "Q8_0"}}));
+}
+
+TEST(Budget, IsOne) {
+  Budget budget;
+  give(budget, {});
+  give(budget, BitsBudget{4});
+  try {
+    give(budget, SizeBudget{1u << 20});
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("--bits 4 and --size 1MiB contradict"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace strata::pipeline
