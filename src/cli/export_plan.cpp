@@ -27,7 +27,9 @@ void run(const Options& options, const Common& common) {
   }
   write_text_file(options.output, recipe);
   print_json(common, {{"output", options.output}, {"tool", exporter.name}, {"use", exporter.usage}});
-  print(common, "{}: a recipe for {}; use it as {}\n", options.output, exporter.name, exporter.usage);
+  const bool json_as_yaml = recipe.starts_with('{') && !options.output.ends_with(".json");
+  print(common, "{}: a recipe for {}{}; use it as {}\n", options.output, exporter.name,
+        json_as_yaml ? " (JSON, which is YAML too)" : "", exporter.usage);
 }
 
 std::function<void()> setup(CommandLine& line, const Common& common) {

@@ -3,18 +3,21 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "cli/plot.h"
 #include "cli/verb.h"
 #include "core/units.h"
 #include "model/model.h"
 #include "pipeline/report/data.h"
+#include "pipeline/report/loads.h"
 
 namespace strata::cli {
 namespace {
 
 struct Options {
-  std::string model, scores, signal, target = "vllm";
+  std::string model, scores, signal;
+  std::optional<std::string> target;
   bool tensors = false, plot = false;
 };
 
@@ -160,15 +163,33 @@ void plot_signals(const model::Model& model, const Options& options) {
     fail("{}: holds no signal '{}', but {}", options.scores, options.signal, fmt::join(known, ", "));
 }
 
+/// Who loads the checkpoint: the target that was asked for, or all of them with what keeps the others from it.
+void show_verdicts(const std::vector<pipeline::Verdict>& verdicts, const Options& options) {
+  const pipeline::Target* wanted = options.target ? &pipeline::target_by_name(*options.target) : nullptr;
+  std::string loads;
+  for (const pipeline::Verdict& verdict : verdicts)
+    if (verdict.loads()) loads += (loads.empty() ? "" : ", ") + std::string(verdict.target->name);
+  fmt::print("\nloads in: {}\n", loads.empty() ? "no runtime that strata knows" : loads);
+  for (const pipeline::Verdict& verdict : verdicts)
+    if (wanted == nullptr ? !verdict.loads() : verdict.target == wanted) fmt::print("  {}\n", verdict.text());
+}
+
 void run(const Options& options, const Common& common) {
   if (!options.plot && (!options.scores.empty() || !options.signal.empty()))
     fail_usage("--scores and --signal say what --plot draws; add --plot");
   if (!options.signal.empty() && options.scores.empty()) fail_usage("--signal is read from --scores FILE");
-  const model::Model model = model::Model::open(options.model, pipeline::target_by_name(options.target).fusion());
-  const json value = describe(model);
+  const model::Model model =
+      model::Model::open(options.model, pipeline::target_by_name(options.target.value_or("vllm")).fusion());
+  const std::vector<pipeline::Verdict> verdicts = pipeline::verdicts(model);
+  json value = describe(model);
+  for (const pipeline::Verdict& verdict : verdicts)
+    value["loads"][std::string(verdict.target->name)] = verdict.loads() ? json(true) : json(verdict.text());
   print_json(common, value);
   if (common.json_output) return;
-  if (!options.plot) return show(model, value, options);
+  if (!options.plot) {
+    show(model, value, options);
+    return show_verdicts(verdicts, options);
+  }
   if (options.scores.empty())
     plot_bits(model);
   else
@@ -183,7 +204,10 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
             options->plot);
   line.option({.name = "--scores", .help = "scores.json of this model, to draw"}, options->scores);
   line.option({.name = "--signal", .help = "Draw this signal only"}, options->signal);
-  line.option({.name = "--for", .help = "The runtime that the scores were made for"}, options->target);
+  line.option({.name = "--for",
+               .help = "Say whether this runtime loads the checkpoint; with --scores, the one they were made for",
+               .example = "a100"},
+              options->target);
   return [options, &common] { run(*options, common); };
 }
 

@@ -7,6 +7,7 @@
 #include "pipeline/choose/options.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/methods.h"
+#include "pipeline/report/plan_difference.h"
 
 namespace strata::cli {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 struct Options {
   std::filesystem::path model, scores;
   std::string output, method = "rtn", target = "vllm";
+  std::vector<std::string> compared;
   bool explain = false;
   pipeline::PlanRequest request;
   pipeline::SearchRequest search;
@@ -40,7 +42,22 @@ void show_explanation(const std::vector<pipeline::Explanation>& explanations) {
   fmt::print("{}", table(rows));
 }
 
+/// What the second of two plan files changes.
+void show_difference(const Options& options, const Common& common) {
+  if (options.compared.size() != 2) fail_usage("--diff: give two plan files");
+  const model::Model model = model::Model::open(options.model, pipeline::target_by_name(options.target).fusion());
+  const auto read = [&](const std::string& file) {
+    return pipeline::Plan::from_json(read_json_file(file), model, file);
+  };
+  const pipeline::PlanDifference difference =
+      pipeline::difference(read(options.compared[0]), read(options.compared[1]));
+  print_json(common, difference.to_json());
+  if (common.json_output) return;
+  fmt::print("{}", table(difference.rows()));
+}
+
 void run(const Options& options, const Common& common) {
+  if (!options.compared.empty()) return show_difference(options, common);
   pipeline::PlanRequest request = options.request;
   request.method = options.method;
   if (std::holds_alternative<pipeline::KlBudget>(request.budget))
@@ -80,6 +97,10 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
   line.option({.name = "--scores", .help = "scores.json of this model, for presets that spend bytes by them"},
               options->scores);
   line.option({.name = "--output", .help = "Plan file to write", .letter = "-o"}, options->output);
+  line.list({.name = "--diff",
+             .help = "Show what sets two plan files of this model apart, in place of making a plan",
+             .example = "a.json b.json"},
+            options->compared);
   line.flag({.name = "--explain",
              .help = "For every group the next better and next worse choice, and the bytes and cost that it would "
                      "change"},
@@ -103,7 +124,9 @@ extern const Verb plan_verb = {"plan", "Choose a codec for every group of linear
                                "  strata plan MODEL --scores scores.json --preset lwq --high int4_g64 --low int2_g32 "
                                "--n-high 20 --for transformers\n"
                                "  strata plan MODEL --preset prior --bits 4.5 --explain\n"
-                               "  strata plan MODEL --scores scores.json --bits 4.5 --search-steps 200 -o plan.json\n",
+                               "  strata plan MODEL --scores scores.json --bits 4.5 --search-steps 200 -o plan.json\n"
+                               "  strata plan MODEL --for llama.cpp --preset stock --like Q4_K_M\n"
+                               "  strata plan MODEL --diff a.json b.json\n",
                                setup};
 
 }  // namespace strata::cli

@@ -7,12 +7,14 @@
 #include <memory>
 
 #include "cli/options.h"
+#include "core/file.h"
 #include "core/journal.h"
 #include "core/units.h"
 #include "importance/imatrix.h"
 #include "importance/judge.h"
 #include "model/tokenizer.h"
 #include "pipeline/choose/costs.h"
+#include "pipeline/report/scores_csv.h"
 #include "pipeline/round/options.h"
 
 namespace strata::cli {
@@ -145,7 +147,10 @@ void run(const Options& options, const Common& common) {
   const importance::ScoreResult result = importance::score(engine, sets, announced, options.combine);
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();
-  write_json_file(options.output, value);
+  if (options.output.ends_with(".csv"))
+    write_text_file(options.output, pipeline::scores_csv(scores, model.architecture()));
+  else
+    write_json_file(options.output, value);
   if (!options.imatrix.empty()) importance::write_imatrix(options.imatrix, model, result.inputs, scores.calibration);
   for (std::size_t i = 0; i < sets.size(); ++i) Journal::remove(importance::journal_of(request.measure, i));
   if (options.judge) value["judge"] = judgement_json(result, model.architecture());
@@ -164,7 +169,11 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
   for (const importance::Signal& signal : importance::signals())
     known.push_back(std::string(signal.name) + (signal.costly ? " (costly)" : ""));
   line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options->model);
-  line.option({.name = "--output", .help = "File to write, JSON", .letter = "-o", .required = true}, options->output);
+  line.option({.name = "--output",
+               .help = "File to write: JSON for plan and quantize, or a table when its name ends in .csv",
+               .letter = "-o",
+               .required = true},
+              options->output);
   line.option({.name = "--imatrix-out",
                .help = "Also write the inputs' mean squares as an importance matrix for llama-quantize",
                .example = "m.gguf"},

@@ -112,7 +112,11 @@ std::map<std::string, std::vector<LinearScores>> read_linears(const json& value,
     fit = scales == "search" ? codec::ScaleFit::search : codec::ScaleFit::minmax;
     const json& list = member(entry, "linears", json::value_t::array, at);
     if (list.size() != a.linears.size())
-      fail("{}: has {} linears for the model's {}", at, list.size(), a.linears.size());
+      fail(
+          "{}: has {} linears, and the model has {} as this runtime groups them: the scores were made for another "
+          "--for; "
+          "score again with the --for that it is planned for",
+          at, list.size(), a.linears.size());
     for (std::size_t i = 0; i < list.size(); ++i) result[name].push_back(read_linear(list[i], a.linears[i], at));
   }
   return result;
@@ -126,7 +130,12 @@ std::map<std::string, std::vector<std::vector<Measurement>>> read_choices(const 
     check_known(name, Level::choice, "choices", where);
     const std::string at = fmt::format("{}: {}", where, name);
     const json& list = member(entry, "groups", json::value_t::array, at);
-    if (list.size() != a.groups.size()) fail("{}: has {} groups for the model's {}", at, list.size(), a.groups.size());
+    if (list.size() != a.groups.size())
+      fail(
+          "{}: has {} groups, and the model has {} as this runtime groups the linears: the scores were made for "
+          "another "
+          "--for; score again with the --for that it is planned for",
+          at, list.size(), a.groups.size());
     for (std::size_t g = 0; g < list.size(); ++g)
       result[name].push_back(read_measurements(list[g], a, a.groups[g], at));
   }

@@ -195,7 +195,7 @@ TEST_F(ScoresFile, ValuesThatCannotBeAreRefused) {
   with([&] { first_linear()["module"] = "model.layers.7.mlp.up_proj"; });
   expect_refused("where the model has 'model.layers.0.self_attn.q_proj'");
   with([&] { value_["linears"]["act_mse"]["linears"].erase(3); });
-  expect_refused("21 linears for the model's 22");
+  expect_refused("21 linears, and the model has 22");
   with([&] { value_["calibration"]["hash"] = "0123456789ABCDEF"; });
   expect_refused("16 hexadecimal digits");
   // A number beyond the range of double.

@@ -77,12 +77,13 @@ void visit(QuantizeRequest& r, OptionVisitor& v) {
 }
 
 const Target& target_of(const QuantizeRequest& request) {
+  const Target& usual = default_target(request.output);
+  const Target& target = request.target ? target_by_name(*request.target) : usual;
+  if (target.extension() == usual.extension() || request.output.empty()) return target;
   const std::string output = request.output.string();
-  const bool gguf = output.ends_with(".gguf");
-  const Target& target = target_by_name(request.target.value_or(gguf ? "llama.cpp" : "vllm"));
-  if (target.extension().empty() != gguf || output.empty()) return target;
-  if (gguf) fail_usage("--output {}: a GGUF file is for llama.cpp, not for {}", output, target.name);
-  fail_usage("--output {}: end the name in .gguf for {}", output, target.name);
+  if (target.extension().empty())
+    fail_usage("--output {}: a GGUF file is for {}, not for {}", output, usual.name, target.name);
+  fail_usage("--output {}: end the name in {} for {}", output, target.extension(), target.name);
 }
 
 const Method& method_of(const QuantizeRequest& request) {

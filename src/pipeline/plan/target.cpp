@@ -185,6 +185,12 @@ const Target& target_by_name(std::string_view name) {
   fail_usage("--for {}: unknown target{}; known are {}", name, did_you_mean(name, known), target_names());
 }
 
+const Target& default_target(const std::filesystem::path& output) {
+  for (const Target& target : kTargets)
+    if (!target.extension().empty() && output.string().ends_with(target.extension())) return target;
+  return kTargets.front();
+}
+
 std::string target_names() {
   std::vector<std::string_view> names, gpus;
   for (const Target& target : kTargets) names.push_back(target.name);

@@ -1,6 +1,7 @@
 // What a plan is for: the runtime decides which codecs may be used, and why others may not.
 // Sources: docs/formats/compressed-tensors.md ("What the runtimes load"), docs/formats/gguf.md.
 #pragma once
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,6 +46,8 @@ std::span<const TargetAlias> target_aliases();
 /// The target of this name, or of the GPU of this name (in upper or lower case). Throws UsageError listing the known
 /// names, the nearest first.
 const Target& target_by_name(std::string_view name);
+/// The target of an output of this name where the user names none: llama.cpp when it ends in .gguf, else vllm.
+const Target& default_target(const std::filesystem::path& output);
 /// "vllm, vllm:sm80, ... (a GPU's name is one too: a100, ...)", for help.
 std::string target_names();
 
