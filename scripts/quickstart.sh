@@ -56,7 +56,7 @@ PATH=$PATH:$HOME/.cargo/bin
 stage "2/6 build" build
 stage "3/6 model" get_model
 stage "4/6 quantize to $bits bits" $strata quantize $original -o $quantized --bits $bits --overwrite
-stage "5/6 evaluate on the first 40 chunks of $text" evaluate
+stage "5/6 evaluate on the first 40 sequences of $text" evaluate
 stage "6/6 three prompts" answer_prompts
 
 cat <<END

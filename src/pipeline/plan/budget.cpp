@@ -1,5 +1,5 @@
-// Budgets as JSON, as text, and the rule that there is only one.
-// The JSON members are read by people and by the journal of a job.
+// Budgets as text, and the rule that there is only one.
+// Sizes are said in the largest unit that is exact, so that a user finds the words that were typed.
 #include "pipeline/plan/budget.h"
 
 #include <array>
@@ -22,19 +22,6 @@ void give(Budget& budget, Budget value) {
     fail_usage("{} and {} contradict each other; give one of --bits, --size, --fit, --like and --max-kl",
                text_of(budget), text_of(value));
   if (is_given(value)) budget = std::move(value);
-}
-
-json to_json(const Budget& budget) {
-  json value = json::object();
-  std::visit(Overloaded{[](std::monostate) {}, [&](const BitsBudget& b) { value["bits"] = b.bits; },
-                        [&](const SizeBudget& b) { value["size_bytes"] = b.bytes; },
-                        [&](const MemoryBudget& b) {
-                          value["fit"] = {{"bytes", b.bytes}, {"context", b.context}, {"batch", b.batch}};
-                        },
-                        [&](const KlBudget& b) { value["max_kl"] = b.nats; },
-                        [&](const StockBudget& b) { value["like"] = b.mix; }},
-             budget);
-  return value;
 }
 
 std::string text_of(const Budget& budget) {

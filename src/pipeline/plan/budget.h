@@ -6,8 +6,6 @@
 #include <string>
 #include <variant>
 
-#include "core/json.h"
-
 namespace strata::pipeline {
 
 /// --bits: bytes written x 8 / weights, over the linears of the blocks.
@@ -38,9 +36,6 @@ inline bool is_given(const Budget& budget) { return !std::holds_alternative<std:
 
 /// Sets the budget. Throws UsageError when one is set already: two budgets contradict each other.
 void give(Budget& budget, Budget value);
-
-/// One member, named as in docs/files.md; an empty object without a budget.
-json to_json(const Budget& budget);
 
 /// The option that gives this budget: "--size 110MiB", "--like Q4_K_M"; empty without a budget.
 std::string text_of(const Budget& budget);

@@ -39,6 +39,16 @@ TEST(PlanOptions, ABudgetIsGivenOnceAndContextNeedsFit) {
   EXPECT_NE(error_of([] { asked({{"--bits", "0"}}); }).find("--bits 0: expected a number"), std::string::npos);
 }
 
+TEST(PlanOptions, TheRecordHoldsABudgetAsItWasGiven) {
+  const auto record = [](std::map<std::string, std::string> words) { return request_record(asked(std::move(words))); };
+  EXPECT_EQ(record({{"--bits", "4.5"}})["bits"], 4.5);
+  EXPECT_EQ(record({{"--size", "94371840"}})["size"], "90MiB");
+  EXPECT_EQ(record({{"--max-kl", "0.5"}})["max_kl"], 0.5);
+  EXPECT_EQ(record({{"--like", "Q8_0"}})["like"], "Q8_0");
+  const json fit = record({{"--fit", "8GiB"}, {"--ctx", "128"}, {"--batch", "3"}});
+  EXPECT_EQ(fit, (json{{"preset", "best"}, {"fit", "8GiB"}, {"ctx", 128}, {"batch", 3}}));
+}
+
 TEST(PlanOptions, TheRecordKeepsWhatDiffersFromTheDefaults) {
   EXPECT_EQ(request_record(PlanRequest()), (json{{"preset", "best"}}));
   PlanRequest request;

@@ -1,4 +1,4 @@
-// Budgets: one at a time, said as the user gave them, and kept under the names that files have.
+// Budgets: one at a time, and said as the user gave them.
 #include "pipeline/plan/budget.h"
 
 #include <gtest/gtest.h>
@@ -18,15 +18,6 @@ TEST(Budget, IsSaidAsItWasGiven) {
   EXPECT_EQ(text_of(MemoryBudget{std::uint64_t{8} << 30}), "--fit 8GiB");
   EXPECT_EQ(text_of(KlBudget{0.05}), "--max-kl 0.05");
   EXPECT_EQ(text_of(StockBudget{"Q4_K_M"}), "--like Q4_K_M");
-}
-
-TEST(Budget, HasTheMembersThatFilesHave) {
-  EXPECT_EQ(to_json(Budget{}), json::object());
-  EXPECT_EQ(to_json(Budget{BitsBudget{4.5}}), (json{{"bits", 4.5}}));
-  EXPECT_EQ(to_json(Budget{SizeBudget{7}}), (json{{"size_bytes", 7}}));
-  EXPECT_EQ(to_json(Budget{MemoryBudget{9, 128, 3}}), (json{{"fit", {{"bytes", 9}, {"context", 128}, {"batch", 3}}}}));
-  EXPECT_EQ(to_json(Budget{KlBudget{0.5}}), (json{{"max_kl", 0.5}}));
-  EXPECT_EQ(to_json(Budget{StockBudget{"Q8_0"}}), (json{{"like", "Q8_0"}}));
 }
 
 TEST(Budget, IsOne) {
