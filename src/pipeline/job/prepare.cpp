@@ -2,7 +2,6 @@
 // scores are computed in f32, since a single group's divergence can be as small as that rounding.
 #include "pipeline/job/prepare.h"
 
-#include "core/units.h"
 #include "importance/imatrix.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/methods.h"
@@ -128,10 +127,6 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
   importance::ScoreRequest needed = scores_needed(request_.plan, target_);
   needed.fit = request_.scale_fit;
   needed.measure.journal = stages_.file("scores.journal");
-  needed.measure.announce = [&](const std::string& label, std::size_t units, double seconds) {
-    if (seconds > 2)
-      listener_.on_remark(fmt::format("{}: {} measurements, about {}", label, units, human_seconds(seconds)));
-  };
   std::vector<importance::CalibrationSet> sets = {*prepared_.calibration};
   if (request_.calibration.texts.size() > 1)
     sets = importance::make_calibrations(engine, model::Tokenizer::of(model_), request_.calibration);
