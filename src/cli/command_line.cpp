@@ -44,6 +44,10 @@ class HelpPage final : public CLI::Formatter {
     if (const std::size_t at = name.find("{false}"); at != std::string::npos) name.erase(at);
     return name;
   }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const bool positional = option->get_positional() && !option->nonpositional();
+    return (positional ? "" : CLI::Formatter::make_option_opts(option)) + (option->get_required() ? " (required)" : "");
+  }
   std::string make_option_desc(const CLI::Option* option) const override {
     std::string wrapped, word;
     std::size_t column = 0;
@@ -69,19 +73,34 @@ CLI::Option* add(CLI::App& app, const std::string& names, const OptionInfo& info
         names, [set = value.set](std::int64_t count) { set({{count > 0 ? "true" : "false"}}); }, help_of(info, value));
   if (value.kind == Kind::many)
     return app.add_option_function<std::vector<std::vector<std::string>>>(names, value.set, help_of(info, value));
-  return app.add_option_function<std::string>(
-      names, [set = value.set](const std::string& word) { set({{word}}); }, help_of(info, value));
+  // Words are collected, so that an option that was given twice is refused by its own name.
+  return app
+      .add_option_function<std::vector<std::string>>(
+          names, [set = value.set](const std::vector<std::string>& all) { set({all}); }, help_of(info, value))
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 }  // namespace
 
 void CommandLine::declare(const OptionInfo& info, const OptionValue& value) {
-  CLI::Option* option = add(app_, names_of(info, value), info, value);
+  // Whichever spelling comes first counts; a second one would be ignored without a word.
+  const auto used = std::make_shared<std::string>();
+  const auto once = [&](const std::string& name) {
+    OptionValue guarded = value;
+    guarded.set = [used, name, set = value.set](const OptionWords& words) {
+      if (!used->empty()) fail_usage("{} and {} are one option; give it once", *used, name);
+      *used = name;
+      set(words);
+    };
+    return guarded;
+  };
+  CLI::Option* option = add(app_, names_of(info, value), info, once(info.name));
   if (info.required) option->required();
   if (info.name.starts_with('-')) option->group(heading_);
   if (value.kind != Kind::flag)
     option->option_text(info.values.empty() ? value.placeholder : fmt::format("{}", fmt::join(info.values, "|")));
-  if (!info.aliases.empty()) add(app_, info.aliases, info, value)->group("");
+  if (!info.aliases.empty()) add(app_, info.aliases, info, once(info.aliases))->group("");
 }
 
 void visit(Common& common, OptionVisitor& visitor) {
@@ -124,6 +143,9 @@ void refuse_unknown_verb(const std::vector<std::string>& words) {
   std::vector<std::string> names;
   for (const Verb& verb : verbs()) names.emplace_back(verb.name);
   if (words.empty()) fail_usage("give a verb: {}", fmt::join(names, ", "));
+  const std::vector<std::string> own = {"--help", "--version", "-h"};
+  if (words[0].starts_with('-') && std::ranges::find(own, words[0]) == own.end())
+    fail_usage("{}: a verb comes first{}; there are {}", words[0], did_you_mean(words[0], own), fmt::join(names, ", "));
   if (words[0].starts_with('-') || std::ranges::find(names, words[0]) != names.end()) return;
   fail_usage("'{}' is no verb{}; there are {}", words[0], did_you_mean(words[0], names), fmt::join(names, ", "));
 }

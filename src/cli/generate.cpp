@@ -160,7 +160,7 @@ extern const Verb generate_verb = {
     "  strata generate MODEL --chat --system \"Answer in French.\" \"What is a prime number?\"\n"
     "  strata generate MODEL --prompt-file story.txt --json     # the text with its speed, as JSON\n",
     setup_generate};
-extern const Verb chat_verb = {"chat", "Talk with a model on the terminal",
+extern const Verb chat_verb = {"chat", "Talk with a model on the terminal; /exit ends it",
                                "  strata chat MODEL --temperature 0.7\n"
                                "  strata chat MODEL --system \"Answer in one sentence.\" --max-tokens 100\n",
                                setup_chat};

@@ -11,6 +11,7 @@
 #include "model/model.h"
 #include "pipeline/report/data.h"
 #include "pipeline/report/loads.h"
+#include "pipeline/report/stored_codecs.h"
 
 namespace strata::cli {
 namespace {
@@ -49,15 +50,16 @@ json describe(const model::Model& model) {
   value["parameters"] = parameters;
   value["tensor_bytes"] = tensor_bytes;
   std::uint64_t bytes = 0, weights = 0;
+  const auto codecs = pipeline::stored_codecs(model);
   json linears = json::array();
   for (const model::Linear& linear : a.linears) {
-    const codec::Codec* codec = model.codec_of(linear);
+    const codec::Codec* codec = codecs[linears.size()];
     const std::uint64_t stored = model.stored_bytes(linear), count = linear.rows * linear.cols;
     linears.push_back({{"module", linear.module},
                        {"role", model::role_name(linear.role)},
                        {"rows", linear.rows},
                        {"cols", linear.cols},
-                       {"codec", codec ? codec->name : "dense"},
+                       {"codec", codec->has_codes() ? codec->name : "dense"},
                        {"bytes", stored},
                        {"bits", bits_of(stored, count)}});
     if (linear.block == model::kNoBlock) continue;
@@ -205,7 +207,8 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
   line.option({.name = "--scores", .help = "scores.json of this model, to draw"}, options->scores);
   line.option({.name = "--signal", .help = "Draw this signal only"}, options->signal);
   line.option({.name = "--for",
-               .help = "Say whether this runtime loads the checkpoint; with --scores, the one they were made for",
+               .help = "Say whether this runtime loads the checkpoint; with --scores, the one they were made for: " +
+                       pipeline::target_names(),
                .example = "a100"},
               options->target);
   return [options, &common] { run(*options, common); };

@@ -1,6 +1,7 @@
 // The program: parses the command line, runs a verb, and turns every failure into one sentence and an exit code.
 // Exit codes: 0 when all is done, 1 when the input or the environment is at fault, 2 when the command line is, 130 when
 // the user interrupted.
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
@@ -27,6 +28,11 @@ void run(int argc, char** argv, cli::Common& common) {
   if (!words.empty()) words[0] = "strata";
   common.command = pipeline::shell_command(words);
   if (!words.empty()) words.erase(words.begin());
+  common.json_output = std::ranges::find(words, "--json") != words.end();  // for errors of the command line itself
+  if (!words.empty() && words[0] == "help") {                              // `strata help VERB` is `strata VERB --help`
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
   const std::function<void()> action = cli::parse_command_line(words, common);
   if (!action) return;
   install_interrupt_handler();

@@ -104,6 +104,11 @@ class Teller final : public pipeline::Listener {
           "warning: {} is quantized already ({}); what is measured here is the loss against it, and what it lost of "
           "its own original comes on top\n",
           model.path().string(), types);
+    std::uint64_t source = 0;
+    for (const model::TensorInfo& tensor : model.tensors()) source += tensor.bytes;
+    if (prepared.plan.output_bytes > source)
+      remark("warning: the output ({}) is larger than {} ({}); a smaller --size or --bits makes it smaller\n",
+             human_bytes(prepared.plan.output_bytes), model.path().string(), human_bytes(source));
     if (!pipeline::method_of(options_.request).calibrated && prepared.plan.plan.bits() < kFewBits)
       remark("note: below {} bits rounding to nearest loses much that --method gptq keeps; it takes longer\n",
              kFewBits);
@@ -163,7 +168,11 @@ extern const Verb quantize_verb = {"quantize", "Make the best checkpoint that fi
                                    "  strata quantize MODEL -o OUT --size 90MiB --for transformers\n"
                                    "  strata quantize MODEL -o OUT --max-kl 0.05\n"
                                    "  strata quantize MODEL -o OUT --preset uniform:int4_g64\n"
-                                   "  strata quantize MODEL -o OUT --bits 4.5 --calib wiki.txt --dry-run\n",
+                                   "  strata quantize MODEL -o OUT --fit 24GiB --ctx 8192 --for rtx4090\n"
+                                   "  strata quantize MODEL -o OUT --bits 4.5 --calib wiki.txt --method gptq\n"
+                                   "  strata quantize MODEL -o model.gguf --like Q4_K_M    # for llama.cpp\n"
+                                   "  strata quantize MODEL -o OUT --bits 4.5 --preset prior --dry-run\n"
+                                   "A run that was stopped is resumed by the same command.\n",
                                    setup};
 
 }  // namespace strata::cli

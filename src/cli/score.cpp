@@ -180,7 +180,7 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
               options->imatrix);
   line.comma_list({.name = "--signals",
                    .help = fmt::format("Signals, or all (default: all that are not costly); alpha stands for all its "
-                                       "kinds that price the codecs: {}",
+                                       "kinds that price the codecs. docs/signals.md explains them: {}",
                                        fmt::join(known, ", ")),
                    .example = "lim,zd"},
                   options->signals);
@@ -217,6 +217,8 @@ extern const Verb score_verb = {
     "  strata score MODEL -o scores.json\n"
     "  strata score MODEL -o scores.json --calib wiki.txt --samples 64 --seq-len 512\n"
     "  strata score MODEL -o scores.json --calib wiki.txt --calib code.txt    # each by itself, then combined\n"
+    "  strata score MODEL -o scores.json --for llama.cpp\n"
+    "  strata score MODEL -o scores.csv                    # a table for a spreadsheet\n"
     "  strata score MODEL -o scores.json --signals lim,zd --imatrix-out imatrix.gguf\n"
     "  strata score MODEL -o scores.json --judge          # kl can be stopped: run again to go on\n",
     setup};

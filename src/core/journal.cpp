@@ -20,6 +20,20 @@ void write_line(int descriptor, const json& value, const std::filesystem::path& 
     fail("{}: {}", path.string(), std::strerror(errno));
 }
 
+/// A member of a job as a person would say it. Hashes of content say nothing to a person.
+std::string said(const json& value) {
+  const std::string text = value.is_string() ? value.get<std::string>() : brief(value);
+  if (value.is_null()) return "not given";
+  return text.find("content ") == std::string::npos ? text : "a file of other content";
+}
+
+/// "another --bits (4, now 5)".
+std::string difference(const std::string& key, const json& had, const json& wanted) {
+  const std::string before = said(had), now = said(wanted);
+  return before == now ? fmt::format("another {} ({})", key, now)
+                       : fmt::format("another {} ({}, now {})", key, before, now);
+}
+
 }  // namespace
 
 Journal::Journal(std::filesystem::path path, const json& job, std::string_view drop) : path_(std::move(path)) {
@@ -58,16 +72,15 @@ void Journal::read(const std::string& text, const json& job, std::string_view dr
       finished_.push_back(value);
       continue;
     }
-    for (const auto& [key, wanted] : job.items()) {
-      const auto it = value.find(key);
-      if (it == value.end() || *it != wanted)
-        fail("{}: is of a job with another {} ({}, now {}); run that one again to finish it, or {}", where, key,
-             it == value.end() ? "none" : brief(*it), brief(wanted), drop);
-    }
+    const auto refuse = [&](const std::string& key, const json& had, const json& wanted) {
+      fail("{}: is of a job with {}; run that one again to finish it, or {}", where, difference(key, had, wanted),
+           drop);
+    };
+    for (const auto& [key, wanted] : job.items())
+      if (const auto it = value.find(key); it == value.end() || *it != wanted)
+        refuse(key, it == value.end() ? json() : *it, wanted);
     for (const auto& [key, had] : value.items())
-      if (!job.contains(key))
-        fail("{}: is of a job with another {} ({}, now none); run that one again to finish it, or {}", where, key,
-             brief(had), drop);
+      if (!job.contains(key)) refuse(key, had, json());
   }
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 /// The single word of an option that was given once.
 const std::string& word_of(const OptionInfo& info, const OptionWords& words) {
-  if (words.size() != 1 || words.front().size() != 1) fail_usage("{}: expected one value", info.name);
+  if (words.size() != 1 || words.front().size() != 1) fail_usage("{}: give it once, with one value", info.name);
   return words.front().front();
 }
 

@@ -42,7 +42,9 @@ std::vector<std::string> nearest_names(std::string_view name, std::span<const st
   std::vector<std::tuple<std::size_t, std::size_t>> near;  // distance, index
   for (std::size_t i = 0; i < known.size(); ++i) {
     const std::size_t distance = edit_distance(name, known[i]);
-    const bool begins = begin.size() >= 3 && lower(known[i]).starts_with(begin);
+    const std::string other = lower(known[i]);
+    const bool begins =
+        (begin.size() >= 3 && other.starts_with(begin)) || (other.size() >= 4 && begin.starts_with(other));
     if (distance <= most || begins) near.emplace_back(begins ? std::min(distance, most) : distance, i);
   }
   std::ranges::sort(near);

@@ -223,7 +223,7 @@ TEST_F(Resume, AChangedJobIsRefusedSayingWhatChanged) {
   refused(command + "--for transformers", "another --for");
   refused(command + "--seed 4", "another --seed (0, now 4)");
   write_text_file(folder_ / "calib.txt", text(3999) + "z");
-  refused(command, "another --calib ([[\"content ");
+  refused(command, "another --calib (a file of other content)");
   write_text_file(folder_ / "calib.txt", text(4000));
   EXPECT_NE(run(command).err.find("resuming"), std::string::npos);
 }

@@ -4,6 +4,7 @@
 #include "core/units.h"
 #include "importance/signals/prior.h"
 #include "pipeline/choose/presets.h"
+#include "pipeline/choose/stock_mix.h"
 #include "pipeline/plan/target.h"
 
 namespace strata::pipeline {
@@ -47,6 +48,14 @@ void declare_levels(OptionVisitor& v, PlanRequest& r) {
                     "int8_channel>=-0.1,int4_g64 (the signal's values; <= for zd)",
             .example = "int8_channel:1,int4_g64"},
            r.levels);
+}
+
+/// "best: least estimated cost ...; uniform:CODEC: one codec ...".
+std::string preset_meanings() {
+  std::string text;
+  for (const Preset& preset : presets())
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", preset.usage, preset.meaning);
+  return text;
 }
 
 void declare_lwq(OptionVisitor& v, PlanRequest& r) {
@@ -145,7 +154,9 @@ void visit(Budget& budget, OptionVisitor& v) {
                          budget, &MemoryBudget::batch);
   declare_budget<StockBudget>(
       v,
-      {.name = "--like", .help = "llama.cpp: the bytes of llama-quantize's own mix, better spent", .example = "Q4_K_M"},
+      {.name = "--like",
+       .help = "llama.cpp: the bytes of llama-quantize's own mix, better spent: " + stock_mix_names(),
+       .example = "Q4_K_M"},
       budget, [](const OptionInfo&, const std::string& word) { return word; },
       [](const StockBudget& b) { return b.mix; }, "MIX");
 }
@@ -153,7 +164,7 @@ void visit(Budget& budget, OptionVisitor& v) {
 void visit(PlanRequest& r, OptionVisitor& v) {
   visit(r.budget, v);
   v.heading("Plan");
-  v.option({.name = "--preset", .help = "How the budget is spent: " + preset_usages(), .example = "prior"}, r.preset);
+  v.option({.name = "--preset", .help = "How the budget is spent. " + preset_meanings(), .example = "prior"}, r.preset);
   v.bytes({.name = "--shard-size", .help = "Largest weight file (default: one file)", .example = "5GB"}, r.shard_bytes);
   declare_codecs(v, r);
   declare_lwq(v, r);

@@ -29,8 +29,11 @@ std::optional<std::uint64_t> size_budget(const Problem& problem) {
 void check_room(const Problem& problem, std::uint64_t size, std::uint64_t beside_linears) {
   if (size > beside_linears) return;
   const bool memory = std::holds_alternative<MemoryBudget>(problem.request().budget);
-  fail("{}{}: what is not quantized takes {} already", text_of(problem.request().budget),
-       memory ? fmt::format(" leaves {}", human_bytes(size)) : "", human_bytes(beside_linears));
+  const Assignment least = preset_named(problem.request().preset).smallest(problem);
+  const std::uint64_t smallest = beside_linears + bytes_of(least, problem.architecture(), Count::all);
+  fail("{}{}: what is not quantized takes {} already; the smallest output has about {}",
+       text_of(problem.request().budget), memory ? fmt::format(" leaves {}", human_bytes(size)) : "",
+       human_bytes(beside_linears), human_bytes(smallest));
 }
 
 /// The limit of the linears in an output of `size` bytes, of which `beside` are for other things. They are more for

@@ -20,6 +20,12 @@ void refuse_quantized(const model::Model& model) {
          model.path().string());
 }
 
+/// Throws Error for a model that the container cannot hold, such as a tokenizer that GGUF has no form for.
+void check_container(const model::Model& model, const QuantizeRequest& request) {
+  const model::Architecture& a = model.architecture();
+  plan_output(model, codecs_by_linear(all_kept(a), a), target_of(request), request.plan.shard_bytes);
+}
+
 /// What has to be found out, given what is known.
 struct Findings {
   bool scores = false;    ///< none were given, and the preset spends bytes by them
@@ -37,6 +43,7 @@ class Preparation {
         request_(request),
         target_(target_of(request)),
         stages_(model, folder),
+        writes_(folder != nullptr),
         search_(search_of(request.search, model.architecture())),
         listener_(listener) {}
 
@@ -62,6 +69,7 @@ class Preparation {
   const QuantizeRequest& request_;
   const Target& target_;
   Stages stages_;
+  bool writes_;  ///< the codes will be chosen, so that the inputs' mean squares are of use
   SearchOptions search_;
   Listener& listener_;
   Prepared prepared_;
@@ -168,6 +176,7 @@ PlanResult Preparation::read_plan() const {
 
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener) {
   refuse_quantized(model);
+  check_container(model, request);
   if (request.plan_file.empty()) check_request(model, target_of(request), request.plan);
   return Preparation(model, request, folder, listener).run();
 }

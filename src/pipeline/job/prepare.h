@@ -19,8 +19,9 @@ struct Prepared {
   std::optional<importance::Scores> scores;               ///< set when they were made or read
 };
 
-/// `folder`: where the job keeps what it finds; nullptr: nowhere. Throws Error for a model that is quantized already,
-/// for a request that cannot be met (before anything is measured), and as its parts do.
+/// folder: where the job keeps what it finds; nullptr for a dry run, which keeps nothing and measures only what the
+/// plan needs. Throws Error for a model that is quantized already, for a request that cannot be met (before anything is
+/// measured), and as its parts do.
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener);
 
 }  // namespace strata::pipeline

@@ -156,7 +156,7 @@ class Sweep {
         result.plans.push_back({name, bits_of(assignment), m.kl, m.kl_standard_error, m.perplexity,
                                 static_cast<double>(block_bytes(assignment)) * 1e-9});
       } catch (const Error& error) {
-        result.notes.push_back(fmt::format("{}: {}", name, error.what()));
+        result.notes.push_back(fmt::format("{} was not measured: {}", name, error.what()));
       }
       progress_->advance();
     };

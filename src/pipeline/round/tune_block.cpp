@@ -198,11 +198,14 @@ void visit(TuneOptions& options, OptionVisitor& visitor) {
          if (options.steps == 0) options.steps = kSteps;
        },
        [&options] { return json(options.steps > 0); }});
-  visitor.option({.name = "--tune-steps",
-                  .help = fmt::format("Steps of gradient descent a block; implies --tune (default: {})", kSteps),
-                  .example = "50",
-                  .most = 100000},
-                 options.steps);
+  const OptionInfo steps{
+      .name = "--tune-steps",
+      .help = fmt::format("Steps of gradient descent a block; implies --tune, which takes {}", kSteps),
+      .example = "50",
+      .most = 100000};
+  visitor.text(
+      steps, [&options, steps](const std::string& word) { options.steps = parse_count(steps, word); },
+      [&options] { return options.steps == 0 ? json() : json(options.steps); }, "N");
 }
 
 BlockLoss tune_block(engine::Engine& engine, std::size_t block, const TuneData& data,
