@@ -7,12 +7,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/file.h"
 
 namespace strata {
 namespace {
+
+constexpr double kNoteSeconds = 2.0;
 
 void write_line(int descriptor, const json& value, const std::filesystem::path& path) {
   const std::string line = value.dump() + "\n";
@@ -21,6 +25,17 @@ void write_line(int descriptor, const json& value, const std::filesystem::path& 
 }
 
 }  // namespace
+
+double seconds_between_notes() {
+  const char* const text = std::getenv("STRATA_NOTE_SECONDS");
+  if (text == nullptr || *text == '\0') return kNoteSeconds;
+  char* end = nullptr;
+  const double seconds = std::strtod(text, &end);
+  if (*end != '\0' || !std::isfinite(seconds) || seconds < 0)
+    fail("STRATA_NOTE_SECONDS={}: is not a number of seconds; unset it for a note every {} seconds", text,
+         kNoteSeconds);
+  return seconds;
+}
 
 Journal::Journal(std::filesystem::path path, const json& job, std::string_view drop) : path_(std::move(path)) {
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);

@@ -14,6 +14,8 @@ namespace {
 
 /// Tokens that a plan's divergence is measured on under --max-kl: its standard error is then about 3 % of it.
 constexpr std::size_t kMaxKlTokens = 2048;
+/// The file of a pass that finds the mean squares of inputs and nothing else.
+constexpr const char* kInputs = "inputs.pass";
 
 void refuse_quantized(const model::Model& model) {
   if (model.quantized())
@@ -56,6 +58,7 @@ class Preparation {
   void calibrate();
   void measure_inputs();
   importance::InputMeanSquare score(engine::Engine& engine);
+  importance::InputMeanSquare input_mean_square(engine::Engine& engine) const;
   void plan();
   PlanResult read_plan() const;
 
@@ -112,7 +115,7 @@ void Preparation::calibrate() {
 void Preparation::measure_inputs() {
   const bool exact = needs_.scores || needs_.measures();
   engine::Engine engine(model_, exact ? kernel::Precision::f32 : kernel::Precision::bf16);
-  inputs_.emplace(needs_.scores ? score(engine) : importance::input_mean_square(engine, *prepared_.calibration));
+  inputs_.emplace(needs_.scores ? score(engine) : input_mean_square(engine));
   if (needs_.inputs || (request_.scale_fit == codec::ScaleFit::search && request_.imatrix.empty())) {
     prepared_.importance.clear();
     for (const model::Linear& linear : model_.architecture().linears)
@@ -128,6 +131,9 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
   importance::ScoreRequest needed = scores_needed(request_.plan, target_);
   needed.fit = request_.scale_fit;
   needed.measure.journal = stages_.file("scores.journal");
+  needed.resumed = [&](std::size_t blocks) {
+    listener_.on_remark(fmt::format("{} of {} blocks were scored before", blocks, engine.architecture().blocks));
+  };
   needed.measure.announce = [&](const std::string& label, std::size_t units, double seconds) {
     if (seconds > 2)
       listener_.on_remark(fmt::format("{}: {} measurements, about {}", label, units, human_seconds(seconds)));
@@ -137,8 +143,17 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
     sets = importance::make_calibrations(engine, model::Tokenizer::of(model_), request_.calibration);
   importance::ScoreResult result = importance::score(engine, sets, needed, importance::Combine::mean);
   prepared_.scores = std::move(result.scores);
-  if (sets.size() == 1) return std::move(result.inputs);
-  return importance::input_mean_square(engine, *prepared_.calibration);
+  if (sets.size() == 1) {
+    // A resumed job that has the scores but no plan measures plans with these.
+    if (needs_.measures())
+      importance::keep_input_mean_square(engine, sets.front(), result.inputs, stages_.file(kInputs));
+    return std::move(result.inputs);
+  }
+  return input_mean_square(engine);
+}
+
+importance::InputMeanSquare Preparation::input_mean_square(engine::Engine& engine) const {
+  return importance::input_mean_square(engine, *prepared_.calibration, stages_.file(kInputs));
 }
 
 void Preparation::plan() {
