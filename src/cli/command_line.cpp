@@ -68,17 +68,20 @@ class HelpPage final : public CLI::Formatter {
 };
 
 CLI::Option* add(CLI::App& app, const std::string& names, const OptionInfo& info, const OptionValue& value) {
-  if (value.kind == Kind::flag)
-    return app.add_flag_function(
-        names, [set = value.set](std::int64_t count) { set({{count > 0 ? "true" : "false"}}); }, help_of(info, value));
-  if (value.kind == Kind::many)
-    return app.add_option_function<std::vector<std::vector<std::string>>>(names, value.set, help_of(info, value));
+  const std::string help = help_of(info, value);
+  if (value.kind == Kind::flag) {  // of --x and --no-x the last one counts
+    return app
+        .add_flag_function(
+            names, [](std::int64_t) {}, help)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+        ->each([set = value.set](const std::string& word) { set({{word}}); });
+  }
+  if (value.kind == Kind::groups) return app.add_option_function<OptionWords>(names, value.set, help);
   // Words are collected, so that an option that was given twice is refused by its own name.
-  return app
-      .add_option_function<std::vector<std::string>>(
-          names, [set = value.set](const std::vector<std::string>& all) { set({all}); }, help_of(info, value))
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  CLI::Option* option = app.add_option_function<std::vector<std::string>>(
+      names, [set = value.set](const std::vector<std::string>& words) { set({words}); }, help);
+  if (value.kind == Kind::one) option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  return option;
 }
 
 }  // namespace
@@ -88,6 +91,7 @@ void CommandLine::declare(const OptionInfo& info, const OptionValue& value) {
   const auto used = std::make_shared<std::string>();
   const auto once = [&](const std::string& name) {
     OptionValue guarded = value;
+    if (value.kind == Kind::flag) return guarded;
     guarded.set = [used, name, set = value.set](const OptionWords& words) {
       if (!used->empty()) fail_usage("{} and {} are one option; give it once", *used, name);
       *used = name;
@@ -130,7 +134,7 @@ std::vector<std::string> option_names(const CLI::App& app) {
 void refuse_extras(const CLI::App& verb, const std::vector<std::string>& words) {
   const std::vector<std::string> extras = verb.remaining();
   for (const std::string& word : words) {
-    if (std::ranges::find(extras, word) == extras.end()) continue;
+    if (word == "--" || std::ranges::find(extras, word) == extras.end()) continue;
     const std::string name = word.substr(0, word.find('='));
     if (name.starts_with('-'))
       fail_usage("{} has no option {}{}", verb.get_name(), name, did_you_mean(name, option_names(verb)));
@@ -138,21 +142,31 @@ void refuse_extras(const CLI::App& verb, const std::vector<std::string>& words) 
   }
 }
 
-/// Throws UsageError when no word is given, or when the first one is neither an option nor a verb.
-void refuse_unknown_verb(const std::vector<std::string>& words) {
+/// The verb that the first word names. Throws UsageError when it names none.
+const Verb& verb_of(const std::string& word) {
   std::vector<std::string> names;
-  for (const Verb& verb : verbs()) names.emplace_back(verb.name);
-  if (words.empty()) fail_usage("give a verb: {}", fmt::join(names, ", "));
-  const std::vector<std::string> own = {"--help", "--version", "-h"};
-  if (words[0].starts_with('-') && std::ranges::find(own, words[0]) == own.end())
-    fail_usage("{}: a verb comes first{}; there are {}", words[0], did_you_mean(words[0], own), fmt::join(names, ", "));
-  if (words[0].starts_with('-') || std::ranges::find(names, words[0]) != names.end()) return;
-  fail_usage("'{}' is no verb{}; there are {}", words[0], did_you_mean(words[0], names), fmt::join(names, ", "));
+  for (const Verb& verb : verbs()) {
+    if (verb.name == word) return verb;
+    names.emplace_back(verb.name);
+  }
+  if (word.empty()) fail_usage("give a verb: {}", fmt::join(names, ", "));
+  if (!word.starts_with('-'))
+    fail_usage("'{}' is no verb{}; there are {}", word, did_you_mean(word, names), fmt::join(names, ", "));
+  const std::vector<std::string> own = {"--help", "--version"};
+  fail_usage("{}: a verb comes first{}; there are {}", word, did_you_mean(word, own), fmt::join(names, ", "));
 }
 
-}  // namespace
+/// Throws UsageError for a flag whose value is neither true nor false, which CLI11 would not say so.
+void refuse_values_of_flags(const CLI::App& verb, const std::vector<std::string>& words) {
+  for (const std::string& word : words)
+    if (const std::size_t at = word.find('='); at != std::string::npos)
+      if (const CLI::Option* option = verb.get_option_no_throw(word.substr(0, at));
+          option != nullptr && option->get_items_expected_max() == 0)
+        OptionVisitor::check_flag(word.substr(0, at), word.substr(at + 1));
+}
 
-std::function<void()> parse_command_line(std::vector<std::string> words, Common& common) {
+/// Lists the verbs, or shows the version.
+void show_program(const std::vector<std::string>& words) {
   CLI::App app{
       "Give it a language model and a size; get back the best model that fits, for vLLM,\n"
       "transformers and llama.cpp, made on a plain CPU.",
@@ -160,35 +174,46 @@ std::function<void()> parse_command_line(std::vector<std::string> words, Common&
   app.set_version_flag("--version", "strata " STRATA_VERSION);
   app.formatter(std::make_shared<HelpPage>());
   app.footer(
-      "MODEL is a Hugging Face folder or a GGUF file. `strata VERB --help` has examples.\n"
+      "MODEL is a Hugging Face folder or a GGUF file. `strata VERB --help` has examples. The first one:\n"
+      "  strata quantize MODEL -o OUT --bits 4.5\n"
       "Exit codes: 0 done, 1 the input or the machine is at fault, 2 the command line is, 130 interrupted.\n"
       "Environment: STRATA_ISA=portable|avx2|avx512|avx512bf16 forces an instruction set.");
-  refuse_unknown_verb(words);
-  std::function<void()> action;
-  std::vector<CommandLine> lines;
-  lines.reserve(verbs().size());
-  for (const Verb& verb : verbs()) {
-    CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
-    sub->allow_extras();
-    sub->formatter(std::make_shared<HelpPage>());
-    sub->footer(std::string("Examples:\n") + verb.examples);
-    CommandLine& line = lines.emplace_back(*sub);
-    const std::function<void()> run_verb = verb.setup(line, common);
-    visit(common, line);
-    sub->callback([&action, &words, sub, run_verb] {
-      refuse_extras(*sub, words);
-      action = run_verb;
-    });
-  }
+  for (const Verb& verb : verbs()) app.add_subcommand(verb.name, verb.summary);
   try {
-    std::vector<std::string> reversed(words.rbegin(), words.rend());
-    app.parse(reversed);
+    app.parse({words.rbegin(), words.rend()});
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() != 0) fail_usage("{}", e.what());
+    app.exit(e);
+  }
+}
+
+}  // namespace
+
+std::function<void()> parse_command_line(std::vector<std::string> words, Common& common) {
+  const std::string first = words.empty() ? std::string() : words.front();
+  if (first == "--help" || first == "-h" || first == "--version") {
+    show_program(words);
+    return {};
+  }
+  const Verb& verb = verb_of(first);
+  words.erase(words.begin());
+  CLI::App app{verb.summary, std::string("strata ") + verb.name};
+  app.allow_extras();
+  app.formatter(std::make_shared<HelpPage>());
+  app.footer(std::string("Examples:\n") + verb.examples);
+  CommandLine line(app);
+  const std::function<void()> run_verb = verb.setup(line, common);
+  visit(common, line);
+  try {
+    refuse_values_of_flags(app, words);
+    app.parse({words.rbegin(), words.rend()});
+    refuse_extras(app, words);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() != 0) fail_usage("{}", e.what());
     app.exit(e);
     return {};
   }
-  return action;
+  return run_verb;
 }
 
 }  // namespace strata::cli

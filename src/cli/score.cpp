@@ -8,7 +8,7 @@
 
 #include "cli/options.h"
 #include "core/file.h"
-#include "core/journal.h"
+#include "core/interrupt.h"
 #include "core/units.h"
 #include "importance/imatrix.h"
 #include "importance/judge.h"
@@ -129,22 +129,36 @@ importance::ScoreRequest request_of(const Options& options) {
   return request;
 }
 
+/// Scores, and says how work resumes that Ctrl-C has stopped.
+importance::ScoreResult score_sets(engine::Engine& engine, std::span<const importance::CalibrationSet> sets,
+                                   importance::ScoreRequest request, importance::Combine how) {
+  request.measure.announce = [](const std::string& label, std::size_t units, double seconds) {
+    if (seconds > 2) remark("{}: {} measurements, about {} in all\n", label, units, human_seconds(seconds));
+  };
+  request.resumed = [&](std::size_t blocks) {
+    remark("resuming: {} of {} blocks were scored before\n", blocks, engine.architecture().blocks);
+  };
+  try {
+    return importance::score(engine, sets, request, how);
+  } catch (const Interrupted&) {
+    const auto kept = importance::kept_files(request.measure, sets.size());
+    if (!kept.empty()) remark("what is done is kept in {}; the same command resumes there\n", kept.front().string());
+    throw;
+  }
+}
+
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const importance::ScoreRequest request = request_of(options);
   const model::Model model = model::Model::open(options.model, pipeline::target_by_name(options.target).fusion());
   const auto tokenizer = model::Tokenizer::of(model);
   engine::Engine engine(model, options.precision);
-  importance::ScoreRequest announced = request;
-  announced.measure.announce = [](const std::string& label, std::size_t units, double seconds) {
-    if (seconds > 2) remark("{}: {} measurements, about {} in all\n", label, units, human_seconds(seconds));
-  };
   const auto sets = importance::make_calibrations(engine, tokenizer, options.calibration);
   if (sets.size() > 1 && !options.imatrix.empty())
     fail_usage("--imatrix-out is of one calibration text; give --calib once");
   if (options.show_calibration)
     for (const importance::CalibrationSet& set : sets) show_calibration(set, tokenizer);
-  const importance::ScoreResult result = importance::score(engine, sets, announced, options.combine);
+  const importance::ScoreResult result = score_sets(engine, sets, request, options.combine);
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();
   if (options.output.ends_with(".csv"))
@@ -152,7 +166,7 @@ void run(const Options& options, const Common& common) {
   else
     write_json_file(options.output, value);
   if (!options.imatrix.empty()) importance::write_imatrix(options.imatrix, model, result.inputs, scores.calibration);
-  for (std::size_t i = 0; i < sets.size(); ++i) Journal::remove(importance::journal_of(request.measure, i));
+  importance::remove_kept(request.measure, sets.size());
   if (options.judge) value["judge"] = judgement_json(result, model.architecture());
   print_json(common, value);
   if (common.json_output) return;
@@ -220,7 +234,7 @@ extern const Verb score_verb = {
     "  strata score MODEL -o scores.json --for llama.cpp\n"
     "  strata score MODEL -o scores.csv                    # a table for a spreadsheet\n"
     "  strata score MODEL -o scores.json --signals lim,zd --imatrix-out imatrix.gguf\n"
-    "  strata score MODEL -o scores.json --judge          # kl can be stopped: run again to go on\n",
+    "  strata score MODEL -o scores.json --judge          # may be stopped: the same command resumes\n",
     setup};
 
 }  // namespace strata::cli

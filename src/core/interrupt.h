@@ -5,7 +5,7 @@
 
 namespace strata {
 
-/// Thrown by check_interrupt(); the command line turns it into exit code 1 with a sentence.
+/// Thrown by check_interrupt(); the command line turns it into exit code 130 with a sentence.
 class Interrupted : public Error {
  public:
   Interrupted() : Error("interrupted") {}

@@ -7,12 +7,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/file.h"
 
 namespace strata {
 namespace {
+
+constexpr double kNoteSeconds = 2.0;
 
 void write_line(int descriptor, const json& value, const std::filesystem::path& path) {
   const std::string line = value.dump() + "\n";
@@ -35,6 +39,17 @@ std::string difference(const std::string& key, const json& had, const json& want
 }
 
 }  // namespace
+
+double seconds_between_notes() {
+  const char* const text = std::getenv("STRATA_NOTE_SECONDS");
+  if (text == nullptr || *text == '\0') return kNoteSeconds;
+  char* end = nullptr;
+  const double seconds = std::strtod(text, &end);
+  if (*end != '\0' || !std::isfinite(seconds) || seconds < 0)
+    fail("STRATA_NOTE_SECONDS={}: is not a number of seconds; unset it for a note every {} seconds", text,
+         kNoteSeconds);
+  return seconds;
+}
 
 Journal::Journal(std::filesystem::path path, const json& job, std::string_view drop) : path_(std::move(path)) {
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
@@ -85,6 +100,13 @@ void Journal::read(const std::string& text, const json& job, std::string_view dr
 }
 
 void Journal::append(const json& unit) { write_line(descriptor_, unit, path_); }
+
+void Journal::refuse_busy(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  const bool busy = descriptor >= 0 && ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (descriptor >= 0) ::close(descriptor);
+  if (busy) fail("{}: another process works on this; wait until it has ended", path.string());
+}
 
 void Journal::remove(const std::filesystem::path& path) {
   std::error_code code;

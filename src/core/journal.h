@@ -9,6 +9,11 @@
 
 namespace strata {
 
+/// Seconds between two notes of what unfinished work has on disk: 2, or those of the environment variable
+/// STRATA_NOTE_SECONDS. Tests that kill the program set it to 0, for a note at the end of every block. Throws Error for
+/// a value that is no number of seconds.
+double seconds_between_notes();
+
 class Journal {
  public:
   /// Opens the journal of the job that `job` describes, or begins one. Throws Error when the file is another job's
@@ -23,6 +28,8 @@ class Journal {
   const std::vector<json>& finished() const { return finished_; }
   /// Throws Error (disk full, ...) naming the path.
   void append(const json& unit);
+  /// Throws Error when another process has the journal open.
+  static void refuse_busy(const std::filesystem::path& path);
   /// Removes the file, if there is one. Call it when the job's result is safe.
   static void remove(const std::filesystem::path& path);
 

@@ -93,12 +93,13 @@ void OptionVisitor::text(const OptionInfo& info, std::function<void(const std::s
                  std::move(get), placeholder});
 }
 
+bool OptionVisitor::check_flag(const std::string& name, const std::string& word) {
+  if (word != "true" && word != "false") fail_usage("{} {}: expected true or false", name, word);
+  return word == "true";
+}
+
 void OptionVisitor::flag(const OptionInfo& info, bool& value) {
-  const auto set = [&value, info](const OptionWords& words) {
-    const std::string word = words.empty() || words.front().empty() ? "true" : words.front().front();
-    if (word != "true" && word != "false") fail_usage("{} {}: expected true or false", info.name, word);
-    value = word == "true";
-  };
+  const auto set = [&value, info](const OptionWords& words) { value = check_flag(info.name, word_of(info, words)); };
   declare(info, {OptionValue::Kind::flag, set, [&value] { return json(value); }});
 }
 
@@ -205,9 +206,9 @@ void OptionVisitor::files(const OptionInfo& info, std::vector<std::vector<std::f
     }
     return sets;
   };
-  declare(info,
-          {OptionValue::Kind::many, set, [each] { return each([](const auto& name) { return json(name.string()); }); },
-           "FILE", [each] { return each(content_of); }});
+  declare(info, {OptionValue::Kind::groups, set,
+                 [each] { return each([](const auto& name) { return json(name.string()); }); }, "FILE",
+                 [each] { return each(content_of); }});
 }
 
 void OptionVisitor::choose(const OptionInfo& info, std::function<void(int)> set, std::function<int()> get,

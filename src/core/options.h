@@ -36,8 +36,8 @@ using OptionWords = std::vector<std::vector<std::string>>;
 
 /// A declared option, whatever its type.
 struct OptionValue {
-  enum class Kind { flag, one, many };
-  Kind kind;                                    ///< how many words follow the name
+  enum class Kind { flag, one, many, groups };
+  Kind kind;  ///< how many words follow the name; groups: those of each time count separately
   std::function<void(const OptionWords&)> set;  ///< throws UsageError that opens with the option's name
   std::function<json()> get;                    ///< null when it is not given and has no default
   const char* placeholder = "TEXT";             ///< what stands for a word on a help page
@@ -51,6 +51,8 @@ class OptionVisitor {
   /// What the options that follow are about, for a help page.
   virtual void heading(const std::string& text);
 
+  /// Whether a word turns a flag on. Throws UsageError for a word that is neither "true" nor "false".
+  static bool check_flag(const std::string& name, const std::string& word);
   /// A flag that is on by default is turned off by --no-NAME.
   void flag(const OptionInfo& info, bool& value);
   void option(const OptionInfo& info, std::size_t& value);

@@ -62,6 +62,7 @@ class Engine {
 
   const model::Architecture& architecture() const { return architecture_; }
   const model::Model& model() const { return model_; }
+  kernel::Precision precision() const { return precision_; }
 
   Batch make_batch(std::span<const Sequence> sequences) const;
   /// h: (tokens, hidden). Throws Error for an id outside the vocabulary.

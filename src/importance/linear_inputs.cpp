@@ -8,6 +8,7 @@
 
 #include "core/checked.h"
 #include "core/threads.h"
+#include "importance/kept_pass.h"
 #include "kernel/ops.h"
 
 namespace strata::importance {
@@ -206,11 +207,48 @@ std::vector<std::vector<double>> InputMeanSquare::parts(const model::Linear& lin
   return result;
 }
 
-InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& set) {
+void visit(InputMeanSquare& inputs, Snapshot& snapshot) {
+  snapshot(inputs.tokens_);
+  snapshot(inputs.sums_);
+  snapshot(inputs.experts_);
+}
+
+namespace {
+
+/// The pass that finds nothing but mean squares.
+KeptPass kept_pass(const engine::Engine& engine, const CalibrationSet& set, InputMeanSquare& inputs, PassState& pass,
+                   const std::filesystem::path& file) {
+  return KeptPass(file, pass_job("mean squares of inputs", engine, set), [&](Snapshot& snapshot) {
+    snapshot(pass.blocks);
+    snapshot(pass.hidden);
+    snapshot(inputs);
+  });
+}
+
+}  // namespace
+
+InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& set,
+                                  const std::filesystem::path& file) {
   InputMeanSquare inputs(engine.model());
+  PassState pass;
+  KeptPass kept = kept_pass(engine, set, inputs, pass, file);
+  kept.read();
   const PassObserver observer = [&](const SiteRows& rows) { inputs.observe(rows); };
-  run_calibration(engine, set, {&observer, 1}, {}, [&](const PassExpertRows& rows) { inputs.observe_expert(rows); });
+  const BlockDone done = [&](std::size_t) {
+    if (pass.blocks == engine.architecture().blocks)
+      kept.keep();
+    else
+      kept.keep_if_due();
+  };
+  run_calibration(
+      engine, set, {&observer, 1}, done, [&](const PassExpertRows& rows) { inputs.observe_expert(rows); }, pass);
   return inputs;
+}
+
+void keep_input_mean_square(const engine::Engine& engine, const CalibrationSet& set, InputMeanSquare& inputs,
+                            const std::filesystem::path& file) {
+  PassState pass{engine.architecture().blocks, {}};
+  kept_pass(engine, set, inputs, pass, file).keep();
 }
 
 void InputHessians::observe(const SiteRows& rows) {

@@ -1,6 +1,7 @@
 // Second moments of the inputs of linears over the calibration set: mean squares, E[x_j^2], which are the importance of
 // the weights' columns (act_mse, and the search for scales when the model is quantized), and whole Hessians (hessian).
 #pragma once
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <span>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "importance/pass.h"
+#include "importance/snapshot.h"
 #include "quantize/hessian.h"
 
 namespace strata::importance {
@@ -64,12 +66,19 @@ class InputMeanSquare {
   /// Tokens that were routed to each expert of a block; empty for a dense one.
   std::vector<std::size_t> routed(std::size_t block) const;
 
+  /// Writes or reads all sums.
+  friend void visit(InputMeanSquare& inputs, Snapshot& snapshot);
+
  private:
   using Sums = std::vector<std::vector<double>>;  ///< by part: (cols)
   /// The sums of one expert: over its own tokens, and over all tokens for down's inputs while its own are few.
   struct ExpertSums {
     std::vector<std::size_t> routed;  ///< by part
     Sums mlp_in, down_in, all_down_in;
+    friend void visit(ExpertSums& expert, Snapshot& snapshot) {
+      snapshot(expert.routed);
+      for (auto* sums : {&expert.mlp_in, &expert.down_in, &expert.all_down_in}) snapshot(*sums);
+    }
   };
   /// The sums of a linear's inputs, and the number of tokens in the sum of each part.
   std::pair<const Sums*, const std::vector<std::size_t>*> sums(const model::Linear& linear) const;
@@ -82,8 +91,13 @@ class InputMeanSquare {
   std::vector<std::size_t> tokens_;
 };
 
-/// The mean squares by a pass of their own over the calibration set, for callers that need nothing else.
-InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& set);
+/// The mean squares by a pass of their own over the calibration set, for callers that need nothing else. file: where
+/// the pass is kept, so that a run that was stopped resumes it; empty to keep nothing.
+InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& set,
+                                  const std::filesystem::path& file = {});
+/// Keeps the mean squares that another pass over the same set has found, where input_mean_square finds them.
+void keep_input_mean_square(const engine::Engine& engine, const CalibrationSet& set, InputMeanSquare& inputs,
+                            const std::filesystem::path& file);
 
 /// Hessians of the inputs of one block at a time. Those of a block are complete after its last block_out, and are
 /// dropped at the next block's first rows. Sums do not depend on threads. Memory: for every part, (cols, cols) f32 a

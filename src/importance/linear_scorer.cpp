@@ -37,7 +37,7 @@ double mean_over(const std::vector<double>& values, const std::vector<double>& t
 
 LinearScorer::LinearScorer(const model::Model& model, std::vector<const Signal*> signals,
                            std::span<const codec::Codec* const> codecs, codec::ScaleFit fit,
-                           std::span<const float> group_absmax, const InputMeanSquare& inputs,
+                           const std::vector<float>& group_absmax, const InputMeanSquare& inputs,
                            const Sensitivities& sensitivities)
     : model_(model),
       a_(model.architecture()),
@@ -125,8 +125,15 @@ void LinearScorer::note(const Signal& signal, std::size_t l, const LinearInputs&
   put(errors.halves[1][l], half, count, 0.0);
 }
 
+void visit(LinearScorer& scorer, Snapshot& snapshot) {
+  for (const Signal* signal : scorer.signals_) {
+    snapshot(scorer.errors_[signal].whole);
+    snapshot(scorer.errors_[signal].halves);
+  }
+  snapshot(scorer.seconds_);
+}
+
 void LinearScorer::finish(Scores& scores, std::array<Scores, 2>& halves) {
-  score_block(model::kNoBlock);
   for (auto& [signal, errors] : errors_) {
     const std::string name(signal->name);
     scores.linears[name] = std::move(errors.whole);

@@ -17,19 +17,21 @@ class LinearScorer {
   /// group_absmax: by fusion group, the largest |w| of its linears. sensitivities: empty unless a signal needs them.
   /// All must outlive it.
   LinearScorer(const model::Model& model, std::vector<const Signal*> signals,
-               std::span<const codec::Codec* const> codecs, codec::ScaleFit fit, std::span<const float> group_absmax,
+               std::span<const codec::Codec* const> codecs, codec::ScaleFit fit, const std::vector<float>& group_absmax,
                const InputMeanSquare& inputs, const Sensitivities& sensitivities);
 
   bool wanted() const { return !signals_.empty(); }
   /// A PassObserver (pass.h), for the Hessians of inputs.
   void observe(const SiteRows& rows);
-  /// Scores a block that the calibration set has passed.
+  /// Scores a block that the calibration set has passed; with kNoBlock, after the last block, what stands outside of
+  /// the blocks.
   void score_block(std::size_t block);
-  /// Scores an untied lm_head, then moves all errors into `scores`, and those of each half of the calibration set into
-  /// its member of `halves`.
+  /// Moves all errors into `scores`, and those of each half of the calibration set into its member of `halves`.
   void finish(Scores& scores, std::array<Scores, 2>& halves);
   /// Seconds by signal: those of rounding, which all signals share, and those that the signal adds.
   const std::map<std::string, double>& seconds() const { return seconds_; }
+  /// Writes or reads the errors of the blocks that were scored.
+  friend void visit(LinearScorer& scorer, Snapshot& snapshot);
 
  private:
   struct Errors {
@@ -47,7 +49,7 @@ class LinearScorer {
   std::vector<const Signal*> signals_;
   std::span<const codec::Codec* const> codecs_;
   codec::ScaleFit fit_;
-  std::span<const float> group_absmax_;
+  const std::vector<float>& group_absmax_;
   const InputMeanSquare& inputs_;
   const Sensitivities& sensitivities_;
   std::optional<InputHessians> hessians_;

@@ -23,11 +23,15 @@ std::size_t sequences_per_batch(const model::Architecture& a, std::size_t seq_le
 }  // namespace
 
 void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::span<const PassObserver> observers,
-                     const BlockDone& done, const PassExpertObserver& experts) {
+                     const BlockDone& done, const PassExpertObserver& experts, PassState& state) {
   const model::Architecture& a = engine.architecture();
   const std::size_t count = set.sequences.size(), seq_len = set.source.seq_len;
-  std::vector<float> h(count * seq_len * a.hidden);
-  for (std::size_t s = 0; s < count; ++s) engine.embed(set.sequences[s], h.data() + s * seq_len * a.hidden);
+  if (state.blocks == a.blocks) return;
+  std::vector<float>& h = state.hidden;
+  if (state.blocks == 0) {
+    h.resize(count * seq_len * a.hidden);
+    for (std::size_t s = 0; s < count; ++s) engine.embed(set.sequences[s], h.data() + s * seq_len * a.hidden);
+  }
 
   const std::size_t per_batch = std::min(count, sequences_per_batch(a, seq_len));
   const auto batch_of = [&](std::size_t sequences) {
@@ -41,8 +45,8 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
                                       },
                                   .feed_all = [](std::size_t, std::size_t routed) { return routed < kFewTokens; }};
   const engine::Watching watching(engine, experts && a.experts.count != 0 ? &watch : nullptr);
-  Progress progress("calibrate", a.blocks * count);
-  for (std::size_t block = 0; block < a.blocks; ++block) {
+  Progress progress("calibrate", (a.blocks - state.blocks) * count);
+  for (std::size_t block = state.blocks; block < a.blocks; ++block) {
     for (std::size_t first = 0; first < count; first += per_batch) {
       const std::size_t sequences = std::min(per_batch, count - first);
       batch_first = first;
@@ -61,8 +65,16 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
               engine.model().path().string(), block, i / a.hidden % seq_len, first + i / a.hidden / seq_len);
       progress.advance(sequences);
     }
+    state.blocks = block + 1;
+    if (state.blocks == a.blocks) h = {};
     if (done) done(block);
   }
+}
+
+void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::span<const PassObserver> observers,
+                     const BlockDone& done, const PassExpertObserver& experts) {
+  PassState state;
+  run_calibration(engine, set, observers, done, experts, state);
 }
 
 }  // namespace strata::importance

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "engine/engine.h"
 #include "importance/calibration.h"
@@ -34,9 +35,19 @@ struct PassExpertRows {
 using PassExpertObserver = std::function<void(const PassExpertRows&)>;
 inline constexpr std::size_t kFewTokens = 32;
 
-/// Runs all blocks over all sequences. For a block, every site is seen for the first sequences, then for the next;
-/// every observer sees every site. Memory: (all tokens, hidden) f32, and a batch of the engine's buffers. Throws Error
-/// when hidden states become NaN or infinite (naming the block), and Interrupted after Ctrl-C.
+/// How far a pass has come.
+struct PassState {
+  std::size_t blocks = 0;     ///< those that have run over all sequences
+  std::vector<float> hidden;  ///< (all tokens, hidden) after these blocks; empty before the first and after the last
+};
+
+/// Runs all blocks over all sequences, from `state` on, and updates it before each call of `done`. For a block, every
+/// site is seen for the first sequences, then for the next; every observer sees every site. Memory: (all tokens,
+/// hidden) f32, and a batch of the engine's buffers. Throws Error when hidden states become NaN or infinite (naming the
+/// block), and Interrupted after Ctrl-C.
+void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::span<const PassObserver> observers,
+                     const BlockDone& done, const PassExpertObserver& experts, PassState& state);
+/// The whole pass, from the first block on.
 void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::span<const PassObserver> observers,
                      const BlockDone& done = {}, const PassExpertObserver& experts = {});
 

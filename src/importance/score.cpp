@@ -6,9 +6,11 @@
 #include <chrono>
 
 #include "core/error.h"
+#include "core/journal.h"
 #include "core/progress.h"
 #include "core/threads.h"
 #include "engine/model_gradient.h"
+#include "importance/kept_pass.h"
 #include "importance/linear_scorer.h"
 #include "importance/signals/fisher.h"
 #include "importance/single_changes.h"
@@ -18,6 +20,14 @@ namespace {
 
 using engine::Site;
 using model::Linear;
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// The file that keeps the pass whose measurements are in a journal.
+std::filesystem::path pass_of(const std::filesystem::path& journal) {
+  return journal.empty() ? journal : std::filesystem::path(journal.string() + ".pass");
+}
 
 /// Gathers the signals of blocks that are made from activations, a sequence at a time.
 class BlockObserver {
@@ -27,6 +37,9 @@ class BlockObserver {
   void add(const Signal& signal) { values_.emplace_back(&signal, none_); }
   /// The values by block of each signal that was added.
   std::span<const std::pair<const Signal*, Samples>> values() const { return values_; }
+  friend void visit(BlockObserver& blocks, Snapshot& snapshot) {
+    for (auto& [signal, samples] : blocks.values_) snapshot(samples);
+  }
 
   /// A PassObserver.
   void observe(const SiteRows& rows) {
@@ -54,7 +67,8 @@ class Scorer {
         a_(engine.architecture()),
         set_(set),
         request_(request),
-        result_{{}, {}, InputMeanSquare(model_)} {
+        result_{{}, {}, InputMeanSquare(model_)},
+        blocks_(a_.blocks, set.sequences.size()) {
     const std::string no_gradients = engine::why_no_gradient(a_);
     for (const Signal& signal : signals()) {
       if (signal.needs_gradients && !no_gradients.empty()) continue;
@@ -74,8 +88,9 @@ class Scorer {
     if (std::ranges::any_of(signals_,
                             [](const Signal* s) { return s->of_groups != nullptr || s->of_choices != nullptr; }))
       check_journal(engine_, set_, request_.measure);
-    timed([](const Signal& s) { return s.of_block != nullptr; }, [&] { look_at_weights(); });
+    prepare_pass();
     run_pass();
+    finish_pass();
     for (const Signal* signal : signals_)
       timed([&](const Signal& s) { return &s == signal; }, [&] { score_measured(*signal); });
     result_.scores.stability = rank_agreement(halves_[0], halves_[1]);
@@ -85,9 +100,9 @@ class Scorer {
  private:
   template <class Wanted, class Work>
   void timed(const Wanted& wanted, const Work& work) {
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = Clock::now();
     work();
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const double seconds = since(begin);
     for (const Signal* signal : signals_)
       if (wanted(*signal)) result_.seconds[std::string(signal->name)] += seconds;
   }
@@ -118,52 +133,94 @@ class Scorer {
     if (model_.codec_of(linear) == nullptr) model_.release(linear.module + ".weight");
   }
 
-  /// Gathers all that needs activations while the calibration set runs.
-  void run_pass() {
-    const std::size_t sequences = set_.sequences.size();
-    BlockObserver blocks(a_.blocks, sequences);
-    std::vector<std::pair<std::string, std::unique_ptr<SiteSignal>>> sites;
+  /// Makes what gathers all that needs activations.
+  void prepare_pass() {
     std::vector<const Signal*> of_linear;
     for (const Signal* signal : signals_) {
-      if (signal->of_rows != nullptr) blocks.add(*signal);
+      if (signal->of_rows != nullptr) blocks_.add(*signal);
       if (signal->observe_linears != nullptr)
-        sites.emplace_back(signal->name, signal->observe_linears(model_, sequences));
+        sites_.emplace_back(signal->name, signal->observe_linears(model_, set_.sequences.size()));
       if (signal->of_linear != nullptr) of_linear.push_back(signal);
     }
-    Sensitivities by_column;
-    const auto by_gradients = [](const Signal& s) { return s.needs_gradients; };
-    if (std::ranges::any_of(of_linear, [&](const Signal* s) { return by_gradients(*s); }))
-      timed(by_gradients, [&] { by_column = sensitivities(engine_, set_); });
-    LinearScorer linears(model_, std::move(of_linear), request_.codecs, request_.fit, absmax_, result_.inputs,
-                         by_column);
-    const PassObserver observers[] = {[&](const SiteRows& rows) { blocks.observe(rows); },
+    linears_.emplace(model_, std::move(of_linear), request_.codecs, request_.fit, absmax_, result_.inputs, by_column_);
+  }
+
+  /// What the state of the pass depends on.
+  json job_of_pass() const {
+    json job = pass_job("scores", engine_, set_);
+    job["groups"] = a_.groups.size();
+    job["scales"] = fit_name(request_.fit);
+    for (const Signal* signal : signals_) job["signals"].push_back(signal->name);
+    for (const codec::Codec* codec : request_.codecs) job["codecs"].push_back(codec->name);
+    return job;
+  }
+
+  void visit_pass(Snapshot& snapshot) {
+    snapshot(pass_.blocks);
+    snapshot(pass_.hidden);
+    snapshot(absmax_);
+    snapshot(by_column_);
+    snapshot(result_.scores.blocks);
+    snapshot(result_.inputs);
+    snapshot(result_.seconds);
+    snapshot(pass_seconds_);
+    snapshot(linear_seconds_);
+    snapshot(blocks_);
+    for (auto& [name, signal] : sites_) snapshot(signal->samples());
+    snapshot(*linears_);
+  }
+
+  /// Looks at the weights, then runs the calibration set; or does what an earlier run has left of this.
+  void run_pass() {
+    KeptPass kept(pass_of(request_.measure.journal), job_of_pass(), [&](Snapshot& s) { visit_pass(s); });
+    if (kept.read()) {
+      if (request_.resumed) request_.resumed(pass_.blocks);
+    } else {
+      timed([](const Signal& s) { return s.of_block != nullptr; }, [&] { look_at_weights(); });
+      const auto by_gradients = [](const Signal& s) { return s.needs_gradients; };
+      if (std::ranges::any_of(signals_, [&](const Signal* s) { return by_gradients(*s); }))
+        timed(by_gradients, [&] { by_column_ = sensitivities(engine_, set_); });
+      kept.keep();
+    }
+    const PassObserver observers[] = {[&](const SiteRows& rows) { blocks_.observe(rows); },
                                       [&](const SiteRows& rows) { result_.inputs.observe(rows); },
                                       [&](const SiteRows& rows) {
-                                        for (const auto& site : sites)
+                                        for (const auto& site : sites_)
                                           timed([&](const Signal& s) { return s.name == site.first; },
                                                 [&] { site.second->on_rows(rows); });
                                       },
-                                      [&](const SiteRows& rows) { linears.observe(rows); }};
+                                      [&](const SiteRows& rows) { linears_->observe(rows); }};
+    auto block_begin = Clock::now();
     const BlockDone done = [&](std::size_t block) {
-      const auto begin = std::chrono::steady_clock::now();
-      linears.score_block(block);
-      linear_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      const auto begin = Clock::now();
+      const bool last = pass_.blocks == a_.blocks;
+      linears_->score_block(block);
+      if (last) linears_->score_block(model::kNoBlock);
+      linear_seconds_ += since(begin);
+      pass_seconds_ += since(block_begin);
+      if (last)
+        kept.keep();
+      else
+        kept.keep_if_due();
+      block_begin = Clock::now();
     };
-    timed([](const Signal& s) { return s.of_rows != nullptr; },
-          [&] {
-            run_calibration(engine_, set_, observers, done,
-                            [&](const PassExpertRows& rows) { result_.inputs.observe_expert(rows); });
-          });
+    run_calibration(
+        engine_, set_, observers, done, [&](const PassExpertRows& rows) { result_.inputs.observe_expert(rows); },
+        pass_);
+  }
+
+  /// Makes scores of what the pass has gathered.
+  void finish_pass() {
     if (a_.experts.count != 0)
       for (std::size_t b = 0; b < a_.blocks; ++b) result_.scores.routed_tokens.push_back(result_.inputs.routed(b));
-    for (const auto& [signal, samples] : blocks.values()) {
+    for (const auto& [signal, samples] : blocks_.values()) {
       const std::string name(signal->name);
       keep(&Scores::blocks, name, samples);
-      result_.seconds[name] = std::max(0.0, result_.seconds[name] - linear_seconds_);
+      result_.seconds[name] = std::max(0.0, pass_seconds_ - linear_seconds_);
     }
-    for (auto& [name, signal] : sites) keep(&Scores::modules, name, signal->samples());
-    linears.finish(result_.scores, halves_);
-    for (const auto& [name, seconds] : linears.seconds()) result_.seconds[name] += seconds;
+    for (auto& [name, signal] : sites_) keep(&Scores::modules, name, signal->samples());
+    linears_->finish(result_.scores, halves_);
+    for (const auto& [name, seconds] : linears_->seconds()) result_.seconds[name] += seconds;
   }
 
   /// Puts the means of samples into the scores, and the means over each half of the sequences into its own scores.
@@ -213,8 +270,15 @@ class Scorer {
   ScoreResult result_;
   std::array<Scores, 2> halves_;  ///< values over the first and the second half of the sequences
   std::vector<const Signal*> signals_;
-  std::vector<float> absmax_;    ///< by fusion group
-  double linear_seconds_ = 0.0;  ///< seconds of the pass that were spent on linears under codecs
+  std::vector<float> absmax_;  ///< by fusion group
+
+  // The pass, all of which an earlier run may have kept.
+  PassState pass_;
+  Sensitivities by_column_;  ///< empty unless a signal needs them
+  BlockObserver blocks_;
+  std::vector<std::pair<std::string, std::unique_ptr<SiteSignal>>> sites_;
+  std::optional<LinearScorer> linears_;
+  double pass_seconds_ = 0.0, linear_seconds_ = 0.0;  ///< linear: of the pass, those spent on linears under codecs
 };
 
 }  // namespace
@@ -223,9 +287,31 @@ ScoreResult score(engine::Engine& engine, const CalibrationSet& set, const Score
   return Scorer(engine, set, request).run();
 }
 
+namespace {
+
+/// The journal of calibration set `index` (from 0) of a request.
 std::filesystem::path journal_of(const MeasureRequest& request, std::size_t index) {
   if (request.journal.empty() || index == 0) return request.journal;
   return request.journal.string() + fmt::format(".{}", index + 1);
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> kept_files(const MeasureRequest& request, std::size_t sets) {
+  std::vector<std::filesystem::path> files;
+  for (std::size_t i = 0; i < sets; ++i) {
+    const std::filesystem::path journal = journal_of(request, i), pass = pass_of(journal);
+    // A run that was killed while it kept the pass has left a part of that.
+    for (const auto& file : {journal, pass, std::filesystem::path(pass.string() + ".part")}) {
+      std::error_code code;
+      if (!journal.empty() && std::filesystem::exists(file, code)) files.push_back(file);
+    }
+  }
+  return files;
+}
+
+void remove_kept(const MeasureRequest& request, std::size_t sets) {
+  for (const std::filesystem::path& file : kept_files(request, sets)) Journal::remove(file);
 }
 
 ScoreResult score(engine::Engine& engine, std::span<const CalibrationSet> sets, const ScoreRequest& request,

@@ -1,6 +1,8 @@
 // Scoring: one pass over the calibration set for everything that needs activations, one look at every weight for the
 // rest; each set by itself, when there are several.
 #pragma once
+#include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -20,6 +22,8 @@ struct ScoreRequest {
   codec::ScaleFit fit = codec::ScaleFit::search;
   MeasureRequest measure;           ///< for signals that run the model; they use the codecs above when it has none
   std::optional<Prior> prior = {};  ///< the rules of the signal prior, when not the literature's
+  /// Called when an earlier run has made the pass over the first `blocks` blocks, which may be all of them.
+  std::function<void(std::size_t blocks)> resumed = {};
 };
 
 struct ScoreResult {
@@ -31,6 +35,8 @@ struct ScoreResult {
 /// Scores a model on one calibration set. Memory: that of run_calibration, one block's weights, and Hessians of one
 /// block's inputs where a signal needs them. The result does not depend on the number of threads. Throws Error for
 /// weights (naming the tensor, row and column) or activations that are not finite, and Interrupted after Ctrl-C.
+/// Given a journal, the pass is kept beside it, and both are left for the next run, whose result is then the same. The
+/// caller removes them (remove_kept) once the result is safe.
 ScoreResult score(engine::Engine& engine, const CalibrationSet& set, const ScoreRequest& request);
 
 /// Scores a model on several sets one by one, and combines the scores. The journals of the second and later sets are
@@ -38,7 +44,9 @@ ScoreResult score(engine::Engine& engine, const CalibrationSet& set, const Score
 ScoreResult score(engine::Engine& engine, std::span<const CalibrationSet> sets, const ScoreRequest& request,
                   Combine how);
 
-/// The journal of calibration set `index` (from 0) of a request.
-std::filesystem::path journal_of(const MeasureRequest& request, std::size_t index);
+/// The files that hold unfinished work for `sets` calibration sets: those that are there.
+std::vector<std::filesystem::path> kept_files(const MeasureRequest& request, std::size_t sets);
+/// Removes them.
+void remove_kept(const MeasureRequest& request, std::size_t sets);
 
 }  // namespace strata::importance

@@ -1,4 +1,4 @@
-// scores.json written.
+// scores.json written, and scores as a part of a snapshot.
 // Numbers are written with as many digits as reading them back exactly takes.
 #include "importance/scores.h"
 
@@ -61,6 +61,27 @@ void add_values(json& value, const Scores& scores) {
 std::string_view fit_name(codec::ScaleFit fit) { return fit == codec::ScaleFit::search ? "search" : "minmax"; }
 
 std::string_view combine_name(Combine how) { return how == Combine::mean ? "mean" : "max"; }
+
+void visit(ItemScores& scores, Snapshot& snapshot) {
+  snapshot(scores.values);
+  snapshot(scores.standard_errors);
+}
+
+void visit(CodecScore& score, Snapshot& snapshot) {
+  std::string name = snapshot.reads() ? std::string() : score.codec->name;
+  snapshot(name);
+  score.codec = codec::find(name);
+  if (score.codec == nullptr) snapshot.damaged();
+  snapshot(score.bytes);
+  snapshot(score.error);
+  snapshot(score.standard_error);
+}
+
+void visit(LinearScores& scores, Snapshot& snapshot) {
+  snapshot(scores.module);
+  snapshot(scores.normalizer);
+  snapshot(scores.codecs);
+}
 
 double relative_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,
                       const codec::Codec& codec) {

@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "importance/calibration.h"
 #include "importance/signal.h"
+#include "importance/snapshot.h"
 
 namespace strata::importance {
 
@@ -35,6 +36,10 @@ struct LinearScores {
   /// error / normalizer; 0 when the linear's inputs are all 0.
   double relative(const CodecScore& score) const { return normalizer > 0.0 ? score.error / normalizer : 0.0; }
 };
+
+void visit(ItemScores& scores, Snapshot& snapshot);
+void visit(CodecScore& score, Snapshot& snapshot);
+void visit(LinearScores& scores, Snapshot& snapshot);
 
 /// Sum of the relative errors of a group's linears under a codec; those without it count as 0. scores: by linear.
 double relative_error(const std::vector<LinearScores>& scores, const model::FusionGroup& group,

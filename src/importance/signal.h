@@ -28,8 +28,9 @@ class SiteSignal {
  public:
   virtual ~SiteSignal() = default;
   virtual void on_rows(const SiteRows& rows) = 0;
-  /// The samples by linear.
-  virtual const Samples& samples() const = 0;
+  /// The samples by linear. They are all that a signal keeps between two blocks: a pass that is resumed puts back those
+  /// of the blocks before.
+  virtual Samples& samples() = 0;
 };
 
 enum class Direction { higher_is_important, smaller_is_important };

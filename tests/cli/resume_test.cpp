@@ -187,6 +187,8 @@ constexpr const char* kGptq =
 constexpr const char* kBudget =
     "--bits 5 --method gptq --for transformers --shard-size 16KB --samples 4 --seq-len 16 "
     "--no-verify --no-report";
+constexpr const char* kMaxKl =
+    "--max-kl 0.002 --for transformers --shard-size 16KB --samples 6 --seq-len 32 --no-verify --no-report";
 constexpr const char* kSplit =
     "--preset uniform:q4_0 --shard-size 8KB --samples 4 --seq-len 32 --no-verify --no-report";
 constexpr const char* kGguf = "--preset uniform:q8_0 --method gptq --samples 4 --seq-len 32 --no-verify --no-report";
@@ -194,6 +196,7 @@ constexpr const char* kGguf = "--preset uniform:q8_0 --method gptq --samples 4 -
 TEST_F(Resume, KillsWhileRoundingToNearestIntoShards) { survive_kills(kNearest, "out"); }
 TEST_F(Resume, KillsWhileRoundingWithFeedback) { survive_kills(kGptq, "out"); }
 TEST_F(Resume, KillsWhileScoringAndPlanning) { survive_kills(kBudget, "out"); }
+TEST_F(Resume, KillsWhileScoringAndMeasuringPlans) { survive_kills(kMaxKl, "out"); }
 TEST_F(Resume, KillsWhileWritingGguf) { survive_kills(kGguf, "out.gguf"); }
 TEST_F(Resume, KillsWhileWritingSplitGguf) { survive_kills(kSplit, "out.gguf"); }
 TEST_F(Resume, AFinishedSplitGgufIsRefusedBeforeAnyWork) {

@@ -1,13 +1,18 @@
-// strata score as a user runs it: a run that is killed at random moments ends with the file of an undisturbed one, and
-// texts that count separately are combined.
+// strata score as a user runs it: a run that is killed or interrupted at any moment ends with the file of an
+// undisturbed one and makes no pass again, and texts that count separately are combined.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <functional>
+#include <optional>
 
 #include "core/random.h"
+#include "model/model.h"
 #include "support/tiny_model.h"
 
 namespace strata {
@@ -24,11 +29,12 @@ class Score : public ::testing::Test {
     std::string other;
     for (int i = 0; i < 4200; ++i) other += fmt::format("w{} ", i * i % 67);
     write_text_file(folder_.path() / "b.txt", other);
+    setenv("STRATA_NOTE_SECONDS", "0", 1);  // the pass is kept after every block
   }
+  ~Score() override { unsetenv("STRATA_NOTE_SECONDS"); }
 
-  /// The exit status of `strata score MODEL ARGUMENTS` in the folder; killed when its journal has grown by so many
-  /// bytes.
-  int run(std::vector<std::string> arguments, const fs::path& journal = {}, std::uint64_t kill_after = 0) const {
+  /// The exit status of `strata score MODEL ARGUMENTS` in the folder, which gets the signal as soon as `stop` is true.
+  int run(std::vector<std::string> arguments, const std::function<bool()>& stop = {}, int signal = SIGKILL) const {
     arguments.insert(arguments.begin(), {STRATA_BINARY, "score", tiny_.path().string()});
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -41,13 +47,12 @@ class Score : public ::testing::Test {
       ::_exit(127);
     }
     int status = 0;
-    if (!journal.empty()) {
-      const std::uint64_t limit = size_of(journal) + kill_after;
-      while (size_of(journal) < limit) {
+    if (stop) {
+      while (!stop()) {
         if (::waitpid(child, &status, WNOHANG) == child) return status;
         ::usleep(100);
       }
-      ::kill(child, SIGKILL);
+      ::kill(child, signal);
     }
     ::waitpid(child, &status, 0);
     return status;
@@ -57,6 +62,24 @@ class Score : public ::testing::Test {
     const std::uint64_t size = fs::file_size(file, code);
     return code ? 0 : size;
   }
+  /// The blocks of a kept pass: the number after the file's first line. Nothing when there is no such file.
+  static std::optional<std::uint64_t> blocks_in(const fs::path& pass) {
+    if (size_of(pass) == 0) return std::nullopt;
+    const std::string bytes = read_text_file(pass);
+    std::uint64_t blocks = 0;
+    std::memcpy(&blocks, bytes.data() + bytes.find('\n') + 1, sizeof(blocks));
+    return blocks;
+  }
+  std::vector<std::string> measuring_into(const char* name) const {
+    return {"--signals",   "lim,act_mse,alpha,kl",
+            "--kl-codecs", "int2_channel,int3_channel,int4_channel,int8_channel,nvfp4",
+            "--codecs",    "int4_channel,nvfp4",
+            "--kl-tokens", "4096",
+            "--calib",     "a.txt",
+            "--samples",   "16",
+            "--threads",   "1",
+            "-o",          name};
+  }
   std::string output() const { return read_text_file(folder_.path() / "out.txt"); }
 
   ::strata::testing::TinyModel tiny_;
@@ -64,28 +87,53 @@ class Score : public ::testing::Test {
 };
 
 TEST_F(Score, KilledAtRandomMomentsGivesTheFileOfAnUndisturbedRun) {
-  const std::vector<std::string> what = {"--signals",   "lim,alpha,kl",
-                                         "--kl-codecs", "int2_channel,int3_channel,int4_channel,int8_channel,nvfp4",
-                                         "--codecs",    "int4_channel,nvfp4",
-                                         "--kl-tokens", "4096",
-                                         "--calib",     "a.txt",
-                                         "--samples",   "16",
-                                         "--threads",   "1"};
-  const auto into = [&](const char* name) {
-    std::vector<std::string> arguments = what;
-    arguments.insert(arguments.end(), {"-o", name});
-    return arguments;
-  };
-  ASSERT_EQ(run(into("whole.json")), 0) << output();
+  ASSERT_EQ(run(measuring_into("whole.json")), 0) << output();
   const fs::path journal = folder_.path() / "killed.json.journal";
   Random random(20261125);
   std::size_t killed = 0;
-  for (int i = 0; i < 10 && !fs::exists(folder_.path() / "killed.json"); ++i)
-    killed += WIFSIGNALED(run(into("killed.json"), journal, random.below(800))) ? 1 : 0;
+  for (int i = 0; i < 10 && !fs::exists(folder_.path() / "killed.json"); ++i) {
+    const std::uint64_t limit = size_of(journal) + random.below(800);
+    const auto stop = [&] { return size_of(journal) >= limit; };
+    killed += WIFSIGNALED(run(measuring_into("killed.json"), stop)) ? 1 : 0;
+  }
   EXPECT_GT(killed, 0u);
-  ASSERT_EQ(run(into("killed.json")), 0) << output();
+  ASSERT_EQ(run(measuring_into("killed.json")), 0) << output();
   EXPECT_TRUE(read_text_file(folder_.path() / "killed.json") == read_text_file(folder_.path() / "whole.json"));
   EXPECT_FALSE(fs::exists(journal));
+}
+
+TEST_F(Score, KilledInThePassOrRightAfterItMakesNoBlockAgain) {
+  ASSERT_EQ(run(measuring_into("whole.json")), 0) << output();
+  const fs::path pass = folder_.path() / "killed.json.journal.pass";
+  const std::size_t blocks = model::Model::open(tiny_.path()).architecture().blocks;
+  std::optional<std::uint64_t> kept;
+  for (std::size_t until = 0; until <= blocks; ++until) {
+    const int status = run(measuring_into("killed.json"), [&] { return blocks_in(pass) >= until; });
+    ASSERT_TRUE(WIFSIGNALED(status)) << output();
+    const auto now = blocks_in(pass);
+    ASSERT_TRUE(now >= kept && now >= until);
+    kept = now;
+  }
+  EXPECT_EQ(kept, blocks);
+  ASSERT_EQ(run(measuring_into("killed.json")), 0) << output();
+  const std::string remark = fmt::format("resuming: {} of {} blocks were scored before", blocks, blocks);
+  EXPECT_NE(output().find(remark), std::string::npos) << output();
+  EXPECT_TRUE(read_text_file(folder_.path() / "killed.json") == read_text_file(folder_.path() / "whole.json"));
+  for (const auto& entry : fs::directory_iterator(folder_.path()))
+    EXPECT_EQ(entry.path().filename().string().find("killed.json."), std::string::npos) << entry.path();
+}
+
+TEST_F(Score, InterruptedSaysThatTheSameCommandResumes) {
+  const fs::path pass = folder_.path() / "s.json.journal.pass";
+  const int status = run(
+      measuring_into("s.json"), [&] { return fs::exists(pass); }, SIGINT);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130) << output();
+  EXPECT_NE(output().find("what is done is kept in s.json.journal"), std::string::npos) << output();
+  EXPECT_NE(output().find("the same command resumes there\nstrata: interrupted\n"), std::string::npos) << output();
+  ASSERT_EQ(run(measuring_into("s.json")), 0) << output();
+  EXPECT_NE(output().find("resuming: "), std::string::npos) << output();
+  EXPECT_FALSE(fs::exists(pass));
 }
 
 TEST_F(Score, TextsCountSeparatelyAndAreCombined) {

@@ -159,6 +159,11 @@ class SquaredGradients {
 
 }  // namespace
 
+void visit(Sensitivity& sensitivity, Snapshot& snapshot) {
+  snapshot(sensitivity.columns);
+  snapshot(sensitivity.rows);
+}
+
 Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set) {
   const std::size_t parts = parts_of(set.sequences.size()), length = set.sequences.front().size(),
                     used = std::min(set.sequences.size(), std::max(parts, kSensitivityTokens / length)),

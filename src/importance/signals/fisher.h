@@ -15,6 +15,7 @@ struct Sensitivity {
   std::vector<std::vector<double>> columns;  ///< by part of the set (parts_of its sequences): (cols), means over rows
   std::vector<double> rows;                  ///< (rows), with mean 1; all 1 for lm_head and the embedding
 };
+void visit(Sensitivity& sensitivity, Snapshot& snapshot);
 using Sensitivities = std::vector<Sensitivity>;  ///< by index into Architecture::linears
 
 /// The sensitivities by the first sequences of the set: about kSensitivityTokens tokens, at least one sequence a part.

@@ -35,7 +35,7 @@ class Spike : public SiteSignal {
       if (linears[l].block == rows.block && engine::input_site(linears[l].role) == rows.site && !linears[l].routed())
         note(l, rows);
   }
-  const Samples& samples() const override { return samples_; }
+  Samples& samples() override { return samples_; }
 
  private:
   /// rows: the input of linear l.

@@ -13,6 +13,8 @@ namespace {
 
 /// Tokens that a plan's divergence is measured on under --max-kl: its standard error is then about 3 % of it.
 constexpr std::size_t kMaxKlTokens = 2048;
+/// The file of a pass that finds the mean squares of inputs and nothing else.
+constexpr const char* kInputs = "inputs.pass";
 
 void refuse_quantized(const model::Model& model) {
   if (model.quantized())
@@ -42,10 +44,13 @@ class Preparation {
       : model_(model),
         request_(request),
         target_(target_of(request)),
+        plan_request_(request.plan),
         stages_(model, folder),
         writes_(folder != nullptr),
         search_(search_of(request.search, model.architecture())),
-        listener_(listener) {}
+        listener_(listener) {
+    plan_request_.method = std::string(method_of(request).name);
+  }
 
   Prepared run() {
     find_what_is_known();
@@ -62,12 +67,14 @@ class Preparation {
   void calibrate();
   void measure_inputs();
   importance::InputMeanSquare score(engine::Engine& engine);
+  importance::InputMeanSquare input_mean_square(engine::Engine& engine) const;
   void plan();
   PlanResult read_plan() const;
 
   const model::Model& model_;
   const QuantizeRequest& request_;
   const Target& target_;
+  PlanRequest plan_request_;  ///< the request's, with the method that was decided
   Stages stages_;
   bool writes_;  ///< the codes will be chosen, so that the inputs' mean squares are of use
   SearchOptions search_;
@@ -87,6 +94,7 @@ void Preparation::find_what_is_known() {
                          : importance::Scores::from_json(read_json_file(scores_file), model_, scores_file);
   planned_ = stages_.plan(prepared_.plan);
   const bool makes_plan = !planned_ && request_.plan_file.empty();
+  if (!planned_ && !makes_plan) prepared_.plan = read_plan();  // refused, if it must be, before anything is kept
   needs_.scores = makes_plan && !prepared_.scores && preset_named(request_.plan.preset).reads_scores();
   needs_.inputs =
       request_.scale_fit == codec::ScaleFit::search && !method_of(request_).calibrated && prepared_.importance.empty();
@@ -99,7 +107,7 @@ void Preparation::find_what_is_known() {
 /// Scores that a preset cannot spend bytes by are refused before anything is measured.
 void Preparation::check_costs() const {
   if (preset_named(request_.plan.preset).needs == pipeline::Needs::linear_costs)
-    check_linear_costs(Problem(model_, target_, request_.plan, costs()));
+    check_linear_costs(Problem(model_, target_, plan_request_, costs()));
 }
 
 Costs Preparation::costs() const {
@@ -119,7 +127,7 @@ void Preparation::calibrate() {
 void Preparation::measure_inputs() {
   const bool exact = needs_.scores || needs_.measures();
   engine::Engine engine(model_, exact ? kernel::Precision::f32 : kernel::Precision::bf16);
-  inputs_.emplace(needs_.scores ? score(engine) : importance::input_mean_square(engine, *prepared_.calibration));
+  inputs_.emplace(needs_.scores ? score(engine) : input_mean_square(engine));
   if (needs_.inputs || (request_.scale_fit == codec::ScaleFit::search && request_.imatrix.empty())) {
     prepared_.importance.clear();
     for (const model::Linear& linear : model_.architecture().linears)
@@ -135,20 +143,30 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
   importance::ScoreRequest needed = scores_needed(request_.plan, target_);
   needed.fit = request_.scale_fit;
   needed.measure.journal = stages_.file("scores.journal");
+  needed.resumed = [&](std::size_t blocks) {
+    listener_.on_remark(fmt::format("{} of {} blocks were scored before", blocks, engine.architecture().blocks));
+  };
   std::vector<importance::CalibrationSet> sets = {*prepared_.calibration};
   if (request_.calibration.texts.size() > 1)
     sets = importance::make_calibrations(engine, model::Tokenizer::of(model_), request_.calibration);
   importance::ScoreResult result = importance::score(engine, sets, needed, importance::Combine::mean);
   prepared_.scores = std::move(result.scores);
-  if (sets.size() == 1) return std::move(result.inputs);
-  return importance::input_mean_square(engine, *prepared_.calibration);
+  if (sets.size() == 1) {
+    // A resumed job that has the scores but no plan measures plans with these.
+    if (needs_.measures())
+      importance::keep_input_mean_square(engine, sets.front(), result.inputs, stages_.file(kInputs));
+    return std::move(result.inputs);
+  }
+  return input_mean_square(engine);
+}
+
+importance::InputMeanSquare Preparation::input_mean_square(engine::Engine& engine) const {
+  return importance::input_mean_square(engine, *prepared_.calibration, stages_.file(kInputs));
 }
 
 void Preparation::plan() {
-  if (!request_.plan_file.empty()) {
-    prepared_.plan = read_plan();
-  } else {
-    const Problem problem(model_, target_, request_.plan, costs());
+  if (request_.plan_file.empty()) {
+    const Problem problem(model_, target_, plan_request_, costs());
     if (needs_.under_kl) {
       engine::Engine exact(model_, kernel::Precision::f32);
       PlanMeter meter(exact, *prepared_.calibration, *inputs_, kMaxKlTokens, stages_.file("plans.journal"), "max-kl");

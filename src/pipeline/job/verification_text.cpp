@@ -11,6 +11,7 @@
 namespace strata::pipeline {
 namespace {
 
+constexpr std::size_t kShortest = 4;              // tokens of a sequence that can be evaluated
 constexpr std::uint64_t kOtherSeed = 0x76657269;  // added to the calibration's seed; its value does not matter
 
 /// Tokens from the start of each text that some step uses.
@@ -37,7 +38,8 @@ std::string names_of(const std::vector<std::filesystem::path>& files) {
 VerificationText from_files(engine::Engine& original, const QuantizeRequest& request, std::size_t count) {
   // The rounding's text is the calibration's, and as long or longer.
   importance::CalibrationRequest text = method_of(request).calibrated ? rounding_text(request) : request.calibration;
-  const std::size_t seq_len = text.size().seq_len;
+  text.seq_len = std::max(kShortest, text.size().seq_len);
+  const std::size_t seq_len = *text.seq_len;
   const std::size_t used = (used_tokens(request, text) + seq_len - 1) / seq_len;
   const std::size_t share = std::max<std::size_t>(1, count / text.texts.size());
   text.samples = used + share;
@@ -63,6 +65,7 @@ VerificationText verification_text(engine::Engine& original, const QuantizeReque
   engine::Engine writer(original.model(), kernel::Precision::bf16, residency);
   importance::CalibrationRequest text = request.calibration;
   text.samples = count;
+  text.seq_len = std::max(kShortest, text.size().seq_len);
   text.seed += kOtherSeed;
   return {importance::make_calibration(writer, model::Tokenizer::of(original.model()), text).sequences, {}};
 }

@@ -3,15 +3,11 @@
 #include "pipeline/output/stored_parts.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 
 #include "core/file.h"
 
 namespace strata::pipeline {
 namespace {
-
-constexpr double kNoteSeconds = 2.0;
 
 bool is_there(const std::filesystem::path& path) {
   std::error_code code;
@@ -19,17 +15,6 @@ bool is_there(const std::filesystem::path& path) {
 }
 
 }  // namespace
-
-double seconds_between_notes() {
-  const char* const text = std::getenv("STRATA_NOTE_SECONDS");
-  if (text == nullptr || *text == '\0') return kNoteSeconds;
-  char* end = nullptr;
-  const double seconds = std::strtod(text, &end);
-  if (*end != '\0' || !std::isfinite(seconds) || seconds < 0)
-    fail("STRATA_NOTE_SECONDS={}: is not a number of seconds; unset it for a note every {} seconds", text,
-         kNoteSeconds);
-  return seconds;
-}
 
 StoredParts::StoredParts(JobFolder& job, double note_seconds)
     : job_(job), seconds_(note_seconds), last_(std::chrono::steady_clock::now()) {

@@ -19,10 +19,6 @@ struct StoredPart {
   std::uint64_t tensors = 0, bytes = 0;
 };
 
-/// Seconds between two notes: 2, or those of the environment variable STRATA_NOTE_SECONDS. Tests that kill the program
-/// set it to 0, for a note at the end of every block. Throws Error for a value that is no number of seconds.
-double seconds_between_notes();
-
 /// Reads and writes the journal's lines {"file", "tensors", "bytes", "linears"}. The last line of a file counts.
 class StoredParts {
  public:

@@ -191,17 +191,18 @@ class Tuner {
 
 void visit(TuneOptions& options, OptionVisitor& visitor) {
   constexpr std::size_t kSteps = 100;
+  const auto set = [&options](const OptionWords& words) {
+    const bool on = OptionVisitor::check_flag("--tune", words.front().front());
+    if (!on || options.steps == 0) options.steps = on ? kSteps : 0;
+  };
   visitor.declare(
       {.name = "--tune", .help = "Learn the rounding of each block as a whole after gptq; worth its time near 2 bits"},
-      {OptionValue::Kind::flag,
-       [&options](const OptionWords&) {
-         if (options.steps == 0) options.steps = kSteps;
-       },
-       [&options] { return json(options.steps > 0); }});
+      {OptionValue::Kind::flag, set, [&options] { return json(options.steps > 0); }});
   const OptionInfo steps{
       .name = "--tune-steps",
       .help = fmt::format("Steps of gradient descent a block; implies --tune, which takes {}", kSteps),
       .example = "50",
+      .least = 1,
       .most = 100000};
   visitor.text(
       steps, [&options, steps](const std::string& word) { options.steps = parse_count(steps, word); },
