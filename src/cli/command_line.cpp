@@ -77,10 +77,14 @@ CLI::Option* add(CLI::App& app, const std::string& names, const OptionInfo& info
         ->each([set = value.set](const std::string& word) { set({{word}}); });
   }
   if (value.kind == Kind::groups) return app.add_option_function<OptionWords>(names, value.set, help);
+  if (!info.name.starts_with('-') && value.kind == Kind::one)
+    return app.add_option_function<std::string>(
+        names, [set = value.set](const std::string& word) { set({{word}}); }, help);
   // Words are collected, so that an option that was given twice is refused by its own name.
   CLI::Option* option = app.add_option_function<std::vector<std::string>>(
       names, [set = value.set](const std::vector<std::string>& words) { set({words}); }, help);
-  if (value.kind == Kind::one) option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  if (value.kind == Kind::one)
+    option->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   return option;
 }
 
@@ -180,7 +184,7 @@ void show_program(const std::vector<std::string>& words) {
       "Environment: STRATA_ISA=portable|avx2|avx512|avx512bf16 forces an instruction set.");
   for (const Verb& verb : verbs()) app.add_subcommand(verb.name, verb.summary);
   try {
-    app.parse({words.rbegin(), words.rend()});
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() != 0) fail_usage("{}", e.what());
     app.exit(e);
@@ -206,7 +210,7 @@ std::function<void()> parse_command_line(std::vector<std::string> words, Common&
   visit(common, line);
   try {
     refuse_values_of_flags(app, words);
-    app.parse({words.rbegin(), words.rend()});
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
     refuse_extras(app, words);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() != 0) fail_usage("{}", e.what());

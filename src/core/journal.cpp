@@ -27,7 +27,7 @@ void write_line(int descriptor, const json& value, const std::filesystem::path& 
 /// A member of a job as a person would say it. Hashes of content say nothing to a person.
 std::string said(const json& value) {
   const std::string text = value.is_string() ? value.get<std::string>() : brief(value);
-  if (value.is_null()) return "not given";
+  if (value.is_null()) return "none";
   return text.find("content ") == std::string::npos ? text : "a file of other content";
 }
 

@@ -98,8 +98,10 @@ class Refusal {
 
   std::string advice() const {
     if (holds<BitsBudget>()) return fmt::format("; give --bits {:.3f} or more", bits_for(a_, needed_, kStepOfBits));
-    if (holds<SizeBudget>()) return fmt::format("; give --size {} or more", size_above(least_));
-    if (holds<MemoryBudget>()) return fmt::format("; give --fit {} or more", size_above(least_));
+    if (holds<SizeBudget>())
+      return fmt::format("; give --size {} or more ({})", exact_size(least_), human_bytes(least_));
+    if (holds<MemoryBudget>())
+      return fmt::format("; give --fit {} or more ({})", exact_size(least_), human_bytes(least_));
     return "; name a larger mix";
   }
 

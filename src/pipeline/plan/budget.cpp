@@ -3,7 +3,6 @@
 #include "pipeline/plan/budget.h"
 
 #include <array>
-#include <cmath>
 #include <utility>
 
 #include "core/error.h"
@@ -33,16 +32,6 @@ std::string text_of(const Budget& budget) {
                                [](const KlBudget& b) { return fmt::format("--max-kl {}", b.nats); },
                                [](const StockBudget& b) { return "--like " + b.mix; }},
                     budget);
-}
-
-std::string size_above(std::uint64_t bytes) {
-  constexpr std::array<std::pair<std::uint64_t, const char*>, 3> kUnits{
-      {{std::uint64_t{1} << 30, "GiB"}, {std::uint64_t{1} << 20, "MiB"}, {std::uint64_t{1} << 10, "KiB"}}};
-  for (const auto& [unit, name] : kUnits)
-    if (bytes >= unit)
-      return fmt::format("{:.2f}{}", std::ceil(100.0 * static_cast<double>(bytes) / static_cast<double>(unit)) / 100,
-                         name);
-  return fmt::format("{}", bytes);
 }
 
 std::string exact_size(std::uint64_t bytes) {

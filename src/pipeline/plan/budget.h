@@ -40,8 +40,6 @@ void give(Budget& budget, Budget value);
 /// The option that gives this budget: "--size 110MiB", "--like Q4_K_M"; empty without a budget.
 std::string text_of(const Budget& budget);
 
-/// A size of a few digits that is at least this: "108.5MiB".
-std::string size_above(std::uint64_t bytes);
 /// The fewest whole bytes in the largest unit that says them exactly: "110MiB", "90MB", "12345".
 std::string exact_size(std::uint64_t bytes);
 
