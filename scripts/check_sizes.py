@@ -12,7 +12,7 @@ import sys
 HEADER, SOURCE, FUNCTION = 150, 350, 60
 OPENS = re.compile(r"^( *)(?!(?:if|for|while|switch|else|do|catch|try|namespace|class|struct|enum|return|extern)\b)\S.*\{$|"
                    r"^( *)(?:\}|\)).*\) .*\{$")
-NOT_FUNCTIONS = re.compile(r"= \{$|\bnamespace\b|^\s*(?:class|struct|enum|union)\b|\[[^\]]*\]\s*\{$|\{\{$|^\s*(?:inline )?constexpr [^()]*\{$")
+NOT_FUNCTIONS = re.compile(r"= \{$|^\s*\[|\bnamespace\b|^\s*(?:class|struct|enum|union)\b|\[[^\]]*\]\s*\{$|\{\{$|^\s*(?:inline )?constexpr [^()]*\{$")
 # Headers that hold code, which several sources compile for one instruction set each.
 BODIES = re.compile(r"_inl\.h$|^(?:lanes|vector|simd)_")
 
