@@ -24,6 +24,7 @@ int tell(const cli::Common& common, int exit_code, const char* kind, const std::
 }
 
 void run(int argc, char** argv, cli::Common& common) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, lines come in the order of those on stderr
   std::vector<std::string> words(argv, argv + argc);
   if (!words.empty()) words[0] = "strata";
   common.command = pipeline::shell_command(words);
