@@ -142,6 +142,13 @@ TEST_F(Cli, QuantizeWritesACheckpointThatInspectReadsBack) {
   EXPECT_NE(again.err.find("quantized already"), std::string::npos) << again.err;
 }
 
+TEST_F(Cli, ADryRunNeedsNoTextUnlessThePlanDoes) {
+  // The model has no tokenizer, so that making a calibration text would fail.
+  const Outcome dry = run("quantize model -o out --for transformers --preset uniform:int4_g32 --dry-run");
+  EXPECT_EQ(dry.exit_code, 0) << dry.err;
+  expect_refused("quantize model -o out --for transformers --preset uniform:int4_g32", "tokenizer.json");
+}
+
 TEST_F(Cli, FewBitsByRoundToNearestNameTheBetterMethod) {
   const auto told = [&](const std::string& rest) {
     const Outcome outcome = run("quantize model -o out --for transformers --scale minmax --dry-run " + rest);

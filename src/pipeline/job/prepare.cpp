@@ -96,8 +96,9 @@ void Preparation::find_what_is_known() {
   const bool makes_plan = !planned_ && request_.plan_file.empty();
   if (!planned_ && !makes_plan) prepared_.plan = read_plan();  // refused, if it must be, before anything is kept
   needs_.scores = makes_plan && !prepared_.scores && preset_named(request_.plan.preset).reads_scores();
-  needs_.inputs =
-      request_.scale_fit == codec::ScaleFit::search && !method_of(request_).calibrated && prepared_.importance.empty();
+  // A dry run rounds nothing, so it asks for no text unless the plan needs one.
+  needs_.inputs = writes_ && request_.scale_fit == codec::ScaleFit::search && !method_of(request_).calibrated &&
+                  prepared_.importance.empty();
   needs_.under_kl = makes_plan && std::holds_alternative<KlBudget>(request_.plan.budget);
   if (makes_plan && prepared_.scores) check_costs();
   // Plans are measured with searched scales, so those of minmax would be judged by others.
