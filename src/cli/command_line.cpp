@@ -1,4 +1,4 @@
-// Everything that uses CLI11: options become words that set a value, verbs its subcommands, and its errors UsageErrors.
+// Everything that uses CLI11: options become words that set a value, and its errors become UsageErrors.
 // core/options checks numbers and words, so that every way to set an option has the same errors.
 #include "cli/command_line.h"
 

@@ -23,8 +23,8 @@ bool there(const fs::path& path) {
 JobFolder::JobFolder(fs::path output, const json& job, bool overwrite, bool restart, const fs::path& existing)
     : output_(std::move(output)), folder_(part_folder(output_, true)), overwrite_(overwrite) {
   std::error_code code;
-  // A folder without a journal is of a job that was killed before it began, or while its folder was being removed.
   if (restart && there(folder_ / kJournal)) Journal::refuse_busy(folder_ / kJournal);
+  // A folder without a journal is of a job that was killed before it began, or while its folder was being removed.
   if (restart || !there(folder_ / kJournal)) fs::remove_all(folder_, code);
   const fs::path& found = existing.empty() ? output_ : existing;
   const bool taken = !overwrite && there(found), fresh = !there(folder_);

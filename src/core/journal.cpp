@@ -24,6 +24,13 @@ void write_line(int descriptor, const json& value, const std::filesystem::path& 
     fail("{}: {}", path.string(), std::strerror(errno));
 }
 
+/// Locks the file, which lasts until it is closed; true when another process holds the lock.
+bool is_busy(int descriptor) { return ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK; }
+
+[[noreturn]] void fail_busy(const std::filesystem::path& path) {
+  fail("{}: another process works on this; wait until it has ended", path.string());
+}
+
 /// A member of a job as a person would say it. Hashes of content say nothing to a person.
 std::string said(const json& value) {
   const std::string text = value.is_string() ? value.get<std::string>() : brief(value);
@@ -55,8 +62,7 @@ Journal::Journal(std::filesystem::path path, const json& job, std::string_view d
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail("{}: {}", path_.string(), std::strerror(errno));
   try {
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-      fail("{}: another process works on this; wait until it has ended", path_.string());
+    if (is_busy(descriptor_)) fail_busy(path_);
     std::string text = read_text_file(path_);
     const std::size_t whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
     text.resize(whole);
@@ -103,9 +109,9 @@ void Journal::append(const json& unit) { write_line(descriptor_, unit, path_); }
 
 void Journal::refuse_busy(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  const bool busy = descriptor >= 0 && ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const bool busy = descriptor >= 0 && is_busy(descriptor);
   if (descriptor >= 0) ::close(descriptor);
-  if (busy) fail("{}: another process works on this; wait until it has ended", path.string());
+  if (busy) fail_busy(path);
 }
 
 void Journal::remove(const std::filesystem::path& path) {

@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "support/error_of.h"
+#include "support/set_options.h"
 #include "support/temporary_folder.h"
 
 namespace strata {
@@ -39,22 +40,9 @@ void visit(Sample& s, OptionVisitor& v) {
   v.option({.name = "--threads", .effect = Effect::run}, s.threads);
 }
 
-/// Sets one option of a struct by its name.
-class Setter final : public OptionVisitor {
- public:
-  Setter(std::string name, OptionWords words) : name_(std::move(name)), words_(std::move(words)) {}
-  void declare(const OptionInfo& info, const OptionValue& value) override {
-    if (info.name == name_) value.set(words_);
-  }
-
- private:
-  std::string name_;
-  OptionWords words_;
-};
-
 Sample with(const std::string& name, OptionWords words) {
   Sample sample;
-  Setter setter(name, std::move(words));
+  SetOptions setter({{name, std::move(words)}});
   visit(sample, setter);
   return sample;
 }

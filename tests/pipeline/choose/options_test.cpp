@@ -6,25 +6,16 @@
 #include <map>
 
 #include "support/error_of.h"
+#include "support/set_options.h"
 
 namespace strata::pipeline {
 namespace {
 
-/// Sets options by their names, in the order in which they are declared.
-class Setter final : public OptionVisitor {
- public:
-  explicit Setter(std::map<std::string, std::string> words) : words_(std::move(words)) {}
-  void declare(const OptionInfo& info, const OptionValue& value) override {
-    if (const auto it = words_.find(info.name); it != words_.end()) value.set({{it->second}});
-  }
-
- private:
-  std::map<std::string, std::string> words_;
-};
-
 PlanRequest asked(std::map<std::string, std::string> words) {
   PlanRequest request;
-  Setter setter(std::move(words));
+  std::map<std::string, OptionWords> all;
+  for (const auto& [name, word] : words) all[name] = {{word}};
+  SetOptions setter(std::move(all));
   visit(request, setter);
   return request;
 }

@@ -9,6 +9,7 @@
 #include "pipeline/job/methods.h"
 #include "support/error_of.h"
 #include "support/open_golden.h"
+#include "support/set_options.h"
 #include "support/temporary_folder.h"
 
 namespace strata::pipeline {
@@ -27,20 +28,6 @@ class Lister final : public OptionVisitor {
     declared.push_back({info, value.kind, flag && value.get() == json(true)});
   }
   std::vector<Declared> declared;
-};
-
-class Setter final : public OptionVisitor {
- public:
-  Setter(const Declared& wanted, std::string word) : wanted_(wanted), word_(std::move(word)) {}
-  void declare(const OptionInfo& info, const OptionValue& value) override {
-    if (info.name == "--fit" && (wanted_.info.name == "--ctx" || wanted_.info.name == "--batch"))
-      value.set({{"8GiB"}});  // what these two need
-    if (info.name == wanted_.info.name) value.set({{word_}});
-  }
-
- private:
-  const Declared& wanted_;
-  std::string word_;
 };
 
 class RequestTest : public ::testing::Test {
@@ -66,7 +53,9 @@ class RequestTest : public ::testing::Test {
       word = (folder_.path() / word).string();
     }
     EXPECT_NE(word, "") << option.info.name << " has no example";
-    Setter setter(option, word);
+    std::map<std::string, OptionWords> words = {{option.info.name, {{word}}}};
+    if (option.info.name == "--ctx" || option.info.name == "--batch") words["--fit"] = {{"8GiB"}};  // what these need
+    SetOptions setter(std::move(words));
     visit(request, setter);
     return request;
   }
