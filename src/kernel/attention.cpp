@@ -50,11 +50,20 @@ struct State {
   }
   std::size_t position(std::size_t p, std::size_t row) const { return a.first_position + token(p, row); }
   float* panel_sums(std::size_t p) const { return sums + p * kernel.tile_tokens * width; }
-  /// First key that the token at position `position` sees.
-  std::size_t first_key(std::size_t position) const {
-    return a.window == 0 || position < a.window ? 0 : position - a.window + 1;
-  }
+  std::size_t first_key(std::size_t position) const { return strata::kernel::first_key(position, a.window, a.chunk); }
 };
+
+/// Before any key: no sums, and of the softmax only the sink of the row's head.
+void start_sums(const State& s) {
+  constexpr float none = -std::numeric_limits<float>::infinity();
+  std::fill_n(s.sums, s.panels * s.kernel.tile_tokens * s.width, 0.0f);
+  for (std::size_t p = 0; p < s.panels; ++p)
+    for (std::size_t t = 0; t < s.panel_rows(p); ++t) {
+      const std::size_t row = p * s.kernel.tile_tokens + t;
+      s.most[row] = s.a.sinks == nullptr ? none : s.a.sinks[s.head(p, t)];
+      s.total[row] = s.most[row] == none ? 0.0f : 1.0f;
+    }
+}
 
 State prepare(const Variant& variant, const Piece& piece, Scratch& scratch) {
   const MatmulKernel& kernel = variant.f32;
@@ -78,9 +87,7 @@ State prepare(const Variant& variant, const Piece& piece, Scratch& scratch) {
   for (std::size_t p = 0; p < panels; ++p)
     kernel.pack_x(a.q + s.token(p, 0) * a.q_stride + s.head(p, 0) * a.head_dim, s.by_heads() ? a.head_dim : a.q_stride,
                   s.panel_rows(p), a.head_dim, s.queries + p * kernel.tile_tokens * a.head_dim);
-  std::fill_n(s.sums, rows * width, 0.0f);
-  std::fill_n(s.most, rows, -std::numeric_limits<float>::infinity());
-  std::fill_n(s.total, rows, 0.0f);
+  start_sums(s);
   return s;
 }
 
@@ -116,6 +123,7 @@ void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
   float* most = s.most + p * s.kernel.tile_tokens;
   float* total = s.total + p * s.kernel.tile_tokens;
   float factors[kMostTokens], added[kMostTokens];
+  const float scale = s.a.softcap > 0.0f ? 1.0f : s.a.scale;  // of what a cap left
   for (std::size_t t = 0; t < n; ++t) {
     const std::size_t position = s.position(p, t);
     const std::size_t begin = std::clamp(s.first_key(position), key, key + count) - key;
@@ -123,10 +131,11 @@ void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
     float* row = s.scores + t * kKeys;
     factors[t] = added[t] = 0;
     if (begin < end) {
-      const float highest = std::max(most[t], s.variant.rows.max(row + begin, end - begin) * s.a.scale);
+      if (s.a.softcap > 0.0f) s.variant.rows.soft_cap(row + begin, end - begin, s.a.scale, s.a.softcap);
+      const float highest = std::max(most[t], s.variant.rows.max(row + begin, end - begin) * scale);
       factors[t] = most[t] - highest;
       most[t] = highest;
-      added[t] = s.variant.rows.exp_scaled(row + begin, end - begin, s.a.scale, highest);
+      added[t] = s.variant.rows.exp_scaled(row + begin, end - begin, scale, highest);
     }
     std::fill(row, row + begin, 0.0f);
     std::fill(row + end, row + count, 0.0f);
@@ -183,6 +192,7 @@ void attention(const Variant& variant, std::span<const Attention> sequences) {
   for (const Attention& a : sequences) {
     STRATA_CHECK(a.kv_heads > 0 && a.heads % a.kv_heads == 0 && a.head_dim > 0, "heads {} kv_heads {} head_dim {}",
                  a.heads, a.kv_heads, a.head_dim);
+    STRATA_CHECK(a.softcap >= 0.0f, "softcap {}", a.softcap);
     STRATA_CHECK(a.kv_stride >= a.kv_heads * a.head_dim && std::min(a.q_stride, a.out_stride) >= a.heads * a.head_dim);
     const std::size_t step = variant.f32.tile_tokens * std::max<std::size_t>(1, kPanels / (a.heads / a.kv_heads));
     for (std::size_t i = 0; i < ceil_div(a.tokens, step); ++i)

@@ -50,13 +50,22 @@ struct RowKernel {
   float (*exp_scaled)(float* x, std::size_t count, float scale, float shift);
   /// sum of exp(x[i] - shift), added up in double.
   double (*sum_exp)(const float* x, std::size_t count, float shift);
+  /// x[i] = cap * tanh(scale * x[i] / cap).
+  void (*soft_cap)(float* x, std::size_t count, float scale, float cap);
   void (*scale)(float* x, std::size_t count, float factor);
   void (*add)(float* y, const float* x, std::size_t count);
   // The operations of ops.h, for one token.
   void (*rms_norm)(const float* x, const float* weight, std::size_t size, float epsilon, float* y);
+  void (*l2_norm)(const float* x, std::size_t size, float epsilon, float* y);
+  void (*layer_norm)(const float* x, const float* weight, std::size_t size, float epsilon, float* y);
   void (*rope)(float* x, std::size_t heads, std::size_t head_dim, const float* cos, const float* sin, std::size_t half);
+  void (*rope_interleaved)(float* x, std::size_t heads, std::size_t head_dim, const float* cos, const float* sin,
+                           std::size_t half);
   void (*silu_multiply)(float* gate, const float* up, std::size_t count);
   void (*gelu_multiply)(float* gate, const float* up, std::size_t count);
+  void (*gelu_erf_multiply)(float* gate, const float* up, std::size_t count);
+  void (*clamped_swiglu_multiply)(float* gate, const float* up, std::size_t count, float limit, float alpha);
+  void (*clamp)(float* x, std::size_t count, float limit);
 };
 
 /// All kernels of one instruction set. They are held by reference, since an instruction set may add some and keep the

@@ -1,4 +1,5 @@
-// Compares attention of every variant with softmax(q k^T scale) v in double, with and without window, group and offset.
+// Compares attention of every variant with softmax(q k^T scale) v in double, with and without window, chunk, group,
+// offset, cap of the scores and sinks.
 // Unread memory is filled with NaN: rows beyond the last visible key and the gaps between rows.
 #include <algorithm>
 #include <cmath>
@@ -12,12 +13,15 @@ namespace {
 
 struct Case {
   std::size_t tokens, first_position, heads, kv_heads, head_dim, window;
+  std::size_t chunk = 0;
+  float softcap = 0.0f;
+  bool sinks = false;
 };
 
 struct Data {
   Case c;
   std::size_t q_stride, kv_stride;
-  std::vector<float> q, k, v, out;
+  std::vector<float> q, k, v, out, sinks;
 
   explicit Data(const Case& given) : c(given) {
     q_stride = c.heads * c.head_dim + 3;
@@ -30,24 +34,32 @@ struct Data {
       for (std::size_t j = kv_stride - 5; j < kv_stride; ++j)
         k[i * kv_stride + j] = v[i * kv_stride + j] = std::numeric_limits<float>::quiet_NaN();
     out.assign(c.tokens * q_stride, 77.0f);
+    sinks = normal(c.heads, 4);
   }
   Attention call() {
-    return {q.data(), q_stride,         k.data(), v.data(),   kv_stride,  out.data(), q_stride,
-            c.tokens, c.first_position, c.heads,  c.kv_heads, c.head_dim, c.window,   0.3f};
+    return {q.data(),         q_stride,   k.data(),   v.data(),
+            kv_stride,        out.data(), q_stride,   c.tokens,
+            c.first_position, c.heads,    c.kv_heads, c.head_dim,
+            c.window,         0.3f,       c.softcap,  c.sinks ? sinks.data() : nullptr,
+            c.chunk};
   }
   /// The output of one head of one token.
   std::vector<double> expected(std::size_t t, std::size_t head) const {
     const std::size_t p = c.first_position + t, kv = head / (c.heads / c.kv_heads);
-    const std::size_t begin = c.window == 0 || p < c.window ? 0 : p - c.window + 1;
-    double most = -1e300, total = 0;
+    std::size_t begin = c.window == 0 || p < c.window ? 0 : p - c.window + 1;
+    while (c.chunk != 0 && begin / c.chunk != p / c.chunk) ++begin;
+    double most = c.sinks ? static_cast<double>(sinks[head]) : -1e300, total = 0;
     std::vector<double> scores, sums(c.head_dim);
     for (std::size_t j = begin; j <= p; ++j) {
       double s = 0;
       for (std::size_t i = 0; i < c.head_dim; ++i)
         s += static_cast<double>(q[t * q_stride + head * c.head_dim + i]) * k[j * kv_stride + kv * c.head_dim + i];
-      scores.push_back(s * 0.3f);
+      s *= static_cast<double>(0.3f);
+      if (c.softcap != 0.0f) s = c.softcap * std::tanh(s / c.softcap);
+      scores.push_back(s);
       most = std::max(most, scores.back());
     }
+    if (c.sinks) total = std::exp(static_cast<double>(sinks[head]) - most);
     for (std::size_t j = begin; j <= p; ++j) {
       const double e = std::exp(scores[j - begin] - most);
       total += e;
@@ -68,7 +80,7 @@ void expect_attention(const Variant& variant, const Data& data) {
         ASSERT_NEAR(data.out[t * data.q_stride + h * c.head_dim + d], want[d], 2e-5)
             << variant.name << " token " << t << " head " << h << " dim " << d << " of tokens " << c.tokens << " after "
             << c.first_position << " heads " << c.heads << "/" << c.kv_heads << " x " << c.head_dim << " window "
-            << c.window;
+            << c.window << " chunk " << c.chunk << " softcap " << c.softcap << " sinks " << c.sinks;
     }
     for (std::size_t i = c.heads * c.head_dim; i < data.q_stride; ++i)
       ASSERT_EQ(data.out[t * data.q_stride + i], 77.0f) << variant.name;
@@ -77,16 +89,49 @@ void expect_attention(const Variant& variant, const Data& data) {
 
 TEST(Attention, EveryVariantEqualsSoftmaxInDouble) {
   for (const Variant* variant : runnable())
-    for (const Case& c : {Case{1, 0, 1, 1, 64, 0}, Case{5, 0, 4, 2, 8, 0}, Case{33, 0, 9, 3, 64, 0},
-                          Case{1, 300, 9, 3, 64, 0}, Case{20, 131, 2, 1, 100, 0}, Case{150, 0, 3, 1, 33, 0},
-                          Case{150, 20, 4, 4, 16, 40}, Case{1, 400, 8, 2, 128, 50}, Case{300, 0, 2, 1, 24, 1},
-                          Case{2, 127, 12, 1, 1, 0}, Case{270, 0, 16, 1, 64, 200}}) {
+    for (const Case& c :
+         {Case{1, 0, 1, 1, 64, 0}, Case{5, 0, 4, 2, 8, 0}, Case{33, 0, 9, 3, 64, 0}, Case{1, 300, 9, 3, 64, 0},
+          Case{20, 131, 2, 1, 100, 0}, Case{150, 0, 3, 1, 33, 0}, Case{150, 20, 4, 4, 16, 40},
+          Case{1, 400, 8, 2, 128, 50}, Case{300, 0, 2, 1, 24, 1}, Case{2, 127, 12, 1, 1, 0},
+          Case{270, 0, 16, 1, 64, 200},
+          // With a cap of the scores, chunks and sinks.
+          Case{33, 0, 9, 3, 64, 0, 0, 2.0f}, Case{1, 300, 9, 3, 64, 0, 0, 2.0f}, Case{150, 20, 4, 4, 17, 40, 0, 0.5f},
+          Case{300, 0, 2, 1, 24, 0, 64}, Case{150, 77, 4, 2, 33, 0, 100}, Case{1, 192, 8, 2, 64, 0, 64},
+          Case{1, 191, 8, 2, 64, 0, 64}, Case{9, 250, 2, 1, 16, 40, 32}, Case{40, 10, 2, 1, 16, 7, 32},
+          Case{5, 0, 4, 2, 8, 0, 1}, Case{33, 0, 9, 3, 64, 0, 0, 0.0f, true}, Case{1, 300, 9, 3, 64, 0, 0, 0.0f, true},
+          Case{150, 20, 16, 2, 16, 1, 0, 0.0f, true}, Case{150, 131, 4, 2, 20, 90, 64, 3.0f, true}}) {
       Data data(c);
       const Attention call = data.call();
       attention(*variant, {&call, 1});
       expect_attention(*variant, data);
       if (HasFatalFailure()) return;
     }
+}
+
+TEST(Attention, ASinkOfMinusInfinityIsNoneAndALargeOneTakesAll) {
+  for (const Variant* variant : runnable()) {
+    Data plain({20, 3, 4, 2, 16, 0}), with({20, 3, 4, 2, 16, 0, 0, 0.0f, true});
+    with.sinks = {-std::numeric_limits<float>::infinity(), 1000.0f, -std::numeric_limits<float>::infinity(), -1000.0f};
+    const Attention calls[] = {plain.call(), with.call()};
+    attention(*variant, calls);
+    for (std::size_t t = 0; t < 20; ++t)
+      for (std::size_t i = 0; i < 64; ++i) {
+        const float want = i / 16 == 1 ? 0.0f : plain.out[t * plain.q_stride + i];
+        EXPECT_EQ(with.out[t * with.q_stride + i], want) << variant->name << " " << t << " " << i;
+      }
+  }
+}
+
+TEST(Attention, TheFirstKeyIsTheLaterOfWindowAndChunk) {
+  EXPECT_EQ(first_key(100, 0, 0), 0u);
+  EXPECT_EQ(first_key(100, 1, 0), 100u);
+  EXPECT_EQ(first_key(100, 101, 0), 0u);
+  EXPECT_EQ(first_key(100, 100, 0), 1u);
+  EXPECT_EQ(first_key(100, 0, 32), 96u);
+  EXPECT_EQ(first_key(127, 0, 32), 96u);
+  EXPECT_EQ(first_key(128, 0, 32), 128u);
+  EXPECT_EQ(first_key(100, 3, 32), 98u);
+  EXPECT_EQ(first_key(100, 20, 32), 96u);
 }
 
 TEST(Attention, ABatchEqualsItsSequencesAloneAtAnyThreadCount) {
