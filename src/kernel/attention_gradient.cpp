@@ -1,6 +1,7 @@
 // Gradient of grouped-query attention: for every key-value head, over the query heads that share it and stretches of
 // queries, the probabilities again, and from them dv, dq and dk as products.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "core/error.h"
@@ -22,10 +23,9 @@ struct Head {
   std::size_t q_stride, kv_stride;
   std::vector<float> keys;  ///< (head_dim, tokens): K^T
   std::vector<float> scores, dscores, turned, product, queries;
+  std::vector<float> slopes;  ///< of the cap at every score; none without a cap
 
-  std::size_t first_key(std::size_t token) const {
-    return a.window != 0 && token + 1 > a.window ? token + 1 - a.window : 0;
-  }
+  std::size_t first_key(std::size_t token) const { return strata::kernel::first_key(token, a.window, a.chunk); }
 };
 
 /// y (tokens, rows of w) = x w^T.
@@ -34,10 +34,25 @@ void multiply(const Head& h, const float* x, std::size_t x_stride, std::size_t t
   matmul(x, x_stride, tokens, {w, nullptr}, y, y_stride, h.precision);
 }
 
-/// Row of scores -> probabilities; what the token does not see is 0.
-void soften(const Head& h, float* row, std::size_t begin, std::size_t end, std::size_t count) {
-  const float highest = h.rows.max(row + begin, end - begin) * h.a.scale;
-  const float total = h.rows.exp_scaled(row + begin, end - begin, h.a.scale, highest);
+/// Scores -> scores under the cap, and its slopes there: 1 - tanh^2.
+void soft_cap(const Head& h, float* row, float* slopes, std::size_t count) {
+  h.rows.soft_cap(row, count, h.a.scale, h.a.softcap);
+  for (std::size_t i = 0; i < count; ++i) {
+    const float tanh = row[i] / h.a.softcap;
+    slopes[i] = 1.0f - tanh * tanh;
+  }
+}
+
+/// Scores of row t of a stretch of query head `head` -> probabilities; what the token does not see is 0.
+void soften(Head& h, std::size_t head, std::size_t t, std::size_t begin, std::size_t end, std::size_t count) {
+  float* const row = h.scores.data() + t * count;
+  const bool capped = !h.slopes.empty();
+  if (capped) soft_cap(h, row + begin, h.slopes.data() + t * count + begin, end - begin);
+  const float scale = capped ? 1.0f : h.a.scale;
+  float highest = h.rows.max(row + begin, end - begin) * scale;
+  if (h.a.sinks != nullptr) highest = std::max(highest, h.a.sinks[head]);
+  float total = h.rows.exp_scaled(row + begin, end - begin, scale, highest);
+  if (h.a.sinks != nullptr) total += std::exp(h.a.sinks[head] - highest);
   h.rows.scale(row + begin, end - begin, 1.0f / total);
   std::fill(row, row + begin, 0.0f);
   std::fill(row + end, row + count, 0.0f);
@@ -63,26 +78,39 @@ void stretch(Head& h, std::size_t head, std::size_t first, std::size_t count) {
   multiply(h, a.q + q_at, h.q_stride, count, MatrixView::strided(a.k + kv_at, keys, d, h.kv_stride), p, keys);
   multiply(h, a.dout + q_at, h.q_stride, count, MatrixView::strided(a.v + kv_at, keys, d, h.kv_stride), dp, keys);
   for (std::size_t t = 0; t < count; ++t)
-    soften(h, p + t * keys, h.first_key(first + t) - begin, first + t + 1 - begin, keys);
+    soften(h, head, t, h.first_key(first + t) - begin, first + t + 1 - begin, keys);
   add_product(h, p, count, keys, a.dout + q_at, a.dv + kv_at);
-  // Through the softmax: ds = p (dp - sum p dp), and the scale of the scores.
+  // Through the softmax: ds = p (dp - sum p dp), and the scale of the scores. A sink has no value, so no term in the
+  // sum.
   for (std::size_t t = 0; t < count; ++t) {
     double sum = 0.0;
     for (std::size_t i = t * keys; i < (t + 1) * keys; ++i) sum += static_cast<double>(p[i] * dp[i]);
     const auto mean = static_cast<float>(sum);
     for (std::size_t i = t * keys; i < (t + 1) * keys; ++i) dp[i] = a.scale * p[i] * (dp[i] - mean);
   }
+  for (std::size_t i = 0; i < (h.slopes.empty() ? 0 : count * keys); ++i) dp[i] *= h.slopes[i];
   multiply(h, dp, keys, count, MatrixView::strided(h.keys.data() + begin, d, keys, a.tokens), a.dq + q_at, h.q_stride);
   add_product(h, dp, count, keys, a.q + q_at, a.dk + kv_at);
 }
 
 void one_head(const AttentionGradient& a, std::size_t kv_head, Precision precision) {
-  Head h{
-      a, selected_variant().rows, precision, kv_head, a.heads * a.head_dim, a.kv_heads * a.head_dim, {}, {}, {}, {}, {},
-      {}};
+  Head h{a,
+         selected_variant().rows,
+         precision,
+         kv_head,
+         a.heads * a.head_dim,
+         a.kv_heads * a.head_dim,
+         {},
+         {},
+         {},
+         {},
+         {},
+         {},
+         {}};
   const std::size_t most = std::min(kQueries, a.tokens);
   h.keys.resize(a.head_dim * a.tokens);
   for (std::vector<float>* buffer : {&h.scores, &h.dscores, &h.turned}) buffer->resize(most * a.tokens);
+  if (a.softcap > 0.0f) h.slopes.resize(most * a.tokens);
   h.product.resize(a.tokens * a.head_dim);
   h.queries.resize(most * a.head_dim);
   transpose(a.k + kv_head * a.head_dim, h.kv_stride, a.tokens, a.head_dim, h.keys.data());
@@ -107,6 +135,7 @@ void attention_gradient(std::span<const AttentionGradient> sequences, Precision 
   for (const AttentionGradient& a : sequences) {
     STRATA_CHECK(a.kv_heads > 0 && a.heads % a.kv_heads == 0 && a.head_dim > 0, "heads {} kv_heads {} head_dim {}",
                  a.heads, a.kv_heads, a.head_dim);
+    STRATA_CHECK(a.softcap >= 0.0f, "softcap {}", a.softcap);
     for (std::size_t h = 0; h < a.kv_heads; ++h) items.push_back({&a, h});
   }
   parallel_for(items.size(), [&](std::size_t i) { one_head(*items[i].sequence, items[i].kv_head, precision); });

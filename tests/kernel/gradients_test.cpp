@@ -67,6 +67,57 @@ TEST(Gradients, RmsNorm) {
   expect_gradient(weight, dweight, loss, "weight");
 }
 
+TEST(Gradients, L2Norm) {
+  const std::size_t rows = 3, size = 10;
+  std::vector<float> x = random_values(rows * size, 1), y(x.size()), dx(x.size());
+  const std::vector<float> dy = random_values(x.size(), 3);
+  l2_norm_gradient(x.data(), dy.data(), rows, size, 1e-3f, dx.data());
+  expect_gradient(
+      x, dx,
+      [&] {
+        l2_norm(x.data(), rows, size, 1e-3f, y.data());
+        return dot(y, dy);
+      },
+      "x");
+}
+
+TEST(Gradients, LayerNorm) {
+  const std::size_t tokens = 3, size = 70;  // more than a tile of sums over tokens
+  std::vector<float> x = random_values(tokens * size, 1), y(x.size()), dx(x.size());
+  std::vector<float> weight = random_values(size, 2);
+  const std::vector<float> dy = random_values(x.size(), 3);
+  for (float& v : x) v += 2.0f;
+  const auto loss = [&] {
+    layer_norm(x.data(), weight.data(), tokens, size, 1e-5f, y.data());
+    return dot(y, dy);
+  };
+  layer_norm_gradient(x.data(), weight.data(), dy.data(), tokens, size, 1e-5f, dx.data());
+  expect_gradient(x, dx, loss, "x");
+  std::vector<float> dweight(size, 0.0f);
+  layer_norm_weight_gradient(x.data(), dy.data(), tokens, size, 1e-5f, dweight.data());
+  expect_gradient(weight, dweight, loss, "weight");
+}
+
+TEST(Gradients, InterleavedRope) {
+  const std::size_t tokens = 3, heads = 2, head_dim = 10, half = 4;  // the last two of a head are not rotated
+  std::vector<float> x = random_values(tokens * heads * head_dim, 1), y, cos, sin;
+  for (const float angle : random_values(tokens * half, 2)) {
+    cos.push_back(std::cos(angle));
+    sin.push_back(std::sin(angle));
+  }
+  const std::vector<float> dy = random_values(x.size(), 3);
+  std::vector<float> dx = dy;
+  rope_interleaved_gradient(dx.data(), tokens, heads, head_dim, cos.data(), sin.data(), half);
+  expect_gradient(
+      x, dx,
+      [&] {
+        y = x;
+        rope_interleaved(y.data(), heads * head_dim, tokens, heads, head_dim, cos.data(), sin.data(), half);
+        return dot(y, dy);
+      },
+      "x");
+}
+
 TEST(Gradients, Rope) {
   const std::size_t tokens = 3, heads = 2, head_dim = 10, half = 4;  // the last two of a head are not rotated
   std::vector<float> x = random_values(tokens * heads * head_dim, 1), y, cos, sin;
@@ -106,23 +157,103 @@ TEST(Gradients, GatedActivations) {
   }
 }
 
+TEST(Gradients, ExactGelu) {
+  std::vector<float> gate = random_values(300, 1), up = random_values(300, 2), y;
+  const std::vector<float> dy = random_values(300, 3);
+  gate[0] = 0.0f;
+  gate[1] = 30.0f;
+  gate[2] = -30.0f;
+  std::vector<float> dgate = gate, dup = up;
+  gelu_erf_multiply_gradient(dgate.data(), dup.data(), dy.data(), 300);
+  const auto loss = [&] {
+    y = gate;
+    gelu_erf_multiply(y.data(), up.data(), 300);
+    return dot(y, dy);
+  };
+  expect_gradient(gate, dgate, loss, "gate");
+  expect_gradient(up, dup, loss, "up");
+}
+
+/// Random values, none within a step of the differences of a bound at +-limit.
+std::vector<float> values_off(float limit, std::size_t count, std::uint64_t seed) {
+  std::vector<float> values = random_values(count, seed);
+  for (float& v : values)
+    if (std::abs(std::abs(v) - limit) < 0.03f) v *= 1.2f;
+  return values;
+}
+
+TEST(Gradients, ClampedSwiglu) {
+  constexpr float limit = 0.8f, alpha = 1.702f;
+  std::vector<float> gate = values_off(limit, 300, 1), up = values_off(limit, 300, 2), y;
+  const std::vector<float> dy = random_values(300, 3);
+  gate[0] = 30.0f;
+  gate[1] = -30.0f;
+  std::vector<float> dgate = gate, dup = up;
+  clamped_swiglu_multiply_gradient(dgate.data(), dup.data(), dy.data(), 300, limit, alpha);
+  const auto loss = [&] {
+    y = gate;
+    clamped_swiglu_multiply(y.data(), up.data(), 300, limit, alpha);
+    return dot(y, dy);
+  };
+  expect_gradient(gate, dgate, loss, "gate");
+  expect_gradient(up, dup, loss, "up");
+}
+
+TEST(Gradients, Clamp) {
+  std::vector<float> x = values_off(0.8f, 50, 1), y;
+  const std::vector<float> dy = random_values(50, 3);
+  std::vector<float> dx = dy;
+  clamp_gradient(x.data(), x.size(), 0.8f, dx.data());
+  expect_gradient(
+      x, dx,
+      [&] {
+        y = x;
+        clamp(y.data(), y.size(), 0.8f);
+        return dot(y, dy);
+      },
+      "x");
+}
+
 /// A naive forward pass would hide nothing here: attention itself is tested against one in attention_test.cpp.
-TEST(Gradients, AttentionWithSharedHeadsAndWindows) {
+TEST(Gradients, AttentionWithSharedHeadsWindowsChunksCapsAndSinks) {
+  struct Masks {
+    std::size_t window, chunk;
+    float softcap;
+    bool sinks;
+  };
   const std::size_t heads = 4, kv_heads = 2, head_dim = 6;
+  const std::vector<float> sinks = random_values(heads, 5);
   for (const std::size_t tokens : {1u, 9u, 150u})  // 150: more than a stretch of queries
-    for (const std::size_t window : {0u, 5u}) {
+    for (const auto& [window, chunk, softcap, with_sinks] :
+         {Masks{0, 0, 0.0f, false}, Masks{5, 0, 0.0f, false}, Masks{0, 4, 0.0f, false}, Masks{0, 140, 0.0f, false},
+          Masks{0, 0, 1.5f, false}, Masks{0, 0, 0.0f, true}, Masks{3, 7, 1.5f, true}}) {
+      const float* const sink = with_sinks ? sinks.data() : nullptr;
       std::vector<float> q = random_values(tokens * heads * head_dim, 1),
                          k = random_values(tokens * kv_heads * head_dim, 2), v = random_values(k.size(), 3),
                          out(q.size());
       const std::vector<float> dout = random_values(q.size(), 4);
       std::vector<float> dq(q.size(), 9.0f), dk(k.size(), 9.0f), dv(v.size(), 9.0f);
-      const AttentionGradient call{q.data(), k.data(), v.data(), dout.data(), dq.data(), dk.data(), dv.data(),
-                                   tokens,   heads,    kv_heads, head_dim,    window,    0.4f};
+      const AttentionGradient call{q.data(), k.data(), v.data(), dout.data(), dq.data(), dk.data(), dv.data(), tokens,
+                                   heads,    kv_heads, head_dim, window,      0.4f,      softcap,   sink,      chunk};
       attention_gradient({&call, 1}, Precision::f32);
       const auto loss = [&] {
-        const Attention forward{q.data(),   heads * head_dim, k.data(), v.data(), kv_heads * head_dim,
-                                out.data(), heads * head_dim, tokens,   0,        heads,
-                                kv_heads,   head_dim,         window,   0.4f};
+        const Attention forward{q.data(),
+                                heads * head_dim,
+                                k.data(),
+                                v.data(),
+                                kv_heads * head_dim,
+                                out.data(),
+                                heads * head_dim,
+                                tokens,
+                                0,
+                                heads,
+                                kv_heads,
+                                head_dim,
+                                window,
+                                0.4f,
+                                softcap,
+                                sink,
+                                chunk};
         attention({&forward, 1});
         return dot(out, dout);
       };
