@@ -1,0 +1,180 @@
+"""The tiny models of tests/golden/models: what config.json says of each, as published models write it, and how its file is stored.
+
+Used by make_model_goldens.py alone. Both spellings of the rotary settings occur in the wild: "rope_theta" + "rope_scaling" (with
+"type" or "rope_type"), and since transformers 5 "rope_parameters" alone. What a published config.json leaves out is left out here.
+"""
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variant:
+    config: dict
+    dtype: str = "bfloat16"  # of the file
+    shards: int = 1
+    lengths: tuple = (300,)  # of the sequences
+    embedding: float = 1.0   # standard deviation of the embedding: small where the family multiplies it
+    names: str = "published"  # or "modules": names and shapes of transformers' modules, as save_original_format=False leaves them
+    source: str = ""         # how the linears are stored: "", "fp8_blocks", "fp8_tensor" or "mxfp4"
+    vocab: int = 0           # ids are drawn below it; 0: from all of the vocabulary
+
+
+BASE = {"vocab_size": 80, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 128, "rope_theta": 10000.0, "rms_norm_eps": 1e-5,
+        "hidden_act": "silu", "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2}
+LLAMA = {**BASE, "architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": False, "mlp_bias": False}
+MISTRAL = {**BASE, "architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": None}
+QWEN2 = {**BASE, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "use_sliding_window": False,
+         "sliding_window": 32768, "max_window_layers": 2, "rope_theta": 1000000.0, "rms_norm_eps": 1e-6}
+QWEN3 = {**QWEN2, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "head_dim": 16, "attention_bias": False}
+MIXTRAL = {**MISTRAL, "architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "intermediate_size": 32,
+           "num_local_experts": 4, "num_experts_per_tok": 2}
+QWEN_EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "decoder_sparse_step": 1,
+                "norm_topk_prob": True, "mlp_only_layers": []}
+QWEN3_MOE = {**QWEN3, **QWEN_EXPERTS, "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe"}
+QWEN2_MOE = {**QWEN2, **QWEN_EXPERTS, "architectures": ["Qwen2MoeForCausalLM"], "model_type": "qwen2_moe", "norm_topk_prob": False,
+             "shared_expert_intermediate_size": 48}
+OLMOE = {**BASE, "architectures": ["OlmoeForCausalLM"], "model_type": "olmoe", "attention_bias": False, "clip_qkv": None,
+         "intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 3, "norm_topk_prob": False}
+GLM4_MOE = {**BASE, "architectures": ["Glm4MoeForCausalLM"], "model_type": "glm4_moe", "attention_bias": True, "head_dim": 16,
+            "num_hidden_layers": 3, "moe_intermediate_size": 32, "n_routed_experts": 8, "num_experts_per_tok": 2, "n_shared_experts": 1,
+            "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1, "norm_topk_prob": True, "routed_scaling_factor": 2.5,
+            "partial_rotary_factor": 0.5, "use_qk_norm": False, "num_nextn_predict_layers": 0}
+LLAMA3_SCALING = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                  "original_max_position_embeddings": 64}
+
+# The first families. Their order is their seed: a new one goes to one of the tables below.
+NUMBERED = {
+    "llama_tied": Variant({**LLAMA, "tie_word_embeddings": True, "num_key_value_heads": 4}, lengths=(40, 40)),
+    "llama_untied_sharded": Variant({**LLAMA, "num_hidden_layers": 3}, shards=3, lengths=(40, 40)),
+    "llama_mqa_f32": Variant({**LLAMA, "num_key_value_heads": 1, "rms_norm_eps": 1e-2}, "float32", lengths=(40, 7)),
+    "llama_head_dim": Variant({**LLAMA, "head_dim": 24}, "float16", lengths=(40, 40)),
+    "llama_rope_llama3": Variant({**LLAMA, "rope_theta": 500.0, "rope_scaling": LLAMA3_SCALING}, lengths=(40, 100)),
+    "llama_rope_parameters": Variant(
+        {**{k: v for k, v in LLAMA.items() if k != "rope_theta"}, "rope_parameters": {**LLAMA3_SCALING, "rope_theta": 500.0}},
+        lengths=(40,)),
+    "llama_rope_linear": Variant({**LLAMA, "rope_scaling": {"type": "linear", "factor": 4.0}}, "float16", lengths=(40, 40)),
+    "llama_rope_dynamic": Variant(
+        {**LLAMA, "max_position_embeddings": 32, "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, lengths=(24, 48, 33)),
+    "llama_attention_bias": Variant({**LLAMA, "attention_bias": True}, lengths=(40, 40)),
+    "llama_mlp_bias": Variant({**LLAMA, "mlp_bias": True}, lengths=(40, 40)),
+    "mistral": Variant({**MISTRAL, "head_dim": 16}, lengths=(40, 40)),
+    "mistral_sliding": Variant({**MISTRAL, "sliding_window": 8}, lengths=(40, 9)),
+    "qwen2": Variant({**QWEN2, "tie_word_embeddings": True}, lengths=(40, 40)),
+    "qwen2_untied_sharded": Variant(QWEN2, "float32", 2, (40,)),
+    "qwen3": Variant({**QWEN3, "tie_word_embeddings": True}, lengths=(40, 40)),
+    "qwen3_untied": Variant({**QWEN3, "num_key_value_heads": 4}, "float16", lengths=(40,)),
+    "mixtral": Variant(MIXTRAL, lengths=(40, 9)),
+    "qwen3_moe": Variant(QWEN3_MOE, lengths=(40, 1)),
+    "qwen3_moe_sparse": Variant({**QWEN3_MOE, "num_hidden_layers": 4, "decoder_sparse_step": 2, "mlp_only_layers": [3],
+                                 "norm_topk_prob": False, "tie_word_embeddings": True}, "float32", 2, (40,)),
+    "qwen2_moe": Variant(QWEN2_MOE, lengths=(40, 40)),
+    "olmoe": Variant(OLMOE, lengths=(40, 40)),
+    "glm4_moe": Variant(GLM4_MOE, lengths=(40, 40)),
+    "glm4_moe_groups": Variant({**GLM4_MOE, "n_group": 4, "topk_group": 2, "use_qk_norm": True, "attention_bias": False,
+                                "norm_topk_prob": False}, "float16", lengths=(40,)),
+}
+
+
+def small(architecture: str, model_type: str, without: tuple = (), **settings) -> dict:
+    """A config of the common keys for sequences of up to 512 tokens, less the keys that this family's files do not have."""
+    common = {**BASE, "vocab_size": 64, "intermediate_size": 32, "max_position_embeddings": 512}
+    kept = {k: v for k, v in common.items() if k not in without}
+    return {**kept, "architectures": [architecture], "model_type": model_type, **settings}
+
+
+S, F = "sliding_attention", "full_attention"
+YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64}
+YARN_TUNED = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64, "attention_factor": 1.1,
+              "beta_fast": 2.0, "beta_slow": 0.25}
+
+GEMMA2 = small("Gemma2ForCausalLM", "gemma2", ("tie_word_embeddings",), hidden_act="gelu_pytorch_tanh",
+               hidden_activation="gelu_pytorch_tanh", head_dim=16, query_pre_attn_scalar=24, attn_logit_softcapping=5.0,
+               final_logit_softcapping=8.0, sliding_window=8, attention_bias=False, rms_norm_eps=1e-6, cache_implementation="hybrid",
+               pad_token_id=0, num_hidden_layers=3)
+GEMMA3_TEXT = small("Gemma3ForCausalLM", "gemma3_text", ("tie_word_embeddings", "hidden_act", "rope_theta"),
+                    hidden_activation="gelu_pytorch_tanh", head_dim=16, query_pre_attn_scalar=24, attn_logit_softcapping=None,
+                    final_logit_softcapping=None, sliding_window=8, attention_bias=False, rms_norm_eps=1e-6, num_hidden_layers=3,
+                    cache_implementation="hybrid", pad_token_id=0)
+OLMO2 = small("Olmo2ForCausalLM", "olmo2", attention_bias=False, rope_theta=500000.0, rope_scaling=None, rms_norm_eps=1e-2)
+OLMO3 = small("Olmo3ForCausalLM", "olmo3", ("rope_theta",), attention_bias=False, rms_norm_eps=1e-6, sliding_window=8,
+              num_hidden_layers=4)
+SMOLLM3 = small("SmolLM3ForCausalLM", "smollm3", ("tie_word_embeddings", "rope_theta"), attention_bias=False, mlp_bias=False,
+                num_hidden_layers=4, rms_norm_eps=1e-6, use_sliding_window=False, sliding_window=None, max_window_layers=28,
+                pretraining_tp=2, pad_token_id=4)
+GRANITE = small("GraniteForCausalLM", "granite", attention_bias=False, mlp_bias=False, embedding_multiplier=12.0,
+                attention_multiplier=0.25, residual_multiplier=0.22, logits_scaling=2.0, rope_scaling=None)
+SEED_OSS = small("SeedOssForCausalLM", "seed_oss", head_dim=16, attention_bias=True, attention_out_bias=False, mlp_bias=False,
+                 attention_dropout=0.1, residual_dropout=0.1, rope_theta=10000000.0, rope_scaling={"rope_type": "default"},
+                 rms_norm_eps=1e-6)
+PHI3 = small("Phi3ForCausalLM", "phi3", attention_bias=False, original_max_position_embeddings=512, rope_scaling=None,
+             sliding_window=16, embd_pdrop=0.0, resid_pdrop=0.0, attention_dropout=0.0, pad_token_id=4)
+GLM4 = small("Glm4ForCausalLM", "glm4", attention_bias=True, head_dim=16, partial_rotary_factor=0.5, pad_token_id=3)
+ERNIE = small("Ernie4_5ForCausalLM", "ernie4_5", head_dim=16, use_bias=False, rope_theta=500000.0, tie_word_embeddings=True,
+              pad_token_id=0)
+MINISTRAL3_ROPE = {"beta_fast": 32.0, "beta_slow": 1.0, "factor": 8.0, "llama_4_scaling_beta": 0.4, "mscale": 1.0, "mscale_all_dim": 1.0,
+                   "original_max_position_embeddings": 64, "rope_theta": 1000000.0, "rope_type": "yarn", "type": "yarn"}
+MINISTRAL3 = small("Ministral3ForCausalLM", "ministral3", ("rope_theta",), head_dim=16, sliding_window=None, attention_dropout=0.0,
+                   rope_parameters=MINISTRAL3_ROPE)
+COHERE2 = small("Cohere2ForCausalLM", "cohere2", ("tie_word_embeddings", "rms_norm_eps"), attention_bias=False, layer_norm_eps=1e-5,
+                logit_scale=0.25, rope_theta=50000.0, sliding_window=8, num_hidden_layers=4, head_dim=8, pad_token_id=0,
+                layer_switch=4, order_of_interleaved_layers="local_attn_first", position_embedding_type="rope_gptj", rotary_pct=1.0,
+                use_embedding_sharing=True, use_gated_activation=True, use_parallel_block=True, use_parallel_embedding=False,
+                use_qk_norm=False, rope_scaling=None, cache_implementation="hybrid")
+EXAONE4 = small("Exaone4ForCausalLM", "exaone4", head_dim=16, num_hidden_layers=4, sliding_window=8, sliding_window_pattern="LLLG",
+                layer_types=[S, S, S, F], rope_theta=1000000.0, rope_scaling=LLAMA3_SCALING, attention_dropout=0.0, pad_token_id=0)
+MINIMAX_M2 = small("MiniMaxM2ForCausalLM", "minimax_m2", head_dim=16, rotary_dim=8, num_local_experts=8, num_experts_per_tok=2,
+                   scoring_func="sigmoid", use_routing_bias=True, use_qk_norm=True, qk_norm_type="per_layer", use_mtp=True,
+                   num_mtp_modules=3, mtp_transformer_layers=1, shared_intermediate_size=0, attn_type_list=[1, 1],
+                   rope_theta=5000000.0, rms_norm_eps=1e-6, router_aux_loss_coef=0.001)
+ERNIE_MOE = small("Ernie4_5_MoeForCausalLM", "ernie4_5_moe", use_bias=False, rope_theta=500000.0, tie_word_embeddings=True,
+                  num_hidden_layers=3, moe_num_experts=8, moe_k=3, moe_num_shared_experts=2, moe_intermediate_size=16,
+                  moe_layer_start_index=1, moe_layer_end_index=-1, moe_layer_interval=1, moe_use_aux_free=True, moe_gate="topk",
+                  moe_capacity=[8, 8, 8], pad_token_id=0)
+
+NEAR = {
+    "gemma2": Variant(GEMMA2, embedding=0.3),
+    "gemma3_text": Variant({**GEMMA3_TEXT, "rope_theta": 1000000, "rope_local_base_freq": 10000, "sliding_window_pattern": 3,
+                            "rope_scaling": {"factor": 8.0, "rope_type": "linear"}}, embedding=0.3),
+    "gemma3_text_layer_types": Variant(
+        {**GEMMA3_TEXT, "layer_types": [S, F, S], "rms_norm_eps": 1e-2, "tie_word_embeddings": True, "final_logit_softcapping": 8.0,
+         "rope_parameters": {S: {"rope_type": "default", "rope_theta": 100.0},
+                             F: {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}}}, embedding=0.3, lengths=(40, 100)),
+    "olmo2": Variant(OLMO2),
+    "olmo3": Variant({**OLMO3, "rope_theta": 500000, "layer_types": [S, S, S, F], "rope_scaling": YARN_TUNED}),
+    "olmo3_rope_parameters": Variant(
+        {**OLMO3, "rope_parameters": {S: {"rope_type": "default", "rope_theta": 100.0}, F: {**YARN, "rope_theta": 10000.0}}},
+        lengths=(40, 100)),
+    "smollm3": Variant({**SMOLLM3, "rope_theta": 5000000.0, "no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4,
+                        "layer_types": [F, F, F, F], "rope_scaling": None}, embedding=0.3),
+    "smollm3_interval": Variant({**SMOLLM3, "no_rope_layer_interval": 2, "tie_word_embeddings": False,
+                                 "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}, lengths=(40, 100)),
+    "granite": Variant(GRANITE, embedding=0.1),
+    "seed_oss": Variant(SEED_OSS),
+    "seed_oss_all_biases": Variant({**SEED_OSS, "attention_out_bias": True, "mlp_bias": True}, lengths=(40, 40)),
+    "phi3": Variant(PHI3),
+    "phi3_longrope": Variant(
+        {**PHI3, "original_max_position_embeddings": 32, "partial_rotary_factor": 0.75, "tie_word_embeddings": True,
+         "sliding_window": 262144, "rope_scaling": {"long_factor": [1.0, 4.5, 9.25], "short_factor": [1.0, 1.1875, 1.5],
+                                                    "type": "longrope"}}, lengths=(24, 300, 33), embedding=0.3),
+    "glm4": Variant(GLM4),
+    "ernie4_5": Variant(ERNIE, embedding=0.3),
+    "ministral3": Variant(MINISTRAL3),
+    "cohere2": Variant(COHERE2),
+    "cohere2_bias": Variant({**COHERE2, "attention_bias": True, "layer_norm_eps": 1e-2, "layer_types": [S, F, S, F]}, lengths=(40, 40)),
+    "exaone4": Variant(EXAONE4),
+    "exaone4_global": Variant({**EXAONE4, "sliding_window": None, "sliding_window_pattern": None, "layer_types": [F, F],
+                               "num_hidden_layers": 2, "tie_word_embeddings": True}, lengths=(40, 100), embedding=0.3),
+    "llama_yarn": Variant({**small("LlamaForCausalLM", "llama"), "head_dim": 16, "rope_theta": 500.0, "rope_scaling": YARN_TUNED}),
+    "mistral_yarn": Variant({**small("MistralForCausalLM", "mistral", ("rope_theta",)), "sliding_window": None, "head_dim": 16,
+                             "rope_parameters": {**YARN, "mscale": 1.5, "mscale_all_dim": 0.5, "rope_theta": 10000.0,
+                                                 "truncate": False}}, lengths=(40, 100)),
+    "qwen2_yarn": Variant({**QWEN2, "vocab_size": 64, "rope_theta": 10000.0,
+                           "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}}, lengths=(40, 100)),
+    "qwen3_yarn": Variant({**QWEN3, "vocab_size": 64, "rope_theta": 10000.0, "rope_scaling": {"rope_type": "yarn", "factor": 4.0}},
+                          lengths=(40, 100)),
+    "minimax_m2": Variant(MINIMAX_M2),
+    "ernie4_5_moe": Variant(ERNIE_MOE, embedding=0.3),
+    "olmoe_clip": Variant({**OLMOE, "vocab_size": 64, "clip_qkv": 1.25}, lengths=(40, 100)),
+}
+
+VARIANTS = {**NUMBERED, **NEAR}
