@@ -177,4 +177,30 @@ NEAR = {
     "olmoe_clip": Variant({**OLMOE, "vocab_size": 64, "clip_qkv": 1.25}, lengths=(40, 100)),
 }
 
-VARIANTS = {**NUMBERED, **NEAR}
+C = "chunked_attention"
+GPT_OSS = small("GptOssForCausalLM", "gpt_oss", attention_bias=True, attention_dropout=0.0, head_dim=16, num_local_experts=4,
+                num_experts_per_tok=2, experts_per_token=2, initial_context_length=64, layer_types=[S, F], sliding_window=8,
+                swiglu_limit=2.0, rope_theta=150000, rope_scaling={**YARN, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False},
+                router_aux_loss_coef=0.9, output_router_logits=False, pad_token_id=3)
+LLAMA4 = small("Llama4ForCausalLM", "llama4_text", head_dim=16, intermediate_size_mlp=48, num_hidden_layers=4, num_local_experts=4,
+               num_experts_per_tok=1, interleave_moe_layer_step=1, use_qk_norm=True, attention_chunk_size=48, no_rope_layers=[],
+               attn_temperature_tuning=True, floor_scale=16, attn_scale=0.3, attention_bias=False, rope_theta=500000.0,
+               rope_scaling={"rope_type": "llama3", "factor": 16.0, "low_freq_factor": 1.0, "high_freq_factor": 1.0,
+                             "original_max_position_embeddings": 64}, for_llm_compressor=False, output_router_logits=False,
+               router_aux_loss_coef=0.001, router_jitter_noise=0.0, pad_token_id=3)
+# Maverick's shape: every second block has experts, no norm of q and k, and the list of blocks without rope is spelled out.
+LLAMA4_STEP2 = {**LLAMA4, "interleave_moe_layer_step": 2, "use_qk_norm": False, "no_rope_layers": [1, 0, 1, 0],
+                "layer_types": [C, F, C, F], "attention_bias": True}
+
+EXPERTS = {
+    "gpt_oss": Variant(GPT_OSS),
+    "llama4_text": Variant(LLAMA4),
+    "llama4_text_step2": Variant(LLAMA4_STEP2, lengths=(40, 100)),
+    "mixtral_packed": Variant(MIXTRAL, lengths=(40,), names="modules"),
+    "qwen2_moe_packed": Variant(QWEN2_MOE, lengths=(40,), names="modules"),
+    "qwen3_moe_packed": Variant(QWEN3_MOE, lengths=(40,), names="modules"),
+    "olmoe_packed": Variant(OLMOE, lengths=(40,), names="modules"),
+    "glm4_moe_packed": Variant(GLM4_MOE, lengths=(40,), names="modules"),
+}
+
+VARIANTS = {**NUMBERED, **NEAR, **EXPERTS}
