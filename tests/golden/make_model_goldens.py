@@ -50,13 +50,22 @@ def random_weights(model: torch.nn.Module, variant: Variant, generator: torch.Ge
             p.copy_(random_value(name, p.shape, module, variant, torch.randn(p.shape, generator=generator)))
 
 
+def published(state: dict, model_type: str) -> dict:
+    """What transformers' conversion does not undo for a model made here: it reads the published form, and writes another."""
+    if model_type == "qwen3_vl_moe":
+        return {k: v.transpose(1, 2) if ".experts." in k else v for k, v in state.items()}
+    if model_type == "gemma3":
+        return {k.replace("vision_tower.", "vision_tower.vision_model."): v for k, v in state.items()}
+    return state
+
+
 def file_tensors(model: torch.nn.Module, variant: Variant) -> dict:
     """What the file holds: by published names transformers' own conversion undone, in the modules' order."""
     state = model.state_dict()
     tied = getattr(model.config, "tie_word_embeddings", False)
     state = {k: v.clone() for k, v in state.items() if not (tied and k.endswith("lm_head.weight"))}
     if variant.names == "published":
-        state = revert_weight_conversion(model, state)
+        state = published(revert_weight_conversion(model, state), variant.config["model_type"])
     exact = ["e_score_correction_bias", *(model._keep_in_fp32_modules_strict or [])]
     dtype = getattr(torch, variant.dtype)
     return {k: v.to(torch.float32 if any(e in k for e in exact) else dtype).contiguous() for k, v in state.items()}

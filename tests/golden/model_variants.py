@@ -203,4 +203,74 @@ EXPERTS = {
     "glm4_moe_packed": Variant(GLM4_MOE, lengths=(40,), names="modules"),
 }
 
-VARIANTS = {**NUMBERED, **NEAR, **EXPERTS}
+
+def without(config: dict, *keys: str) -> dict:
+    return {k: v for k, v in config.items() if k not in keys}
+
+
+def text_config(config: dict, **settings) -> dict:
+    return {**without(config, "architectures"), **settings}
+
+
+QWEN_VISION = {"depth": 1, "hidden_size": 16, "out_hidden_size": 32, "intermediate_size": 24, "num_heads": 2, "in_channels": 3,
+               "patch_size": 2, "spatial_merge_size": 2, "temporal_patch_size": 2}
+QWEN_IDS = {"image_token_id": 60, "video_token_id": 61, "vision_start_token_id": 62, "vision_end_token_id": 63}
+QWEN25_VISION = {**QWEN_VISION, "model_type": "qwen2_5_vl", "fullatt_block_indexes": [0], "window_size": 8, "tokens_per_second": 2,
+                 "hidden_act": "silu"}
+QWEN25_TEXT = small("Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl", use_sliding_window=False, sliding_window=32768,
+                    max_window_layers=2, rope_theta=1000000.0, rms_norm_eps=1e-6, attention_dropout=0.0,
+                    rope_scaling={"type": "mrope", "mrope_section": [2, 1, 1]})
+QWEN3_VISION = {**QWEN_VISION, "deepstack_visual_indexes": [0], "num_position_embeddings": 16, "hidden_act": "gelu_pytorch_tanh"}
+QWEN3_VL_TEXT = text_config(small("", "qwen3_vl_text"), head_dim=16, attention_bias=False, attention_dropout=0.0, rms_norm_eps=1e-6,
+                            rope_theta=5000000, rope_scaling={"mrope_interleaved": True, "mrope_section": [4, 2, 2],
+                                                              "rope_type": "default"})
+QWEN3_VL_MOE_TEXT = {**QWEN3_VL_TEXT, "model_type": "qwen3_vl_moe_text", "num_experts": 8, "num_experts_per_tok": 2,
+                     "moe_intermediate_size": 24, "decoder_sparse_step": 1, "mlp_only_layers": [], "norm_topk_prob": True}
+PIXTRAL = {"model_type": "pixtral", "hidden_size": 16, "head_dim": 8, "intermediate_size": 24, "num_attention_heads": 2,
+           "num_hidden_layers": 1, "num_channels": 3, "image_size": 16, "patch_size": 4, "hidden_act": "gelu", "rope_theta": 10000.0,
+           "attention_dropout": 0.0}
+MISTRAL3 = {"architectures": ["Mistral3ForConditionalGeneration"], "model_type": "mistral3", "image_token_index": 60,
+            "multimodal_projector_bias": False, "projector_hidden_act": "gelu", "spatial_merge_size": 2, "vision_feature_layer": -1,
+            "vision_config": PIXTRAL}
+SIGLIP = {"model_type": "siglip_vision_model", "hidden_size": 16, "image_size": 16, "intermediate_size": 24, "num_attention_heads": 2,
+          "num_hidden_layers": 1, "patch_size": 4, "vision_use_head": False}
+LLAMA4_VISION = {"model_type": "llama4_vision_model", "hidden_size": 16, "intermediate_size": 64, "num_attention_heads": 2,
+                 "num_hidden_layers": 1, "num_channels": 3, "image_size": 16, "patch_size": 4, "pixel_shuffle_ratio": 0.5,
+                 "projector_input_dim": 16, "projector_output_dim": 16, "vision_output_dim": 16, "rope_theta": 10000.0}
+
+# A text model within a model of more: text_config or, in the old Qwen files, its settings at the top level.
+WRAPPERS = {
+    "qwen2_5_vl": Variant({**QWEN25_TEXT, **QWEN_IDS, "vision_config": QWEN25_VISION}, vocab=60),
+    "qwen2_5_vl_text_config": Variant(
+        {"architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", **QWEN_IDS, "tie_word_embeddings": True,
+         "text_config": text_config(QWEN25_TEXT, model_type="qwen2_5_vl_text", tie_word_embeddings=True),
+         "vision_config": QWEN25_VISION}, lengths=(40,), vocab=60, names="modules", embedding=0.3),
+    "qwen3_vl": Variant(
+        {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", **QWEN_IDS, "tie_word_embeddings": True,
+         "text_config": {**QWEN3_VL_TEXT, "tie_word_embeddings": True}, "vision_config": {**QWEN3_VISION, "model_type": "qwen3_vl"}},
+        vocab=60, embedding=0.3),
+    "qwen3_vl_moe": Variant(
+        {"architectures": ["Qwen3VLMoeForConditionalGeneration"], "model_type": "qwen3_vl_moe", **QWEN_IDS,
+         "tie_word_embeddings": False, "text_config": without(QWEN3_VL_MOE_TEXT, "tie_word_embeddings"),
+         "vision_config": {**QWEN3_VISION, "model_type": "qwen3_vl_moe"}}, vocab=60),
+    "mistral3": Variant(
+        {**MISTRAL3, "tie_word_embeddings": False,
+         "text_config": text_config(small("", "mistral", ("tie_word_embeddings", "bos_token_id", "eos_token_id")), head_dim=16,
+                                    sliding_window=None, attention_dropout=0.0, rope_theta=1000000000.0)}, vocab=60),
+    "mistral3_ministral3": Variant(
+        {**MISTRAL3, "tie_word_embeddings": True, "text_config": text_config(MINISTRAL3, tie_word_embeddings=True)}, vocab=60,
+        embedding=0.3),
+    "gemma3": Variant(
+        {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "boi_token_index": 61, "eoi_token_index": 62,
+         "image_token_index": 60, "mm_tokens_per_image": 4, "eos_token_id": [1, 2], "initializer_range": 0.02,
+         "text_config": {"model_type": "gemma3_text", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 6,
+                         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 64, "sliding_window": 16,
+                         "rope_scaling": {"factor": 8.0, "rope_type": "linear"}},
+         "vision_config": SIGLIP}, vocab=60, embedding=0.3),
+    "llama4": Variant(
+        {"architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4", "boi_token_index": 61, "eoi_token_index": 62,
+         "image_token_index": 60, "tie_word_embeddings": False,
+         "text_config": text_config(LLAMA4, num_hidden_layers=2, no_rope_layer_interval=2), "vision_config": LLAMA4_VISION}, vocab=60),
+}
+
+VARIANTS = {**NUMBERED, **NEAR, **EXPERTS, **WRAPPERS}
