@@ -7,10 +7,12 @@ A folder is a Hugging Face directory without tokenizer (random weights stored as
 
     scripts/make_venv.sh hf && build/venv-hf/bin/python tests/golden/make_model_goldens.py [NAME...]   # all, or some anew
 """
+import dataclasses
 import json
 import pathlib
 import shutil
 import sys
+import tempfile
 import zlib
 
 import numpy as np
@@ -20,6 +22,7 @@ from safetensors.torch import save_file
 from transformers.core_model_loading import revert_weight_conversion
 
 from model_variants import NUMBERED, VARIANTS, Variant
+from quantized_sources import quantized
 
 HERE = pathlib.Path(__file__).parent
 EXPERTS_BY_INPUT = ("gpt_oss", "llama4", "llama4_text")  # their packed experts are [experts, in, out], others' [experts, out, in]
@@ -113,11 +116,15 @@ def make(name: str, variant: Variant, out: pathlib.Path) -> None:
     kind = getattr(transformers, variant.config["architectures"][0])
     model = kind._from_config(transformers.AutoConfig.from_pretrained(out), dtype=torch.float32)
     random_weights(model, variant, torch.Generator().manual_seed(seed))
-    save(file_tensors(model, variant), variant, out)
+    stored, dense = quantized(file_tensors(model, variant), variant.source)
+    save(stored, variant, out)
     rng = np.random.default_rng(seed)
     vocabulary = variant.vocab or model.config.get_text_config().vocab_size
     ids = [rng.integers(0, vocabulary, n).tolist() for n in variant.lengths]
-    results = [logits(out, sequence) for sequence in ids]
+    with tempfile.TemporaryDirectory() as folder:
+        plain = {k: v for k, v in variant.config.items() if k != "quantization_config"}
+        save(dense, dataclasses.replace(variant, config=plain), pathlib.Path(folder))
+        results = [logits(pathlib.Path(folder), sequence) for sequence in ids]
     (out / "logits.f32").write_bytes(b"".join(r.astype("<f4").tobytes() for r in results))
     (out / "golden.json").write_text(json.dumps({"ids": ids, "shapes": [list(r.shape) for r in results]}) + "\n")
     size = sum(f.stat().st_size for f in out.iterdir())

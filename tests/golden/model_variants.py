@@ -14,7 +14,7 @@ class Variant:
     lengths: tuple = (300,)  # of the sequences
     embedding: float = 1.0   # standard deviation of the embedding: small where the family multiplies it
     names: str = "published"  # or "modules": names and shapes of transformers' modules, as save_original_format=False leaves them
-    source: str = ""         # how the linears are stored: "", "fp8_blocks", "fp8_tensor" or "mxfp4"
+    source: str = ""         # how the linears are stored: a name of quantized_sources.py; "" as they are
     vocab: int = 0           # ids are drawn below it; 0: from all of the vocabulary
 
 
@@ -240,7 +240,7 @@ LLAMA4_VISION = {"model_type": "llama4_vision_model", "hidden_size": 16, "interm
 
 # A text model within a model of more: text_config or, in the old Qwen files, its settings at the top level.
 WRAPPERS = {
-    "qwen2_5_vl": Variant({**QWEN25_TEXT, **QWEN_IDS, "vision_config": QWEN25_VISION}, vocab=60),
+    "qwen2_5_vl": Variant({**QWEN25_TEXT, **QWEN_IDS, "vision_config": QWEN25_VISION}, lengths=(100,), vocab=60),
     "qwen2_5_vl_text_config": Variant(
         {"architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", **QWEN_IDS, "tie_word_embeddings": True,
          "text_config": text_config(QWEN25_TEXT, model_type="qwen2_5_vl_text", tie_word_embeddings=True),
@@ -248,7 +248,7 @@ WRAPPERS = {
     "qwen3_vl": Variant(
         {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", **QWEN_IDS, "tie_word_embeddings": True,
          "text_config": {**QWEN3_VL_TEXT, "tie_word_embeddings": True}, "vision_config": {**QWEN3_VISION, "model_type": "qwen3_vl"}},
-        vocab=60, embedding=0.3),
+        lengths=(100,), vocab=60, embedding=0.3),
     "qwen3_vl_moe": Variant(
         {"architectures": ["Qwen3VLMoeForConditionalGeneration"], "model_type": "qwen3_vl_moe", **QWEN_IDS,
          "tie_word_embeddings": False, "text_config": without(QWEN3_VL_MOE_TEXT, "tie_word_embeddings"),
@@ -256,7 +256,7 @@ WRAPPERS = {
     "mistral3": Variant(
         {**MISTRAL3, "tie_word_embeddings": False,
          "text_config": text_config(small("", "mistral", ("tie_word_embeddings", "bos_token_id", "eos_token_id")), head_dim=16,
-                                    sliding_window=None, attention_dropout=0.0, rope_theta=1000000000.0)}, vocab=60),
+                                    sliding_window=None, attention_dropout=0.0, rope_theta=1000000000.0)}, lengths=(100,), vocab=60),
     "mistral3_ministral3": Variant(
         {**MISTRAL3, "tie_word_embeddings": True, "text_config": text_config(MINISTRAL3, tie_word_embeddings=True)}, vocab=60,
         embedding=0.3),
@@ -273,4 +273,40 @@ WRAPPERS = {
          "text_config": text_config(LLAMA4, num_hidden_layers=2, no_rope_layer_interval=2), "vision_config": LLAMA4_VISION}, vocab=60),
 }
 
-VARIANTS = {**NUMBERED, **NEAR, **EXPERTS, **WRAPPERS}
+
+FP8_BLOCKS = {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]}
+FP8_ROWS = {"num_bits": 8, "type": "float", "strategy": "channel", "symmetric": True, "dynamic": False}
+FP8_TOKENS = {"num_bits": 8, "type": "float", "strategy": "token", "symmetric": True, "dynamic": True}
+
+# Sizes that are no multiples of 128: each matrix has a whole block and a part of one, or a part alone.
+SOURCES = {
+    "qwen3_fp8": Variant(
+        {**QWEN3, "vocab_size": 64, "hidden_size": 160, "intermediate_size": 192, "head_dim": 48, "num_hidden_layers": 1,
+         "quantization_config": FP8_BLOCKS},
+        lengths=(100,), source="fp8_blocks_bf16"),
+    "minimax_m2_fp8": Variant(
+        {**MINIMAX_M2, "hidden_size": 144, "intermediate_size": 136, "num_hidden_layers": 1, "num_local_experts": 4,
+         "attn_type_list": [1], "head_dim": 32, "rotary_dim": 16,
+         "quantization_config": {**FP8_BLOCKS, "fmt": "float8_e4m3fn",
+                                 "modules_to_not_convert": ["gate", "e_score_correction_bias", "lm_head"]}},
+        lengths=(100,), source="fp8_blocks"),
+    "ministral3_fp8": Variant(
+        {**MISTRAL3, "tie_word_embeddings": False, "text_config": text_config(MINISTRAL3),
+         "quantization_config": {"activation_scheme": "static", "dequantize": False, "quant_method": "fp8", "weight_block_size": None,
+                                 "modules_to_not_convert": ["model.vision_tower", "model.multi_modal_projector", "lm_head"]}},
+        lengths=(100,), vocab=60, source="fp8_tensor"),
+    "qwen3_fp8_channel": Variant(
+        {**QWEN3, "vocab_size": 64,
+         "quantization_config": {"quant_method": "compressed-tensors", "format": "float-quantized",
+                                 "quantization_status": "compressed", "ignore": ["lm_head"], "kv_cache_scheme": None,
+                                 "config_groups": {"group_0": {"targets": ["Linear"], "weights": FP8_ROWS,
+                                                               "input_activations": FP8_TOKENS, "output_activations": None}}}},
+        lengths=(100,), source="fp8_channel"),
+    "gpt_oss_mxfp4": Variant(
+        {**GPT_OSS, "hidden_size": 64,
+         "quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": [
+             "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]}},
+        lengths=(100,), source="mxfp4"),
+}
+
+VARIANTS = {**NUMBERED, **NEAR, **EXPERTS, **WRAPPERS, **SOURCES}
