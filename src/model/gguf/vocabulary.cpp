@@ -161,12 +161,14 @@ void Vocabulary::read_tokens() {
     put(token.at("id").get<std::uint64_t>(), token.at("content"),
         token.value("special", false) ? GgufTokenType::control : GgufTokenType::user_defined);
   // transformers adds those that only tokenizer_config.json has.
-  if (const std::string* text = find_text(files_, "tokenizer_config.json"))
-    for (const auto& [id, token] : Json::parse(*text).value("added_tokens_decoder", Json::object()).items())
-      if (const auto number = std::strtoull(id.c_str(), nullptr, 10);
-          number < size_ && types_[number] == static_cast<std::int32_t>(GgufTokenType::unused))
-        put(number, token.at("content"),
-            token.value("special", false) ? GgufTokenType::control : GgufTokenType::user_defined);
+  const std::string* const config = find_text(files_, "tokenizer_config.json");
+  const Json others =
+      config == nullptr ? Json::object() : Json::parse(*config).value("added_tokens_decoder", Json::object());
+  for (const auto& [text, token] : others.items())
+    if (const auto id = std::strtoull(text.c_str(), nullptr, 10);
+        id < size_ && types_[id] == static_cast<std::int32_t>(GgufTokenType::unused))
+      put(id, token.at("content"),
+          token.value("special", false) ? GgufTokenType::control : GgufTokenType::user_defined);
   if (!byte_level_ && model.contains("unk_token") && model["unk_token"].is_string())
     if (const auto id = tokenizer_.token_to_id(model["unk_token"].get<std::string>()))
       put(*id, model["unk_token"], GgufTokenType::unknown);
