@@ -1,9 +1,11 @@
-// The merge loop is quadratic in the characters of a word, which are few in any real vocabulary.
-// Words are views of the vocabulary's own texts: neighbouring pieces lie side by side and are merged by their sizes.
+// Neighbours that can be merged wait in a queue, so that long words take little more time than their length.
+// Pieces are views of the word: two that lie side by side are merged by their sizes.
 #include "model/gguf/merges.h"
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
+#include <queue>
 
 namespace strata::model {
 
@@ -28,21 +30,49 @@ std::optional<std::vector<std::size_t>> code_points(std::string_view text) {
   return starts;
 }
 
+namespace {
+
+/// Two neighbouring pieces that a merge joins, the left one by its place in the word. It is out of date when a piece
+/// has another size by now.
+struct Neighbours {
+  std::size_t merge, left, left_size, right_size;
+  bool operator>(const Neighbours& other) const { return std::pair(merge, left) > std::pair(other.merge, other.left); }
+};
+
+}  // namespace
+
 std::vector<std::string_view> Merges::pieces(std::string_view word) const {
   const std::optional<std::vector<std::size_t>> starts = code_points(word);
   if (!starts) return {word};
-  std::vector<std::string_view> pieces;
-  for (std::size_t i = 0; i + 1 < starts->size(); ++i)
-    pieces.push_back(word.substr((*starts)[i], (*starts)[i + 1] - (*starts)[i]));
-  while (pieces.size() > 1) {
-    std::size_t best = 0, best_place = places_.size();
-    for (std::size_t i = 0; i + 1 < pieces.size(); ++i)
-      if (const auto it = places_.find({pieces[i], pieces[i + 1]}); it != places_.end() && it->second < best_place)
-        best = i, best_place = it->second;
-    if (best_place == places_.size()) break;
-    pieces[best] = {pieces[best].data(), pieces[best].size() + pieces[best + 1].size()};
-    pieces.erase(pieces.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+  // A piece stands where its first character stood; those that were merged into it are empty.
+  const std::size_t count = starts->size() - 1;
+  std::vector<std::string_view> pieces(count);
+  std::vector<std::size_t> before(count), after(count);
+  std::priority_queue<Neighbours, std::vector<Neighbours>, std::greater<>> queue;
+  const auto look_at = [&](std::size_t left) {
+    if (left >= count || after[left] >= count) return;
+    const std::string_view a = pieces[left], b = pieces[after[left]];
+    if (const auto it = places_.find({a, b}); it != places_.end()) queue.push({it->second, left, a.size(), b.size()});
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    pieces[i] = word.substr((*starts)[i], (*starts)[i + 1] - (*starts)[i]);
+    before[i] = i - 1;  // beyond the pieces at the first, as after is at the last
+    after[i] = i + 1;
   }
+  for (std::size_t i = 0; i < count; ++i) look_at(i);
+  while (!queue.empty()) {
+    const Neighbours next = queue.top();
+    queue.pop();
+    const std::size_t left = next.left, right = after[left];
+    if (right >= count || pieces[left].size() != next.left_size || pieces[right].size() != next.right_size) continue;
+    pieces[left] = {pieces[left].data(), next.left_size + next.right_size};
+    pieces[right] = {};
+    after[left] = after[right];
+    if (after[left] < count) before[after[left]] = left;
+    look_at(left);
+    look_at(before[left]);
+  }
+  std::erase_if(pieces, [](std::string_view piece) { return piece.empty(); });
   return pieces;
 }
 
