@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <map>
 #include <set>
 
@@ -19,7 +20,7 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::fo
 
 /// Whether checkpoints carry a tensor of this name although nothing needs it.
 bool superfluous(std::string_view name, const Architecture& a) {
-  return name.ends_with("rotary_emb.inv_freq") || name == fmt::format("{}.weight", a.names.head) ||
+  return name.ends_with("rotary_emb.inv_freq") || name == a.names.linear(Role::lm_head) + ".weight" ||
          name == "rope_freqs.weight";
 }
 
@@ -27,6 +28,17 @@ bool superfluous(std::string_view name, const Architecture& a) {
 /// once.
 bool predicts_ahead(std::string_view name, const json& config, const Architecture& a) {
   return config.value("num_nextn_predict_layers", json(0)) != json(0) && name.starts_with(a.names.block(a.blocks));
+}
+
+/// Whether two dense matrices of one shape hold the same values.
+bool same_values(const MatrixView& a, const MatrixView& b) {
+  std::vector<float> x(a.cols), y(a.cols);
+  for (std::size_t r = 0; r < a.rows; ++r) {
+    read_row(a, r, 0, a.cols, x.data());
+    read_row(b, r, 0, a.cols, y.data());
+    if (std::memcmp(x.data(), y.data(), a.cols * sizeof(float)) != 0) return false;
+  }
+  return true;
 }
 
 constexpr std::array<const char*, 12> kCompanions = {"generation_config.json",
@@ -56,6 +68,7 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
     model.config_ = read_json_file(path / "config.json");
     model.architecture_ = parse_architecture(model.config_, (path / "config.json").string(), table);
     model.source_ = open_hf_source(path, model.config_);
+    model.find_names();
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
     GgufModel gguf = open_gguf_model(path);
@@ -64,10 +77,37 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
     model.architecture_ = parse_architecture(model.config_, path.string(), table);
     model.source_ = std::move(gguf.source);
   }
-  if (fusion != Fusion::fused) list_linears(model.architecture_, fusion);
+  list_linears(model.architecture_, fusion);
   model.check_tensors();
   for (const TensorInfo& tensor : model.source_->tensors()) model.tensor_bytes_[tensor.name] = tensor.bytes;
   return model;
+}
+
+void Model::find_names() {
+  Names& names = architecture_.names;
+  const std::string embedding = std::string(names.embedding) + ".weight", head = std::string(names.head) + ".weight";
+  bool found = false, has_head = false;
+  const std::vector<TensorInfo> present = source_->tensors();
+  const auto ends = [](const std::string& name, const std::string& ending) {
+    return name.ends_with(ending) && (name.size() == ending.size() || name[name.size() - ending.size() - 1] == '.');
+  };
+  for (const TensorInfo& tensor : present)
+    if (ends(tensor.name, embedding) && tensor.shape == std::vector<std::uint64_t>{architecture_.vocab, architecture_.hidden}) {
+      const std::string root = tensor.name.substr(0, tensor.name.size() - embedding.size());
+      if (!found || root.size() < names.root.size()) names.root = root;
+      found = true;
+    }
+  for (const TensorInfo& tensor : present)
+    if (ends(tensor.name, head) && !has_head) {
+      names.head_root = tensor.name.substr(0, tensor.name.size() - head.size());
+      has_head = true;
+    }
+  if (!architecture_.tied || !has_head) return;
+  // The file decides: some that say that the head is the embedding hold another one.
+  const LinearWeights a = source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
+  const LinearWeights b =
+      source_->matrix(names.linear(Role::lm_head) + ".weight", architecture_.vocab, architecture_.hidden);
+  architecture_.tied = same_values(a.view().dense, b.view().dense);
 }
 
 std::string Model::low_bit_types() const {

@@ -125,6 +125,8 @@ class Model {
  private:
   Model() = default;
   void check_tensors() const;
+  /// Reads off the files what stands before the names of embedding, blocks and head, and whether there is a head.
+  void find_names();
   const codec::Codec* codec_of_name(const std::string& tensor) const;
   std::filesystem::path path_;
   bool gguf_ = false;

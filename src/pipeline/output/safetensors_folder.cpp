@@ -21,7 +21,7 @@ std::string experts_target(const model::FusionGroup& group) {
 /// Modules that runtimes have and that are never quantized.
 std::vector<std::string> never_quantized(const model::Architecture& a) {
   std::vector<std::string> modules;
-  if (a.tied) modules.emplace_back(a.names.head);
+  if (a.tied) modules.push_back(a.names.linear(model::Role::lm_head));
   const auto add = [&](const std::string& tensor) { modules.push_back(tensor.substr(0, tensor.rfind('.'))); };
   for (std::size_t b = 0; b < a.blocks; ++b) {
     if (a.layout[b].mixture) add(model::router_name(a, b));
