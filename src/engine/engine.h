@@ -40,7 +40,8 @@ struct Angles {
 struct Batch {
   std::vector<Sequence> sequences;
   std::size_t tokens = 0;
-  std::vector<Angles> angles;  ///< by index into Architecture::ropes
+  std::vector<Angles> angles;         ///< by index into Architecture::ropes
+  std::vector<float> query_factors;  ///< by token; empty unless the model has a QueryScale
 };
 
 enum class Residency {
@@ -99,7 +100,7 @@ class Engine {
     std::vector<std::vector<float>> biases;                    ///< empty where there is none
     model::NormWeights norms;
     std::optional<model::LinearWeights> router, shared_gate;  ///< of a mixture
-    std::vector<float> correction;
+    std::vector<float> router_bias, correction, sinks;
   };
   static float* sized(std::vector<float>& buffer, std::size_t size);
   kernel::Weights embedding() const;
@@ -112,6 +113,16 @@ class Engine {
   bool multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens, float* y);
   /// A norm of x (tokens, hidden), valid until the next call; x itself where the block has no such norm.
   const float* normed(const BlockWeights& weights, model::Norm norm, const float* x, std::size_t tokens);
+  /// y (rows, hidden) = the model's kind of norm of x; y may be x.
+  void norm_rows(const float* x, const float* weights, std::size_t rows, float* y) const;
+  /// The products of a matrix that holds several, (tokens, rows), valid until the next call.
+  const float* multiply_fused(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens);
+  std::vector<float> correction(std::size_t block) const;
+  /// What o reads, (tokens, q_size), valid until the next call. x: the normed input. In mixers/attention.cpp, as are
+  /// the next two.
+  const float* mix_attention(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
+  /// Fills q_, k_ and v_.
+  void make_heads(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens);
   /// Norm and rotary embedding of q or k, (tokens, heads * head_dim), in place.
   void prepare_heads(const BlockWeights& weights, std::size_t block, const Batch& batch, model::Norm norm,
                      std::size_t heads, float* rows) const;
@@ -142,8 +153,9 @@ class Engine {
   Record* record_ = nullptr;                              ///< set by Recording
   const Record* followed_ = nullptr;                      ///< set by Following
   const ExpertWatch* watch_ = nullptr;                    ///< set by Watching
+  const float* parallel_input_ = nullptr;                 ///< the input of the parallel block that runs
   // Buffers that grow to the largest batch so far.
-  std::vector<float> change_, normed_, q_, k_, v_, attended_, gate_, up_, projected_, gathered_, expert_out_;
+  std::vector<float> change_, normed_, q_, k_, v_, attended_, gate_, up_, projected_, gathered_, expert_out_, fused_;
 };
 
 }  // namespace strata::engine

@@ -108,10 +108,10 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   json config = text_configuration(whole, where);
   const auto type = get<std::string>(config, "model_type", where);
   const Family* family = find_family(type, table);
-  if (family != nullptr)
-    for (const auto& [key, value] : parse_json(family->defaults, "defaults of " + type).items())
-      if (!config.contains(key)) config[key] = value;
   if (family == nullptr) fail("{}: model_type '{}' is not known; known are {}", where, type, known_families(table));
+  const json defaults = parse_json(family->defaults, "defaults of " + type);
+  for (const auto& [key, value] : defaults.items())
+    if (!config.contains(key)) config[key] = value;
 
   Architecture a;
   a.model_type = type;

@@ -93,7 +93,7 @@ inline model::Family full_family() {
           .norm_offset = 1.0f,
           .window = model::WindowRule::every_block,
           .activation_key = "hidden_activation",
-          .window_rope_key = "rope_local_base_freq",
+          .window_rope = true,
           .scales = {.embedding_by_hidden = true,
                      .query_size = "query_pre_attn_scalar",
                      .residual = "residual_multiplier",
