@@ -50,7 +50,7 @@ struct TensorNames {
 /// or nothing.
 struct Names : TensorNames {
   std::string root = "model.";
-  std::string head_root;  ///< stands before the head's name
+  std::string head_root = {};  ///< stands before the head's name
 
   /// "model.layers.3."
   std::string block(std::size_t block) const;
