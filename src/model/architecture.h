@@ -52,6 +52,8 @@ struct Experts {
   std::string_view module = "mlp";          ///< "model.layers.N." + this holds router and experts
   std::string_view gate = "gate_proj", up = "up_proj", down = "down_proj";  ///< names within each expert
   std::string_view shared_module = "shared_expert";
+  /// Of stacks of experts in a file: whether they hold (in, out), and whether rows of gate and up take turns.
+  bool transposed = false, interleaved = false;
 };
 
 struct Architecture {

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "format/gguf.h"
+#include "model/sources.h"
 
 namespace strata::model {
 namespace fs = std::filesystem;
@@ -19,8 +20,7 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::fo
 
 /// Whether checkpoints carry a tensor of this name although nothing needs it.
 bool superfluous(std::string_view name, const Architecture& a) {
-  return name.ends_with("rotary_emb.inv_freq") || name == fmt::format("{}.weight", a.names.head) ||
-         name == "rope_freqs.weight";
+  return name.ends_with("inv_freq") || name == fmt::format("{}.weight", a.names.head) || name == "rope_freqs.weight";
 }
 
 /// Whether a tensor belongs to one block more than the model runs, with which some models predict several tokens at
@@ -55,7 +55,7 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
       fail("{}: has no config.json; give a Hugging Face model folder or a GGUF file", path.string());
     model.config_ = read_json_file(path / "config.json");
     model.architecture_ = parse_architecture(model.config_, (path / "config.json").string(), table);
-    model.source_ = open_hf_source(path, model.config_);
+    model.source_ = open_hf_source(path, model.config_, model.architecture_);
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
     GgufModel gguf = open_gguf_model(path);
@@ -71,11 +71,14 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
 }
 
 std::string Model::low_bit_types() const {
-  if (!gguf_) return {};
   std::set<std::string> types;
-  for (const TensorInfo& tensor : tensors())
-    if (tensor.shape.size() == 2 && tensor.type != "F32" && tensor.type != "F16" && tensor.type != "BF16")
+  for (const Linear& linear : architecture_.linears)
+    if (const codec::Codec* codec = codec_of(linear)) types.insert(codec->name);
+  for (const TensorInfo& tensor : tensors()) {
+    const bool weight = gguf_ || (tensor.name.ends_with(".weight") && codec_of_name(tensor.name) == nullptr);
+    if (weight && tensor.shape.size() == 2 && tensor.type != "F32" && tensor.type != "F16" && tensor.type != "BF16")
       types.insert(tensor.type);
+  }
   return fmt::format("{}", fmt::join(types, ", "));
 }
 
@@ -112,6 +115,12 @@ const codec::Codec* Model::codec_of_name(const std::string& tensor) const {
   return source_->codec_of(tensor.substr(0, tensor.size() - 7));
 }
 
+json Model::config() const {
+  json config = config_;
+  config.erase("quantization_config");
+  return config;
+}
+
 std::vector<std::pair<std::string, std::string>> Model::companion_files() const {
   if (gguf_) return gguf_companion_files(path_);
   std::vector<std::pair<std::string, std::string>> files;
@@ -123,12 +132,10 @@ std::vector<std::pair<std::string, std::string>> Model::companion_files() const 
 }
 
 LinearWeights Model::weights(const Linear& linear) const {
-  if (const codec::Codec* codec = codec_of(linear)) return LinearWeights(source_->stored(linear, *codec));
   return source_->matrix(linear.module + ".weight", linear.rows, linear.cols);
 }
 
 LinearWeights Model::packed(const Linear& linear) const {
-  if (codec_of(linear) != nullptr) return weights(linear);
   return source_->packed(linear.module + ".weight", linear.rows, linear.cols);
 }
 
