@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "format/gguf.h"
+#include "model/sources.h"
 
 namespace strata::model {
 namespace fs = std::filesystem;
@@ -20,7 +21,7 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::fo
 
 /// Whether checkpoints carry a tensor of this name although nothing needs it.
 bool superfluous(std::string_view name, const Architecture& a) {
-  return name.ends_with("rotary_emb.inv_freq") || name == a.names.linear(Role::lm_head) + ".weight" ||
+  return name.ends_with("inv_freq") || name == a.names.linear(Role::lm_head) + ".weight" ||
          name == "rope_freqs.weight";
 }
 
@@ -67,8 +68,8 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
       fail("{}: has no config.json; give a Hugging Face model folder or a GGUF file", path.string());
     model.config_ = read_json_file(path / "config.json");
     model.architecture_ = parse_architecture(model.config_, (path / "config.json").string(), table);
-    model.source_ = open_hf_source(path, model.config_);
-    model.find_names();
+    model.source_ = open_hf_source(path, model.config_, model.architecture_);
+    model.find_head();
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
     GgufModel gguf = open_gguf_model(path);
@@ -83,39 +84,23 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
   return model;
 }
 
-void Model::find_names() {
-  Names& names = architecture_.names;
-  const std::string embedding = std::string(names.embedding) + ".weight", head = std::string(names.head) + ".weight";
-  bool found = false, has_head = false;
-  const std::vector<TensorInfo> present = source_->tensors();
-  const auto ends = [](const std::string& name, const std::string& ending) {
-    return name.ends_with(ending) && (name.size() == ending.size() || name[name.size() - ending.size() - 1] == '.');
-  };
-  for (const TensorInfo& tensor : present)
-    if (ends(tensor.name, embedding) && tensor.shape == std::vector<std::uint64_t>{architecture_.vocab, architecture_.hidden}) {
-      const std::string root = tensor.name.substr(0, tensor.name.size() - embedding.size());
-      if (!found || root.size() < names.root.size()) names.root = root;
-      found = true;
-    }
-  for (const TensorInfo& tensor : present)
-    if (ends(tensor.name, head) && !has_head) {
-      names.head_root = tensor.name.substr(0, tensor.name.size() - head.size());
-      has_head = true;
-    }
-  if (!architecture_.tied || !has_head) return;
-  // The file decides: some that say that the head is the embedding hold another one.
+void Model::find_head() {
+  const std::string head = architecture_.names.linear(Role::lm_head) + ".weight";
+  if (!architecture_.tied || !source_->has(head)) return;
   const LinearWeights a = source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
-  const LinearWeights b =
-      source_->matrix(names.linear(Role::lm_head) + ".weight", architecture_.vocab, architecture_.hidden);
+  const LinearWeights b = source_->matrix(head, architecture_.vocab, architecture_.hidden);
   architecture_.tied = same_values(a.view().dense, b.view().dense);
 }
 
 std::string Model::low_bit_types() const {
-  if (!gguf_) return {};
   std::set<std::string> types;
-  for (const TensorInfo& tensor : tensors())
-    if (tensor.shape.size() == 2 && tensor.type != "F32" && tensor.type != "F16" && tensor.type != "BF16")
+  for (const Linear& linear : architecture_.linears)
+    if (const codec::Codec* codec = codec_of(linear)) types.insert(codec->name);
+  for (const TensorInfo& tensor : tensors()) {
+    const bool weight = gguf_ || (tensor.name.ends_with(".weight") && codec_of_name(tensor.name) == nullptr);
+    if (weight && tensor.shape.size() == 2 && tensor.type != "F32" && tensor.type != "F16" && tensor.type != "BF16")
       types.insert(tensor.type);
+  }
   return fmt::format("{}", fmt::join(types, ", "));
 }
 
@@ -152,6 +137,12 @@ const codec::Codec* Model::codec_of_name(const std::string& tensor) const {
   return source_->codec_of(tensor.substr(0, tensor.size() - 7));
 }
 
+json Model::config() const {
+  json config = config_;
+  config.erase("quantization_config");
+  return config;
+}
+
 std::vector<std::pair<std::string, std::string>> Model::companion_files() const {
   if (gguf_) return gguf_companion_files(path_);
   std::vector<std::pair<std::string, std::string>> files;
@@ -163,12 +154,10 @@ std::vector<std::pair<std::string, std::string>> Model::companion_files() const 
 }
 
 LinearWeights Model::weights(const Linear& linear) const {
-  if (const codec::Codec* codec = codec_of(linear)) return LinearWeights(source_->stored(linear, *codec));
   return source_->matrix(linear.module + ".weight", linear.rows, linear.cols);
 }
 
 LinearWeights Model::packed(const Linear& linear) const {
-  if (codec_of(linear) != nullptr) return weights(linear);
   return source_->packed(linear.module + ".weight", linear.rows, linear.cols);
 }
 

@@ -167,6 +167,14 @@ INSTANTIATE_TEST_SUITE_P(
         Foreign{"InferredChannel", R"({"num_bits":4,"group_size":-1})", "pack-quantized", "int4_channel"}),
     [](const auto& row) { return row.param.why; });
 
+TEST(DecodedSchemes, Fp8OfTensorsAndBlocksHasNoCodecAndIsReadAsDense) {
+  for (const char* strategy : {R"("tensor")", R"("block","block_structure":[128,128])"}) {
+    const json config =
+        foreign_weights(fmt::format(R"({{"num_bits":8,"type":"float","strategy":{}}})", strategy), "float-quantized");
+    EXPECT_EQ(QuantizationScheme::parse(config, "c").codec_of("m"), nullptr) << strategy;
+  }
+}
+
 struct BadConfig {
   const char* why;
   json config;
@@ -201,13 +209,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"targets_numbers", foreign(R"({"targets":[1],"weights":{"num_bits":4,"group_size":32}})"),
                   "'targets' holds other than texts"},
         BadConfig{"weights_text", foreign(R"({"targets":["Linear"],"weights":"W4A16"})"), "'weights' is no object"},
-        BadConfig{"fp8_tensor",
-                  foreign_weights(R"({"num_bits":8,"type":"float","strategy":"tensor"})", "float-quantized"),
-                  "no codec reads the scheme 'float-quantized float8 tensor symmetric'"},
-        BadConfig{"fp8_block",
-                  foreign_weights(R"({"num_bits":8,"type":"float","strategy":"block","block_structure":[128,128]})",
-                                  "float-quantized"),
-                  "float8 block symmetric"},
+        BadConfig{
+            "fp8_group",
+            foreign_weights(R"({"num_bits":8,"type":"float","strategy":"group","group_size":128})", "float-quantized"),
+            "no codec reads the scheme 'float-quantized float8 group 128 symmetric'"},
+        BadConfig{"int8_block",
+                  foreign_weights(R"({"num_bits":8,"type":"int","strategy":"block","block_structure":[128,128]})",
+                                  "int-quantized"),
+                  "int8 block symmetric"},
         BadConfig{"seven_bits", foreign_weights(R"({"num_bits":7,"group_size":64})", "pack-quantized"),
                   "'pack-quantized int7 group 64 symmetric'"},
         BadConfig{"marlin", foreign_weights(R"({"num_bits":4,"group_size":128})", "marlin-24"), "marlin-24"},
