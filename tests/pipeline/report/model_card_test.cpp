@@ -18,8 +18,12 @@ class ModelCard : public ::testing::Test {
     write_text_file(tiny_.path() / "README.md",
                     "---\nlicense: mit\ntags:\n- chat\nlanguage:\n- en\n- fr\n---\n# A model\n");
     model_.emplace(model::Model::open(tiny_.path()));
-    plan_.groups = {{.name = "a", .codec = &codec::by_name("int4_g32"), .bytes = 500, .weights = 750},
-                    {.name = "b", .codec = &codec::by_name("keep"), .bytes = 500, .weights = 250}};
+    plan_.groups.resize(2);
+    plan_.groups[0].codec = &codec::by_name("int4_g32");
+    plan_.groups[0].weights = 750;
+    plan_.groups[1].codec = &codec::by_name("keep");
+    plan_.groups[1].weights = 250;
+    for (PlannedGroup& group : plan_.groups) group.bytes = 500;
     measured_.tokens = 1000;
     measured_.text = eval::EvaluatedText{"wiki.txt", false};
     measured_.perplexity = 10.5;
