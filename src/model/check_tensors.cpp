@@ -100,7 +100,8 @@ class Checker {
       return std::ranges::any_of(kBesideTheBlock, inside) && !gguf_ ? std::string() : unknown_part(name);
     if (block && !of_block_ahead(name))
       return fmt::format(
-          "config.json's num_hidden_layers says that there are {} blocks; take the config.json that "
+          "it is not part of a model with {} blocks, as config.json's num_hidden_layers says; take the config.json "
+          "that "
           "belongs to these files",
           a_.blocks);
     for (const std::string_view module : {a_.names.head, a_.names.embedding, a_.names.last_norm})
