@@ -7,6 +7,7 @@
 
 #include "core/progress.h"
 #include "engine/modes.h"
+#include "model/damage.h"
 
 namespace strata::importance {
 namespace {
@@ -58,11 +59,12 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
       engine.run_block(block, sequences == per_batch ? full : last, states, &observer);
       for (std::size_t i = 0; i < sequences * seq_len * a.hidden; ++i)
         if (!std::isfinite(states[i]))
-          fail(
-              "{}: the output of block {} is not finite for token {} of calibration sequence {}; the weights are "
-              "damaged "
-              "or beyond the range of f32",
-              engine.model().path().string(), block, i / a.hidden % seq_len, first + i / a.hidden / seq_len);
+          model::fail_not_finite(
+              engine.model(),
+              fmt::format("{}: the output of block {} is not finite for token {} of calibration sequence {}; the "
+                          "weights are damaged or beyond the range of f32",
+                          engine.model().path().string(), block, i / a.hidden % seq_len,
+                          first + i / a.hidden / seq_len));
       progress.advance(sequences);
     }
     state.blocks = block + 1;

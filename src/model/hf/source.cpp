@@ -124,6 +124,12 @@ class HfSource final : public TensorSource {
     return bound(linear.module + ".weight", codec, linear.rows, linear.cols);
   }
 
+  std::span<const std::byte> raw(const std::string& name) const override {
+    const TensorView* tensor = files_.find(name);
+    if (tensor == nullptr) fail("{}: {} is missing", where_, name);
+    return tensor->data;
+  }
+
   void release(const std::string& name) const override { advise(name, MappedFile::drop); }
   void will_need(const std::string& name) const override { advise(name, MappedFile::will_need); }
 
