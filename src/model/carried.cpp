@@ -89,7 +89,8 @@ std::vector<CarriedPart> carried_parts(const Model& model) {
 }
 
 bool carries_blocks_ahead(const Model& model) {
-  const std::string_view blocks = model.architecture().names.blocks;
+  const model::Names& names = model.architecture().names;
+  const std::string blocks = names.root + std::string(names.blocks);
   return std::ranges::any_of(carried_parts(model), [&](const CarriedPart& part) {
     return part.name.starts_with(blocks) || part.name.find("mtp") != part.name.npos;
   });

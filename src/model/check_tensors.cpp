@@ -19,7 +19,7 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::fo
 
 /// Whether checkpoints have a tensor of this name although nothing needs it.
 bool superfluous(std::string_view name, const Architecture& a) {
-  return name.ends_with("rotary_emb.inv_freq") || name == fmt::format("{}.weight", a.names.head) ||
+  return name.ends_with("rotary_emb.inv_freq") || name == a.names.linear(Role::lm_head) + ".weight" ||
          name == "rope_freqs.weight";
 }
 
@@ -80,8 +80,9 @@ class Checker {
 
   /// The block that a tensor of this name belongs to.
   std::optional<std::uint64_t> block_of(std::string_view name) const {
-    if (!name.starts_with(a_.names.blocks)) return {};
-    name.remove_prefix(a_.names.blocks.size());
+    const std::string blocks = a_.names.root + std::string(a_.names.blocks);
+    if (!name.starts_with(blocks)) return {};
+    name.remove_prefix(blocks.size());
     std::uint64_t block = 0;
     const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), block);
     if (code != std::errc() || end == name.data() + name.size() || *end != '.') return {};
@@ -104,7 +105,8 @@ class Checker {
           "that "
           "belongs to these files",
           a_.blocks);
-    for (const std::string_view module : {a_.names.head, a_.names.embedding, a_.names.last_norm})
+    for (const std::string& module : {a_.names.linear(Role::lm_head), a_.names.linear(Role::embed),
+                                      a_.names.root + std::string(a_.names.last_norm)})
       if (name.starts_with(fmt::format("{}.", module))) return unknown_part(name);
     return gguf_ ? unknown_part(name) : std::string();
   }
@@ -132,7 +134,7 @@ class Checker {
 
   std::string why_missing(const std::string& name) const {
     if (const TensorInfo* odd = telling(name)) return fmt::format("{} {}", odd->name, layout_of(odd->name));
-    if (name.starts_with(fmt::format("{}.", a_.names.head)))
+    if (name.starts_with(a_.names.linear(Role::lm_head) + "."))
       return "set config.json's tie_word_embeddings to true if the embedding is the head too; a model that was saved "
              "without its head (AutoModel) cannot be used";
     if (const TensorInfo* other = elsewhere(name))
@@ -157,7 +159,7 @@ class Checker {
   /// The tensor that has the same name but for what it begins with.
   const TensorInfo* elsewhere(const std::string& name) const {
     // Behind the block's number the names of all blocks are alike.
-    for (std::size_t dot = name.find('.'); dot < a_.names.blocks.size() - 1; dot = name.find('.', dot + 1)) {
+    for (std::size_t dot = name.find('.'); dot < a_.names.root.size() + a_.names.blocks.size() - 1; dot = name.find('.', dot + 1)) {
       const std::string tail = name.substr(dot + 1), ending = "." + tail;
       for (const TensorInfo& tensor : present_)
         if (tail.find('.') != tail.npos && !known_.contains(tensor.name) &&
