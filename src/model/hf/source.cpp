@@ -63,6 +63,7 @@ class HfSource final : public TensorSource {
     }
     places_ = find_places(
         files_, a, [this](const std::string& module) { return codec_of(module) != nullptr; }, block, where_);
+    for (const Linear& linear : a.linears) linears_.insert(linear.module + ".weight");
     for (const ExpectedTensor& tensor : expected_tensors(a))
       if (is_side_tensor(tensor.name)) expected_.insert(tensor.name);
   }
@@ -162,9 +163,9 @@ class HfSource final : public TensorSource {
     return places_.taken.contains(name) ? nullptr : files_.find(name);
   }
 
+  /// The codec of a weight. A scheme may be for all of class "Linear", which embeddings and norms are not.
   const codec::Codec* codec_of_weight(const std::string& name) const {
-    constexpr std::string_view ending = ".weight";
-    return name.ends_with(ending) ? codec_of(name.substr(0, name.size() - ending.size())) : nullptr;
+    return linears_.contains(name) ? codec_of(name.substr(0, name.rfind('.'))) : nullptr;
   }
 
   codec::Stored bound(const std::string& name, const codec::Codec& codec, std::size_t rows, std::size_t cols) const {
@@ -209,6 +210,7 @@ class HfSource final : public TensorSource {
   format::SafetensorsSet files_;
   format::QuantizationScheme scheme_;
   Places places_;
+  std::set<std::string> linears_;   ///< names of their weights
   std::set<std::string> expected_;  ///< tensors that the model needs although they are named like side tensors
 };
 

@@ -153,15 +153,16 @@ TEST(QuantizedSource, Mxfp4StacksOfGptOssAreReadAndKept) {
     }
 }
 
-/// llama_tied with a linear in int4_g32, and side tensors.
-void make_int4(TensorFolder& folder) {
+/// Puts a linear of a folder in bf16 into int4_g32, in the configuration too.
+void make_int4(TensorFolder& folder, const std::string& module = kModule) {
   const codec::Codec& codec = codec::by_name("int4_g32");
-  const FileTensor weight = folder.take(kModule + ".weight");
-  codec::Stored stored = codec::allocate(codec, kRows, kCols);
-  codec::encode_rows(codec, MatrixView::dense(weight.data.data(), kRows, kCols, DType::bf16), {},
-                     codec::ScaleFit::minmax, 1.0f, 0, kRows, stored);
+  const FileTensor weight = folder.take(module + ".weight");
+  const std::size_t rows = weight.shape[0], cols = weight.shape[1];
+  codec::Stored stored = codec::allocate(codec, rows, cols);
+  codec::encode_rows(codec, MatrixView::dense(weight.data.data(), rows, cols, DType::bf16), {}, codec::ScaleFit::minmax,
+                     1.0f, 0, rows, stored);
   for (std::size_t i = 0; i < stored.specs.size(); ++i)
-    folder.tensors[kModule + "." + stored.specs[i].suffix] = {
+    folder.tensors[module + "." + stored.specs[i].suffix] = {
         stored.specs[i].dtype, stored.specs[i].shape, {stored.views[i].begin(), stored.views[i].end()}};
   folder.config["quantization_config"] = {
       {"quant_method", "compressed-tensors"},
@@ -169,7 +170,7 @@ void make_int4(TensorFolder& folder) {
       {"kv_cache_scheme", {{"num_bits", 8}, {"type", "float"}}},
       {"config_groups",
        {{"group_0",
-         {{"targets", {kModule}},
+         {{"targets", {module}},
           {"weights", {{"num_bits", 4}, {"type", "int"}, {"strategy", "group"}, {"group_size", 32}}}}}}}};
 }
 
@@ -184,6 +185,17 @@ TEST(QuantizedSource, WeightsOfCompressedTensorsAreDecoded) {
   EXPECT_EQ(values_of(model.weights(linear)), values_of(packed));
   EXPECT_EQ(values_of(model.matrix(kModule + ".weight", kRows, kCols)), values_of(packed));
   EXPECT_EQ(model.low_bit_types(), "int4_g32");
+}
+
+TEST(QuantizedSource, ASchemeOfAllLinearsLeavesEmbeddingsAndNormsAlone) {
+  TensorFolder folder("llama_tied");
+  const model::Model original = TensorFolder("llama_tied").open();
+  for (const model::Linear& linear : original.architecture().linears) make_int4(folder, linear.module);
+  folder.config["quantization_config"]["config_groups"]["group_0"]["targets"] = json::array({"Linear"});
+  const model::Model model = folder.open();
+  EXPECT_EQ(model.embedding().view().dense.dtype, DType::bf16);
+  EXPECT_EQ(model.packed_embedding().view().stored, nullptr);
+  EXPECT_EQ(model.norm(model::Norm::last).size(), model.architecture().hidden);
 }
 
 TEST(QuantizedSource, SideTensorsDoNotStopReading) {
