@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "model/added_tokens.h"
 #include "model/crate_text.h"
+#include "model/sources.h"
 #include "model/model.h"
 #include "strata_tokenizer.h"
 
