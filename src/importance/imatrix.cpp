@@ -1,44 +1,126 @@
-// Tensors NAME.in_sum2 (1, inputs) and NAME.counts (1, 1), NAME being the weight's in GGUF: importance = sum / count.
-// Source: llama.cpp, tools/imatrix/imatrix.cpp.
+// Tensors NAME.in_sum2 (matrices, inputs) and NAME.counts (matrices, 1), NAME being the weight's in GGUF and experts
+// stacked: importance = sum / count. Source: llama.cpp, tools/imatrix/imatrix.cpp.
 #include "importance/imatrix.h"
 
 #include <cmath>
+#include <map>
+#include <optional>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "format/gguf.h"
 #include "format/gguf_write.h"
+#include "importance/imatrix_dat.h"
 #include "model/gguf/config.h"
+#include "model/gguf/experts.h"
 
 namespace strata::importance {
 namespace {
 
 constexpr std::uint32_t kF32 = 0;
 
-std::string gguf_name(const model::Architecture& a, const model::Linear& linear) {
-  const auto name = model::gguf_tensor_name(a.names, linear.module + ".weight");
-  STRATA_CHECK(name.has_value(), "{}", linear.module);
-  return *name;
-}
-
-void refuse_experts(const model::Model& model) {
-  if (model.architecture().experts.count != 0)
-    fail("{}: importance matrices of models with experts are not read or written here", model.path().string());
-}
+/// A tensor of a GGUF model, and the linears that it holds: the experts of a stack in order, or one.
+struct Weight {
+  std::string name;
+  std::vector<const model::Linear*> linears;
+  std::size_t cols() const { return linears.front()->cols; }
+};
 
 bool is_collected(const model::Linear& linear) { return linear.role != model::Role::embed; }
 
-/// A tensor of `count` numbers, or an empty vector when the file has none of the name.
-std::vector<float> read_numbers(const format::GgufFile& file, const std::string& name, std::size_t count,
-                                const std::string& where) {
-  const format::GgufTensor* tensor = file.find(name);
+/// The weights of a model whose inputs an importance matrix has, in the order of Architecture::linears.
+std::vector<Weight> weights_of(const model::Architecture& a, const std::string& where) {
+  if (a.experts.shared_intermediate != 0)
+    fail("{}: importance matrices of models with shared experts are not read or written here", where);
+  std::map<std::string, std::string> stacks;  // by a part's name
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    if (a.layout[b].mixture)
+      for (const model::GgufStack& stack : model::gguf_stacks(a, b))
+        for (const std::string& part : stack.parts) stacks[part] = stack.name;
+  std::vector<Weight> result;
+  std::map<std::string, std::size_t> places;
+  for (const model::Linear& linear : a.linears) {
+    if (!is_collected(linear)) continue;
+    const std::string hf_name = linear.module + ".weight";
+    const auto stack = stacks.find(hf_name);
+    const auto name = stack != stacks.end() ? stack->second : model::gguf_tensor_name(a.names, hf_name);
+    STRATA_CHECK(name.has_value(), "{}", linear.module);
+    const auto [place, added] = places.emplace(*name, result.size());
+    if (added) result.push_back({*name, {}});
+    result[place->second].linears.push_back(&linear);
+  }
+  return result;
+}
+
+/// How many tokens a linear's mean square is over.
+std::size_t tokens_of(const InputMeanSquare& inputs, const model::Linear& linear) {
+  if (!linear.routed()) return inputs.tokens();
+  const std::size_t own = inputs.routed(linear.block)[linear.expert];
+  return own < kFewTokens ? inputs.tokens() : own;
+}
+
+/// A file of importances: the means of a weight's inputs, those of stacked experts one after another.
+class Source {
+ public:
+  Source(const std::filesystem::path& path, std::string where) : where_(std::move(where)) {
+    if (!format::is_gguf(path)) {
+      const MappedFile file(path);
+      old_ = parse_imatrix_dat(file.bytes(), where_);
+      return;
+    }
+    gguf_.emplace(format::GgufFile::open(path));
+    if (!gguf_->has("general.type") || gguf_->text("general.type") != "imatrix")
+      fail("{}: is a GGUF file, but no importance matrix; make one with strata score --imatrix-out or llama-imatrix",
+           where_);
+  }
+
+  bool has(const std::string& name) const {
+    return gguf_ ? gguf_->find(name + ".in_sum2") != nullptr : old_.contains(name);
+  }
+  /// Empty when the file has nothing of the name.
+  std::vector<float> means(const std::string& name, std::size_t matrices, std::size_t cols) const {
+    if (gguf_) return means_of_sums(name, matrices, cols);
+    const auto it = old_.find(name);
+    if (it == old_.end()) return {};
+    if (it->second.size() != matrices * cols)
+      refuse(name, fmt::format("{} numbers", it->second.size()), matrices, cols);
+    return it->second;
+  }
+
+ private:
+  std::vector<float> means_of_sums(const std::string& name, std::size_t matrices, std::size_t cols) const;
+  std::vector<float> numbers(const std::string& name, std::size_t matrices, std::size_t cols) const;
+  [[noreturn]] void refuse(const std::string& name, const std::string& has, std::size_t matrices,
+                           std::size_t cols) const {
+    fail("{}: {} is {} where this model needs F32 [{}, {}]; the importance matrix is of another model", where_, name,
+         has, matrices, cols);
+  }
+
+  std::string where_;
+  std::optional<format::GgufFile> gguf_;
+  std::map<std::string, std::vector<float>> old_;
+};
+
+std::vector<float> Source::numbers(const std::string& name, std::size_t matrices, std::size_t cols) const {
+  const format::GgufTensor* tensor = gguf_->find(name);
   if (tensor == nullptr) return {};
   std::uint64_t size = 1;
   for (const std::uint64_t extent : tensor->shape) size *= extent;
-  if (tensor->type != kF32 || size != count)
-    fail("{}: {} is {} [{}] where this model needs F32 [{}]; the importance matrix is of another model", where, name,
-         format::ggml_type_name(tensor->type), fmt::join(tensor->shape, ", "), count);
-  std::vector<float> values(count);
-  format::ggml_dequantize_row(kF32, tensor->data.data(), count, values.data());
+  if (tensor->type != kF32 || size != matrices * cols)
+    refuse(name, fmt::format("{} [{}]", format::ggml_type_name(tensor->type), fmt::join(tensor->shape, ", ")), matrices,
+           cols);
+  std::vector<float> values(size);
+  format::ggml_dequantize_row(kF32, tensor->data.data(), size, values.data());
+  return values;
+}
+
+std::vector<float> Source::means_of_sums(const std::string& name, std::size_t matrices, std::size_t cols) const {
+  std::vector<float> values = numbers(name + ".in_sum2", matrices, cols);
+  const std::vector<float> counts = numbers(name + ".counts", matrices, 1);
+  if (values.empty() || counts.empty()) return {};
+  for (std::size_t m = 0; m < matrices; ++m)
+    for (std::size_t c = m * cols; c < (m + 1) * cols; ++c)
+      values[c] = counts[m] > 0.0f ? values[c] / counts[m] : 1.0f;  // what was never fed counts alike, as in llama.cpp
   return values;
 }
 
@@ -46,60 +128,51 @@ std::vector<float> read_numbers(const format::GgufFile& file, const std::string&
 
 void write_imatrix(const std::filesystem::path& path, const model::Model& model, const InputMeanSquare& inputs,
                    const CalibrationSource& source) {
-  refuse_experts(model);
+  const std::vector<Weight> weights = weights_of(model.architecture(), model.path().string());
   format::GgufKeys keys;
   keys.add("general.type", "imatrix");
   keys.add("imatrix.datasets", std::vector<std::string>{source.text()});
   keys.add("imatrix.chunk_count", static_cast<std::uint32_t>(inputs.tokens() / source.seq_len));
   keys.add("imatrix.chunk_size", static_cast<std::uint32_t>(source.seq_len));
   std::vector<format::GgufTensorSpec> specs;
-  for (const model::Linear& linear : model.architecture().linears) {
-    if (!is_collected(linear)) continue;
-    specs.push_back({gguf_name(model.architecture(), linear) + ".in_sum2", kF32, {1, linear.cols}});
-    specs.push_back({gguf_name(model.architecture(), linear) + ".counts", kF32, {1, 1}});
+  for (const auto& [name, linears] : weights) {
+    specs.push_back({name + ".in_sum2", kF32, {linears.size(), linears.front()->cols}});
+    specs.push_back({name + ".counts", kF32, {linears.size(), 1}});
   }
   const format::GgufLayout layout = format::lay_out_gguf(std::move(keys), std::move(specs));
   format::GgufWriter file(path, layout);
-  const auto count = static_cast<float>(inputs.tokens());
-  for (const model::Linear& linear : model.architecture().linears) {
-    if (!is_collected(linear)) continue;
-    std::vector<float> sums = inputs.of(linear);
-    for (float& sum : sums) sum *= count;
+  for (const Weight& weight : weights) {
+    std::vector<float> sums, counts;
+    for (const model::Linear* const linear : weight.linears) {
+      counts.push_back(static_cast<float>(tokens_of(inputs, *linear)));
+      for (const float mean : inputs.of(*linear)) sums.push_back(mean * counts.back());
+    }
     file.write(std::as_bytes(std::span(sums)));
-    file.write(std::as_bytes(std::span(&count, 1)));
+    file.write(std::as_bytes(std::span(counts)));
   }
   file.commit();
 }
 
 std::vector<std::vector<float>> read_imatrix(const std::filesystem::path& path, const model::Model& model) {
-  refuse_experts(model);
   const std::string where = path.string();
-  if (!format::is_gguf(path))
-    fail("{}: is no importance matrix in GGUF; older .dat files are converted by llama-imatrix", where);
-  const format::GgufFile file = format::GgufFile::open(path);
-  if (!file.has("general.type") || file.text("general.type") != "imatrix")
-    fail("{}: is a GGUF file, but no importance matrix; make one with strata score --imatrix-out or llama-imatrix",
-         where);
-  std::vector<std::vector<float>> result;
-  for (const model::Linear& linear : model.architecture().linears) {
-    const std::string name = gguf_name(model.architecture(), linear);
-    std::vector<float> values = read_numbers(file, name + ".in_sum2", linear.cols, where);
-    const std::vector<float> count = read_numbers(file, name + ".counts", 1, where);
-    if (values.empty() || count.empty()) {
-      if (linear.block != model::kNoBlock)
-        fail("{}: has no {}; the importance matrix is of another model", where, name);
-      result.emplace_back();
-      continue;
+  const model::Architecture& a = model.architecture();
+  const Source source(path, where);
+  std::vector<std::vector<float>> result(a.linears.size());
+  for (const Weight& weight : weights_of(a, model.path().string())) {
+    const std::vector<float> means = source.means(weight.name, weight.linears.size(), weight.cols());
+    if (means.empty() && weight.linears.front()->block != model::kNoBlock)
+      fail("{}: has no {}; the importance matrix is of another model", where, weight.name);
+    for (const float mean : means)
+      if (!(std::isfinite(mean) && mean >= 0.0f))
+        fail("{}: {} holds {}; the file is damaged", where, weight.name, mean);
+    for (std::size_t i = 0; i < weight.linears.size() && !means.empty(); ++i) {
+      const auto first = means.begin() + static_cast<std::ptrdiff_t>(i * weight.cols());
+      result[static_cast<std::size_t>(weight.linears[i] - a.linears.data())].assign(
+          first, first + static_cast<std::ptrdiff_t>(weight.cols()));
     }
-    for (float& value : values) {
-      value = count[0] > 0.0f ? value / count[0] : 1.0f;  // what was never fed counts alike, as in llama.cpp
-      if (!(std::isfinite(value) && value >= 0.0f)) fail("{}: {} holds {}; the file is damaged", where, name, value);
-    }
-    result.push_back(std::move(values));
   }
-  const std::size_t blocks = model.architecture().blocks;
-  if (file.find(fmt::format("blk.{}.attn_q.weight.in_sum2", blocks)) != nullptr)
-    fail("{}: has more than the {} blocks of this model; the importance matrix is of another model", where, blocks);
+  if (source.has(fmt::format("blk.{}.attn_q.weight", a.blocks)))
+    fail("{}: has more than the {} blocks of this model; the importance matrix is of another model", where, a.blocks);
   return result;
 }
 

@@ -11,6 +11,7 @@
 #include "model/architecture.h"
 #include "model/families.h"
 #include "model/gguf/experts.h"
+#include "model/gguf/tokenizer.h"
 
 namespace strata::model {
 namespace {
@@ -189,8 +190,8 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
   config["tie_word_embeddings"] = gguf.find("output.weight") == nullptr;
   for (const auto& [key, name] :
        {NamePair{"bos_token_id", "bos"}, NamePair{"eos_token_id", "eos"}, NamePair{"pad_token_id", "padding"}})
-    if (const std::string id = fmt::format("tokenizer.ggml.{}_token_id", name); gguf.has(id))
-      config[std::string(key)] = gguf.integer(id);
+    if (const auto id = gguf_special_token(gguf, name); id && *id < config["vocab_size"])
+      config[std::string(key)] = *id;
   add_rope_scaling(config, gguf, arch, where);
   add_expert_config(config, gguf, *family);
   return config;

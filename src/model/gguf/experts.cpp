@@ -19,9 +19,11 @@ bool llama_normalizes(std::string_view architecture) { return architecture != "o
 std::vector<GgufStack> gguf_stacks(const Architecture& a, std::size_t block) {
   std::vector<GgufStack> stacks;
   for (const auto& [role, name] : {std::pair{Role::gate, "gate"}, {Role::up, "up"}, {Role::down, "down"}}) {
-    GgufStack& stack = stacks.emplace_back(GgufStack{fmt::format("blk.{}.ffn_{}_exps.weight", block, name), {}});
-    for (std::size_t e = 0; e < a.experts.count; ++e)
+    GgufStack& stack = stacks.emplace_back(GgufStack{fmt::format("blk.{}.ffn_{}_exps.weight", block, name), {}, {}});
+    for (std::size_t e = 0; e < a.experts.count; ++e) {
       stack.parts.push_back(a.linear(block, role, e).module + ".weight");
+      stack.singles.push_back(fmt::format("blk.{}.ffn_{}.{}.weight", block, name, e));
+    }
   }
   return stacks;
 }

@@ -15,6 +15,7 @@ namespace strata::model {
 struct GgufStack {
   std::string name;
   std::vector<std::string> parts;
+  std::vector<std::string> singles;  ///< what the parts are called in files that do not stack them: blk.N.ffn_gate.E
 };
 /// The stacks of a mixture block: blk.N.ffn_{gate,up,down}_exps.
 std::vector<GgufStack> gguf_stacks(const Architecture& architecture, std::size_t block);

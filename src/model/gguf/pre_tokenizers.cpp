@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace strata::model {
@@ -37,14 +39,14 @@ constexpr Text kGpt4o[] = {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*
                            R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
                            R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
                            R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
-constexpr Text kDeepseekCoder[] = {"[\r\n]", R"(\s?\p{L}+)", R"(\s?\p{P}+)",
+constexpr Text kDeepseekCoder[] = {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)",
                                    R"([\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+)", kNumber};
 constexpr Text kDeepseekV3[] = {
     kUpToThreeNumbers, R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)",
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
     R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
 constexpr Text kDeepseekLlm[] = {
-    "[\r\n]",
+    R"([\r\n])",
     // Letters that have a case, as listed in the model's own tokenizer.json.
     R"(\s?[)"
     R"(A-Za-z\x{B5}\x{C0}-\x{D6}\x{D8}-\x{F6}\x{F8}-\x{1BA}\x{1BC}-\x{1BF}\x{1C4}-\x{293}\x{295}-\x{2AF})"
@@ -64,6 +66,25 @@ constexpr Text kDeepseekLlm[] = {
     R"(\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3000}-\x{3002}]+)", R"(\s+$)",
     R"([\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+)", kNumbers};
 
+constexpr Text kSeedCoder[] = {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+)"
+                               R"(|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Text kExaoneMoe[] = {
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?)"
+    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Text kSuperBpe[] = {kNumbers, R"((?=(\d{3})+(?!\d)))"};
+constexpr Text kTinyAya[] = {R"(\d{1,3}(?=(?:\d{3})*\b))", kGpt4o[0]};
+constexpr Text kKimiK2[] = {
+    R"([\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Text kMiniCpm5[] = {
+    kUpToThreeNumbers, R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*)"
+                       R"(|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr Text kBloom[] = {R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+)"};
+constexpr Text kViking[] = {kBloom[0], kNumber};
+
 constexpr PreTokenizer kTable[] = {
     // name, expressions, nfc, ignore_merges, add_bos
     {"default", kDefault, false, false, false},
@@ -71,28 +92,99 @@ constexpr PreTokenizer kTable[] = {
     {"starcoder", kDigitsGpt2, false, false, false},
     {"refact", kDigitsGpt2, false, false, false},
     {"codeshell", kDigitsGpt2, false, false, false},
+    {"exaone", kDigitsGpt2, false, false, false},
+    {"minerva-7b", kDigitsGpt2, false, false, false},
+    {"mellum2", kDigitsGpt2, false, false, false},
+    {"command-r", kDigitsGpt2, true, false, false},
     {"gpt-2", kGpt2, false, false, false},
     {"phi-2", kGpt2, false, false, false},
     {"mpt", kGpt2, false, false, false},
-    {"olmo", kGpt2, false, false, false},
+    {"gigachat", kGpt2, false, false, false},
+    {"a.x-4.0", kGpt2, false, false, false},
+    {"mellum", kGpt2, false, false, false},
+    {"exaone4", kGpt2, false, false, false},
+    {"jais", kGpt2, false, false, false},
+    {"trillion", kGpt2, false, false, false},
+    {"granite-docling", kGpt2, false, false, false},
+    {"olmo", kGpt2, true, false, false},
     {"falcon", kFalcon, false, false, false},
     {"llama-bpe", kLlama3, false, true, true},
     {"llama3", kLlama3, false, true, true},
     {"llama-v3", kLlama3, false, true, true},
     {"falcon3", kLlama3, false, true, true},
+    {"falcon-h1", kLlama3, false, true, true},
+    {"pixtral", kLlama3, false, true, true},
+    {"midm-2.0", kLlama3, false, true, true},
+    {"lfm2", kLlama3, false, true, true},
     {"dbrx", kLlama3, false, false, false},
     {"smaug-bpe", kLlama3, false, false, false},
     {"glm4", kLlama3, false, true, false},
+    {"chatglm-bpe", kLlama3, false, true, false},
+    {"minicpm5", kMiniCpm5, false, true, false},
     {"qwen2", kQwen2, true, false, false},
+    {"megrez", kQwen2, true, false, false},
     {"deepseek-r1-qwen", kQwen2, false, false, false},
-    {"qwen35", kQwen35, false, false, false},
+    {"stablelm2", kQwen2, false, false, false},
+    {"hunyuan", kQwen2, false, false, false},
+    {"bailingmoe", kQwen2, false, false, false},
+    {"bailingmoe2", kQwen2, false, false, false},
+    {"llada-moe", kQwen2, false, false, false},
+    {"grok-2", kQwen2, false, false, false},
+    {"solar-open", kQwen2, false, false, false},
+    {"kormo", kQwen2, false, false, false},
+    {"qwen35", kQwen35, true, false, false},
+    {"seed-coder", kSeedCoder, false, false, false},
+    {"exaone-moe", kExaoneMoe, false, false, false},
     {"tekken", kTekken, false, true, true},
     {"gpt-4o", kGpt4o, false, false, false},
     {"llama4", kGpt4o, false, false, false},
+    {"kanana2", kGpt4o, false, false, false},
+    {"minimax-m2", kGpt4o, false, false, false},
+    {"tiny_aya", kTinyAya, false, false, false},
+    {"cohere2moe", kTinyAya, false, false, false},
+    {"kimi-k2", kKimiK2, false, false, false},
+    {"superbpe", kSuperBpe, false, false, false},
     {"deepseek-coder", kDeepseekCoder, false, false, false},
     {"deepseek-llm", kDeepseekLlm, false, false, false},
     {"deepseek-v3", kDeepseekV3, false, false, false},
+    {"hunyuan-dense", kDeepseekV3, false, false, false},
+    {"joyai-llm", kDeepseekV3, false, false, false},
+    {"poro-chat", kBloom, false, false, false},
+    {"bloom", kBloom, false, false, false},
+    {"gpt3-finnish", kBloom, false, false, false},
+    {"viking", kViking, false, false, false},
 };
+
+using Spellings = std::pair<Text, Text>;
+/// Two ways to write what cuts the same words; the second is that of the table.
+constexpr Spellings kSpellings[] = {
+    {"'(?i:[sdmt]|ll|ve|re)", "(?i:'s|'t|'re|'ve|'m|'ll|'d)"},
+    {R"(?+\p{L})", R"(?\p{L})"},
+    {R"(]++[\r\n])", R"(]+[\r\n])"},
+    {R"(\p{N}{1}|)", R"(\p{N}|)"},
+    {R"(\s*[\r\n]|)", R"(\s*[\r\n]+|)"},
+};
+
+/// An expression in the table's spelling: line ends as escapes, other characters than ASCII as \x{4E00}, and the
+/// second of each of kSpellings.
+std::string table_spelling(Text expression) {
+  std::string result;
+  for (std::size_t i = 0; i < expression.size(); ++i) {
+    const auto lead = static_cast<unsigned char>(expression[i]);
+    if (lead < 0x80) {
+      result += lead == '\r' ? "\\r" : lead == '\n' ? "\\n" : std::string(1, expression[i]);
+      continue;
+    }
+    std::uint32_t point = lead & (lead < 0xE0 ? 0x1Fu : lead < 0xF0 ? 0x0Fu : 0x07u);
+    for (; i + 1 < expression.size() && (expression[i + 1] & 0xC0) == 0x80; ++i)
+      point = point << 6 | (static_cast<unsigned char>(expression[i + 1]) & 0x3Fu);
+    result += fmt::format("\\x{{{:X}}}", point);
+  }
+  for (const auto& [from, to] : kSpellings)
+    for (std::size_t at = result.find(from); at != std::string::npos; at = result.find(from, at + to.size()))
+      result.replace(at, from.size(), to);
+  return result;
+}
 
 }  // namespace
 
@@ -103,8 +195,10 @@ const PreTokenizer* find_pre_tokenizer(std::string_view name) {
 }
 
 const PreTokenizer* find_pre_tokenizer(std::span<const std::string> expressions, bool nfc, bool ignore_merges) {
+  std::vector<std::string> spelled;
+  for (const std::string& expression : expressions) spelled.push_back(table_spelling(expression));
   for (const PreTokenizer& row : kTable)
-    if (row.nfc == nfc && row.ignore_merges == ignore_merges && std::ranges::equal(row.expressions, expressions))
+    if (row.nfc == nfc && row.ignore_merges == ignore_merges && std::ranges::equal(row.expressions, spelled))
       return &row;
   return nullptr;
 }

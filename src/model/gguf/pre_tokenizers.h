@@ -17,7 +17,8 @@ struct PreTokenizer {
 
 /// The row of this name; nullptr when the table has none.
 const PreTokenizer* find_pre_tokenizer(std::string_view name);
-/// The first row with these expressions and rules, or nullptr.
+/// The first row with these expressions, in any spelling that is known to cut the same words, and these rules; or
+/// nullptr.
 const PreTokenizer* find_pre_tokenizer(std::span<const std::string> expressions, bool nfc, bool ignore_merges);
 /// The names of all rows, "default, smollm, ...".
 std::string known_pre_tokenizers();

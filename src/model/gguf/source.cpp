@@ -129,7 +129,11 @@ class GgufSource final : public TensorSource {
       if (const auto router = by_name_.extract(gguf_router_name(b))) by_name_[router_name(a, b)] = router.mapped();
       for (const GgufStack& stack : gguf_stacks(a, b)) {
         const auto node = by_name_.extract(stack.name);
-        if (!node) continue;  // the missing experts are named later
+        if (!node) {  // files of before April 2024 have a tensor an expert; missing ones are named later
+          for (std::size_t e = 0; e < stack.parts.size(); ++e)
+            if (auto single = by_name_.extract(stack.singles[e])) by_name_[stack.parts[e]] = single.mapped();
+          continue;
+        }
         const format::GgufTensor& whole = node.mapped();
         if (whole.shape.size() != 3 || whole.shape[0] != stack.parts.size())
           fail("{}: {} has shape [{}], expected [{}, out, in]", where_, stack.name, fmt::join(whole.shape, ", "),
@@ -179,21 +183,21 @@ GgufVocabulary read_vocabulary(const format::GgufFile& gguf) {
   if (gguf.has("tokenizer.ggml.token_type"))
     for (const std::int64_t type : gguf.integers("tokenizer.ggml.token_type"))
       vocabulary.token_type.push_back(static_cast<int>(std::clamp<std::int64_t>(type, -1, 1000)));
-  const auto id = [&](const char* key) -> std::optional<std::uint32_t> {
-    if (!gguf.has(key)) return std::nullopt;
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(gguf.integer(key), 0xFFFFFFFFu));
-  };
   const auto flag = [&](const char* key) -> std::optional<bool> {
     return gguf.has(key) ? std::optional(gguf.boolean(key)) : std::nullopt;
   };
-  vocabulary.bos_token_id = id("tokenizer.ggml.bos_token_id");
-  vocabulary.eos_token_id = id("tokenizer.ggml.eos_token_id");
-  vocabulary.unknown_token_id = id("tokenizer.ggml.unknown_token_id");
-  vocabulary.padding_token_id = id("tokenizer.ggml.padding_token_id");
+  vocabulary.bos_token_id = gguf_special_token(gguf, "bos");
+  vocabulary.eos_token_id = gguf_special_token(gguf, "eos");
+  vocabulary.unknown_token_id = gguf_special_token(gguf, "unknown");
+  vocabulary.padding_token_id = gguf_special_token(gguf, "padding");
   vocabulary.add_bos_token = flag("tokenizer.ggml.add_bos_token");
   vocabulary.add_eos_token = flag("tokenizer.ggml.add_eos_token");
   vocabulary.add_space_prefix = flag("tokenizer.ggml.add_space_prefix");
   if (gguf.has("tokenizer.chat_template")) vocabulary.chat_template = gguf.text("tokenizer.chat_template");
+  constexpr std::string_view named = "tokenizer.chat_template.";
+  for (const auto& [key, value] : gguf.metadata())
+    if (const auto* text = std::get_if<std::string>(&value); text != nullptr && key.starts_with(named))
+      vocabulary.named_templates.emplace_back(key.substr(named.size()), *text);
   return vocabulary;
 }
 

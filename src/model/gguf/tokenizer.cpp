@@ -1,5 +1,6 @@
-// GGUF vocabulary -> tokenizer.json. Byte-level BPE keeps the file's merges; SentencePiece BPE has none, so they are
-// rebuilt from pieces and scores as transformers' generate_merges does (transformers/convert_slow_tokenizer.py).
+// GGUF vocabulary -> tokenizer.json. Byte-level BPE keeps the file's merges, if it has them; SentencePiece BPE has
+// none, so they are rebuilt from pieces and scores as transformers' generate_merges does (its
+// convert_slow_tokenizer.py).
 #include "model/gguf/tokenizer.h"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "model/gguf/merges.h"
 #include "model/gguf/pre_tokenizers.h"
 
 namespace strata::model {
@@ -20,28 +22,6 @@ struct Merge {
   float score;
   std::size_t left_length, right_length;  // code points
 };
-
-/// The offsets at which the code points of a text begin, and the text's size; nothing when it is not UTF-8.
-std::optional<std::vector<std::size_t>> code_points(std::string_view text) {
-  std::vector<std::size_t> starts;
-  for (std::size_t i = 0; i < text.size();) {
-    starts.push_back(i);
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t size = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead < 0xE0 ? 0 : lead < 0xF0 ? 3 : 4;
-    if (size == 0 || lead > 0xF4 || size > text.size() - i) return std::nullopt;
-    std::uint32_t value = size == 1 ? lead : lead & (0x7Fu >> size);
-    for (std::size_t k = 1; k < size; ++k) {
-      const auto byte = static_cast<unsigned char>(text[i + k]);
-      if ((byte & 0xC0) != 0x80) return std::nullopt;
-      value = value << 6 | (byte & 0x3F);
-    }
-    const bool shortest = size < 3 || (size == 3 ? value >= 0x800 : value >= 0x10000);
-    if (!shortest || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return std::nullopt;
-    i += size;
-  }
-  starts.push_back(text.size());
-  return starts;
-}
 
 class Builder {
  public:
@@ -76,9 +56,11 @@ class Builder {
   json pre_tokenizer() const;
   json post_processor() const;
   json decoder() const;
+  json chat_templates() const;
   json config() const;
   std::string tokenizer_json() const;
   std::string vocabulary_text() const;
+  std::vector<std::string_view> ordinary_tokens() const;
   std::string merges_text() const;
   void write_merge(std::string& out, std::string_view left, std::string_view right) const;
   std::vector<Merge> merges_from_scores() const;
@@ -102,9 +84,7 @@ void Builder::check_lists() const {
     fail("{}: tokenizer.ggml.token_type has {} entries for {} tokens", where_, vocabulary_.token_type.size(), count);
   if (vocabulary_.model == "llama" && vocabulary_.scores.size() != count)
     fail("{}: tokenizer.ggml.scores has {} entries for {} tokens", where_, vocabulary_.scores.size(), count);
-  for (const auto& [key, id] :
-       {std::pair{"bos", vocabulary_.bos_token_id}, std::pair{"eos", vocabulary_.eos_token_id},
-        std::pair{"unknown", vocabulary_.unknown_token_id}, std::pair{"padding", vocabulary_.padding_token_id}})
+  for (const auto& [key, id] : {std::pair{"bos", vocabulary_.bos_token_id}, std::pair{"eos", vocabulary_.eos_token_id}})
     if (id && *id >= count)
       fail("{}: tokenizer.ggml.{}_token_id is {}, but there are {} tokens", where_, key, *id, count);
 }
@@ -135,8 +115,11 @@ void Builder::index_tokens() {
   }
 }
 
-/// Fills in llama.cpp's defaults for what the file does not say.
+/// Fills in llama.cpp's defaults for what the file does not say, or says of tokens that it does not have.
 void Builder::find_special() {
+  const auto present = [&](std::optional<std::uint32_t> id) {
+    return id && *id < vocabulary_.tokens.size() ? id : std::nullopt;
+  };
   const auto or_default = [&](std::optional<std::uint32_t> id, std::uint32_t fallback) {
     if (id || !sentencepiece_ || fallback >= vocabulary_.tokens.size()) return id;
     const bool marker = vocabulary_.token_type.empty() || type(fallback) != GgufTokenType::normal;
@@ -145,9 +128,9 @@ void Builder::find_special() {
   bos_ = or_default(vocabulary_.bos_token_id, 1);
   eos_ = or_default(vocabulary_.eos_token_id, 2);
   // Some files name an ordinary token here, which would be cut out of every text if it were special.
-  padding_ = vocabulary_.padding_token_id;
+  padding_ = present(vocabulary_.padding_token_id);
   if (padding_ && !vocabulary_.token_type.empty() && type(*padding_) == GgufTokenType::normal) padding_.reset();
-  unknown_ = vocabulary_.unknown_token_id;
+  unknown_ = present(vocabulary_.unknown_token_id);
   for (std::uint32_t id = 0; id < vocabulary_.tokens.size() && !unknown_; ++id)
     if (type(id) == GgufTokenType::unknown) unknown_ = id;
   unknown_ = or_default(unknown_, 0);
@@ -227,6 +210,25 @@ json Builder::decoder() const {
   return {{"type", "Sequence"}, {"decoders", steps}};
 }
 
+/// The chat template, or a list of all when there are others beside it; empty without any.
+json Builder::chat_templates() const {
+  const auto checked = [&](const std::string& text, const std::string& key) {
+    if (!code_points(text)) fail("{}: {} is not valid UTF-8", where_, key);
+    return text;
+  };
+  const std::string& usual = vocabulary_.chat_template;
+  checked(usual, "tokenizer.chat_template");
+  // A list without a default is what no reader of it takes.
+  if (usual.empty()) return json();
+  if (vocabulary_.named_templates.empty()) return usual;
+  json list = json::array({{{"name", "default"}, {"template", usual}}});
+  for (const auto& [name, text] : vocabulary_.named_templates) {
+    const std::string key = "tokenizer.chat_template." + checked(name, "a name of tokenizer.chat_template.*");
+    if (name != "default") list.push_back({{"name", name}, {"template", checked(text, key)}});
+  }
+  return list;
+}
+
 json Builder::config() const {
   json result = {{"tokenizer_class", "PreTrainedTokenizerFast"}};
   for (const auto& [key, id] : {std::pair{"bos_token", bos_}, std::pair{"eos_token", eos_},
@@ -235,10 +237,7 @@ json Builder::config() const {
   result["add_bos_token"] = add_bos_;
   result["add_eos_token"] = add_eos_;
   result["clean_up_tokenization_spaces"] = false;
-  if (!vocabulary_.chat_template.empty()) {
-    if (!code_points(vocabulary_.chat_template)) fail("{}: tokenizer.chat_template is not valid UTF-8", where_);
-    result["chat_template"] = vocabulary_.chat_template;
-  }
+  if (const json templates = chat_templates(); !templates.empty()) result["chat_template"] = templates;
   return result;
 }
 
@@ -259,10 +258,23 @@ void Builder::write_merge(std::string& out, std::string_view left, std::string_v
   out += fmt::format("[{},{}]", json(left).dump(), json(right).dump());
 }
 
+/// The tokens that merges can make.
+std::vector<std::string_view> Builder::ordinary_tokens() const {
+  std::vector<std::string_view> result;
+  for (std::uint32_t id = 0; id < vocabulary_.tokens.size(); ++id)
+    if (type(id) == GgufTokenType::normal || type(id) == GgufTokenType::user_defined) result.push_back(token(id));
+  return result;
+}
+
 std::string Builder::merges_text() const {
   std::string out = "[";
   if (sentencepiece_) {
     for (const Merge& merge : merges_from_scores()) write_merge(out, merge.left, merge.right);
+    return out + "]";
+  }
+  if (vocabulary_.merges.empty()) {
+    for (const auto& [left, right] : merges_from_order(ordinary_tokens()))
+      if (ids_.contains(left) && ids_.contains(right)) write_merge(out, left, right);
     return out + "]";
   }
   for (std::size_t i = 0; i < vocabulary_.merges.size(); ++i) {
@@ -320,6 +332,16 @@ std::string Builder::tokenizer_json() const {
 }
 
 }  // namespace
+
+std::optional<std::uint32_t> gguf_special_token(const format::GgufFile& gguf, std::string_view name) {
+  const auto it = gguf.metadata().find(fmt::format("tokenizer.ggml.{}_token_id", name));
+  if (it == gguf.metadata().end()) return std::nullopt;
+  if (const auto* number = std::get_if<std::int64_t>(&it->second); number != nullptr && *number < 0)
+    return std::nullopt;
+  constexpr std::uint32_t none = 0xFFFFFFFF;  // -1 in 32 bits
+  const std::uint64_t id = gguf.integer(it->first);
+  return id < none ? std::optional(static_cast<std::uint32_t>(id)) : std::nullopt;
+}
 
 NamedTexts tokenizer_from_gguf(const GgufVocabulary& vocabulary, const std::string& where) {
   return Builder(vocabulary, where).build();

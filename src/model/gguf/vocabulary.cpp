@@ -2,10 +2,15 @@
 // scores. llama.cpp, gguf-py/gguf/vocab.py.
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <cstdlib>
 #include <map>
+#include <span>
+#include <utility>
 
 #include "model/chat_template.h"
 #include "model/gguf/export.h"
+#include "model/gguf/merges.h"
 #include "model/gguf/pre_tokenizers.h"
 #include "model/gguf/tokenizer.h"
 
@@ -45,6 +50,46 @@ std::optional<std::vector<std::string>> expressions_of(const Json& pre_tokenizer
   return result;
 }
 
+/// Whether a step is this one; its other members may say anything.
+bool is_step(const Json& step, std::string_view type) { return step.value("type", "") == type; }
+
+/// Whether a Replace or Split step looks for this text.
+bool looks_for(const Json& step, const char* text) {
+  const Json pattern = step.value("pattern", Json());
+  return pattern.is_object() && pattern.value("String", Json()) == text;
+}
+
+/// What llama.cpp does by itself with a text for a SentencePiece vocabulary: spaces become U+2581, one may be put in
+/// front, and words are not cut.
+bool sentencepiece_does(const Json& step) {
+  if (is_step(step, "Prepend")) return step.value("prepend", "") == kSpace;
+  if (is_step(step, "Replace")) return looks_for(step, " ") && step.value("content", "") == kSpace;
+  return is_step(step, "Metaspace") || (is_step(step, "Split") && looks_for(step, " "));
+}
+
+/// The texts of a merge, which a tokenizer.json writes as ["left", "right"] or "left right".
+std::pair<std::string, std::string> pair_of(const Json& merge) {
+  if (!merge.is_string()) return {merge.at(0).get<std::string>(), merge.at(1).get<std::string>()};
+  const std::string text = merge.get<std::string>();
+  const std::size_t space = text.find(' ', 1);
+  if (space == std::string::npos) return {text, ""};
+  return {text.substr(0, space), text.substr(space + 1)};
+}
+
+/// The chat templates beside the default one, by name: of the list in tokenizer_config.json, or files of their own.
+std::map<std::string, std::string> named_templates(const NamedTexts& files) {
+  std::map<std::string, std::string> result;
+  if (const std::string* text = find_text(files, "tokenizer_config.json"))
+    if (const Json list = Json::parse(*text).value("chat_template", Json()); list.is_array())
+      for (const Json& entry : list) result[entry.at("name")] = entry.at("template");
+  constexpr std::string_view folder = "additional_chat_templates/", ending = ".jinja";
+  for (const auto& [name, text] : files)
+    if (name.starts_with(folder) && name.ends_with(ending) && name.size() > folder.size() + ending.size())
+      result[name.substr(folder.size(), name.size() - folder.size() - ending.size())] = text;
+  result.erase("default");
+  return result;
+}
+
 class Vocabulary {
  public:
   Vocabulary(const NamedTexts& files, std::size_t size, const std::string& where)
@@ -55,19 +100,23 @@ class Vocabulary {
       fail("{}: the tokenizer is of the kind {}; GGUF files are made from BPE tokenizers", where,
            model.value("type", "unknown"));
     for (const Json& step : steps_of(root_.value("pre_tokenizer", Json()), "pretokenizers"))
-      byte_level_ = byte_level_ || step.value("type", "") == "ByteLevel";
+      byte_level_ = byte_level_ || is_step(step, "ByteLevel");
+    check_steps();
     read_tokens();
   }
 
   void add_to(format::GgufKeys& keys) const;
 
  private:
+  void check_steps() const;
   void read_tokens();
+  const PreTokenizer* find_row(std::span<const std::string> expressions, bool nfc) const;
   std::string pre_name() const;
   std::vector<std::string> merges() const;
   std::vector<float> scores() const;
   bool space_prefix() const;
   void add_ends(format::GgufKeys& keys) const;
+  void add_chat_templates(format::GgufKeys& keys) const;
 
   const NamedTexts& files_;
   std::size_t size_;
@@ -78,6 +127,22 @@ class Vocabulary {
   std::vector<std::string> tokens_;
   std::vector<std::int32_t> types_;
 };
+
+/// Throws Error for a step that llama.cpp does not do, and no key of a GGUF file asks for.
+void Vocabulary::check_steps() const {
+  const auto refuse = [&](const Json& step, const char* part) {
+    fail(
+        "{}: the {} of tokenizer.json has the step {}, which llama.cpp does not do with {} vocabularies, so that it "
+        "would "
+        "give other ids; use --for vllm, or remove the step if the model does not need it",
+        where_, part, step.value("type", "of no type"), byte_level_ ? "byte-level" : "SentencePiece");
+  };
+  for (const Json& step : steps_of(root_.value("normalizer", Json()), "normalizers"))
+    if (byte_level_ ? !is_step(step, "NFC") : !sentencepiece_does(step)) refuse(step, "normalizer");
+  // How byte-level vocabularies cut text into words is a matter of pre_name().
+  for (const Json& step : steps_of(root_.value("pre_tokenizer", Json()), "pretokenizers"))
+    if (!byte_level_ && !sentencepiece_does(step)) refuse(step, "pre_tokenizer");
+}
 
 void Vocabulary::read_tokens() {
   tokens_.resize(size_);
@@ -95,6 +160,15 @@ void Vocabulary::read_tokens() {
   for (const Json& token : root_.value("added_tokens", std::vector<Json>{}))
     put(token.at("id").get<std::uint64_t>(), token.at("content"),
         token.value("special", false) ? GgufTokenType::control : GgufTokenType::user_defined);
+  // transformers adds those that only tokenizer_config.json has.
+  const std::string* const config = find_text(files_, "tokenizer_config.json");
+  const Json others =
+      config == nullptr ? Json::object() : Json::parse(*config).value("added_tokens_decoder", Json::object());
+  for (const auto& [text, token] : others.items())
+    if (const auto id = std::strtoull(text.c_str(), nullptr, 10);
+        id < size_ && types_[id] == static_cast<std::int32_t>(GgufTokenType::unused))
+      put(id, token.at("content"),
+          token.value("special", false) ? GgufTokenType::control : GgufTokenType::user_defined);
   if (!byte_level_ && model.contains("unk_token") && model["unk_token"].is_string())
     if (const auto id = tokenizer_.token_to_id(model["unk_token"].get<std::string>()))
       put(*id, model["unk_token"], GgufTokenType::unknown);
@@ -102,21 +176,33 @@ void Vocabulary::read_tokens() {
     if (types_[id] == static_cast<std::int32_t>(GgufTokenType::unused)) tokens_[id] = fmt::format("[PAD{}]", id);
 }
 
+/// The row of how words are cut. One that differs in ignore_merges alone gives the same ids when the merges make every
+/// token.
+const PreTokenizer* Vocabulary::find_row(std::span<const std::string> expressions, bool nfc) const {
+  const bool ignore_merges = root_["model"].value("ignore_merges", false);
+  if (const PreTokenizer* row = find_pre_tokenizer(expressions, nfc, ignore_merges)) return row;
+  const PreTokenizer* other = find_pre_tokenizer(expressions, nfc, !ignore_merges);
+  if (other == nullptr) return nullptr;
+  std::vector<std::pair<std::string, std::string>> texts;
+  for (const Json& merge : root_["model"]["merges"]) texts.push_back(pair_of(merge));
+  const std::vector<TokenPair> merges(texts.begin(), texts.end());
+  std::vector<std::string_view> tokens;
+  for (std::size_t id = 0; id < size_; ++id)
+    if (types_[id] == static_cast<std::int32_t>(GgufTokenType::normal)) tokens.push_back(tokens_[id]);
+  return merges_make_all(merges, tokens) ? other : nullptr;
+}
+
 std::string Vocabulary::pre_name() const {
   const auto wanted = expressions_of(root_.value("pre_tokenizer", Json()));
-  bool nfc = false;
-  for (const Json& step : steps_of(root_.value("normalizer", Json()), "normalizers"))
-    nfc = nfc || step.value("type", "") == "NFC";
-  const bool ignore_merges = root_["model"].value("ignore_merges", false);
-  const PreTokenizer* row = wanted ? find_pre_tokenizer(*wanted, nfc, ignore_merges) : nullptr;
+  const bool nfc = !steps_of(root_.value("normalizer", Json()), "normalizers").empty();
+  const PreTokenizer* row = wanted ? find_row(*wanted, nfc) : nullptr;
   if (row == nullptr)
-    fail("{}: llama.cpp has no name for the way that this tokenizer.json cuts text into words; known are {}", where_,
-         known_pre_tokenizers());
+    fail("{}: llama.cpp has no name for the way that this tokenizer.json cuts text into words{}; known are {}", where_,
+         nfc ? " after the normalizer NFC" : "", known_pre_tokenizers());
   return std::string(row->name);
 }
 
-/// The merges of a tokenizer.json, which writes each as ["left", "right"] or "left right". A space inside a piece
-/// becomes U+0120.
+/// The merges as GGUF has them, "left right". A space inside a piece becomes U+0120.
 std::vector<std::string> Vocabulary::merges() const {
   std::vector<std::string> result;
   const auto spaced = [](std::string piece) {
@@ -124,9 +210,8 @@ std::vector<std::string> Vocabulary::merges() const {
     return piece;
   };
   for (const Json& merge : root_["model"]["merges"])
-    result.push_back(merge.is_string()
-                         ? merge.get<std::string>()
-                         : spaced(merge.at(0).get<std::string>()) + " " + spaced(merge.at(1).get<std::string>()));
+    result.push_back(merge.is_string() ? merge.get<std::string>()
+                                       : spaced(pair_of(merge).first) + " " + spaced(pair_of(merge).second));
   return result;
 }
 
@@ -136,21 +221,16 @@ std::vector<float> Vocabulary::scores() const {
   std::map<std::string, std::size_t> rank;
   std::size_t place = 0;
   for (const Json& merge : root_["model"]["merges"]) {
-    std::string piece;
-    if (merge.is_string()) {
-      piece = merge.get<std::string>();
-      piece.erase(piece.find(' ', 1), 1);
-    } else {
-      piece = merge.at(0).get<std::string>() + merge.at(1).get<std::string>();
-    }
-    rank.emplace(std::move(piece), place++);
+    const auto [left, right] = pair_of(merge);
+    rank.emplace(left + right, place++);
   }
   std::vector<float> result(size_, 0.0f);
-  for (std::size_t id = 0; id < size_; ++id)
-    if (types_[id] == static_cast<std::int32_t>(GgufTokenType::normal)) {
-      const auto it = rank.find(tokens_[id]);
+  for (std::size_t id = 0; id < size_; ++id) {
+    const auto it = rank.find(tokens_[id]);
+    const bool ordinary = types_[id] == static_cast<std::int32_t>(GgufTokenType::normal);
+    if (ordinary || (it != rank.end() && types_[id] == static_cast<std::int32_t>(GgufTokenType::user_defined)))
       result[id] = -static_cast<float>(it == rank.end() ? place : it->second);
-    }
+  }
   return result;
 }
 
@@ -182,6 +262,25 @@ void Vocabulary::add_ends(format::GgufKeys& keys) const {
   keys.add("tokenizer.ggml.add_eos_token", eos);
 }
 
+void Vocabulary::add_chat_templates(format::GgufKeys& keys) const {
+  std::vector<std::string> names;
+  for (const auto& [name, source] : named_templates(files_)) {
+    constexpr std::size_t longest = 64;
+    const bool plain = std::ranges::all_of(
+        name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-'; });
+    if (name.empty() || name.size() > longest || !plain)
+      fail(
+          "{}: the name of the chat template '{}' cannot be part of a key of a GGUF file; rename the template to at "
+          "most "
+          "{} letters, digits and underscores",
+          where_, name, longest);
+    keys.add("tokenizer.chat_template." + name, source);
+    names.push_back(name);
+  }
+  if (!names.empty()) keys.add("tokenizer.chat_templates", names);
+  if (const auto chat = ChatTemplate::from_files(files_, where_)) keys.add("tokenizer.chat_template", chat->source());
+}
+
 void Vocabulary::add_to(format::GgufKeys& keys) const {
   keys.add("tokenizer.ggml.model", byte_level_ ? "gpt2" : "llama");
   keys.add("tokenizer.ggml.pre", byte_level_ ? pre_name() : "default");
@@ -191,7 +290,7 @@ void Vocabulary::add_to(format::GgufKeys& keys) const {
   if (byte_level_) keys.add("tokenizer.ggml.merges", merges());
   add_ends(keys);
   if (!byte_level_) keys.add("tokenizer.ggml.add_space_prefix", space_prefix());
-  if (const auto chat = ChatTemplate::from_files(files_, where_)) keys.add("tokenizer.chat_template", chat->source());
+  add_chat_templates(keys);
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 #include "pipeline/output/gguf_file.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "core/checked.h"
 #include "core/file.h"
@@ -23,8 +25,21 @@ constexpr std::size_t kMostFiles = 65535;  // split.count has 16 bits
 /// Types of GGUF.
 constexpr std::uint32_t kF32 = 0, kF16 = 1, kBf16 = 30;
 
-/// general.file_type, llama.h's llama_ftype, which no reader depends on: 0 whatever the types of the tensors are.
-constexpr std::uint32_t kFileType = 0;
+/// llama.h's llama_ftype of files whose matrices are mostly of a type of GGUF, as llama.cpp's model loader guesses it.
+constexpr std::array<std::pair<std::uint32_t, std::uint32_t>, 22> kFileTypes{
+    {{kF32, 0}, {kF16, 1}, {kBf16, 32}, {2, 2},   {3, 3},   {6, 8},   {7, 9},   {8, 7},
+     {10, 10},  {11, 12},  {12, 15},    {13, 17}, {14, 18}, {16, 19}, {17, 20}, {18, 23},
+     {20, 25},  {21, 26},  {22, 28},    {23, 30}, {39, 38}, {40, 39}}};
+constexpr std::uint32_t kGuessedFileType = 1024;
+
+/// general.file_type of a file in which each type of GGUF has so many weights.
+std::uint32_t file_type_of(const std::map<std::uint32_t, std::uint64_t>& weights) {
+  const auto most = std::ranges::max_element(weights, {}, [](const auto& of_type) { return of_type.second; });
+  if (most == weights.end()) return kGuessedFileType;
+  for (const auto& [type, file_type] : kFileTypes)
+    if (type == most->first) return file_type;
+  return kGuessedFileType;
+}
 
 /// The row of the source that becomes a row of a tensor with interleaved heads; empty without them.
 RowOrder row_order(const model::Architecture& a, const std::string& hf_name, std::size_t rows) {
@@ -81,7 +96,13 @@ GgufFile::GgufFile(const model::Model& model, Codecs codecs, std::uint64_t shard
                "the codec keep is bf16");
   model::check_gguf_experts(model.architecture(), model.path().string());
   std::vector<Tensor> tensors = list_tensors();
-  cut(model::gguf_keys(model, kFileType), std::move(tensors), shard_bytes);
+  std::map<std::uint32_t, std::uint64_t> weights;
+  for (const Tensor& tensor : tensors) {
+    std::uint64_t count = 1;
+    for (const std::uint64_t extent : tensor.spec.shape) count *= extent;
+    if (tensor.spec.shape.size() > 1) weights[tensor.spec.type] += count;
+  }
+  cut(model::gguf_keys(model, file_type_of(weights)), std::move(tensors), shard_bytes);
 }
 
 std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {

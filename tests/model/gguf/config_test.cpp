@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "format/gguf_write.h"
+#include "support/temporary_folder.h"
 
 namespace strata::model {
 namespace {
@@ -50,6 +52,31 @@ TEST(GgufParts, WhatNoKeySaysIsRefused) {
   a = plain;
   a.model_type = "other";
   EXPECT_THROW(check_gguf_parts(a, "model"), Error);
+}
+
+TEST(GgufConfig, AnIdOfNoTokenIsNone) {
+  const auto config = [](const auto& padding) {
+    const TemporaryFolder folder;
+    format::GgufKeys keys;
+    keys.add("general.architecture", "llama");
+    for (const char* key :
+         {"embedding_length", "feed_forward_length", "block_count", "context_length", "attention.head_count"})
+      keys.add(fmt::format("llama.{}", key), std::uint32_t{8});
+    keys.add("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    keys.add("tokenizer.ggml.eos_token_id", std::uint32_t{2});
+    keys.add("tokenizer.ggml.padding_token_id", padding);
+    const format::GgufLayout layout = format::lay_out_gguf(std::move(keys), {{"token_embd.weight", 0, {4, 8}}});
+    format::GgufWriter writer(folder / "m.gguf", layout);
+    const std::vector<float> values(32);
+    writer.write(std::as_bytes(std::span(values)));
+    writer.commit();
+    return config_from_gguf(format::GgufFile::open(folder / "m.gguf"), "m.gguf");
+  };
+  EXPECT_EQ(config(std::uint32_t{3})["pad_token_id"], 3);
+  EXPECT_FALSE(config(std::uint32_t{4}).contains("pad_token_id")) << "there are four tokens";
+  EXPECT_FALSE(config(std::int32_t{-1}).contains("pad_token_id"));
+  EXPECT_FALSE(config(std::uint32_t{0xFFFFFFFF}).contains("pad_token_id"));
+  EXPECT_EQ(config(std::int32_t{-1})["eos_token_id"], 2);
 }
 
 }  // namespace

@@ -51,5 +51,57 @@ TEST(GgufSource, PackedMatricesHaveTheValuesOfDequantizedOnes) {
   EXPECT_EQ(stored, 18u * 2u * 7u) << "every type that is a codec stays as it lies";
 }
 
+constexpr std::uint32_t kExperts = 3;
+
+/// A mixtral of one block, its experts stacked or, as files of before April 2024 have them, a tensor each.
+void write_mixture(const std::filesystem::path& path, bool stacked) {
+  format::GgufKeys keys;
+  keys.add("general.architecture", "llama");
+  for (const auto& [key, value] : {std::pair{"embedding_length", 32u},
+                                   {"feed_forward_length", 64u},
+                                   {"block_count", 1u},
+                                   {"context_length", 128u},
+                                   {"attention.head_count", 2u},
+                                   {"expert_count", kExperts},
+                                   {"expert_used_count", 2u}})
+    keys.add(fmt::format("llama.{}", key), value);
+  keys.add("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  std::vector<format::GgufTensorSpec> specs = {{"token_embd.weight", 0, {40, 32}},
+                                               {"output_norm.weight", 0, {32}},
+                                               {"blk.0.attn_norm.weight", 0, {32}},
+                                               {"blk.0.ffn_norm.weight", 0, {32}},
+                                               {"blk.0.attn_q.weight", 0, {32, 32}},
+                                               {"blk.0.attn_k.weight", 0, {32, 32}},
+                                               {"blk.0.attn_v.weight", 0, {32, 32}},
+                                               {"blk.0.attn_output.weight", 0, {32, 32}},
+                                               {"blk.0.ffn_gate_inp.weight", 0, {kExperts, 32}}};
+  for (const auto& [name, rows, cols] : {std::tuple{"gate", 64u, 32u}, {"up", 64u, 32u}, {"down", 32u, 64u}}) {
+    if (stacked) specs.push_back({fmt::format("blk.0.ffn_{}_exps.weight", name), 0, {kExperts, rows, cols}});
+    for (std::uint32_t e = 0; e < kExperts && !stacked; ++e)
+      specs.push_back({fmt::format("blk.0.ffn_{}.{}.weight", name, e), 0, {rows, cols}});
+  }
+  const format::GgufLayout layout = format::lay_out_gguf(std::move(keys), std::move(specs));
+  format::GgufWriter writer(path, layout);
+  float next = 0;  // every number of the file is another, the same in both kinds of file
+  for (const format::GgufTensorSpec& tensor : layout.tensors) {
+    std::vector<float> values(tensor.bytes() / sizeof(float));
+    for (float& value : values) value = next++;
+    writer.write(std::as_bytes(std::span(values)));
+  }
+  writer.commit();
+}
+
+TEST(GgufSource, ExpertsMayBeATensorEach) {
+  const TemporaryFolder folder;
+  write_mixture(folder / "stacked.gguf", true);
+  write_mixture(folder / "single.gguf", false);
+  const Model stacked = Model::open(folder / "stacked.gguf"), single = Model::open(folder / "single.gguf");
+  EXPECT_EQ(single.architecture().experts.count, kExperts);
+  for (const Linear& linear : single.architecture().linears) {
+    if (linear.block == kNoBlock) continue;
+    ASSERT_NO_FATAL_FAILURE(expect_same(single.weights(linear), stacked.weights(linear), linear.module));
+  }
+}
+
 }  // namespace
 }  // namespace strata::model

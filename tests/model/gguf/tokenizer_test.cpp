@@ -156,6 +156,11 @@ TEST(GgufTokenizer, PreDecidesHowTextIsCut) {
   EXPECT_EQ(rebuild(small_bytes("")).encode("1234"), (Ids{257, '4'}));
 }
 
+TEST(GgufTokenizer, SuperBpeCountsDigitsFromTheRight) {
+  EXPECT_EQ(rebuild(small_bytes("superbpe")).encode("1234"), (Ids{'1', '2', '3', '4'}));
+  EXPECT_EQ(rebuild(small_bytes("superbpe")).encode("4123"), (Ids{'4', 257}));
+}
+
 TEST(GgufTokenizer, OnlyLlama3TakesWordsWholeAgainstTheMerges) {
   // The merges reach "abc" over "bc" only.
   GgufVocabulary v = small_bytes("gpt-2");
@@ -228,6 +233,26 @@ TEST(GgufTokenizer, AnOrdinaryPaddingTokenDoesNotBecomeSpecial) {
   GgufVocabulary v = small_bytes("gpt-2");
   v.padding_token_id = 'a';
   EXPECT_EQ(rebuild(v).encode("ab"), (Ids{259}));
+}
+
+TEST(GgufTokenizer, IdsOfNoTokenOfPaddingAndUnknownStopNothing) {
+  GgufVocabulary v = small_bytes("gpt-2");
+  for (const std::uint32_t id : {266u, 0xFFFFFFFEu}) {
+    v.padding_token_id = v.unknown_token_id = id;
+    const NamedTexts files = tokenizer_from_gguf(v, "file.gguf");
+    EXPECT_FALSE(json::parse(*find_text(files, "tokenizer_config.json")).contains("pad_token"));
+    EXPECT_EQ(Tokenizer::from_files(files, "file.gguf").encode("ab"), (Ids{259}));
+  }
+}
+
+TEST(GgufTokenizer, MergesThatAreMissingAreFoundFromTheOrderOfTokens) {
+  GgufVocabulary v = small_bytes("gpt-2");
+  v.merges.clear();
+  const Tokenizer tokenizer = rebuild(v);
+  EXPECT_EQ(tokenizer.encode("1234"), (Ids{258}));
+  EXPECT_EQ(tokenizer.encode("ab"), (Ids{259}));
+  EXPECT_EQ(tokenizer.encode("abc"), (Ids{260})) << "made of ab, which comes before it, and c";
+  EXPECT_EQ(tokenizer.encode("bc<s>"), (Ids{261, 264})) << "a control token has no merge";
 }
 
 TEST(GgufTokenizer, AMarkerWithoutTextIsNone) {

@@ -9,7 +9,9 @@
 #include <map>
 #include <memory>
 
+#include "format/gguf.h"
 #include "pipeline/choose/problem.h"
+#include "pipeline/output/gguf_file.h"
 #include "pipeline/output/linear_encoder.h"
 #include "pipeline/output/stored_parts.h"
 #include "support/tiny_model.h"
@@ -129,6 +131,25 @@ TEST(Output, BytesAndNamesAreThoseOfWhatIsWritten) {
       EXPECT_EQ(model::Model::open(names.front(), written.target().fusion()).architecture().linears.size(),
                 written.architecture().linears.size());
     }
+}
+
+TEST(Output, AFileOfGgufSaysTheTypeThatMostWeightsHave) {
+  // llama.h: 32 mostly BF16, 1 mostly F16, 0 all F32, 2 mostly Q4_0, 7 mostly Q8_0.
+  for (const auto& [codec, file_type] : {std::pair{"keep", 32}, {"q4_0", 2}, {"q8_0", 7}}) {
+    const Written written("llama_tied", {"llama.cpp", {codec}, 0});
+    const TemporaryFolder folder;
+    const fs::path path = written.path(folder.path());
+    LinearEncoder encoder(written.model(), written.codecs());
+    written.output().write_whole(encoder, path, false);
+    EXPECT_EQ(format::GgufFile::open(path).integer("general.file_type"), file_type) << codec;
+  }
+  const Written written("llama_tied", {"llama.cpp", {"keep"}, 0});
+  for (const auto& [dense, file_type] : {std::pair{DType::f16, 1}, {DType::f32, 0}}) {
+    const TemporaryFolder folder;
+    LinearEncoder encoder(written.model(), written.codecs());
+    GgufFile(written.model(), written.codecs(), 0, dense).write_whole(encoder, folder.path() / "m.gguf", false);
+    EXPECT_EQ(format::GgufFile::open(folder.path() / "m.gguf").integer("general.file_type"), file_type);
+  }
 }
 
 TEST(Output, UnderOtherCodecsItIsTheOutputOfThese) {
