@@ -28,15 +28,19 @@ void over_rows(std::size_t rows, std::size_t size, const Body& body) {
                [&](std::size_t i) { body(i * rows_per_item, std::min(rows_per_item, rows - i * rows_per_item)); });
 }
 
+/// One of RowKernel's norms with weights on every row of x (tokens, size).
+void norm_rows(decltype(RowKernel::rms_norm) norm, const float* x, const float* weight, std::size_t tokens,
+               std::size_t size, float epsilon, float* y) {
+  STRATA_CHECK(size > 0);
+  over_rows(tokens, size, [&](std::size_t first, std::size_t count) {
+    for (std::size_t t = first; t < first + count; ++t) norm(x + t * size, weight, size, epsilon, y + t * size);
+  });
+}
+
 }  // namespace
 
 void rms_norm(const float* x, const float* weight, std::size_t tokens, std::size_t size, float epsilon, float* y) {
-  STRATA_CHECK(size > 0);
-  const Variant& variant = selected_variant();
-  over_rows(tokens, size, [&](std::size_t first, std::size_t count) {
-    for (std::size_t t = first; t < first + count; ++t)
-      variant.rows.rms_norm(x + t * size, weight, size, epsilon, y + t * size);
-  });
+  norm_rows(selected_variant().rows.rms_norm, x, weight, tokens, size, epsilon, y);
 }
 
 void l2_norm(const float* x, std::size_t rows, std::size_t size, float epsilon, float* y) {
@@ -48,12 +52,7 @@ void l2_norm(const float* x, std::size_t rows, std::size_t size, float epsilon, 
 }
 
 void layer_norm(const float* x, const float* weight, std::size_t tokens, std::size_t size, float epsilon, float* y) {
-  STRATA_CHECK(size > 0);
-  const Variant& variant = selected_variant();
-  over_rows(tokens, size, [&](std::size_t first, std::size_t count) {
-    for (std::size_t t = first; t < first + count; ++t)
-      variant.rows.layer_norm(x + t * size, weight, size, epsilon, y + t * size);
-  });
+  norm_rows(selected_variant().rows.layer_norm, x, weight, tokens, size, epsilon, y);
 }
 
 void rope(float* x, std::size_t stride, std::size_t tokens, std::size_t heads, std::size_t head_dim, const float* cos,

@@ -98,7 +98,8 @@ TEST(Gradients, LayerNorm) {
   expect_gradient(weight, dweight, loss, "weight");
 }
 
-TEST(Gradients, InterleavedRope) {
+/// A rotation's gradient against finite differences of the rotation.
+void expect_rope_gradient(decltype(&rope) turn, decltype(&rope_gradient) turn_back) {
   const std::size_t tokens = 3, heads = 2, head_dim = 10, half = 4;  // the last two of a head are not rotated
   std::vector<float> x = random_values(tokens * heads * head_dim, 1), y, cos, sin;
   for (const float angle : random_values(tokens * half, 2)) {
@@ -107,36 +108,20 @@ TEST(Gradients, InterleavedRope) {
   }
   const std::vector<float> dy = random_values(x.size(), 3);
   std::vector<float> dx = dy;
-  rope_interleaved_gradient(dx.data(), tokens, heads, head_dim, cos.data(), sin.data(), half);
+  turn_back(dx.data(), tokens, heads, head_dim, cos.data(), sin.data(), half);
   expect_gradient(
       x, dx,
       [&] {
         y = x;
-        rope_interleaved(y.data(), heads * head_dim, tokens, heads, head_dim, cos.data(), sin.data(), half);
+        turn(y.data(), heads * head_dim, tokens, heads, head_dim, cos.data(), sin.data(), half);
         return dot(y, dy);
       },
       "x");
 }
 
-TEST(Gradients, Rope) {
-  const std::size_t tokens = 3, heads = 2, head_dim = 10, half = 4;  // the last two of a head are not rotated
-  std::vector<float> x = random_values(tokens * heads * head_dim, 1), y, cos, sin;
-  for (const float angle : random_values(tokens * half, 2)) {
-    cos.push_back(std::cos(angle));
-    sin.push_back(std::sin(angle));
-  }
-  const std::vector<float> dy = random_values(x.size(), 3);
-  std::vector<float> dx = dy;
-  rope_gradient(dx.data(), tokens, heads, head_dim, cos.data(), sin.data(), half);
-  expect_gradient(
-      x, dx,
-      [&] {
-        y = x;
-        rope(y.data(), heads * head_dim, tokens, heads, head_dim, cos.data(), sin.data(), half);
-        return dot(y, dy);
-      },
-      "x");
-}
+TEST(Gradients, InterleavedRope) { expect_rope_gradient(&rope_interleaved, &rope_interleaved_gradient); }
+
+TEST(Gradients, Rope) { expect_rope_gradient(&rope, &rope_gradient); }
 
 TEST(Gradients, GatedActivations) {
   for (const bool silu : {true, false}) {
