@@ -280,6 +280,15 @@ TEST(Targets, PatternsWithHugeNumbersAreRefused) {
   EXPECT_TRUE(TargetPattern("layers\\.123456789\\.", "c").matches("layers.123456789.q"));
 }
 
+TEST(Targets, PatternsThatBeginWithAnythingMatchAsTheirSyntaxSays) {
+  EXPECT_TRUE(TargetPattern(".*\\bvisual\\b", "c").matches("model.visual.blocks.0"));
+  EXPECT_FALSE(TargetPattern(".*\\bvisual\\b", "c").matches("model.visuals.blocks.0"));
+  EXPECT_TRUE(TargetPattern(".*ab?c", "c").matches("x.ac"));
+  EXPECT_TRUE(TargetPattern(".*a|b", "c").matches("b"));
+  EXPECT_TRUE(TargetPattern(".*(visual|audio)", "c").matches("model.audio"));
+  EXPECT_FALSE(TargetPattern(".*visual", "c").matches("model.audio"));
+}
+
 TEST(Targets, PatternsThatWouldBacktrackForeverAreMatched) {
   const TargetPattern pattern("(a*)*(a|aa)+b", "c");
   EXPECT_FALSE(pattern.matches(std::string(500, 'a')));
