@@ -5,6 +5,7 @@
 #include "cli/verb.h"
 #include "core/units.h"
 #include "model/model.h"
+#include "pipeline/output/copies.h"
 #include "pipeline/output/linear_encoder.h"
 #include "pipeline/output/output.h"
 
@@ -30,6 +31,7 @@ void run(const Options& options, const Common& common) {
   const pipeline::Codecs keeps(model.architecture().linears.size(), &codec::by_name("keep"));
   const pipeline::Target& target = pipeline::target_by_name(gguf ? "llama.cpp" : "transformers");
   const auto output = pipeline::plan_output(model, keeps, target, options.shard_bytes, options.type);
+  if (const std::string note = pipeline::carried_note(model, target); !note.empty()) remark("{}\n", note);
   pipeline::LinearEncoder encoder(model, keeps);
   output->write_whole(encoder, options.output, options.overwrite);
   const std::uint64_t bytes = output->bytes();

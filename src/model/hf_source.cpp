@@ -52,6 +52,12 @@ class HfSource final : public TensorSource {
         where_);
   }
 
+  std::span<const std::byte> raw(const std::string& name) const override {
+    const format::TensorView* tensor = files_.find(name);
+    if (tensor == nullptr) fail("{}: {} is missing", where_, name);
+    return tensor->data;
+  }
+
   void release(const std::string& name) const override {
     const format::TensorView* tensor = files_.find(name);
     if (tensor != nullptr) MappedFile::drop(tensor->data);

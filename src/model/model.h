@@ -14,6 +14,7 @@
 #include "core/matrix.h"
 #include "kernel/matmul.h"
 #include "model/architecture.h"
+#include "model/companions.h"
 #include "model/families.h"
 #include "model/tensors.h"
 
@@ -66,6 +67,8 @@ class TensorSource {
   virtual const codec::Codec* codec_of(const std::string& module) const = 0;
   /// The tensors of a linear that has this codec.
   virtual codec::Stored stored(const Linear& linear, const codec::Codec& codec) const = 0;
+  /// A tensor's bytes as they lie in the mapped file, whatever their type. Throws Error where there are none such.
+  virtual std::span<const std::byte> raw(const std::string& name) const { fail("{}: has no bytes of its own", name); }
   /// Lets the system take back the memory of a tensor's mapped pages.
   virtual void release(const std::string& name) const = 0;
   /// Begins to read a tensor from the disk and does not wait for it.
@@ -90,9 +93,11 @@ class Model {
   const Architecture& architecture() const { return architecture_; }
   /// The content of config.json; a GGUF file has the one that convert writes.
   const json& config() const { return config_; }
-  /// The files of a Hugging Face directory besides config and weights, as name and text: tokenizer.json and others. A
-  /// GGUF model has those that are made from its metadata.
-  std::vector<std::pair<std::string, std::string>> companion_files() const;
+  /// The files that go along with the weights: a Hugging Face folder's, or those made from a GGUF file's metadata.
+  std::vector<Companion> companions() const;
+  /// The tensors that the text model does not read, which are carried from source to output as they are (carried.h).
+  const std::vector<TensorInfo>& carried() const { return carried_; }
+  std::span<const std::byte> raw(const std::string& name) const { return source_->raw(name); }
 
   /// The weights of a linear: dense, unless the checkpoint is compressed-tensors.
   LinearWeights weights(const Linear& linear) const;
@@ -124,14 +129,13 @@ class Model {
 
  private:
   Model() = default;
-  void check_tensors() const;
-  const codec::Codec* codec_of_name(const std::string& tensor) const;
   std::filesystem::path path_;
   bool gguf_ = false;
   json config_;
   Architecture architecture_;
   std::unique_ptr<TensorSource> source_;
   std::map<std::string, std::uint64_t> tensor_bytes_;
+  std::vector<TensorInfo> carried_;
 };
 
 /// Implementations of TensorSource: hf_source.cpp, gguf/source.cpp.

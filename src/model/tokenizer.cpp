@@ -74,7 +74,7 @@ NamedTexts read_tokenizer_files(const fs::path& directory) {
 
 NamedTexts tokenizer_files(const Model& model) {
   if (!model.from_gguf()) return read_tokenizer_files(model.path());
-  NamedTexts files = model.companion_files();
+  NamedTexts files = gguf_companion_files(model.path());
   files.emplace_back("config.json", model.config().dump());
   return files;
 }
