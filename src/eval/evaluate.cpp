@@ -141,9 +141,9 @@ class Evaluator {
   Token next_token(std::size_t index) const { return sequences_[sequence_of(index)][position_of(index) + 1]; }
   [[noreturn]] void fail_at(const Engine& engine, std::size_t index) const {
     model::fail_not_finite(
-        engine.model(), fmt::format("{}: the logits of token {} of sequence {} are not finite; the weights are damaged "
-                                    "or beyond the range of f32",
-                                    engine.model().path().string(), position_of(index), sequence_of(index)));
+        engine.model(),
+        fmt::format("the logits of token {} of sequence {} are not finite", position_of(index), sequence_of(index)),
+        "the weights are damaged or beyond the range of f32");
   }
 
   std::span<const std::vector<Token>> sequences_;

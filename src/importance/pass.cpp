@@ -46,6 +46,9 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
                                       },
                                   .feed_all = [](std::size_t, std::size_t routed) { return routed < kFewTokens; }};
   const engine::Watching watching(engine, experts && a.experts.count != 0 ? &watch : nullptr);
+  // The output of no block shows damage to the last norm.
+  if (std::ranges::any_of(engine.model().norm(model::Norm::last), [](float w) { return !std::isfinite(w); }))
+    model::fail_not_finite(engine.model(), "what lm_head reads is not finite", "its norm is damaged");
   Progress progress("calibrate", (a.blocks - state.blocks) * count);
   for (std::size_t block = state.blocks; block < a.blocks; ++block) {
     for (std::size_t first = 0; first < count; first += per_batch) {
@@ -61,10 +64,9 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
         if (!std::isfinite(states[i]))
           model::fail_not_finite(
               engine.model(),
-              fmt::format("{}: the output of block {} is not finite for token {} of calibration sequence {}; the "
-                          "weights are damaged or beyond the range of f32",
-                          engine.model().path().string(), block, i / a.hidden % seq_len,
-                          first + i / a.hidden / seq_len));
+              fmt::format("the output of block {} is not finite for token {} of calibration sequence {}", block,
+                          i / a.hidden % seq_len, first + i / a.hidden / seq_len),
+              "the weights are damaged or beyond the range of f32");
       progress.advance(sequences);
     }
     state.blocks = block + 1;

@@ -48,10 +48,10 @@ std::string damage_outside_linears(const Model& model) {
 
 }  // namespace
 
-void fail_not_finite(const Model& model, const std::string& otherwise) {
+void fail_not_finite(const Model& model, const std::string& result, const std::string& otherwise) {
   const std::string damage = damage_outside_linears(model);
-  if (damage.empty()) throw Error(otherwise);
-  fail("{}: {}; the file is damaged or training diverged", model.path().string(), damage);
+  if (damage.empty()) fail("{}: {}; {}", model.path().string(), result, otherwise);
+  fail("{}: {}; {}: the file is damaged or training diverged", model.path().string(), result, damage);
 }
 
 }  // namespace strata::model

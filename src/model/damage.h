@@ -7,8 +7,9 @@
 
 namespace strata::model {
 
-/// Throws the Error for results of the model that are not finite. It names the first weight of its norms, biases,
-/// routers or embedding that is not finite, with its place; when all are, it says `otherwise`. Reads all of these.
-[[noreturn]] void fail_not_finite(const Model& model, const std::string& otherwise);
+/// Throws the Error "PATH: RESULT; CAUSE" for a result of the model that is not finite, such as "the output of block 3
+/// is not finite". The cause is the first weight of its norms, biases, routers or embedding that is not finite, with
+/// its place; when all are, it is `otherwise`. Reads all of these.
+[[noreturn]] void fail_not_finite(const Model& model, const std::string& result, const std::string& otherwise);
 
 }  // namespace strata::model

@@ -102,8 +102,7 @@ class Model {
   /// The content of config.json without "quantization_config", which is the source's business; a GGUF file has the one
   /// that convert writes.
   json config() const;
-  /// The files besides config.json and weights that a copy of the model needs: those of a Hugging Face directory, or
-  /// those that are made from a GGUF file's metadata.
+  /// The files that go along with the weights: a Hugging Face folder's, or those made from a GGUF file's metadata.
   std::vector<Companion> companions() const;
   /// The tensors that the text model does not read, which are carried from source to output as they are (carried.h).
   const std::vector<TensorInfo>& carried() const { return carried_; }

@@ -167,6 +167,16 @@ TEST(Pass, ActivationsThatAreNotFiniteNameTheirBlock) {
       << message;
 }
 
+TEST(Pass, DamageToTheLastNormIsNamed) {
+  TinyModel tiny("llama_tied");
+  tiny.set_element("model.norm.weight", 3, NAN);
+  const model::Model model = model::Model::open(tiny.path());
+  engine::Engine engine(model);
+  const std::string message =
+      error_of([&] { score(engine, calibration_from_tokens(golden_ids("llama_tied"), {{"ids"}}), {}); });
+  EXPECT_NE(message.find("model.norm.weight: weight [3] is nan"), std::string::npos) << message;
+}
+
 TEST(Pass, WeightsThatAreNotFiniteAreNamedWithTheirPlace) {
   for (const float bad : {NAN, -INFINITY}) {
     TinyModel tiny("llama_tied");

@@ -159,7 +159,7 @@ class NormTuner {
     }
     const double sum = std::accumulate(losses.begin(), losses.end(), 0.0);
     if (!std::isfinite(sum))
-      model::fail_not_finite(quantized_, fmt::format("{}: its logits are not finite", quantized_.path().string()));
+      model::fail_not_finite(quantized_, "its logits are not finite", "its weights are beyond the range of f32");
     return sum;
   }
 
