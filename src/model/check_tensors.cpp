@@ -159,7 +159,8 @@ class Checker {
   /// The tensor that has the same name but for what it begins with.
   const TensorInfo* elsewhere(const std::string& name) const {
     // Behind the block's number the names of all blocks are alike.
-    for (std::size_t dot = name.find('.'); dot < a_.names.root.size() + a_.names.blocks.size() - 1; dot = name.find('.', dot + 1)) {
+    for (std::size_t dot = name.find('.'); dot < a_.names.root.size() + a_.names.blocks.size() - 1;
+         dot = name.find('.', dot + 1)) {
       const std::string tail = name.substr(dot + 1), ending = "." + tail;
       for (const TensorInfo& tensor : present_)
         if (tail.find('.') != tail.npos && !known_.contains(tensor.name) &&

@@ -5,70 +5,10 @@
 #include <algorithm>
 #include <array>
 
+#include "model/mixtures.h"
+
 namespace strata::model {
 namespace {
-
-constexpr Mixture kMixtral{
-    .experts = {.normalize = true, .module = "block_sparse_moe", .gate = "w1", .up = "w3", .down = "w2"},
-    .count_key = "num_local_experts",
-    .size_key = "intermediate_size"};
-constexpr Mixture kQwen2Moe{.experts = {.shared_gate = true}, .shared_size_key = "shared_expert_intermediate_size"};
-constexpr Mixture kQwen3Moe{};
-constexpr Mixture kQwen3VlMoe{.experts = {.normalize = true, .transposed = true}, .always_normalizes = true};
-constexpr Mixture kOlmoe{.experts = {}, .size_key = "intermediate_size"};
-constexpr Mixture kGlm4Moe{.experts = {.score = Experts::Score::sigmoid,
-                                       .normalize = true,
-                                       .correction = true,
-                                       .shared_module = "shared_experts"},
-                           .count_key = "n_routed_experts",
-                           .shared_count_key = "n_shared_experts",
-                           .first_dense = 1};
-
-constexpr Mixture kMinimaxM2{.experts = {.score = Experts::Score::sigmoid,
-                                         .normalize = true,
-                                         .correction = true,
-                                         .module = "block_sparse_moe",
-                                         .correction_name = "e_score_correction_bias",
-                                         .gate = "w1",
-                                         .up = "w3",
-                                         .down = "w2"},
-                             .count_key = "num_local_experts",
-                             .size_key = "intermediate_size",
-                             .always_normalizes = true};
-constexpr Mixture kErnie{.experts = {.normalize = true,
-                                     .least_sum = 1e-12f,
-                                     .correction = true,
-                                     .correction_name = "moe_statics.e_score_correction_bias",
-                                     .correction_is_row = true,
-                                     .shared_module = "shared_experts"},
-                         .count_key = "moe_num_experts",
-                         .used_key = "moe_k",
-                         .shared_count_key = "moe_num_shared_experts",
-                         .step_key = "moe_layer_interval",
-                         .first_key = "moe_layer_start_index",
-                         .last_key = "moe_layer_end_index",
-                         .always_normalizes = true};
-constexpr Mixture kGptOss{.experts = {.normalize = true,
-                                      .bias = true,
-                                      .router_bias = true,
-                                      .router = "router",
-                                      .transposed = true,
-                                      .interleaved = true},
-                          .count_key = "num_local_experts",
-                          .size_key = "intermediate_size",
-                          .always_normalizes = true};
-constexpr Mixture kLlama4{.experts = {.shared_intermediate = 1,
-                                      .score = Experts::Score::sigmoid,
-                                      .weighs_input = true,
-                                      .module = "feed_forward",
-                                      .router = "router",
-                                      .transposed = true},
-                          .count_key = "num_local_experts",
-                          .size_key = "intermediate_size",
-                          .shared_size_key = "intermediate_size",
-                          .step_key = "interleave_moe_layer_step",
-                          .list_key = "moe_layers",
-                          .always_normalizes = true};
 
 /// Norms of what both halves read and of what they put out (Gemma).
 constexpr TensorNames kSandwich{.after_attention = "post_attention_layernorm",
@@ -179,7 +119,10 @@ constexpr std::array<Family, 28> kFamilies{{
      .defaults = R"({"query_pre_attn_scalar": 256, "sliding_window": 4096, "hidden_activation": "gelu_pytorch_tanh",
                      "num_attention_heads": 8, "num_key_value_heads": 4, "vocab_size": 262208,
                      "max_position_embeddings": 131072})"},
-    {.model_type = "olmo2", .class_name = "Olmo2ForCausalLM", .qk_norm = QkNorm::whole, .default_norm_epsilon = 1e-5,
+    {.model_type = "olmo2",
+     .class_name = "Olmo2ForCausalLM",
+     .qk_norm = QkNorm::whole,
+     .default_norm_epsilon = 1e-5,
      .names = kPostNorms},
     {.model_type = "olmo3",
      .class_name = "Olmo3ForCausalLM",

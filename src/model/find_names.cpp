@@ -18,11 +18,13 @@ std::optional<std::string> before(const std::string& name, const std::string& en
 }  // namespace
 
 void find_names(Architecture& a, std::span<const ExpectedTensor> present) {
-  const std::string embedding = std::string(a.names.embedding) + ".weight", head = std::string(a.names.head) + ".weight";
+  const std::string embedding = std::string(a.names.embedding) + ".weight",
+                    head = std::string(a.names.head) + ".weight";
   std::optional<std::string> root, head_root;
   for (const ExpectedTensor& tensor : present) {
     if (tensor.shape.size() != 2 || tensor.shape[0] != a.vocab) continue;
-    if (const auto start = before(tensor.name, embedding); start && (!root || start->size() < root->size())) root = start;
+    if (const auto start = before(tensor.name, embedding); start && (!root || start->size() < root->size()))
+      root = start;
     if (const auto start = before(tensor.name, head); start && (!head_root || start->size() < head_root->size()))
       head_root = start;
   }

@@ -8,8 +8,8 @@
 #include "core/file.h"
 #include "model/added_tokens.h"
 #include "model/crate_text.h"
-#include "model/sources.h"
 #include "model/model.h"
+#include "model/sources.h"
 #include "strata_tokenizer.h"
 
 namespace strata::model {

@@ -96,8 +96,11 @@ TEST(CheckTensors, AMissingTensorIsExplainedByWhatIsThere) {
     tiny.rename([&](const std::string& name) { return replaced(name, from, to); });
     return refusal(tiny);
   };
-  expect_has(renamed("model.", ""), {"model.embed_tokens.weight is missing; embed_tokens.weight", "prefix"});
-  expect_has(renamed("model.", "model.text."), {"model.text.embed_tokens.weight", "prefix"});
+  EXPECT_EQ(renamed("model.", ""), "") << "the embedding's name tells what all others begin with";
+  EXPECT_EQ(renamed("model.", "model.text."), "");
+  expect_has(renamed("model.layers.", "layers."), {"model.layers.0", "is missing; layers.0.", "prefix"});
+  expect_has(renamed("model.norm.", "model.text.norm."),
+             {"model.norm.weight is missing; model.text.norm.weight", "prefix"});
   expect_has(renamed("0.self_attn.q_proj.weight", "0.self_attn.qkv_proj.weight"),
              {"q_proj.weight is missing; model.layers.0.self_attn.qkv_proj.weight", "q, k and v in one"});
   expect_has(renamed("1.mlp.up_proj.weight", "1.mlp.up_proj.qweight"),
