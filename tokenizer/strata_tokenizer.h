@@ -33,9 +33,16 @@ typedef struct strata_tokenizer strata_tokenizer;
 int strata_tokenizer_create(const char* json, size_t size, strata_tokenizer** out, strata_text* error);
 void strata_tokenizer_free(strata_tokenizer* tokenizer);
 
-// Marks a token of the vocabulary as special: it is then found in text before any splitting, and skipped by decode
-// when asked. STRATA_ABSENT when the vocabulary does not have it. Not to be called while other threads use it.
-int strata_tokenizer_add_special(strata_tokenizer* tokenizer, const char* token, size_t size, strata_text* error);
+// Adds tokens, which are then found in text before any splitting, and skipped by decode when asked if they are special.
+// tokens_json: a list of {content, single_word, lstrip, rstrip, normalized, special}, each of them needed. A token of the
+// vocabulary keeps its id, all others get the next free ones in the list's order. A token that is added already has the
+// list's flags from now on, or with `keep` its own, but is special if either says so. Not to be called while other threads
+// use the tokenizer.
+int strata_tokenizer_add_tokens(strata_tokenizer* tokenizer, const char* tokens_json, size_t size, int keep,
+                                strata_text* error);
+
+// All added tokens by rising id, as a JSON list of [id, content, special].
+int strata_tokenizer_added_tokens(const strata_tokenizer* tokenizer, strata_text* out, strata_text* error);
 
 // text must be UTF-8. add_special: apply the post-processor (usually: put the beginning-of-sequence token in front).
 // May be called from several threads at once, as may all that follow.

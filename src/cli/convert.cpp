@@ -1,10 +1,11 @@
-// strata convert: makes a Hugging Face folder in bf16 from a GGUF file, or a dense GGUF file from a folder (or from
-// another GGUF file). The tokenizer and the configuration are translated too.
+// strata convert: makes a Hugging Face folder in bf16 from a GGUF file or a quantized folder, or a dense GGUF file
+// from a folder (or from another GGUF file). The tokenizer and the configuration are translated too.
 #include <memory>
 
 #include "cli/verb.h"
 #include "core/units.h"
 #include "model/model.h"
+#include "pipeline/output/copies.h"
 #include "pipeline/output/linear_encoder.h"
 #include "pipeline/output/output.h"
 
@@ -23,13 +24,12 @@ const char* name_of(DType type) { return type == DType::f16 ? "f16" : type == DT
 void run(const Options& options, const Common& common) {
   const bool gguf = options.output.ends_with(".gguf");
   const model::Model model = model::Model::open(options.model);
-  if (model.quantized())
-    fail("{}: is a quantized checkpoint; convert takes GGUF files and dense models", options.model);
   if (!gguf && options.type != DType::bf16)
     fail_usage("--type: a folder is written in bf16; end --output in .gguf for other types");
   const pipeline::Codecs keeps(model.architecture().linears.size(), &codec::by_name("keep"));
   const pipeline::Target& target = pipeline::target_by_name(gguf ? "llama.cpp" : "transformers");
   const auto output = pipeline::plan_output(model, keeps, target, options.shard_bytes, options.type);
+  if (const std::string note = pipeline::carried_note(model, target); !note.empty()) remark("{}\n", note);
   pipeline::LinearEncoder encoder(model, keeps);
   output->write_whole(encoder, options.output, options.overwrite);
   const std::uint64_t bytes = output->bytes();
@@ -39,7 +39,7 @@ void run(const Options& options, const Common& common) {
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  line.option({.name = "MODEL", .help = "GGUF file or dense Hugging Face folder", .required = true}, options->model);
+  line.option({.name = "MODEL", .help = "GGUF file or Hugging Face folder", .required = true}, options->model);
   line.option({.name = "--output",
                .help = "Folder to write, or a file whose name ends in .gguf",
                .letter = "-o",

@@ -81,7 +81,7 @@ void check_comparison(const std::vector<const model::Model*>& models, const mode
     if (original != nullptr && !same_linears(*model, *original))
       remark("warning: --ref {} has other linears than {}, which was not made from it\n", original->path().string(),
              model->path().string());
-  if (original != nullptr && (original->quantized() || !original->low_bit_types().empty()))
+  if (original != nullptr && !original->low_bit_types().empty())
     remark("warning: --ref {} is quantized itself, so its own loss is not in the divergence from it\n",
            original->path().string());
 }

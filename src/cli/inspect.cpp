@@ -8,6 +8,7 @@
 #include "cli/plot.h"
 #include "cli/verb.h"
 #include "core/units.h"
+#include "model/carried.h"
 #include "model/model.h"
 #include "pipeline/report/data.h"
 #include "pipeline/report/loads.h"
@@ -68,6 +69,10 @@ json describe(const model::Model& model) {
   }
   value["linears_of_blocks"] = {{"bytes", bytes}, {"weights", weights}, {"bits", bits_of(bytes, weights)}};
   value["linears"] = std::move(linears);
+  json carried = json::array();
+  for (const model::CarriedPart& part : model::carried_parts(model))
+    carried.push_back({{"name", part.name}, {"tensors", part.tensors}, {"bytes", part.bytes}});
+  value["carried"] = std::move(carried);
   value["tensors"] = std::move(tensors);
   return value;
 }
@@ -82,6 +87,8 @@ void show(const model::Model& model, const json& value, const Options& options) 
   fmt::print("  {:.1f} M parameters, {} of tensors, fingerprint {}\n",
              static_cast<double>(value["parameters"].get<std::uint64_t>()) / 1e6, human_bytes(value["tensor_bytes"]),
              value["fingerprint"].get<std::string>());
+  if (const std::string parts = model::describe_carried(model::carried_parts(model)); !parts.empty())
+    fmt::print("  neither run nor quantized: {}\n", parts);
   fmt::print("  linears of the blocks: {} at {:.3f} bits\n\n", human_bytes(value["linears_of_blocks"]["bytes"]),
              value["linears_of_blocks"]["bits"].get<double>());
   std::vector<std::vector<std::string>> rows;

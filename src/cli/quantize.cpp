@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "core/cpu.h"
 #include "core/units.h"
+#include "pipeline/output/copies.h"
 
 namespace strata::cli {
 namespace {
@@ -104,6 +105,8 @@ class Teller final : public pipeline::Listener {
           "warning: {} is quantized already ({}); what is measured here is the loss against it, and what it lost of "
           "its own original comes on top\n",
           model.path().string(), types);
+    if (const std::string note = pipeline::carried_note(model, pipeline::target_of(options_.request)); !note.empty())
+      remark("{}\n", note);
     std::uint64_t source = 0;
     for (const model::TensorInfo& tensor : model.tensors()) source += tensor.bytes;
     if (prepared.plan.output_bytes > source)

@@ -32,19 +32,37 @@ Angles angles_of(const model::Rope& rope, const Batch& batch) {
     for (std::size_t t = 0; t < s.tokens; ++t, ++row)
       for (std::size_t i = 0; i < half; ++i) {
         const double angle = static_cast<double>(first + t) * frequencies[i];
-        angles.cos[row * half + i] = static_cast<float>(std::cos(angle));
-        angles.sin[row * half + i] = static_cast<float>(std::sin(angle));
+        angles.cos[row * half + i] = static_cast<float>(rope.attention_factor * std::cos(angle));
+        angles.sin[row * half + i] = static_cast<float>(rope.attention_factor * std::sin(angle));
       }
   }
   return angles;
 }
 
 /// gate = activation(gate) * up.
-void activate(model::Activation activation, float* gate, const float* up, std::size_t count) {
-  if (activation == model::Activation::silu)
-    kernel::silu_multiply(gate, up, count);
-  else
-    kernel::gelu_multiply(gate, up, count);
+void activate(const model::Architecture& a, float* gate, const float* up, std::size_t count) {
+  switch (a.activation) {
+    case model::Activation::silu:
+      return kernel::silu_multiply(gate, up, count);
+    case model::Activation::gelu_tanh:
+      return kernel::gelu_multiply(gate, up, count);
+    case model::Activation::gelu:
+      return kernel::gelu_erf_multiply(gate, up, count);
+    case model::Activation::clamped_swiglu:
+      return kernel::clamped_swiglu_multiply(gate, up, count, a.swiglu.limit, a.swiglu.alpha);
+  }
+}
+
+/// The factors of q at every row of a batch.
+std::vector<float> query_factors(const model::QueryScale& scale, const Batch& batch) {
+  std::vector<float> factors;
+  for (const Sequence& s : batch.sequences)
+    for (std::size_t t = 0; t < s.tokens; ++t) {
+      const auto position = static_cast<double>((s.cache != nullptr ? s.cache->positions : 0) + t);
+      const double stretches = std::floor((position + scale.first) / scale.length);
+      factors.push_back(static_cast<float>(1.0 + scale.beta * std::log1p(stretches)));
+    }
+  return factors;
 }
 
 }  // namespace
@@ -71,6 +89,7 @@ Batch Engine::make_batch(std::span<const Sequence> sequences) const {
   batch.sequences.assign(sequences.begin(), sequences.end());
   for (const Sequence& s : sequences) batch.tokens += s.tokens;
   for (const model::Rope& rope : architecture_.ropes) batch.angles.push_back(angles_of(rope, batch));
+  if (architecture_.query_scale.beta != 0) batch.query_factors = query_factors(architecture_.query_scale, batch);
   return batch;
 }
 
@@ -85,30 +104,23 @@ void Engine::embed(std::span<const Token> tokens, float* h) const {
   scale(h, tokens.size() * architecture_.hidden, architecture_.scales.embedding);
 }
 
+void Engine::norm_rows(const float* x, const float* weights, std::size_t rows, float* y) const {
+  const auto norm = architecture_.norm_kind == model::NormKind::rms ? kernel::rms_norm : kernel::layer_norm;
+  norm(x, weights, rows, architecture_.hidden, architecture_.norm_epsilon, y);
+}
+
 const float* Engine::normed(const BlockWeights& w, Norm norm, const float* x, std::size_t tokens) {
   const auto it = w.norms.find(norm);
   if (it == w.norms.end()) return x;
   float* y = sized(normed_, tokens * architecture_.hidden);
-  kernel::rms_norm(x, it->second.data(), tokens, architecture_.hidden, architecture_.norm_epsilon, y);
+  norm_rows(x, it->second.data(), tokens, y);
   return y;
-}
-
-void Engine::prepare_heads(const BlockWeights& w, std::size_t block, const Batch& batch, Norm norm, std::size_t heads,
-                           float* rows) const {
-  const model::Architecture& a = architecture_;
-  const std::size_t tokens = batch.tokens, size = heads * a.head_dim;
-  if (a.qk_norm == model::QkNorm::per_head)
-    kernel::rms_norm(rows, w.norms.at(norm).data(), tokens * heads, a.head_dim, a.norm_epsilon, rows);
-  else if (a.qk_norm == model::QkNorm::whole)
-    kernel::rms_norm(rows, w.norms.at(norm).data(), tokens, size, a.norm_epsilon, rows);
-  const Angles& angles = batch.angles[a.attention[block].rope];
-  kernel::rope(rows, size, tokens, heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
 }
 
 void Engine::add_half(const BlockWeights& w, Half half, float* out, std::size_t tokens, float* h) const {
   const model::Architecture& a = architecture_;
   const auto norm = w.norms.find(half == Half::attention ? Norm::after_attention : Norm::after_feed_forward);
-  if (norm != w.norms.end()) kernel::rms_norm(out, norm->second.data(), tokens, a.hidden, a.norm_epsilon, out);
+  if (norm != w.norms.end()) norm_rows(out, norm->second.data(), tokens, out);
   scale(out, tokens * a.hidden, a.scales.residual);
   kernel::add(h, out, tokens * a.hidden);
 }
@@ -116,52 +128,12 @@ void Engine::add_half(const BlockWeights& w, Half half, float* out, std::size_t 
 void Engine::attend(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
   BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
-  const std::size_t tokens = batch.tokens;
-  float* q = sized(q_, tokens * a.q_size());
-  float* k = sized(k_, tokens * a.kv_size());
-  float* v = sized(v_, tokens * a.kv_size());
-  float* attended = sized(attended_, tokens * a.q_size());
-
-  const float* x = normed(w, Norm::before_attention, h, tokens);
-  observe(observer, Site::attn_in, block, x, tokens, a.hidden);
+  const float* x = normed(w, Norm::before_attention, h, batch.tokens);
+  observe(observer, Site::attn_in, block, x, batch.tokens, a.hidden);
   if (last == Site::attn_in) return;
-  multiply(w, a.index(block, Role::q), x, tokens, q);
-  multiply(w, a.index(block, Role::k), x, tokens, k);
-  multiply(w, a.index(block, Role::v), x, tokens, v);
-  prepare_heads(w, block, batch, Norm::q, a.heads, q);
-  prepare_heads(w, block, batch, Norm::k, a.kv_heads, k);
-
-  std::vector<kernel::Attention> calls;
-  std::size_t row = 0;
-  for (const Sequence& s : batch.sequences) {
-    kernel::Attention call{};
-    call.q = q + row * a.q_size();
-    call.q_stride = call.out_stride = a.q_size();
-    call.out = attended + row * a.q_size();
-    call.k = k + row * a.kv_size();
-    call.v = v + row * a.kv_size();
-    if (s.cache != nullptr) {
-      std::vector<float>& keys = s.cache->keys[block];
-      std::vector<float>& values = s.cache->values[block];
-      keys.insert(keys.end(), call.k, call.k + s.tokens * a.kv_size());
-      values.insert(values.end(), call.v, call.v + s.tokens * a.kv_size());
-      call.k = keys.data();
-      call.v = values.data();
-      call.first_position = s.cache->positions;
-    }
-    call.kv_stride = a.kv_size();
-    call.tokens = s.tokens;
-    call.heads = a.heads;
-    call.kv_heads = a.kv_heads;
-    call.head_dim = a.head_dim;
-    call.window = a.attention[block].window;
-    call.scale = a.scales.attention;
-    calls.push_back(call);
-    row += s.tokens;
-  }
-  kernel::attention(calls);
-  observe(observer, Site::o_in, block, attended, tokens, a.q_size());
-  if (last != Site::o_in) add_output(block, Half::attention, attended, tokens, h);
+  const float* mixed = mix_attention(w, block, batch, x);
+  observe(observer, Site::o_in, block, mixed, batch.tokens, a.q_size());
+  if (last != Site::o_in) add_output(block, Half::attention, mixed, batch.tokens, h);
 }
 
 void Engine::add_output(std::size_t block, Half half, const float* rows, std::size_t tokens, float* h) {
@@ -174,12 +146,18 @@ void Engine::add_output(std::size_t block, Half half, const float* rows, std::si
 bool Engine::run_gated(BlockWeights& w, std::size_t block, std::size_t expert, const float* x, std::size_t tokens,
                        float* y, const std::function<void(const float* rows, std::size_t size)>& show, Site last) {
   const model::Architecture& a = architecture_;
-  const std::size_t size = a.linear(block, Role::gate, expert).rows;
+  const std::size_t size = a.linear(block, Role::down, expert).cols;
   float* gate = sized(gate_, tokens * size);
   float* up = sized(up_, tokens * size);
-  multiply(w, a.index(block, Role::gate, expert), x, tokens, gate);
-  multiply(w, a.index(block, Role::up, expert), x, tokens, up);
-  activate(a.activation, gate, up, tokens * size);
+  if (expert == model::kNoExpert && a.has(block, Role::gate_up)) {
+    const float* both = multiply_fused(w, a.index(block, Role::gate_up), x, tokens);
+    take_columns(both, tokens, 2 * size, 0, size, gate);
+    take_columns(both, tokens, 2 * size, size, size, up);
+  } else {
+    multiply(w, a.index(block, Role::gate, expert), x, tokens, gate);
+    multiply(w, a.index(block, Role::up, expert), x, tokens, up);
+  }
+  activate(a, gate, up, tokens * size);
   show(gate, size);
   if (last == Site::down_in) return false;
   multiply(w, a.index(block, Role::down, expert), gate, tokens, y);
@@ -191,7 +169,9 @@ void Engine::feed_forward(std::size_t block, const Batch& batch, float* h, const
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens;
   const bool mixture = a.layout[block].mixture, shared = mixture && a.experts.shared_intermediate != 0;
-  const float* x = normed(w, Norm::before_feed_forward, h, tokens);
+  if (a.parallel) STRATA_CHECK(parallel_input_ != nullptr, "the halves of block {} cannot be run in turn", block);
+  const float* x = a.parallel ? normed(w, Norm::before_attention, parallel_input_, tokens)
+                              : normed(w, Norm::before_feed_forward, h, tokens);
   float* out = sized(projected_, tokens * a.hidden);
   observe(observer, Site::mlp_in, block, x, tokens, a.hidden);
   if (mixture && watch_ != nullptr && last != Site::block_out) return mix_experts(w, block, x, tokens, out, last);
@@ -221,17 +201,22 @@ void Engine::run_half(Half half, std::size_t block, const Batch& batch, float* h
 
 void Engine::run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer) {
   observe(observer, Site::block_in, block, h, batch.tokens, architecture_.hidden);
+  std::vector<float> input;  // what both halves of a parallel block read
+  if (architecture_.parallel) input.assign(h, h + batch.tokens * architecture_.hidden);
   attend(block, batch, h, observer);
+  parallel_input_ = architecture_.parallel ? input.data() : nullptr;
   feed_forward(block, batch, h, observer);
+  parallel_input_ = nullptr;
   observe(observer, Site::block_out, block, h, batch.tokens, architecture_.hidden);
 }
 
 void Engine::logits(const float* h, std::size_t rows, float* out, const Observer* observer) {
   const model::Architecture& a = architecture_;
   float* normed = sized(normed_, rows * a.hidden);
-  kernel::rms_norm(h, final_norm_.data(), rows, a.hidden, a.norm_epsilon, normed);
+  norm_rows(h, final_norm_.data(), rows, normed);
   kernel::matmul(normed, a.hidden, rows, head(), out, a.vocab, precision_);
   scale(out, rows * a.vocab, a.scales.logits);
+  cap(out, rows * a.vocab, a.logit_softcap);
   observe(observer, Site::logits, a.blocks, out, rows, a.vocab);
 }
 

@@ -2,46 +2,18 @@
 // between the operations can be observed at named sites; the engine knows none of the observers. Guards that make an
 // engine do more than run are in engine/modes.h.
 #pragma once
-#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "engine/batch.h"
 #include "engine/experts.h"
 #include "engine/site.h"
 #include "kernel/matmul.h"
 #include "model/model.h"
 
 namespace strata::engine {
-
-using Token = std::uint32_t;
-
-/// Keys and values of one sequence, (positions, kv_size) per block, after the rotary embedding.
-struct KvCache {
-  explicit KvCache(std::size_t blocks) : keys(blocks), values(blocks) {}
-  std::vector<std::vector<float>> keys, values;
-  std::size_t positions = 0;
-};
-
-/// A stretch of new tokens of one sequence. Without a cache it begins at position 0; with one, at cache->positions.
-struct Sequence {
-  std::size_t tokens;
-  KvCache* cache = nullptr;
-};
-
-/// What one rotary embedding turns the rows of a batch by, (tokens, half) each; half of the rotated dimensions.
-struct Angles {
-  std::size_t half;
-  std::vector<float> cos, sin;
-};
-
-/// Where every row of a batch stands: made once, used by every block.
-struct Batch {
-  std::vector<Sequence> sequences;
-  std::size_t tokens = 0;
-  std::vector<Angles> angles;  ///< by index into Architecture::ropes
-};
 
 enum class Residency {
   all,        ///< dequantized weights are kept (mapped ones cost nothing either way)
@@ -99,7 +71,7 @@ class Engine {
     std::vector<std::vector<float>> biases;                    ///< empty where there is none
     model::NormWeights norms;
     std::optional<model::LinearWeights> router, shared_gate;  ///< of a mixture
-    std::vector<float> correction;
+    std::vector<float> router_bias, correction, sinks;
   };
   static float* sized(std::vector<float>& buffer, std::size_t size);
   kernel::Weights embedding() const;
@@ -112,6 +84,16 @@ class Engine {
   bool multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens, float* y);
   /// A norm of x (tokens, hidden), valid until the next call; x itself where the block has no such norm.
   const float* normed(const BlockWeights& weights, model::Norm norm, const float* x, std::size_t tokens);
+  /// y (rows, hidden) = the model's kind of norm of x; y may be x.
+  void norm_rows(const float* x, const float* weights, std::size_t rows, float* y) const;
+  /// The products of a matrix that holds several, (tokens, rows), valid until the next call.
+  const float* multiply_fused(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens);
+  std::vector<float> correction(std::size_t block) const;
+  /// What o reads, (tokens, q_size), valid until the next call. x: the normed input. In mixers/attention.cpp, as are
+  /// the next two.
+  const float* mix_attention(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
+  /// Fills q_, k_ and v_.
+  void make_heads(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens);
   /// Norm and rotary embedding of q or k, (tokens, heads * head_dim), in place.
   void prepare_heads(const BlockWeights& weights, std::size_t block, const Batch& batch, model::Norm norm,
                      std::size_t heads, float* rows) const;
@@ -142,8 +124,9 @@ class Engine {
   Record* record_ = nullptr;                              ///< set by Recording
   const Record* followed_ = nullptr;                      ///< set by Following
   const ExpertWatch* watch_ = nullptr;                    ///< set by Watching
+  const float* parallel_input_ = nullptr;                 ///< the input of the parallel block that runs
   // Buffers that grow to the largest batch so far.
-  std::vector<float> change_, normed_, q_, k_, v_, attended_, gate_, up_, projected_, gathered_, expert_out_;
+  std::vector<float> change_, normed_, q_, k_, v_, attended_, gate_, up_, projected_, gathered_, expert_out_, fused_;
 };
 
 }  // namespace strata::engine

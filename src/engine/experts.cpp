@@ -80,7 +80,8 @@ void choose(const model::Experts& experts, std::span<const float> logits, std::s
   float sum = 0;
   for (std::size_t k = 0; k < chosen.size(); ++k) sum += weights[k] = scores[chosen[k]];
   if (experts.normalize)
-    for (float& weight : weights) weight /= sum + (experts.score == model::Experts::Score::sigmoid ? 1e-20f : 0.0f);
+    for (float& weight : weights)
+      weight /= std::max(sum, experts.least_sum) + (experts.score == model::Experts::Score::sigmoid ? 1e-20f : 0.0f);
   for (float& weight : weights) weight *= experts.scale;
 }
 
@@ -89,11 +90,12 @@ void gather(const float* from, std::span<const std::uint32_t> rows, std::size_t 
   parallel_for(rows.size(), [&](std::size_t i) { std::copy_n(from + rows[i] * size, size, to + i * size); });
 }
 
-/// to[rows[i]] += weights[i] * from[i].
-void add_weighted(const float* from, const Share& share, std::size_t size, float* to) {
+/// to[rows[i]] += weights[i] * from[i], or += from[i] where the weights have acted before.
+void add_weighted(const float* from, const Share& share, std::size_t size, bool weighed, float* to) {
   parallel_for(share.tokens.size(), [&](std::size_t i) {
     float* row = to + share.tokens[i] * size;
-    for (std::size_t c = 0; c < size; ++c) row[c] += share.weights[i] * from[i * size + c];
+    const float weight = weighed ? 1.0f : share.weights[i];
+    for (std::size_t c = 0; c < size; ++c) row[c] += weight * from[i * size + c];
   });
 }
 
@@ -132,6 +134,7 @@ void Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std
   const std::size_t count = a.experts.count;
   std::vector<float> logits(tokens * count);
   kernel::matmul(x, a.hidden, tokens, w.router->view(), logits.data(), count, kernel::Precision::f32);
+  if (!w.router_bias.empty()) kernel::add_bias(logits.data(), w.router_bias.data(), tokens, count);
   const std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.correction);
   std::vector<std::uint32_t> all(tokens);
   std::iota(all.begin(), all.end(), 0u);
@@ -145,9 +148,10 @@ void Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std
     if (routed != 0 && (whole || watch != nullptr)) {
       float* rows = sized(gathered_, routed * a.hidden);
       gather(x, share.tokens, a.hidden, rows);
+      if (a.experts.weighs_input) kernel::scale_rows(rows, a.hidden, routed, a.hidden, share.weights.data());
       float* y = sized(expert_out_, routed * a.hidden);
       run_expert(w, {Site::mlp_in, block, e, true, rows, a.hidden, share.tokens}, y, watch, last);
-      if (whole) add_weighted(y, share, a.hidden, out);
+      if (whole) add_weighted(y, share, a.hidden, a.experts.weighs_input, out);
     }
     if (residency_ == Residency::one_block) forget_expert(w, block, e);
   }

@@ -35,7 +35,14 @@ struct BlockGradient::Pass {
 };
 
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
-  return architecture.layout[block].mixture ? "its feed-forward part is a mixture of experts" : "";
+  const model::Architecture& a = architecture;
+  if (a.layout[block].mixture) return "its feed-forward part is a mixture of experts";
+  if (a.parallel) return "its halves stand side by side";
+  if (a.has(block, Role::qkv) || a.has(block, Role::gate_up)) return "its matrices hold several linears each";
+  if (a.qk_l2 || a.clip_qkv != 0.0f || a.attention[block].scales_query)
+    return "its queries and keys are clipped or scaled";
+  if (a.sinks) return "its attention has sinks";
+  return "";
 }
 
 BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Precision precision)
@@ -126,10 +133,12 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
     kernel::rms_norm(q_.data(), q_norm_.data(), q.rows, q.size, a.norm_epsilon, q_.data());
     kernel::rms_norm(k_.data(), k_norm_.data(), k.rows, k.size, a.norm_epsilon, k_.data());
   }
-  const Angles& angles = batch.angles[a.attention[block_].rope];
-  const float *const cos = angles.cos.data(), *const sin = angles.sin.data();
-  kernel::rope(q_.data(), a.q_size(), tokens, a.heads, a.head_dim, cos, sin, angles.half);
-  kernel::rope(k_.data(), a.kv_size(), tokens, a.kv_heads, a.head_dim, cos, sin, angles.half);
+  if (const std::size_t rope = a.attention[block_].rope; rope != model::kNoRope) {
+    const auto turn = a.ropes[rope].interleaved ? kernel::rope_interleaved : kernel::rope;
+    const Angles& angles = batch.angles[rope];
+    turn(q_.data(), a.q_size(), tokens, a.heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
+    turn(k_.data(), a.kv_size(), tokens, a.kv_heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
+  }
   attended_.resize(tokens * a.q_size());
   std::vector<kernel::Attention> calls;
   std::size_t row = 0;
@@ -137,7 +146,8 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
     STRATA_CHECK(s.cache == nullptr);
     calls.push_back({q_.data() + row * a.q_size(), a.q_size(), k_.data() + row * a.kv_size(),
                      v_.data() + row * a.kv_size(), a.kv_size(), attended_.data() + row * a.q_size(), a.q_size(),
-                     s.tokens, 0, a.heads, a.kv_heads, a.head_dim, a.attention[block_].window, a.scales.attention});
+                     s.tokens, 0, a.heads, a.kv_heads, a.head_dim, a.attention[block_].window, a.scales.attention,
+                     a.attention_softcap, nullptr, a.attention[block_].chunk});
     row += s.tokens;
   }
   kernel::attention(calls);
@@ -148,7 +158,9 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
   multiply(Role::gate, linears, mlp_in_, gate_);
   multiply(Role::up, linears, mlp_in_, up_);
   acted_ = gate_;
-  if (a.activation == model::Activation::silu)
+  if (a.activation == model::Activation::gelu)
+    kernel::gelu_erf_multiply(acted_.data(), up_.data(), acted_.size());
+  else if (a.activation == model::Activation::silu)
     kernel::silu_multiply(acted_.data(), up_.data(), acted_.size());
   else
     kernel::gelu_multiply(acted_.data(), up_.data(), acted_.size());
@@ -180,7 +192,9 @@ void BlockGradient::feed_forward_backward(const Pass& pass, float* dh) {
   const std::vector<float> dmade = made_gradient(Half::feed_forward, pass, down_out_, dh);
   std::vector<float> dacted(acted_.size(), 0.0f), dmlp_in(mlp_in_.size(), 0.0f);
   linear_gradient(Role::down, pass, dmade, acted_, dacted.data());
-  if (a.activation == model::Activation::silu)
+  if (a.activation == model::Activation::gelu)
+    kernel::gelu_erf_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
+  else if (a.activation == model::Activation::silu)
     kernel::silu_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
   else
     kernel::gelu_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
@@ -202,14 +216,16 @@ void BlockGradient::attention_backward(const Batch& batch, const Pass& pass, flo
     const std::size_t q = row * a.q_size(), kv = row * a.kv_size();
     calls.push_back({q_.data() + q, k_.data() + kv, v_.data() + kv, dattended.data() + q, dq.data() + q, dk.data() + kv,
                      dv.data() + kv, s.tokens, a.heads, a.kv_heads, a.head_dim, a.attention[block_].window,
-                     a.scales.attention});
+                     a.scales.attention, a.attention_softcap, nullptr, a.attention[block_].chunk});
     row += s.tokens;
   }
   kernel::attention_gradient(calls, precision_);
-  const Angles& angles = batch.angles[a.attention[block_].rope];
-  const float *const cos = angles.cos.data(), *const sin = angles.sin.data();
-  kernel::rope_gradient(dq.data(), tokens, a.heads, a.head_dim, cos, sin, angles.half);
-  kernel::rope_gradient(dk.data(), tokens, a.kv_heads, a.head_dim, cos, sin, angles.half);
+  if (const std::size_t rope = a.attention[block_].rope; rope != model::kNoRope) {
+    const auto turn = a.ropes[rope].interleaved ? kernel::rope_interleaved_gradient : kernel::rope_gradient;
+    const Angles& angles = batch.angles[rope];
+    turn(dq.data(), tokens, a.heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
+    turn(dk.data(), tokens, a.kv_heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
+  }
   if (a.qk_norm != model::QkNorm::none) {
     const QkNorm q = qk_norm(tokens, a.heads), k = qk_norm(tokens, a.kv_heads);
     kernel::rms_norm_gradient(q_raw_.data(), q_norm_.data(), dq.data(), q.rows, q.size, a.norm_epsilon, dq.data());

@@ -12,11 +12,13 @@ Site input_site(Role role) {
     case Role::q:
     case Role::k:
     case Role::v:
+    case Role::qkv:
       return Site::attn_in;
     case Role::o:
       return Site::o_in;
     case Role::gate:
     case Role::up:
+    case Role::gate_up:
       return Site::mlp_in;
     case Role::down:
       return Site::down_in;

@@ -47,6 +47,16 @@ bool Engine::head_replaced() const {
   return head != model::kNoLinear && replaced_[head].has_value();
 }
 
+std::vector<float> Engine::correction(std::size_t block) const {
+  const std::string name = model::correction_name(architecture_, block);
+  const std::size_t count = architecture_.experts.count;
+  if (!architecture_.experts.correction_is_row) return model_.vector(name, count);
+  const model::LinearWeights row = model_.matrix(name, 1, count);
+  std::vector<float> values(count);
+  read_row(row.view().dense, 0, 0, count, values.data());
+  return values;
+}
+
 Engine::BlockWeights& Engine::block_weights(std::size_t block) {
   if (blocks_[block]) return *blocks_[block];
   if (residency_ == Residency::one_block)
@@ -59,10 +69,12 @@ Engine::BlockWeights& Engine::block_weights(std::size_t block) {
     w.biases.push_back(linear.bias ? model_.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
   }
   w.norms = model_.norms(model::kBlockNorms, block);
+  if (architecture_.sinks) w.sinks = model_.vector(model::sinks_name(architecture_, block), architecture_.heads);
   if (architecture_.layout[block].mixture) {
     const model::Architecture& a = architecture_;
     w.router = model_.matrix(model::router_name(a, block), a.experts.count, a.hidden);
-    if (a.experts.correction) w.correction = model_.vector(model::correction_name(a, block), a.experts.count);
+    if (a.experts.router_bias) w.router_bias = model_.vector(model::router_bias_name(a, block), a.experts.count);
+    if (a.experts.correction) w.correction = correction(block);
     if (a.experts.shared_gate) w.shared_gate = model_.matrix(model::shared_gate_name(a, block), 1, a.hidden);
   }
   blocks_[block] = std::move(w);
@@ -92,6 +104,12 @@ void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, 
   if (!shared) record_->inputs[index].assign(x, x + tokens * linear.cols);
 }
 
+const float* Engine::multiply_fused(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens) {
+  float* y = sized(fused_, tokens * architecture_.linears[index].rows);
+  multiply(weights, index, x, tokens, y);
+  return y;
+}
+
 bool Engine::multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens,
                              float* y) {
   // y + W (x' - x) = W x' whatever rows were recorded; rows of the same tokens make the difference small.
@@ -114,11 +132,20 @@ void Engine::logits_change(const float* h, const float* h0, std::size_t rows, fl
   STRATA_CHECK(!head_replaced());
   float* normed = sized(normed_, 2 * rows * a.hidden);
   float* original = normed + rows * a.hidden;
-  kernel::rms_norm(h, final_norm_.data(), rows, a.hidden, a.norm_epsilon, normed);
-  kernel::rms_norm(h0, final_norm_.data(), rows, a.hidden, a.norm_epsilon, original);
+  norm_rows(h, final_norm_.data(), rows, normed);
+  norm_rows(h0, final_norm_.data(), rows, original);
   subtract(normed, original, rows * a.hidden, normed);
   kernel::matmul(normed, a.hidden, rows, head(), out, a.vocab, kernel::Precision::bf16);
   scale(out, rows * a.vocab, a.scales.logits);
+  if (a.logit_softcap == 0.0f) return;
+  // A cap bends the change by where the logits stand.
+  std::vector<float> before(rows * a.vocab);
+  kernel::matmul(original, a.hidden, rows, head(), before.data(), a.vocab, kernel::Precision::bf16);
+  scale(before.data(), before.size(), a.scales.logits);
+  kernel::add(out, before.data(), before.size());
+  cap(out, before.size(), a.logit_softcap);
+  cap(before.data(), before.size(), a.logit_softcap);
+  subtract(out, before.data(), before.size(), out);
 }
 
 }  // namespace strata::engine

@@ -9,6 +9,7 @@
 #include "core/progress.h"
 #include "core/threads.h"
 #include "kernel/softmax.h"
+#include "model/damage.h"
 
 namespace strata::eval {
 namespace {
@@ -139,8 +140,10 @@ class Evaluator {
   std::size_t position_of(std::size_t index) const { return first_scored(length_) + index % scored_count(length_); }
   Token next_token(std::size_t index) const { return sequences_[sequence_of(index)][position_of(index) + 1]; }
   [[noreturn]] void fail_at(const Engine& engine, std::size_t index) const {
-    fail("{}: the logits of token {} of sequence {} are not finite; the weights are damaged or beyond the range of f32",
-         engine.model().path().string(), position_of(index), sequence_of(index));
+    model::fail_not_finite(
+        engine.model(),
+        fmt::format("the logits of token {} of sequence {} are not finite", position_of(index), sequence_of(index)),
+        "the weights are damaged or beyond the range of f32");
   }
 
   std::span<const std::vector<Token>> sequences_;

@@ -55,7 +55,8 @@ class QuantizationScheme {
   /// Throws Error naming `where` for methods, formats or schemes that no codec here can read.
   static QuantizationScheme parse(const json& quantization_config, const std::string& where);
   /// The codec of a module: exact targets first, then "re:" targets, then class names ("Linear"); nullptr when the
-  /// module is ignored or no target matches. Throws Error when patterns of different codecs match.
+  /// module is ignored, no target matches, or it is FP8 with scales of blocks or tensors (EncodedMatrix reads it).
+  /// Throws Error when patterns of different codecs match.
   const codec::Codec* codec_of(const std::string& module) const;
   /// True when the runtime is asked to quantize activations (or the KV cache) too, which is not imitated here.
   bool quantizes_activations() const { return quantizes_activations_; }

@@ -73,6 +73,7 @@ Scheme read_scheme(const json& weights, const std::string& format, const std::st
   return scheme;
 }
 
+/// nullptr for a scheme that no codec has and that is read as dense weights all the same.
 const codec::Codec* codec_of_scheme(const Scheme& scheme, const std::string& where) {
   static const std::vector<std::pair<Scheme, const codec::Codec*>> known = [] {
     std::vector<std::pair<Scheme, const codec::Codec*>> table;
@@ -82,13 +83,19 @@ const codec::Codec* codec_of_scheme(const Scheme& scheme, const std::string& whe
   }();
   for (const auto& [candidate, codec] : known)
     if (candidate == scheme) return codec;
+  const bool other_fp8 = scheme.format == "float-quantized" && scheme.type == "float" && scheme.num_bits == 8 &&
+                         scheme.symmetric && (scheme.strategy == "block" || scheme.strategy == "tensor");
+  if (other_fp8) return nullptr;  // F8_E4M3 with scales, which EncodedMatrix reads
   fail("{}: no codec reads the scheme '{}'", where, printable(scheme.text()));
 }
 
 void check_top_level(const json& config, const std::string& where) {
   const auto method = get<std::string>(config, "quant_method", where);
   if (method != "compressed-tensors")
-    fail("{}: quantization method '{}' cannot be read, only compressed-tensors", where, printable(method));
+    fail(
+        "{}: quantization method '{}' cannot be read, known are compressed-tensors, fp8, fbgemm_fp8, modelopt and "
+        "mxfp4",
+        where, printable(method));
   const auto status = get_or<std::string>(config, "quantization_status", "compressed", where);
   if (status != "compressed" && status != "frozen")
     fail("{}: 'quantization_status' is '{}', only 'compressed' checkpoints can be read", where, printable(status));

@@ -63,12 +63,22 @@ std::string literal_prefix(const std::string& pattern) {
   return prefix;
 }
 
+/// Characters that every name matched by a pattern of the form ".*LITERAL..." has in a row.
+std::string literal_inside(const std::string& pattern) {
+  constexpr std::string_view anything = ".*", boundary = "\\b";
+  if (!pattern.starts_with(anything) || pattern.find('|') != std::string::npos) return {};
+  std::string rest = pattern.substr(anything.size());
+  if (rest.starts_with(boundary)) rest.erase(0, boundary.size());
+  return literal_prefix(rest);
+}
+
 }  // namespace
 
 TargetPattern::TargetPattern(std::string pattern, const std::string& where) : text_(std::move(pattern)), where_(where) {
   if (text_.size() > kMaxPatternBytes || !repeats_are_small(text_) || !numbers_are_small(text_))
     fail("{}: the pattern '{}' is too large; list the modules by name", where, printable(text_));
   prefix_ = literal_prefix(text_);
+  inside_ = literal_inside(text_);
   try {
     regex_ = std::make_shared<const std::regex>(
         text_, std::regex::ECMAScript | std::regex_constants::__polynomial | std::regex::nosubs);
@@ -79,7 +89,7 @@ TargetPattern::TargetPattern(std::string pattern, const std::string& where) : te
 
 bool TargetPattern::matches(const std::string& module) const {
   if (module.size() > kMaxModuleBytes) fail("{}: the module name '{}' is too long", where_, printable(module));
-  if (!module.starts_with(prefix_)) return false;
+  if (!module.starts_with(prefix_) || module.find(inside_) == std::string::npos) return false;
   try {
     return std::regex_search(module, *regex_, std::regex_constants::match_continuous);
   } catch (const std::regex_error& e) {

@@ -18,6 +18,7 @@ class TargetPattern {
  private:
   std::string text_;
   std::string prefix_;  ///< every name that matches begins with this; tried first, since most names do not
+  std::string inside_;  ///< every name that matches has this somewhere; tried next
   std::string where_;
   std::shared_ptr<const std::regex> regex_;
 };

@@ -9,7 +9,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "engine/sampler.h"
-#include "model/conversations.h"
+#include "model/json_text.h"
 #include "model/text.h"
 
 namespace strata::importance {
@@ -22,10 +22,8 @@ void check_sizes(std::size_t samples, std::size_t seq_len) {
 
 model::TextPieces cut_file(const model::Tokenizer& tokenizer, const std::filesystem::path& file, std::size_t length,
                            std::size_t limit, const model::ChatTemplate* chat) {
-  if (!model::is_conversations_file(file)) return model::cut_text_file(tokenizer, file, length, limit);
-  if (chat == nullptr)
-    fail("{}: needs a chat template, and {} has none; give plain text", file.string(), tokenizer.where());
-  return model::cut_conversations(tokenizer, *chat, file, length, limit);
+  if (model::is_json_text(file)) return model::cut_json_text(tokenizer, chat, file, length, limit);
+  return model::cut_text_file(tokenizer, file, length, limit);
 }
 
 }  // namespace
@@ -92,8 +90,8 @@ void visit(CalibrationRequest& r, OptionVisitor& v) {
   v.heading("Calibration text");
   v.files(
       {.name = "--calib",
-       .help = "Texts (UTF-8), or conversations (.jsonl, a line {\"messages\": [...]} each); without any, the model "
-               "writes its own. Given several times: texts of other kinds, scored separately and combined",
+       .help = "Texts (UTF-8), or JSON of texts {\"text\": ...} and conversations {\"messages\": [...]}; without any, "
+               "the model writes its own. Given several times: texts of other kinds, scored separately and combined",
        .example = "text.txt"},
       r.texts);
   v.option({.name = "--samples",
@@ -121,7 +119,7 @@ CalibrationSet one_text(engine::Engine& engine, const model::Tokenizer& tokenize
   const std::vector<std::filesystem::path> files = request.files();
   if (files.empty()) return calibration_from_model(engine, tokenizer, size.samples, size.seq_len, request.seed);
   std::optional<model::ChatTemplate> chat;
-  if (std::ranges::any_of(files, model::is_conversations_file))
+  if (std::ranges::any_of(files, model::is_json_text))
     chat = model::ChatTemplate::from_files(model::tokenizer_files(engine.model()), engine.model().path().string());
   return calibration_from_files(tokenizer, files, size.samples, size.seq_len, chat ? &*chat : nullptr);
 }

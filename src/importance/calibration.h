@@ -41,7 +41,7 @@ struct CalibrationSet {
 /// The first `samples` pieces of seq_len tokens from the start of the files, in their order; pieces do not cross files.
 /// There are fewer when the files have no more (source.samples says how many). Throws Error when there is none, and for
 /// a file that is no text.
-/// Names that end in .jsonl are conversations (model/conversations.h), which need the model's chat template.
+/// Files may be JSON (model/json_text.h), whose conversations need the model's chat template.
 CalibrationSet calibration_from_files(const model::Tokenizer& tokenizer, std::span<const std::filesystem::path> files,
                                       std::size_t samples, std::size_t seq_len,
                                       const model::ChatTemplate* chat = nullptr);

@@ -7,6 +7,7 @@
 
 #include "core/progress.h"
 #include "engine/modes.h"
+#include "model/damage.h"
 
 namespace strata::importance {
 namespace {
@@ -45,6 +46,9 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
                                       },
                                   .feed_all = [](std::size_t, std::size_t routed) { return routed < kFewTokens; }};
   const engine::Watching watching(engine, experts && a.experts.count != 0 ? &watch : nullptr);
+  // The output of no block shows damage to the last norm.
+  if (std::ranges::any_of(engine.model().norm(model::Norm::last), [](float w) { return !std::isfinite(w); }))
+    model::fail_not_finite(engine.model(), "what lm_head reads is not finite", "its norm is damaged");
   Progress progress("calibrate", (a.blocks - state.blocks) * count);
   for (std::size_t block = state.blocks; block < a.blocks; ++block) {
     for (std::size_t first = 0; first < count; first += per_batch) {
@@ -58,11 +62,11 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
       engine.run_block(block, sequences == per_batch ? full : last, states, &observer);
       for (std::size_t i = 0; i < sequences * seq_len * a.hidden; ++i)
         if (!std::isfinite(states[i]))
-          fail(
-              "{}: the output of block {} is not finite for token {} of calibration sequence {}; the weights are "
-              "damaged "
-              "or beyond the range of f32",
-              engine.model().path().string(), block, i / a.hidden % seq_len, first + i / a.hidden / seq_len);
+          model::fail_not_finite(
+              engine.model(),
+              fmt::format("the output of block {} is not finite for token {} of calibration sequence {}", block,
+                          i / a.hidden % seq_len, first + i / a.hidden / seq_len),
+              "the weights are damaged or beyond the range of f32");
       progress.advance(sequences);
     }
     state.blocks = block + 1;

@@ -11,6 +11,7 @@
 
 #include "core/journal.h"
 #include "core/progress.h"
+#include "model/damage.h"
 
 namespace strata::importance {
 namespace {
@@ -116,8 +117,9 @@ class Measuring {
     rounded.put_into(replacing);
     const std::vector<double> values = meter->measure_sequences(first_block(unit));
     if (!std::ranges::all_of(values, [](double value) { return std::isfinite(value); }))
-      fail("{}: the logits are not finite with {} at {}; leave that codec out of --kl-codecs",
-           engine_.model().path().string(), group.name, unit.codec->name);
+      model::fail_not_finite(engine_.model(),
+                             fmt::format("the logits are not finite with {} at {}", unit.codec->name, group.name),
+                             "leave that codec out of --kl-codecs");
     if (journal_)
       journal_->append({{"part", part}, {"group", group.name}, {"codec", unit.codec->name}, {"kl", values}});
     if (!announced_ && request_.announce) {

@@ -9,16 +9,26 @@
 #include <vector>
 
 #include "core/json.h"
+#include "model/experts.h"
 #include "model/linears.h"
 #include "model/rope.h"
 #include "model/tensor_names.h"
 
 namespace strata::model {
 
-enum class Activation { silu, gelu_tanh };
+enum class Activation {
+  silu,
+  gelu_tanh,
+  gelu,            ///< by the error function
+  clamped_swiglu,  ///< gpt-oss: Architecture::swiglu
+};
 
 /// RMS norms of q and k before the rotary embedding: of each head, or of all heads together.
 enum class QkNorm { none, per_head, whole };
+
+/// What norms of rows of the hidden size divide by: the root mean square, or the standard deviation after the mean was
+/// taken off.
+enum class NormKind { rms, layer };
 
 /// Factors of the forward pass. A factor of 1 costs nothing.
 struct Scales {
@@ -29,29 +39,25 @@ struct Scales {
   bool operator==(const Scales&) const = default;
 };
 
+inline constexpr std::size_t kNoRope = static_cast<std::size_t>(-1);  ///< in place of an index into ropes
+
 /// How one block attends.
 struct BlockAttention {
-  std::size_t window = 0;  ///< how many keys a token sees; 0: all
-  std::size_t rope = 0;    ///< index into Architecture::ropes
+  std::size_t window = 0;     ///< how many keys a token sees; 0: all
+  std::size_t chunk = 0;      ///< a token sees no keys before the last multiple of this; 0: all
+  std::size_t rope = 0;       ///< index into Architecture::ropes, or kNoRope
+  bool scales_query = false;  ///< Architecture::query_scale acts
 };
 
-/// A mixture of experts in place of a block's feed-forward part, and how tokens are routed to them. The router's scores
-/// choose `used` experts for each token, whose weighted outputs are added. transformers: modeling_mixtral.py,
-/// modeling_qwen2_moe.py, modeling_qwen3_moe.py, modeling_olmoe.py, modeling_glm4_moe.py.
-struct Experts {
-  enum class Score { softmax, sigmoid };
-  std::size_t count = 0;  ///< 0: all blocks are dense
-  std::size_t used = 0, intermediate = 0;
-  std::size_t shared_intermediate = 0;  ///< the shared expert's size; 0: there is no shared expert
-  bool shared_gate = false;             ///< the shared expert's output is scaled by a sigmoid of its own
-  Score score = Score::softmax;
-  bool normalize = false;                   ///< the chosen weights are divided by their sum
-  bool correction = false;                  ///< a bias per expert is added for choosing, not for weighing
-  std::size_t groups = 1, groups_used = 1;  ///< only experts of the best groups (by their two best) can be chosen
-  float scale = 1.0f;                       ///< multiplies the weights after everything else
-  std::string_view module = "mlp";          ///< "model.layers.N." + this holds router and experts
-  std::string_view gate = "gate_proj", up = "up_proj", down = "down_proj";  ///< names within each expert
-  std::string_view shared_module = "shared_expert";
+/// A factor of q that grows with its position p: 1 + beta ln(1 + floor((p + first) / length)). transformers:
+/// modeling_ministral3.py (get_llama_4_attn_scale), modeling_llama4.py (attn_temperature_tuning).
+struct QueryScale {
+  double beta = 0.0, length = 1.0, first = 0.0;
+};
+
+/// gate sigmoid(alpha gate) (up + 1) with gate at most `limit` and up between -limit and limit.
+struct Swiglu {
+  float limit = 7.0f, alpha = 1.702f;
 };
 
 struct Architecture {
@@ -60,15 +66,24 @@ struct Architecture {
   std::size_t max_position = 0;
   float norm_epsilon = 1e-6f;
   float norm_offset = 0.0f;  ///< norms multiply by this + the tensor's values: 1 where files hold w - 1
+  NormKind norm_kind = NormKind::rms;
+  bool parallel = false;  ///< both halves read the same norm of a block's input (Norm::before_attention)
   Activation activation = Activation::silu;
+  Swiglu swiglu;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   QkNorm qk_norm = QkNorm::none;
+  bool qk_l2 = false;     ///< heads of q and k are divided by their root mean square after the rotary embedding
+  float clip_qkv = 0.0f;  ///< q, k and v are held between this and its negative; 0: they are not
+  float attention_softcap = 0.0f;  ///< scores s become c tanh(s / c); 0: they do not
+  float logit_softcap = 0.0f;      ///< the same for logits
+  bool sinks = false;              ///< every head has a logit more in its softmax
+  QueryScale query_scale;
   bool tied = false;  ///< lm_head is the embedding
   Scales scales;
   std::vector<BlockAttention> attention;  ///< by block
   std::vector<Rope> ropes;                ///< the rotary embeddings that blocks choose from
   Experts experts;
-  TensorNames names;
+  Names names;
 
   std::vector<BlockLinears> layout;  ///< by block
   std::vector<Linear> linears;  ///< the blocks' in order, then lm_head when untied, the embedding in Fusion::single
@@ -90,7 +105,9 @@ struct Architecture {
   std::span<const Linear> block_linears(std::size_t block) const {
     return std::span(linears).subspan(layout[block].first, layout[block].count);
   }
-  /// Index into `linears` of a block's q, k, v, o, gate, up or down; in a mixture the latter three need an expert.
+  /// Whether a block holds such a matrix outside of its routed experts: a block has q, k and v, or qkv.
+  bool has(std::size_t block, Role role) const;
+  /// Index into `linears` of a block's matrix; in a mixture gate, up and down need an expert.
   std::size_t index(std::size_t block, Role role, std::size_t expert = kNoExpert) const;
   const Linear& linear(std::size_t block, Role role, std::size_t expert = kNoExpert) const {
     return linears[index(block, role, expert)];

@@ -2,11 +2,48 @@
 // Rendering itself is one call of the crate.
 #include "model/chat_template.h"
 
+#include <map>
+
 #include "model/crate_text.h"
 #include "strata_tokenizer.h"
 
 namespace strata::model {
 namespace {
+
+using Sources = std::map<std::string, std::string>;  // the Jinja text by the template's name
+constexpr const char* kDefault = "default";
+
+/// chat_template.jinja is the default; additional_chat_templates/NAME.jinja has its own name.
+Sources sources_of_files(const NamedTexts& files) {
+  constexpr std::string_view folder = "additional_chat_templates/", ending = ".jinja";
+  Sources sources;
+  if (const std::string* source = find_text(files, "chat_template.jinja")) sources[kDefault] = *source;
+  for (const auto& [name, source] : files)
+    if (name.starts_with(folder) && name.ends_with(ending) && name.size() >= folder.size() + ending.size())
+      sources[name.substr(folder.size(), name.size() - folder.size() - ending.size())] = source;
+  return sources;
+}
+
+/// "chat_template" of tokenizer_config.json: a text, which is the default, a list of {name, template}, or an object of
+/// templates by name.
+Sources sources_of_config(const json& config, const std::string& where) {
+  const std::string path = where + ": tokenizer_config.json";
+  const json value = config.value("chat_template", json());
+  if (value.is_null()) return {};
+  if (value.is_string()) return {{kDefault, value.get<std::string>()}};
+  Sources sources;
+  if (value.is_object()) {
+    for (const auto& [name, source] : value.items())
+      sources[name] = convert<std::string>(source, "chat_template", path);
+    return sources;
+  }
+  if (!value.is_array()) fail("{}: 'chat_template' is {}, expected a text or a list", path, brief(value));
+  for (const json& entry : value) {
+    if (!entry.is_object()) fail("{}: 'chat_template' has the entry {}, expected an object", path, brief(entry));
+    sources[get<std::string>(entry, "name", path)] = get<std::string>(entry, "template", path);
+  }
+  return sources;
+}
 
 /// transformers gives a message's reasoning under every name by which templates read it.
 json with_reasoning_names(json message) {
@@ -39,27 +76,21 @@ std::string render_source(const std::string& source, const json& context, const 
 }  // namespace
 
 std::optional<ChatTemplate> ChatTemplate::from_files(const NamedTexts& files, const std::string& where) {
-  const json special = special_tokens(files, where);
-  if (const std::string* source = find_text(files, "chat_template.jinja")) return ChatTemplate(*source, special, where);
-  const std::string* text = find_text(files, "tokenizer_config.json");
-  if (text == nullptr) return std::nullopt;
-  const std::string path = where + ": tokenizer_config.json";
-  const json config = parse_json(*text, path);
-  const auto it = config.find("chat_template");
-  if (it == config.end() || it->is_null()) return std::nullopt;
-  if (it->is_string()) return ChatTemplate(it->get<std::string>(), special, where);
-  if (!it->is_array()) fail("{}: 'chat_template' is neither text nor a list", path);
-
-  std::optional<ChatTemplate> result;
-  std::string tool_use;
-  for (const json& entry : *it) {
-    if (!entry.is_object()) fail("{}: 'chat_template' has an entry that is no object", path);
-    const auto name = get<std::string>(entry, "name", path), source = get<std::string>(entry, "template", path);
-    if (name == "default") result.emplace(source, special, where);
-    if (name == "tool_use") tool_use = source;
+  Sources sources = sources_of_files(files);
+  const bool own_files = !sources.empty();
+  // Files replace tokenizer_config.json's templates, all of them; but its default is better than none.
+  if (!sources.contains(kDefault)) {
+    Sources configured = sources_of_config(parse_named(files, "tokenizer_config.json", where), where);
+    if (!own_files)
+      sources = std::move(configured);
+    else if (const auto it = configured.find(kDefault); it != configured.end())
+      sources.insert(*it);
   }
-  if (!result) fail("{}: 'chat_template' is a list without a template named 'default'", path);
-  result->tool_use_source_ = tool_use;
+  if (sources.empty()) return std::nullopt;
+  if (!sources.contains(kDefault))
+    fail("{}: has chat templates, but none named '{}'; the first is '{}'", where, kDefault, sources.begin()->first);
+  ChatTemplate result(sources.at(kDefault), special_tokens(files, where), where);
+  if (const auto it = sources.find("tool_use"); it != sources.end()) result.tool_use_source_ = it->second;
   return result;
 }
 

@@ -23,9 +23,9 @@ class ChatTemplate {
   ChatTemplate(std::string source, json special, std::string where)
       : source_(std::move(source)), special_(std::move(special)), where_(std::move(where)) {}
 
-  /// Reads chat_template.jinja or else the chat_template of tokenizer_config.json, which is a text or a list of {name,
-  /// template}; from a list "default" is used, and "tool_use" when tools are given. Nothing when the model has no
-  /// template. Throws Error when a list has no default.
+  /// Reads chat_template.jinja and the templates in additional_chat_templates/, or without these the "chat_template" of
+  /// tokenizer_config.json: a text, or templates by name. The one named "default" (or without a name) is used, and
+  /// "tool_use" when tools are given. Nothing when the model has no template. Throws Error when none is the default.
   static std::optional<ChatTemplate> from_files(const NamedTexts& files, const std::string& where);
 
   /// The prompt of a conversation. GenerationPrompt::yes adds what opens the assistant's answer.

@@ -1,6 +1,7 @@
 // The table of model families: a row each, which names only what differs from the defaults that most families share.
 // Sources: transformers' configuration_*.py and modeling_*.py of each family; llama.cpp's convert_hf_to_gguf.py.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -25,6 +26,16 @@ enum class WindowRule {
   upper_blocks,  ///< when use_sliding_window, on blocks from max_window_layers on (qwen2, qwen3)
   when_used,     ///< when use_sliding_window, on every block (qwen3_moe)
   refused,       ///< use_sliding_window is an error (qwen2_moe)
+  pattern,       ///< on all blocks but every n-th, n = sliding_window_pattern (gemma2, olmo3 ...)
+  without_rope,  ///< when use_sliding_window, on blocks without rotary embedding (smollm3)
+};
+
+/// Which blocks have a rotary embedding.
+enum class RopeRule {
+  every_block,
+  listed,          ///< those of no_rope_layers that are 1; all but every n-th, n = no_rope_layer_interval, without it
+  windowed,        ///< those with a window (cohere2)
+  windowed_if_any  ///< those with a window, or all when there is no sliding_window (exaone4)
 };
 
 /// Keys of config.json for the factors of Scales. A family without a key does not have the factor.
@@ -35,38 +46,77 @@ struct ScaleKeys {
   const char* attention = nullptr;       ///< products of q and k are multiplied by the value
   const char* residual = nullptr;        ///< what a half adds is multiplied by the value
   const char* logits_divisor = nullptr;  ///< logits are divided by the value
+  const char* logits = nullptr;          ///< logits are multiplied by the value
+};
+
+/// Keys for a factor of q that grows with the position (QueryScale), and which blocks it acts in.
+struct QueryScaleKeys {
+  const char* beta = nullptr;  ///< in config.json or in its rope_parameters; null: no such factor
+  const char* length = nullptr;
+  const char* on = nullptr;  ///< a key that turns it on; null: it is always on
+  double first = 0.0;
+  bool without_rope = false;  ///< acts in blocks without rotary embedding, not in all
 };
 
 /// How a family's config.json describes its experts. Sizes of `experts` are filled from these keys.
 struct Mixture {
   Experts experts;  ///< names of tensors, kind of scores; `normalize` unless norm_topk_prob is given
   const char* count_key = "num_experts";  ///< any family may have num_local_experts or n_routed_experts instead
+  const char* used_key = "num_experts_per_tok";
   const char* size_key = "moe_intermediate_size";
-  const char* shared_size_key = nullptr;   ///< holds the shared expert's size
-  const char* shared_count_key = nullptr;  ///< holds how many times as large as a routed expert the shared one is
-  std::size_t first_dense = 0;             ///< how many blocks are dense unless first_k_dense_replace is given
+  const char* shared_size_key = nullptr;         ///< holds the shared expert's size
+  const char* shared_count_key = nullptr;        ///< holds how many times as large as a routed expert the shared one is
+  std::size_t first_dense = 0;                   ///< how many blocks are dense unless first_k_dense_replace is given
+  const char* step_key = "decoder_sparse_step";  ///< every n-th block is a mixture
+  const char* first_key = nullptr;               ///< the first block that may be a mixture
+  const char* last_key = nullptr;                ///< the last one; -1: all to the end
+  const char* list_key = nullptr;                ///< the mixtures by their indices, if it is there
+  bool always_normalizes = false;                ///< norm_topk_prob is not read
 };
 
 struct Family {
   std::string_view model_type;  ///< config.json's model_type
+  /// Other values of model_type: wrappers whose text_config leaves it out, text models of wrappers.
+  std::array<std::string_view, 5> also{};
   std::string_view class_name;  ///< config.json's "architectures"
   std::string_view gguf{};      ///< general.architecture of a GGUF file; empty: GGUF files are refused
   Bias qkv_bias = Bias::config, o_bias = Bias::config;
-  bool mlp_bias_key = false;  ///< config.json has mlp_bias (llama alone)
+  const char* qkv_bias_key = "attention_bias";  ///< read by Bias::config
+  const char* o_bias_key = "attention_bias";
+  const char* mlp_bias_key = nullptr;  ///< null: gate, up and down have no biases
   QkNorm qk_norm = QkNorm::none;
   bool qk_norm_key = false;  ///< q and k have norms only when use_qk_norm is true
   float norm_offset = 0.0f;  ///< Architecture::norm_offset
+  NormKind norm_kind = NormKind::rms;
+  const char* norm_epsilon_key = "rms_norm_eps";
+  bool parallel = false;            ///< Architecture::parallel
+  const char* qk_l2_key = nullptr;  ///< when true, Architecture::qk_l2
+  bool sinks = false;
+  const char* attention_softcap_key = nullptr;
+  const char* logit_softcap_key = nullptr;
+  QueryScaleKeys query_scale{};
   WindowRule window = WindowRule::none;
+  std::size_t window_pattern = 0;   ///< of WindowRule::pattern unless sliding_window_pattern is given
+  const char* chunk_key = nullptr;  ///< holds how long the stretches are that blocks with a rotary embedding see
+  RopeRule rope = RopeRule::every_block;
+  bool rope_interleaved = false;  ///< neighbours are rotated together, not the halves of a head
+  bool window_rope = false;       ///< blocks with a window have a rotary embedding of their own, without scaling
   const char* activation_key = "hidden_act";
-  std::size_t default_head_dim = 0;  ///< 0: hidden_size / num_attention_heads
+  bool clamped_swiglu = false;                         ///< Activation::clamped_swiglu, whatever that key says
+  const char* intermediate_key = "intermediate_size";  ///< the size of dense blocks
+  std::size_t default_head_dim = 0;                    ///< 0: hidden_size / num_attention_heads
   double default_norm_epsilon = 1e-6;
   double default_rope_theta = 10000.0;
-  double default_rotary_share = 1.0;      ///< of a head, unless partial_rotary_factor is given
-  const char* window_rope_key = nullptr;  ///< holds the theta of blocks with a window, whose rope is not scaled
-  bool default_tied = false;              ///< lm_head is the embedding unless tie_word_embeddings is given
+  double default_rotary_share = 1.0;                     ///< of a head, unless partial_rotary_factor is given
+  const char* window_rope_key = "rope_local_base_freq";  ///< holds the theta of blocks with a window (window_rope)
+  double window_rope_theta = 10000.0;                    ///< that theta unless it is given
+  bool default_tied = false;  ///< lm_head is the embedding unless tie_word_embeddings is given
   ScaleKeys scales{};
   TensorNames names{};
   const Mixture* mixture = nullptr;  ///< null for families of dense blocks
+  /// A JSON object: values of keys that config.json may leave out. It may give no value for a key that tells a family
+  /// by being there.
+  const char* defaults = "{}";
 };
 
 std::span<const Family> families();

@@ -12,15 +12,21 @@ std::size_t Architecture::first_block(const FusionGroup& group) const {
   return std::min(group.block, blocks);
 }
 
+bool Architecture::has(std::size_t block, Role role) const {
+  for (const Linear& linear : block_linears(block))
+    if (linear.role == role && !linear.routed()) return true;
+  return false;
+}
+
 std::size_t Architecture::index(std::size_t block, Role role, std::size_t expert) const {
-  const auto at = static_cast<std::size_t>(role);
-  constexpr auto gate = static_cast<std::size_t>(Role::gate);
-  if (at < gate || !layout[block].mixture) return layout[block].first + at;
-  constexpr std::size_t each = 3;
-  const std::size_t shared = experts.shared_intermediate == 0 ? 0 : each;
-  STRATA_CHECK(expert < experts.count || (expert == kSharedExpert && shared != 0), "expert {} of {}", expert,
-               experts.count);
-  return layout[block].first + at + (expert == kSharedExpert ? 0 : shared + each * expert);
+  const BlockLinears& of = layout[block];
+  if (expert < experts.count && of.mixture) {
+    constexpr std::size_t each = 3;
+    return of.first_expert + each * expert + static_cast<std::size_t>(role) - static_cast<std::size_t>(Role::gate);
+  }
+  for (std::size_t l = of.first; l < of.first + of.count && !linears[l].routed(); ++l)
+    if (linears[l].role == role) return l;
+  STRATA_CHECK(false, "block {} has no {}", block, role_name(role));
 }
 
 namespace {
@@ -44,9 +50,13 @@ class Lister {
   void attention(std::size_t b) {
     const std::string block = names_.block(b);
     group(fmt::format("{}{}.qkv_proj", block, names_.attention), b);
-    linear(block + names_.linear(Role::q), Role::q, a_.q_size(), a_.hidden, a_.qkv_bias);
-    linear(block + names_.linear(Role::k), Role::k, a_.kv_size(), a_.hidden, a_.qkv_bias);
-    linear(block + names_.linear(Role::v), Role::v, a_.kv_size(), a_.hidden, a_.qkv_bias);
+    if (!names_.qkv.empty()) {
+      linear(block + names_.linear(Role::qkv), Role::qkv, a_.q_size() + 2 * a_.kv_size(), a_.hidden, a_.qkv_bias);
+    } else {
+      linear(block + names_.linear(Role::q), Role::q, a_.q_size(), a_.hidden, a_.qkv_bias);
+      linear(block + names_.linear(Role::k), Role::k, a_.kv_size(), a_.hidden, a_.qkv_bias);
+      linear(block + names_.linear(Role::v), Role::v, a_.kv_size(), a_.hidden, a_.qkv_bias);
+    }
     group(block + names_.linear(Role::o), b);
     linear(block + names_.linear(Role::o), Role::o, a_.hidden, a_.q_size(), a_.o_bias);
   }
@@ -56,8 +66,12 @@ class Lister {
                     std::size_t expert = kNoExpert) {
     const auto name = [&](std::string_view part) { return prefix + std::string(part); };
     group(prefix + "gate_up_proj", b);
-    linear(name(names_.gate), Role::gate, intermediate, a_.hidden, bias, expert);
-    linear(name(names_.up), Role::up, intermediate, a_.hidden, bias, expert);
+    if (!names_.gate_up.empty() && expert == kNoExpert) {
+      linear(name(names_.gate_up), Role::gate_up, 2 * intermediate, a_.hidden, bias, expert);
+    } else {
+      linear(name(names_.gate), Role::gate, intermediate, a_.hidden, bias, expert);
+      linear(name(names_.up), Role::up, intermediate, a_.hidden, bias, expert);
+    }
     group(name(names_.down), b);
     linear(name(names_.down), Role::down, a_.hidden, intermediate, bias, expert);
   }
@@ -67,7 +81,8 @@ class Lister {
     const Experts& e = a_.experts;
     const std::string prefix = fmt::format("{}{}.", names_.block(b), e.module);
     if (e.shared_intermediate != 0)
-      feed_forward(fmt::format("{}{}.", prefix, e.shared_module), b, e.shared_intermediate, false, kSharedExpert);
+      feed_forward(fmt::format("{}{}.", prefix, e.shared_module), b, e.shared_intermediate, a_.mlp_bias, kSharedExpert);
+    a_.layout[b].first_expert = a_.linears.size();
     const std::size_t first = a_.groups.size(), next = single_ ? 1 : 0;
     if (single_)
       for (const std::string_view name : {e.gate, e.up, e.down})
@@ -76,9 +91,9 @@ class Lister {
       a_.groups.push_back({prefix + "experts", b, {}});
     for (std::size_t i = 0; i < e.count; ++i) {
       const std::string expert = fmt::format("{}experts.{}.", prefix, i);
-      append(first, expert + std::string(e.gate), Role::gate, e.intermediate, a_.hidden, false, i);
-      append(first + next, expert + std::string(e.up), Role::up, e.intermediate, a_.hidden, false, i);
-      append(first + 2 * next, expert + std::string(e.down), Role::down, a_.hidden, e.intermediate, false, i);
+      append(first, expert + std::string(e.gate), Role::gate, e.intermediate, a_.hidden, e.bias, i);
+      append(first + next, expert + std::string(e.up), Role::up, e.intermediate, a_.hidden, e.bias, i);
+      append(first + 2 * next, expert + std::string(e.down), Role::down, a_.hidden, e.intermediate, e.bias, i);
     }
   }
 
@@ -90,7 +105,7 @@ class Lister {
   }
 
   Architecture& a_;
-  const TensorNames& names_;
+  const Names& names_;
   bool single_;
   std::size_t block_ = 0;
 };
@@ -112,10 +127,10 @@ void list_linears(Architecture& a, Fusion fusion) {
       list.feed_forward(fmt::format("{}{}.", a.names.block(b), a.names.feed_forward), b, a.intermediate, a.mlp_bias);
     block.count = a.linears.size() - block.first;
   }
-  const std::string head(a.names.head);
+  const std::string head = a.names.linear(Role::lm_head);
   if (!a.tied || fusion == Fusion::single) list.group(head, kNoBlock);
   if (!a.tied) list.linear(head, Role::lm_head, a.vocab, a.hidden, false);
-  if (fusion == Fusion::single) list.linear(std::string(a.names.embedding), Role::embed, a.vocab, a.hidden, false);
+  if (fusion == Fusion::single) list.linear(a.names.linear(Role::embed), Role::embed, a.vocab, a.hidden, false);
 }
 
 }  // namespace strata::model

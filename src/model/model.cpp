@@ -1,15 +1,15 @@
-// Opening a model and comparing its tensors with its configuration, so that whatever is wrong with the files is found
-// out before any work starts.
+// Opening a model: its configuration becomes an architecture, and its container a source of tensors.
+// What the layers above ask for by linear or by norm is looked up by name here.
 #include "model/model.h"
 
-#include <algorithm>
-#include <array>
+#include <cstring>
 #include <map>
 #include <set>
 
-#include "core/file.h"
 #include "core/hash.h"
 #include "format/gguf.h"
+#include "model/check_tensors.h"
+#include "model/sources.h"
 
 namespace strata::model {
 namespace fs = std::filesystem;
@@ -17,30 +17,16 @@ namespace {
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-/// Whether checkpoints carry a tensor of this name although nothing needs it.
-bool superfluous(std::string_view name, const Architecture& a) {
-  return name.ends_with("rotary_emb.inv_freq") || name == fmt::format("{}.weight", a.names.head) ||
-         name == "rope_freqs.weight";
+/// Whether two dense matrices of one shape hold the same values.
+bool same_values(const MatrixView& a, const MatrixView& b) {
+  std::vector<float> x(a.cols), y(a.cols);
+  for (std::size_t r = 0; r < a.rows; ++r) {
+    read_row(a, r, 0, a.cols, x.data());
+    read_row(b, r, 0, a.cols, y.data());
+    if (std::memcmp(x.data(), y.data(), a.cols * sizeof(float)) != 0) return false;
+  }
+  return true;
 }
-
-/// Whether a tensor belongs to one block more than the model runs, with which some models predict several tokens at
-/// once.
-bool predicts_ahead(std::string_view name, const json& config, const Architecture& a) {
-  return config.value("num_nextn_predict_layers", json(0)) != json(0) && name.starts_with(a.names.block(a.blocks));
-}
-
-constexpr std::array<const char*, 12> kCompanions = {"generation_config.json",
-                                                     "tokenizer.json",
-                                                     "tokenizer_config.json",
-                                                     "special_tokens_map.json",
-                                                     "added_tokens.json",
-                                                     "vocab.json",
-                                                     "merges.txt",
-                                                     "tokenizer.model",
-                                                     "chat_template.jinja",
-                                                     "chat_template.json",
-                                                     "LICENSE",
-                                                     "README.md"};
 
 }  // namespace
 
@@ -55,7 +41,8 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
       fail("{}: has no config.json; give a Hugging Face model folder or a GGUF file", path.string());
     model.config_ = read_json_file(path / "config.json");
     model.architecture_ = parse_architecture(model.config_, (path / "config.json").string(), table);
-    model.source_ = open_hf_source(path, model.config_);
+    model.source_ = open_hf_source(path, model.config_, model.architecture_);
+    model.find_head();
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
     GgufModel gguf = open_gguf_model(path);
@@ -64,47 +51,30 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
     model.architecture_ = parse_architecture(model.config_, path.string(), table);
     model.source_ = std::move(gguf.source);
   }
-  if (fusion != Fusion::fused) list_linears(model.architecture_, fusion);
-  model.check_tensors();
+  list_linears(model.architecture_, fusion);
+  model.carried_ = check_tensors(model.architecture_, model.config_, *model.source_, model.gguf_, path.string());
   for (const TensorInfo& tensor : model.source_->tensors()) model.tensor_bytes_[tensor.name] = tensor.bytes;
   return model;
 }
 
-std::string Model::low_bit_types() const {
-  if (!gguf_) return {};
-  std::set<std::string> types;
-  for (const TensorInfo& tensor : tensors())
-    if (tensor.shape.size() == 2 && tensor.type != "F32" && tensor.type != "F16" && tensor.type != "BF16")
-      types.insert(tensor.type);
-  return fmt::format("{}", fmt::join(types, ", "));
+void Model::find_head() {
+  const std::string head = architecture_.names.linear(Role::lm_head) + ".weight";
+  if (!architecture_.tied || !source_->has(head)) return;
+  const LinearWeights a = source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
+  const LinearWeights b = source_->matrix(head, architecture_.vocab, architecture_.hidden);
+  architecture_.tied = same_values(a.view().dense, b.view().dense);
 }
 
-void Model::check_tensors() const {
-  const std::vector<TensorInfo> present = source_->tensors();
-  std::map<std::string_view, const TensorInfo*> by_name;
-  for (const TensorInfo& tensor : present) by_name[tensor.name] = &tensor;
-  std::set<std::string> known;
-  for (const ExpectedTensor& expected : expected_tensors(architecture_)) {
-    known.insert(expected.name);
-    const auto it = by_name.find(expected.name);
-    if (it != by_name.end()) {
-      if (it->second->shape != expected.shape && codec_of_name(expected.name) == nullptr)
-        fail("{}: {} has shape {}, but config.json asks for {}", path_.string(), expected.name,
-             shape_text(it->second->shape), shape_text(expected.shape));
-      continue;
-    }
-    if (codec_of_name(expected.name) == nullptr)
-      fail("{}: {} is missing; the files are incomplete or config.json belongs to another model", path_.string(),
-           expected.name);
+std::string Model::low_bit_types() const {
+  std::set<std::string> types;
+  for (const Linear& linear : architecture_.linears)
+    if (const codec::Codec* codec = codec_of(linear)) types.insert(codec->name);
+  for (const TensorInfo& tensor : tensors()) {
+    const bool weight = gguf_ || (tensor.name.ends_with(".weight") && codec_of_name(tensor.name) == nullptr);
+    if (weight && tensor.shape.size() == 2 && tensor.type != "F32" && tensor.type != "F16" && tensor.type != "BF16")
+      types.insert(tensor.type);
   }
-  for (const TensorInfo& tensor : present) {
-    if (known.contains(tensor.name) || superfluous(tensor.name, architecture_)) continue;
-    if (predicts_ahead(tensor.name, config_, architecture_)) continue;
-    const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
-    if (known.contains(module + ".weight") && source_->codec_of(module) != nullptr) continue;
-    fail("{}: {} is not part of a {} model with {} blocks as config.json describes it", path_.string(), tensor.name,
-         architecture_.model_type, architecture_.blocks);
-  }
+  return fmt::format("{}", fmt::join(types, ", "));
 }
 
 const codec::Codec* Model::codec_of_name(const std::string& tensor) const {
@@ -112,23 +82,25 @@ const codec::Codec* Model::codec_of_name(const std::string& tensor) const {
   return source_->codec_of(tensor.substr(0, tensor.size() - 7));
 }
 
-std::vector<std::pair<std::string, std::string>> Model::companion_files() const {
-  if (gguf_) return gguf_companion_files(path_);
-  std::vector<std::pair<std::string, std::string>> files;
-  for (const char* name : kCompanions) {
-    std::error_code code;
-    if (fs::is_regular_file(path_ / name, code)) files.emplace_back(name, read_text_file(path_ / name));
-  }
+json Model::config() const {
+  json config = config_;
+  config.erase("quantization_config");
+  return config;
+}
+
+std::vector<Companion> Model::companions() const {
+  if (!gguf_) return companions_of(path_);
+  std::vector<Companion> files;
+  for (auto& [name, text] : gguf_companion_files(path_))
+    files.push_back({.name = name, .bytes = text.size(), .text = text});
   return files;
 }
 
 LinearWeights Model::weights(const Linear& linear) const {
-  if (const codec::Codec* codec = codec_of(linear)) return LinearWeights(source_->stored(linear, *codec));
   return source_->matrix(linear.module + ".weight", linear.rows, linear.cols);
 }
 
 LinearWeights Model::packed(const Linear& linear) const {
-  if (codec_of(linear) != nullptr) return weights(linear);
   return source_->packed(linear.module + ".weight", linear.rows, linear.cols);
 }
 

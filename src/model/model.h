@@ -4,75 +4,24 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "codec/codec.h"
 #include "core/json.h"
-#include "core/matrix.h"
-#include "kernel/matmul.h"
 #include "model/architecture.h"
+#include "model/companions.h"
 #include "model/families.h"
+#include "model/tensor_source.h"
 #include "model/tensors.h"
 
 namespace strata::model {
 
 /// Weights of norms by their places: what the forward pass multiplies by.
 using NormWeights = std::map<Norm, std::vector<float>>;
-
-/// The weights of one linear while they are held: a view into the mapped file (dense or stored), or f32 values that
-/// were dequantized from it.
-class LinearWeights {
- public:
-  explicit LinearWeights(MatrixView mapped) : dense_(mapped) {}
-  LinearWeights(std::vector<float> values, std::size_t rows, std::size_t cols)
-      : owned_(std::move(values)), dense_(MatrixView::dense(owned_.data(), rows, cols, DType::f32)) {}
-  explicit LinearWeights(codec::Stored stored) : stored_(std::make_unique<codec::Stored>(std::move(stored))) {}
-
-  /// Valid while this object lives, also after it was moved.
-  kernel::Weights view() const { return {dense_, stored_.get()}; }
-
- private:
-  std::vector<float> owned_;
-  MatrixView dense_;
-  std::unique_ptr<codec::Stored> stored_;
-};
-
-/// A tensor as it lies in the source.
-struct TensorInfo {
-  std::string name;  ///< Hugging Face name
-  std::string type;  ///< "BF16", "F8_E4M3", "Q4_1"
-  std::vector<std::uint64_t> shape;
-  std::uint64_t bytes;
-};
-
-/// Where tensors come from. Each container format has one implementation.
-class TensorSource {
- public:
-  virtual ~TensorSource() = default;
-  virtual std::vector<TensorInfo> tensors() const = 0;
-  virtual bool has(std::string_view name) const = 0;
-  /// A two-dimensional weight of the expected shape.
-  virtual LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const = 0;
-  /// A weight as a kernel multiplies with it: as it lies in the file where the kernel can decode that.
-  virtual LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const {
-    return matrix(name, rows, cols);
-  }
-  /// A one-dimensional tensor as f32.
-  virtual std::vector<float> vector(const std::string& name, std::size_t size) const = 0;
-  /// The codec of a linear in a quantized checkpoint; nullptr when the linear is dense.
-  virtual const codec::Codec* codec_of(const std::string& module) const = 0;
-  /// The tensors of a linear that has this codec.
-  virtual codec::Stored stored(const Linear& linear, const codec::Codec& codec) const = 0;
-  /// Lets the system take back the memory of a tensor's mapped pages.
-  virtual void release(const std::string& name) const = 0;
-  /// Begins to read a tensor from the disk and does not wait for it.
-  virtual void will_need(const std::string& name) const = 0;
-  /// Bytes that identify the content: samples of every tensor.
-  virtual std::uint64_t content_hash() const = 0;
-};
 
 class Model {
  public:
@@ -85,16 +34,20 @@ class Model {
 
   const std::filesystem::path& path() const { return path_; }
   bool from_gguf() const { return gguf_; }
-  /// The types of fewer than 16 bits that a GGUF file holds matrices in, as "Q4_0, Q8_0"; empty for any other source.
+  /// The types of fewer than 16 bits that the source holds matrices in, as "Q4_0, Q8_0" or "int4_g32"; empty when it
+  /// has none.
   std::string low_bit_types() const;
   const Architecture& architecture() const { return architecture_; }
-  /// The content of config.json; a GGUF file has the one that convert writes.
-  const json& config() const { return config_; }
-  /// The files of a Hugging Face directory besides config and weights, as name and text: tokenizer.json and others. A
-  /// GGUF model has those that are made from its metadata.
-  std::vector<std::pair<std::string, std::string>> companion_files() const;
+  /// The content of config.json without "quantization_config", which is the source's business; a GGUF file has the one
+  /// that convert writes.
+  json config() const;
+  /// The files that go along with the weights: a Hugging Face folder's, or those made from a GGUF file's metadata.
+  std::vector<Companion> companions() const;
+  /// The tensors that the text model does not read, which are carried from source to output as they are (carried.h).
+  const std::vector<TensorInfo>& carried() const { return carried_; }
+  std::span<const std::byte> raw(const std::string& name) const { return source_->raw(name); }
 
-  /// The weights of a linear: dense, unless the checkpoint is compressed-tensors.
+  /// The weights of a linear, dense or decoded.
   LinearWeights weights(const Linear& linear) const;
   /// The embedding's weights, dense.
   LinearWeights embedding() const;
@@ -115,7 +68,6 @@ class Model {
   std::vector<TensorInfo> tensors() const { return source_->tensors(); }
   /// The codec that a linear has in the files; nullptr when it is dense.
   const codec::Codec* codec_of(const Linear& linear) const { return source_->codec_of(linear.module); }
-  bool quantized() const { return config_.contains("quantization_config"); }
 
   /// 16 hexadecimal digits that identify configuration, tensor names, shapes and samples of the data.
   std::string fingerprint() const;
@@ -124,7 +76,8 @@ class Model {
 
  private:
   Model() = default;
-  void check_tensors() const;
+  /// The file decides whether the head is the embedding: some whose configuration says so hold another head.
+  void find_head();
   const codec::Codec* codec_of_name(const std::string& tensor) const;
   std::filesystem::path path_;
   bool gguf_ = false;
@@ -132,15 +85,7 @@ class Model {
   Architecture architecture_;
   std::unique_ptr<TensorSource> source_;
   std::map<std::string, std::uint64_t> tensor_bytes_;
+  std::vector<TensorInfo> carried_;
 };
-
-/// Implementations of TensorSource: hf_source.cpp, gguf/source.cpp.
-std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& directory, const json& config);
-struct GgufModel {
-  json config;
-  std::unique_ptr<TensorSource> source;
-};
-GgufModel open_gguf_model(const std::filesystem::path& file);
-std::vector<std::pair<std::string, std::string>> gguf_companion_files(const std::filesystem::path& file);
 
 }  // namespace strata::model

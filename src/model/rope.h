@@ -1,5 +1,5 @@
 // Rotary embeddings: their parameters, and the frequencies that positions are turned by.
-// transformers, modeling_rope_utils.py: default, linear, dynamic, llama3.
+// transformers, modeling_rope_utils.py: default, linear, dynamic, llama3, yarn, longrope.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -10,23 +10,35 @@
 namespace strata::model {
 
 struct Rope {
-  enum class Scaling { none, linear, dynamic, llama3 };
+  enum class Scaling { none, linear, dynamic, llama3, yarn, longrope };
   double theta = 10000.0;
   std::size_t dims = 0;  ///< how many dimensions of a head are rotated: the first ones
   Scaling scaling = Scaling::none;
   double factor = 1.0;
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< used by llama3
-  std::size_t original_max_position = 0;                 ///< used by llama3 and dynamic
+  std::size_t original_max_position = 0;                 ///< used by llama3, dynamic, yarn and longrope
+  double beta_fast = 32.0, beta_slow = 1.0;              ///< used by yarn
+  bool truncate = true;                                  ///< used by yarn: its range is cut to whole dimensions
+  std::vector<double> short_factors, long_factors;       ///< used by longrope: divisors of the frequencies
+  double attention_factor = 1.0;                         ///< multiplies cosine and sine; yarn and longrope
+  bool interleaved = false;                              ///< dimensions 2i and 2i + 1 turn together, not i and i + half
+  bool operator==(const Rope&) const = default;
 };
 
 /// The inverse frequencies, dims / 2 of them, for a call whose last position is `last_position` (only dynamic scaling
-/// depends on it). The angle of position p is p times the frequency.
+/// and longrope depend on it). The angle of position p is p times the frequency.
 std::vector<double> inverse_frequencies(const Rope& rope, std::size_t last_position);
 
 struct Family;
-/// The rotary embedding of config.json for heads of `head_dim`. Reads both the rope_scaling of transformers 4 and the
-/// rope_parameters of 5. `where` names the file. Throws Error for a kind of scaling that is not known here.
-Rope parse_rope(const json& config, const Family& family, std::size_t head_dim, std::size_t max_position,
-                const std::string& where);
+/// The rotary embeddings of config.json for heads of `head_dim`: of blocks that see all keys and of blocks with a
+/// window.
+struct Ropes {
+  Rope full, windowed;
+};
+/// Reads the rope_scaling of transformers 4 and the rope_parameters of 5, where they are by kind of block too; where
+/// both are there, a value of rope_scaling counts before that of rope_parameters. `where` names the file. Throws Error
+/// for a kind of scaling that is not known here.
+Ropes parse_ropes(const json& config, const Family& family, std::size_t head_dim, std::size_t max_position,
+                  const std::string& where);
 
 }  // namespace strata::model

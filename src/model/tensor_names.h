@@ -9,7 +9,8 @@
 namespace strata::model {
 
 /// Which weight matrix of a block, or of the model, a linear is.
-enum class Role { q, k, v, o, gate, up, down, lm_head, embed };
+/// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so.
+enum class Role { q, k, v, o, gate, up, down, qkv, gate_up, lm_head, embed };
 std::string_view role_name(Role role);
 
 /// Where an RMS norm stands. Norms before attention and before the feed-forward part make what these read; norms after
@@ -27,23 +28,34 @@ inline constexpr std::array kBlockNorms = {Norm::before_attention,
                                            Norm::q,
                                            Norm::k};
 
-/// Names of tensors without ".weight". The defaults are llama's, which most families share. What a block has is named
-/// below `blocks`, the block's index and a point; the matrices of its two halves below `attention` or `feed_forward`
-/// and a point. A norm without a name does not exist; q_norm and k_norm exist where Architecture::qk_norm says so.
+/// A family's names of tensors, without ".weight". The defaults are llama's, which most families share. Embedding,
+/// blocks and the last norm are named below a root that files choose (Names). What a block has is named below `blocks`,
+/// the block's index and a point; the matrices of its two halves below `attention` or `feed_forward` and a point. A
+/// norm without a name does not exist; q_norm and k_norm exist where Architecture::qk_norm says so. Where qkv has a
+/// name, one matrix holds q, k and v; where gate_up has one, a dense block's gate and up.
 struct TensorNames {
-  std::string_view embedding = "model.embed_tokens", head = "lm_head", blocks = "model.layers.";
-  std::string_view attention = "self_attn", q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";
-  std::string_view feed_forward = "mlp", gate = "gate_proj", up = "up_proj", down = "down_proj";
+  std::string_view embedding = "embed_tokens", head = "lm_head", blocks = "layers.";
+  std::string_view attention = "self_attn", q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj", qkv{};
+  std::string_view feed_forward = "mlp", gate = "gate_proj", up = "up_proj", down = "down_proj", gate_up{};
   std::string_view before_attention = "input_layernorm", after_attention{};
   std::string_view before_feed_forward = "post_attention_layernorm", after_feed_forward{};
-  std::string_view q_norm = "self_attn.q_norm", k_norm = "self_attn.k_norm", last_norm = "model.norm";
+  std::string_view q_norm = "self_attn.q_norm", k_norm = "self_attn.k_norm", last_norm = "norm";
+  std::string_view sinks = "self_attn.sinks";  ///< used where Architecture::sinks is set; a tensor without ".weight"
+
+  /// The name within a block, "input_layernorm", or of the last norm below the root; empty when there is none.
+  std::string_view norm(Norm norm) const;
+};
+
+/// A family's names with what the files put before them: "model.", "model.language_model." in a model that sees too,
+/// or nothing.
+struct Names : TensorNames {
+  std::string root = "model.";
+  std::string head_root = {};  ///< stands before the head's name
 
   /// "model.layers.3."
   std::string block(std::size_t block) const;
   /// The name within a dense block, "mlp.down_proj"; the whole name of lm_head and embed.
   std::string linear(Role role) const;
-  /// The name within a block, "input_layernorm", or the whole name of the last norm; empty when there is none.
-  std::string_view norm(Norm norm) const;
 };
 
 }  // namespace strata::model

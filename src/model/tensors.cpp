@@ -6,17 +6,18 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 9> names = {"q", "k", "v", "o", "gate", "up", "down", "lm_head", "embed"};
+  constexpr std::array<std::string_view, 11> names = {"q",    "k",   "v",       "o",       "gate", "up",
+                                                      "down", "qkv", "gate_up", "lm_head", "embed"};
   return names[static_cast<std::size_t>(role)];
 }
 
-std::string TensorNames::block(std::size_t block) const { return fmt::format("{}{}.", blocks, block); }
+std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}.", root, blocks, block); }
 
-std::string TensorNames::linear(Role role) const {
-  if (role == Role::lm_head) return std::string(head);
-  if (role == Role::embed) return std::string(embedding);
-  const bool attends = role == Role::q || role == Role::k || role == Role::v || role == Role::o;
-  const std::array<std::string_view, 7> names = {q, k, v, o, gate, up, down};
+std::string Names::linear(Role role) const {
+  if (role == Role::lm_head) return head_root + std::string(head);
+  if (role == Role::embed) return root + std::string(embedding);
+  const bool attends = role == Role::q || role == Role::k || role == Role::v || role == Role::o || role == Role::qkv;
+  const std::array<std::string_view, 9> names = {q, k, v, o, gate, up, down, qkv, gate_up};
   return fmt::format("{}.{}", attends ? attention : feed_forward, names[static_cast<std::size_t>(role)]);
 }
 
@@ -40,34 +41,53 @@ std::string_view TensorNames::norm(Norm norm) const {
   STRATA_CHECK(false);
 }
 
-std::string embedding_name(const Architecture& a) { return fmt::format("{}.weight", a.names.embedding); }
+std::string embedding_name(const Architecture& a) { return a.names.linear(Role::embed) + ".weight"; }
 
 std::string norm_name(const Architecture& a, Norm norm, std::size_t block) {
   STRATA_CHECK(a.has(norm) && (norm == Norm::last) == (block == kNoBlock));
-  return fmt::format("{}{}.weight", norm == Norm::last ? "" : a.names.block(block), a.names.norm(norm));
+  return fmt::format("{}{}.weight", norm == Norm::last ? a.names.root : a.names.block(block), a.names.norm(norm));
 }
 
 std::string router_name(const Architecture& a, std::size_t block) {
-  return fmt::format("{}{}.gate.weight", a.names.block(block), a.experts.module);
+  return fmt::format("{}{}.{}.weight", a.names.block(block), a.experts.module, a.experts.router);
+}
+
+std::string router_bias_name(const Architecture& a, std::size_t block) {
+  return fmt::format("{}{}.{}.bias", a.names.block(block), a.experts.module, a.experts.router);
+}
+
+std::string sinks_name(const Architecture& a, std::size_t block) {
+  return fmt::format("{}{}", a.names.block(block), a.names.sinks);
 }
 
 std::string correction_name(const Architecture& a, std::size_t block) {
-  return fmt::format("{}{}.gate.e_score_correction_bias", a.names.block(block), a.experts.module);
+  return fmt::format("{}{}.{}", a.names.block(block), a.experts.module, a.experts.correction_name);
 }
 
 std::string shared_gate_name(const Architecture& a, std::size_t block) {
   return fmt::format("{}{}.{}_gate.weight", a.names.block(block), a.experts.module, a.experts.shared_module);
 }
 
+namespace {
+
+/// Ernie's files hold the biases as a matrix of one row.
+std::vector<std::uint64_t> correction_shape(const Experts& e) {
+  return e.correction_is_row ? std::vector<std::uint64_t>{1, e.count} : std::vector<std::uint64_t>{e.count};
+}
+
+}  // namespace
+
 std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
   std::vector<ExpectedTensor> result = {{embedding_name(a), {a.vocab, a.hidden}}};
   for (std::size_t b = 0; b < a.blocks; ++b) {
     for (const Norm norm : kBlockNorms)
       if (a.has(norm)) result.push_back({norm_name(a, norm, b), {a.norm_size(norm)}});
+    if (a.sinks) result.push_back({sinks_name(a, b), {a.heads}});
     if (!a.layout[b].mixture) continue;
     const Experts& e = a.experts;
     result.push_back({router_name(a, b), {e.count, a.hidden}});
-    if (e.correction) result.push_back({correction_name(a, b), {e.count}, DType::f32});
+    if (e.router_bias) result.push_back({router_bias_name(a, b), {e.count}});
+    if (e.correction) result.push_back({correction_name(a, b), correction_shape(e), DType::f32});
     if (e.shared_gate) result.push_back({shared_gate_name(a, b), {1, a.hidden}});
   }
   for (const Linear& linear : a.linears) {

@@ -20,9 +20,12 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
 std::string embedding_name(const Architecture& architecture);
 /// The weights of a norm that the architecture has; the last one belongs to no block.
 std::string norm_name(const Architecture& architecture, Norm norm, std::size_t block = kNoBlock);
+/// The logits that take part in a block's softmax without a key of their own, (heads).
+std::string sinks_name(const Architecture& architecture, std::size_t block);
 /// Tensors of a mixture that are never quantized: the router's (experts, hidden), the biases for choosing (experts),
 /// and the gate of the shared expert (1, hidden).
 std::string router_name(const Architecture& architecture, std::size_t block);
+std::string router_bias_name(const Architecture& architecture, std::size_t block);
 std::string correction_name(const Architecture& architecture, std::size_t block);
 std::string shared_gate_name(const Architecture& architecture, std::size_t block);
 

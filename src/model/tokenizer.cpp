@@ -6,28 +6,20 @@
 #include <array>
 
 #include "core/file.h"
+#include "model/added_tokens.h"
 #include "model/crate_text.h"
 #include "model/model.h"
+#include "model/sources.h"
 #include "strata_tokenizer.h"
 
 namespace strata::model {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::array<const char*, 6> kFiles = {
-    "tokenizer.json",      "tokenizer_config.json", "special_tokens_map.json",
+constexpr std::array<const char*, 7> kFiles = {
+    "tokenizer.json",      "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "chat_template.jinja", "config.json",           "generation_config.json"};
-constexpr std::array<const char*, 7> kSpecial = {"bos_token", "eos_token", "unk_token", "sep_token",
-                                                 "pad_token", "cls_token", "mask_token"};
-
-json parse_named(const NamedTexts& files, const char* name, const std::string& where) {
-  const std::string* text = find_text(files, name);
-  if (text == nullptr) return json::object();
-  const std::string path = fmt::format("{}: {}", where, name);
-  json value = parse_json(*text, path);
-  if (!value.is_object()) fail("{}: not a JSON object", path);
-  return value;
-}
+constexpr const char* kTemplateFolder = "additional_chat_templates";
 
 /// The text of a special token: files hold "</s>", older ones {"content": "</s>", ...}.
 std::optional<std::string> token_text(const json& object, const char* key) {
@@ -40,12 +32,15 @@ std::optional<std::string> token_text(const json& object, const char* key) {
 }
 
 /// The ids of a key that holds one id or a list of ids. A key that is absent or holds anything else has none, since
-/// transformers, too, finds fault with it only when it is used.
+/// transformers, too, finds fault with it only when it is used. Files say "none" by null, -1, and -1 as an unsigned
+/// number; an id that the model has no row for (from its "vocab_size" on) is none either.
 std::vector<std::uint32_t> id_list(const json& config, const char* key) {
+  std::uint64_t end = INT32_MAX;
+  if (const auto size = config.find("vocab_size"); size != config.end() && size->is_number_unsigned())
+    end = std::min(end, size->get<std::uint64_t>());
   std::vector<std::uint32_t> ids;
   const auto add = [&](const json& value) {
-    if (value.is_number_unsigned() && value.get<std::uint64_t>() <= UINT32_MAX)
-      ids.push_back(value.get<std::uint32_t>());
+    if (value.is_number_unsigned() && value.get<std::uint64_t>() < end) ids.push_back(value.get<std::uint32_t>());
   };
   const auto it = config.find(key);
   if (it == config.end()) return ids;
@@ -69,12 +64,19 @@ NamedTexts read_tokenizer_files(const fs::path& directory) {
     std::error_code code;
     if (fs::exists(directory / name, code)) files.emplace_back(name, read_text_file(directory / name));
   }
+  std::error_code code;
+  std::vector<fs::path> templates;
+  for (fs::directory_iterator it(directory / kTemplateFolder, code), end; !code && it != end; it.increment(code))
+    if (it->path().extension() == ".jinja") templates.push_back(it->path());
+  std::ranges::sort(templates);
+  for (const fs::path& path : templates)
+    files.emplace_back(kTemplateFolder + ("/" + path.filename().string()), read_text_file(path));
   return files;
 }
 
 NamedTexts tokenizer_files(const Model& model) {
   if (!model.from_gguf()) return read_tokenizer_files(model.path());
-  NamedTexts files = model.companion_files();
+  NamedTexts files = gguf_companion_files(model.path());
   files.emplace_back("config.json", model.config().dump());
   return files;
 }
@@ -85,11 +87,20 @@ const std::string* find_text(const NamedTexts& files, std::string_view name) {
   return nullptr;
 }
 
+json parse_named(const NamedTexts& files, const char* name, const std::string& where) {
+  const std::string* text = find_text(files, name);
+  if (text == nullptr) return json::object();
+  const std::string path = fmt::format("{}: {}", where, name);
+  json value = parse_json(*text, path);
+  if (!value.is_object()) fail("{}: not a JSON object", path);
+  return value;
+}
+
 json special_tokens(const NamedTexts& files, const std::string& where) {
   const json config = parse_named(files, "tokenizer_config.json", where);
   const json map = parse_named(files, "special_tokens_map.json", where);
   json tokens = json::object();
-  for (const char* key : kSpecial) {
+  for (const char* key : kSpecialNames) {
     std::optional<std::string> text = token_text(config, key);
     if (!text) text = token_text(map, key);
     if (text) tokens[key] = *text;
@@ -130,18 +141,17 @@ Tokenizer Tokenizer::from_directory(const fs::path& directory) {
 
 void Tokenizer::read_special(const NamedTexts& files) {
   const json config = parse_named(files, "config.json", where_);
+  const DeclaredTokens declared = declared_tokens(files, where_);
+  add_tokens(declared.listed, declared.listed_replace);
   const json tokens = special_tokens(files, where_);
-  for (const auto& [key, token] : tokens.items()) {
-    const std::string text = token.get<std::string>();
-    CrateText error;
-    if (strata_tokenizer_add_special(library_.get(), text.data(), text.size(), error.out()) == STRATA_INPUT)
-      fail("{}: {} '{}': {}", where_, key, text, error.view());
-  }
   const auto id_of = [&](const char* key) -> std::optional<std::uint32_t> {
     return tokens.contains(key) ? token_to_id(tokens[key].get<std::string>()) : std::nullopt;
   };
+  // A token of that name that no list declares and the vocabulary does not have is new, so no model was trained to
+  // begin or end a text by it: these are looked up before it is added.
   bos_ = id_of("bos_token");
   last_ = id_of("eos_token");
+  add_tokens(declared.named, false);
   if (last_) eos_.push_back(*last_);
   append_new(eos_, id_list(parse_named(files, "generation_config.json", where_), "eos_token_id"));
   // Models of several parts keep the text model's settings one level down.
@@ -163,6 +173,24 @@ void Tokenizer::read_special(const NamedTexts& files) {
   if (explicit_ends_) return;
   const std::vector<std::uint32_t> empty = encode_by_library("", AddSpecial::yes);
   add_bos_ = bos_ && !empty.empty() && empty.front() == *bos_;
+}
+
+void Tokenizer::add_tokens(const json& tokens, bool replace) {
+  if (tokens.empty()) return;
+  const std::string text = tokens.dump();
+  CrateText error;
+  if (strata_tokenizer_add_tokens(library_.get(), text.data(), text.size(), !replace, error.out()) != STRATA_OK)
+    fail("{}: added tokens: {}", where_, error.view());
+}
+
+std::vector<AddedToken> Tokenizer::added_tokens() const {
+  CrateText text, error;
+  if (strata_tokenizer_added_tokens(library_.get(), text.out(), error.out()) != STRATA_OK)
+    fail("{}: added tokens: {}", where_, error.view());
+  std::vector<AddedToken> result;
+  for (const json& token : parse_json(text.view(), where_))
+    result.push_back({token[0].get<std::uint32_t>(), token[1].get<std::string>(), token[2].get<bool>()});
+  return result;
 }
 
 std::vector<std::uint32_t> Tokenizer::encode(std::string_view text, AddSpecial add) const {

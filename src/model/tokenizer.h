@@ -23,12 +23,15 @@ class Model;
 using NamedTexts = std::vector<std::pair<std::string, std::string>>;
 
 /// Reads the tokenizer's files that a directory has: tokenizer.json, tokenizer_config.json, special_tokens_map.json,
-/// chat_template.jinja, config.json, generation_config.json. Throws Error when a file cannot be read.
+/// added_tokens.json, chat_template.jinja, config.json, generation_config.json, and the files .jinja of
+/// additional_chat_templates/. Throws Error when a file cannot be read.
 NamedTexts read_tokenizer_files(const std::filesystem::path& directory);
 /// The tokenizer's files of an opened model; those of a GGUF model are made from its metadata.
 NamedTexts tokenizer_files(const Model& model);
 /// The text of the file of this name; nullptr when there is no such file.
 const std::string* find_text(const NamedTexts& files, std::string_view name);
+/// The JSON object in the file of this name; an empty one when there is no such file. Throws Error for anything else.
+json parse_named(const NamedTexts& files, const char* name, const std::string& where);
 /// The texts of special tokens by name ("bos_token", "eos_token", ...) that tokenizer_config.json or
 /// special_tokens_map.json set.
 json special_tokens(const NamedTexts& files, const std::string& where);
@@ -36,14 +39,21 @@ json special_tokens(const NamedTexts& files, const std::string& where);
 enum class AddSpecial { no, yes };
 enum class SkipSpecial { no, yes };
 
+/// A token that is found in text before any splitting.
+struct AddedToken {
+  std::uint32_t id;
+  std::string content;
+  bool special;  ///< of use to the model only, such as the marks of a chat
+};
+
 /// Safe to use from several threads at once.
 class Tokenizer {
  public:
   /// tokenizer_json: the text of a tokenizer.json. `where` opens every error's sentence. Throws Error when it is no
   /// tokenizer that the library knows.
   static Tokenizer from_json(std::string_view tokenizer_json, std::string where);
-  /// files: tokenizer.json, and all others that say something about special tokens. Throws Error when tokenizer.json is
-  /// not among them.
+  /// files: tokenizer.json, and all others that say something about special tokens; tokens that only those declare are
+  /// added as by transformers (added_tokens.h). Throws Error when tokenizer.json is not among them.
   static Tokenizer from_files(const NamedTexts& files, std::string where);
   /// The tokenizer of a model's own files.
   static Tokenizer of(const Model& model);
@@ -60,6 +70,9 @@ class Tokenizer {
   std::optional<std::uint32_t> token_to_id(std::string_view token) const;
   std::optional<std::string> id_to_token(std::uint32_t id) const;
 
+  /// The added tokens of all files, by rising id. An id may be beyond the rows of the model's embedding.
+  std::vector<AddedToken> added_tokens() const;
+
   /// The token that begins a text, if the model has one; read from tokenizer_config.json, else from config.json.
   std::optional<std::uint32_t> bos() const { return bos_; }
   /// The tokens that end a generation: the union of those in tokenizer_config.json, generation_config.json and
@@ -75,6 +88,7 @@ class Tokenizer {
   };
   explicit Tokenizer(std::string where) : where_(std::move(where)) {}
   void read_special(const NamedTexts& files);
+  void add_tokens(const json& tokens, bool replace);
   std::vector<std::uint32_t> encode_by_library(std::string_view text, AddSpecial add) const;
 
   std::string where_;

@@ -147,7 +147,7 @@ TEST(Parts, BlocksWithAWindowMayHaveARotaryEmbeddingOfTheirOwn) {
     return h;
   };
   Family two = family;
-  two.window_rope_key = "rope_local_base_freq";
+  two.window_rope = true;
   EXPECT_EQ(run(two, 10000.0, 0), run(family, 100.0, 0));
   EXPECT_EQ(run(two, 10000.0, 1), run(family, 10000.0, 1));
   EXPECT_NE(run(two, 10000.0, 0), run(family, 10000.0, 0));

@@ -167,6 +167,14 @@ INSTANTIATE_TEST_SUITE_P(
         Foreign{"InferredChannel", R"({"num_bits":4,"group_size":-1})", "pack-quantized", "int4_channel"}),
     [](const auto& row) { return row.param.why; });
 
+TEST(DecodedSchemes, Fp8OfTensorsAndBlocksHasNoCodecAndIsReadAsDense) {
+  for (const char* strategy : {R"("tensor")", R"("block","block_structure":[128,128])"}) {
+    const json config =
+        foreign_weights(fmt::format(R"({{"num_bits":8,"type":"float","strategy":{}}})", strategy), "float-quantized");
+    EXPECT_EQ(QuantizationScheme::parse(config, "c").codec_of("m"), nullptr) << strategy;
+  }
+}
+
 struct BadConfig {
   const char* why;
   json config;
@@ -201,13 +209,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"targets_numbers", foreign(R"({"targets":[1],"weights":{"num_bits":4,"group_size":32}})"),
                   "'targets' holds other than texts"},
         BadConfig{"weights_text", foreign(R"({"targets":["Linear"],"weights":"W4A16"})"), "'weights' is no object"},
-        BadConfig{"fp8_tensor",
-                  foreign_weights(R"({"num_bits":8,"type":"float","strategy":"tensor"})", "float-quantized"),
-                  "no codec reads the scheme 'float-quantized float8 tensor symmetric'"},
-        BadConfig{"fp8_block",
-                  foreign_weights(R"({"num_bits":8,"type":"float","strategy":"block","block_structure":[128,128]})",
-                                  "float-quantized"),
-                  "float8 block symmetric"},
+        BadConfig{
+            "fp8_group",
+            foreign_weights(R"({"num_bits":8,"type":"float","strategy":"group","group_size":128})", "float-quantized"),
+            "no codec reads the scheme 'float-quantized float8 group 128 symmetric'"},
+        BadConfig{"int8_block",
+                  foreign_weights(R"({"num_bits":8,"type":"int","strategy":"block","block_structure":[128,128]})",
+                                  "int-quantized"),
+                  "int8 block symmetric"},
         BadConfig{"seven_bits", foreign_weights(R"({"num_bits":7,"group_size":64})", "pack-quantized"),
                   "'pack-quantized int7 group 64 symmetric'"},
         BadConfig{"marlin", foreign_weights(R"({"num_bits":4,"group_size":128})", "marlin-24"), "marlin-24"},
@@ -278,6 +287,15 @@ TEST(Targets, PatternsWithHugeNumbersAreRefused) {
   EXPECT_THROW(TargetPattern("\\5555555555555555555", "c"), Error);
   EXPECT_THROW(TargetPattern("a{5555555555555555555}", "c"), Error);
   EXPECT_TRUE(TargetPattern("layers\\.123456789\\.", "c").matches("layers.123456789.q"));
+}
+
+TEST(Targets, PatternsThatBeginWithAnythingMatchAsTheirSyntaxSays) {
+  EXPECT_TRUE(TargetPattern(".*\\bvisual\\b", "c").matches("model.visual.blocks.0"));
+  EXPECT_FALSE(TargetPattern(".*\\bvisual\\b", "c").matches("model.visuals.blocks.0"));
+  EXPECT_TRUE(TargetPattern(".*ab?c", "c").matches("x.ac"));
+  EXPECT_TRUE(TargetPattern(".*a|b", "c").matches("b"));
+  EXPECT_TRUE(TargetPattern(".*(visual|audio)", "c").matches("model.audio"));
+  EXPECT_FALSE(TargetPattern(".*visual", "c").matches("model.audio"));
 }
 
 TEST(Targets, PatternsThatWouldBacktrackForeverAreMatched) {

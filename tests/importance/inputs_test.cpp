@@ -167,6 +167,16 @@ TEST(Pass, ActivationsThatAreNotFiniteNameTheirBlock) {
       << message;
 }
 
+TEST(Pass, DamageToTheLastNormIsNamed) {
+  TinyModel tiny("llama_tied");
+  tiny.set_element("model.norm.weight", 3, NAN);
+  const model::Model model = model::Model::open(tiny.path());
+  engine::Engine engine(model);
+  const std::string message =
+      error_of([&] { score(engine, calibration_from_tokens(golden_ids("llama_tied"), {{"ids"}}), {}); });
+  EXPECT_NE(message.find("model.norm.weight: weight [3] is nan"), std::string::npos) << message;
+}
+
 TEST(Pass, WeightsThatAreNotFiniteAreNamedWithTheirPlace) {
   for (const float bad : {NAN, -INFINITY}) {
     TinyModel tiny("llama_tied");
@@ -205,6 +215,28 @@ TEST_F(CalibrationFiles, FewerPiecesThanAskedForAreCounted) {
   const std::string message = error_of([&] { calibration_from_files(word_tokenizer(false), files, 100, 12); });
   EXPECT_NE(message.find("11 tokens of calibration text are fewer than one piece of 12"), std::string::npos) << message;
   EXPECT_NE(message.find("--seq-len"), std::string::npos) << message;
+}
+
+TEST_F(CalibrationFiles, JsonIsKnownByItsContent) {
+  const model::Tokenizer tokenizer = word_tokenizer(true);
+  const std::vector<std::vector<engine::Token>> pieces = {{1, 10, 11, 12}, {1, 14, 15, 16}};
+  const auto cut = [&](const std::filesystem::path& path, const model::ChatTemplate* chat = nullptr) {
+    return calibration_from_files(tokenizer, {&path, 1}, 2, 4, chat).sequences;
+  };
+  const char* const text = "w0 w1 w2 w3 w4 w5 w6 w7";
+  EXPECT_EQ(cut(file("a.md", text)), pieces);
+  for (const char* name : {"a.jsonl", "a.json", "a.txt", "a"}) {
+    EXPECT_EQ(cut(file(name, fmt::format("{{\"text\": \"{}\"}}\n", text))), pieces) << name;
+    EXPECT_EQ(cut(file(name, fmt::format("[\n{{\"text\": \"{}\"}}\n]", text))), pieces) << name;
+  }
+  const std::filesystem::path talk = file("talk.txt", R"([{"from": "human", "value": "w0 w1 w2 w3 w4 w5 w6"}])");
+  const model::ChatTemplate chat("<s> {{ messages[0].role }} {{ messages[0].content }}", json::object(), "chat");
+  EXPECT_EQ(cut(talk, &chat), (std::vector<std::vector<engine::Token>>{{1, 0, 10, 11}, {12, 13, 14, 15}}));
+  const std::string message = error_of([&] { cut(talk); });
+  EXPECT_NE(
+      message.find("talk.txt: line 1: is a conversation, which needs a chat template, and word tokenizer has none"),
+      std::string::npos)
+      << message;
 }
 
 TEST_F(CalibrationFiles, EmptyAndBinaryFilesAreRefused) {

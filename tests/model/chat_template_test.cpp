@@ -108,6 +108,26 @@ TEST(ChatTemplate, AListHasADefaultAndOneForTools) {
   EXPECT_THROW(ChatTemplate::from_files(number, "dir"), Error);
 }
 
+TEST(ChatTemplate, FilesOfNamedTemplatesReplaceThoseOfTheConfig) {
+  const auto with_tools = [](const ChatTemplate& chat) {
+    return chat.render(json::array(), GenerationPrompt::no, {{"tools", json::array()}});
+  };
+  const std::pair<std::string, std::string> config = {
+      "tokenizer_config.json",
+      R"({"chat_template": [{"name": "default", "template": "C"}, {"name": "tool_use", "template": "U"}]})"};
+  const std::pair<std::string, std::string> file = {"chat_template.jinja", "D"},
+                                            tools = {"additional_chat_templates/tool_use.jinja", "T"},
+                                            other = {"additional_chat_templates/rag.jinja", "R"};
+  EXPECT_EQ(with_tools(*ChatTemplate::from_files({config}, "dir")), "U");
+  EXPECT_EQ(with_tools(*ChatTemplate::from_files({config, file}, "dir")), "D");
+  const ChatTemplate both = *ChatTemplate::from_files({config, other, file, tools}, "dir");
+  EXPECT_EQ(both.source(), "D");
+  EXPECT_EQ(with_tools(both), "T");
+  EXPECT_EQ(both.render(json::array(), GenerationPrompt::no, {{"tools", nullptr}}), "D");
+  EXPECT_EQ(ChatTemplate::from_files({config, tools}, "dir")->source(), "C");
+  EXPECT_THROW(ChatTemplate::from_files({other}, "dir"), Error);
+}
+
 TEST(ChatTemplate, StrftimeNowIsLocalTime) {
   const auto today = [] {
     const std::time_t now = std::time(nullptr);

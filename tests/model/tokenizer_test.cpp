@@ -97,6 +97,17 @@ TEST(Tokenizer, EndTokensAreTheUnionOfAllFiles) {
   EXPECT_EQ(nested.bos(), std::nullopt);
 }
 
+TEST(Tokenizer, IdsThatStandForNoneAreNone) {
+  const Tokenizer tokenizer = Tokenizer::from_files(
+      words("{}", R"({"bos_token_id": 4294967295, "eos_token_id": -1, "pad_token_id": -1, "vocab_size": 5})",
+            R"({"eos_token_id": [4294967295, 4, 2.5, null], "pad_token_id": 99999999999})"),
+      "w");
+  EXPECT_EQ(tokenizer.bos(), std::nullopt);
+  EXPECT_EQ(tokenizer.eos(), (Ids{4}));
+  const Tokenizer beyond = Tokenizer::from_files(words("{}", R"({"bos_token_id": 5, "vocab_size": 5})"), "w");
+  EXPECT_EQ(beyond.bos(), std::nullopt);
+}
+
 TEST(Tokenizer, ANamedTokenIsFoundInTextThoughOnlyTheConfigSaysItIsSpecial) {
   EXPECT_EQ(Tokenizer::from_json(kWords, "w").encode("one</s>two"), (Ids{1, 0, 0, 0, 2}));
   EXPECT_EQ(Tokenizer::from_files(words(R"({"eos_token": "</s>"})"), "w").encode("one</s>two"), (Ids{1, 4, 2}));

@@ -59,6 +59,27 @@ class TinyModel {
     store(offset(tensor, 0) + 2 * index, value);
     save();
   }
+  /// Adds a tensor at the end of the file; `dtype` is a safetensors name. Several may be added before opening.
+  void add(const std::string& tensor, const std::string& dtype, const std::vector<std::size_t>& shape,
+           const std::string& bytes) {
+    header_[tensor] = {
+        {"dtype", dtype}, {"shape", shape}, {"data_offsets", {data_.size(), data_.size() + bytes.size()}}};
+    data_ += bytes;
+    save();
+  }
+  /// Gives tensors other names.
+  void rename(const std::function<std::string(const std::string&)>& name) {
+    json renamed = json::object();
+    for (const auto& [old, entry] : header_.items()) renamed[old == "__metadata__" ? old : name(old)] = entry;
+    header_ = renamed;
+    save();
+  }
+  /// Changes config.json.
+  void configure(const json& changes) const {
+    json config = read_json_file(folder_.path() / "config.json");
+    config.update(changes);
+    write_json_file(folder_.path() / "config.json", config);
+  }
   /// Drops the last `rows` tokens of the vocabulary.
   void shrink_vocabulary(std::size_t rows) {
     const std::string embedding = "model.embed_tokens.weight";

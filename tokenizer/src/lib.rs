@@ -5,6 +5,7 @@ mod python_methods;
 mod template;
 
 use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{c_char, c_int};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Once;
@@ -151,19 +152,40 @@ pub unsafe extern "C" fn strata_tokenizer_free(tokenizer: *mut Tokenizer) {
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn strata_tokenizer_add_special(
+pub unsafe extern "C" fn strata_tokenizer_add_tokens(
     tokenizer: *mut Tokenizer,
-    token: *const c_char,
+    tokens_json: *const c_char,
     size: usize,
+    keep: c_int,
     error: *mut StrataText,
 ) -> c_int {
     guard(error, || {
-        let token = text_view(token, size)?;
-        if (*tokenizer).token_to_id(token).is_none() {
-            return Err(Failure::Absent);
+        let mut tokens: Vec<AddedToken> =
+            serde_json::from_str(text_view(tokens_json, size)?).map_err(|e| e.to_string())?;
+        if keep != 0 {
+            let known = (*tokenizer).get_added_tokens_decoder();
+            let known: HashMap<&str, &AddedToken> = known.values().map(|t| (t.content.as_str(), t)).collect();
+            for token in &mut tokens {
+                if let Some(&before) = known.get(token.content.as_str()) {
+                    *token = AddedToken { special: before.special || token.special, ..before.clone() };
+                }
+            }
         }
-        let added = AddedToken::from(token, true).normalized(false);
-        (*tokenizer).add_special_tokens([added]).map_err(|e| Failure::Input(e.to_string()))?;
+        (*tokenizer).add_tokens(tokens).map_err(|e| Failure::Input(e.to_string()))?;
+        Ok(())
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn strata_tokenizer_added_tokens(
+    tokenizer: *const Tokenizer,
+    out: *mut StrataText,
+    error: *mut StrataText,
+) -> c_int {
+    guard(error, || {
+        let by_id: BTreeMap<u32, AddedToken> = (*tokenizer).get_added_tokens_decoder().into_iter().collect();
+        let list: Vec<_> = by_id.iter().map(|(id, token)| (id, &token.content, token.special)).collect();
+        out.write(serde_json::to_vec(&list).map_err(|e| e.to_string())?.into());
         Ok(())
     })
 }

@@ -39,20 +39,23 @@ struct BothNames {
 };
 
 /// The tensors that belong to no block.
-std::array<BothNames, 3> whole_names(const TensorNames& names) {
-  return {{{"token_embd", std::string(names.embedding)},
-           {"output_norm", std::string(names.last_norm)},
-           {"output", std::string(names.head)}}};
+std::array<BothNames, 3> whole_names(const Names& names) {
+  return {{{"token_embd", names.linear(Role::embed)},
+           {"output_norm", names.root + std::string(names.last_norm)},
+           {"output", names.linear(Role::lm_head)}}};
 }
 
 /// The tensors of a block, named within it.
-std::vector<BothNames> block_names(const TensorNames& names) {
+std::vector<BothNames> block_names(const Names& names) {
   std::vector<BothNames> result;
   for (const auto& [role, gguf] : kLinearNames) result.push_back({std::string(gguf), names.linear(role)});
   for (const auto& [norm, gguf] : kNormNames)
     if (!names.norm(norm).empty()) result.push_back({std::string(gguf), std::string(names.norm(norm))});
   return result;
 }
+
+/// "model.layers."
+std::string blocks_of(const Names& names) { return names.root + std::string(names.blocks); }
 
 /// A block's tensor name in three parts: "3", "attn_q", ".weight" of "blk.3.attn_q.weight" after the prefix "blk.".
 struct BlockTensor {
@@ -67,7 +70,7 @@ std::optional<BlockTensor> split(std::string_view name, std::string_view prefix)
 }
 
 /// The name that `from` of a pair has in the other kind of file, `to`.
-std::optional<std::string> translate(const TensorNames& names, std::string_view name, std::string BothNames::*from,
+std::optional<std::string> translate(const Names& names, std::string_view name, std::string BothNames::*from,
                                      std::string BothNames::*to, std::string_view from_blocks,
                                      std::string_view to_blocks) {
   for (const BothNames& both : whole_names(names))
@@ -128,12 +131,12 @@ void add_rope_scaling(json& config, const format::GgufFile& gguf, const std::str
 
 }  // namespace
 
-std::optional<std::string> hf_tensor_name(const TensorNames& names, std::string_view gguf_name) {
-  return translate(names, gguf_name, &BothNames::gguf, &BothNames::hf, kBlocks, names.blocks);
+std::optional<std::string> hf_tensor_name(const Names& names, std::string_view gguf_name) {
+  return translate(names, gguf_name, &BothNames::gguf, &BothNames::hf, kBlocks, blocks_of(names));
 }
 
-std::optional<std::string> gguf_tensor_name(const TensorNames& names, std::string_view hf_name) {
-  return translate(names, hf_name, &BothNames::hf, &BothNames::gguf, names.blocks, kBlocks);
+std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view hf_name) {
+  return translate(names, hf_name, &BothNames::hf, &BothNames::gguf, blocks_of(names), kBlocks);
 }
 
 void check_gguf_parts(const Architecture& a, const std::string& where) {

@@ -20,8 +20,8 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where);
 void check_gguf_parts(const Architecture& architecture, const std::string& where);
 
 /// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nothing for a tensor that `names` does not have.
-std::optional<std::string> hf_tensor_name(const TensorNames& names, std::string_view gguf_name);
+std::optional<std::string> hf_tensor_name(const Names& names, std::string_view gguf_name);
 /// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight"; nothing for a tensor that GGUF does not have.
-std::optional<std::string> gguf_tensor_name(const TensorNames& names, std::string_view hf_name);
+std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view hf_name);
 
 }  // namespace strata::model

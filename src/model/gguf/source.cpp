@@ -15,7 +15,7 @@
 #include "model/gguf/config.h"
 #include "model/gguf/experts.h"
 #include "model/gguf/tokenizer.h"
-#include "model/model.h"
+#include "model/sources.h"
 
 namespace strata::model {
 namespace {

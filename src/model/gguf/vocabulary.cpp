@@ -157,18 +157,10 @@ void Vocabulary::read_tokens() {
     const bool is_byte = !byte_level_ && text.size() == 6 && text.starts_with("<0x") && text.ends_with('>');
     put(id.get<std::uint64_t>(), text, is_byte ? GgufTokenType::byte : GgufTokenType::normal);
   }
-  for (const Json& token : root_.value("added_tokens", std::vector<Json>{}))
-    put(token.at("id").get<std::uint64_t>(), token.at("content"),
-        token.value("special", false) ? GgufTokenType::control : GgufTokenType::user_defined);
-  // transformers adds those that only tokenizer_config.json has.
-  const std::string* const config = find_text(files_, "tokenizer_config.json");
-  const Json others =
-      config == nullptr ? Json::object() : Json::parse(*config).value("added_tokens_decoder", Json::object());
-  for (const auto& [text, token] : others.items())
-    if (const auto id = std::strtoull(text.c_str(), nullptr, 10);
-        id < size_ && types_[id] == static_cast<std::int32_t>(GgufTokenType::unused))
-      put(id, token.at("content"),
-          token.value("special", false) ? GgufTokenType::control : GgufTokenType::user_defined);
+  // An added token behind the last row of the embedding cannot be fed to the model, so it is left out.
+  for (const AddedToken& token : tokenizer_.added_tokens())
+    if (token.id < size_)
+      put(token.id, token.content, token.special ? GgufTokenType::control : GgufTokenType::user_defined);
   if (!byte_level_ && model.contains("unk_token") && model["unk_token"].is_string())
     if (const auto id = tokenizer_.token_to_id(model["unk_token"].get<std::string>()))
       put(*id, model["unk_token"], GgufTokenType::unknown);
@@ -250,10 +242,13 @@ void Vocabulary::add_ends(format::GgufKeys& keys) const {
       {{"bos_token", "bos"}, {"eos_token", "eos"}, {"unk_token", "unknown"}, {"pad_token", "padding"}}};
   for (const auto& [key, name] : kEnds) {
     std::optional<std::uint32_t> id;
-    if (special.contains(key)) id = tokenizer_.token_to_id(special[key].get<std::string>());
-    if (!id && std::string_view(name) == "bos") id = tokenizer_.bos();
-    if (!id && std::string_view(name) == "eos" && !tokenizer_.eos().empty()) id = tokenizer_.eos().front();
-    if (id) keys.add(fmt::format("tokenizer.ggml.{}_token_id", name), *id);
+    if (std::string_view(name) == "bos")
+      id = tokenizer_.bos();
+    else if (std::string_view(name) == "eos")
+      id = tokenizer_.eos().empty() ? std::nullopt : std::optional(tokenizer_.eos().front());
+    else if (special.contains(key))
+      id = tokenizer_.token_to_id(special[key].get<std::string>());
+    if (id && *id < size_) keys.add(fmt::format("tokenizer.ggml.{}_token_id", name), *id);
   }
   const auto plain = tokenizer_.encode("a"), ends = tokenizer_.encode("a", AddSpecial::yes);
   const bool bos = !ends.empty() && (plain.empty() || ends.front() != plain.front());

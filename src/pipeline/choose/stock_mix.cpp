@@ -121,8 +121,11 @@ class Chooser {
         return o();
       case Role::down:
         return down(linear.block);
+      case Role::qkv:
+        return qkv();
       case Role::gate:
       case Role::up:
+      case Role::gate_up:
         return mix_ == Mix::IQ3_XS && linear.block >= a_.blocks / 8 && linear.block < 7 * a_.blocks / 8 ? kIQ3_XXS
                                                                                                         : base_;
     }
@@ -130,6 +133,11 @@ class Chooser {
   }
 
  private:
+  Type qkv() const {
+    if (mix_ == Mix::Q3_K_M || mix_ == Mix::Q3_K_L || mix_ == Mix::IQ3_M) return kQ4_K;
+    if (mix_ == Mix::Q4_K_M) return kQ5_K;
+    return mix_ == Mix::Q5_K_M ? kQ6_K : base_;
+  }
   Type head(std::size_t cols) const {
     if (cols % format::find_ggml_type(base_)->block_weights != 0) return kQ8_0;
     if (is_two_bit(mix_) || mix_ == Mix::IQ3_XXS) return kQ5_K;

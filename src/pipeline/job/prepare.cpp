@@ -16,12 +16,6 @@ constexpr std::size_t kMaxKlTokens = 2048;
 /// The file of a pass that finds the mean squares of inputs and nothing else.
 constexpr const char* kInputs = "inputs.pass";
 
-void refuse_quantized(const model::Model& model) {
-  if (model.quantized())
-    fail("{}: is quantized already; quantize the original model, since a second rounding only adds loss",
-         model.path().string());
-}
-
 /// Throws Error for a model that the container cannot hold, such as a tokenizer that GGUF has no form for.
 void check_container(const model::Model& model, const QuantizeRequest& request) {
   const model::Architecture& a = model.architecture();
@@ -194,7 +188,6 @@ PlanResult Preparation::read_plan() const {
 }  // namespace
 
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener) {
-  refuse_quantized(model);
   check_container(model, request);
   if (request.plan_file.empty()) check_request(model, target_of(request), request.plan);
   return Preparation(model, request, folder, listener).run();

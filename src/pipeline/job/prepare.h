@@ -20,8 +20,7 @@ struct Prepared {
 };
 
 /// folder: where the job keeps what it finds; nullptr for a dry run, which keeps nothing and measures only what the
-/// plan needs. Throws Error for a model that is quantized already, for a request that cannot be met (before anything is
-/// measured), and as its parts do.
+/// plan needs. Throws Error for a request that cannot be met (before anything is measured), and as its parts do.
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener);
 
 }  // namespace strata::pipeline

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/job_folder.h"
+#include "pipeline/job/card.h"
 #include "pipeline/job/report.h"
 #include "pipeline/job/verification_text.h"
 
@@ -47,6 +48,7 @@ Quantized run(const model::Model& model, const QuantizeRequest& request, JobFold
     done.verification = verify(model, request, done.written.path);
     listener.on_verified(*done.verification);
   }
+  write_card(model, request, done);
   if (request.report) done.report = write_job_report(model, request, done, command);
   folder.remove();
   done.seconds = seconds_since(begin);

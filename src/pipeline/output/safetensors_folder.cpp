@@ -2,9 +2,13 @@
 // A linear is encoded when its first tensor is due.
 #include "pipeline/output/safetensors_folder.h"
 
+#include <algorithm>
 #include <map>
 
 #include "core/file.h"
+#include "model/carried.h"
+#include "pipeline/output/card_file.h"
+#include "pipeline/output/copies.h"
 #include "pipeline/output/dense_rows.h"
 #include "pipeline/output/linear_encoder.h"
 
@@ -21,7 +25,7 @@ std::string experts_target(const model::FusionGroup& group) {
 /// Modules that runtimes have and that are never quantized.
 std::vector<std::string> never_quantized(const model::Architecture& a) {
   std::vector<std::string> modules;
-  if (a.tied) modules.emplace_back(a.names.head);
+  if (a.tied) modules.push_back(a.names.linear(model::Role::lm_head));
   const auto add = [&](const std::string& tensor) { modules.push_back(tensor.substr(0, tensor.rfind('.'))); };
   for (std::size_t b = 0; b < a.blocks; ++b) {
     if (a.layout[b].mixture) add(model::router_name(a, b));
@@ -30,47 +34,58 @@ std::vector<std::string> never_quantized(const model::Architecture& a) {
   return modules;
 }
 
-json output_config(const model::Model& model, const Codecs& codecs, format::Activations activations) {
-  json config = model.config();
-  // Blocks that predict several tokens at once are not written.
-  if (config.contains("num_nextn_predict_layers")) config["num_nextn_predict_layers"] = 0;
+}  // namespace
+
+std::shared_ptr<const SafetensorsFolder::Carried> SafetensorsFolder::carried_of(const model::Model& model) {
+  auto carried = std::make_shared<Carried>();
+  carried->files = model.companions();
+  for (const model::CarriedPart& part : model::carried_parts(model)) carried->patterns.push_back(part.pattern);
+  carried->blocks_ahead = model::carries_blocks_ahead(model);
+  return carried;
+}
+
+json SafetensorsFolder::config_of() const {
+  json config = model_.config();
+  // A runtime that finds blocks announced which predict several tokens at once looks for their tensors.
+  constexpr const char* kBlocksAhead = "num_nextn_predict_layers";
+  if (config.contains(kBlocksAhead) && !carried_->blocks_ahead) config[kBlocksAhead] = 0;
   const char* dtype_key = config.contains("dtype") ? "dtype" : "torch_dtype";
   config[dtype_key] = "bfloat16";
-  const model::Architecture& a = model.architecture();
+  if (!quantized_) return config;
+  const model::Architecture& a = model_.architecture();
   std::vector<format::ModuleCodec> modules;
-  bool quantized = false;
   for (const model::FusionGroup& group : a.groups) {
     const std::size_t first = group.linears.front();
-    quantized = quantized || codecs[first]->has_codes();
     if (a.linears[first].routed())
-      modules.push_back({experts_target(group), codecs[first]});
+      modules.push_back({experts_target(group), codecs_[first]});
     else
-      for (const std::size_t l : group.linears) modules.push_back({a.linears[l].module, codecs[l]});
+      for (const std::size_t l : group.linears) modules.push_back({a.linears[l].module, codecs_[l]});
   }
-  if (quantized) config["quantization_config"] = format::quantization_config(modules, never_quantized(a), activations);
+  std::vector<std::string> ignored = never_quantized(a);
+  ignored.insert(ignored.end(), carried_->patterns.begin(), carried_->patterns.end());
+  config["quantization_config"] = format::quantization_config(modules, ignored, activations_);
   return config;
 }
 
-}  // namespace
-
 SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
                                      std::uint64_t shard_bytes)
-    : SafetensorsFolder(model, std::move(codecs), activations, shard_bytes,
-                        std::make_shared<const Texts>(model.companion_files())) {}
+    : SafetensorsFolder(model, std::move(codecs), activations, shard_bytes, carried_of(model)) {}
 
 SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
-                                     std::uint64_t shard_bytes, std::shared_ptr<const Texts> companions)
+                                     std::uint64_t shard_bytes, std::shared_ptr<const Carried> carried)
     : model_(model),
       codecs_(std::move(codecs)),
       activations_(activations),
       shard_bytes_(shard_bytes),
       spots_(model.architecture().linears.size()),
-      companions_(std::move(companions)) {
+      quantized_(std::ranges::any_of(codecs_, [](const codec::Codec* codec) { return codec->has_codes(); })),
+      carried_(std::move(carried)) {
   STRATA_CHECK(codecs_.size() == spots_.size(), "{} codecs for {} linears", codecs_.size(), spots_.size());
   std::vector<Origin> origins;
   std::vector<std::vector<format::TensorSpec>> shards = format::cut_shards(list_tensors(origins), shard_bytes);
-  own_texts_.emplace_back("config.json", output_config(model, codecs_, activations).dump(2) + "\n");
+  own_texts_.emplace_back("config.json", config_of().dump(2) + "\n");
   if (shards.size() > 1) own_texts_.emplace_back("model.safetensors.index.json", format::shard_index(shards));
+  if (quantized_) own_texts_.emplace_back(kCardName, unfinished_card());
   auto next = origins.cbegin();
   for (std::vector<format::TensorSpec>& tensors : shards) {
     const auto begin = next;
@@ -97,8 +112,14 @@ std::vector<format::TensorSpec> SafetensorsFolder::list_tensors(std::vector<Orig
     std::size_t part = 0;
     for (const codec::PartSpec& spec : codec.layout(codec, linear.rows, linear.cols)) {
       specs.push_back({linear.module + "." + spec.suffix, spec.dtype, spec.shape});
-      origins.push_back({it->second, part++});
+      origins.push_back({.linear = it->second, .part = part++});
     }
+  }
+  for (const model::TensorInfo& tensor : model_.carried()) {
+    const std::optional<DType> dtype = dtype_from_name(tensor.type);
+    STRATA_CHECK(dtype.has_value(), "{} is {}", tensor.name, tensor.type);
+    specs.push_back({tensor.name, *dtype, tensor.shape});
+    origins.push_back({.carried = true});
   }
   return specs;
 }
@@ -120,14 +141,18 @@ void SafetensorsFolder::add_shard(std::vector<format::TensorSpec> tensors, std::
 std::uint64_t SafetensorsFolder::bytes() const {
   std::uint64_t sum = 0;
   for (const Shard& shard : shards_) sum += shard.layout.bytes;
-  for (const Texts* texts : {&own_texts_, companions_.get()})
-    for (const auto& [name, text] : *texts) sum += text.size();
+  for (const auto& [name, text] : own_texts_) sum += text.size();
+  for (const model::Companion& companion : carried_->files) sum += companion.bytes;
   return sum;
+}
+
+std::string SafetensorsFolder::name_of(const model::Companion& companion) const {
+  return std::string(quantized_ && companion.name == kCardName ? kSourceCardName : companion.name);
 }
 
 std::unique_ptr<Output> SafetensorsFolder::with(Codecs codecs) const {
   return std::unique_ptr<Output>(
-      new SafetensorsFolder(model_, std::move(codecs), activations_, shard_bytes_, companions_));
+      new SafetensorsFolder(model_, std::move(codecs), activations_, shard_bytes_, carried_));
 }
 
 std::vector<Place> SafetensorsFolder::places(std::size_t linear, const std::filesystem::path& path) const {
@@ -168,11 +193,14 @@ void SafetensorsFolder::write_files(LinearEncoder& encoder, const std::filesyste
   });
   std::uint64_t written = 0;
   for (const PartFile& file : files) written += std::filesystem::file_size(file.path);
-  for (const Texts* texts : {&own_texts_, companions_.get()})
-    for (const auto& [name, text] : *texts) {
-      write_text_file(folder / name, text);
-      written += text.size();
-    }
+  for (const auto& [name, text] : own_texts_) {
+    write_text_file(folder / name, text);
+    written += text.size();
+  }
+  for (const model::Companion& companion : carried_->files) {
+    copy_companion(companion, folder / name_of(companion));
+    written += companion.bytes;
+  }
   STRATA_CHECK(written == bytes(), "wrote {} bytes, planned {}", written, bytes());
 }
 
@@ -181,7 +209,9 @@ void SafetensorsFolder::write_tensor(const Shard& shard, std::size_t tensor, Lin
   const format::TensorSpec& spec = shard.tensors[tensor];
   const Origin& origin = shard.origins[tensor];
   const TakeBytes post = [&](std::vector<std::byte> bytes) { writer.post(std::move(bytes)); };
-  if (origin.linear && codecs_[*origin.linear]->has_codes()) {
+  if (origin.carried) {
+    copy_tensor(model_, spec.name, writer);
+  } else if (origin.linear && codecs_[*origin.linear]->has_codes()) {
     const auto stored = encoder.linear(*origin.linear);
     const std::span<const std::byte> bytes = stored->views[origin.part];
     writer.post(bytes.size(), [stored, bytes](OutputFile& file) { file.write(bytes); });

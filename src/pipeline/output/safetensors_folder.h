@@ -1,5 +1,6 @@
 // A folder in Hugging Face's form: safetensors, config.json with a compressed-tensors configuration when linears have
-// codes, and the model's other files. docs/formats/compressed-tensors.md, docs/formats/safetensors.md.
+// codes, the tensors and files that are carried over, and a model card. docs/formats/compressed-tensors.md,
+// safetensors.md.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -11,6 +12,7 @@
 
 #include "format/compressed_tensors.h"
 #include "format/safetensors.h"
+#include "model/companions.h"
 #include "pipeline/output/output.h"
 #include "pipeline/output/part_writer.h"
 
@@ -36,10 +38,18 @@ class SafetensorsFolder final : public Output {
 
  private:
   using Texts = std::vector<std::pair<std::string, std::string>>;  ///< names and contents of files
-  /// The linear that a tensor holds a part of, and which part; none for a dense tensor of no linear.
+  /// The linear that a tensor holds a part of, and which part; none for a tensor of no linear, which is dense, or
+  /// carried over as it is.
   struct Origin {
     std::optional<std::size_t> linear{};
     std::size_t part = 0;
+    bool carried = false;
+  };
+  /// What goes along whatever the codecs.
+  struct Carried {
+    std::vector<model::Companion> files;
+    std::vector<std::string> patterns;  ///< of modules that are not quantized (model::CarriedPart)
+    bool blocks_ahead = false;          ///< model::carries_blocks_ahead
   };
   struct Shard {
     std::vector<format::TensorSpec> tensors;
@@ -51,12 +61,16 @@ class SafetensorsFolder final : public Output {
   };
 
   SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
-                    std::uint64_t shard_bytes, std::shared_ptr<const Texts> companions);
+                    std::uint64_t shard_bytes, std::shared_ptr<const Carried> carried);
+  static std::shared_ptr<const Carried> carried_of(const model::Model& model);
+  json config_of() const;
   std::vector<format::TensorSpec> list_tensors(std::vector<Origin>& origins) const;
   void add_shard(std::vector<format::TensorSpec> tensors, std::vector<Origin> origins);
   std::string shard_name(std::size_t shard) const { return format::shard_name(shard, shards_.size()); }
   void write_files(LinearEncoder& encoder, const std::filesystem::path& folder, StoredParts* parts) const;
   void write_tensor(const Shard& shard, std::size_t tensor, LinearEncoder& encoder, PartWriter& writer) const;
+  /// The name of a companion in the output.
+  std::string name_of(const model::Companion& companion) const;
 
   const model::Model& model_;
   Codecs codecs_;
@@ -64,8 +78,9 @@ class SafetensorsFolder final : public Output {
   std::uint64_t shard_bytes_;
   std::vector<Shard> shards_;
   std::vector<std::vector<Spot>> spots_;  ///< the parts of each linear, by index into Architecture::linears
-  Texts own_texts_;                       ///< config.json and, for several shards, their index
-  std::shared_ptr<const Texts> companions_;
+  Texts own_texts_;                       ///< config.json, the shards' index if any, the card if anything has codes
+  bool quantized_;                        ///< some linear has codes
+  std::shared_ptr<const Carried> carried_;
 };
 
 }  // namespace strata::pipeline

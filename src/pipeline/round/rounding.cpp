@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "engine/gradient.h"
 #include "kernel/ops.h"
+#include "model/damage.h"
 #include "quantize/activation_order.h"
 #include "quantize/rtn.h"
 
@@ -139,8 +140,9 @@ void Rounding::finish(std::size_t block, Half half, std::size_t sequences, float
 void Rounding::check_finite(std::span<const float> states, std::size_t block) const {
   for (const float h : states)
     if (!std::isfinite(h))
-      fail("{}: the output of block {} is not finite for the calibration text; the weights are damaged",
-           model_.path().string(), block);
+      model::fail_not_finite(model_,
+                             fmt::format("the output of block {} is not finite for the calibration text", block),
+                             "the weights are damaged");
 }
 
 Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t size) {

@@ -14,6 +14,7 @@
 #include "core/threads.h"
 #include "engine/model_gradient.h"
 #include "kernel/softmax.h"
+#include "model/damage.h"
 #include "pipeline/round/held_out.h"
 #include "pipeline/round/original_stream.h"
 
@@ -157,7 +158,8 @@ class NormTuner {
       });
     }
     const double sum = std::accumulate(losses.begin(), losses.end(), 0.0);
-    if (!std::isfinite(sum)) fail("{}: its logits are not finite", quantized_.path().string());
+    if (!std::isfinite(sum))
+      model::fail_not_finite(quantized_, "its logits are not finite", "its weights are beyond the range of f32");
     return sum;
   }
 

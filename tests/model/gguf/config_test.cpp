@@ -11,7 +11,7 @@ namespace strata::model {
 namespace {
 
 TEST(GgufNames, GoBothWays) {
-  const TensorNames names;
+  const Names names;
   for (const auto& [gguf, hf] : {std::pair{"token_embd.weight", "model.embed_tokens.weight"},
                                  {"output_norm.weight", "model.norm.weight"},
                                  {"output.weight", "lm_head.weight"},
@@ -26,9 +26,9 @@ TEST(GgufNames, GoBothWays) {
 }
 
 TEST(GgufNames, FollowTheNormsOfTheFamily) {
-  const TensorNames names{.after_attention = "post_attention_layernorm",
-                          .before_feed_forward = "pre_feedforward_layernorm",
-                          .after_feed_forward = "post_feedforward_layernorm"};
+  const Names names{{.after_attention = "post_attention_layernorm",
+                     .before_feed_forward = "pre_feedforward_layernorm",
+                     .after_feed_forward = "post_feedforward_layernorm"}};
   EXPECT_EQ(hf_tensor_name(names, "blk.1.ffn_norm.weight"), "model.layers.1.pre_feedforward_layernorm.weight");
   EXPECT_EQ(gguf_tensor_name(names, "model.layers.1.post_attention_layernorm.weight"),
             "blk.1.post_attention_norm.weight");

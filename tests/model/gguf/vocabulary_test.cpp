@@ -6,6 +6,7 @@
 #include "model/gguf/export.h"
 #include "model/gguf/pre_tokenizers.h"
 #include "model/model.h"
+#include "model/sources.h"
 #include "support/error_of.h"
 #include "support/temporary_folder.h"
 
@@ -111,10 +112,12 @@ TEST(GgufVocabularyKeys, TokensThatOnlyTheConfigurationHasAreWritten) {
                          {"5", {{"content", "never"}, {"special", true}}},
                          {"99", {{"content", "<beyond>"}, {"special", true}}}}}};
   const format::GgufFile file = Written(byte_level(), config).file();
-  EXPECT_EQ(file.texts("tokenizer.ggml.tokens")[30], "<end>");
-  EXPECT_EQ(file.integers("tokenizer.ggml.token_type")[30], 3);
-  EXPECT_EQ(file.texts("tokenizer.ggml.tokens")[31], "[X]");
-  EXPECT_EQ(file.integers("tokenizer.ggml.token_type")[31], 4);
+  // The ids are given anew in the order of the old ones, behind the tokens of tokenizer.json, as transformers does.
+  EXPECT_EQ(file.texts("tokenizer.ggml.tokens")[30], "never");
+  EXPECT_EQ(file.texts("tokenizer.ggml.tokens")[31], "<end>");
+  EXPECT_EQ(file.integers("tokenizer.ggml.token_type")[31], 3);
+  EXPECT_EQ(file.texts("tokenizer.ggml.tokens")[32], "[X]");
+  EXPECT_EQ(file.integers("tokenizer.ggml.token_type")[32], 4);
   EXPECT_EQ(file.texts("tokenizer.ggml.tokens")[5], "f");
 }
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "format/gguf.h"
 #include "pipeline/choose/problem.h"
@@ -314,6 +315,72 @@ TEST(StoredParts, SecondsBetweenNotesAreReadFromTheEnvironmentAndChecked) {
     EXPECT_NE(error_of(seconds_between_notes).find("STRATA_NOTE_SECONDS"), std::string::npos) << wrong;
   }
   unsetenv("STRATA_NOTE_SECONDS");
+}
+
+/// A folder of a model with parts that are not run and files beside its weights, written by uniform int4_g32 or kept.
+class CarriedOutput {
+ public:
+  explicit CarriedOutput(const char* codec) : tiny_("llama_tied") {
+    tiny_.configure({{"num_nextn_predict_layers", 1}});
+    tiny_.add("visual.blocks.0.weight", "F16", {3000}, visual_);
+    tiny_.add("visual.table", "I64", {1}, "12345678");
+    tiny_.add("model.layers.2.mlp.up_proj.weight", "F8_E4M3", {2, 2}, "abcd");
+    tiny_.add("score.weight", "F32", {1}, "1234");
+    write_text_file(tiny_.path() / "README.md", "the original's card");
+    write_text_file(tiny_.path() / "tokenizer.model", std::string("\0\xFF\r\n", 4));
+    fs::create_directory(tiny_.path() / "additional_chat_templates");
+    write_text_file(tiny_.path() / "additional_chat_templates" / "tool_use.jinja", "{{ tools }}");
+    model_.emplace(model::Model::open(tiny_.path()));
+    const Codecs codecs(model_->architecture().linears.size(), &codec::by_name(codec));
+    output_ = plan_output(*model_, codecs, target_by_name("vllm"), 4000);
+    LinearEncoder encoder(*model_, codecs);
+    output_->write_whole(encoder, path(), false);
+  }
+  fs::path path() const { return folder_ / "out"; }
+  std::string text(const char* name) const { return read_text_file(path() / name); }
+  const Output& output() const { return *output_; }
+  const std::string& visual() const { return visual_; }
+
+ private:
+  TinyModel tiny_;
+  TemporaryFolder folder_;
+  std::string visual_ = std::string(6000, 'v');
+  std::optional<model::Model> model_;
+  std::unique_ptr<Output> output_;
+};
+
+TEST(Output, PartsThatAreNotRunAndFilesBesideTheWeightsAreCarriedByteForByte) {
+  for (const char* codec : {"int4_g32", "keep"}) {
+    SCOPED_TRACE(codec);
+    const CarriedOutput written(codec);
+    std::uint64_t bytes = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(written.path()))
+      if (entry.is_regular_file()) bytes += entry.file_size();
+    EXPECT_EQ(written.output().bytes(), bytes);
+    EXPECT_EQ(written.text("tokenizer.model"), std::string("\0\xFF\r\n", 4));
+    EXPECT_EQ(written.text("additional_chat_templates/tool_use.jinja"), "{{ tools }}");
+    const model::Model read = model::Model::open(written.path());
+    EXPECT_EQ(read.carried().size(), 4u);
+    const auto raw = [&](const char* name) {
+      const std::span<const std::byte> data = read.raw(name);
+      return std::string(reinterpret_cast<const char*>(data.data()), data.size());
+    };
+    EXPECT_EQ(raw("visual.blocks.0.weight"), written.visual());
+    EXPECT_EQ(raw("visual.table"), "12345678");
+    EXPECT_EQ(raw("model.layers.2.mlp.up_proj.weight"), "abcd");
+    EXPECT_EQ(read.config()["num_nextn_predict_layers"], 1);
+  }
+}
+
+TEST(Output, CarriedModulesAreIgnoredByTheRuntimeAndTheSourcesCardIsKept) {
+  const CarriedOutput quantized("int4_g32"), kept("keep");
+  const json config = json::parse(quantized.text("config.json"));
+  const auto ignore = config["quantization_config"]["ignore"].get<std::vector<std::string>>();
+  for (const char* pattern : {"re:.*\\bvisual\\b", "re:.*\\bscore\\b", "re:.*\\blayers\\.2\\b"})
+    EXPECT_EQ(std::ranges::count(ignore, pattern), 1) << pattern;
+  EXPECT_EQ(quantized.text("README.base.md"), "the original's card");
+  EXPECT_EQ(quantized.text("README.md").size(), 4096u);
+  EXPECT_EQ(kept.text("README.md"), "the original's card") << "nothing was quantized";
 }
 
 }  // namespace

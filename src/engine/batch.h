@@ -1,0 +1,38 @@
+// What a forward pass runs on: tokens of several sequences, each with its cache or none, and where every token stands.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace strata::engine {
+
+using Token = std::uint32_t;
+
+/// Keys and values of one sequence, (positions, kv_size) per block, after the rotary embedding.
+struct KvCache {
+  explicit KvCache(std::size_t blocks) : keys(blocks), values(blocks) {}
+  std::vector<std::vector<float>> keys, values;
+  std::size_t positions = 0;
+};
+
+/// A stretch of new tokens of one sequence. Without a cache it begins at position 0; with one, at cache->positions.
+struct Sequence {
+  std::size_t tokens;
+  KvCache* cache = nullptr;
+};
+
+/// What one rotary embedding turns the rows of a batch by, (tokens, half) each; half of the rotated dimensions.
+struct Angles {
+  std::size_t half;
+  std::vector<float> cos, sin;
+};
+
+/// Where every row of a batch stands: made once, used by every block.
+struct Batch {
+  std::vector<Sequence> sequences;
+  std::size_t tokens = 0;
+  std::vector<Angles> angles;        ///< by index into Architecture::ropes
+  std::vector<float> query_factors;  ///< by token; empty unless the model has a QueryScale
+};
+
+}  // namespace strata::engine

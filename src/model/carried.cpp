@@ -1,0 +1,114 @@
+// A part begins at the component of a tensor's name that no name of the text model shares: "model.visual.blocks.0.norm"
+// leaves the text model's names at "visual". Runtimes name modules as transformers does but for the first components
+// (vLLM: "visual.blocks.0"; transformers: "model.visual.blocks.0"), so that a pattern begins at that component.
+#include "model/carried.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <set>
+
+#include "core/units.h"
+
+namespace strata::model {
+namespace {
+
+constexpr std::size_t kMostOfName = 100;  ///< patterns are cut here, as readers limit their length
+
+bool is_number(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return std::isdigit(c) != 0; });
+}
+
+/// Letters, digits and '_' stand for themselves, a point is escaped, and anything else is left to match any character.
+std::string escaped(std::string_view name) {
+  std::string result;
+  for (const char c : name.substr(0, kMostOfName))
+    if (c == '.')
+      result += "\\.";
+    else
+      result += std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' ? c : '.';
+  return name.size() > kMostOfName ? result : result + "\\b";
+}
+
+/// The names of the text model's tensors, and every prefix of theirs that ends at a point.
+class TextNames {
+ public:
+  explicit TextNames(const Architecture& a) {
+    for (const ExpectedTensor& tensor : expected_tensors(a)) {
+      names_.push_back(fmt::format(".{}.", tensor.name));
+      for (std::size_t dot = tensor.name.find('.'); dot != std::string::npos; dot = tensor.name.find('.', dot + 1))
+        prefixes_.insert(tensor.name.substr(0, dot));
+    }
+  }
+
+  /// What a carried tensor's name begins with up to the first component that is not the text model's.
+  std::string_view part_of(std::string_view name) const {
+    for (std::size_t dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1))
+      if (!prefixes_.contains(name.substr(0, dot))) return name.substr(0, dot);
+    return name;
+  }
+  bool has_component(std::string_view component) const {
+    const std::string text = fmt::format(".{}.", component);
+    return std::ranges::any_of(names_, [&](const std::string& name) { return name.find(text) != name.npos; });
+  }
+
+ private:
+  std::vector<std::string> names_;
+  std::set<std::string, std::less<>> prefixes_;
+};
+
+/// The last component of a part's name, and the one before where the last is a number.
+std::string_view label_of(std::string_view part) {
+  std::size_t dot = part.rfind('.');
+  if (dot != part.npos && is_number(part.substr(dot + 1)) && dot > 0) dot = part.rfind('.', dot - 1);
+  return dot == part.npos ? part : part.substr(dot + 1);
+}
+
+}  // namespace
+
+std::vector<CarriedPart> carried_parts(const Model& model) {
+  if (model.carried().empty()) return {};
+  const TextNames text(model.architecture());
+  std::map<std::string, CarriedPart, std::less<>> by_label;
+  for (const TensorInfo& tensor : model.carried()) {
+    const std::string_view name = text.part_of(tensor.name), label = label_of(name);
+    CarriedPart& part = by_label[std::string(label)];
+    if (part.tensors == 0) part.name = name;
+    ++part.tensors;
+    part.bytes += tensor.bytes;
+  }
+  std::vector<CarriedPart> parts;
+  for (auto& [label, part] : by_label) {
+    // A label that is also a component of the text model's names would match its modules under any prefix.
+    part.pattern = text.has_component(label) ? fmt::format("re:{}", escaped(part.name))
+                                             : fmt::format("re:.*\\b{}", escaped(label));
+    parts.push_back(std::move(part));
+  }
+  std::ranges::sort(parts, {}, &CarriedPart::name);
+  return parts;
+}
+
+bool carries_blocks_ahead(const Model& model) {
+  const model::Names& names = model.architecture().names;
+  const std::string blocks = names.root + std::string(names.blocks);
+  return std::ranges::any_of(carried_parts(model), [&](const CarriedPart& part) {
+    return part.name.starts_with(blocks) || part.name.find("mtp") != part.name.npos;
+  });
+}
+
+std::string describe_carried(const std::vector<CarriedPart>& parts) {
+  constexpr std::size_t shown = 8;
+  if (parts.empty()) return {};
+  std::vector<std::string> texts;
+  for (const CarriedPart& part : parts) {
+    if (texts.size() == shown) {
+      texts.push_back(fmt::format("and {} more parts", parts.size() - shown));
+      break;
+    }
+    texts.push_back(fmt::format("{} ({} tensor{}, {})", part.name.substr(0, kMostOfName), part.tensors,
+                                part.tensors == 1 ? "" : "s", human_bytes(part.bytes)));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+}  // namespace strata::model

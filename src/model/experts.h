@@ -1,0 +1,37 @@
+// A mixture of experts as data: how many there are, how tokens are routed to them, and how files store them.
+// It is a part of Architecture; a family's row gives the names and rules, config.json the sizes.
+#pragma once
+#include <cstddef>
+#include <string_view>
+
+namespace strata::model {
+
+/// A mixture of experts in place of a block's feed-forward part, and how tokens are routed to them. The router's scores
+/// choose `used` experts for each token, whose weighted outputs are added. transformers: modeling_mixtral.py,
+/// modeling_qwen2_moe.py, modeling_qwen3_moe.py, modeling_olmoe.py, modeling_glm4_moe.py, modeling_gpt_oss.py,
+/// modeling_llama4.py, modeling_ernie4_5_moe.py, modeling_minimax_m2.py.
+struct Experts {
+  enum class Score { softmax, sigmoid };
+  std::size_t count = 0;  ///< 0: all blocks are dense
+  std::size_t used = 0, intermediate = 0;
+  std::size_t shared_intermediate = 0;  ///< the shared expert's size; 0: there is no shared expert
+  bool shared_gate = false;             ///< the shared expert's output is scaled by a sigmoid of its own
+  Score score = Score::softmax;
+  bool normalize = false;                   ///< the chosen weights are divided by their sum
+  float least_sum = 0.0f;                   ///< the least that this sum is taken for
+  bool correction = false;                  ///< a bias per expert is added for choosing, not for weighing
+  std::size_t groups = 1, groups_used = 1;  ///< only experts of the best groups (by their two best) can be chosen
+  float scale = 1.0f;                       ///< multiplies the weights after everything else
+  bool weighs_input = false;                ///< weights multiply what an expert reads, not what it puts out
+  bool bias = false;                        ///< gate, up and down of every expert have a bias
+  bool router_bias = false;
+  std::string_view module = "mlp";  ///< "model.layers.N." + this holds router and experts
+  std::string_view router = "gate", correction_name = "gate.e_score_correction_bias";
+  bool correction_is_row = false;  ///< files hold the correction as (1, experts)
+  std::string_view gate = "gate_proj", up = "up_proj", down = "down_proj";  ///< names within each expert
+  std::string_view shared_module = "shared_expert";
+  bool transposed = false;   ///< files that stack all experts hold (experts, in, out)
+  bool interleaved = false;  ///< in such files gate and up take turns, row by row
+};
+
+}  // namespace strata::model

@@ -1,0 +1,224 @@
+// Tensors of a Hugging Face folder by one name a matrix: dense, in a codec (compressed-tensors), quantized by another
+// program, or stacked experts. Dense weights are views into the mapped files wherever their rows lie in order.
+#include <algorithm>
+#include <array>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/threads.h"
+#include "format/compressed_tensors.h"
+#include "model/find_names.h"
+#include "model/hf/native.h"
+#include "model/hf/places.h"
+#include "model/sources.h"
+
+namespace strata::model {
+namespace {
+
+using format::EncodedMatrix;
+using format::TensorView;
+
+/// Methods of other programs whose tensors say themselves what they hold.
+constexpr std::array<std::string_view, 4> kSelfDescribing = {"fp8", "fbgemm_fp8", "modelopt", "mxfp4"};
+
+bool is_float(DType type) { return type == DType::bf16 || type == DType::f16 || type == DType::f32; }
+
+/// The first two positive numbers below `key`, however deep: the extents of blocks that share a scale.
+std::optional<EncodedMatrix::Block> find_block(const json& value, std::string_view key) {
+  if (!value.is_structured()) return std::nullopt;
+  for (const auto& [name, item] : value.items()) {
+    if (value.is_object() && name == key && item.is_array() && item.size() == 2 && item[0].is_number_unsigned() &&
+        item[1].is_number_unsigned() && item[0] != 0 && item[1] != 0)
+      return EncodedMatrix::Block{item[0].get<std::uint64_t>(), item[1].get<std::uint64_t>()};
+    if (const auto found = find_block(item, key)) return found;
+  }
+  return std::nullopt;
+}
+
+/// What runtimes keep beside quantized weights for activations and caches: k_scale, input_scale, act_zero_point. The
+/// part before the ending is any but "weight", whose scales belong to a linear.
+bool is_side_tensor(std::string_view name) {
+  const std::string_view last = name.substr(name.rfind('.') + 1);
+  return !last.starts_with("weight") &&
+         (last.ends_with("_scale") || last.ends_with("_zero_point") || last.ends_with("_amax"));
+}
+
+class HfSource final : public TensorSource {
+ public:
+  HfSource(const std::filesystem::path& directory, const json& config, Architecture& a)
+      : where_(directory.string()), files_(format::SafetensorsSet::open_directory(directory)) {
+    std::vector<ExpectedTensor> present;
+    for (const auto& [name, tensor] : files_.tensors()) present.push_back({name, tensor.shape});
+    find_names(a, present);
+    blocks_ = a.names.root + std::string(a.names.blocks);
+    EncodedMatrix::Block block = {128, 128};
+    const auto it = config.find("quantization_config");
+    if (it != config.end() && !it->is_null()) {
+      const std::string file = (directory / "config.json").string();
+      const std::string method = it->is_object() ? get_or<std::string>(*it, "quant_method", "", file) : "";
+      if (std::ranges::find(kSelfDescribing, method) == kSelfDescribing.end())
+        scheme_ = format::QuantizationScheme::parse(*it, file);
+      for (const char* key : {"weight_block_size", "block_structure"})
+        if (const auto found = find_block(*it, key)) block = *found;
+    }
+    places_ = find_places(
+        files_, a, [this](const std::string& module) { return codec_of(module) != nullptr; }, block, where_);
+    for (const Linear& linear : a.linears) linears_.insert(linear.module + ".weight");
+    for (const ExpectedTensor& tensor : expected_tensors(a))
+      if (is_side_tensor(tensor.name)) expected_.insert(tensor.name);
+  }
+
+  std::vector<TensorInfo> tensors() const override {
+    std::vector<TensorInfo> result;
+    const auto add = [&](const std::string& name, const TensorView& tensor) {
+      result.push_back({name, std::string(dtype_name(tensor.dtype)), tensor.shape, tensor.data.size()});
+    };
+    for (const auto& [name, tensor] : files_.tensors())
+      if (!places_.taken.contains(name) && !is_ignored(name)) add(name, tensor);
+    for (const auto& [name, tensor] : places_.aliases) add(name, *tensor);
+    for (const auto& [name, place] : places_.by_name)
+      result.push_back({name, place.stack.type(), place.shape(), place.bytes()});
+    return result;
+  }
+
+  bool has(std::string_view name) const override { return places_.by_name.contains(name) || find(name) != nullptr; }
+
+  LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    if (const Place* place = place_of(name)) {
+      check_shape(name, place->shape(), {rows, cols});
+      return weights_of(*place);
+    }
+    if (const codec::Codec* codec = codec_of_weight(name)) return decoded(bound(name, *codec, rows, cols));
+    const TensorView& tensor = dense(name, {rows, cols});
+    return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, tensor.dtype));
+  }
+
+  LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    if (auto kept = native(name, rows, cols)) return LinearWeights(std::move(*kept));
+    return matrix(name, rows, cols);
+  }
+
+  std::optional<codec::Stored> native(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    if (const codec::Codec* codec = codec_of_weight(name)) return bound(name, *codec, rows, cols);
+    const Place* place = place_of(name);
+    if (place == nullptr) return std::nullopt;
+    check_shape(name, place->shape(), {rows, cols});
+    return native_of(*place);
+  }
+
+  std::vector<float> vector(const std::string& name, std::size_t size) const override {
+    std::vector<float> values(size);
+    if (const Place* place = place_of(name)) {
+      check_shape(name, place->shape(), {size});
+      for (std::size_t r = 0; r < size; ++r)
+        place->stack.read_row(place->plane, place->first + r * place->step, &values[r]);
+      return values;
+    }
+    const TensorView& tensor = dense(name, {size});
+    read_row(MatrixView::dense(tensor.data.data(), 1, size, tensor.dtype), 0, 0, size, values.data());
+    return values;
+  }
+
+  const codec::Codec* codec_of(const std::string& module) const override { return scheme_.codec_of(module); }
+
+  codec::Stored stored(const Linear& linear, const codec::Codec& codec) const override {
+    return bound(linear.module + ".weight", codec, linear.rows, linear.cols);
+  }
+
+  std::span<const std::byte> raw(const std::string& name) const override {
+    const TensorView* tensor = files_.find(name);
+    if (tensor == nullptr) fail("{}: {} is missing", where_, name);
+    return tensor->data;
+  }
+
+  void release(const std::string& name) const override { advise(name, MappedFile::drop); }
+  void will_need(const std::string& name) const override { advise(name, MappedFile::will_need); }
+
+  std::uint64_t content_hash() const override {
+    std::uint64_t hash = fnv1a({});
+    for (const auto& [name, tensor] : files_.tensors()) {
+      constexpr std::size_t samples = 16, sample_bytes = 256;
+      const std::size_t step = std::max<std::size_t>(tensor.data.size() / samples, sample_bytes);
+      for (std::size_t at = 0; at < tensor.data.size(); at += step)
+        hash = fnv1a(tensor.data.subspan(at, std::min(sample_bytes, tensor.data.size() - at)), hash);
+      MappedFile::drop(tensor.data);  // the system has mapped pages around every sample
+    }
+    return hash;
+  }
+
+ private:
+  /// Whether a tensor of a block belongs to no weight and is nothing that the model's own arithmetic reads.
+  bool is_ignored(const std::string& name) const {
+    return name.starts_with(blocks_) && is_side_tensor(name) && !expected_.contains(name);
+  }
+
+  const Place* place_of(std::string_view name) const {
+    const auto it = places_.by_name.find(name);
+    return it == places_.by_name.end() ? nullptr : &it->second;
+  }
+
+  /// The whole tensor of a name; nullptr when there is none.
+  const TensorView* find(std::string_view name) const {
+    if (const auto it = places_.aliases.find(name); it != places_.aliases.end()) return it->second;
+    return places_.taken.contains(name) ? nullptr : files_.find(name);
+  }
+
+  /// The codec of a weight. A scheme may be for all of class "Linear", which embeddings and norms are not.
+  const codec::Codec* codec_of_weight(const std::string& name) const {
+    return linears_.contains(name) ? codec_of(name.substr(0, name.rfind('.'))) : nullptr;
+  }
+
+  codec::Stored bound(const std::string& name, const codec::Codec& codec, std::size_t rows, std::size_t cols) const {
+    return format::bind_stored(
+        codec, name.substr(0, name.rfind('.')), rows, cols, [this](std::string_view part) { return find(part); },
+        where_);
+  }
+
+  void check_shape(const std::string& name, const std::vector<std::uint64_t>& shape,
+                   const std::vector<std::uint64_t>& expected) const {
+    if (shape != expected)
+      fail("{}: {} has shape [{}], expected [{}]", where_, name, fmt::join(shape, ", "), fmt::join(expected, ", "));
+  }
+
+  const TensorView& dense(const std::string& name, const std::vector<std::uint64_t>& shape) const {
+    const TensorView* tensor = find(name);
+    if (tensor == nullptr) fail("{}: {} is missing", where_, name);
+    check_shape(name, tensor->shape, shape);
+    if (!is_float(tensor->dtype))
+      fail("{}: {} is {}, expected BF16, F16 or F32", where_, name, dtype_name(tensor->dtype));
+    return *tensor;
+  }
+
+  /// Tells the system about the pages of a weight, those of its scales included.
+  void advise(const std::string& name, void (*tell)(std::span<const std::byte>)) const {
+    if (const Place* place = place_of(name)) {
+      tell(place->span());
+      if (place->stack.parts().scales != nullptr)
+        tell(place->stack.plane_of(*place->stack.parts().scales, place->plane));
+    } else if (codec_of_weight(name) != nullptr) {
+      // The parts of a codec are named after the weight: weight_packed, weight_scale.
+      for (auto it = files_.tensors().lower_bound(name); it != files_.tensors().end() && it->first.starts_with(name);
+           ++it)
+        tell(it->second.data);
+    } else if (const TensorView* tensor = find(name)) {
+      tell(tensor->data);
+    }
+  }
+
+  std::string where_;
+  std::string blocks_;  ///< what the names of all blocks begin with
+  format::SafetensorsSet files_;
+  format::QuantizationScheme scheme_;
+  Places places_;
+  std::set<std::string> linears_;   ///< names of their weights
+  std::set<std::string> expected_;  ///< tensors that the model needs although they are named like side tensors
+};
+
+}  // namespace
+
+std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& directory, const json& config,
+                                             Architecture& architecture) {
+  return std::make_unique<HfSource>(directory, config, architecture);
+}
+
+}  // namespace strata::model

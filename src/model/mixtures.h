@@ -1,0 +1,71 @@
+// How the families of experts route and name them, and the keys of config.json that say how many there are. A row of
+// the family table points to one of these.
+#pragma once
+#include "model/families.h"
+
+namespace strata::model {
+
+inline constexpr Mixture kMixtral{
+    .experts = {.normalize = true, .module = "block_sparse_moe", .gate = "w1", .up = "w3", .down = "w2"},
+    .count_key = "num_local_experts",
+    .size_key = "intermediate_size"};
+inline constexpr Mixture kQwen2Moe{.experts = {.shared_gate = true},
+                                   .shared_size_key = "shared_expert_intermediate_size"};
+inline constexpr Mixture kQwen3Moe{};
+inline constexpr Mixture kQwen3VlMoe{.experts = {.normalize = true, .transposed = true}, .always_normalizes = true};
+inline constexpr Mixture kOlmoe{.experts = {}, .size_key = "intermediate_size"};
+inline constexpr Mixture kGlm4Moe{.experts = {.score = Experts::Score::sigmoid,
+                                              .normalize = true,
+                                              .correction = true,
+                                              .shared_module = "shared_experts"},
+                                  .count_key = "n_routed_experts",
+                                  .shared_count_key = "n_shared_experts",
+                                  .first_dense = 1};
+
+inline constexpr Mixture kMinimaxM2{.experts = {.score = Experts::Score::sigmoid,
+                                                .normalize = true,
+                                                .correction = true,
+                                                .module = "block_sparse_moe",
+                                                .correction_name = "e_score_correction_bias",
+                                                .gate = "w1",
+                                                .up = "w3",
+                                                .down = "w2"},
+                                    .count_key = "num_local_experts",
+                                    .size_key = "intermediate_size",
+                                    .always_normalizes = true};
+inline constexpr Mixture kErnie{.experts = {.normalize = true,
+                                            .least_sum = 1e-12f,
+                                            .correction = true,
+                                            .correction_name = "moe_statics.e_score_correction_bias",
+                                            .correction_is_row = true,
+                                            .shared_module = "shared_experts"},
+                                .count_key = "moe_num_experts",
+                                .used_key = "moe_k",
+                                .shared_count_key = "moe_num_shared_experts",
+                                .step_key = "moe_layer_interval",
+                                .first_key = "moe_layer_start_index",
+                                .last_key = "moe_layer_end_index",
+                                .always_normalizes = true};
+inline constexpr Mixture kGptOss{.experts = {.normalize = true,
+                                             .bias = true,
+                                             .router_bias = true,
+                                             .router = "router",
+                                             .transposed = true,
+                                             .interleaved = true},
+                                 .count_key = "num_local_experts",
+                                 .size_key = "intermediate_size",
+                                 .always_normalizes = true};
+inline constexpr Mixture kLlama4{.experts = {.shared_intermediate = 1,
+                                             .score = Experts::Score::sigmoid,
+                                             .weighs_input = true,
+                                             .module = "feed_forward",
+                                             .router = "router",
+                                             .transposed = true},
+                                 .count_key = "num_local_experts",
+                                 .size_key = "intermediate_size",
+                                 .shared_size_key = "intermediate_size",
+                                 .step_key = "interleave_moe_layer_step",
+                                 .list_key = "moe_layers",
+                                 .always_normalizes = true};
+
+}  // namespace strata::model

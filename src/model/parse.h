@@ -1,0 +1,17 @@
+// The parts of config.json's reading, each of which fills its members of the Architecture. Keys and defaults are those
+// of transformers; `where` names the file in errors.
+#pragma once
+#include <string>
+
+#include "core/json.h"
+#include "model/architecture.h"
+#include "model/families.h"
+
+namespace strata::model {
+
+/// Windows, stretches, rotary embeddings, caps, sinks and factors of attention, by block.
+void parse_attention(const json& config, const Family& family, Architecture& architecture, const std::string& where);
+/// Sizes of the mixture and which blocks are mixtures; all blocks are dense without one.
+void parse_mixture(const json& config, const Mixture* mixture, Architecture& architecture, const std::string& where);
+
+}  // namespace strata::model

@@ -1,0 +1,72 @@
+// config.json -> experts: how many, how large, how tokens are routed, and which blocks have them.
+// What is the same for all models of a family is in its row's Mixture.
+#include <algorithm>
+
+#include "model/config_values.h"
+#include "model/parse.h"
+
+namespace strata::model {
+namespace {
+
+void parse_experts(const json& config, const Mixture& mixture, Architecture& a, const std::string& where) {
+  constexpr std::size_t most_experts = std::size_t{1} << 17;  // in all blocks together
+  Experts& e = a.experts = mixture.experts;
+  const char* count_key = mixture.count_key;
+  for (const char* key : {"num_local_experts", "n_routed_experts"})
+    if (config.contains(key)) count_key = key;
+  e.count = size_of(config, count_key, where);
+  e.used = size_of(config, mixture.used_key, where);
+  e.intermediate = size_of(config, mixture.size_key, where);
+  if (e.count * a.blocks > most_experts || e.count * e.intermediate > kLargestSize)
+    fail("{}: '{}' is {}, too many for {} blocks of experts with {} rows", where, count_key, e.count, a.blocks,
+         e.intermediate);
+  if (e.used > e.count) fail("{}: '{}' is {}, but there are {} experts", where, mixture.used_key, e.used, e.count);
+  if (!mixture.always_normalizes) e.normalize = get_or<bool>(config, "norm_topk_prob", e.normalize, where);
+  if (mixture.shared_size_key != nullptr) e.shared_intermediate = size_of(config, mixture.shared_size_key, where);
+  if (mixture.shared_count_key != nullptr) {
+    e.shared_intermediate = get_or<std::uint64_t>(config, mixture.shared_count_key, 0, where);
+    if (e.shared_intermediate > kLargestSize)
+      fail("{}: '{}' is {}", where, mixture.shared_count_key, e.shared_intermediate);
+    e.shared_intermediate *= e.intermediate;
+    if (e.shared_intermediate > kLargestSize)
+      fail("{}: the shared expert has {} rows, expected at most {}", where, e.shared_intermediate, kLargestSize);
+  }
+  if (e.score == Experts::Score::sigmoid) {
+    e.scale = static_cast<float>(positive(config, "routed_scaling_factor", 1.0, where));
+    e.groups = size_or(config, "n_group", 1, where);
+    e.groups_used = size_or(config, "topk_group", 1, where);
+    if (e.count % e.groups != 0 || e.groups_used > e.groups || e.count / e.groups < 2 ||
+        e.used > e.count / e.groups * e.groups_used)
+      fail("{}: {} of {} experts cannot be chosen from {} of 'n_group' {}", where, e.used, e.count, e.groups_used,
+           e.groups);
+  }
+}
+
+/// The indices of mixtures in a list of config.json; others are ignored.
+void mark(const json& config, const char* key, bool mixture, Architecture& a, const std::string& where) {
+  for (const auto block : get<std::vector<std::uint64_t>>(config, key, where))
+    if (block < a.blocks) a.layout[block].mixture = mixture;
+}
+
+bool listed(const json& config, const char* key) {
+  return key != nullptr && config.contains(key) && !config[key].is_null();
+}
+
+}  // namespace
+
+void parse_mixture(const json& config, const Mixture* mixture, Architecture& a, const std::string& where) {
+  a.layout.assign(a.blocks, {0, 0, false});
+  if (mixture == nullptr) return;
+  parse_experts(config, *mixture, a, where);
+  if (listed(config, mixture->list_key)) return mark(config, mixture->list_key, true, a, where);
+  std::uint64_t first = get_or<std::uint64_t>(config, "first_k_dense_replace", mixture->first_dense, where);
+  if (mixture->first_key != nullptr) first = get_or<std::uint64_t>(config, mixture->first_key, first, where);
+  std::int64_t last = -1;
+  if (mixture->last_key != nullptr) last = get_or<std::int64_t>(config, mixture->last_key, -1, where);
+  const std::size_t step = size_or(config, mixture->step_key, 1, where);
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    a.layout[b].mixture = b >= first && (last < 0 || std::cmp_less_equal(b, last)) && (b + 1) % step == 0;
+  if (listed(config, "mlp_only_layers")) mark(config, "mlp_only_layers", false, a, where);
+}
+
+}  // namespace strata::model

@@ -1,0 +1,58 @@
+// Copies go from the mapped source to the output in pieces, whose pages are given back.
+#include "pipeline/output/copies.h"
+
+#include <algorithm>
+
+#include "core/file.h"
+#include "model/carried.h"
+
+namespace strata::pipeline {
+namespace {
+
+constexpr std::size_t kPiece = 4u << 20;
+
+template <class Take>
+void in_pieces(std::span<const std::byte> bytes, const Take& take) {
+  for (std::size_t at = 0; at < bytes.size(); at += kPiece)
+    take(bytes.subspan(at, std::min(kPiece, bytes.size() - at)));
+}
+
+}  // namespace
+
+void copy_tensor(const model::Model& model, const std::string& name, PartWriter& writer) {
+  in_pieces(model.raw(name), [&](std::span<const std::byte> piece) {
+    writer.post(piece.size(), [piece](OutputFile& file) {
+      file.write(piece);
+      MappedFile::drop(piece);
+    });
+  });
+}
+
+void copy_companion(const model::Companion& companion, const std::filesystem::path& path) {
+  std::error_code code;
+  std::filesystem::create_directories(path.parent_path(), code);
+  if (code) fail("{}: cannot be created: {}", path.parent_path().string(), code.message());
+  if (companion.file.empty()) return write_text_file(path, companion.text);
+  const MappedFile source(companion.file);
+  if (source.bytes().size() != companion.bytes)
+    fail("{}: has changed since the output was planned; start the job again", companion.file.string());
+  OutputFile file(path);
+  in_pieces(source.bytes(), [&](std::span<const std::byte> piece) {
+    file.write(piece);
+    MappedFile::drop(piece);
+  });
+  file.commit();
+}
+
+std::string carried_note(const model::Model& model, const Target& target) {
+  const std::string parts = model::describe_carried(model::carried_parts(model));
+  if (parts.empty()) return {};
+  if (target.container == codec::Container::gguf)
+    return fmt::format(
+        "note: a GGUF file holds the text model alone; left out: {}. llama.cpp's own converter makes the file of a "
+        "vision tower (mmproj) from the original",
+        parts);
+  return fmt::format("note: carried over byte for byte, neither run nor measured: {}", parts);
+}
+
+}  // namespace strata::pipeline
