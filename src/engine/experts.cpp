@@ -37,14 +37,14 @@ void scores_of(const model::Experts& experts, std::span<const float> logits, std
   for (float& score : scores) score /= sum;
 }
 
-/// Leaves out the experts outside the best groups; a group is as good as its two best experts together.
+/// Leaves out the experts outside the best groups; a group is as good as its best experts together.
 void keep_best_groups(const model::Experts& experts, std::span<float> scores) {
   if (experts.groups == experts.groups_used) return;
   const std::size_t size = scores.size() / experts.groups;
   std::vector<float> merit(experts.groups), group(size);
   for (std::size_t g = 0; g < experts.groups; ++g) {
     std::copy_n(scores.begin() + static_cast<std::ptrdiff_t>(g * size), size, group.begin());
-    for (int i = 0; i < 2; ++i) {
+    for (std::size_t i = 0; i < experts.group_best; ++i) {
       const std::size_t best = largest(group);
       merit[g] += group[best];
       group[best] = kLeft;

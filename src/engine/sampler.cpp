@@ -110,7 +110,7 @@ std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::
                                               std::uint64_t seed) {
   constexpr std::size_t most_at_once = 32, cache_bytes = 192u << 20;
   const model::Architecture& a = engine.architecture();
-  const std::size_t bytes_per_text = std::max<std::size_t>(1, a.blocks * 2 * a.kv_size() * sizeof(float) * length);
+  const std::size_t bytes_per_text = std::max<std::size_t>(1, a.blocks * a.cache_size() * sizeof(float) * length);
   const std::size_t at_once = std::clamp<std::size_t>(cache_bytes / bytes_per_text, 1, most_at_once);
   std::vector<std::vector<Token>> texts(samples, std::vector<Token>{first});
   Progress progress("writing calibration text", ((samples + at_once - 1) / at_once) * length);

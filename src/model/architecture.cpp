@@ -48,6 +48,7 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   a.intermediate = size_of(config, family.intermediate_key, where);
   a.vocab = size_of(config, "vocab_size", where);
   a.max_position = size_or(config, "max_position_embeddings", 2048, where);
+  if (family.latent) return parse_latent(config, a, where);
   a.head_dim =
       size_or(config, "head_dim", family.default_head_dim != 0 ? family.default_head_dim : a.hidden / a.heads, where);
   if (a.blocks > 10000) fail("{}: 'num_hidden_layers' is {}, expected at most 10000", where, a.blocks);
@@ -78,10 +79,14 @@ json text_configuration(const json& config, const std::string& where) {
 
 bool Architecture::has(Norm norm) const {
   const bool of_heads = norm == Norm::q || norm == Norm::k;
+  if (norm == Norm::q_a) return latent.q_rank != 0;
+  if (norm == Norm::kv_a) return latent.kv_rank != 0;
   return of_heads ? qk_norm != QkNorm::none : !names.norm(norm).empty();
 }
 
 std::size_t Architecture::norm_size(Norm norm) const {
+  if (norm == Norm::q_a) return latent.q_rank;
+  if (norm == Norm::kv_a) return latent.kv_rank;
   if (norm != Norm::q && norm != Norm::k) return hidden;
   if (qk_norm == QkNorm::per_head) return head_dim;
   return norm == Norm::q ? q_size() : kv_size();
@@ -100,7 +105,8 @@ std::uint64_t Architecture::block_linear_weights() const {
 
 std::size_t Architecture::activations_per_token() const {
   const std::size_t widest = std::max({intermediate, experts.intermediate, experts.shared_intermediate});
-  return 4 * hidden + 2 * q_size() + 2 * kv_size() + 2 * widest + (experts.count == 0 ? 0 : 2 * hidden + experts.count);
+  const std::size_t latents = latent.kv_rank == 0 ? 0 : latent.q_rank + 2 * latent.kv_rank + mixed_size();
+  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + 2 * widest + (experts.count == 0 ? 0 : 2 * hidden + experts.count);
 }
 
 Architecture parse_architecture(const json& whole, const std::string& where, std::span<const Family> table) {
@@ -118,6 +124,7 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   static_cast<TensorNames&>(a.names) = family->names;
   parse_sizes(config, *family, a, where);
   a.norm_epsilon = static_cast<float>(positive(config, family->norm_epsilon_key, family->default_norm_epsilon, where));
+  if (family->index_key != nullptr) a.whole_positions = size_of(config, family->index_key, where);
   a.norm_offset = family->norm_offset;
   a.norm_kind = family->norm_kind;
   a.parallel = family->parallel;

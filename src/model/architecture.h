@@ -41,8 +41,25 @@ struct Scales {
 
 inline constexpr std::size_t kNoRope = static_cast<std::size_t>(-1);  ///< in place of an index into ropes
 
+/// What stands before a block's feed-forward part.
+enum class Mixer {
+  attention,
+  latent,  ///< attention whose keys and values are made from one narrow row a token (Latent)
+};
+
+/// Multi-head latent attention: arXiv 2405.04434, section 2.1; transformers: modeling_deepseek_v3.py. A head of q and k
+/// has `plain` dimensions and then `turned` ones, which the rotary embedding acts on; the turned ones of k are the same
+/// for all heads. kv_a gives kv_rank values and the turned ones of k; kv_b makes the plain ones of k and v of them.
+struct Latent {
+  std::size_t q_rank = 0;   ///< values between q_a and q_b; 0: q is one matrix
+  std::size_t kv_rank = 0;  ///< values between kv_a and kv_b; 0: no block has latent attention
+  std::size_t plain = 0, turned = 0, value = 0;
+  float norm_epsilon = 1e-6f;  ///< of the norms of the latents
+};
+
 /// How one block attends.
 struct BlockAttention {
+  Mixer mixer = Mixer::attention;
   std::size_t window = 0;     ///< how many keys a token sees; 0: all
   std::size_t chunk = 0;      ///< a token sees no keys before the last multiple of this; 0: all
   std::size_t rope = 0;       ///< index into Architecture::ropes, or kNoRope
@@ -64,6 +81,8 @@ struct Architecture {
   std::string model_type;  ///< config.json's: "llama", "mistral", "qwen2", "qwen3", "qwen3_moe" ...
   std::size_t hidden = 0, blocks = 0, heads = 0, kv_heads = 0, head_dim = 0, intermediate = 0, vocab = 0;
   std::size_t max_position = 0;
+  /// How many positions attention reads whole, where an indexer chooses keys of longer texts; 0: there is none.
+  std::size_t whole_positions = 0;
   float norm_epsilon = 1e-6f;
   float norm_offset = 0.0f;  ///< norms multiply by this + the tensor's values: 1 where files hold w - 1
   NormKind norm_kind = NormKind::rms;
@@ -78,6 +97,7 @@ struct Architecture {
   float logit_softcap = 0.0f;      ///< the same for logits
   bool sinks = false;              ///< every head has a logit more in its softmax
   QueryScale query_scale;
+  Latent latent;
   bool tied = false;  ///< lm_head is the embedding
   Scales scales;
   std::vector<BlockAttention> attention;  ///< by block
@@ -91,6 +111,10 @@ struct Architecture {
 
   std::size_t q_size() const { return heads * head_dim; }
   std::size_t kv_size() const { return kv_heads * head_dim; }
+  /// How many values o reads.
+  std::size_t mixed_size() const { return latent.kv_rank == 0 ? q_size() : heads * latent.value; }
+  /// How many values of a token a block keeps for later ones.
+  std::size_t cache_size() const { return latent.kv_rank == 0 ? 2 * kv_size() : latent.kv_rank + latent.turned; }
   /// Whether the model has this norm.
   bool has(Norm norm) const;
   /// How many weights the norm has.

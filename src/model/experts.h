@@ -20,7 +20,8 @@ struct Experts {
   bool normalize = false;                   ///< the chosen weights are divided by their sum
   float least_sum = 0.0f;                   ///< the least that this sum is taken for
   bool correction = false;                  ///< a bias per expert is added for choosing, not for weighing
-  std::size_t groups = 1, groups_used = 1;  ///< only experts of the best groups (by their two best) can be chosen
+  std::size_t groups = 1, groups_used = 1;  ///< only experts of the best groups can be chosen
+  std::size_t group_best = 2;               ///< a group is as good as this many of its best experts together
   float scale = 1.0f;                       ///< multiplies the weights after everything else
   bool weighs_input = false;                ///< weights multiply what an expert reads, not what it puts out
   bool bias = false;                        ///< gate, up and down of every expert have a bias

@@ -71,7 +71,9 @@ struct Mixture {
   const char* first_key = nullptr;               ///< the first block that may be a mixture
   const char* last_key = nullptr;                ///< the last one; -1: all to the end
   const char* list_key = nullptr;                ///< the mixtures by their indices, if it is there
-  bool always_normalizes = false;                ///< norm_topk_prob is not read
+  bool always_normalizes = false;                ///< norm_topk_prob is not read: Experts::normalize is as it is here
+  bool grouped = false;              ///< with softmax scores, too, there are groups of experts and a scale of weights
+  const char* method_key = nullptr;  ///< holds "greedy" when the groups do not count
 };
 
 struct Family {
@@ -90,6 +92,8 @@ struct Family {
   NormKind norm_kind = NormKind::rms;
   const char* norm_epsilon_key = "rms_norm_eps";
   bool parallel = false;            ///< Architecture::parallel
+  bool latent = false;              ///< all blocks have Mixer::latent
+  const char* index_key = nullptr;  ///< holds Architecture::whole_positions
   const char* qk_l2_key = nullptr;  ///< when true, Architecture::qk_l2
   bool sinks = false;
   const char* attention_softcap_key = nullptr;

@@ -47,6 +47,33 @@ class Lister {
     append(a_.groups.size() - 1, std::move(module), role, rows, cols, bias, expert);
   }
 
+  void mixer(std::size_t b) {
+    if (a_.attention[b].mixer == Mixer::latent) return latent_attention(b);
+    attention(b);
+  }
+
+  /// vLLM holds q_a and kv_a in one matrix (fused_qkv_a_proj of deepseek_v2.py).
+  void latent_attention(std::size_t b) {
+    const std::string block = names_.block(b);
+    const Latent& l = a_.latent;
+    const auto name = [&](Role role) { return block + names_.linear(role); };
+    const auto alone = [&](Role role, std::size_t rows, std::size_t cols, bool bias) {
+      group(name(role), b);
+      linear(name(role), role, rows, cols, bias);
+    };
+    if (l.q_rank != 0) {
+      group(fmt::format("{}{}.fused_qkv_a_proj", block, names_.attention), b);
+      linear(name(Role::q_a), Role::q_a, l.q_rank, a_.hidden, a_.qkv_bias);
+      linear(name(Role::kv_a), Role::kv_a, l.kv_rank + l.turned, a_.hidden, a_.qkv_bias);
+      alone(Role::q_b, a_.q_size(), l.q_rank, false);
+    } else {
+      alone(Role::q, a_.q_size(), a_.hidden, false);
+      alone(Role::kv_a, l.kv_rank + l.turned, a_.hidden, a_.qkv_bias);
+    }
+    alone(Role::kv_b, a_.heads * (l.plain + l.value), l.kv_rank, false);
+    alone(Role::o, a_.hidden, a_.mixed_size(), a_.o_bias);
+  }
+
   void attention(std::size_t b) {
     const std::string block = names_.block(b);
     group(fmt::format("{}{}.qkv_proj", block, names_.attention), b);
@@ -120,7 +147,7 @@ void list_linears(Architecture& a, Fusion fusion) {
   for (std::size_t b = 0; b < a.blocks; ++b) {
     BlockLinears& block = a.layout[b];
     block.first = a.linears.size();
-    list.attention(b);
+    list.mixer(b);
     if (block.mixture)
       list.mixture(b);
     else

@@ -68,4 +68,22 @@ inline constexpr Mixture kLlama4{.experts = {.shared_intermediate = 1,
                                  .list_key = "moe_layers",
                                  .always_normalizes = true};
 
+inline constexpr Mixture kDeepseekV2{.experts = {.group_best = 1, .shared_module = "shared_experts"},
+                                     .count_key = "n_routed_experts",
+                                     .shared_count_key = "n_shared_experts",
+                                     .always_normalizes = true,
+                                     .grouped = true,
+                                     .method_key = "topk_method"};
+inline constexpr Mixture kDeepseekV3{.experts = {.score = Experts::Score::sigmoid,
+                                                 .normalize = true,
+                                                 .correction = true,
+                                                 .shared_module = "shared_experts"},
+                                     .count_key = "n_routed_experts",
+                                     .shared_count_key = "n_shared_experts",
+                                     .first_dense = 3};
+inline constexpr Mixture kMistral4{.experts = {.normalize = true, .shared_module = "shared_experts"},
+                                   .count_key = "n_routed_experts",
+                                   .shared_count_key = "n_shared_experts",
+                                   .grouped = true};
+
 }  // namespace strata::model

@@ -108,15 +108,19 @@ float cap(const json& config, const char* key, const std::string& where) {
 
 void parse_attention(const json& config, const Family& family, Architecture& a, const std::string& where) {
   a.attention.resize(a.blocks);
+  if (family.latent)
+    for (BlockAttention& block : a.attention) block.mixer = Mixer::latent;
   const std::vector<std::size_t> window = windows(config, family, a.blocks, where);
   for (std::size_t b = 0; b < a.blocks; ++b) a.attention[b].window = window[b];
   const std::vector<bool> has_rope = rotated(config, family, a, where);
-  Ropes ropes = parse_ropes(config, family, a.head_dim, a.max_position, where);
+  Ropes ropes = parse_ropes(config, family, family.latent ? a.latent.turned : a.head_dim, a.max_position, where);
   const std::size_t windowed = ropes.windowed == ropes.full ? 0 : 1;
   a.ropes = {std::move(ropes.full)};
   if (windowed != 0) a.ropes.push_back(std::move(ropes.windowed));
   for (std::size_t b = 0; b < a.blocks; ++b)
     a.attention[b].rope = !has_rope[b] ? kNoRope : window[b] == 0 ? 0 : windowed;
+  // Yarn's factor for long contexts acts on the products, and so on the plain dimensions too.
+  if (family.latent) a.scales.attention *= static_cast<float>(a.ropes[0].scores_factor);
   if (family.window == WindowRule::without_rope)
     for (BlockAttention& block : a.attention)
       if (block.rope != kNoRope) block.window = 0;

@@ -31,11 +31,13 @@ void parse_experts(const json& config, const Mixture& mixture, Architecture& a, 
     if (e.shared_intermediate > kLargestSize)
       fail("{}: the shared expert has {} rows, expected at most {}", where, e.shared_intermediate, kLargestSize);
   }
-  if (e.score == Experts::Score::sigmoid) {
+  if (e.score == Experts::Score::sigmoid || mixture.grouped) {
     e.scale = static_cast<float>(positive(config, "routed_scaling_factor", 1.0, where));
+    if (mixture.method_key != nullptr && get_or<std::string>(config, mixture.method_key, "greedy", where) == "greedy")
+      return;
     e.groups = size_or(config, "n_group", 1, where);
     e.groups_used = size_or(config, "topk_group", 1, where);
-    if (e.count % e.groups != 0 || e.groups_used > e.groups || e.count / e.groups < 2 ||
+    if (e.count % e.groups != 0 || e.groups_used > e.groups || e.count / e.groups < e.group_best ||
         e.used > e.count / e.groups * e.groups_used)
       fail("{}: {} of {} experts cannot be chosen from {} of 'n_group' {}", where, e.used, e.count, e.groups_used,
            e.groups);
@@ -66,6 +68,10 @@ void parse_mixture(const json& config, const Mixture* mixture, Architecture& a, 
   const std::size_t step = size_or(config, mixture->step_key, 1, where);
   for (std::size_t b = 0; b < a.blocks; ++b)
     a.layout[b].mixture = b >= first && (last < 0 || std::cmp_less_equal(b, last)) && (b + 1) % step == 0;
+  const auto kinds = get_or<std::vector<std::string>>(config, "mlp_layer_types", {}, where);
+  if (!kinds.empty() && kinds.size() != a.blocks)
+    fail("{}: 'mlp_layer_types' has {} entries for {} blocks", where, kinds.size(), a.blocks);
+  for (std::size_t b = 0; b < kinds.size(); ++b) a.layout[b].mixture = kinds[b] == "sparse";
   if (listed(config, "mlp_only_layers")) mark(config, "mlp_only_layers", false, a, where);
 }
 

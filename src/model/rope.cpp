@@ -62,6 +62,7 @@ void parse_yarn(Rope& rope, const json& settings, const std::string& where) {
                               ? yarn_magnitude(rope.factor, of_one) / yarn_magnitude(rope.factor, of_all)
                               : yarn_magnitude(rope.factor, 1.0);
   rope.attention_factor = positive(settings, "attention_factor", computed, where);
+  if (of_all != 0) rope.scores_factor = std::pow(yarn_magnitude(rope.factor, of_all), 2);
 }
 
 void parse_longrope(Rope& rope, const json& settings, const std::string& where) {
@@ -153,7 +154,7 @@ Ropes parse_ropes(const json& config, const Family& family, std::size_t head_dim
                   const std::string& where) {
   const auto read = [&](const json& settings, double theta, bool scaled) {
     Rope rope;
-    rope.interleaved = family.rope_interleaved;
+    rope.interleaved = family.rope_interleaved && get_or<bool>(config, "rope_interleave", true, where);
     rope.dims = rotary_dims(config, settings, family, head_dim, where);
     rope.theta = positive(settings, "rope_theta", theta, where);
     if (scaled)

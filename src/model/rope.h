@@ -21,6 +21,7 @@ struct Rope {
   bool truncate = true;                                  ///< used by yarn: its range is cut to whole dimensions
   std::vector<double> short_factors, long_factors;       ///< used by longrope: divisors of the frequencies
   double attention_factor = 1.0;                         ///< multiplies cosine and sine; yarn and longrope
+  double scores_factor = 1.0;                            ///< multiplies the scores of latent attention; yarn
   bool interleaved = false;                              ///< dimensions 2i and 2i + 1 turn together, not i and i + half
   bool operator==(const Rope&) const = default;
 };

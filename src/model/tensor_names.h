@@ -10,12 +10,14 @@ namespace strata::model {
 
 /// Which weight matrix of a block, or of the model, a linear is.
 /// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so.
-enum class Role { q, k, v, o, gate, up, down, qkv, gate_up, lm_head, embed };
+/// q_a, q_b, kv_a and kv_b are those of latent attention.
+enum class Role { q, k, v, o, gate, up, down, qkv, gate_up, q_a, q_b, kv_a, kv_b, lm_head, embed };
 std::string_view role_name(Role role);
 
 /// Where an RMS norm stands. Norms before attention and before the feed-forward part make what these read; norms after
-/// them act on what is added to the residual stream. `last` is the norm that lm_head reads.
-enum class Norm { before_attention, q, k, after_attention, before_feed_forward, after_feed_forward, last };
+/// them act on what is added to the residual stream. q_a and kv_a act on the latents that q_b and kv_b read. `last` is
+/// the norm that lm_head reads.
+enum class Norm { before_attention, q, k, q_a, kv_a, after_attention, before_feed_forward, after_feed_forward, last };
 
 /// The norms of a block that act on rows of the hidden size.
 inline constexpr std::array kStreamNorms = {Norm::before_attention, Norm::after_attention, Norm::before_feed_forward,
@@ -26,7 +28,9 @@ inline constexpr std::array kBlockNorms = {Norm::before_attention,
                                            Norm::before_feed_forward,
                                            Norm::after_feed_forward,
                                            Norm::q,
-                                           Norm::k};
+                                           Norm::k,
+                                           Norm::q_a,
+                                           Norm::kv_a};
 
 /// A family's names of tensors, without ".weight". The defaults are llama's, which most families share. Embedding,
 /// blocks and the last norm are named below a root that files choose (Names). What a block has is named below `blocks`,
@@ -37,9 +41,11 @@ struct TensorNames {
   std::string_view embedding = "embed_tokens", head = "lm_head", blocks = "layers.";
   std::string_view attention = "self_attn", q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj", qkv{};
   std::string_view feed_forward = "mlp", gate = "gate_proj", up = "up_proj", down = "down_proj", gate_up{};
+  std::string_view q_a = "q_a_proj", q_b = "q_b_proj", kv_a = "kv_a_proj_with_mqa", kv_b = "kv_b_proj";
   std::string_view before_attention = "input_layernorm", after_attention{};
   std::string_view before_feed_forward = "post_attention_layernorm", after_feed_forward{};
   std::string_view q_norm = "self_attn.q_norm", k_norm = "self_attn.k_norm", last_norm = "norm";
+  std::string_view q_a_norm = "self_attn.q_a_layernorm", kv_a_norm = "self_attn.kv_a_layernorm";
   std::string_view sinks = "self_attn.sinks";  ///< used where Architecture::sinks is set; a tensor without ".weight"
 
   /// The name within a block, "input_layernorm", or of the last norm below the root; empty when there is none.

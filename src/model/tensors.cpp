@@ -6,8 +6,8 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 11> names = {"q",    "k",   "v",       "o",       "gate", "up",
-                                                      "down", "qkv", "gate_up", "lm_head", "embed"};
+  constexpr std::array<std::string_view, 15> names = {"q",   "k",       "v",   "o",   "gate", "up",   "down",   "qkv",
+                                                      "gate_up", "q_a", "q_b", "kv_a", "kv_b", "lm_head", "embed"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -16,9 +16,9 @@ std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}."
 std::string Names::linear(Role role) const {
   if (role == Role::lm_head) return head_root + std::string(head);
   if (role == Role::embed) return root + std::string(embedding);
-  const bool attends = role == Role::q || role == Role::k || role == Role::v || role == Role::o || role == Role::qkv;
-  const std::array<std::string_view, 9> names = {q, k, v, o, gate, up, down, qkv, gate_up};
-  return fmt::format("{}.{}", attends ? attention : feed_forward, names[static_cast<std::size_t>(role)]);
+  const std::array<std::string_view, 13> names = {q, k, v, o, gate, up, down, qkv, gate_up, q_a, q_b, kv_a, kv_b};
+  const bool feeds = role == Role::gate || role == Role::up || role == Role::down || role == Role::gate_up;
+  return fmt::format("{}.{}", feeds ? feed_forward : attention, names[static_cast<std::size_t>(role)]);
 }
 
 std::string_view TensorNames::norm(Norm norm) const {
@@ -29,6 +29,10 @@ std::string_view TensorNames::norm(Norm norm) const {
       return q_norm;
     case Norm::k:
       return k_norm;
+    case Norm::q_a:
+      return q_a_norm;
+    case Norm::kv_a:
+      return kv_a_norm;
     case Norm::after_attention:
       return after_attention;
     case Norm::before_feed_forward:

@@ -116,6 +116,10 @@ class Chooser {
         return v(linear.block);
       case Role::q:
       case Role::k:
+      case Role::q_a:
+      case Role::q_b:
+      case Role::kv_a:
+      case Role::kv_b:
         return mix_ == Mix::IQ3_XS ? kIQ3_XXS : mix_ == Mix::IQ3_XXS ? kIQ2_S : base_;
       case Role::o:
         return o();

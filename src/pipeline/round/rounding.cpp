@@ -64,7 +64,7 @@ std::size_t Rounding::floats_per_token(const model::Architecture& a) {
 }
 
 std::uint64_t Rounding::kept_rows_bytes(const model::Architecture& a, std::size_t tokens) {
-  return std::uint64_t{tokens} * std::max(a.q_size(), a.intermediate) * sizeof(bf16);
+  return std::uint64_t{tokens} * std::max(a.mixed_size(), a.intermediate) * sizeof(bf16);
 }
 
 std::size_t Rounding::sequences_together(const model::Architecture& a, std::size_t sequences, std::size_t seq_len) {
