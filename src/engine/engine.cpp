@@ -15,11 +15,6 @@ namespace {
 using model::Norm;
 using model::Role;
 
-void observe(const Observer* observer, Site site, std::size_t block, const float* rows, std::size_t tokens,
-             std::size_t size) {
-  if (observer != nullptr && *observer) (*observer)(site, block, rows, tokens, size);
-}
-
 /// The angles of all rows of a batch, whose sequences and number of tokens are set.
 Angles angles_of(const model::Rope& rope, const Batch& batch) {
   const std::size_t half = rope.dims / 2;
@@ -87,7 +82,14 @@ Engine::Engine(const model::Model& model, kernel::Precision precision, Residency
 Batch Engine::make_batch(std::span<const Sequence> sequences) const {
   Batch batch;
   batch.sequences.assign(sequences.begin(), sequences.end());
-  for (const Sequence& s : sequences) batch.tokens += s.tokens;
+  const std::size_t most = architecture_.whole_positions;
+  for (const Sequence& s : sequences) {
+    batch.tokens += s.tokens;
+    if (const std::size_t end = (s.cache != nullptr ? s.cache->positions : 0) + s.tokens; most != 0 && end > most)
+      fail("a text of {} tokens is longer than the {} that this model reads whole; beyond them its indexer chooses what "
+           "is read, which strata does not compute",
+           end, most);
+  }
   for (const model::Rope& rope : architecture_.ropes) batch.angles.push_back(angles_of(rope, batch));
   if (architecture_.query_scale.beta != 0) batch.query_factors = query_factors(architecture_.query_scale, batch);
   return batch;
@@ -125,14 +127,26 @@ void Engine::add_half(const BlockWeights& w, Half half, float* out, std::size_t 
   kernel::add(h, out, tokens * a.hidden);
 }
 
+const float* Engine::mix(BlockWeights& w, std::size_t block, const Batch& batch, const float* x,
+                         const Observer* observer, Site last) {
+  switch (architecture_.attention[block].mixer) {
+    case model::Mixer::attention:
+      return mix_attention(w, block, batch, x);
+    case model::Mixer::latent:
+      return mix_latent(w, block, batch, x, observer, last);
+  }
+  STRATA_CHECK(false);
+}
+
 void Engine::attend(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
   BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
   const float* x = normed(w, Norm::before_attention, h, batch.tokens);
   observe(observer, Site::attn_in, block, x, batch.tokens, a.hidden);
   if (last == Site::attn_in) return;
-  const float* mixed = mix_attention(w, block, batch, x);
-  observe(observer, Site::o_in, block, mixed, batch.tokens, a.q_size());
+  const float* mixed = mix(w, block, batch, x, observer, last);
+  if (mixed == nullptr) return;
+  observe(observer, Site::o_in, block, mixed, batch.tokens, a.mixed_size());
   if (last != Site::o_in) add_output(block, Half::attention, mixed, batch.tokens, h);
 }
 

@@ -78,6 +78,7 @@ class Engine {
   kernel::Weights head() const;
   BlockWeights& block_weights(std::size_t block);
   void release(std::size_t block);
+  kernel::Weights weights_of(BlockWeights& weights, std::size_t index);
   /// y (tokens, rows) = x times linear `index` of Architecture::linears, plus its bias.
   void multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y);
   /// multiply() under Following; false when the linear was not recorded for as many tokens.
@@ -89,9 +90,23 @@ class Engine {
   /// The products of a matrix that holds several, (tokens, rows), valid until the next call.
   const float* multiply_fused(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens);
   std::vector<float> correction(std::size_t block) const;
-  /// What o reads, (tokens, q_size), valid until the next call. x: the normed input. In mixers/attention.cpp, as are
-  /// the next two.
+  /// What o reads, (tokens, mixed_size), valid until the next call; nullptr when the pass ended at `last`. x: the normed
+  /// input.
+  const float* mix(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
+                   const Observer* observer, Site last);
+  /// mix() by latent attention, and its parts; in mixers/latent_attention.cpp.
+  const float* mix_latent(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
+                          const Observer* observer, Site last);
+  struct LatentRows;
+  const float* latent_queries(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
+                              const Observer* observer, Site last);
+  void attend_expanded(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
+  void attend_latents(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
+  /// mix() by attention, and its parts; in mixers/attention.cpp.
   const float* mix_attention(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
+  /// Rotary embedding, in place, of `heads` heads that are head_size apart in rows that are `stride` apart.
+  void turn(std::size_t block, const Batch& batch, float* rows, std::size_t stride, std::size_t heads,
+            std::size_t head_size) const;
   /// Fills q_, k_ and v_.
   void make_heads(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens);
   /// Norm and rotary embedding of q or k, (tokens, heads * head_dim), in place.

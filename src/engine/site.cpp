@@ -1,6 +1,8 @@
 // Which linear reads at which site.
 #include "engine/site.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace strata::engine {
@@ -13,7 +15,13 @@ Site input_site(Role role) {
     case Role::k:
     case Role::v:
     case Role::qkv:
+    case Role::q_a:
+    case Role::kv_a:
       return Site::attn_in;
+    case Role::q_b:
+      return Site::q_b_in;
+    case Role::kv_b:
+      return Site::kv_b_in;
     case Role::o:
       return Site::o_in;
     case Role::gate:
@@ -30,9 +38,8 @@ Site input_site(Role role) {
 }
 
 Half half_of(Site site) {
-  const bool attends = site == Site::attn_in || site == Site::o_in;
-  STRATA_CHECK(attends || site == Site::mlp_in || site == Site::down_in);
-  return attends ? Half::attention : Half::feed_forward;
+  STRATA_CHECK(std::ranges::find(kLinearSites, site) != kLinearSites.end());
+  return site == Site::mlp_in || site == Site::down_in ? Half::feed_forward : Half::attention;
 }
 
 bool ends_half(const model::Architecture& architecture, std::size_t block, Site site) {

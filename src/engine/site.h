@@ -1,5 +1,6 @@
 // Named points of the forward pass, the two halves of a block, and where linears read and write among them.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <functional>
 
@@ -7,8 +8,13 @@
 
 namespace strata::engine {
 
-/// q, k, v read attn_in; o reads o_in; gate, up and a router read mlp_in; down reads down_in.
-enum class Site { block_in, attn_in, o_in, mlp_in, down_in, block_out, logits };
+/// q, k, v read attn_in; o reads o_in; gate, up and a router read mlp_in; down reads down_in. In latent attention q_a
+/// and kv_a read attn_in; q_b and kv_b read the latents that these make.
+enum class Site { block_in, attn_in, q_b_in, kv_b_in, o_in, mlp_in, down_in, block_out, logits };
+
+/// The sites that the linears of a block read from, in the order of the forward pass.
+inline constexpr std::array kLinearSites = {Site::attn_in, Site::q_b_in, Site::kv_b_in,
+                                            Site::o_in,    Site::mlp_in, Site::down_in};
 
 /// A block adds its attention to the residual stream, then its feed-forward part.
 enum class Half { attention, feed_forward };
@@ -17,9 +23,15 @@ enum class Half { attention, feed_forward };
 using Observer =
     std::function<void(Site site, std::size_t block, const float* rows, std::size_t tokens, std::size_t size)>;
 
+/// Shows rows (tokens, size) to an observer, unless there is none.
+inline void observe(const Observer* observer, Site site, std::size_t block, const float* rows, std::size_t tokens,
+                    std::size_t size) {
+  if (observer != nullptr && *observer) (*observer)(site, block, rows, tokens, size);
+}
+
 /// The site a linear reads from.
 Site input_site(model::Role role);
-/// The half that a site within a block belongs to: attn_in and o_in, or mlp_in and down_in.
+/// The half that a site within a block belongs to: those up to o_in, or mlp_in and down_in.
 Half half_of(Site site);
 /// Whether the linear that reads from a site writes to the residual stream itself. In a mixture no single linear does,
 /// and none does where its output is normed or scaled first.

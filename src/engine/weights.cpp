@@ -87,20 +87,25 @@ void Engine::release(std::size_t block) {
   for (const model::Linear& linear : architecture_.block_linears(block)) model_.release(linear.module + ".weight");
 }
 
+kernel::Weights Engine::weights_of(BlockWeights& weights, std::size_t index) {
+  if (replaced_[index]) return *replaced_[index];
+  std::optional<model::LinearWeights>& held = weights.linears[index - weights.first];
+  if (!held) held = model_.packed(architecture_.linears[index]);
+  return held->view();
+}
+
 void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y) {
   const model::Linear& linear = architecture_.linears[index];
-  std::optional<model::LinearWeights>& held = weights.linears[index - weights.first];
-  if (!held && !replaced_[index]) held = model_.packed(linear);
+  const kernel::Weights matrix = weights_of(weights, index);
   // What an expert reads changes with the routing, so its products are never made from changes.
-  if (followed_ != nullptr && !replaced_[index] && !linear.routed() &&
-      multiply_change(index, held->view(), x, tokens, y))
+  if (followed_ != nullptr && !replaced_[index] && !linear.routed() && multiply_change(index, matrix, x, tokens, y))
     return;
-  kernel::matmul(x, linear.cols, tokens, replaced_[index] ? *replaced_[index] : held->view(), y, linear.rows,
-                 precision_);
+  kernel::matmul(x, linear.cols, tokens, matrix, y, linear.rows, precision_);
   if (linear.bias) kernel::add_bias(y, weights.biases[index - weights.first].data(), tokens, linear.rows);
   if (record_ == nullptr || linear.routed()) return;
   record_->outputs[index].assign(y, y + tokens * linear.rows);
-  const bool shared = linear.role == Role::k || linear.role == Role::v || linear.role == Role::up;
+  // The linears of a site run one after another, and a block's first one reads something new.
+  const bool shared = index > weights.first && input_site(architecture_.linears[index - 1].role) == input_site(linear.role);
   if (!shared) record_->inputs[index].assign(x, x + tokens * linear.cols);
 }
 

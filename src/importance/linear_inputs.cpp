@@ -16,23 +16,12 @@ namespace {
 
 using engine::Site;
 
-constexpr std::size_t kSites = 4, kHead = kSites;  // lm_head's input comes after those of a block
+constexpr std::size_t kSites = engine::kLinearSites.size(), kHead = kSites;  // lm_head's input comes after those of a block
 constexpr std::size_t kStretch = 128;              // columns of a piece of work
 constexpr std::size_t kTokens = 8;                 // squares added in f32: relative error below 5e-7
 
 std::size_t site_index(Site site) {
-  switch (site) {
-    case Site::attn_in:
-      return 0;
-    case Site::o_in:
-      return 1;
-    case Site::mlp_in:
-      return 2;
-    case Site::down_in:
-      return 3;
-    default:
-      return kSites;
-  }
+  return static_cast<std::size_t>(std::ranges::find(engine::kLinearSites, site) - engine::kLinearSites.begin());
 }
 
 /// sums[c] += sum over tokens of x[t, c]^2, c < count.

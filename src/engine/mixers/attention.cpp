@@ -28,6 +28,15 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
   if (a.clip_qkv != 0.0f) kernel::clamp(v, tokens * kv_size, a.clip_qkv);
 }
 
+void Engine::turn(std::size_t block, const Batch& batch, float* rows, std::size_t stride, std::size_t heads,
+                  std::size_t head_size) const {
+  const std::size_t rope = architecture_.attention[block].rope;
+  if (rope == model::kNoRope) return;
+  const Angles& angles = batch.angles[rope];
+  const auto kernel = architecture_.ropes[rope].interleaved ? kernel::rope_interleaved : kernel::rope;
+  kernel(rows, stride, batch.tokens, heads, head_size, angles.cos.data(), angles.sin.data(), angles.half);
+}
+
 void Engine::prepare_heads(const BlockWeights& w, std::size_t block, const Batch& batch, Norm norm, std::size_t heads,
                            float* rows) const {
   const model::Architecture& a = architecture_;
@@ -37,14 +46,10 @@ void Engine::prepare_heads(const BlockWeights& w, std::size_t block, const Batch
   else if (a.qk_norm == model::QkNorm::whole)
     kernel::rms_norm(rows, w.norms.at(norm).data(), tokens, size, a.norm_epsilon, rows);
   if (a.clip_qkv != 0.0f) kernel::clamp(rows, tokens * size, a.clip_qkv);
-  const model::BlockAttention& attention = a.attention[block];
-  if (attention.rope != model::kNoRope) {
-    const Angles& angles = batch.angles[attention.rope];
-    const auto turn = a.ropes[attention.rope].interleaved ? kernel::rope_interleaved : kernel::rope;
-    turn(rows, size, tokens, heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
-    if (a.qk_l2) kernel::l2_norm(rows, tokens * heads, a.head_dim, a.norm_epsilon, rows);
-  }
-  if (attention.scales_query && norm == Norm::q)
+  turn(block, batch, rows, size, heads, a.head_dim);
+  if (a.qk_l2 && a.attention[block].rope != model::kNoRope)
+    kernel::l2_norm(rows, tokens * heads, a.head_dim, a.norm_epsilon, rows);
+  if (a.attention[block].scales_query && norm == Norm::q)
     kernel::scale_rows(rows, size, tokens, size, batch.query_factors.data());
 }
 

@@ -1,6 +1,8 @@
 // The latent attention mixer: keys and values of all heads are made from one narrow row a token, and only that row is
 // kept for later tokens. arXiv 2405.04434, section 2.1; transformers: modeling_deepseek_v3.py.
 #include <algorithm>
+#include <numeric>
+#include <span>
 
 #include "core/threads.h"
 #include "engine/engine.h"
@@ -14,58 +16,200 @@ using model::Role;
 
 namespace {
 
-/// Copies `count` floats of each of `heads` heads, which are from_size apart in rows of `from` and to_size in rows of
-/// `to`.
-void copy_heads(const float* from, std::size_t from_size, float* to, std::size_t to_size, std::size_t tokens,
-                std::size_t heads, std::size_t count) {
+/// A part of every head: `count` floats at `first` of each, rows of heads that are `size` apart.
+struct HeadPart {
+  float* rows;
+  std::size_t size, first, count;
+  float* of(std::size_t head) const { return rows + head * size + first; }
+};
+
+/// Copies a part of every head of every token.
+void copy(const HeadPart& from, const HeadPart& to, std::size_t tokens, std::size_t heads) {
   parallel_for(tokens, [&](std::size_t t) {
-    for (std::size_t h = 0; h < heads; ++h)
-      std::copy_n(from + (t * heads + h) * from_size, count, to + (t * heads + h) * to_size);
+    for (std::size_t h = t * heads; h < (t + 1) * heads; ++h) std::copy_n(from.of(h), from.count, to.of(h));
   });
 }
 
-/// Copies the same `count` floats, from_stride apart by token, to every head.
-void spread(const float* from, std::size_t from_stride, float* to, std::size_t to_size, std::size_t tokens,
-            std::size_t heads, std::size_t count) {
-  parallel_for(tokens, [&](std::size_t t) {
-    for (std::size_t h = 0; h < heads; ++h) std::copy_n(from + t * from_stride, count, to + (t * heads + h) * to_size);
+/// The sequences of a batch that have a cache, or those that have none.
+bool any(const Batch& batch, bool cached) {
+  return std::ranges::any_of(batch.sequences, [&](const Sequence& s) { return (s.cache != nullptr) == cached; });
+}
+
+/// kv_b's weights as f32, (heads, plain + value, kv_rank).
+std::vector<float> by_heads(const kernel::Weights& kv_b, const model::Architecture& a) {
+  const std::size_t both = a.latent.plain + a.latent.value;
+  std::vector<float> matrices(a.heads * both * a.latent.kv_rank);
+  parallel_for(a.heads, [&](std::size_t h) {
+    for (std::size_t r = h * both; r < (h + 1) * both; ++r)
+      kernel::read_row(kv_b, r, matrices.data() + r * a.latent.kv_rank);
+  });
+  return matrices;
+}
+
+/// The queries (tokens, heads * head_dim) as they read latents: (tokens, heads * (kv_rank + turned)).
+std::vector<float> narrow_queries(const float* q, std::span<const float> matrices, const model::Architecture& a,
+                                  std::size_t tokens) {
+  const model::Latent& l = a.latent;
+  const std::size_t width = l.kv_rank + l.turned;
+  std::vector<float> narrow(tokens * a.heads * width);
+  parallel_for(tokens * a.heads, [&](std::size_t i) {
+    const float* const matrix = matrices.data() + i % a.heads * (l.plain + l.value) * l.kv_rank;
+    const float* const from = q + i * a.head_dim;
+    float* const to = narrow.data() + i * width;
+    for (std::size_t r = 0; r < l.plain; ++r)
+      for (std::size_t c = 0; c < l.kv_rank; ++c) to[c] += from[r] * matrix[r * l.kv_rank + c];
+    std::copy_n(from + l.plain, l.turned, to + l.kv_rank);
+  });
+  return narrow;
+}
+
+/// The values of all heads, out (tokens, heads * value), of the latents that they mix, (tokens, heads * kv_rank).
+void widen_values(const float* mixed, std::span<const float> matrices, const model::Architecture& a, std::size_t tokens,
+                  float* out) {
+  const model::Latent& l = a.latent;
+  parallel_for(tokens * a.heads, [&](std::size_t i) {
+    const float* const from = mixed + i * l.kv_rank;
+    const float* row = matrices.data() + (i % a.heads * (l.plain + l.value) + l.plain) * l.kv_rank;
+    for (std::size_t r = 0; r < l.value; ++r, row += l.kv_rank)
+      out[i * l.value + r] = std::inner_product(from, from + l.kv_rank, row, 0.0f);
   });
 }
 
 }  // namespace
 
-bool Engine::make_latent_queries(BlockWeights& w, std::size_t block, const Batch& batch, const float* x,
-                                 const Shown& shown) {
+/// What a batch attends with: the queries, and of every token its latent and the turned dimensions of its key.
+struct Engine::LatentRows {
+  const float* q;              ///< (tokens, heads * head_dim)
+  std::vector<float> latents;  ///< (tokens, kv_rank)
+  std::vector<float> turned;   ///< (tokens, turned)
+};
+
+const float* Engine::mix_latent(BlockWeights& w, std::size_t block, const Batch& batch, const float* x,
+                                const Observer* observer, Site last) {
   const model::Architecture& a = architecture_;
   const model::Latent& l = a.latent;
   const std::size_t tokens = batch.tokens;
-  float* const q = sized(q_, tokens * a.q_size());
-  if (l.q_rank == 0) {
-    multiply(w, a.index(block, Role::q), x, tokens, q);
-  } else {
-    std::vector<float> latents(tokens * l.q_rank);
-    multiply(w, a.index(block, Role::q_a), x, tokens, latents.data());
-    kernel::rms_norm(latents.data(), w.norms.at(Norm::q_a).data(), tokens, l.q_rank, l.norm_epsilon, latents.data());
-    if (!shown.goes_on(Site::q_b_in, latents.data(), l.q_rank)) return false;
-    multiply(w, a.index(block, Role::q_b), latents.data(), tokens, q);
-  }
-  turn(block, batch, q + l.plain, a.q_size(), a.heads);
-  if (a.attention[block].scales_query)
-    kernel::scale_rows(q, a.q_size(), tokens, a.q_size(), batch.query_factors.data());
-  return true;
+  LatentRows rows;
+  rows.q = latent_queries(w, block, batch, x, observer, last);
+  if (rows.q == nullptr) return nullptr;
+  const float* both = multiply_fused(w, a.index(block, Role::kv_a), x, tokens);
+  rows.latents.resize(tokens * l.kv_rank);
+  rows.turned.resize(tokens * l.turned);
+  take_columns(both, tokens, l.kv_rank + l.turned, 0, l.kv_rank, rows.latents.data());
+  take_columns(both, tokens, l.kv_rank + l.turned, l.kv_rank, l.turned, rows.turned.data());
+  kernel::rms_norm(rows.latents.data(), w.norms.at(Norm::kv_a).data(), tokens, l.kv_rank, l.norm_epsilon,
+                   rows.latents.data());
+  turn(block, batch, rows.turned.data(), l.turned, 1, l.turned);
+  observe(observer, Site::kv_b_in, block, rows.latents.data(), tokens, l.kv_rank);
+  if (last == Site::kv_b_in) return nullptr;
+  sized(attended_, tokens * a.mixed_size());
+  if (any(batch, false)) attend_expanded(w, block, batch, rows);
+  if (any(batch, true)) attend_latents(w, block, batch, rows);
+  return attended_.data();
 }
 
-void Engine::expand_latents(BlockWeights& w, std::size_t block, const float* rows, std::size_t tokens, float* k,
-                            float* v) {
-  const model::Latent& l = architecture_.latent;
-  const std::size_t heads = architecture_.heads, width = l.kv_rank + l.turned, both = l.plain + l.value;
-  std::vector<float> latents(tokens * l.kv_rank);
-  take_columns(rows, tokens, width, 0, l.kv_rank, latents.data());
-  std::vector<float> expanded(tokens * heads * both);
-  multiply(w, architecture_.index(block, Role::kv_b), latents.data(), tokens, expanded.data());
-  const std::size_t size = architecture_.head_dim;
-  copy_heads(expanded.data(), both, k, size, tokens, heads, l.plain);
-  copy_heads(expanded.data() + l.plain, both, v, l.value, tokens, heads, l.value);
-  spread(rows + l.kv_rank, width, k + l.plain, size, tokens, heads, l.turned);
+const float* Engine::latent_queries(BlockWeights& w, std::size_t block, const Batch& batch, const float* x,
+                                    const Observer* observer, Site last) {
+  const model::Architecture& a = architecture_;
+  const model::Latent& l = a.latent;
+  float* const q = sized(q_, batch.tokens * a.q_size());
+  if (l.q_rank == 0) {
+    multiply(w, a.index(block, Role::q), x, batch.tokens, q);
+  } else {
+    float* const latents = sized(fused_, batch.tokens * l.q_rank);
+    multiply(w, a.index(block, Role::q_a), x, batch.tokens, latents);
+    kernel::rms_norm(latents, w.norms.at(Norm::q_a).data(), batch.tokens, l.q_rank, l.norm_epsilon, latents);
+    observe(observer, Site::q_b_in, block, latents, batch.tokens, l.q_rank);
+    if (last == Site::q_b_in) return nullptr;
+    multiply(w, a.index(block, Role::q_b), latents, batch.tokens, q);
+  }
+  turn(block, batch, q + l.plain, a.q_size(), a.heads, a.head_dim);
+  if (a.attention[block].scales_query)
+    kernel::scale_rows(q, a.q_size(), batch.tokens, a.q_size(), batch.query_factors.data());
+  return q;
 }
+
+/// Attention of the sequences that begin here: kv_b makes the keys and values of all heads, once for every token.
+void Engine::attend_expanded(BlockWeights& w, std::size_t block, const Batch& batch, const LatentRows& rows) {
+  const model::Architecture& a = architecture_;
+  const model::Latent& l = a.latent;
+  const std::size_t tokens = batch.tokens, both = l.plain + l.value;
+  std::vector<float> expanded(tokens * a.heads * both);
+  multiply(w, a.index(block, Role::kv_b), rows.latents.data(), tokens, expanded.data());
+  float *const k = sized(k_, tokens * a.q_size()), *const v = sized(v_, tokens * a.mixed_size());
+  copy({expanded.data(), both, 0, l.plain}, {k, a.head_dim, 0, l.plain}, tokens, a.heads);
+  copy({expanded.data(), both, l.plain, l.value}, {v, l.value, 0, l.value}, tokens, a.heads);
+  parallel_for(tokens, [&](std::size_t t) {
+    for (std::size_t h = t * a.heads; h < (t + 1) * a.heads; ++h)
+      std::copy_n(rows.turned.data() + t * l.turned, l.turned, k + h * a.head_dim + l.plain);
+  });
+  std::vector<kernel::Attention> calls;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    if (s.cache == nullptr) {
+      kernel::Attention call{};
+      call.q = rows.q + row * a.q_size();
+      call.k = k + row * a.q_size();
+      call.v = v + row * a.mixed_size();
+      call.out = attended_.data() + row * a.mixed_size();
+      call.q_stride = call.kv_stride = a.q_size();
+      call.v_stride = call.out_stride = a.mixed_size();
+      call.tokens = s.tokens;
+      call.heads = call.kv_heads = a.heads;
+      call.head_dim = a.head_dim;
+      call.v_dim = l.value;
+      call.scale = a.scales.attention;
+      calls.push_back(call);
+    }
+    row += s.tokens;
+  }
+  kernel::attention(calls);
+}
+
+/// Attention of the sequences that go on: the rows that are kept are keys and values of one head that all queries read.
+/// For that kv_b's rows act on the queries before it, and on what it gives after it: (q W) l = q (W l).
+void Engine::attend_latents(BlockWeights& w, std::size_t block, const Batch& batch, const LatentRows& rows) {
+  const model::Architecture& a = architecture_;
+  const model::Latent& l = a.latent;
+  const std::size_t width = l.kv_rank + l.turned;
+  const std::vector<float> matrices = by_heads(weights_of(w, a.index(block, Role::kv_b)), a);
+  const std::vector<float> q = narrow_queries(rows.q, matrices, a, batch.tokens);
+  std::vector<float> mixed(batch.tokens * a.heads * l.kv_rank);
+  std::vector<kernel::Attention> calls;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    if (s.cache != nullptr) {
+      std::vector<float>& kept = s.cache->keys[block];
+      for (std::size_t t = row; t < row + s.tokens; ++t) {
+        kept.insert(kept.end(), &rows.latents[t * l.kv_rank], &rows.latents[t * l.kv_rank] + l.kv_rank);
+        kept.insert(kept.end(), &rows.turned[t * l.turned], &rows.turned[t * l.turned] + l.turned);
+      }
+      kernel::Attention call{};
+      call.q = q.data() + row * a.heads * width;
+      call.k = call.v = kept.data();
+      call.out = mixed.data() + row * a.heads * l.kv_rank;
+      call.q_stride = a.heads * width;
+      call.kv_stride = call.v_stride = width;
+      call.out_stride = a.heads * l.kv_rank;
+      call.tokens = s.tokens;
+      call.first_position = s.cache->positions;
+      call.heads = a.heads;
+      call.kv_heads = 1;
+      call.head_dim = width;
+      call.v_dim = l.kv_rank;
+      call.scale = a.scales.attention;
+      calls.push_back(call);
+    }
+    row += s.tokens;
+  }
+  kernel::attention(calls);
+  row = 0;
+  for (const Sequence& s : batch.sequences) {
+    if (s.cache != nullptr)
+      widen_values(mixed.data() + row * a.heads * l.kv_rank, matrices, a, s.tokens,
+                   attended_.data() + row * a.mixed_size());
+    row += s.tokens;
+  }
+}
+
 }  // namespace strata::engine
