@@ -73,6 +73,9 @@ def published(state: dict, model_type: str) -> dict:
     """What transformers' conversion does not undo for a model made here: it reads the published form, and writes another."""
     if model_type == "qwen3_vl_moe":
         return {k: v.transpose(1, 2) if ".experts." in k else v for k, v in state.items()}
+    if model_type == "kimi_k25":  # only the vision tower's layers are blocks
+        return {k.replace("language_model.model.blocks.", "language_model.model.layers.").replace("model.mm_projector.", "mm_projector."): v
+                for k, v in state.items()}
     if model_type == "gemma3":
         return {k.replace("vision_tower.", "vision_tower.vision_model."): v for k, v in state.items()}
     return state

@@ -13,10 +13,10 @@ SPARSE = {"moe_intermediate_size": 16, "n_routed_experts": 8, "num_experts_per_t
           "first_k_dense_replace": 1, "moe_layer_freq": 1, "num_hidden_layers": 2}
 DEEPSEEK2 = small("DeepseekV2ForCausalLM", "deepseek_v2", **LATENT, **{**SPARSE, "n_shared_experts": 2}, aux_loss_alpha=0.001, seq_aux=True,
                   pretraining_tp=1, rms_norm_eps=1e-6, scoring_func="softmax", topk_method="greedy", n_group=1, topk_group=1,
-                  norm_topk_prob=False, routed_scaling_factor=1.0, rope_scaling=DEEPSEEK_YARN)
+                  norm_topk_prob=False, routed_scaling_factor=1.0, rope_theta=1000.0, rope_scaling=DEEPSEEK_YARN)
 DEEPSEEK3 = small("DeepseekV3ForCausalLM", "deepseek_v3", **LATENT, **SPARSE, ep_size=1, rms_norm_eps=1e-6, pretraining_tp=1,
                   scoring_func="sigmoid", topk_method="noaux_tc", n_group=4, topk_group=2, norm_topk_prob=True,
-                  num_nextn_predict_layers=1, routed_scaling_factor=2.5,
+                  num_nextn_predict_layers=1, routed_scaling_factor=2.5, rope_theta=1000.0,
                   rope_scaling={**DEEPSEEK_YARN, "mscale": 1.0, "mscale_all_dim": 1.0})
 KIMI2 = {**DEEPSEEK3, "model_type": "kimi_k2", "n_group": 1, "topk_group": 1, "routed_scaling_factor": 2.827, "rope_theta": 50000.0,
          "num_nextn_predict_layers": 0}
@@ -29,7 +29,7 @@ GLM4_LITE = small("Glm4MoeLiteForCausalLM", "glm4_moe_lite", **LATENT, **without
 MISTRAL4 = small("Mistral4ForCausalLM", "mistral4", ("rope_theta",), **LATENT, **without(SPARSE, "moe_layer_freq"), n_group=1,
                  topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.0, rope_interleave=True, rms_norm_eps=1e-6,
                  sliding_window=None,
-                 rope_parameters={"type": "yarn", "rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "mscale": 1.0,
+                 rope_parameters={"type": "yarn", "rope_type": "yarn", "rope_theta": 1000.0, "factor": 8.0, "mscale": 1.0,
                                   "original_max_position_embeddings": 64, "max_position_embeddings": 512, "beta_fast": 32.0,
                                   "beta_slow": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.4})
 GLM_DSA = small("GlmMoeDsaForCausalLM", "glm_moe_dsa", ("rope_theta",), **LATENT, **{**SPARSE, "num_hidden_layers": 3}, ep_size=1,
@@ -45,10 +45,11 @@ DELTA = {"linear_conv_kernel_dim": 4, "linear_key_head_dim": 8, "linear_num_key_
 QWEN_SPARSE = {"moe_intermediate_size": 8, "shared_expert_intermediate_size": 24, "num_experts": 8, "num_experts_per_tok": 3,
                "output_router_logits": False, "router_aux_loss_coef": 0.001}
 QWEN3_NEXT = small("Qwen3NextForCausalLM", "qwen3_next",
-                   **{**DELTA, "linear_value_head_dim": 12, "full_attention_interval": 2, "num_hidden_layers": 2}, **QWEN_SPARSE,
+                   **{**DELTA, "linear_conv_kernel_dim": 3, "linear_value_head_dim": 12, "full_attention_interval": 2,
+                      "num_hidden_layers": 2}, **QWEN_SPARSE,
                    decoder_sparse_step=1, mlp_only_layers=[], norm_topk_prob=True, partial_rotary_factor=0.25, rope_scaling=None,
-                   rope_theta=10000, use_sliding_window=False)
-QWEN35_ROPE = {"mrope_interleaved": True, "mrope_section": [2, 1, 1], "rope_type": "default", "rope_theta": 10000,
+                   rope_theta=1000, use_sliding_window=False)
+QWEN35_ROPE = {"mrope_interleaved": True, "mrope_section": [2, 1, 1], "rope_type": "default", "rope_theta": 1000,
                "partial_rotary_factor": 0.5}
 L = "linear_attention"
 QWEN35_TEXT = small("Qwen3_5ForCausalLM", "qwen3_5_text", ("rope_theta",), **DELTA, attn_output_gate=True, layer_types=[L, L, F],
@@ -60,9 +61,9 @@ QWEN35_VISION = {**QWEN_VISION, "num_position_embeddings": 16, "deepstack_visual
 NEXT_MTP = {"mtp.fc.weight": (32, 64), "mtp.norm.weight": (32,), "mtp.layers.0.mlp.shared_expert.up_proj.weight": (24, 32)}
 QWEN35_MTP = {"mtp.fc.weight": (32, 64), "mtp.norm.weight": (32,), "mtp.layers.0.mlp.up_proj.weight": (32, 32)}
 
-# Short convolutions. Of a block_ff_dim of 60, two thirds are 40, and the next multiple of 16 is 48.
+# Short convolutions. Of a block_ff_dim of 60, two thirds are 40, three quarters of those 30, and the next multiple of 16 is 32.
 LFM2 = small("Lfm2ForCausalLM", "lfm2", ("intermediate_size", "rms_norm_eps", "hidden_act", "tie_word_embeddings"),
-             block_auto_adjust_ff_dim=True, block_dim=32, block_ff_dim=60, block_ffn_dim_multiplier=1.0, block_multiple_of=16,
+             block_auto_adjust_ff_dim=True, block_dim=32, block_ff_dim=60, block_ffn_dim_multiplier=0.75, block_multiple_of=16,
              block_norm_eps=1e-5, block_use_swiglu=True, conv_L_cache=3, conv_bias=False, conv_dim=32, conv_dim_out=32,
              full_attn_idxs=[2], norm_eps=1e-5, num_heads=4, num_hidden_layers=3, rope_theta=1000000.0, use_pos_enc=True)
 LFM2_MOE = small("Lfm2MoeForCausalLM", "lfm2_moe", ("rms_norm_eps", "hidden_act", "tie_word_embeddings"), conv_L_cache=3,
@@ -113,7 +114,9 @@ GEMMA4 = small("Gemma4ForCausalLM", "gemma4_text", ("tie_word_embeddings", "hidd
                                 S: {"rope_theta": 10000.0, "rope_type": "default"}})
 GEMMA4_MOE = {**GEMMA4, "attention_k_eq_v": True, "num_global_key_value_heads": 1, "enable_moe_block": True, "num_experts": 8,
               "top_k_experts": 3, "moe_intermediate_size": 16, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0,
-              "num_hidden_layers": 2, "layer_types": [S, F], "use_double_wide_mlp": False, "use_bidirectional_attention": "vision"}
+              "num_hidden_layers": 2, "layer_types": [S, F], "use_double_wide_mlp": False, "use_bidirectional_attention": "vision",
+              "rope_parameters": {F: {"partial_rotary_factor": 0.5, "rope_theta": 1000.0, "rope_type": "proportional"},
+                                  S: {"rope_theta": 100.0, "rope_type": "default"}}}
 GEMMA4_VISION = {"model_type": "gemma4_vision", "hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2, "head_dim": 8,
                  "num_key_value_heads": 2, "num_hidden_layers": 1, "patch_size": 4, "position_embedding_size": 8,
                  "pooling_kernel_size": 2, "standardize": False, "rms_norm_eps": 1e-6,
@@ -123,7 +126,8 @@ MIXERS = {
     "deepseek_v2": Variant({**DEEPSEEK2, "q_lora_rank": None}),
     "deepseek_v2_q_lora": Variant(
         {**DEEPSEEK2, "n_group": 4, "topk_group": 2, "topk_method": "group_limited_greedy", "routed_scaling_factor": 16.0,
-         "rope_scaling": {**DEEPSEEK_YARN, "mscale": 1.5, "mscale_all_dim": 0.5}}, lengths=(40, 100)),
+         "rope_theta": 100.0, "rope_scaling": {**DEEPSEEK_YARN, "beta_fast": 2, "beta_slow": 0.25, "mscale": 1.5,
+                                               "mscale_all_dim": 0.5}}, lengths=(40, 100)),
     "deepseek_v3": Variant(DEEPSEEK3),
     "deepseek_v3_packed": Variant(DEEPSEEK3, lengths=(40,), names="modules"),
     "deepseek_v3_half_rope": Variant({**without(DEEPSEEK3, "rope_scaling"), "rope_interleave": False, "attention_bias": True,
@@ -153,13 +157,14 @@ MIXERS = {
     "lfm2": Variant(LFM2, embedding=0.3),
     "lfm2_bias": Variant(
         {**without(LFM2, "block_ff_dim", "full_attn_idxs"), "intermediate_size": 40, "block_auto_adjust_ff_dim": False,
-         "conv_bias": True, "conv_L_cache": 4, "layer_types": ["conv", F], "num_hidden_layers": 2, "tie_word_embeddings": False},
-        lengths=(40, 100)),
+         "conv_bias": True, "conv_L_cache": 4, "rope_theta": 1000.0, "layer_types": ["conv", F], "num_hidden_layers": 2,
+         "tie_word_embeddings": False}, lengths=(40, 100)),
     "lfm2_moe": Variant(LFM2_MOE, embedding=0.3, exact=("expert_bias",)),
     "granitemoehybrid": Variant({**GRANITE_H, "tie_word_embeddings": True}, embedding=0.1),
     "granitemoehybrid_dense": Variant(
         {**GRANITE_H, "num_local_experts": 0, "num_experts_per_tok": 0, "position_embedding_type": "rope", "mamba_n_groups": 2,
-         "mamba_conv_bias": False, "mamba_proj_bias": True, "layer_types": ["mamba", "mamba", "attention"], "num_hidden_layers": 3,
+         "mamba_d_conv": 3, "rope_theta": 1000.0, "mamba_conv_bias": False, "mamba_proj_bias": True,
+         "layer_types": ["mamba", "mamba", "attention"], "num_hidden_layers": 3,
          "attention_bias": True, "logits_scaling": 2}, lengths=(40, 100), embedding=0.1),
     "nemotron_h": Variant(NEMOTRON_H),
     "nemotron_h_moe": Variant(
@@ -167,9 +172,9 @@ MIXERS = {
     "nemotron_h_latent": Variant(
         {**without(NEMOTRON_H, "time_step_limit", "hybrid_override_pattern"), **NEMOTRON_SPARSE, "moe_latent_size": 12, "n_group": 4,
          "topk_group": 2, "layers_block_type": ["mamba", "moe", "attention", "moe"], "mlp_bias": True, "use_bias": True,
-         "use_conv_bias": False}, lengths=(100,)),
+         "use_conv_bias": False, "conv_kernel": 3}, lengths=(100,)),
     "falcon_h1": Variant(FALCON_H1),
-    "falcon_h1_norm": Variant({**FALCON_H1, "mamba_rms_norm": True, "mamba_norm_before_gate": True, "mlp_bias": True,
+    "falcon_h1_norm": Variant({**FALCON_H1, "mamba_rms_norm": True, "mamba_norm_before_gate": False, "mlp_bias": True,
                                "projectors_bias": True}, lengths=(40, 100)),
     "bamba": Variant(BAMBA, lengths=(100,), positions=True),
     "mamba2": Variant(MAMBA2, lengths=(100,)),
@@ -217,12 +222,12 @@ ARCEE = small("ArceeForCausalLM", "arcee", attention_bias=False, mlp_bias=False,
 # Families that attend in every block, each with a part that none of model_variants.py has.
 PARTS = {
     "phi": Variant(PHI),
-    "phi_qk_layernorm": Variant({**PHI, "qk_layernorm": True, "num_key_value_heads": 2, "layer_norm_eps": 1e-2,
-                                 "tie_word_embeddings": True}, lengths=(40, 100), embedding=0.3),
+    "phi_qk_layernorm": Variant({**PHI, "qk_layernorm": True, "num_key_value_heads": 2, "layer_norm_eps": 1e-2, "rope_theta": 1000.0,
+                                 "partial_rotary_factor": 0.75}, lengths=(40, 100)),
     "starcoder2": Variant(STARCODER2, embedding=0.3),
     "gpt_neox": Variant(GPT_NEOX),
-    "gpt_neox_serial": Variant({**GPT_NEOX, "use_parallel_residual": False, "rotary_pct": 1.0, "tie_word_embeddings": True},
-                               lengths=(40, 100), embedding=0.3),
+    "gpt_neox_serial": Variant({**GPT_NEOX, "use_parallel_residual": False, "rotary_pct": 1.0, "rotary_emb_base": 1000,
+                                "tie_word_embeddings": True}, lengths=(40, 100), embedding=0.3),
     "falcon": Variant(FALCON, embedding=0.3),
     "falcon_new": Variant({**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2}, lengths=(40, 100), embedding=0.3),
     "falcon_serial": Variant({**FALCON, "parallel_attn": False, "multi_query": False, "bias": True, "tie_word_embeddings": False,
