@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Makes tests/golden/models/: the tiny random models of model_variants.py, each with the logits that transformers computes.
 
+Those of mixer_variants.py begin in tests/golden/later/: the tests take every folder of models/, so a golden is moved there once the
+engine runs its family, and is remade where it lies.
+
 A folder is a Hugging Face directory without tokenizer (random weights stored as bf16, f16 or f32, some sharded), plus
   golden.json   "ids": a list of sequences, "shapes": [tokens, vocabulary] of each sequence's logits
   logits.f32    the logits of all sequences one after another, float32 little-endian, computed in float32
@@ -10,6 +13,7 @@ A folder is a Hugging Face directory without tokenizer (random weights stored as
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -21,24 +25,36 @@ import transformers
 from safetensors.torch import save_file
 from transformers.core_model_loading import revert_weight_conversion
 
+from mixer_variants import LATER
 from model_variants import NUMBERED, VARIANTS, Variant
 from quantized_sources import quantized
 
 HERE = pathlib.Path(__file__).parent
 EXPERTS_BY_INPUT = ("gpt_oss", "llama4", "llama4_text")  # their packed experts are [experts, in, out], others' [experts, out, in]
+NORM = re.compile(r"(norm|norm_f|layernorm_\d|ln_f|ln_attn|ln_mlp)\.weight$")
+ONE_PLUS = re.compile(r"Gemma\d?n?RMSNorm|Qwen3(Next|_5|_5Moe)RMSNorm$|LayerNorm1P")  # classes that multiply by 1 + weight
+EMBEDDING = re.compile(r"embed_tokens|(embeddings|embed_in)\.weight$")
+KEPT_STATE = ("e_score_correction_bias", "expert_bias", "layer_scalar")  # buffers that are in the file
 
 
 def random_value(name: str, shape: torch.Size, module: torch.nn.Module, variant: Variant, noise: torch.Tensor) -> torch.Tensor:
     """Weights large enough that every part shows in the logits: a norm or bias left out must not pass a test."""
-    if name.endswith("norm.weight"):
-        return 0.3 * noise if "Gemma" in type(module).__name__ else 1 + 0.3 * noise  # Gemma multiplies by 1 + weight
+    if NORM.search(name):
+        one_plus = ONE_PLUS.match(type(module).__name__) and "Gemma4" not in type(module).__name__
+        return 0.3 * noise if one_plus else 1 + 0.3 * noise
     if name.endswith("sinks"):
         return 2 + noise  # a logit beside those of all tokens
-    if name.endswith("e_score_correction_bias"):
+    if name.endswith(("e_score_correction_bias", "expert_bias")):
         return 0.2 * noise
+    if name.endswith("A_log"):
+        return noise - 2  # states that some heads forget within a few tokens, others only after hundreds
+    if name.endswith("layer_scalar"):
+        return 0.7 + 0.2 * noise
+    if name.endswith("router.scale"):
+        return 4 + noise  # it multiplies a normed input by 4 / sqrt(hidden), so that the router is decided
     if len(shape) == 1 or name.endswith("_bias"):
-        return 0.5 * noise
-    if "embed_tokens" in name:
+        return (1 if name.endswith("per_expert_scale") else 0) + 0.5 * noise
+    if EMBEDDING.search(name):
         return variant.embedding * noise
     if len(shape) == 3:  # all experts of a block
         return 1.5 * noise / shape[1 if variant.config["model_type"] in EXPERTS_BY_INPUT else 2] ** 0.5
@@ -46,7 +62,7 @@ def random_value(name: str, shape: torch.Size, module: torch.nn.Module, variant:
 
 
 def random_weights(model: torch.nn.Module, variant: Variant, generator: torch.Generator) -> None:
-    buffers = [(n, b) for n, b in model.named_buffers() if n.endswith("e_score_correction_bias")]
+    buffers = [(n, b) for n, b in model.named_buffers() if n.endswith(KEPT_STATE)]
     with torch.no_grad():
         for name, p in [*model.named_parameters(), *buffers]:
             module = model.get_submodule(name.rpartition(".")[0])
@@ -57,6 +73,9 @@ def published(state: dict, model_type: str) -> dict:
     """What transformers' conversion does not undo for a model made here: it reads the published form, and writes another."""
     if model_type == "qwen3_vl_moe":
         return {k: v.transpose(1, 2) if ".experts." in k else v for k, v in state.items()}
+    if model_type == "kimi_k25":  # only the vision tower's layers are blocks
+        return {k.replace("language_model.model.blocks.", "language_model.model.layers.").replace("model.mm_projector.", "mm_projector."): v
+                for k, v in state.items()}
     if model_type == "gemma3":
         return {k.replace("vision_tower.", "vision_tower.vision_model."): v for k, v in state.items()}
     return state
@@ -69,7 +88,7 @@ def file_tensors(model: torch.nn.Module, variant: Variant) -> dict:
     state = {k: v.clone() for k, v in state.items() if not (tied and k.endswith("lm_head.weight"))}
     if variant.names == "published":
         state = published(revert_weight_conversion(model, state), variant.config["model_type"])
-    exact = ["e_score_correction_bias", *(model._keep_in_fp32_modules_strict or [])]
+    exact = ["e_score_correction_bias", *variant.exact, *(model._keep_in_fp32_modules_strict or [])]
     dtype = getattr(torch, variant.dtype)
     return {k: v.to(torch.float32 if any(e in k for e in exact) else dtype).contiguous() for k, v in state.items()}
 
@@ -108,34 +127,54 @@ def logits(folder: pathlib.Path, ids: list[int]) -> np.ndarray:
         return load(folder)(input_ids=torch.tensor([ids])).logits[0].float().numpy()
 
 
+def cached_difference(folder: pathlib.Path, ids: list[int], whole: np.ndarray, positions: bool) -> float:
+    """How far the logits are from those of the whole sequence when a part is read at once and the rest token by token."""
+    model, start = load(folder), len(ids) // 3
+    with torch.no_grad():
+        first = model(input_ids=torch.tensor([ids[:start]]), use_cache=True)
+        key = "past_key_values" if "past_key_values" in first else "cache_params"  # the latter: models of states alone
+        rows, cache = [first.logits[0]], first[key]
+        for i in range(start, len(ids)):
+            where = {"position_ids": torch.tensor([[i]])} if positions else {}
+            step = model(input_ids=torch.tensor([[ids[i]]]), use_cache=True, **{key: cache}, **where)
+            rows, cache = [*rows, step.logits[0]], step[key]
+    return float(np.abs(torch.cat(rows).float().numpy() - whole).max())
+
+
 def make(name: str, variant: Variant, out: pathlib.Path) -> None:
     order = list(NUMBERED)
     seed = order.index(name) if name in order else zlib.crc32(name.encode())
     out.mkdir(parents=True)
-    (out / "config.json").write_text(json.dumps(variant.config))
-    kind = getattr(transformers, variant.config["architectures"][0])
-    model = kind._from_config(transformers.AutoConfig.from_pretrained(out), dtype=torch.float32)
-    random_weights(model, variant, torch.Generator().manual_seed(seed))
+    plain = {k: v for k, v in variant.config.items() if k != "quantization_config"} | variant.run_as
+    with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / "config.json").write_text(json.dumps(plain))
+        config = transformers.AutoConfig.from_pretrained(folder)
+    model = getattr(transformers, plain["architectures"][0])._from_config(config, dtype=torch.float32)
+    generator = torch.Generator().manual_seed(seed)
+    random_weights(model, variant, generator)
     stored, dense = quantized(file_tensors(model, variant), variant.source)
+    stored |= {k: torch.randn(shape, generator=generator).to(getattr(torch, variant.dtype)) for k, shape in variant.carried.items()}
     save(stored, variant, out)
     rng = np.random.default_rng(seed)
     vocabulary = variant.vocab or model.config.get_text_config().vocab_size
     ids = [rng.integers(0, vocabulary, n).tolist() for n in variant.lengths]
     with tempfile.TemporaryDirectory() as folder:
-        plain = {k: v for k, v in variant.config.items() if k != "quantization_config"}
         save(dense, dataclasses.replace(variant, config=plain), pathlib.Path(folder))
         results = [logits(pathlib.Path(folder), sequence) for sequence in ids]
+        cached = cached_difference(pathlib.Path(folder), ids[-1], results[-1], variant.positions) if name in LATER else 0.0
+        if cached > 2e-4:
+            raise ValueError(f"{name}: with its cache transformers computes something else: {cached}")
     (out / "logits.f32").write_bytes(b"".join(r.astype("<f4").tobytes() for r in results))
     (out / "golden.json").write_text(json.dumps({"ids": ids, "shapes": [list(r.shape) for r in results]}) + "\n")
     size = sum(f.stat().st_size for f in out.iterdir())
-    print(f"{name:24} {size:7d} bytes, logits std {np.concatenate(results).std():.2f}", flush=True)
+    print(f"{name:24} {size:7d} bytes, logits std {np.concatenate(results).std():.2f}, cached {cached:.0e}", flush=True)
 
 
 def main(names: list[str]) -> None:
-    for name, variant in VARIANTS.items():
+    for name, variant in {**VARIANTS, **LATER}.items():
         if names and name not in names:
             continue
-        out = HERE / "models" / name
+        out = HERE / ("later" if name in LATER and not (HERE / "models" / name).is_dir() else "models") / name
         shutil.rmtree(out, ignore_errors=True)
         make(name, variant, out)
 

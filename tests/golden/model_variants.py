@@ -3,7 +3,7 @@
 Used by make_model_goldens.py alone. Both spellings of the rotary settings occur in the wild: "rope_theta" + "rope_scaling" (with
 "type" or "rope_type"), and since transformers 5 "rope_parameters" alone. What a published config.json leaves out is left out here.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,10 @@ class Variant:
     names: str = "published"  # or "modules": names and shapes of transformers' modules, as save_original_format=False leaves them
     source: str = ""         # how the linears are stored: a name of quantized_sources.py; "" as they are
     vocab: int = 0           # ids are drawn below it; 0: from all of the vocabulary
+    exact: tuple = ()        # endings of tensors that the file has in float32
+    carried: dict = field(default_factory=dict)  # shapes by name of tensors in the file that no logit depends on
+    positions: bool = False  # transformers must be told the positions of what it reads after a cache
+    run_as: dict = field(default_factory=dict)   # keys of config.json that transformers needs otherwise than the file has them
 
 
 BASE = {"vocab_size": 80, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
