@@ -86,9 +86,10 @@ Batch Engine::make_batch(std::span<const Sequence> sequences) const {
   for (const Sequence& s : sequences) {
     batch.tokens += s.tokens;
     if (const std::size_t end = (s.cache != nullptr ? s.cache->positions : 0) + s.tokens; most != 0 && end > most)
-      fail("a text of {} tokens is longer than the {} that this model reads whole; beyond them its indexer chooses what "
-           "is read, which strata does not compute",
-           end, most);
+      fail(
+          "a text of {} tokens is longer than the {} that this model reads whole; beyond them its indexer chooses what "
+          "is read, which strata does not compute",
+          end, most);
   }
   for (const model::Rope& rope : architecture_.ropes) batch.angles.push_back(angles_of(rope, batch));
   if (architecture_.query_scale.beta != 0) batch.query_factors = query_factors(architecture_.query_scale, batch);

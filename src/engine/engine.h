@@ -90,8 +90,8 @@ class Engine {
   /// The products of a matrix that holds several, (tokens, rows), valid until the next call.
   const float* multiply_fused(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens);
   std::vector<float> correction(std::size_t block) const;
-  /// What o reads, (tokens, mixed_size), valid until the next call; nullptr when the pass ended at `last`. x: the normed
-  /// input.
+  /// What o reads, (tokens, mixed_size), valid until the next call; nullptr when the pass ended at `last`. x: the
+  /// normed input.
   const float* mix(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
                    const Observer* observer, Site last);
   /// mix() by latent attention, and its parts; in mixers/latent_attention.cpp.

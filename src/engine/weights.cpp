@@ -105,7 +105,8 @@ void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, 
   if (record_ == nullptr || linear.routed()) return;
   record_->outputs[index].assign(y, y + tokens * linear.rows);
   // The linears of a site run one after another, and a block's first one reads something new.
-  const bool shared = index > weights.first && input_site(architecture_.linears[index - 1].role) == input_site(linear.role);
+  const bool shared =
+      index > weights.first && input_site(architecture_.linears[index - 1].role) == input_site(linear.role);
   if (!shared) record_->inputs[index].assign(x, x + tokens * linear.cols);
 }
 

@@ -16,9 +16,10 @@ namespace {
 
 using engine::Site;
 
-constexpr std::size_t kSites = engine::kLinearSites.size(), kHead = kSites;  // lm_head's input comes after those of a block
-constexpr std::size_t kStretch = 128;              // columns of a piece of work
-constexpr std::size_t kTokens = 8;                 // squares added in f32: relative error below 5e-7
+constexpr std::size_t kSites = engine::kLinearSites.size(),
+                      kHead = kSites;  // lm_head's input comes after those of a block
+constexpr std::size_t kStretch = 128;  // columns of a piece of work
+constexpr std::size_t kTokens = 8;     // squares added in f32: relative error below 5e-7
 
 std::size_t site_index(Site site) {
   return static_cast<std::size_t>(std::ranges::find(engine::kLinearSites, site) - engine::kLinearSites.begin());

@@ -106,7 +106,8 @@ std::uint64_t Architecture::block_linear_weights() const {
 std::size_t Architecture::activations_per_token() const {
   const std::size_t widest = std::max({intermediate, experts.intermediate, experts.shared_intermediate});
   const std::size_t latents = latent.kv_rank == 0 ? 0 : latent.q_rank + 2 * latent.kv_rank + mixed_size();
-  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + 2 * widest + (experts.count == 0 ? 0 : 2 * hidden + experts.count);
+  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + 2 * widest +
+         (experts.count == 0 ? 0 : 2 * hidden + experts.count);
 }
 
 Architecture parse_architecture(const json& whole, const std::string& where, std::span<const Family> table) {

@@ -6,7 +6,7 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 15> names = {"q",   "k",       "v",   "o",   "gate", "up",   "down",   "qkv",
+  constexpr std::array<std::string_view, 15> names = {"q",       "k",   "v",   "o",    "gate", "up",      "down", "qkv",
                                                       "gate_up", "q_a", "q_b", "kv_a", "kv_b", "lm_head", "embed"};
   return names[static_cast<std::size_t>(role)];
 }
