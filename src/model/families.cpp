@@ -1,26 +1,18 @@
-// The rows of the family table. A dense family whose parts the engine has is a row here and a tiny model in
-// tests/golden/models; a family of experts has a Mixture besides.
+// The rows of families of dense blocks; those of experts are in mixture_families.cpp. A family whose parts the engine
+// has is a row and a tiny model in tests/golden/models; one of experts has a Mixture besides.
 #include "model/families.h"
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
-#include "model/mixtures.h"
+#include "model/mixture_families.h"
+#include "model/norm_places.h"
 
 namespace strata::model {
 namespace {
 
-/// Norms of what both halves read and of what they put out (Gemma).
-constexpr TensorNames kSandwich{.after_attention = "post_attention_layernorm",
-                                .before_feed_forward = "pre_feedforward_layernorm",
-                                .after_feed_forward = "post_feedforward_layernorm"};
-/// Norms only of what the halves put out.
-constexpr TensorNames kPostNorms{.before_attention = {},
-                                 .after_attention = "post_attention_layernorm",
-                                 .before_feed_forward = {},
-                                 .after_feed_forward = "post_feedforward_layernorm"};
-
-constexpr std::array<Family, 28> kFamilies{{
+constexpr auto kDense = std::to_array<Family>({
     {.model_type = "llama", .class_name = "LlamaForCausalLM", .gguf = "llama", .mlp_bias_key = "mlp_bias"},
     {.model_type = "mistral",
      .also = {"mistral3"},
@@ -43,50 +35,6 @@ constexpr std::array<Family, 28> kFamilies{{
      .qk_norm = QkNorm::per_head,
      .window = WindowRule::upper_blocks,
      .default_head_dim = 128},
-    {.model_type = "mixtral",
-     .class_name = "MixtralForCausalLM",
-     .gguf = "llama",
-     .qkv_bias = Bias::never,
-     .o_bias = Bias::never,
-     .window = WindowRule::every_block,
-     .default_norm_epsilon = 1e-5,
-     .default_rope_theta = 1000000.0,
-     .mixture = &kMixtral},
-    {.model_type = "qwen2_moe",
-     .class_name = "Qwen2MoeForCausalLM",
-     .gguf = "qwen2moe",
-     .qkv_bias = Bias::unless_off,
-     .o_bias = Bias::never,
-     .window = WindowRule::refused,
-     .mixture = &kQwen2Moe},
-    {.model_type = "qwen3_moe",
-     .class_name = "Qwen3MoeForCausalLM",
-     .gguf = "qwen3moe",
-     .qk_norm = QkNorm::per_head,
-     .window = WindowRule::when_used,
-     .mixture = &kQwen3Moe},
-    {.model_type = "olmoe",
-     .class_name = "OlmoeForCausalLM",
-     .gguf = "olmoe",
-     .qk_norm = QkNorm::whole,
-     .default_norm_epsilon = 1e-5,
-     .mixture = &kOlmoe},
-    {.model_type = "glm4_moe",
-     .class_name = "Glm4MoeForCausalLM",
-     .gguf = "glm4moe",
-     .o_bias = Bias::never,
-     .qk_norm = QkNorm::per_head,
-     .qk_norm_key = true,
-     .default_norm_epsilon = 1e-5,
-     .default_rotary_share = 0.5,
-     .mixture = &kGlm4Moe},
-    {.model_type = "qwen3_vl_moe",
-     .also = {"qwen3_vl_moe_text"},
-     .class_name = "Qwen3VLMoeForConditionalGeneration",
-     .qk_norm = QkNorm::per_head,
-     .default_head_dim = 128,
-     .default_rope_theta = 500000.0,
-     .mixture = &kQwen3VlMoe},
     {.model_type = "gemma2",
      .class_name = "Gemma2ForCausalLM",
      .norm_offset = 1.0f,
@@ -185,17 +133,6 @@ constexpr std::array<Family, 28> kFamilies{{
      .default_norm_epsilon = 1e-5,
      .default_rope_theta = 500000.0,
      .default_tied = true},
-    {.model_type = "ernie4_5_moe",
-     .class_name = "Ernie4_5_MoeForCausalLM",
-     .qkv_bias_key = "use_bias",
-     .o_bias_key = "use_bias",
-     .mlp_bias_key = "use_bias",
-     .rope_interleaved = true,
-     .default_norm_epsilon = 1e-5,
-     .default_rope_theta = 500000.0,
-     .default_tied = true,
-     .mixture = &kErnie,
-     .defaults = R"({"moe_num_shared_experts": 2, "moe_layer_start_index": 1, "moe_k": 6, "moe_num_experts": 64})"},
     {.model_type = "ministral3",
      .class_name = "Ministral3ForCausalLM",
      .qkv_bias = Bias::never,
@@ -233,51 +170,18 @@ constexpr std::array<Family, 28> kFamilies{{
      .default_norm_epsilon = 1e-5,
      .names = kPostNorms,
      .defaults = R"({"sliding_window": 4096})"},
-    {.model_type = "minimax_m2",
-     .class_name = "MiniMaxM2ForCausalLM",
-     .qkv_bias = Bias::never,
-     .o_bias = Bias::never,
-     .qk_norm = QkNorm::whole,
-     .default_head_dim = 128,
-     .default_rope_theta = 5000000.0,
-     .mixture = &kMinimaxM2},
-    {.model_type = "gpt_oss",
-     .class_name = "GptOssForCausalLM",
-     .sinks = true,
-     .window = WindowRule::pattern,
-     .window_pattern = 2,
-     .clamped_swiglu = true,
-     .default_head_dim = 64,
-     .default_norm_epsilon = 1e-5,
-     .default_rope_theta = 150000.0,
-     .mixture = &kGptOss,
-     .defaults = R"({"attention_bias": true, "sliding_window": 128})"},
-    {.model_type = "llama4_text",
-     .also = {"llama4"},
-     .class_name = "Llama4ForCausalLM",
-     .o_bias_key = "attention_bias",
-     .qk_l2_key = "use_qk_norm",
-     .query_scale = {.beta = "attn_scale",
-                     .length = "floor_scale",
-                     .on = "attn_temperature_tuning",
-                     .first = 1.0,
-                     .without_rope = true},
-     .chunk_key = "attention_chunk_size",
-     .rope = RopeRule::listed,
-     .rope_interleaved = true,
-     .intermediate_key = "intermediate_size_mlp",
-     .default_head_dim = 128,
-     .default_norm_epsilon = 1e-5,
-     .default_rope_theta = 500000.0,
-     .names = {.feed_forward = "feed_forward"},
-     .mixture = &kLlama4,
-     .defaults = R"({"attention_chunk_size": 8192, "attn_temperature_tuning": true, "attn_scale": 0.1,
-                     "floor_scale": 8192})"},
-}};
+});
 
 }  // namespace
 
-std::span<const Family> families() { return kFamilies; }
+std::span<const Family> families() {
+  static const std::vector<Family> all = [] {
+    std::vector<Family> rows(kDense.begin(), kDense.end());
+    rows.insert(rows.end(), mixture_families().begin(), mixture_families().end());
+    return rows;
+  }();
+  return all;
+}
 
 const Family* find_family(std::string_view model_type, std::span<const Family> table) {
   for (const Family& family : table)
