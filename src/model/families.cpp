@@ -170,6 +170,12 @@ constexpr auto kDense = std::to_array<Family>({
      .default_norm_epsilon = 1e-5,
      .names = kPostNorms,
      .defaults = R"({"sliding_window": 4096})"},
+    {.model_type = "helium",
+     .class_name = "HeliumForCausalLM",
+     .o_bias = Bias::never,
+     .rope_interleaved = true,
+     .default_head_dim = 128,
+     .default_norm_epsilon = 1e-8},
 });
 
 }  // namespace

@@ -177,6 +177,12 @@ NEAR = {
     "olmoe_clip": Variant({**OLMOE, "vocab_size": 64, "clip_qkv": 1.25}, lengths=(40, 100)),
 }
 
+# Families of which each is a row of the family table and nothing more.
+ROWS = {
+    "helium": Variant(small("HeliumForCausalLM", "helium", head_dim=8, attention_bias=False, mlp_bias=False, rms_norm_eps=1e-8,
+                            rope_theta=100000.0, pad_token_id=3)),
+}
+
 C = "chunked_attention"
 GPT_OSS = small("GptOssForCausalLM", "gpt_oss", attention_bias=True, attention_dropout=0.0, head_dim=16, num_local_experts=4,
                 num_experts_per_tok=2, experts_per_token=2, initial_context_length=64, layer_types=[S, F], sliding_window=8,
@@ -309,4 +315,4 @@ SOURCES = {
         lengths=(100,), source="mxfp4"),
 }
 
-VARIANTS = {**NUMBERED, **NEAR, **EXPERTS, **WRAPPERS, **SOURCES}
+VARIANTS = {**NUMBERED, **NEAR, **ROWS, **EXPERTS, **WRAPPERS, **SOURCES}
