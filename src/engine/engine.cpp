@@ -10,6 +10,7 @@
 #include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
+#include "model/token_rows.h"
 
 namespace strata::engine {
 namespace {
@@ -84,9 +85,7 @@ Batch Engine::make_batch(std::span<const Sequence> sequences) const {
 void Engine::embed(std::span<const Token> tokens, float* h) const {
   const kernel::Weights table = embedding();
   for (std::size_t t = 0; t < tokens.size(); ++t) {
-    if (tokens[t] >= architecture_.vocab)
-      fail("token {} is outside the vocabulary of {}; the tokenizer belongs to another model", tokens[t],
-           architecture_.vocab);
+    if (tokens[t] >= architecture_.vocab) model::fail_without_row(model_, tokens[t]);
     kernel::read_row(table, tokens[t], h + t * architecture_.hidden);
   }
   scale(h, tokens.size() * architecture_.hidden, architecture_.scales.embedding);
