@@ -3,6 +3,7 @@
 #pragma once
 #include <span>
 
+#include "kernel/delta_rule.h"
 #include "kernel/matmul.h"
 #include "kernel/ops.h"
 #include "kernel/outer_products.h"
@@ -20,6 +21,7 @@ void matmul(const Variant& variant, const float* x, std::size_t x_stride, std::s
 void add_outer_products(const Variant& variant, const float* a, std::size_t rows, const float* b, std::size_t cols,
                         std::size_t tokens, float* sums, Part part, Precision precision);
 void attention(const Variant& variant, std::span<const Attention> sequences);
+void delta_rule(const Variant& variant, std::span<const DeltaRule> sequences);
 double log_sum_exp(const Variant& variant, const float* x, std::size_t size);
 
 }  // namespace strata::kernel
