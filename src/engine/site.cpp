@@ -42,6 +42,10 @@ Half half_of(Site site) {
   return site == Site::mlp_in || site == Site::down_in ? Half::feed_forward : Half::attention;
 }
 
+bool reads_input(const model::Architecture& architecture, Half half) {
+  return architecture.parallel && half == Half::feed_forward;
+}
+
 bool ends_half(const model::Architecture& architecture, std::size_t block, Site site) {
   if (!architecture.adds_outputs_plainly()) return false;
   return site == Site::o_in || (site == Site::down_in && !architecture.layout[block].mixture);

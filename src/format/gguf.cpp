@@ -2,6 +2,7 @@
 // The parsing is in gguf_parse.cpp.
 #include "format/gguf.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <set>
@@ -25,14 +26,27 @@ std::string gguf_part_name(std::string_view stem, std::size_t part, std::size_t 
   return fmt::format("{}-{:05}-of-{:05}.gguf", stem, part + 1, count);
 }
 
-std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& stem) {
-  const std::string begin = stem.filename().string() + "-00001-of-";
+std::vector<std::filesystem::path> gguf_parts(const std::filesystem::path& stem) {
+  const std::string begin = stem.filename().string();
+  const std::string shape = begin + "-#####-of-#####.gguf";  // '#' is a digit
+  const auto fits = [](char wanted, char c) { return wanted == '#' ? c >= '0' && c <= '9' : c == wanted; };
   const std::filesystem::path folder = stem.has_parent_path() ? stem.parent_path() : ".";
+  std::vector<std::filesystem::path> parts;
   std::error_code code;
   for (std::filesystem::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
     const std::string name = entry->path().filename().string();
-    if (name.starts_with(begin) && name.ends_with(".gguf")) return stem.parent_path() / name;
+    const bool tail = name.size() == shape.size() &&
+                      std::equal(shape.begin() + static_cast<std::ptrdiff_t>(begin.size()), shape.end(),
+                                 name.begin() + static_cast<std::ptrdiff_t>(begin.size()), fits);
+    if (tail && name.starts_with(begin)) parts.push_back(stem.parent_path() / name);
   }
+  std::ranges::sort(parts);
+  return parts;
+}
+
+std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& stem) {
+  for (const std::filesystem::path& part : gguf_parts(stem))
+    if (part.filename().string().starts_with(stem.filename().string() + "-00001-of-")) return part;
   return std::nullopt;
 }
 

@@ -46,6 +46,9 @@ bool is_gguf(const std::filesystem::path& path);
 std::string gguf_part_name(std::string_view stem, std::size_t part, std::size_t count);
 /// The first file of a model split over any number of files "STEM-00001-of-...", if one is in the stem's folder.
 std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& stem);
+/// All files in the stem's folder that are named as parts of a model, "STEM-00002-of-00003.gguf", of any number of
+/// parts.
+std::vector<std::filesystem::path> gguf_parts(const std::filesystem::path& stem);
 
 class GgufFile {
  public:

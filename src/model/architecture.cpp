@@ -117,8 +117,11 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   const Family* family = find_family(type, table);
   if (family == nullptr) fail("{}: model_type '{}' is not known; known are {}", where, type, known_families(table));
   const json defaults = parse_json(family->defaults, "defaults of " + type);
+  const auto says_nothing = [&](const std::string& key) {  // null turns windows and caps off, but is no activation
+    return !config.contains(key) || (key == family->activation_key && config[key].is_null());
+  };
   for (const auto& [key, value] : defaults.items())
-    if (!config.contains(key)) config[key] = value;
+    if (says_nothing(key)) config[key] = value;
 
   Architecture a;
   a.model_type = type;

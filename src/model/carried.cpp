@@ -4,6 +4,7 @@
 #include "model/carried.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <map>
 #include <set>
@@ -57,6 +58,18 @@ class TextNames {
   std::set<std::string, std::less<>> prefixes_;
 };
 
+/// Keys of config.json by which runtimes look for blocks that predict several tokens at once.
+constexpr std::array<const char*, 2> kBlocksAhead = {"num_nextn_predict_layers", "mtp_num_hidden_layers"};
+
+/// config.json and its parts that each describe a model ("text_config").
+template <class Json>
+std::vector<Json*> parts_of(Json& config) {
+  std::vector<Json*> parts = {&config};
+  for (auto it = config.begin(); it != config.end(); ++it)
+    if (it.value().is_object() && it.key().ends_with("_config")) parts.push_back(&it.value());
+  return parts;
+}
+
 /// The last component of a part's name, and the one before where the last is a number.
 std::string_view label_of(std::string_view part) {
   std::size_t dot = part.rfind('.');
@@ -94,6 +107,21 @@ bool carries_blocks_ahead(const Model& model) {
   return std::ranges::any_of(carried_parts(model), [&](const CarriedPart& part) {
     return part.name.starts_with(blocks) || part.name.find("mtp") != part.name.npos;
   });
+}
+
+std::uint64_t announced_blocks_ahead(const json& config) {
+  std::uint64_t most = 0;
+  for (const json* part : parts_of(config))
+    for (const char* key : {kBlocksAhead[0], kBlocksAhead[1], "num_mtp_layers", "num_mtp_modules"})
+      if (const auto it = part->find(key); it != part->end() && it->is_number_unsigned())
+        most = std::max(most, it->get<std::uint64_t>());
+  return most;
+}
+
+void announce_no_blocks_ahead(json& config) {
+  for (json* part : parts_of(config))
+    for (const char* key : kBlocksAhead)
+      if (part->contains(key)) (*part)[key] = 0;
 }
 
 std::string describe_carried(const std::vector<CarriedPart>& parts) {

@@ -168,6 +168,29 @@ TEST_F(Cli, TuneRefusesWhatItCannotWrite) {
   expect_refused("tune model --ref model -o there", "exists");
 }
 
+TEST_F(Cli, BracketsOfAWordAreKept) {
+  const std::string plan = "plan model --preset uniform:int4_g32 --json --keep ";
+  for (const char* keep : {"'[qk]_proj|[o]'", "'[o],?[_]'", "'[o]_proj[.]?' --keep=[o]"}) {
+    const Outcome outcome = run(plan + keep);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+  const json groups = json::parse(run(plan + "'[o][_]'").out)["groups"];
+  for (const json& group : groups)
+    EXPECT_EQ(group["codec"] == "keep", group["name"].get<std::string>().find("o_") != std::string::npos) << group;
+  expect_refused("inspect model '[extra]'", "'[extra]' is one argument too many", 2);
+}
+
+TEST_F(Cli, NamesThatAreNotUtf8AreNames) {
+  const std::string odd = "\xFF";
+  fs::copy(model_, folder_ / ("m" + odd));
+  const Outcome outcome =
+      run(fmt::format("quantize 'm{}' -o 'out{}' --preset uniform:int4_g32 --scale minmax "
+                      "--no-verify --no-report",
+                      odd, odd));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(fs::exists(folder_ / ("out" + odd) / "config.json"));
+}
+
 TEST_F(Cli, TheSameBytesAtAnyThreadCount) {
   ASSERT_EQ(run("quantize model -o a --preset uniform:nvfp4 --scale minmax --no-verify --threads 1").exit_code, 0);
   ASSERT_EQ(run("quantize model -o b --preset uniform:nvfp4 --scale minmax --no-verify --threads 3").exit_code, 0);

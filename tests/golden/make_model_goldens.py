@@ -111,9 +111,18 @@ def save(state: dict, variant: Variant, out: pathlib.Path) -> None:
         json.dumps({"metadata": {"total_size": total}, "weight_map": dict(sorted(index.items()))}, indent=2) + "\n")
 
 
+def new_model(folder: pathlib.Path, name: str) -> torch.nn.Module:
+    """A model by config.json, of the named class or, where transformers has none of that name, of the one it uses instead."""
+    config = transformers.AutoConfig.from_pretrained(folder)
+    if hasattr(transformers, name):
+        return getattr(transformers, name)._from_config(config, dtype=torch.float32)
+    return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
 def load(folder: pathlib.Path) -> torch.nn.Module:
     """The class that config.json names, in float32; every tensor of the file is one of its, and the other way round."""
-    kind = getattr(transformers, json.loads((folder / "config.json").read_text())["architectures"][0])
+    name = json.loads((folder / "config.json").read_text())["architectures"][0]
+    kind = getattr(transformers, name, transformers.AutoModelForCausalLM)
     model, report = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
     wrong = {k: v for k, v in report.items() if v}
     if wrong:
@@ -148,8 +157,7 @@ def make(name: str, variant: Variant, out: pathlib.Path) -> None:
     plain = {k: v for k, v in variant.config.items() if k != "quantization_config"} | variant.run_as
     with tempfile.TemporaryDirectory() as folder:
         (pathlib.Path(folder) / "config.json").write_text(json.dumps(plain))
-        config = transformers.AutoConfig.from_pretrained(folder)
-    model = getattr(transformers, plain["architectures"][0])._from_config(config, dtype=torch.float32)
+        model = new_model(pathlib.Path(folder), plain["architectures"][0])
     generator = torch.Generator().manual_seed(seed)
     random_weights(model, variant, generator)
     stored, dense = quantized(file_tensors(model, variant), variant.source)

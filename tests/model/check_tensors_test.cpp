@@ -51,6 +51,19 @@ TEST(CheckTensors, PartsOutsideOfTheTextModelAreCarried) {
   expect_has(describe_carried(parts), {"visual (2 tensors, 20 bytes)", "score (1 tensor, 4 bytes)"});
 }
 
+TEST(CheckTensors, BlocksAheadAreAnnouncedForTheModelOrInItsTextPart) {
+  json config = {{"model_type", "w"},
+                 {"num_nextn_predict_layers", 1},
+                 {"text_config", {{"mtp_num_hidden_layers", 2}, {"hidden_size", 4}}},
+                 {"vision_config", {{"num_hidden_layers", 5}}}};
+  EXPECT_EQ(announced_blocks_ahead(config), 2u);
+  announce_no_blocks_ahead(config);
+  EXPECT_EQ(announced_blocks_ahead(config), 0u);
+  EXPECT_EQ(config["text_config"], json({{"mtp_num_hidden_layers", 0}, {"hidden_size", 4}}));
+  EXPECT_EQ(config["vision_config"], json({{"num_hidden_layers", 5}}));
+  EXPECT_EQ(announced_blocks_ahead(json{{"num_nextn_predict_layers", -1}}), 0u);
+}
+
 TEST(CheckTensors, PatternsOfCarriedPartsMatchTheirModulesAndNoneOfTheTextModel) {
   TinyModel tiny("llama_tied");
   tiny.configure({{"num_nextn_predict_layers", 1}});

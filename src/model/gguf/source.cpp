@@ -9,9 +9,9 @@
 
 #include "core/checked.h"
 #include "core/file.h"
-#include "core/hash.h"
 #include "core/threads.h"
 #include "format/gguf.h"
+#include "model/content_hash.h"
 #include "model/gguf/config.h"
 #include "model/gguf/experts.h"
 #include "model/gguf/tokenizer.h"
@@ -98,14 +98,9 @@ class GgufSource final : public TensorSource {
   void will_need(const std::string&) const override {}
 
   std::uint64_t content_hash() const override {
-    std::uint64_t hash = fnv1a({});
-    for (const auto& [name, tensor] : by_name_) {
-      constexpr std::size_t samples = 16, sample_bytes = 256;
-      const std::size_t step = std::max<std::size_t>(tensor.data.size() / samples, sample_bytes);
-      for (std::size_t at = 0; at < tensor.data.size(); at += step)
-        hash = fnv1a(tensor.data.subspan(at, std::min(sample_bytes, tensor.data.size() - at)), hash);
-    }
-    return hash;
+    std::vector<std::span<const std::byte>> tensors;
+    for (const auto& [name, tensor] : by_name_) tensors.push_back(tensor.data);
+    return model::content_hash(tensors);
   }
 
  private:

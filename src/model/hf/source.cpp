@@ -4,9 +4,9 @@
 #include <array>
 
 #include "core/file.h"
-#include "core/hash.h"
 #include "core/threads.h"
 #include "format/compressed_tensors.h"
+#include "model/content_hash.h"
 #include "model/find_names.h"
 #include "model/hf/native.h"
 #include "model/hf/places.h"
@@ -135,15 +135,9 @@ class HfSource final : public TensorSource {
   void will_need(const std::string& name) const override { advise(name, MappedFile::will_need); }
 
   std::uint64_t content_hash() const override {
-    std::uint64_t hash = fnv1a({});
-    for (const auto& [name, tensor] : files_.tensors()) {
-      constexpr std::size_t samples = 16, sample_bytes = 256;
-      const std::size_t step = std::max<std::size_t>(tensor.data.size() / samples, sample_bytes);
-      for (std::size_t at = 0; at < tensor.data.size(); at += step)
-        hash = fnv1a(tensor.data.subspan(at, std::min(sample_bytes, tensor.data.size() - at)), hash);
-      MappedFile::drop(tensor.data);  // the system has mapped pages around every sample
-    }
-    return hash;
+    std::vector<std::span<const std::byte>> tensors;
+    for (const auto& [name, tensor] : files_.tensors()) tensors.push_back(tensor.data);
+    return model::content_hash(tensors);
   }
 
  private:

@@ -135,7 +135,9 @@ void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
   bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
   bytes += tokens * std::max(a.q_size(), a.intermediate) * kFloat * original;  // rows of the original at a site
   bytes += 3 * tunes * options.tune.batch_tokens * Rounding::floats_per_token(a) * kFloat;
-  const std::uint64_t streams = 1 + original + tunes;
+  // The inputs of a block are kept beside the states for tuning, and where the second half reads them.
+  const std::uint64_t inputs = engine::reads_input(a, engine::Half::feed_forward) ? 1 : 0;
+  const std::uint64_t streams = 1 + std::max(tunes, inputs) + original * (1 + inputs);
   const std::uint64_t states = streams * std::uint64_t{text.samples} * text.seq_len * a.hidden * kFloat;
   const std::uint64_t borrowed = std::min(states, streams * tokens * a.hidden * kFloat);
   forecast.spills = bytes + states > limit;

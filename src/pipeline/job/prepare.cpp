@@ -95,8 +95,7 @@ void Preparation::find_what_is_known() {
                   prepared_.importance.empty();
   needs_.under_kl = makes_plan && std::holds_alternative<KlBudget>(request_.plan.budget);
   if (makes_plan && prepared_.scores) check_costs();
-  // Plans are measured with searched scales, so those of minmax would be judged by others.
-  needs_.search = makes_plan && search_.steps > 0 && request_.scale_fit == codec::ScaleFit::search;
+  needs_.search = makes_plan && search_.steps > 0;
 }
 
 /// Scores that a preset cannot spend bytes by are refused before anything is measured.

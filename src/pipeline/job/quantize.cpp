@@ -29,6 +29,7 @@ Written write(const PlannedJob& job, const Forecast& forecast, JobFolder& folder
   written.path = folder.path().parent_path() / names.front();
   method_of(job.request).write(job, forecast, folder, listener, written);
   folder.publish(names);
+  if (job.request.overwrite) remove_replaced(job.request.output, target_of(job.request), names, job.model);
   written.seconds = seconds_since(begin);
   return written;
 }

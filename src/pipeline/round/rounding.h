@@ -66,6 +66,7 @@ class Rounding {
   const std::vector<BlockLoss>& tuned() const { return tuned_; }
 
  private:
+  void begin_block();
   void round_block(std::size_t block);
   void replay_block(std::size_t block);
   void round_head(std::size_t index);
@@ -106,8 +107,8 @@ class Rounding {
   SiteRows rows_;                        ///< inputs of o or down in the half that is being rounded
   const float* batch_states_ = nullptr;  ///< states of the running batch; batch_first_ is its first sequence
   std::size_t batch_first_ = 0;
-  std::optional<OriginalStream> original_;                    ///< made for the correction and for tuning only
-  std::optional<engine::HiddenStates> inputs_;                ///< states before the block that will be tuned
+  std::optional<OriginalStream> original_;      ///< made for the correction and for tuning only
+  std::optional<engine::HiddenStates> inputs_;  ///< before the block, where it is tuned or reads them twice
   std::map<std::size_t, quantize::LearnedRounding> learned_;  ///< linears of the current block that tuning may change
   std::size_t next_ = 0;
   std::size_t chosen_ = 0;  ///< blocks that an earlier run has rounded

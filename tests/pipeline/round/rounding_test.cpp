@@ -10,6 +10,7 @@
 
 #include "core/threads.h"
 #include "engine/modes.h"
+#include "quantize/rtn.h"
 #include "quantize/scan.h"
 #include "support/open_golden.h"
 
@@ -72,7 +73,7 @@ quantize::Hessian expected_hessian(const model::Model& model, std::size_t index,
 }
 
 TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
-  for (const char* name : {"llama_tied", "qwen3_untied"}) {
+  for (const char* name : {"llama_tied", "qwen3_untied", "cohere2", "phi3"}) {
     const model::Model model = tiny(name);
     std::vector<codec::Stored> rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}, .asymmetric = false});
     for (std::size_t l = 0; l < rounded.size(); ++l) {
@@ -105,15 +106,15 @@ TEST(Rounding, BytesAreTheSameWithHiddenStatesInAFile) {
   for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << l;
 }
 
+constexpr std::size_t kMany = 40;  // sequences for what is measured
+
 /// Mean squared error of the last block's output, relative to the original's, over the calibration set.
-double output_error(const model::Model& model, const char* codec, const RoundingOptions& options) {
-  constexpr std::size_t sequences = 40;
-  const std::vector<codec::Stored> rounded = round_all(model, codec, options, sequences);
+double output_error(const model::Model& model, const std::vector<codec::Stored>& rounded) {
   engine::Engine original(model), quantized(model);
   engine::Replacing replacing(quantized);
   for (std::size_t l = 0; l < rounded.size(); ++l) replacing.set(l, {{}, &rounded[l]});
   double error = 0, energy = 0;
-  for (const auto& sequence : tokens_for(model, sequences).sequences) {
+  for (const auto& sequence : tokens_for(model, kMany).sequences) {
     const engine::Sequence whole{sequence.size()};
     const std::vector<float> want = original.forward(sequence, {&whole, 1}),
                              got = quantized.forward(sequence, {&whole, 1});
@@ -124,6 +125,21 @@ double output_error(const model::Model& model, const char* codec, const Rounding
     }
   }
   return error / energy;
+}
+
+double output_error(const model::Model& model, const char* codec, const RoundingOptions& options) {
+  return output_error(model, round_all(model, codec, options, kMany));
+}
+
+TEST(Rounding, ParallelBlocksComeNearerThanByRoundingToNearest) {
+  const model::Model model = tiny("cohere2");
+  std::vector<codec::Stored> nearest;
+  for (const model::Linear& linear : model.architecture().linears)
+    nearest.push_back(quantize::quantize_rtn(codec::by_name("int4_g32"), model.weights(linear).view().dense, {},
+                                             codec::ScaleFit::search, 1.0f));
+  const double by_nearest = output_error(model, nearest);
+  EXPECT_LT(output_error(model, "int4_g32", kPlain), 0.9 * by_nearest);
+  EXPECT_LT(output_error(model, "int4_g32", {.gptq = {.damping = 0.01, .refine = 0}}), 0.9 * by_nearest);
 }
 
 TEST(Rounding, CorrectionComesNearerToTheOriginal) {
