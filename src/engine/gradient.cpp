@@ -45,6 +45,7 @@ struct BlockGradient::Pass {
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
   const model::Architecture& a = architecture;
   if (a.layout[block].mixture) return "its feed-forward part is a mixture of experts";
+  if (a.attention[block].mixer == model::Mixer::latent) return "its attention is made from latents";
   return "";
 }
 
