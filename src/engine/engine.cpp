@@ -117,6 +117,8 @@ const float* Engine::mix(BlockWeights& w, std::size_t block, const Batch& batch,
       return mix_attention(w, block, batch, x);
     case model::Mixer::latent:
       return mix_latent(w, block, batch, x, observer, last);
+    case model::Mixer::delta:
+      return mix_delta(w, block, batch, x);
   }
   STRATA_CHECK(false);
 }
@@ -130,7 +132,7 @@ void Engine::attend(std::size_t block, const Batch& batch, const float* from, fl
   if (last == Site::attn_in) return;
   const float* mixed = mix(w, block, batch, x, observer, last);
   if (mixed == nullptr) return;
-  observe(observer, Site::o_in, block, mixed, batch.tokens, a.mixed_size());
+  observe(observer, Site::o_in, block, mixed, batch.tokens, a.mixed_size(block));
   if (last != Site::o_in) add_output(block, Half::attention, mixed, batch.tokens, h);
 }
 

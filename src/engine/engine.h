@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/batch.h"
+#include "engine/block_weights.h"
 #include "engine/experts.h"
 #include "engine/site.h"
 #include "kernel/matmul.h"
@@ -67,14 +68,6 @@ class Engine {
   friend class Recording;
   friend class Following;
   friend class Replacing;
-  struct BlockWeights {
-    std::size_t first;                                         ///< index of the block's first linear
-    std::vector<std::optional<model::LinearWeights>> linears;  ///< of the block; empty: not needed so far
-    std::vector<std::vector<float>> biases;                    ///< empty where there is none
-    model::NormWeights norms;
-    std::optional<model::LinearWeights> router, shared_gate;  ///< of a mixture
-    std::vector<float> router_bias, correction, sinks;
-  };
   static float* sized(std::vector<float>& buffer, std::size_t size);
   kernel::Weights embedding() const;
   kernel::Weights head() const;
@@ -102,6 +95,11 @@ class Engine {
                               const Observer* observer, Site last);
   void attend_expanded(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
   void attend_latents(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
+  /// mix() by a gated delta net, and its parts; in mixers/delta_net.cpp.
+  const float* mix_delta(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
+  struct DeltaRows;
+  DeltaWeights delta_weights(std::size_t block) const;
+  void read_delta(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, DeltaRows& rows);
   /// mix() by attention, and its parts; in mixers/attention.cpp.
   const float* mix_attention(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   /// Rotary embedding, in place, of `heads` heads that are head_size apart in rows that are `stride` apart.
@@ -140,7 +138,7 @@ class Engine {
   const Record* followed_ = nullptr;                      ///< set by Following
   const ExpertWatch* watch_ = nullptr;                    ///< set by Watching
   // Buffers that grow to the largest batch so far.
-  std::vector<float> change_, normed_, q_, k_, v_, attended_, gate_, up_, projected_, gathered_, expert_out_, fused_;
+  std::vector<float> change_, normed_, q_, k_, v_, gates_, attended_, gate_, up_, projected_, gathered_, expert_out_, fused_;
 };
 
 }  // namespace strata::engine

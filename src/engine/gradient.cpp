@@ -46,6 +46,8 @@ std::string why_no_gradient(const model::Architecture& architecture, std::size_t
   const model::Architecture& a = architecture;
   if (a.layout[block].mixture) return "its feed-forward part is a mixture of experts";
   if (a.attention[block].mixer == model::Mixer::latent) return "its attention is made from latents";
+  if (a.attention[block].mixer == model::Mixer::delta) return "it is a gated delta net";
+  if (a.output_gate) return "its attention has an output gate";
   return "";
 }
 

@@ -110,8 +110,9 @@ std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::
                                               std::uint64_t seed) {
   constexpr std::size_t most_at_once = 32, cache_bytes = 192u << 20;
   const model::Architecture& a = engine.architecture();
-  const std::size_t bytes_per_text = std::max<std::size_t>(1, a.blocks * a.cache_size() * sizeof(float) * length);
-  const std::size_t at_once = std::clamp<std::size_t>(cache_bytes / bytes_per_text, 1, most_at_once);
+  std::size_t cached = 1;  // values that a text keeps
+  for (std::size_t b = 0; b < a.blocks; ++b) cached += a.cache_size(b) * length + a.state_size(b);
+  const std::size_t at_once = std::clamp<std::size_t>(cache_bytes / (cached * sizeof(float)), 1, most_at_once);
   std::vector<std::vector<Token>> texts(samples, std::vector<Token>{first});
   Progress progress("writing calibration text", ((samples + at_once - 1) / at_once) * length);
   for (std::size_t begin = 0; begin < samples; begin += at_once) {

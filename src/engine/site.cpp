@@ -17,6 +17,12 @@ Site input_site(Role role) {
     case Role::qkv:
     case Role::q_a:
     case Role::kv_a:
+    case Role::in_qkv:
+    case Role::in_z:
+    case Role::in_b:
+    case Role::in_a:
+    case Role::in_qkvz:
+    case Role::in_ba:
       return Site::attn_in;
     case Role::q_b:
       return Site::q_b_in;

@@ -58,7 +58,7 @@ std::vector<float> Engine::correction(std::size_t block) const {
   return values;
 }
 
-Engine::BlockWeights& Engine::block_weights(std::size_t block) {
+BlockWeights& Engine::block_weights(std::size_t block) {
   if (blocks_[block]) return *blocks_[block];
   if (residency_ == Residency::one_block)
     for (std::size_t other = 0; other < blocks_.size(); ++other) release(other);

@@ -77,6 +77,42 @@ json text_configuration(const json& config, const std::string& where) {
 
 }  // namespace
 
+std::size_t Architecture::mixed_size(std::size_t block) const {
+  switch (attention[block].mixer) {
+    case Mixer::attention:
+      return q_size();
+    case Mixer::latent:
+      return heads * latent.value;
+    case Mixer::delta:
+      return delta.values();
+  }
+  STRATA_CHECK(false);
+}
+
+std::size_t Architecture::mixed_size() const {
+  std::size_t most = 0;
+  for (std::size_t b = 0; b < blocks; ++b) most = std::max(most, mixed_size(b));
+  return most;
+}
+
+std::size_t Architecture::cache_size(std::size_t block) const {
+  const Mixer mixer = attention[block].mixer;
+  return mixer == Mixer::attention ? 2 * kv_size() : mixer == Mixer::latent ? latent.kv_rank + latent.turned : 0;
+}
+
+std::size_t Architecture::state_size(std::size_t block) const {
+  if (attention[block].mixer != Mixer::delta) return 0;
+  return delta.key_size * delta.values() + (delta.kernel - 1) * delta.channels();
+}
+
+bool Architecture::has(Norm norm, std::size_t block) const {
+  if (block == kNoBlock) return norm == Norm::last;
+  const Mixer mixer = attention[block].mixer;
+  if ((norm == Norm::q || norm == Norm::k) && mixer != Mixer::attention) return false;
+  if ((norm == Norm::q_a || norm == Norm::kv_a) && mixer != Mixer::latent) return false;
+  return norm != Norm::last && has(norm);
+}
+
 bool Architecture::has(Norm norm) const {
   const bool of_heads = norm == Norm::q || norm == Norm::k;
   if (norm == Norm::q_a) return latent.q_rank != 0;
@@ -106,7 +142,8 @@ std::uint64_t Architecture::block_linear_weights() const {
 std::size_t Architecture::activations_per_token() const {
   const std::size_t widest = std::max({intermediate, experts.intermediate, experts.shared_intermediate});
   const std::size_t latents = latent.kv_rank == 0 ? 0 : latent.q_rank + 2 * latent.kv_rank + mixed_size();
-  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + 2 * widest +
+  const std::size_t delta_rows = delta.kernel == 0 ? 0 : 2 * delta.channels() + 3 * delta.values();
+  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + delta_rows + 2 * widest +
          (experts.count == 0 ? 0 : 2 * hidden + experts.count);
 }
 
@@ -141,6 +178,7 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   if (!family->qk_norm_key || get_or<bool>(config, "use_qk_norm", false, where)) a.qk_norm = family->qk_norm;
   a.tied = get_or<bool>(config, "tie_word_embeddings", family->default_tied, where);
   a.scales = parse_scales(config, *family, a, where);
+  if (family->delta) parse_delta(config, *family, a, where);
   parse_attention(config, *family, a, where);
   parse_mixture(config, family->mixture, a, where);
   list_linears(a);

@@ -66,6 +66,8 @@ struct Architecture {
   bool sinks = false;              ///< every head has a logit more in its softmax
   QueryScale query_scale;
   Latent latent;
+  DeltaNet delta;
+  bool output_gate = false;  ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
   bool tied = false;  ///< lm_head is the embedding
   Scales scales;
   std::vector<BlockAttention> attention;  ///< by block
@@ -79,11 +81,16 @@ struct Architecture {
 
   std::size_t q_size() const { return heads * head_dim; }
   std::size_t kv_size() const { return kv_heads * head_dim; }
-  /// How many values o reads.
-  std::size_t mixed_size() const { return latent.kv_rank == 0 ? q_size() : heads * latent.value; }
-  /// How many values of a token a block keeps for later ones.
-  std::size_t cache_size() const { return latent.kv_rank == 0 ? 2 * kv_size() : latent.kv_rank + latent.turned; }
-  /// Whether the model has this norm.
+  /// How many values o reads in a block, or at most.
+  std::size_t mixed_size(std::size_t block) const;
+  std::size_t mixed_size() const;
+  /// How many values of every token a block keeps for later ones.
+  std::size_t cache_size(std::size_t block) const;
+  /// How many values a block keeps of all tokens together.
+  std::size_t state_size(std::size_t block) const;
+  /// Whether a block has this norm, or for Norm::last the model.
+  bool has(Norm norm, std::size_t block) const;
+  /// Whether any block or the model has it.
   bool has(Norm norm) const;
   /// How many weights the norm has.
   std::size_t norm_size(Norm norm) const;

@@ -10,6 +10,7 @@ inline constexpr std::size_t kNoRope = static_cast<std::size_t>(-1);  ///< in pl
 enum class Mixer {
   attention,
   latent,  ///< attention whose keys and values are made from one narrow row a token (Latent)
+  delta,   ///< a gated delta net (DeltaNet)
 };
 
 /// Multi-head latent attention: arXiv 2405.04434, section 2.1; transformers: modeling_deepseek_v3.py. A head of q and k
@@ -20,6 +21,18 @@ struct Latent {
   std::size_t kv_rank = 0;  ///< values between kv_a and kv_b; 0: no block has latent attention
   std::size_t plain = 0, turned = 0, value = 0;
   float norm_epsilon = 1e-6f;  ///< of the norms of the latents
+};
+
+/// A gated delta net: arXiv 2412.06464; transformers: modeling_qwen3_next.py, modeling_qwen3_5.py. Its keys and values
+/// go through a convolution over time; a head of values has a state (key_size, value_size) in place of a cache.
+struct DeltaNet {
+  std::size_t key_heads = 0, value_heads = 0, key_size = 0, value_size = 0;
+  std::size_t kernel = 0;      ///< tokens that the convolution sees
+  bool by_key_heads = false;   ///< files hold q, k, v and z of a key head together, and b and a of one
+  /// The channels of the convolution: q, k and v of all heads.
+  std::size_t channels() const { return 2 * key_heads * key_size + values(); }
+  /// The values of all heads.
+  std::size_t values() const { return value_heads * value_size; }
 };
 
 /// How one block attends.

@@ -93,6 +93,8 @@ struct Family {
   const char* norm_epsilon_key = "rms_norm_eps";
   bool parallel = false;            ///< Architecture::parallel
   bool latent = false;              ///< all blocks have Mixer::latent
+  bool delta = false;               ///< blocks that layer_types does not call full_attention have Mixer::delta
+  bool delta_by_key_heads = false;  ///< DeltaNet::by_key_heads
   const char* index_key = nullptr;  ///< holds Architecture::whole_positions
   const char* qk_l2_key = nullptr;  ///< when true, Architecture::qk_l2
   bool sinks = false;

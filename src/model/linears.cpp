@@ -48,8 +48,40 @@ class Lister {
   }
 
   void mixer(std::size_t b) {
-    if (a_.attention[b].mixer == Mixer::latent) return latent_attention(b);
-    attention(b);
+    switch (a_.attention[b].mixer) {
+      case Mixer::attention:
+        return attention(b);
+      case Mixer::latent:
+        return latent_attention(b);
+      case Mixer::delta:
+        return delta_net(b);
+    }
+  }
+
+  /// vLLM holds what reads the block's input in two matrices (qwen3_5.py), as Qwen3-Next's files do.
+  void delta_net(std::size_t b) {
+    const std::string block = names_.block(b);
+    const DeltaNet& d = a_.delta;
+    const auto one = [&](Role role, std::size_t rows) {
+      linear(block + names_.linear(role), role, rows, a_.hidden, false);
+    };
+    group(block + names_.linear(Role::in_qkvz), b);
+    if (d.by_key_heads) {
+      one(Role::in_qkvz, d.channels() + d.values());
+    } else {
+      one(Role::in_qkv, d.channels());
+      one(Role::in_z, d.values());
+    }
+    group(block + names_.linear(Role::in_ba), b);
+    if (d.by_key_heads) {
+      one(Role::in_ba, 2 * d.value_heads);
+    } else {
+      one(Role::in_b, d.value_heads);
+      one(Role::in_a, d.value_heads);
+    }
+    const std::string out = fmt::format("{}{}.{}", block, names_.delta, names_.delta_out);
+    group(out, b);
+    linear(out, Role::o, a_.hidden, d.values(), false);
   }
 
   /// vLLM holds q_a and kv_a in one matrix (fused_qkv_a_proj of deepseek_v2.py).
@@ -71,7 +103,7 @@ class Lister {
       alone(Role::kv_a, l.kv_rank + l.turned, a_.hidden, a_.qkv_bias);
     }
     alone(Role::kv_b, a_.heads * (l.plain + l.value), l.kv_rank, false);
-    alone(Role::o, a_.hidden, a_.mixed_size(), a_.o_bias);
+    alone(Role::o, a_.hidden, a_.mixed_size(b), a_.o_bias);
   }
 
   void attention(std::size_t b) {
@@ -80,7 +112,7 @@ class Lister {
     if (!names_.qkv.empty()) {
       linear(block + names_.linear(Role::qkv), Role::qkv, a_.q_size() + 2 * a_.kv_size(), a_.hidden, a_.qkv_bias);
     } else {
-      linear(block + names_.linear(Role::q), Role::q, a_.q_size(), a_.hidden, a_.qkv_bias);
+      linear(block + names_.linear(Role::q), Role::q, (a_.output_gate ? 2 : 1) * a_.q_size(), a_.hidden, a_.qkv_bias);
       linear(block + names_.linear(Role::k), Role::k, a_.kv_size(), a_.hidden, a_.qkv_bias);
       linear(block + names_.linear(Role::v), Role::v, a_.kv_size(), a_.hidden, a_.qkv_bias);
     }

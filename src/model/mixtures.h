@@ -99,4 +99,7 @@ inline constexpr Mixture kMistral4{.experts = {.normalize = true, .shared_module
                                    .shared_count_key = "n_shared_experts",
                                    .grouped = true};
 
+inline constexpr Mixture kQwen3Next{.experts = {.normalize = true, .shared_gate = true},
+                                    .shared_size_key = "shared_expert_intermediate_size"};
+
 }  // namespace strata::model

@@ -113,7 +113,7 @@ LinearWeights Model::embedding() const {
 }
 
 std::vector<float> Model::norm(Norm norm, std::size_t block) const {
-  if (!architecture_.has(norm)) return {};
+  if (!architecture_.has(norm, block)) return {};
   std::vector<float> weights = source_->vector(norm_name(architecture_, norm, block), architecture_.norm_size(norm));
   if (architecture_.norm_offset != 0.0f)
     for (float& weight : weights) weight += architecture_.norm_offset;
@@ -123,7 +123,7 @@ std::vector<float> Model::norm(Norm norm, std::size_t block) const {
 NormWeights Model::norms(std::span<const Norm> wanted, std::size_t block) const {
   NormWeights weights;
   for (const Norm place : wanted)
-    if (architecture_.has(place)) weights[place] = norm(place, block);
+    if (architecture_.has(place, block)) weights[place] = norm(place, block);
   return weights;
 }
 

@@ -11,6 +11,8 @@ namespace strata::model {
 
 /// Sizes of latent attention, and with them head_dim and kv_heads.
 void parse_latent(const json& config, Architecture& architecture, const std::string& where);
+/// Sizes of gated delta nets.
+void parse_delta(const json& config, const Family& family, Architecture& architecture, const std::string& where);
 /// Windows, stretches, rotary embeddings, caps, sinks and factors of attention, by block.
 void parse_attention(const json& config, const Family& family, Architecture& architecture, const std::string& where);
 /// Sizes of the mixture and which blocks are mixtures; all blocks are dense without one.

@@ -10,8 +10,12 @@ namespace strata::model {
 
 /// Which weight matrix of a block, or of the model, a linear is.
 /// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so.
-/// q_a, q_b, kv_a and kv_b are those of latent attention.
-enum class Role { q, k, v, o, gate, up, down, qkv, gate_up, q_a, q_b, kv_a, kv_b, lm_head, embed };
+/// q_a, q_b, kv_a and kv_b are those of latent attention; a gated delta net reads by in_qkv, in_z, in_b and in_a, or by
+/// in_qkvz and in_ba, which hold two of them each.
+enum class Role {
+  q, k, v, o, gate, up, down, qkv, gate_up, q_a, q_b, kv_a, kv_b,
+  in_qkv, in_z, in_b, in_a, in_qkvz, in_ba, lm_head, embed
+};
 std::string_view role_name(Role role);
 
 /// Where an RMS norm stands. Norms before attention and before the feed-forward part make what these read; norms after
@@ -42,6 +46,8 @@ struct TensorNames {
   std::string_view attention = "self_attn", q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj", qkv{};
   std::string_view feed_forward = "mlp", gate = "gate_proj", up = "up_proj", down = "down_proj", gate_up{};
   std::string_view q_a = "q_a_proj", q_b = "q_b_proj", kv_a = "kv_a_proj_with_mqa", kv_b = "kv_b_proj";
+  std::string_view delta = "linear_attn", in_qkv = "in_proj_qkv", in_z = "in_proj_z", in_b = "in_proj_b",
+                   in_a = "in_proj_a", in_qkvz = "in_proj_qkvz", in_ba = "in_proj_ba", delta_out = "out_proj";
   std::string_view before_attention = "input_layernorm", after_attention{};
   std::string_view before_feed_forward = "post_attention_layernorm", after_feed_forward{};
   std::string_view q_norm = "self_attn.q_norm", k_norm = "self_attn.k_norm", last_norm = "norm";
@@ -60,7 +66,7 @@ struct Names : TensorNames {
 
   /// "model.layers.3."
   std::string block(std::size_t block) const;
-  /// The name within a dense block, "mlp.down_proj"; the whole name of lm_head and embed.
+  /// The name within a dense block, "mlp.down_proj", o being that of attention; the whole name of lm_head and embed.
   std::string linear(Role role) const;
 };
 

@@ -6,8 +6,8 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 15> names = {"q",       "k",   "v",   "o",    "gate", "up",      "down", "qkv",
-                                                      "gate_up", "q_a", "q_b", "kv_a", "kv_b", "lm_head", "embed"};
+  constexpr std::array<std::string_view, 21> names = {"q",       "k",   "v",   "o",    "gate", "up",      "down", "qkv",
+                                                      "gate_up", "q_a", "q_b", "kv_a", "kv_b", "in_qkv", "in_z", "in_b", "in_a", "in_qkvz", "in_ba", "lm_head", "embed"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -16,9 +16,11 @@ std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}."
 std::string Names::linear(Role role) const {
   if (role == Role::lm_head) return head_root + std::string(head);
   if (role == Role::embed) return root + std::string(embedding);
-  const std::array<std::string_view, 13> names = {q, k, v, o, gate, up, down, qkv, gate_up, q_a, q_b, kv_a, kv_b};
+  const std::array<std::string_view, 19> names = {q,   k,   v,    o,    gate,   up,   down, qkv,  gate_up, q_a,
+                                                  q_b, kv_a, kv_b, in_qkv, in_z, in_b, in_a, in_qkvz, in_ba};
   const bool feeds = role == Role::gate || role == Role::up || role == Role::down || role == Role::gate_up;
-  return fmt::format("{}.{}", feeds ? feed_forward : attention, names[static_cast<std::size_t>(role)]);
+  const std::string_view module = feeds ? feed_forward : role >= Role::in_qkv ? delta : attention;
+  return fmt::format("{}.{}", module, names[static_cast<std::size_t>(role)]);
 }
 
 std::string_view TensorNames::norm(Norm norm) const {
@@ -48,7 +50,7 @@ std::string_view TensorNames::norm(Norm norm) const {
 std::string embedding_name(const Architecture& a) { return a.names.linear(Role::embed) + ".weight"; }
 
 std::string norm_name(const Architecture& a, Norm norm, std::size_t block) {
-  STRATA_CHECK(a.has(norm) && (norm == Norm::last) == (block == kNoBlock));
+  STRATA_CHECK(a.has(norm, block));
   return fmt::format("{}{}.weight", norm == Norm::last ? a.names.root : a.names.block(block), a.names.norm(norm));
 }
 
@@ -79,13 +81,27 @@ std::vector<std::uint64_t> correction_shape(const Experts& e) {
   return e.correction_is_row ? std::vector<std::uint64_t>{1, e.count} : std::vector<std::uint64_t>{e.count};
 }
 
+/// What a gated delta net has beside its linears.
+void expect_delta(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
+  const DeltaNet& d = a.delta;
+  result.push_back({delta_name(a, block, "conv1d.weight"), {d.channels(), 1, d.kernel}});
+  result.push_back({delta_name(a, block, "A_log"), {d.value_heads}});
+  result.push_back({delta_name(a, block, "dt_bias"), {d.value_heads}});
+  result.push_back({delta_name(a, block, "norm.weight"), {d.value_size}});
+}
+
 }  // namespace
+
+std::string delta_name(const Architecture& a, std::size_t block, std::string_view part) {
+  return fmt::format("{}{}.{}", a.names.block(block), a.names.delta, part);
+}
 
 std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
   std::vector<ExpectedTensor> result = {{embedding_name(a), {a.vocab, a.hidden}}};
   for (std::size_t b = 0; b < a.blocks; ++b) {
     for (const Norm norm : kBlockNorms)
-      if (a.has(norm)) result.push_back({norm_name(a, norm, b), {a.norm_size(norm)}});
+      if (a.has(norm, b)) result.push_back({norm_name(a, norm, b), {a.norm_size(norm)}});
+    if (a.attention[b].mixer == Mixer::delta) expect_delta(a, b, result);
     if (a.sinks) result.push_back({sinks_name(a, b), {a.heads}});
     if (!a.layout[b].mixture) continue;
     const Experts& e = a.experts;

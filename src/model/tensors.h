@@ -2,6 +2,7 @@
 // Model::open holds the files against this list, and writers write it.
 #pragma once
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/dtype.h"
@@ -22,6 +23,9 @@ std::string embedding_name(const Architecture& architecture);
 std::string norm_name(const Architecture& architecture, Norm norm, std::size_t block = kNoBlock);
 /// The logits that take part in a block's softmax without a key of their own, (heads).
 std::string sinks_name(const Architecture& architecture, std::size_t block);
+/// A tensor of a gated delta net: "conv1d.weight" (channels, 1, kernel), "A_log", "dt_bias" (value_heads), "norm.weight"
+/// (value_size).
+std::string delta_name(const Architecture& architecture, std::size_t block, std::string_view part);
 /// Tensors of a mixture that are never quantized: the router's (experts, hidden), the biases for choosing (experts),
 /// and the gate of the shared expert (1, hidden).
 std::string router_name(const Architecture& architecture, std::size_t block);

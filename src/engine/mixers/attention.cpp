@@ -2,6 +2,7 @@
 // Heads are clipped, normed, turned and scaled as the Architecture says; transformers: modeling_llama.py and its kin.
 #include "engine/engine.h"
 #include "engine/scale.h"
+#include "kernel/gates.h"
 #include "kernel/ops.h"
 
 namespace strata::engine {
@@ -21,7 +22,14 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
     take_columns(all, tokens, width, q_size, kv_size, k);
     take_columns(all, tokens, width, q_size + kv_size, kv_size, v);
   } else {
-    multiply(w, a.index(block, Role::q), x, tokens, q);
+    if (a.output_gate) {
+      // Every head of q has its gate behind it.
+      const float* both = multiply_fused(w, a.index(block, Role::q), x, tokens);
+      take_columns(both, tokens * a.heads, 2 * a.head_dim, 0, a.head_dim, q);
+      take_columns(both, tokens * a.heads, 2 * a.head_dim, a.head_dim, a.head_dim, sized(gates_, tokens * q_size));
+    } else {
+      multiply(w, a.index(block, Role::q), x, tokens, q);
+    }
     multiply(w, a.index(block, Role::k), x, tokens, k);
     multiply(w, a.index(block, Role::v), x, tokens, v);
   }
@@ -91,6 +99,7 @@ const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Bat
     row += s.tokens;
   }
   kernel::attention(calls);
+  if (a.output_gate) kernel::sigmoid_multiply(attended, a.q_size(), gates_.data(), a.q_size(), batch.tokens, a.q_size());
   return attended;
 }
 

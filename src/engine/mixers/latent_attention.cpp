@@ -102,7 +102,7 @@ const float* Engine::mix_latent(BlockWeights& w, std::size_t block, const Batch&
   turn(block, batch, rows.turned.data(), l.turned, 1, l.turned);
   observe(observer, Site::kv_b_in, block, rows.latents.data(), tokens, l.kv_rank);
   if (last == Site::kv_b_in) return nullptr;
-  sized(attended_, tokens * a.mixed_size());
+  sized(attended_, tokens * a.mixed_size(block));
   if (any(batch, false)) attend_expanded(w, block, batch, rows);
   if (any(batch, true)) attend_latents(w, block, batch, rows);
   return attended_.data();
@@ -136,7 +136,7 @@ void Engine::attend_expanded(BlockWeights& w, std::size_t block, const Batch& ba
   const std::size_t tokens = batch.tokens, both = l.plain + l.value;
   std::vector<float> expanded(tokens * a.heads * both);
   multiply(w, a.index(block, Role::kv_b), rows.latents.data(), tokens, expanded.data());
-  float *const k = sized(k_, tokens * a.q_size()), *const v = sized(v_, tokens * a.mixed_size());
+  float *const k = sized(k_, tokens * a.q_size()), *const v = sized(v_, tokens * a.mixed_size(block));
   copy({expanded.data(), both, 0, l.plain}, {k, a.head_dim, 0, l.plain}, tokens, a.heads);
   copy({expanded.data(), both, l.plain, l.value}, {v, l.value, 0, l.value}, tokens, a.heads);
   parallel_for(tokens, [&](std::size_t t) {
@@ -150,10 +150,10 @@ void Engine::attend_expanded(BlockWeights& w, std::size_t block, const Batch& ba
       kernel::Attention call{};
       call.q = rows.q + row * a.q_size();
       call.k = k + row * a.q_size();
-      call.v = v + row * a.mixed_size();
-      call.out = attended_.data() + row * a.mixed_size();
+      call.v = v + row * a.mixed_size(block);
+      call.out = attended_.data() + row * a.mixed_size(block);
       call.q_stride = call.kv_stride = a.q_size();
-      call.v_stride = call.out_stride = a.mixed_size();
+      call.v_stride = call.out_stride = a.mixed_size(block);
       call.tokens = s.tokens;
       call.heads = call.kv_heads = a.heads;
       call.head_dim = a.head_dim;
@@ -207,7 +207,7 @@ void Engine::attend_latents(BlockWeights& w, std::size_t block, const Batch& bat
   for (const Sequence& s : batch.sequences) {
     if (s.cache != nullptr)
       widen_values(mixed.data() + row * a.heads * l.kv_rank, matrices, a, s.tokens,
-                   attended_.data() + row * a.mixed_size());
+                   attended_.data() + row * a.mixed_size(block));
     row += s.tokens;
   }
 }

@@ -25,17 +25,17 @@ std::uint64_t checked_product(std::uint64_t a, std::uint64_t b) {
 
 MemoryNeeds memory_beside_weights(const model::Architecture& a, const Target& target, const MemoryBudget& budget) {
   MemoryNeeds needs;
-  std::uint64_t tokens = 0;
-  for (const model::BlockAttention& block : a.attention) {
+  std::uint64_t values = 0;  // of one sequence
+  for (std::size_t b = 0; b < a.blocks; ++b) {
     std::uint64_t seen = budget.context;
-    for (const std::size_t limit : {block.window, block.chunk})
+    for (const std::size_t limit : {a.attention[b].window, a.attention[b].chunk})
       if (limit != 0) seen = std::min<std::uint64_t>(seen, limit);
-    tokens += seen;
+    values += checked_product(seen, a.cache_size(b)) + a.state_size(b);
   }
-  needs.kv_cache = checked_product(checked_product(tokens, budget.batch), a.cache_size() * kCacheBytes);
+  needs.kv_cache = checked_product(checked_product(values, budget.batch), kCacheBytes);
   const std::uint64_t in_flight = std::max<std::uint64_t>(
       budget.batch, std::min(checked_product(budget.context, budget.batch), target.gpu ? kTokensOnGpu : kTokensOnCpu));
-  const std::uint64_t per_token = 4 * a.hidden + 2 * a.q_size() + a.cache_size() + 3 * a.intermediate;
+  const std::uint64_t per_token = 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 3 * a.intermediate;
   needs.buffers =
       checked_product(in_flight, per_token * kActivationBytes) + checked_product(budget.batch, a.vocab * kLogitBytes);
   needs.runtime = target.gpu ? kRuntimeOnGpu : kRuntimeOnCpu;

@@ -120,6 +120,12 @@ class Chooser {
       case Role::q_b:
       case Role::kv_a:
       case Role::kv_b:
+      case Role::in_qkv:
+      case Role::in_z:
+      case Role::in_b:
+      case Role::in_a:
+      case Role::in_qkvz:
+      case Role::in_ba:
         return mix_ == Mix::IQ3_XS ? kIQ3_XXS : mix_ == Mix::IQ3_XXS ? kIQ2_S : base_;
       case Role::o:
         return o();

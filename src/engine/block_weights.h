@@ -1,0 +1,29 @@
+// What the engine holds of one block while it runs.
+#pragma once
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "model/model.h"
+
+namespace strata::engine {
+
+/// What a gated delta net has beside its linears.
+struct DeltaWeights {
+  std::vector<float> convolution;  ///< (channels, kernel)
+  std::vector<float> rates;        ///< (value_heads): by how much a head forgets, below 0
+  std::vector<float> dt_bias;      ///< (value_heads)
+  std::vector<float> norm;         ///< (value_size)
+};
+
+struct BlockWeights {
+  std::size_t first;                                         ///< index of the block's first linear
+  std::vector<std::optional<model::LinearWeights>> linears;  ///< of the block; empty: not needed so far
+  std::vector<std::vector<float>> biases;                    ///< empty where there is none
+  model::NormWeights norms;
+  std::optional<model::LinearWeights> router, shared_gate;  ///< of a mixture
+  std::vector<float> router_bias, correction, sinks;
+  std::optional<DeltaWeights> delta;  ///< read when it is first needed
+};
+
+}  // namespace strata::engine
