@@ -138,7 +138,8 @@ class Engine {
   const Record* followed_ = nullptr;                      ///< set by Following
   const ExpertWatch* watch_ = nullptr;                    ///< set by Watching
   // Buffers that grow to the largest batch so far.
-  std::vector<float> change_, normed_, q_, k_, v_, gates_, attended_, gate_, up_, projected_, gathered_, expert_out_, fused_;
+  std::vector<float> change_, normed_, q_, k_, v_, gates_, attended_, gate_, up_, projected_, gathered_, expert_out_,
+      fused_;
 };
 
 }  // namespace strata::engine

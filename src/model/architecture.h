@@ -68,7 +68,7 @@ struct Architecture {
   Latent latent;
   DeltaNet delta;
   bool output_gate = false;  ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
-  bool tied = false;  ///< lm_head is the embedding
+  bool tied = false;         ///< lm_head is the embedding
   Scales scales;
   std::vector<BlockAttention> attention;  ///< by block
   std::vector<Rope> ropes;                ///< the rotary embeddings that blocks choose from

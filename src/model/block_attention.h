@@ -27,8 +27,8 @@ struct Latent {
 /// go through a convolution over time; a head of values has a state (key_size, value_size) in place of a cache.
 struct DeltaNet {
   std::size_t key_heads = 0, value_heads = 0, key_size = 0, value_size = 0;
-  std::size_t kernel = 0;      ///< tokens that the convolution sees
-  bool by_key_heads = false;   ///< files hold q, k, v and z of a key head together, and b and a of one
+  std::size_t kernel = 0;     ///< tokens that the convolution sees
+  bool by_key_heads = false;  ///< files hold q, k, v and z of a key head together, and b and a of one
   /// The channels of the convolution: q, k and v of all heads.
   std::size_t channels() const { return 2 * key_heads * key_size + values(); }
   /// The values of all heads.

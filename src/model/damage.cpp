@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <set>
 
 #include "core/matrix.h"
@@ -37,8 +39,9 @@ std::string damage_outside_linears(const Model& model) {
   for (const ExpectedTensor& tensor : expected_tensors(a)) {
     if (others.contains(tensor.name) || !model.has(tensor.name)) continue;
     const std::string damage =
-        tensor.shape.size() == 1
-            ? damage_of(tensor.name, model.vector(tensor.name, tensor.shape[0]))
+        tensor.shape.size() != 2
+            ? damage_of(tensor.name, model.vector(tensor.name, std::accumulate(tensor.shape.begin(), tensor.shape.end(),
+                                                                               std::size_t{1}, std::multiplies<>())))
             : damage_of(tensor.name, model.matrix(tensor.name, tensor.shape[0], tensor.shape[1]).view().dense);
     model.release(tensor.name);
     if (!damage.empty()) return damage;

@@ -13,8 +13,27 @@ namespace strata::model {
 /// q_a, q_b, kv_a and kv_b are those of latent attention; a gated delta net reads by in_qkv, in_z, in_b and in_a, or by
 /// in_qkvz and in_ba, which hold two of them each.
 enum class Role {
-  q, k, v, o, gate, up, down, qkv, gate_up, q_a, q_b, kv_a, kv_b,
-  in_qkv, in_z, in_b, in_a, in_qkvz, in_ba, lm_head, embed
+  q,
+  k,
+  v,
+  o,
+  gate,
+  up,
+  down,
+  qkv,
+  gate_up,
+  q_a,
+  q_b,
+  kv_a,
+  kv_b,
+  in_qkv,
+  in_z,
+  in_b,
+  in_a,
+  in_qkvz,
+  in_ba,
+  lm_head,
+  embed
 };
 std::string_view role_name(Role role);
 

@@ -6,8 +6,9 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 21> names = {"q",       "k",   "v",   "o",    "gate", "up",      "down", "qkv",
-                                                      "gate_up", "q_a", "q_b", "kv_a", "kv_b", "in_qkv", "in_z", "in_b", "in_a", "in_qkvz", "in_ba", "lm_head", "embed"};
+  constexpr std::array<std::string_view, 21> names = {
+      "q",    "k",    "v",      "o",    "gate", "up",   "down",    "qkv",   "gate_up", "q_a",  "q_b",
+      "kv_a", "kv_b", "in_qkv", "in_z", "in_b", "in_a", "in_qkvz", "in_ba", "lm_head", "embed"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -16,7 +17,7 @@ std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}."
 std::string Names::linear(Role role) const {
   if (role == Role::lm_head) return head_root + std::string(head);
   if (role == Role::embed) return root + std::string(embedding);
-  const std::array<std::string_view, 19> names = {q,   k,   v,    o,    gate,   up,   down, qkv,  gate_up, q_a,
+  const std::array<std::string_view, 19> names = {q,   k,    v,    o,      gate, up,   down, qkv,     gate_up, q_a,
                                                   q_b, kv_a, kv_b, in_qkv, in_z, in_b, in_a, in_qkvz, in_ba};
   const bool feeds = role == Role::gate || role == Role::up || role == Role::down || role == Role::gate_up;
   const std::string_view module = feeds ? feed_forward : role >= Role::in_qkv ? delta : attention;
@@ -84,10 +85,13 @@ std::vector<std::uint64_t> correction_shape(const Experts& e) {
 /// What a gated delta net has beside its linears.
 void expect_delta(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
   const DeltaNet& d = a.delta;
-  result.push_back({delta_name(a, block, "conv1d.weight"), {d.channels(), 1, d.kernel}});
-  result.push_back({delta_name(a, block, "A_log"), {d.value_heads}});
-  result.push_back({delta_name(a, block, "dt_bias"), {d.value_heads}});
-  result.push_back({delta_name(a, block, "norm.weight"), {d.value_size}});
+  const auto expect = [&](std::string_view part, std::vector<std::uint64_t> shape) {
+    result.push_back({.name = delta_name(a, block, part), .shape = std::move(shape), .as_is = true});
+  };
+  expect("conv1d.weight", {d.channels(), 1, d.kernel});
+  expect("A_log", {d.value_heads});
+  expect("dt_bias", {d.value_heads});
+  expect("norm.weight", {d.value_size});
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ struct ExpectedTensor {
   std::string name;
   std::vector<std::uint64_t> shape;
   DType written = DType::bf16;  ///< the type it is stored in when it is not quantized
+  bool as_is = false;           ///< it is copied with the type that the source has, in place of `written`
 };
 /// All tensors of a dense checkpoint, in the order in which they are written.
 std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
@@ -23,8 +24,8 @@ std::string embedding_name(const Architecture& architecture);
 std::string norm_name(const Architecture& architecture, Norm norm, std::size_t block = kNoBlock);
 /// The logits that take part in a block's softmax without a key of their own, (heads).
 std::string sinks_name(const Architecture& architecture, std::size_t block);
-/// A tensor of a gated delta net: "conv1d.weight" (channels, 1, kernel), "A_log", "dt_bias" (value_heads), "norm.weight"
-/// (value_size).
+/// A tensor of a gated delta net: "conv1d.weight" (channels, 1, kernel), "A_log", "dt_bias" (value_heads),
+/// "norm.weight" (value_size).
 std::string delta_name(const Architecture& architecture, std::size_t block, std::string_view part);
 /// Tensors of a mixture that are never quantized: the router's (experts, hidden), the biases for choosing (experts),
 /// and the gate of the shared expert (1, hidden).

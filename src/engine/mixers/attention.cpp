@@ -99,7 +99,8 @@ const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Bat
     row += s.tokens;
   }
   kernel::attention(calls);
-  if (a.output_gate) kernel::sigmoid_multiply(attended, a.q_size(), gates_.data(), a.q_size(), batch.tokens, a.q_size());
+  if (a.output_gate)
+    kernel::sigmoid_multiply(attended, a.q_size(), gates_.data(), a.q_size(), batch.tokens, a.q_size());
   return attended;
 }
 

@@ -55,7 +55,7 @@ DeltaWeights Engine::delta_weights(std::size_t block) const {
     return model_.vector(model::delta_name(architecture_, block, part), size);
   };
   DeltaWeights w{read("conv1d.weight", d.channels() * d.kernel), read("A_log", d.value_heads),
-                        read("dt_bias", d.value_heads), read("norm.weight", d.value_size)};
+                 read("dt_bias", d.value_heads), read("norm.weight", d.value_size)};
   for (float& rate : w.rates) rate = -std::exp(rate);
   return w;
 }

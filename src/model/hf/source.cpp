@@ -116,8 +116,8 @@ class HfSource final : public TensorSource {
     }
     // A convolution's weights are held with an axis of 1.
     const TensorView* given = find(name);
-    const bool stacked = given != nullptr && given->shape.size() == 3 &&
-                         given->shape[0] * given->shape[1] * given->shape[2] == size;
+    const bool stacked =
+        given != nullptr && given->shape.size() == 3 && given->shape[0] * given->shape[1] * given->shape[2] == size;
     const TensorView& tensor = dense(name, stacked ? given->shape : std::vector<std::uint64_t>{size});
     read_row(MatrixView::dense(tensor.data.data(), 1, size, tensor.dtype), 0, 0, size, values.data());
     return values;

@@ -67,7 +67,16 @@ std::vector<format::TensorSpec> SafetensorsFolder::list_tensors(std::vector<Orig
   std::map<std::string, std::size_t> linears;
   for (std::size_t l = 0; l < a.linears.size(); ++l) linears[a.linears[l].module + ".weight"] = l;
   std::vector<format::TensorSpec> specs;
+  std::map<std::string, std::string> types;
+  for (const model::TensorInfo& tensor : model_.tensors()) types[tensor.name] = tensor.type;
   for (const model::ExpectedTensor& expected : model::expected_tensors(a)) {
+    if (expected.as_is) {
+      const std::optional<DType> dtype = dtype_from_name(types[expected.name]);
+      if (!dtype) fail("{}: {} is {}", model_.path().string(), expected.name, types[expected.name]);
+      specs.push_back({expected.name, *dtype, expected.shape});
+      origins.push_back({.carried = true});
+      continue;
+    }
     const auto it = linears.find(expected.name);
     if (it == linears.end()) {
       specs.push_back({expected.name, expected.written, expected.shape});
