@@ -43,11 +43,14 @@ json describe(const model::Model& model) {
     tensor_bytes += tensor.bytes;
     tensors.push_back({{"name", tensor.name}, {"type", tensor.type}, {"shape", tensor.shape}, {"bytes", tensor.bytes}});
   }
-  for (const model::ExpectedTensor& tensor : model::expected_tensors(a)) {
+  const auto add = [&parameters](const std::vector<std::uint64_t>& shape) {
     std::uint64_t count = 1;
-    for (const std::uint64_t extent : tensor.shape) count *= extent;
+    for (const std::uint64_t extent : shape) count *= extent;
     parameters += count;
-  }
+  };
+  for (const model::ExpectedTensor& tensor : model::expected_tensors(a)) add(tensor.shape);
+  if (!a.why_not_runnable.empty())  // which of them a text model would read is not known
+    for (const model::TensorInfo& tensor : model.carried()) add(tensor.shape);
   value["parameters"] = parameters;
   value["tensor_bytes"] = tensor_bytes;
   std::uint64_t bytes = 0, weights = 0;
@@ -80,10 +83,14 @@ json describe(const model::Model& model) {
 void show(const model::Model& model, const json& value, const Options& options) {
   const model::Architecture& a = model.architecture();
   fmt::print("{}\n", model.path().string());
-  fmt::print(
-      "  {}, {} blocks, hidden {}, feed-forward {}, {} heads ({} key-value) of {}, vocabulary {}, {} positions{}\n",
-      a.model_type, a.blocks, a.hidden, a.intermediate, a.heads, a.kv_heads, a.head_dim, a.vocab, a.max_position,
-      a.tied ? ", tied embeddings" : "");
+  if (!a.why_not_runnable.empty()) {
+    fmt::print("  {}, {} blocks\n  {}\n", a.model_type, a.blocks, a.why_not_runnable);
+  } else {
+    fmt::print(
+        "  {}, {} blocks, hidden {}, feed-forward {}, {} heads ({} key-value) of {}, vocabulary {}, {} positions{}\n",
+        a.model_type, a.blocks, a.hidden, a.intermediate, a.heads, a.kv_heads, a.head_dim, a.vocab, a.max_position,
+        a.tied ? ", tied embeddings" : "");
+  }
   fmt::print("  {:.1f} M parameters, {} of tensors, fingerprint {}\n",
              static_cast<double>(value["parameters"].get<std::uint64_t>()) / 1e6, human_bytes(value["tensor_bytes"]),
              value["fingerprint"].get<std::string>());
@@ -173,12 +180,15 @@ void plot_signals(const model::Model& model, const Options& options) {
 }
 
 /// Who loads the checkpoint: the target that was asked for, or all of them with what keeps the others from it.
-void show_verdicts(const std::vector<pipeline::Verdict>& verdicts, const Options& options) {
+void show_verdicts(const std::vector<pipeline::Verdict>& verdicts, const model::Model& model, const Options& options) {
   const pipeline::Target* wanted = options.target ? &pipeline::target_by_name(*options.target) : nullptr;
   std::string loads;
   for (const pipeline::Verdict& verdict : verdicts)
     if (verdict.loads()) loads += (loads.empty() ? "" : ", ") + std::string(verdict.target->name);
-  fmt::print("\nloads in: {}\n", loads.empty() ? "no runtime that strata knows" : loads);
+  // Whether a runtime has an unknown architecture is not known either.
+  const bool known = model.architecture().why_not_runnable.empty();
+  fmt::print("\n{}: {}\n", known ? "loads in" : "its codecs load in",
+             loads.empty() ? "no runtime that strata knows" : loads);
   for (const pipeline::Verdict& verdict : verdicts)
     if (wanted == nullptr ? !verdict.loads() : verdict.target == wanted) fmt::print("  {}\n", verdict.text());
 }
@@ -197,7 +207,7 @@ void run(const Options& options, const Common& common) {
   if (common.json_output) return;
   if (!options.plot) {
     show(model, value, options);
-    return show_verdicts(verdicts, options);
+    return show_verdicts(verdicts, model, options);
   }
   if (options.scores.empty())
     plot_bits(model);
