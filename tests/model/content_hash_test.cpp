@@ -19,7 +19,7 @@ TEST(ContentHash, AFingerprintIsWhatFilesOfBeforeSay) {
 }
 
 TEST(ContentHash, SmallTensorsCountWholeAndLargeOnesBySixteenStretches) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   constexpr std::size_t small = 4096, large = 1 << 20, step = large / 16;
   const auto hash = [&](std::optional<std::size_t> changed = std::nullopt) {
     std::string bytes(small + large, 'a');
