@@ -64,6 +64,7 @@ FamilySupport support_of(const model::Family& family) {
     if (why.empty()) row.tunes_some = true;
     if (row.why_no_tune.empty()) row.why_no_tune = why;
   }
+  row.gptq = !a.parallel;  // such halves read one input, and rounding the first changes what the second would read
   row.shared_expert = row.experts && a.experts.shared_intermediate != 0;
   if (has_gguf(a) || has_gguf(sample(family, false))) row.gguf = family.gguf;
   row.fused = fused_groups(a);
@@ -96,7 +97,7 @@ json to_json(const std::vector<FamilySupport>& families) {
                     {"expert_blocks", family.experts},
                     {"shared_expert", family.shared_expert},
                     {"forward", true},
-                    {"gptq", true},
+                    {"gptq", family.gptq},
                     {"tune", family.why_no_tune.empty() ? json(true) : json(family.why_no_tune)},
                     {"tunes_some_blocks", family.tunes_some},
                     {"gguf", family.gguf.empty() ? json(false) : json(family.gguf)},
@@ -108,7 +109,7 @@ std::vector<std::vector<std::string>> to_rows(const std::vector<FamilySupport>& 
   std::vector<std::vector<std::string>> rows = {
       {"model_type", "blocks", "forward", "gptq", "tune", "gguf", "vllm fusion", "also read as it"}};
   for (const FamilySupport& family : families)
-    rows.push_back({std::string(family.model_type), blocks_text(family), "yes", "yes",
+    rows.push_back({std::string(family.model_type), blocks_text(family), "yes", family.gptq ? "yes" : "-",
                     family.why_no_tune.empty() ? "yes"
                     : family.tunes_some        ? "some blocks"
                                                : "-",
