@@ -11,6 +11,7 @@
 #include "model/carried.h"
 #include "model/model.h"
 #include "pipeline/report/data.h"
+#include "pipeline/report/families.h"
 #include "pipeline/report/loads.h"
 #include "pipeline/report/stored_codecs.h"
 
@@ -20,7 +21,7 @@ namespace {
 struct Options {
   std::string model, scores, signal;
   std::optional<std::string> target;
-  bool tensors = false, plot = false;
+  bool tensors = false, plot = false, families = false, markdown = false;
 };
 
 double bits_of(std::uint64_t bytes, std::uint64_t weights) {
@@ -193,7 +194,30 @@ void show_verdicts(const std::vector<pipeline::Verdict>& verdicts, const model::
     if (wanted == nullptr ? !verdict.loads() : verdict.target == wanted) fmt::print("  {}\n", verdict.text());
 }
 
+std::string markdown(const std::vector<std::vector<std::string>>& rows) {
+  std::string text;
+  for (const std::vector<std::string>& row : rows) {
+    text += fmt::format("| {} |\n", fmt::join(row, " | "));
+    if (&row != &rows.front()) continue;
+    for (std::size_t c = 0; c < row.size(); ++c) text += "|---";
+    text += "|\n";
+  }
+  return text;
+}
+
+/// What is there for each family, which needs no model.
+void show_families(const Options& options, const Common& common) {
+  if (!options.model.empty()) fail_usage("--families lists all that strata knows; leave out {}", options.model);
+  const std::vector<pipeline::FamilySupport> families = pipeline::family_support();
+  print_json(common, pipeline::to_json(families));
+  const auto rows = pipeline::to_rows(families);
+  print(common, "{}", options.markdown ? markdown(rows) : table(rows));
+}
+
 void run(const Options& options, const Common& common) {
+  if (options.markdown && !options.families) fail_usage("--markdown is for --families");
+  if (options.families) return show_families(options, common);
+  if (options.model.empty()) fail_usage("MODEL is required");
   if (!options.plot && (!options.scores.empty() || !options.signal.empty()))
     fail_usage("--scores and --signal say what --plot draws; add --plot");
   if (!options.signal.empty() && options.scores.empty()) fail_usage("--signal is read from --scores FILE");
@@ -217,10 +241,13 @@ void run(const Options& options, const Common& common) {
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options->model);
+  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file"}, options->model);
   line.flag({.name = "--tensors", .help = "List every tensor instead of a summary by role"}, options->tensors);
   line.flag({.name = "--plot", .help = "Draw a map of blocks and roles: bits, or the signals of --scores"},
             options->plot);
+  line.flag({.name = "--families", .help = "List the families of models, and what is there for each; takes no MODEL"},
+            options->families);
+  line.flag({.name = "--markdown", .help = "--families as a table of a Markdown page"}, options->markdown);
   line.option({.name = "--scores", .help = "scores.json of this model, to draw"}, options->scores);
   line.option({.name = "--signal", .help = "Draw this signal only"}, options->signal);
   line.option({.name = "--for",
@@ -237,7 +264,7 @@ extern const Verb inspect_verb = {
     "inspect", "Show a model's architecture, tensors, sizes and bits",
     "  strata inspect MODEL\n  strata inspect MODEL --tensors\n  strata inspect OUT --plot\n"
     "  strata inspect MODEL --plot --scores scores.json --signal alpha\n  strata inspect MODEL --json | jq "
-    ".parameters\n",
+    ".parameters\n  strata inspect --families\n",
     setup};
 
 }  // namespace strata::cli
