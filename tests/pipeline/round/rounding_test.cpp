@@ -99,11 +99,33 @@ TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
 }
 
 TEST(Rounding, BytesAreTheSameWithHiddenStatesInAFile) {
-  const model::Model model = tiny("qwen3_untied");
   const RoundingOptions options{.gptq = {.refine = 0}, .asymmetric = true, .tune = {.steps = 3, .batch_tokens = 48}};
-  const auto memory = round_all(model, "int4_g32", options),
-             file = round_all(model, "int4_g32", options, 5, {.spill_folder = std::filesystem::temp_directory_path()});
-  for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << l;
+  for (const char* name : {"qwen3_untied", "cohere2"}) {
+    const model::Model model = tiny(name);
+    const std::filesystem::path folder = std::filesystem::temp_directory_path();
+    const auto memory = round_all(model, "int4_g32", options),
+               file = round_all(model, "int4_g32", options, 5, {.spill_folder = folder});
+    for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << name << " " << l;
+  }
+}
+
+TEST(Rounding, ResumedBlocksGoOnToTheSameBytes) {
+  for (const char* name : {"qwen3_untied", "cohere2"}) {
+    const model::Model model = tiny(name);
+    const RoundingOptions options{.gptq = {.refine = 0}};
+    const auto whole = round_all(model, "int4_g32", options);
+    const auto codecs = all_linears(model, "int4_g32");
+    const importance::CalibrationSet set = tokens_for(model);
+    Rounding resumed(model, codecs, set, options);
+    resumed.resume(1, [&](std::size_t l) {
+      const codec::Stored& stored = whole[l];
+      codec::Stored copy{stored.codec, stored.rows, stored.cols, stored.specs, stored.parts, {}};
+      copy.views.assign(copy.parts.begin(), copy.parts.end());
+      return copy;
+    });
+    for (std::size_t l = model.architecture().layout[1].first; l < whole.size(); ++l)
+      EXPECT_TRUE(resumed.linear(l).parts == whole[l].parts) << name << " " << l;
+  }
 }
 
 constexpr std::size_t kMany = 40;  // sequences for what is measured
@@ -180,7 +202,7 @@ TEST(Rounding, KeptLinearsStayTheOriginals) {
 }
 
 TEST(Rounding, BytesAreTheSameWithRowsKept) {
-  for (const char* name : {"llama_tied", "qwen3_untied", "mixtral"})
+  for (const char* name : {"llama_tied", "qwen3_untied", "mixtral", "cohere2"})
     for (const RoundingOptions& options :
          {kPlain, RoundingOptions{.gptq = {.refine = 0}},
           RoundingOptions{.gptq = {.refine = 0}, .asymmetric = false, .tune = {.steps = 3}}}) {
