@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/interrupt.h"
 #include "core/units.h"
+#include "engine/model_gradient.h"
 #include "importance/imatrix.h"
 #include "importance/judge.h"
 #include "model/tokenizer.h"
@@ -147,6 +148,14 @@ importance::ScoreResult score_sets(engine::Engine& engine, std::span<const impor
   }
 }
 
+/// Says which of the signals that were asked for a model cannot have.
+void say_left_out(const importance::ScoreRequest& request, const model::Model& model) {
+  const std::string why = engine::why_no_gradient(model.architecture());
+  for (const importance::Signal* signal : request.signals)
+    if (signal->needs_gradients && !why.empty())
+      remark("{} is left out: it needs gradients, which this model has not here: {}\n", signal->name, why);
+}
+
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const importance::ScoreRequest request = request_of(options);
@@ -158,6 +167,7 @@ void run(const Options& options, const Common& common) {
     fail_usage("--imatrix-out is of one calibration text; give --calib once");
   if (options.show_calibration)
     for (const importance::CalibrationSet& set : sets) show_calibration(set, tokenizer);
+  say_left_out(request, model);
   const importance::ScoreResult result = score_sets(engine, sets, request, options.combine);
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();
