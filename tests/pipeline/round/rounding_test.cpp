@@ -10,8 +10,10 @@
 
 #include "core/threads.h"
 #include "engine/modes.h"
+#include "kernel/ops.h"
 #include "quantize/rtn.h"
 #include "quantize/scan.h"
+#include "support/made_model.h"
 #include "support/open_golden.h"
 
 namespace strata::pipeline {
@@ -85,6 +87,33 @@ TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
       EXPECT_TRUE(rounded[l].parts == want.stored.parts) << name << " " << linear.module;
     }
   }
+}
+
+TEST(Rounding, TheHeadSeesRowsOfTheModelsKindOfNorm) {
+  const ::strata::testing::MadeModel made(::strata::testing::side_by_side_family(),
+                                          ::strata::testing::side_by_side_config());
+  const model::Model model = made.open();
+  const model::Architecture& a = model.architecture();
+  ASSERT_EQ(a.norm_kind, model::NormKind::layer);
+  const auto rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}, .asymmetric = false});
+  engine::Engine engine(model, kernel::Precision::bf16);
+  engine::Replacing replacing(engine);
+  for (std::size_t l = 0; l < a.lm_head(); ++l) replacing.set(l, {{}, &rounded[l]});
+  quantize::Hessian hessian(a.hidden);
+  std::vector<engine::Token> tokens;
+  std::vector<engine::Sequence> sequences;
+  for (const auto& sequence : tokens_for(model).sequences) {
+    tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+    sequences.push_back({sequence.size()});
+  }
+  std::vector<float> rows = engine.forward(tokens, sequences);
+  kernel::layer_norm(rows.data(), model.norm(model::Norm::last).data(), tokens.size(), a.hidden, a.norm_epsilon,
+                     rows.data());
+  hessian.add(rows.data(), tokens.size(), kernel::Precision::bf16);
+  const model::LinearWeights weights = model.weights(a.linears[a.lm_head()]);
+  const quantize::GptqResult want =
+      quantize::quantize_gptq(codec::by_name("int4_g32"), weights.view().dense, hessian, {.refine = 1}, {1.0f});
+  EXPECT_TRUE(rounded[a.lm_head()].parts == want.stored.parts);
 }
 
 TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
