@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/interrupt.h"
 #include "core/units.h"
+#include "engine/model_gradient.h"
 #include "importance/imatrix.h"
 #include "importance/judge.h"
 #include "importance/weight_scores.h"
@@ -173,6 +174,14 @@ void run_on_weights(const model::Model& model, const importance::ScoreRequest& r
   fmt::print("{}: of weights alone; {} was not run\n", options.output, model.path().string());
 }
 
+/// Says which of the signals that were asked for a model cannot have.
+void say_left_out(const importance::ScoreRequest& request, const model::Model& model) {
+  const std::string why = engine::why_no_gradient(model.architecture());
+  for (const importance::Signal* signal : request.signals)
+    if (signal->needs_gradients && !why.empty())
+      remark("{} is left out: it needs gradients, which this model has not here: {}\n", signal->name, why);
+}
+
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const importance::ScoreRequest request = request_of(options);
@@ -185,6 +194,7 @@ void run(const Options& options, const Common& common) {
     fail_usage("--imatrix-out is of one calibration text; give --calib once");
   if (options.show_calibration)
     for (const importance::CalibrationSet& set : sets) show_calibration(set, tokenizer);
+  say_left_out(request, model);
   const importance::ScoreResult result = score_sets(engine, sets, request, options.combine);
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();

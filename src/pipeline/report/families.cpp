@@ -96,7 +96,7 @@ json to_json(const std::vector<FamilySupport>& families) {
                     {"expert_blocks", family.experts},
                     {"shared_expert", family.shared_expert},
                     {"forward", true},
-                    {"gptq", family.gptq},
+                    {"gptq", true},
                     {"tune", family.why_no_tune.empty() ? json(true) : json(family.why_no_tune)},
                     {"tunes_some_blocks", family.tunes_some},
                     {"gguf", family.gguf.empty() ? json(false) : json(family.gguf)},
@@ -108,7 +108,7 @@ std::vector<std::vector<std::string>> to_rows(const std::vector<FamilySupport>& 
   std::vector<std::vector<std::string>> rows = {
       {"model_type", "blocks", "forward", "gptq", "tune", "gguf", "vllm fusion", "also read as it"}};
   for (const FamilySupport& family : families)
-    rows.push_back({std::string(family.model_type), blocks_text(family), "yes", family.gptq ? "yes" : "-",
+    rows.push_back({std::string(family.model_type), blocks_text(family), "yes", "yes",
                     family.why_no_tune.empty() ? "yes"
                     : family.tunes_some        ? "some blocks"
                                                : "-",

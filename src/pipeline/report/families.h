@@ -13,7 +13,6 @@ struct FamilySupport {
   std::string_view model_type;
   std::vector<std::string_view> also;  ///< other values of model_type: wrappers and their text models
   bool dense = false, experts = false, shared_expert = false;  ///< which kinds of blocks its models have
-  bool gptq = false;                                           ///< methods that round a block half by half can run
   std::string why_no_tune;           ///< why the first block that cannot be tuned cannot; empty when all can
   bool tunes_some = false;           ///< there are blocks that can be tuned
   std::string_view gguf;             ///< llama.cpp's name; empty where GGUF files are neither read nor written
