@@ -78,8 +78,16 @@ def for_vllm(strata, name):
     return strata.checkpoint(GOLDENS / name, *mixed(name, "int8_w8a8"), "--for", "vllm:cpu")
 
 
-#: gpt-oss's experts are loaded as one stack only; llama_mqa_f32 has matrices of 48 rows, which the CPU's kernel does not take.
-VLLM_MODELS = [name for name in MODELS if not name.startswith("gpt_oss") and name != "llama_mqa_f32"]
+#: Model -> why vLLM 0.32 on a CPU does not load it, whatever its configuration says.
+NOT_IN_VLLM = {
+    "gpt_oss": "its experts are loaded as one stack only",
+    "gpt_oss_mxfp4": "its experts are loaded as one stack only",
+    "llama_mqa_f32": "matrices of 48 rows: the CPU's kernel wants multiples of 32",
+    "llama4_text_step2": "biases of q, k and v, which vLLM's class does not have",
+    "minimax_m2_fp8": "experts of 136 columns stay dense, and there is no kernel for dense experts of such a size",
+    "qwen3_moe_sparse": "an AttributeError in the class's loading of a model with dense blocks; its cause is not known",
+}
+VLLM_MODELS = [name for name in MODELS if name not in NOT_IN_VLLM]
 
 
 @pytest.fixture(scope="module")
