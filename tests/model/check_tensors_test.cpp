@@ -52,10 +52,9 @@ TEST(CheckTensors, PartsOutsideOfTheTextModelAreCarried) {
 }
 
 TEST(CheckTensors, BlocksAheadAreAnnouncedForTheModelOrInItsTextPart) {
-  json config = {{"model_type", "w"},
-                 {"num_nextn_predict_layers", 1},
-                 {"text_config", {{"mtp_num_hidden_layers", 2}, {"hidden_size", 4}}},
-                 {"vision_config", {{"num_hidden_layers", 5}}}};
+  json config = parse_json(R"({"model_type": "w", "num_nextn_predict_layers": 1,
+    "text_config": {"mtp_num_hidden_layers": 2, "hidden_size": 4}, "vision_config": {"num_hidden_layers": 5}})",
+                           "test");
   EXPECT_EQ(announced_blocks_ahead(config), 2u);
   announce_no_blocks_ahead(config);
   EXPECT_EQ(announced_blocks_ahead(config), 0u);
