@@ -56,9 +56,16 @@ float* Engine::sized(std::vector<float>& buffer, std::size_t size) {
   return buffer.data();
 }
 
+namespace {
+const model::Architecture& runnable(const model::Model& model) {
+  model.require_runnable();
+  return model.architecture();
+}
+}  // namespace
+
 Engine::Engine(const model::Model& model, kernel::Precision precision, Residency residency)
     : model_(model),
-      architecture_(model.architecture()),
+      architecture_(runnable(model)),
       precision_(precision),
       residency_(residency),
       embedding_(model.packed_embedding()),

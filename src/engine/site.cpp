@@ -39,6 +39,8 @@ Site input_site(Role role) {
     case Role::lm_head:
     case Role::embed:
       return Site::block_out;
+    case Role::other:
+      break;  // only models that are not run have such linears
   }
   STRATA_CHECK(false);
 }

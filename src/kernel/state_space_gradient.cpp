@@ -44,22 +44,20 @@ struct Work {
 struct Rows {
   const float *x, *b, *c, *dt, *dout;
   float *dx, *db, *dc, *ddt;
+
+  Rows(Run& r, std::size_t head, std::size_t first) {
+    const std::size_t row = first * r.s.stride, column = head * r.w.head_dim, shared = r.heads.group * r.w.state_dim;
+    x = r.s.x + row + column;
+    dx = r.s.dx + row + column;
+    b = r.s.b + row + shared;
+    c = r.s.c + row + shared;
+    db = r.db.data() + first * r.w.state_dim;
+    dc = r.dc.data() + first * r.w.state_dim;
+    dt = r.s.dt + first * r.s.dt_stride + head;
+    ddt = r.s.ddt + first * r.s.dt_stride + head;
+    dout = r.s.dout + first * r.w.heads * r.w.head_dim + column;
+  }
 };
-Rows rows_of(Run& r, std::size_t head, std::size_t first) {
-  const StateSpaceWeights& w = r.w;
-  const StateSpaceGradient& s = r.s;
-  const std::size_t row = first * s.stride, x = row + head * w.head_dim, bc = row + r.heads.group * w.state_dim;
-  const std::size_t out = (first * w.heads + head) * w.head_dim, dt = first * s.dt_stride + head;
-  return {s.x + x,
-          s.b + bc,
-          s.c + bc,
-          s.dt + dt,
-          s.dout + out,
-          s.dx + x,
-          &r.db[first * w.state_dim],
-          &r.dc[first * w.state_dim],
-          s.ddt + dt};
-}
 
 /// Through the state after the chunk: dtaken, db, and dsums.
 void through_carry(Work& work, const Run& r, const StateChunk& chunk, const Rows& at) {
@@ -117,7 +115,7 @@ void through_mixing(Work& work, const Run& r, const StateChunk& chunk, const Row
 void run_chunk_back(Work& work, Run& r, const StateChunk& chunk, std::size_t head, std::size_t first,
                     const float* state) {
   const std::size_t n = chunk.count, dim = r.w.head_dim;
-  const Rows at = rows_of(r, head, first);
+  const Rows at(r, head, first);
   std::fill_n(work.dsums, n, 0.0);
   through_mixing(work, r, chunk, at);
   through_carry(work, r, chunk, at);
@@ -144,7 +142,7 @@ void run_back(const Variant& variant, Run& r) {
   Work work(w, chunks);
   for (std::size_t head = r.heads.first; head < r.heads.first + r.heads.count; ++head) {
     const auto load = [&](std::size_t i) {
-      const Rows at = rows_of(r, head, i * kChunkTokens);
+      const Rows at(r, head, i * kChunkTokens);
       chunk.load_group(at.b, at.c, r.s.stride, std::min(kChunkTokens, r.s.tokens - i * kChunkTokens));
       chunk.load_head(head, at.x, r.s.stride, at.dt, r.s.dt_stride);
       return at;

@@ -58,23 +58,6 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   if (a.heads > kLargestSize / a.head_dim) fail("{}: {} heads of {} are too large", where, a.heads, a.head_dim);
 }
 
-/// The configuration of the text model: config.json's text_config where it describes a wrapper, otherwise all of it.
-/// The family's defaults stand for what it leaves out.
-json text_configuration(const json& config, const std::string& where) {
-  json text = config;
-  for (const char* key : {"text_config", "llm_config", "language_config"}) {
-    const auto part = config.find(key);
-    if (part == config.end() || !part->is_object()) continue;
-    text = *part;
-    for (const char* shared : {"model_type", "tie_word_embeddings", "quantization_config"})
-      if (config.contains(shared) && !(text.contains(shared) && std::string_view(shared) == "model_type"))
-        text[shared] = config[shared];
-    break;
-  }
-  get<std::string>(text, "model_type", where);
-  return text;
-}
-
 }  // namespace
 
 std::size_t Architecture::mixed_size(std::size_t block) const {
@@ -147,8 +130,23 @@ std::size_t Architecture::activations_per_token() const {
          (experts.count == 0 ? 0 : 2 * hidden + experts.count);
 }
 
+json text_configuration(const json& config, const std::string& where) {
+  if (!config.is_object()) fail("{}: expected a JSON object", where);
+  json text = config;
+  for (const char* key : {"text_config", "llm_config", "language_config"}) {
+    const auto part = config.find(key);
+    if (part == config.end() || !part->is_object()) continue;
+    text = *part;
+    for (const char* shared : {"model_type", "tie_word_embeddings", "quantization_config"})
+      if (config.contains(shared) && !(text.contains(shared) && std::string_view(shared) == "model_type"))
+        text[shared] = config[shared];
+    break;
+  }
+  get<std::string>(text, "model_type", where);
+  return text;
+}
+
 Architecture parse_architecture(const json& whole, const std::string& where, std::span<const Family> table) {
-  if (!whole.is_object()) fail("{}: expected a JSON object", where);
   json config = text_configuration(whole, where);
   const auto type = get<std::string>(config, "model_type", where);
   const Family* family = find_family(type, table);

@@ -8,8 +8,8 @@
 
 namespace strata::model {
 
-/// The hash of the tensors' bytes, which are mapped files, in their order. Of each tensor 16 stretches of 256 bytes
-/// count, or all of it when it is smaller. The system is told of the samples ahead and reads nothing around them.
+/// The hash of the tensors' bytes in their order. Of each tensor 16 stretches of 256 bytes count, or all of it when it
+/// is smaller. The bytes must be parts of mapped files, whose pages are dropped afterwards.
 std::uint64_t content_hash(const std::vector<std::span<const std::byte>>& tensors);
 
 }  // namespace strata::model

@@ -10,6 +10,7 @@
 #include "format/gguf.h"
 #include "model/check_tensors.h"
 #include "model/sources.h"
+#include "model/unknown.h"
 
 namespace strata::model {
 namespace fs = std::filesystem;
@@ -39,10 +40,7 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
   if (fs::is_directory(path, code)) {
     if (!fs::exists(path / "config.json", code))
       fail("{}: has no config.json; give a Hugging Face model folder or a GGUF file", path.string());
-    model.config_ = read_json_file(path / "config.json");
-    model.architecture_ = parse_architecture(model.config_, (path / "config.json").string(), table);
-    model.source_ = open_hf_source(path, model.config_, model.architecture_);
-    model.find_head();
+    model.open_folder(table);
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
     GgufModel gguf = open_gguf_model(path);
@@ -51,10 +49,26 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
     model.architecture_ = parse_architecture(model.config_, path.string(), table);
     model.source_ = std::move(gguf.source);
   }
-  list_linears(model.architecture_, fusion);
-  model.carried_ = check_tensors(model.architecture_, model.config_, *model.source_, model.gguf_, path.string());
+  if (!model.architecture_.why_not_runnable.empty()) {
+    model.carried_ = carried_of_unknown(model.architecture_, *model.source_);
+  } else {
+    list_linears(model.architecture_, fusion);
+    model.carried_ = check_tensors(model.architecture_, model.config_, *model.source_, model.gguf_, path.string());
+  }
   for (const TensorInfo& tensor : model.source_->tensors()) model.tensor_bytes_[tensor.name] = tensor.bytes;
   return model;
+}
+
+void Model::open_folder(std::span<const Family> table) {
+  const std::string where = (path_ / "config.json").string();
+  config_ = read_json_file(where);
+  const json text = text_configuration(config_, where);
+  const bool known = find_family(text["model_type"].get<std::string>(), table) != nullptr;
+  architecture_ = known ? parse_architecture(config_, where, table) : unknown_architecture(text);
+  // The linears of an unknown model follow from its tensors, and how tensors are read from its linears.
+  if (!known) find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_), path_.string());
+  source_ = open_hf_source(path_, config_, architecture_);
+  if (known) find_head();
 }
 
 void Model::find_head() {
@@ -63,6 +77,10 @@ void Model::find_head() {
   const LinearWeights a = source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
   const LinearWeights b = source_->matrix(head, architecture_.vocab, architecture_.hidden);
   architecture_.tied = same_values(a.view().dense, b.view().dense);
+}
+
+void Model::require_runnable() const {
+  if (!architecture_.why_not_runnable.empty()) fail("{}: {}", path_.string(), architecture_.why_not_runnable);
 }
 
 std::string Model::low_bit_types() const {

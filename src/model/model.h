@@ -38,6 +38,8 @@ class Model {
   /// has none.
   std::string low_bit_types() const;
   const Architecture& architecture() const { return architecture_; }
+  /// Throws Error, saying what works, for a model whose forward pass is not known (unknown.h).
+  void require_runnable() const;
   /// The content of config.json without "quantization_config", which is the source's business; a GGUF file has the one
   /// that convert writes.
   json config() const;
@@ -76,6 +78,7 @@ class Model {
 
  private:
   Model() = default;
+  void open_folder(std::span<const Family> table);
   /// The file decides whether the head is the embedding: some whose configuration says so hold another head.
   void find_head();
   const codec::Codec* codec_of_name(const std::string& tensor) const;

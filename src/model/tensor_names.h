@@ -11,7 +11,8 @@ namespace strata::model {
 /// Which weight matrix of a block, or of the model, a linear is.
 /// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so.
 /// q_a, q_b, kv_a and kv_b are those of latent attention; a gated delta net reads by in_qkv, in_z, in_b and in_a, or by
-/// in_qkvz and in_ba, which hold two of them each.
+/// in_qkvz and in_ba, which hold two of them each. other is a matrix of an unknown model (unknown.h) whose name tells
+/// nothing.
 enum class Role {
   q,
   k,
@@ -33,7 +34,8 @@ enum class Role {
   in_qkvz,
   in_ba,
   lm_head,
-  embed
+  embed,
+  other
 };
 std::string_view role_name(Role role);
 

@@ -6,9 +6,9 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 21> names = {
+  constexpr std::array<std::string_view, 22> names = {
       "q",    "k",    "v",      "o",    "gate", "up",   "down",    "qkv",   "gate_up", "q_a",  "q_b",
-      "kv_a", "kv_b", "in_qkv", "in_z", "in_b", "in_a", "in_qkvz", "in_ba", "lm_head", "embed"};
+      "kv_a", "kv_b", "in_qkv", "in_z", "in_b", "in_a", "in_qkvz", "in_ba", "lm_head", "embed", "other"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -101,7 +101,12 @@ std::string delta_name(const Architecture& a, std::size_t block, std::string_vie
 }
 
 std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
-  std::vector<ExpectedTensor> result = {{embedding_name(a), {a.vocab, a.hidden}}};
+  std::vector<ExpectedTensor> result;
+  if (!a.why_not_runnable.empty()) {  // all but the linears is carried
+    for (const Linear& linear : a.linears) result.push_back({linear.module + ".weight", {linear.rows, linear.cols}});
+    return result;
+  }
+  result.push_back({embedding_name(a), {a.vocab, a.hidden}});
   for (std::size_t b = 0; b < a.blocks; ++b) {
     for (const Norm norm : kBlockNorms)
       if (a.has(norm, b)) result.push_back({norm_name(a, norm, b), {a.norm_size(norm)}});

@@ -52,10 +52,9 @@ TEST(CheckTensors, PartsOutsideOfTheTextModelAreCarried) {
 }
 
 TEST(CheckTensors, BlocksAheadAreAnnouncedForTheModelOrInItsTextPart) {
-  json config = {{"model_type", "w"},
-                 {"num_nextn_predict_layers", 1},
-                 {"text_config", {{"mtp_num_hidden_layers", 2}, {"hidden_size", 4}}},
-                 {"vision_config", {{"num_hidden_layers", 5}}}};
+  json config = parse_json(R"({"model_type": "w", "num_nextn_predict_layers": 1,
+    "text_config": {"mtp_num_hidden_layers": 2, "hidden_size": 4}, "vision_config": {"num_hidden_layers": 5}})",
+                           "test");
   EXPECT_EQ(announced_blocks_ahead(config), 2u);
   announce_no_blocks_ahead(config);
   EXPECT_EQ(announced_blocks_ahead(config), 0u);
@@ -67,7 +66,8 @@ TEST(CheckTensors, BlocksAheadAreAnnouncedForTheModelOrInItsTextPart) {
 TEST(CheckTensors, PatternsOfCarriedPartsMatchTheirModulesAndNoneOfTheTextModel) {
   TinyModel tiny("llama_tied");
   tiny.configure({{"num_nextn_predict_layers", 1}});
-  for (const char* name : {"visual.blocks.0.qkv", "model.mlp.0", "score", "model.layers.2.mlp.up_proj", "odd+part.a"})
+  for (const char* name : {"visual.blocks.0.qkv", "model.mlp.0", "score", "model.layers.2.mlp.up_proj", "odd+part.a",
+                           "model.layers.mlp.b"})
     tiny.add(std::string(name) + ".weight", "U8", {1}, "x");
   const Model model = Model::open(tiny.path());
   const auto ignored = [&](const std::string& module) {
@@ -78,8 +78,9 @@ TEST(CheckTensors, PatternsOfCarriedPartsMatchTheirModulesAndNoneOfTheTextModel)
     }
     return found;
   };
-  for (const char* module : {"visual.blocks.0.qkv", "model.visual.blocks.0.attn.proj", "model.mlp.0", "score",
-                             "model.score", "model.layers.2.mlp.up_proj", "layers.2.x", "odd+part.a"})
+  for (const char* module :
+       {"visual.blocks.0.qkv", "model.visual.blocks.0.attn.proj", "model.mlp.0", "score", "model.score",
+        "model.layers.2.mlp.up_proj", "layers.2.x", "odd+part.a", "model.layers.mlp.b"})
     EXPECT_TRUE(ignored(module)) << module;
   for (const Linear& linear : model.architecture().linears) EXPECT_FALSE(ignored(linear.module)) << linear.module;
   for (const char* module : {"model.layers.20.mlp.up_proj", "scored", "lm_head"})

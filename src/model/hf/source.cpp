@@ -46,10 +46,12 @@ bool is_side_tensor(std::string_view name) {
 class HfSource final : public TensorSource {
  public:
   HfSource(const std::filesystem::path& directory, const json& config, Architecture& a)
-      : where_(directory.string()), files_(format::SafetensorsSet::open_directory(directory)) {
+      : where_(directory.string()),
+        runnable_(a.why_not_runnable.empty()),
+        files_(format::SafetensorsSet::open_directory(directory)) {
     std::vector<ExpectedTensor> present;
     for (const auto& [name, tensor] : files_.tensors()) present.push_back({name, tensor.shape});
-    find_names(a, present);
+    if (runnable_) find_names(a, present);
     blocks_ = a.names.root + std::string(a.names.blocks);
     EncodedMatrix::Block block = {128, 128};
     const auto it = config.find("quantization_config");
@@ -145,9 +147,11 @@ class HfSource final : public TensorSource {
   }
 
  private:
-  /// Whether a tensor of a block belongs to no weight and is nothing that the model's own arithmetic reads.
+  /// Whether a tensor of a block belongs to no weight and is nothing that the model's own arithmetic reads. Of a model
+  /// whose arithmetic is not known only what stands beside a linear's weight is such.
   bool is_ignored(const std::string& name) const {
-    return name.starts_with(blocks_) && is_side_tensor(name) && !expected_.contains(name);
+    if (!name.starts_with(blocks_) || !is_side_tensor(name) || expected_.contains(name)) return false;
+    return runnable_ || linears_.contains(name.substr(0, name.rfind('.')) + ".weight");
   }
 
   const Place* place_of(std::string_view name) const {
@@ -204,6 +208,7 @@ class HfSource final : public TensorSource {
   }
 
   std::string where_;
+  bool runnable_;
   std::string blocks_;  ///< what the names of all blocks begin with
   format::SafetensorsSet files_;
   format::QuantizationScheme scheme_;

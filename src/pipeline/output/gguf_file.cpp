@@ -13,6 +13,7 @@
 #include "model/gguf/config.h"
 #include "model/gguf/experts.h"
 #include "model/gguf/export.h"
+#include "model/unknown.h"
 #include "pipeline/output/dense_rows.h"
 #include "pipeline/output/linear_encoder.h"
 
@@ -91,6 +92,7 @@ GgufFile::GgufFile(const model::Model& model, Codecs codecs, std::uint64_t shard
       shard_bytes_(shard_bytes),
       dense_(dense),
       spots_(model.architecture().linears.size()) {
+  model::check_gguf_names(model.architecture(), model.path().string());
   STRATA_CHECK(codecs_.size() == spots_.size(), "{} codecs for {} linears", codecs_.size(), spots_.size());
   STRATA_CHECK(dense == DType::bf16 || std::ranges::none_of(codecs_, [](const auto* c) { return c->has_codes(); }),
                "the codec keep is bf16");

@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "model/carried.h"
+#include "model/unknown.h"
 #include "pipeline/output/card_file.h"
 #include "pipeline/output/copies.h"
 #include "pipeline/output/dense_rows.h"
@@ -15,6 +16,7 @@
 
 namespace strata::pipeline {
 std::shared_ptr<const SafetensorsFolder::Carried> SafetensorsFolder::carried_of(const model::Model& model) {
+  model::check_copies(model);
   auto carried = std::make_shared<Carried>();
   carried->files = model.companions();
   for (const model::CarriedPart& part : model::carried_parts(model)) carried->patterns.push_back(part.pattern);

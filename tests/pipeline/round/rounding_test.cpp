@@ -10,8 +10,10 @@
 
 #include "core/threads.h"
 #include "engine/modes.h"
+#include "kernel/ops.h"
 #include "quantize/rtn.h"
 #include "quantize/scan.h"
+#include "support/made_model.h"
 #include "support/open_golden.h"
 
 namespace strata::pipeline {
@@ -87,6 +89,33 @@ TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
   }
 }
 
+TEST(Rounding, TheHeadSeesRowsOfTheModelsKindOfNorm) {
+  const ::strata::testing::MadeModel made(::strata::testing::side_by_side_family(),
+                                          ::strata::testing::side_by_side_config());
+  const model::Model model = made.open();
+  const model::Architecture& a = model.architecture();
+  ASSERT_EQ(a.norm_kind, model::NormKind::layer);
+  const auto rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}, .asymmetric = false});
+  engine::Engine engine(model, kernel::Precision::bf16);
+  engine::Replacing replacing(engine);
+  for (std::size_t l = 0; l < a.lm_head(); ++l) replacing.set(l, {{}, &rounded[l]});
+  quantize::Hessian hessian(a.hidden);
+  std::vector<engine::Token> tokens;
+  std::vector<engine::Sequence> sequences;
+  for (const auto& sequence : tokens_for(model).sequences) {
+    tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+    sequences.push_back({sequence.size()});
+  }
+  std::vector<float> rows = engine.forward(tokens, sequences);
+  kernel::layer_norm(rows.data(), model.norm(model::Norm::last).data(), tokens.size(), a.hidden, a.norm_epsilon,
+                     rows.data());
+  hessian.add(rows.data(), tokens.size(), kernel::Precision::bf16);
+  const model::LinearWeights weights = model.weights(a.linears[a.lm_head()]);
+  const quantize::GptqResult want =
+      quantize::quantize_gptq(codec::by_name("int4_g32"), weights.view().dense, hessian, {.refine = 1}, {1.0f});
+  EXPECT_TRUE(rounded[a.lm_head()].parts == want.stored.parts);
+}
+
 TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
   const model::Model model = tiny("qwen3_untied");
   const RoundingOptions options{.gptq = {.refine = 1}, .asymmetric = true, .tune = {.steps = 5, .batch_tokens = 48}};
@@ -99,11 +128,33 @@ TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
 }
 
 TEST(Rounding, BytesAreTheSameWithHiddenStatesInAFile) {
-  const model::Model model = tiny("qwen3_untied");
   const RoundingOptions options{.gptq = {.refine = 0}, .asymmetric = true, .tune = {.steps = 3, .batch_tokens = 48}};
-  const auto memory = round_all(model, "int4_g32", options),
-             file = round_all(model, "int4_g32", options, 5, {.spill_folder = std::filesystem::temp_directory_path()});
-  for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << l;
+  for (const char* name : {"qwen3_untied", "cohere2"}) {
+    const model::Model model = tiny(name);
+    const std::filesystem::path folder = std::filesystem::temp_directory_path();
+    const auto memory = round_all(model, "int4_g32", options),
+               file = round_all(model, "int4_g32", options, 5, {.spill_folder = folder});
+    for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << name << " " << l;
+  }
+}
+
+TEST(Rounding, ResumedBlocksGoOnToTheSameBytes) {
+  for (const char* name : {"qwen3_untied", "cohere2"}) {
+    const model::Model model = tiny(name);
+    const RoundingOptions options{.gptq = {.refine = 0}};
+    const auto whole = round_all(model, "int4_g32", options);
+    const auto codecs = all_linears(model, "int4_g32");
+    const importance::CalibrationSet set = tokens_for(model);
+    Rounding resumed(model, codecs, set, options);
+    resumed.resume(1, [&](std::size_t l) {
+      const codec::Stored& stored = whole[l];
+      codec::Stored copy{stored.codec, stored.rows, stored.cols, stored.specs, stored.parts, {}};
+      copy.views.assign(copy.parts.begin(), copy.parts.end());
+      return copy;
+    });
+    for (std::size_t l = model.architecture().layout[1].first; l < whole.size(); ++l)
+      EXPECT_TRUE(resumed.linear(l).parts == whole[l].parts) << name << " " << l;
+  }
 }
 
 constexpr std::size_t kMany = 40;  // sequences for what is measured
@@ -180,7 +231,7 @@ TEST(Rounding, KeptLinearsStayTheOriginals) {
 }
 
 TEST(Rounding, BytesAreTheSameWithRowsKept) {
-  for (const char* name : {"llama_tied", "qwen3_untied", "mixtral"})
+  for (const char* name : {"llama_tied", "qwen3_untied", "mixtral", "cohere2"})
     for (const RoundingOptions& options :
          {kPlain, RoundingOptions{.gptq = {.refine = 0}},
           RoundingOptions{.gptq = {.refine = 0}, .asymmetric = false, .tune = {.steps = 3}}}) {
