@@ -32,7 +32,8 @@ void show_plan(const pipeline::PlanResult& result, const model::Model& model) {
   std::map<std::string, std::map<std::string, std::size_t>> counts;  // codec -> role -> linears
   const auto codecs = pipeline::codecs_by_linear(plan, model.architecture());
   for (std::size_t l = 0; l < codecs.size(); ++l)
-    ++counts[codecs[l]->name][std::string(model::role_name(model.architecture().linears[l].role))];
+    ++counts[codecs[l]->name + (model.source_codec(l) == codecs[l] ? ", as in the source" : "")]
+            [std::string(model::role_name(model.architecture().linears[l].role))];
   const std::vector<std::string> roles = {"q", "k", "v", "o", "gate", "up", "down"};
   std::vector<std::vector<std::string>> rows = {{"codec"}};
   rows[0].insert(rows[0].end(), roles.begin(), roles.end());

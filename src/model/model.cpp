@@ -2,9 +2,11 @@
 // What the layers above ask for by linear or by norm is looked up by name here.
 #include "model/model.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "core/hash.h"
 #include "format/gguf.h"
@@ -27,6 +29,13 @@ bool same_values(const MatrixView& a, const MatrixView& b) {
     if (std::memcmp(x.data(), y.data(), a.cols * sizeof(float)) != 0) return false;
   }
   return true;
+}
+
+/// The bytes of a stored linear's scale of the whole tensor.
+std::vector<std::byte> tensor_scale_of(const codec::Stored& stored) {
+  for (std::size_t i = 0; i < stored.specs.size(); ++i)
+    if (stored.specs[i].suffix == "weight_global_scale") return {stored.views[i].begin(), stored.views[i].end()};
+  return {};
 }
 
 }  // namespace
@@ -56,6 +65,7 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
     model.carried_ = check_tensors(model.architecture_, model.config_, *model.source_, model.gguf_, path.string());
   }
   for (const TensorInfo& tensor : model.source_->tensors()) model.tensor_bytes_[tensor.name] = tensor.bytes;
+  model.find_source_codecs();
   return model;
 }
 
@@ -69,6 +79,31 @@ void Model::open_folder(std::span<const Family> table) {
   if (!known) find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_), path_.string());
   source_ = open_hf_source(path_, config_, architecture_);
   if (known) find_head();
+}
+
+void Model::find_source_codecs() {
+  const Architecture& a = architecture_;
+  source_codecs_.assign(a.linears.size(), nullptr);
+  // What runtimes load as one matrix: q, k and v; gate and up, of each expert.
+  std::map<std::tuple<std::size_t, std::size_t, bool>, std::vector<std::size_t>> scaled;
+  for (std::size_t l = 0; l < a.linears.size(); ++l) {
+    const Linear& linear = a.linears[l];
+    source_codecs_[l] = source_->native_codec(linear.module + ".weight", linear.rows, linear.cols);
+    if (source_codecs_[l] != nullptr && source_codecs_[l]->tensor_scaled)
+      scaled[{linear.group, linear.expert, linear.role == Role::down}].push_back(l);
+  }
+  for (const auto& [key, linears] : scaled) {
+    const std::vector<std::byte> scale = tensor_scale_of(as_in_source(linears.front()));
+    const auto differs = [&](std::size_t l) { return tensor_scale_of(as_in_source(l)) != scale; };
+    if (std::ranges::any_of(linears, differs))
+      for (const std::size_t l : linears) source_codecs_[l] = nullptr;
+  }
+}
+
+codec::Stored Model::as_in_source(std::size_t l) const {
+  STRATA_CHECK(source_codecs_[l] != nullptr, "{} has no codec in the source", architecture_.linears[l].module);
+  const Linear& linear = architecture_.linears[l];
+  return source_->native(linear.module + ".weight", linear.rows, linear.cols);
 }
 
 void Model::find_head() {
@@ -103,6 +138,12 @@ const codec::Codec* Model::codec_of_name(const std::string& tensor) const {
 json Model::config() const {
   json config = config_;
   config.erase("quantization_config");
+  // Readers that believe config.json would leave out a head that the file has.
+  const auto untie = [&](json& part) {
+    if (const auto it = part.find("tie_word_embeddings"); it != part.end() && *it == true) *it = architecture_.tied;
+  };
+  untie(config);
+  if (const auto text = config.find("text_config"); text != config.end() && text->is_object()) untie(*text);
   return config;
 }
 

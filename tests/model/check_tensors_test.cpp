@@ -63,6 +63,16 @@ TEST(CheckTensors, BlocksAheadAreAnnouncedForTheModelOrInItsTextPart) {
   EXPECT_EQ(announced_blocks_ahead(json{{"num_nextn_predict_layers", -1}}), 0u);
 }
 
+TEST(CheckTensors, AHeadThatIsNotTheEmbeddingIsUsedWhateverTheConfigurationSays) {
+  TinyModel tiny("llama_tied");
+  EXPECT_EQ(Model::open(tiny.path()).config()["tie_word_embeddings"], true);
+  const Architecture a = Model::open(tiny.path()).architecture();
+  tiny.add("lm_head.weight", "BF16", {a.vocab, a.hidden}, std::string(2 * a.vocab * a.hidden, 'h'));
+  const Model model = Model::open(tiny.path());
+  EXPECT_FALSE(model.architecture().tied);
+  EXPECT_EQ(model.config()["tie_word_embeddings"], false) << "what is written says so";
+}
+
 TEST(CheckTensors, PatternsOfCarriedPartsMatchTheirModulesAndNoneOfTheTextModel) {
   TinyModel tiny("llama_tied");
   tiny.configure({{"num_nextn_predict_layers", 1}});

@@ -58,21 +58,32 @@ class GgufSource final : public TensorSource {
 
   LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
     const format::GgufTensor& tensor = checked(name, {rows, cols});
-    const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
     const bool permuted = heads_of(name) != 0;
     if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !permuted)
       return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
-    const codec::Codec* const codec = format::codec_of_ggml_type(tensor.type);
-    if (codec == nullptr || !codec::why_not(*codec, rows, cols).empty()) return matrix(name, rows, cols);
+    if (native_codec(name, rows, cols) == nullptr) return matrix(name, rows, cols);
+    return LinearWeights(native(name, rows, cols));
+  }
+
+  const codec::Codec* native_codec(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    const auto it = by_name_.find(name);
+    if (it == by_name_.end()) return nullptr;
+    const codec::Codec* const codec = format::codec_of_ggml_type(it->second.type);
+    return codec == nullptr || !codec::why_not(*codec, rows, cols).empty() ? nullptr : codec;
+  }
+
+  codec::Stored native(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    const format::GgufTensor& tensor = checked(name, {rows, cols});
+    const codec::Codec* const codec = native_codec(name, rows, cols);
     codec::Stored stored{codec, rows, cols, codec->layout(*codec, rows, cols), {}, {tensor.data}};
-    if (permuted) {
-      const auto row_of = rows_of(name, rows);
-      std::vector<std::byte>& ordered = stored.parts.emplace_back(tensor.data.size());
-      for (std::size_t r = 0; r < rows; ++r)
-        std::copy_n(tensor.data.data() + row_of(r) * row_bytes, row_bytes, ordered.data() + r * row_bytes);
-      stored.views = {ordered};
-    }
-    return LinearWeights(std::move(stored));
+    if (heads_of(name) == 0) return stored;
+    const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
+    const auto row_of = rows_of(name, rows);
+    std::vector<std::byte>& ordered = stored.parts.emplace_back(tensor.data.size());
+    for (std::size_t r = 0; r < rows; ++r)
+      std::copy_n(tensor.data.data() + row_of(r) * row_bytes, row_bytes, ordered.data() + r * row_bytes);
+    stored.views = {ordered};
+    return stored;
   }
 
   std::vector<float> vector(const std::string& name, std::size_t size) const override {
@@ -88,9 +99,6 @@ class GgufSource final : public TensorSource {
   }
 
   const codec::Codec* codec_of(const std::string&) const override { return nullptr; }
-  codec::Stored stored(const Linear& linear, const codec::Codec&) const override {
-    STRATA_CHECK(false, "{} has no codec in a GGUF file", linear.module);
-  }
 
   void release(const std::string& name) const override {
     if (const auto it = by_name_.find(name); it != by_name_.end()) MappedFile::drop(it->second.data);

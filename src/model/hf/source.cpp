@@ -96,16 +96,21 @@ class HfSource final : public TensorSource {
   }
 
   LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
-    if (auto kept = native(name, rows, cols)) return LinearWeights(std::move(*kept));
+    if (native_codec(name, rows, cols) != nullptr) return LinearWeights(native(name, rows, cols));
     return matrix(name, rows, cols);
   }
 
-  std::optional<codec::Stored> native(const std::string& name, std::size_t rows, std::size_t cols) const override {
-    if (const codec::Codec* codec = codec_of_weight(name)) return bound(name, *codec, rows, cols);
+  const codec::Codec* native_codec(const std::string& name, std::size_t, std::size_t) const override {
     const Place* place = place_of(name);
-    if (place == nullptr) return std::nullopt;
-    check_shape(name, place->shape(), {rows, cols});
-    return native_of(*place);
+    return place == nullptr ? codec_of_weight(name) : native_codec_of(*place);
+  }
+
+  codec::Stored native(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    if (const Place* place = place_of(name)) {
+      check_shape(name, place->shape(), {rows, cols});
+      return native_of(*place);
+    }
+    return bound(name, *codec_of_weight(name), rows, cols);
   }
 
   std::vector<float> vector(const std::string& name, std::size_t size) const override {
@@ -126,10 +131,6 @@ class HfSource final : public TensorSource {
   }
 
   const codec::Codec* codec_of(const std::string& module) const override { return scheme_.codec_of(module); }
-
-  codec::Stored stored(const Linear& linear, const codec::Codec& codec) const override {
-    return bound(linear.module + ".weight", codec, linear.rows, linear.cols);
-  }
 
   std::span<const std::byte> raw(const std::string& name) const override {
     const TensorView* tensor = files_.find(name);

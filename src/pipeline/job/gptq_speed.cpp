@@ -174,7 +174,8 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
   std::set<std::tuple<std::size_t, Site, std::size_t>> collected;
   for (std::size_t l = 0; l < codecs.size(); ++l) {
     const model::Linear& linear = a.linears[l];
-    if (!codecs[l]->has_codes() || linear.role == model::Role::embed) continue;  // that one is rounded to nearest
+    if (!codecs[l]->has_codes() || job.model.source_codec(l) == codecs[l]) continue;
+    if (linear.role == model::Role::embed) continue;  // rounded to nearest
     seconds += hessians.factors(linear.cols) + rows.of(linear, *codecs[l]);
     const Site site = engine::input_site(linear.role);
     if (!collected.insert({linear.block, site, linear.expert}).second) continue;

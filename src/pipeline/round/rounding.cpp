@@ -103,10 +103,14 @@ void Rounding::round_embedding() {
   if (index == model::kNoLinear) return;
   if (!codecs_[index]->has_codes()) return progress_.advance();
   progress_.note("embedding");
-  const model::LinearWeights held = model_.embedding();
-  const MatrixView weights = held.view().dense;
-  embedding_ = quantize::quantize_rtn(*codecs_[index], weights, setup_.embedding_importance, setup_.fit,
-                                      scales_.of(index, *codecs_[index], weights));
+  if (is_in_source(index)) {
+    embedding_ = model_.as_in_source(index);
+  } else {
+    const model::LinearWeights held = model_.embedding();
+    const MatrixView weights = held.view().dense;
+    embedding_ = quantize::quantize_rtn(*codecs_[index], weights, setup_.embedding_importance, setup_.fit,
+                                        scales_.of(index, *codecs_[index], weights));
+  }
   model_.release(model::embedding_name(model_.architecture()));
   replacing_.set(index, {{}, &embedding_});
   progress_.advance();
@@ -184,6 +188,13 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
   drift.moment.add(differences.data(), rows, tokens, kPrecision);
 }
 
+void Rounding::take_from_source(std::size_t l) {
+  stored_[l] = model_.as_in_source(l);
+  results_.push_back({.module = model_.architecture().linears[l].module, .codec = codecs_[l]->name});
+  if (setup_.listener) setup_.listener(results_.back());
+  progress_.advance();
+}
+
 void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs, std::optional<std::size_t> routed) {
   std::optional<quantize::Feedback> feedback, correction;
   const std::vector<float> mean_squares = inputs.hessian.diagonal();
@@ -192,6 +203,10 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
     const codec::Codec& codec = *codecs_[l];
     if (!codec.has_codes()) {
       progress_.advance();
+      continue;
+    }
+    if (is_in_source(l)) {
+      take_from_source(l);
       continue;
     }
     const std::size_t blocks = model_.architecture().blocks;
@@ -259,13 +274,13 @@ void Rounding::round_block(std::size_t block) {
   for (std::size_t at = first, end = 0; at < behind; at = end) {
     const Site site = engine::input_site(a.linears[at].role);
     std::vector<std::size_t> linears;
-    bool coded = false;
+    bool rounded = false;
     for (end = at; end < behind && engine::input_site(a.linears[end].role) == site; ++end) {
       linears.push_back(end);
-      coded = coded || codecs_[end]->has_codes();
+      rounded = rounded || must_round(end);
     }
     round(linears,
-          coded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
+          rounded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
     for (const std::size_t l : linears)
       if (codecs_[l]->has_codes()) replacing_.set(l, {{}, &stored_.at(l)});
     if (site != Site::o_in) continue;
@@ -302,6 +317,7 @@ void Rounding::replay_block(std::size_t block) {
 }
 
 void Rounding::round_head(std::size_t index) {
+  if (is_in_source(index)) return take_from_source(index);
   const model::Architecture& a = model_.architecture();
   Inputs inputs{quantize::Hessian(a.hidden), {}};
   const std::vector<float> norm = model_.norm(model::Norm::last);

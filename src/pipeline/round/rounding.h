@@ -24,7 +24,8 @@
 
 namespace strata::pipeline {
 
-/// The result for one linear. Errors are tr(dW H dW^T) / tr(W H W^T) with the Hessian H of its inputs.
+/// The result for one linear. Errors are tr(dW H dW^T) / tr(W H W^T) with the Hessian H of its inputs; 0, of no tokens,
+/// for one that was taken from the source as it is.
 struct RoundedLinear {
   std::string module, codec;
   double relative_error = 0.0, nearest_relative_error = 0.0;
@@ -78,6 +79,10 @@ class Rounding {
   };
   void round(std::span<const std::size_t> linears, const Inputs& inputs,
              std::optional<std::size_t> routed = std::nullopt);
+  /// Whether the source holds a linear in the codec that it gets, so that nothing is rounded.
+  bool is_in_source(std::size_t l) const { return model_.source_codec(l) == codecs_[l]; }
+  bool must_round(std::size_t l) const { return codecs_[l]->has_codes() && !is_in_source(l); }
+  void take_from_source(std::size_t l);
   void round_experts(std::size_t block);
   std::vector<std::size_t> count_routed(std::size_t block);
   /// Returns the Hessians of the inputs at a site, one for each of the experts [first, end).

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "pipeline/job/quantize.h"
+#include "support/error_of.h"
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
@@ -14,6 +15,9 @@ namespace {
 namespace fs = std::filesystem;
 using ::strata::testing::golden_model;
 
+/// Whether compressed-tensors' runtimes load nothing but stacks of the model's experts, which strata does not write.
+bool is_refused(const model::Architecture& a) { return a.experts.count != 0 && a.experts.bias; }
+
 class EveryFamily : public ::testing::TestWithParam<std::string> {
  protected:
   EveryFamily() {
@@ -21,6 +25,7 @@ class EveryFamily : public ::testing::TestWithParam<std::string> {
     const model::Architecture a = model::Model::open(folder_.path() / "model").architecture();
     const std::size_t vocabulary = a.vocab;
     tied_ = a.tied;
+    refused_ = is_refused(a);
     mixture_ = std::ranges::any_of(a.layout, &model::BlockLinears::mixture);
     for (const auto& [name, text] : ::strata::testing::word_tokenizer_files(false, vocabulary))
       write_text_file(folder_.path() / "model" / name, text);
@@ -52,10 +57,11 @@ class EveryFamily : public ::testing::TestWithParam<std::string> {
 
   TemporaryFolder folder_;
   Remarks remarks_;
-  bool tied_ = false, mixture_ = false;
+  bool tied_ = false, mixture_ = false, refused_ = false;
 };
 
 TEST_P(EveryFamily, IsWrittenByEveryMethodAndStaysNearTheOriginal) {
+  if (refused_) return EXPECT_NE(error_of([&] { job("rtn", 0); }).find("stacks only"), std::string::npos);
   const double most = mixture_ ? 0.3 : 1e-2;  // a token may go to another expert
   for (const double kl : {job("rtn", 0), job("gptq", 2)}) {
     EXPECT_GE(kl, 0.0);
