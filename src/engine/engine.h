@@ -40,7 +40,7 @@ struct Angles {
 struct Batch {
   std::vector<Sequence> sequences;
   std::size_t tokens = 0;
-  std::vector<Angles> angles;         ///< by index into Architecture::ropes
+  std::vector<Angles> angles;        ///< by index into Architecture::ropes
   std::vector<float> query_factors;  ///< by token; empty unless the model has a QueryScale
 };
 

@@ -39,7 +39,8 @@ std::string why_no_gradient(const model::Architecture& architecture, std::size_t
   if (a.layout[block].mixture) return "its feed-forward part is a mixture of experts";
   if (a.parallel) return "its halves stand side by side";
   if (a.has(block, Role::qkv) || a.has(block, Role::gate_up)) return "its matrices hold several linears each";
-  if (a.qk_l2 || a.clip_qkv != 0.0f || a.attention[block].scales_query) return "its queries and keys are clipped or scaled";
+  if (a.qk_l2 || a.clip_qkv != 0.0f || a.attention[block].scales_query)
+    return "its queries and keys are clipped or scaled";
   if (a.sinks) return "its attention has sinks";
   return "";
 }

@@ -57,8 +57,8 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   if (a.heads > kLargestSize / a.head_dim) fail("{}: {} heads of {} are too large", where, a.heads, a.head_dim);
 }
 
-/// The configuration of the text model: config.json's text_config where it describes a wrapper, otherwise all of it. The
-/// family's defaults stand for what it leaves out.
+/// The configuration of the text model: config.json's text_config where it describes a wrapper, otherwise all of it.
+/// The family's defaults stand for what it leaves out.
 json text_configuration(const json& config, const std::string& where) {
   json text = config;
   for (const char* key : {"text_config", "llm_config", "language_config"}) {

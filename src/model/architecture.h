@@ -43,10 +43,10 @@ inline constexpr std::size_t kNoRope = static_cast<std::size_t>(-1);  ///< in pl
 
 /// How one block attends.
 struct BlockAttention {
-  std::size_t window = 0;      ///< how many keys a token sees; 0: all
-  std::size_t chunk = 0;       ///< a token sees no keys before the last multiple of this; 0: all
-  std::size_t rope = 0;        ///< index into Architecture::ropes, or kNoRope
-  bool scales_query = false;   ///< Architecture::query_scale acts
+  std::size_t window = 0;     ///< how many keys a token sees; 0: all
+  std::size_t chunk = 0;      ///< a token sees no keys before the last multiple of this; 0: all
+  std::size_t rope = 0;       ///< index into Architecture::ropes, or kNoRope
+  bool scales_query = false;  ///< Architecture::query_scale acts
 };
 
 /// A factor of q that grows with its position p: 1 + beta ln(1 + floor((p + first) / length)). transformers:
@@ -72,8 +72,8 @@ struct Architecture {
   Swiglu swiglu;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   QkNorm qk_norm = QkNorm::none;
-  bool qk_l2 = false;              ///< heads of q and k are divided by their root mean square after the rotary embedding
-  float clip_qkv = 0.0f;           ///< q, k and v are held between this and its negative; 0: they are not
+  bool qk_l2 = false;     ///< heads of q and k are divided by their root mean square after the rotary embedding
+  float clip_qkv = 0.0f;  ///< q, k and v are held between this and its negative; 0: they are not
   float attention_softcap = 0.0f;  ///< scores s become c tanh(s / c); 0: they do not
   float logit_softcap = 0.0f;      ///< the same for logits
   bool sinks = false;              ///< every head has a logit more in its softmax

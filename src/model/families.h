@@ -64,9 +64,9 @@ struct Mixture {
   const char* count_key = "num_experts";  ///< any family may have num_local_experts or n_routed_experts instead
   const char* used_key = "num_experts_per_tok";
   const char* size_key = "moe_intermediate_size";
-  const char* shared_size_key = nullptr;   ///< holds the shared expert's size
-  const char* shared_count_key = nullptr;  ///< holds how many times as large as a routed expert the shared one is
-  std::size_t first_dense = 0;             ///< how many blocks are dense unless first_k_dense_replace is given
+  const char* shared_size_key = nullptr;         ///< holds the shared expert's size
+  const char* shared_count_key = nullptr;        ///< holds how many times as large as a routed expert the shared one is
+  std::size_t first_dense = 0;                   ///< how many blocks are dense unless first_k_dense_replace is given
   const char* step_key = "decoder_sparse_step";  ///< every n-th block is a mixture
   const char* first_key = nullptr;               ///< the first block that may be a mixture
   const char* last_key = nullptr;                ///< the last one; -1: all to the end
@@ -89,28 +89,28 @@ struct Family {
   float norm_offset = 0.0f;  ///< Architecture::norm_offset
   NormKind norm_kind = NormKind::rms;
   const char* norm_epsilon_key = "rms_norm_eps";
-  bool parallel = false;      ///< Architecture::parallel
+  bool parallel = false;            ///< Architecture::parallel
   const char* qk_l2_key = nullptr;  ///< when true, Architecture::qk_l2
   bool sinks = false;
   const char* attention_softcap_key = nullptr;
   const char* logit_softcap_key = nullptr;
   QueryScaleKeys query_scale{};
   WindowRule window = WindowRule::none;
-  std::size_t window_pattern = 0;    ///< of WindowRule::pattern unless sliding_window_pattern is given
-  const char* chunk_key = nullptr;   ///< holds how long the stretches are that blocks with a rotary embedding see
+  std::size_t window_pattern = 0;   ///< of WindowRule::pattern unless sliding_window_pattern is given
+  const char* chunk_key = nullptr;  ///< holds how long the stretches are that blocks with a rotary embedding see
   RopeRule rope = RopeRule::every_block;
-  bool rope_interleaved = false;     ///< neighbours are rotated together, not the halves of a head
-  bool window_rope = false;          ///< blocks with a window have a rotary embedding of their own, without scaling
+  bool rope_interleaved = false;  ///< neighbours are rotated together, not the halves of a head
+  bool window_rope = false;       ///< blocks with a window have a rotary embedding of their own, without scaling
   const char* activation_key = "hidden_act";
-  bool clamped_swiglu = false;  ///< Activation::clamped_swiglu, whatever that key says
+  bool clamped_swiglu = false;                         ///< Activation::clamped_swiglu, whatever that key says
   const char* intermediate_key = "intermediate_size";  ///< the size of dense blocks
-  std::size_t default_head_dim = 0;  ///< 0: hidden_size / num_attention_heads
+  std::size_t default_head_dim = 0;                    ///< 0: hidden_size / num_attention_heads
   double default_norm_epsilon = 1e-6;
   double default_rope_theta = 10000.0;
-  double default_rotary_share = 1.0;      ///< of a head, unless partial_rotary_factor is given
+  double default_rotary_share = 1.0;                     ///< of a head, unless partial_rotary_factor is given
   const char* window_rope_key = "rope_local_base_freq";  ///< holds the theta of blocks with a window (window_rope)
   double window_rope_theta = 10000.0;                    ///< that theta unless it is given
-  bool default_tied = false;              ///< lm_head is the embedding unless tie_word_embeddings is given
+  bool default_tied = false;  ///< lm_head is the embedding unless tie_word_embeddings is given
   ScaleKeys scales{};
   TensorNames names{};
   const Mixture* mixture = nullptr;  ///< null for families of dense blocks

@@ -25,8 +25,8 @@ struct Linear {
   bool routed() const { return expert != kNoExpert && expert != kSharedExpert; }
 };
 
-/// A block's stretch of Architecture::linears. It holds q, k, v (or qkv), o, then gate, up (or gate_up), down of a dense
-/// block; in a mixture gate, up, down of the shared expert (if there is one), then of each expert in turn.
+/// A block's stretch of Architecture::linears. It holds q, k, v (or qkv), o, then gate, up (or gate_up), down of a
+/// dense block; in a mixture gate, up, down of the shared expert (if there is one), then of each expert in turn.
 struct BlockLinears {
   std::size_t first, count;
   bool mixture;

@@ -92,7 +92,8 @@ void Model::find_names() {
     return name.ends_with(ending) && (name.size() == ending.size() || name[name.size() - ending.size() - 1] == '.');
   };
   for (const TensorInfo& tensor : present)
-    if (ends(tensor.name, embedding) && tensor.shape == std::vector<std::uint64_t>{architecture_.vocab, architecture_.hidden}) {
+    if (ends(tensor.name, embedding) &&
+        tensor.shape == std::vector<std::uint64_t>{architecture_.vocab, architecture_.hidden}) {
       const std::string root = tensor.name.substr(0, tensor.name.size() - embedding.size());
       if (!found || root.size() < names.root.size()) names.root = root;
       found = true;

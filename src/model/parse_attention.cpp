@@ -38,8 +38,7 @@ std::vector<std::size_t> windows(const json& config, const Family& family, std::
   const std::size_t window = size_or(config, "sliding_window", 0, where);
   if (window == 0) return result;
   const bool always = family.window == WindowRule::every_block || family.window == WindowRule::pattern;
-  if (!always && !get_or<bool>(config, "use_sliding_window", false, where))
-    return result;
+  if (!always && !get_or<bool>(config, "use_sliding_window", false, where)) return result;
   const auto types = config.find("layer_types");
   if (types != config.end() && types->is_array()) {
     if (types->size() != blocks) fail("{}: 'layer_types' has {} entries for {} blocks", where, types->size(), blocks);

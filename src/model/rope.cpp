@@ -68,7 +68,8 @@ void parse_longrope(Rope& rope, const json& settings, const std::string& where) 
   rope.scaling = Rope::Scaling::longrope;
   rope.short_factors = get<std::vector<double>>(settings, "short_factor", where);
   rope.long_factors = get<std::vector<double>>(settings, "long_factor", where);
-  for (const auto& [key, factors] : {std::pair{"short_factor", &rope.short_factors}, {"long_factor", &rope.long_factors}}) {
+  for (const auto& [key, factors] :
+       {std::pair{"short_factor", &rope.short_factors}, {"long_factor", &rope.long_factors}}) {
     if (factors->size() != rope.dims / 2)
       fail("{}: '{}' has {} factors for {} rotated dimensions", where, key, factors->size(), rope.dims);
     for (const double factor : *factors)
@@ -110,7 +111,8 @@ void parse_scaling(Rope& rope, const json& settings, std::size_t max_position, c
   else if (kind == "longrope")
     parse_longrope(rope, settings, where);
   else
-    fail("{}: rope type '{}' is not supported; known are default, linear, dynamic, llama3, yarn, longrope", where, kind);
+    fail("{}: rope type '{}' is not supported; known are default, linear, dynamic, llama3, yarn, longrope", where,
+         kind);
 }
 
 /// Yarn: divides the slow frequencies, leaves the fast ones, and blends those between.
@@ -154,8 +156,10 @@ Ropes parse_ropes(const json& config, const Family& family, std::size_t head_dim
     rope.interleaved = family.rope_interleaved;
     rope.dims = rotary_dims(config, settings, family, head_dim, where);
     rope.theta = positive(settings, "rope_theta", theta, where);
-    if (scaled) parse_scaling(rope, settings, max_position, where);
-    else rope.original_max_position = max_position;
+    if (scaled)
+      parse_scaling(rope, settings, max_position, where);
+    else
+      rope.original_max_position = max_position;
     return rope;
   };
   const json full = settings_of(config, "full_attention", where);

@@ -25,12 +25,13 @@ struct Rope {
   bool operator==(const Rope&) const = default;
 };
 
-/// The inverse frequencies, dims / 2 of them, for a call whose last position is `last_position` (only dynamic scaling and
-/// longrope depend on it). The angle of position p is p times the frequency.
+/// The inverse frequencies, dims / 2 of them, for a call whose last position is `last_position` (only dynamic scaling
+/// and longrope depend on it). The angle of position p is p times the frequency.
 std::vector<double> inverse_frequencies(const Rope& rope, std::size_t last_position);
 
 struct Family;
-/// The rotary embeddings of config.json for heads of `head_dim`: of blocks that see all keys and of blocks with a window.
+/// The rotary embeddings of config.json for heads of `head_dim`: of blocks that see all keys and of blocks with a
+/// window.
 struct Ropes {
   Rope full, windowed;
 };

@@ -28,11 +28,11 @@ inline constexpr std::array kBlockNorms = {Norm::before_attention,
                                            Norm::q,
                                            Norm::k};
 
-/// A family's names of tensors, without ".weight". The defaults are llama's, which most families share. Embedding, blocks
-/// and the last norm are named below a root that files choose (Names). What a block has is named below `blocks`, the
-/// block's index and a point; the matrices of its two halves below `attention` or `feed_forward` and a point. A norm
-/// without a name does not exist; q_norm and k_norm exist where Architecture::qk_norm says so. Where qkv has a name,
-/// one matrix holds q, k and v; where gate_up has one, a dense block's gate and up.
+/// A family's names of tensors, without ".weight". The defaults are llama's, which most families share. Embedding,
+/// blocks and the last norm are named below a root that files choose (Names). What a block has is named below `blocks`,
+/// the block's index and a point; the matrices of its two halves below `attention` or `feed_forward` and a point. A
+/// norm without a name does not exist; q_norm and k_norm exist where Architecture::qk_norm says so. Where qkv has a
+/// name, one matrix holds q, k and v; where gate_up has one, a dense block's gate and up.
 struct TensorNames {
   std::string_view embedding = "embed_tokens", head = "lm_head", blocks = "layers.";
   std::string_view attention = "self_attn", q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj", qkv{};

@@ -16,8 +16,7 @@ std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}."
 std::string Names::linear(Role role) const {
   if (role == Role::lm_head) return head_root + std::string(head);
   if (role == Role::embed) return root + std::string(embedding);
-  const bool attends =
-      role == Role::q || role == Role::k || role == Role::v || role == Role::o || role == Role::qkv;
+  const bool attends = role == Role::q || role == Role::k || role == Role::v || role == Role::o || role == Role::qkv;
   const std::array<std::string_view, 9> names = {q, k, v, o, gate, up, down, qkv, gate_up};
   return fmt::format("{}.{}", attends ? attention : feed_forward, names[static_cast<std::size_t>(role)]);
 }

@@ -3,6 +3,7 @@
 The models are those of tests/golden/model_variants.py with random weights and SmolLM2's tokenizer; what the architecture of
 llama.cpp fixes, such as which blocks have a window, is set here.
 """
+import dataclasses
 import json
 import shutil
 
@@ -23,13 +24,14 @@ def test_computes_what_transformers_does(strata, smollm2, tmp_path, name):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     size = json.loads((smollm2 / "config.json").read_text())["vocab_size"]
-    config = {**goldens.VARIANTS[name][0], "vocab_size": size, "hidden_size": 64, **FIXED[name]}
+    variant = goldens.VARIANTS[name]
+    variant = dataclasses.replace(variant, config={**variant.config, "vocab_size": size, "hidden_size": 64, **FIXED[name]})
     model = tmp_path / name
     model.mkdir()
-    (model / "config.json").write_text(json.dumps(config))
+    (model / "config.json").write_text(json.dumps(variant.config))
     made = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model), dtype=torch.float32)
-    goldens.random_weights(made, torch.Generator().manual_seed(1))
-    goldens.save(made, config, torch.bfloat16, 1, model)
+    goldens.random_weights(made, variant, torch.Generator().manual_seed(1))
+    goldens.save(goldens.file_tensors(made, variant), variant, model)
     for file in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(smollm2 / file, model)
     dense = tmp_path / "dense.gguf"

@@ -121,7 +121,8 @@ json yarn_scaling(const format::GgufFile& gguf, const std::string& arch, const s
   const double factor = as_float32(gguf.real(key + "factor"));
   if (!(factor > 0)) fail("{}: {}factor is {}, expected a positive number", where, key, factor);
   const auto magnitude = [&](double multiple) { return factor <= 1 ? 1.0 : 0.1 * multiple * std::log(factor) + 1.0; };
-  const double attention = real_or("attn_factor", 1.0) * magnitude(1.0) / magnitude(real_or("yarn_log_multiplier", 0.0));
+  const double attention =
+      real_or("attn_factor", 1.0) * magnitude(1.0) / magnitude(real_or("yarn_log_multiplier", 0.0));
   return {{"rope_type", "yarn"},
           {"factor", factor},
           {"original_max_position_embeddings", gguf.integer(key + "original_context_length")},
@@ -195,7 +196,8 @@ void check_gguf_parts(const Architecture& a, const std::string& where) {
   const GgufFamily row = gguf_family(family.gguf);
   if (a.norm_offset != family.norm_offset) refuse("norms that multiply by 1 + w");
   if (a.activation != row.activation) refuse("another activation than llama.cpp computes");
-  if (!row.scales && a.scales != fixed_scales(row, a)) refuse("factors of embedding, attention, residual sums or logits");
+  if (!row.scales && a.scales != fixed_scales(row, a))
+    refuse("factors of embedding, attention, residual sums or logits");
   if (a.clip_qkv != 0.0f) refuse("limits of q, k and v ('clip_qkv')");
   if ((a.attention_softcap != 0.0f) != row.attention_softcap)
     refuse(row.attention_softcap ? "no cap on scores" : "caps on scores");

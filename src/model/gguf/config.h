@@ -15,8 +15,8 @@ namespace strata::model {
 /// cannot express.
 json config_from_gguf(const format::GgufFile& gguf, const std::string& where);
 
-/// Throws Error, opened by `where`, for a family that has no name in GGUF files here, and for a model whose forward pass
-/// has parts that neither its architecture nor a key of a GGUF file says: each part is held or refused.
+/// Throws Error, opened by `where`, for a family that has no name in GGUF files here, and for a model whose forward
+/// pass has parts that neither its architecture nor a key of a GGUF file says: each part is held or refused.
 void check_gguf_parts(const Architecture& architecture, const std::string& where);
 
 /// The shortest decimal of a float32, so that 1e-5 stays 1e-05 and not 9.99999974e-06.

@@ -15,14 +15,14 @@ struct GgufFamily {
   std::string_view name;     ///< general.architecture
   bool interleaved = false;  ///< rows of q and k are interleaved within a head
   Activation activation = Activation::silu;
-  std::size_t window_pattern = 0;  ///< windows are on all blocks but every n-th; 0: llama.cpp has no windows
-  bool needs_window = false;       ///< there is a window even where a file names none
-  bool window_rope = false;        ///< blocks with a window have a rotary embedding without scaling
-  std::size_t no_rope_step = 0;    ///< every n-th block has no rotary embedding; 0: all have one
-  bool attention_softcap = false;  ///< there is a cap on scores, whether a file names it or not
-  bool logit_softcap = false;      ///< the same for logits
-  bool scales = false;             ///< keys hold the factors of embedding, attention, residual sums and logits
-  bool embedding_by_hidden = false;  ///< the embedding's rows are multiplied by sqrt(hidden)
+  std::size_t window_pattern = 0;     ///< windows are on all blocks but every n-th; 0: llama.cpp has no windows
+  bool needs_window = false;          ///< there is a window even where a file names none
+  bool window_rope = false;           ///< blocks with a window have a rotary embedding without scaling
+  std::size_t no_rope_step = 0;       ///< every n-th block has no rotary embedding; 0: all have one
+  bool attention_softcap = false;     ///< there is a cap on scores, whether a file names it or not
+  bool logit_softcap = false;         ///< the same for logits
+  bool scales = false;                ///< keys hold the factors of embedding, attention, residual sums and logits
+  bool embedding_by_hidden = false;   ///< the embedding's rows are multiplied by sqrt(hidden)
   std::size_t wide_query_blocks = 0;  ///< a model of so many blocks divides q by sqrt(hidden / heads), not of head_dim
 };
 
