@@ -16,7 +16,7 @@ from test_llama_cpp import ask_llama, log_softmax
 
 FIXED = {"gemma2": {"query_pre_attn_scalar": 16}, "gemma3_text": {"query_pre_attn_scalar": 16, "sliding_window_pattern": 6,
                                                                   "num_hidden_layers": 7},
-         "olmo2": {"rms_norm_eps": 1e-5, "head_dim": 16}, "smollm3": {}, "granite": {}, "llama_yarn": {}, "qwen3_yarn": {}}
+         "olmo2": {"rms_norm_eps": 1e-5, "head_dim": 16}, "smollm3": {}, "granite": {}, "llama_yarn": {"rope_scaling": {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64}}}
 
 
 @pytest.mark.parametrize("name", FIXED)

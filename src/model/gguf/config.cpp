@@ -206,6 +206,12 @@ void check_gguf_parts(const Architecture& a, const std::string& where) {
   if (a.ropes.size() > (row.window_rope ? 2u : 1u)) refuse("several rotary embeddings");
   for (const Rope& rope : a.ropes)
     if (!rope.truncate || rope.scaling == Rope::Scaling::longrope) refuse("a kind of rotary scaling");
+  // llama.cpp was seen to compute other logits than transformers where these differ.
+  for (const Rope& rope : a.ropes)
+    if (const double usual = rope.factor <= 1 ? 1.0 : 1.0 + 0.1 * std::log(rope.factor);
+        rope.scaling == Rope::Scaling::yarn &&
+        (rope.beta_fast != 32.0 || rope.beta_slow != 1.0 || std::fabs(rope.attention_factor - usual) > 1e-5))
+      refuse("yarn scaling with betas or an attention factor of its own");
   check_blocks(row, a, refuse);
 }
 
