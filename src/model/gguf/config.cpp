@@ -2,6 +2,7 @@
 // Every number goes through parse_architecture afterwards, which checks it.
 #include "model/gguf/config.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -11,6 +12,7 @@
 #include "model/architecture.h"
 #include "model/families.h"
 #include "model/gguf/experts.h"
+#include "model/gguf/families.h"
 #include "model/gguf/tokenizer.h"
 
 namespace strata::model {
@@ -82,14 +84,6 @@ std::optional<std::string> translate(const Names& names, std::string_view name, 
   return std::nullopt;
 }
 
-/// Shortest decimal of a float32, so that 1e-5 stays 1e-05 and not 9.99999974e-06.
-double as_float32(double value) {
-  std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), static_cast<float>(value));
-  *end.ptr = '\0';
-  return std::strtod(text.data(), nullptr);
-}
-
 /// The rotary scaling of Llama 3.1 and later, which GGUF keeps as a divisor per frequency. Only the published
 /// parameters are known.
 json llama3_scaling(const format::GgufTensor& factors, const json& config, const std::string& where) {
@@ -118,6 +112,25 @@ json llama3_scaling(const format::GgufTensor& factors, const json& config, const
           {"original_max_position_embeddings", 8192}};
 }
 
+/// llama.cpp multiplies the cosine and sine of yarn by attn_factor and by 1 + 0.1 ln(factor).
+json yarn_scaling(const format::GgufFile& gguf, const std::string& arch, const std::string& where) {
+  const std::string key = arch + ".rope.scaling.";
+  const auto real_or = [&](const char* name, double fallback) {
+    return gguf.has(key + name) ? as_float32(gguf.real(key + name)) : fallback;
+  };
+  const double factor = as_float32(gguf.real(key + "factor"));
+  if (!(factor > 0)) fail("{}: {}factor is {}, expected a positive number", where, key, factor);
+  const auto magnitude = [&](double multiple) { return factor <= 1 ? 1.0 : 0.1 * multiple * std::log(factor) + 1.0; };
+  const double attention =
+      real_or("attn_factor", 1.0) * magnitude(1.0) / magnitude(real_or("yarn_log_multiplier", 0.0));
+  return {{"rope_type", "yarn"},
+          {"factor", factor},
+          {"original_max_position_embeddings", gguf.integer(key + "original_context_length")},
+          {"attention_factor", as_float32(attention)},
+          {"beta_fast", real_or("yarn_beta_fast", 32.0)},
+          {"beta_slow", real_or("yarn_beta_slow", 1.0)}};
+}
+
 void add_rope_scaling(json& config, const format::GgufFile& gguf, const std::string& arch, const std::string& where) {
   if (const format::GgufTensor* factors = gguf.find("rope_freqs.weight")) {
     config["rope_scaling"] = llama3_scaling(*factors, config, where);
@@ -125,11 +138,22 @@ void add_rope_scaling(json& config, const format::GgufFile& gguf, const std::str
   }
   const std::string key = arch + ".rope.scaling.type";
   if (!gguf.has(key) || gguf.text(key) == "none") return;
+  if (gguf.text(key) == "yarn") {
+    config["rope_scaling"] = yarn_scaling(gguf, arch, where);
+    return;
+  }
   if (gguf.text(key) != "linear") fail("{}: rope scaling '{}' is not supported for GGUF files", where, gguf.text(key));
   config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", gguf.real(arch + ".rope.scaling.factor")}};
 }
 
 }  // namespace
+
+double as_float32(double value) {
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), static_cast<float>(value));
+  *end.ptr = '\0';
+  return std::strtod(text.data(), nullptr);
+}
 
 std::optional<std::string> hf_tensor_name(const Names& names, std::string_view gguf_name) {
   return translate(names, gguf_name, &BothNames::gguf, &BothNames::hf, kBlocks, blocks_of(names));
@@ -139,6 +163,27 @@ std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view
   return translate(names, hf_name, &BothNames::hf, &BothNames::gguf, blocks_of(names), kBlocks);
 }
 
+namespace {
+
+/// Refuses windows and rotary embeddings in other blocks than llama.cpp has them in.
+template <class Refuse>
+void check_blocks(const GgufFamily& row, const Architecture& a, const Refuse& refuse) {
+  const bool windows = std::ranges::any_of(a.attention, [](const auto& block) { return block.window != 0; });
+  if (row.needs_window && !windows) refuse("no sliding window");
+  const std::size_t window = windows && row.window_pattern != 0 ? a.attention.front().window : 0;
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    const BlockAttention& block = a.attention[b];
+    const bool full = row.window_pattern != 0 && (b + 1) % row.window_pattern == 0;
+    if (block.chunk != 0) refuse("attention in chunks");
+    if (row.window_pattern != 0 && block.window != (full ? 0 : window))
+      refuse("sliding windows in other blocks than llama.cpp has them in");
+    const bool plain = row.no_rope_step != 0 && (b + 1) % row.no_rope_step == 0;
+    if ((block.rope == kNoRope) != plain) refuse("rotary embeddings in other blocks than llama.cpp has them in");
+  }
+}
+
+}  // namespace
+
 void check_gguf_parts(const Architecture& a, const std::string& where) {
   const auto refuse = [&](std::string_view what) {
     fail("{}: {} models have {}, which GGUF files are neither read nor written with here; use the Hugging Face folder",
@@ -147,10 +192,27 @@ void check_gguf_parts(const Architecture& a, const std::string& where) {
   if (const Family* family = find_family(a.model_type); family == nullptr || family->gguf.empty())
     fail("{}: GGUF files of {} models are neither read nor written here; use the Hugging Face folder", where,
          a.model_type);
-  if (a.norm_offset != 0.0f) refuse("norms that multiply by 1 + w");
-  if (a.ropes.size() != 1) refuse("several rotary embeddings");
-  const Scales plain{.attention = static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_dim)))};
-  if (a.scales != plain) refuse("factors of embedding, attention, residual sums or logits");
+  const Family& family = *find_family(a.model_type);
+  const GgufFamily row = gguf_family(family.gguf);
+  if (a.norm_offset != family.norm_offset) refuse("norms that multiply by 1 + w");
+  if (a.activation != row.activation) refuse("another activation than llama.cpp computes");
+  if (!row.scales && a.scales != fixed_scales(row, a))
+    refuse("factors of embedding, attention, residual sums or logits");
+  if (a.clip_qkv != 0.0f) refuse("limits of q, k and v ('clip_qkv')");
+  if ((a.attention_softcap != 0.0f) != row.attention_softcap)
+    refuse(row.attention_softcap ? "no cap on scores" : "caps on scores");
+  if ((a.logit_softcap != 0.0f) != row.logit_softcap) refuse(row.logit_softcap ? "no cap on logits" : "caps on logits");
+  if (a.qk_l2 || a.sinks || a.query_scale.beta != 0) refuse("attention with sinks or factors of q");
+  if (a.ropes.size() > (row.window_rope ? 2u : 1u)) refuse("several rotary embeddings");
+  for (const Rope& rope : a.ropes)
+    if (!rope.truncate || rope.scaling == Rope::Scaling::longrope) refuse("a kind of rotary scaling");
+  // llama.cpp was seen to compute other logits than transformers where these differ.
+  for (const Rope& rope : a.ropes)
+    if (const double usual = rope.factor <= 1 ? 1.0 : 1.0 + 0.1 * std::log(rope.factor);
+        rope.scaling == Rope::Scaling::yarn &&
+        (rope.beta_fast != 32.0 || rope.beta_slow != 1.0 || std::fabs(rope.attention_factor - usual) > 1e-5))
+      refuse("yarn scaling with betas or an attention factor of its own");
+  check_blocks(row, a, refuse);
 }
 
 json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
@@ -170,7 +232,6 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
   config["architectures"] = json::array({family->class_name});
   config["model_type"] = family->model_type;
   config["torch_dtype"] = "bfloat16";
-  config["hidden_act"] = "silu";
   config["hidden_size"] = integer(".embedding_length");
   config["intermediate_size"] = integer(".feed_forward_length");
   config["num_hidden_layers"] = integer(".block_count");
@@ -195,6 +256,7 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
        {NamePair{"bos_token_id", "bos"}, NamePair{"eos_token_id", "eos"}, NamePair{"pad_token_id", "padding"}})
     if (const auto id = gguf_special_token(gguf, name); id && *id < config["vocab_size"])
       config[std::string(key)] = *id;
+  add_part_config(config, gguf, *family);
   add_rope_scaling(config, gguf, arch, where);
   add_expert_config(config, gguf, *family);
   return config;

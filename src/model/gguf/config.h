@@ -15,9 +15,12 @@ namespace strata::model {
 /// cannot express.
 json config_from_gguf(const format::GgufFile& gguf, const std::string& where);
 
-/// Throws Error, opened by `where`, for a family that llama.cpp has no name for, and for a model whose forward pass has
-/// parts that no key of a GGUF file says here: norms that multiply by 1 + w, factors, and several rotary embeddings.
+/// Throws Error, opened by `where`, for a family that has no name in GGUF files here, and for a model whose forward
+/// pass has parts that neither its architecture nor a key of a GGUF file says: each part is held or refused.
 void check_gguf_parts(const Architecture& architecture, const std::string& where);
+
+/// The shortest decimal of a float32, so that 1e-5 stays 1e-05 and not 9.99999974e-06.
+double as_float32(double value);
 
 /// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nothing for a tensor that `names` does not have.
 std::optional<std::string> hf_tensor_name(const Names& names, std::string_view gguf_name);

@@ -3,10 +3,12 @@
 #include "model/gguf/export.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "model/families.h"
 #include "model/gguf/config.h"
 #include "model/gguf/experts.h"
+#include "model/gguf/families.h"
 
 namespace strata::model {
 namespace {
@@ -17,15 +19,27 @@ std::string_view gguf_architecture(const Architecture& a) { return find_family(a
 /// only for texts longer than the window.
 std::size_t context_length(const Architecture& a) {
   std::size_t length = a.max_position;
+  if (gguf_family(gguf_architecture(a)).window_pattern != 0) return length;
   for (const BlockAttention& block : a.attention)
     if (block.window != 0) length = std::min(length, block.window);
   return length;
 }
 
+/// llama.cpp multiplies cosine and sine by 1 + 0.1 ln(factor) besides attn_factor.
+void add_yarn(format::GgufKeys& keys, const Rope& rope, const std::string& key) {
+  keys.add(key + "type", "yarn");
+  keys.add(key + "factor", static_cast<float>(rope.factor));
+  keys.add(key + "original_context_length", static_cast<std::uint32_t>(rope.original_max_position));
+  const double magnitude = rope.factor <= 1 ? 1.0 : 1.0 + 0.1 * std::log(rope.factor);
+  keys.add(key + "attn_factor", static_cast<float>(rope.attention_factor / magnitude));
+  keys.add(key + "yarn_beta_fast", static_cast<float>(rope.beta_fast));
+  keys.add(key + "yarn_beta_slow", static_cast<float>(rope.beta_slow));
+}
+
 void add_rope(format::GgufKeys& keys, const Architecture& a, const std::string& arch, const std::string& where) {
   const Rope& rope = a.ropes.front();
   keys.add(arch + ".rope.freq_base", static_cast<float>(rope.theta));
-  if (arch == "llama") keys.add(arch + ".rope.dimension_count", static_cast<std::uint32_t>(a.head_dim));
+  if (gguf_family(arch).interleaved) keys.add(arch + ".rope.dimension_count", static_cast<std::uint32_t>(a.head_dim));
   if (rope.scaling == Rope::Scaling::dynamic)
     fail(
         "{}: dynamic rotary scaling has no counterpart in GGUF; remove rope_scaling from config.json to convert the "
@@ -35,12 +49,11 @@ void add_rope(format::GgufKeys& keys, const Architecture& a, const std::string& 
     keys.add(arch + ".rope.scaling.type", "linear");
     keys.add(arch + ".rope.scaling.factor", static_cast<float>(rope.factor));
   }
+  if (rope.scaling == Rope::Scaling::yarn) add_yarn(keys, rope, arch + ".rope.scaling.");
 }
 
 void add_architecture(format::GgufKeys& keys, const Architecture& a, const std::string& where) {
   const std::string arch(gguf_architecture(a));
-  if (a.activation != Activation::silu)
-    fail("{}: llama.cpp computes {} models with SiLU only, and this one has another activation", where, arch);
   const auto size = [&](const char* key, std::size_t value) {
     keys.add(arch + key, static_cast<std::uint32_t>(value));
   };
@@ -56,6 +69,7 @@ void add_architecture(format::GgufKeys& keys, const Architecture& a, const std::
   add_expert_keys(keys, a);
   keys.add(arch + ".attention.layer_norm_rms_epsilon", a.norm_epsilon);
   add_rope(keys, a, arch, where);
+  add_part_keys(keys, gguf_family(arch), a);
 }
 
 void copy_tokenizer(format::GgufKeys& keys, const format::GgufFile& gguf) {
@@ -66,7 +80,7 @@ void copy_tokenizer(format::GgufKeys& keys, const format::GgufFile& gguf) {
 }  // namespace
 
 std::size_t interleaved_heads(const Architecture& a, std::string_view hf_name) {
-  if (gguf_architecture(a) != "llama") return 0;
+  if (!gguf_family(gguf_architecture(a)).interleaved) return 0;
   if (hf_name.find(".q_proj.") != std::string_view::npos) return a.heads;
   return hf_name.find(".k_proj.") != std::string_view::npos ? a.kv_heads : 0;
 }

@@ -14,6 +14,7 @@
 #include "format/gguf.h"
 #include "model/gguf/config.h"
 #include "model/gguf/experts.h"
+#include "model/gguf/families.h"
 #include "model/gguf/tokenizer.h"
 #include "model/sources.h"
 
@@ -24,11 +25,12 @@ class GgufSource final : public TensorSource {
  public:
   GgufSource(std::shared_ptr<const format::GgufFile> gguf, const json& config, std::string where)
       : gguf_(std::move(gguf)), where_(std::move(where)) {
-    const bool permuted = gguf_->text("general.architecture") == "llama";
+    const bool permuted = gguf_family(gguf_->text("general.architecture")).interleaved;
     heads_ = permuted ? config["num_attention_heads"].get<std::size_t>() : 0;
     kv_heads_ = permuted ? config["num_key_value_heads"].get<std::size_t>() : 0;
     const Architecture a = parse_architecture(config, where_);
     check_gguf_parts(a, where_);
+    norm_offset_ = a.norm_offset;
     for (const format::GgufTensor& tensor : gguf_->tensors())
       by_name_[hf_tensor_name(a.names, tensor.name).value_or(tensor.name)] = tensor;
     if (has_experts(*gguf_)) unstack(a);
@@ -80,6 +82,8 @@ class GgufSource final : public TensorSource {
     format::ggml_row_bytes(tensor.type, size, where_ + ": " + tensor.name);
     std::vector<float> values(size);
     format::ggml_dequantize_row(tensor.type, tensor.data.data(), size, values.data());
+    if (tensor.name.ends_with("norm.weight"))
+      for (float& value : values) value -= norm_offset_;
     if (heads_of(name) == 0) return values;
     const auto row_of = rows_of(name, size);
     std::vector<float> ordered(size);
@@ -168,6 +172,7 @@ class GgufSource final : public TensorSource {
   std::shared_ptr<const format::GgufFile> gguf_;
   std::string where_;
   std::size_t heads_ = 0, kv_heads_ = 0;
+  float norm_offset_ = 0.0f;  ///< GGUF's norms hold this + what Hugging Face's files hold
   std::map<std::string, format::GgufTensor, std::less<>> by_name_;
 };
 

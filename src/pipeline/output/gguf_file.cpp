@@ -259,6 +259,8 @@ void GgufFile::write_tensor(const Tensor& tensor, LinearEncoder& encoder, PartWr
         tensor.hf_name == kRopeDivisors ? model::rope_divisors(a) : model_.vector(tensor.hf_name, shape[0]);
     const RowOrder order = row_order(a, tensor.hf_name, shape[0]);
     std::vector<float> ordered = values;
+    if (tensor.spec.name.ends_with("norm.weight"))  // GGUF holds what norms multiply by
+      for (float& value : ordered) value += a.norm_offset;
     for (std::size_t i = 0; order && i < values.size(); ++i) ordered[i] = values[order(i)];
     return dense_vector(model_, tensor.hf_name, ordered, DType::f32, post);
   }
