@@ -102,7 +102,7 @@ def divergence(model, answer, count: int) -> float:
 @pytest.mark.parametrize("name", FIXED)
 def test_computes_what_transformers_does(strata, smollm2, tmp_path, name):
     size = json.loads((smollm2 / "config.json").read_text())["vocab_size"]
-    model, dense, again = tmp_path / name, tmp_path / "dense.gguf", tmp_path / "again.gguf"
+    model, dense, again = tmp_path / "model", tmp_path / "dense.gguf", tmp_path / "again.gguf"
     make_model(model, adjusted(name, size), smollm2)
     strata.run("convert", model, "-o", dense, "--type", "f32")
     assert divergence(model, ask_llama(dense, tmp_path, 48), 48) < 1e-4

@@ -38,13 +38,19 @@ format::GgufFile described(const Architecture& a, const GgufFamily& row, const V
 
 bool close(double a, double b) { return std::fabs(a - b) <= 1e-4 * std::max(std::fabs(a), std::fabs(b)); }
 
-/// Whether two embeddings turn by the same angles, whatever numbers they are told by.
-bool same(const Rope& a, const Rope& b, std::size_t last_position) {
-  if (a.dims != b.dims || a.interleaved != b.interleaved || a.sections != b.sections) return false;
-  if (!close(a.attention_factor, b.attention_factor)) return false;
-  for (const std::size_t position : {std::size_t{0}, last_position})
-    if (!std::ranges::equal(inverse_frequencies(a, position), inverse_frequencies(b, position), close)) return false;
-  return true;
+/// What of an embedding b does not have as a has it; empty when both turn by the same angles, whatever numbers they are
+/// told by.
+std::string lost_rope(const Rope& a, const Rope& b, std::size_t last_position) {
+  if (a.dims != b.dims || a.interleaved != b.interleaved) return "which dimensions are rotated";
+  if (a.sections != b.sections) return "'mrope_section'";
+  if (!close(a.attention_factor, b.attention_factor)) return "the rotary embedding's 'attention_factor'";
+  for (const std::size_t position : {std::size_t{0}, last_position}) {
+    if (std::ranges::equal(inverse_frequencies(a, position), inverse_frequencies(b, position), close)) continue;
+    if (a.scaling == Rope::Scaling::yarn && (a.beta_fast != b.beta_fast || a.beta_slow != b.beta_slow))
+      return "yarn's 'beta_fast' and 'beta_slow'";
+    return a.truncate != b.truncate ? "yarn's 'truncate'" : "the rotary embedding";
+  }
+  return {};
 }
 
 bool same(const Scales& a, const Scales& b) {
@@ -54,15 +60,14 @@ bool same(const Scales& a, const Scales& b) {
 
 std::string lost_block(const Architecture& a, const Architecture& b, std::size_t block) {
   const BlockAttention &x = a.attention[block], &y = b.attention[block];
-  const char* what = nullptr;
+  std::string what;
   if (gguf_family_of(a).window_pattern != 0 && x.window != y.window) what = "the sliding window";
   if (x.chunk != y.chunk) what = "the stretches of 'attention_chunk_size'";
   if ((x.rope == kNoRope) != (y.rope == kNoRope)) what = "where there is a rotary embedding";
   if (x.scales_query != y.scales_query) what = "the factor of q that grows with the position";
   if (a.layout[block].mixture != b.layout[block].mixture) what = "whether there are experts";
-  if (what == nullptr && x.rope != kNoRope && !same(a.ropes[x.rope], b.ropes[y.rope], a.max_position))
-    what = "the rotary embedding";
-  return what == nullptr ? std::string() : fmt::format("{} of block {}", what, block);
+  if (what.empty() && x.rope != kNoRope) what = lost_rope(a.ropes[x.rope], b.ropes[y.rope], a.max_position);
+  return what.empty() ? what : fmt::format("{} in block {}", what, block);
 }
 
 /// What llama.cpp cannot load of an architecture; empty when it loads all.

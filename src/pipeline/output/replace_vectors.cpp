@@ -79,8 +79,8 @@ std::uint64_t replace_in_gguf(const model::Model& checkpoint, const Vectors& vec
   const format::GgufContent content = format::parse_gguf(file.bytes(), checkpoint.path().string());
   Patches patches;
   for (const format::GgufTensor& tensor : content.tensors) {
-    const std::optional<std::string> name = model::hf_tensor_name(
-        checkpoint.architecture().names, tensor.name, model::gguf_family_of(checkpoint.architecture()));
+    const std::optional<std::string> name = model::hf_tensor_name(checkpoint.architecture().names, tensor.name,
+                                                                  model::gguf_family_of(checkpoint.architecture()));
     const auto it = name ? vectors.find(*name) : vectors.end();
     if (it == vectors.end()) continue;
     const std::optional<DType> type = format::ggml_dense_type(tensor.type);

@@ -5,13 +5,8 @@
 
 #include "core/error.h"
 #include "format/gguf_write.h"
-#include "model/gguf/config.h"
-
-#include <gtest/gtest.h>
-
-#include "core/error.h"
-#include "format/gguf_write.h"
 #include "model/gguf/check.h"
+#include "model/gguf/config.h"
 #include "model/gguf/names.h"
 #include "support/temporary_folder.h"
 
