@@ -135,9 +135,9 @@ json yarn(const format::GgufFile& gguf, const GgufFamily& row, const std::string
   json scaling = {{"rope_type", "yarn"},
                   {"factor", factor},
                   {"original_max_position_embeddings", gguf.integer(key + "original_context_length")},
-                  {"attention_factor", as_float32(attention)},
                   {"beta_fast", row.yarn_betas ? real_or("yarn_beta_fast", 32.0) : 32.0},
                   {"beta_slow", row.yarn_betas ? real_or("yarn_beta_slow", 1.0) : 1.0}};
+  if (std::fabs(attention - yarn_magnitude(factor, 1.0)) > 1e-7) scaling["attention_factor"] = as_float32(attention);
   if (!row.yarn_truncates) scaling["truncate"] = false;
   return scaling;
 }
