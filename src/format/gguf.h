@@ -55,12 +55,13 @@ class GgufFile {
   /// Throws Error as parse_gguf. The first part of a model that is split over files opens the others too, its metadata
   /// being the model's; another part, or parts that do not belong together, are an Error.
   static GgufFile open(const std::filesystem::path& path);
+  /// A file that is not on disk: what it would say. The tensors' data belongs to the caller. name: for errors.
+  GgufFile(GgufContent content, std::string name);
 
   /// The tensor of a name, or nullptr.
   const GgufTensor* find(std::string_view name) const;
   const std::vector<GgufTensor>& tensors() const { return content_.tensors; }
   const GgufMetadata& metadata() const { return content_.metadata; }
-  const MappedFile& file() const { return file_; }
 
   bool has(std::string_view key) const { return content_.metadata.contains(key); }
   /// Typed access; throws Error naming the file and key when absent or of another kind. integer: 0 or more.
@@ -74,14 +75,14 @@ class GgufFile {
   std::vector<std::int64_t> integers(std::string_view key) const;
 
  private:
-  GgufFile(MappedFile file, GgufContent content);
   void add_parts();
+  void index();
   const GgufValue& value(std::string_view key) const;
   template <class T>
   const T& typed(std::string_view key, const char* kind) const;
 
-  MappedFile file_;
-  std::vector<MappedFile> parts_;  ///< the other files of a split model
+  std::string name_;
+  std::vector<MappedFile> files_;  ///< one, or all of a split model
   GgufContent content_;
   std::map<std::string, std::size_t, std::less<>> index_;  ///< name -> place in content_.tensors
 };

@@ -21,7 +21,7 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::fo
 /// Whether checkpoints have a tensor of this name although nothing needs it.
 bool superfluous(std::string_view name, const Architecture& a) {
   return name.ends_with("rotary_emb.inv_freq") || name == a.names.linear(Role::lm_head) + ".weight" ||
-         name == "rope_freqs.weight";
+         name == "rope_freqs.weight" || name == "rope_factors_long.weight" || name == "rope_factors_short.weight";
 }
 
 /// Parts of a block without which it computes the same: the indexer of sparse attention chooses among more tokens than

@@ -7,7 +7,7 @@ namespace strata::model {
 
 std::string_view role_name(Role role) {
   constexpr std::array<std::string_view, 22> names = {
-      "q",    "k",    "v",      "o",    "gate", "up",   "down",    "qkv",   "gate_up", "q_a",  "q_b",
+      "q",    "k",    "v",      "o",    "gate", "up",   "down",    "qkv",   "gate_up", "q_a",   "q_b",
       "kv_a", "kv_b", "in_qkv", "in_z", "in_b", "in_a", "in_qkvz", "in_ba", "lm_head", "embed", "other"};
   return names[static_cast<std::size_t>(role)];
 }

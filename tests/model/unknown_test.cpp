@@ -27,7 +27,6 @@ class Names final : public TensorSource {
   LinearWeights matrix(const std::string&, std::size_t, std::size_t) const override { fail("no values"); }
   std::vector<float> vector(const std::string&, std::size_t) const override { fail("no values"); }
   const codec::Codec* codec_of(const std::string&) const override { return nullptr; }
-  codec::Stored stored(const Linear&, const codec::Codec&) const override { fail("no values"); }
   void release(const std::string&) const override {}
   void will_need(const std::string&) const override {}
   std::uint64_t content_hash() const override { return 0; }
