@@ -23,7 +23,8 @@ struct BlockWeights {
   model::NormWeights norms;
   std::optional<model::LinearWeights> router, shared_gate;  ///< of a mixture
   std::vector<float> router_bias, correction, sinks;
-  std::optional<DeltaWeights> delta;  ///< read when it is first needed
+  std::optional<DeltaWeights> delta;                 ///< read when it is first needed
+  std::vector<float> convolution, convolution_bias;  ///< (hidden, kernel), (hidden) of a short convolution; likewise
 };
 
 }  // namespace strata::engine

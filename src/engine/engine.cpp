@@ -126,6 +126,8 @@ const float* Engine::mix(BlockWeights& w, std::size_t block, const Batch& batch,
       return mix_latent(w, block, batch, x, observer, last);
     case model::Mixer::delta:
       return mix_delta(w, block, batch, x);
+    case model::Mixer::convolution:
+      return mix_convolution(w, block, batch, x);
   }
   STRATA_CHECK(false);
 }

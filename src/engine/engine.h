@@ -100,6 +100,8 @@ class Engine {
   struct DeltaRows;
   DeltaWeights delta_weights(std::size_t block) const;
   void read_delta(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, DeltaRows& rows);
+  /// mix() by a short convolution; in mixers/short_convolution.cpp.
+  const float* mix_convolution(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   /// mix() by attention, and its parts; in mixers/attention.cpp.
   const float* mix_attention(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   /// Rotary embedding, in place, of `heads` heads that are head_size apart in rows that are `stride` apart.

@@ -81,7 +81,8 @@ void choose(const model::Experts& experts, std::span<const float> logits, std::s
   for (std::size_t k = 0; k < chosen.size(); ++k) sum += weights[k] = scores[chosen[k]];
   if (experts.normalize)
     for (float& weight : weights)
-      weight /= std::max(sum, experts.least_sum) + (experts.score == model::Experts::Score::sigmoid ? 1e-20f : 0.0f);
+      weight /= std::max(sum, experts.least_sum) +
+                std::max(experts.added_to_sum, experts.score == model::Experts::Score::sigmoid ? 1e-20f : 0.0f);
   for (float& weight : weights) weight *= experts.scale;
 }
 

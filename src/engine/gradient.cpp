@@ -47,6 +47,7 @@ std::string why_no_gradient(const model::Architecture& architecture, std::size_t
   if (a.layout[block].mixture) return "its feed-forward part is a mixture of experts";
   if (a.attention[block].mixer == model::Mixer::latent) return "its attention is made from latents";
   if (a.attention[block].mixer == model::Mixer::delta) return "it is a gated delta net";
+  if (a.attention[block].mixer == model::Mixer::convolution) return "it is a convolution over time";
   if (a.output_gate) return "its attention has an output gate";
   return "";
 }

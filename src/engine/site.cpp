@@ -23,6 +23,7 @@ Site input_site(Role role) {
     case Role::in_a:
     case Role::in_qkvz:
     case Role::in_ba:
+    case Role::in_bcx:
       return Site::attn_in;
     case Role::q_b:
       return Site::q_b_in;

@@ -45,7 +45,9 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   a.blocks = size_of(config, "num_hidden_layers", where);
   a.heads = size_of(config, "num_attention_heads", where);
   a.kv_heads = size_or(config, "num_key_value_heads", a.heads, where);
-  a.intermediate = size_of(config, family.intermediate_key, where);
+  a.intermediate = family.convolution && config.contains("block_ff_dim")
+                       ? size_of(config, "block_ff_dim", where)
+                       : size_of(config, family.intermediate_key, where);
   a.vocab = size_of(config, "vocab_size", where);
   a.max_position = size_or(config, "max_position_embeddings", 2048, where);
   if (family.latent) return parse_latent(config, a, where);
@@ -68,6 +70,8 @@ std::size_t Architecture::mixed_size(std::size_t block) const {
       return heads * latent.value;
     case Mixer::delta:
       return delta.values();
+    case Mixer::convolution:
+      return hidden;
   }
   STRATA_CHECK(false);
 }
@@ -84,6 +88,7 @@ std::size_t Architecture::cache_size(std::size_t block) const {
 }
 
 std::size_t Architecture::state_size(std::size_t block) const {
+  if (attention[block].mixer == Mixer::convolution) return (convolution.kernel - 1) * hidden;
   if (attention[block].mixer != Mixer::delta) return 0;
   return delta.key_size * delta.values() + (delta.kernel - 1) * delta.channels();
 }
@@ -125,8 +130,9 @@ std::uint64_t Architecture::block_linear_weights() const {
 std::size_t Architecture::activations_per_token() const {
   const std::size_t widest = std::max({intermediate, experts.intermediate, experts.shared_intermediate});
   const std::size_t latents = latent.kv_rank == 0 ? 0 : latent.q_rank + 2 * latent.kv_rank + mixed_size();
+  const std::size_t convolution_rows = convolution.kernel == 0 ? 0 : 5 * hidden;
   const std::size_t delta_rows = delta.kernel == 0 ? 0 : 2 * delta.channels() + 3 * delta.values();
-  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + delta_rows + 2 * widest +
+  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + delta_rows + convolution_rows + 2 * widest +
          (experts.count == 0 ? 0 : 2 * hidden + experts.count);
 }
 
@@ -175,8 +181,10 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   a.mlp_bias = family->mlp_bias_key != nullptr && get_or<bool>(config, family->mlp_bias_key, false, where);
   if (!family->qk_norm_key || get_or<bool>(config, "use_qk_norm", false, where)) a.qk_norm = family->qk_norm;
   a.tied = get_or<bool>(config, "tie_word_embeddings", family->default_tied, where);
+  if (family->tied_key != nullptr) a.tied = get_or<bool>(config, family->tied_key, a.tied, where);
   a.scales = parse_scales(config, *family, a, where);
   if (family->delta) parse_delta(config, *family, a, where);
+  if (family->convolution) parse_convolution(config, a, where);
   parse_attention(config, *family, a, where);
   parse_mixture(config, family->mixture, a, where);
   list_linears(a);

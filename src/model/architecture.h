@@ -68,6 +68,7 @@ struct Architecture {
   QueryScale query_scale;
   Latent latent;
   DeltaNet delta;
+  ShortConvolution convolution;
   bool output_gate = false;  ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
   bool tied = false;         ///< lm_head is the embedding
   Scales scales;

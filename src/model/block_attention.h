@@ -9,8 +9,9 @@ inline constexpr std::size_t kNoRope = static_cast<std::size_t>(-1);  ///< in pl
 /// What stands before a block's feed-forward part.
 enum class Mixer {
   attention,
-  latent,  ///< attention whose keys and values are made from one narrow row a token (Latent)
-  delta,   ///< a gated delta net (DeltaNet)
+  latent,       ///< attention whose keys and values are made from one narrow row a token (Latent)
+  delta,        ///< a gated delta net (DeltaNet)
+  convolution,  ///< a gated convolution over a few tokens (ShortConvolution)
 };
 
 /// Multi-head latent attention: arXiv 2405.04434, section 2.1; transformers: modeling_deepseek_v3.py. A head of q and k
@@ -33,6 +34,13 @@ struct DeltaNet {
   std::size_t channels() const { return 2 * key_heads * key_size + values(); }
   /// The values of all heads.
   std::size_t values() const { return value_heads * value_size; }
+};
+
+/// A gated short convolution: transformers, Lfm2ShortConv of modeling_lfm2.py. in_bcx gives b, c and x, (hidden) each;
+/// o reads c times the convolution over time of b times x.
+struct ShortConvolution {
+  std::size_t kernel = 0;  ///< tokens that it sees
+  bool bias = false;       ///< in_bcx, o and the convolution have one
 };
 
 /// How one block attends.

@@ -19,6 +19,7 @@ struct Experts {
   Score score = Score::softmax;
   bool normalize = false;                   ///< the chosen weights are divided by their sum
   float least_sum = 0.0f;                   ///< the least that this sum is taken for
+  float added_to_sum = 0.0f;                ///< is added to it; with sigmoid scores at least 1e-20
   bool correction = false;                  ///< a bias per expert is added for choosing, not for weighing
   std::size_t groups = 1, groups_used = 1;  ///< only experts of the best groups can be chosen
   std::size_t group_best = 2;               ///< a group is as good as this many of its best experts together

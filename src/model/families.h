@@ -72,6 +72,7 @@ struct Mixture {
   const char* last_key = nullptr;                ///< the last one; -1: all to the end
   const char* list_key = nullptr;                ///< the mixtures by their indices, if it is there
   bool always_normalizes = false;                ///< norm_topk_prob is not read: Experts::normalize is as it is here
+  const char* correction_key = nullptr;          ///< when false, Experts::correction is not there
   bool grouped = false;              ///< with softmax scores, too, there are groups of experts and a scale of weights
   const char* method_key = nullptr;  ///< holds "greedy" when the groups do not count
 };
@@ -95,6 +96,8 @@ struct Family {
   bool latent = false;              ///< all blocks have Mixer::latent
   bool delta = false;               ///< blocks that layer_types does not call full_attention have Mixer::delta
   bool delta_by_key_heads = false;  ///< DeltaNet::by_key_heads
+  bool convolution = false;         ///< blocks that are not full_attention have Mixer::convolution
+  const char* tied_key = nullptr;   ///< counts before tie_word_embeddings
   const char* index_key = nullptr;  ///< holds Architecture::whole_positions
   const char* qk_l2_key = nullptr;  ///< when true, Architecture::qk_l2
   bool sinks = false;

@@ -55,7 +55,18 @@ class Lister {
         return latent_attention(b);
       case Mixer::delta:
         return delta_net(b);
+      case Mixer::convolution:
+        return short_convolution(b);
     }
+  }
+
+  void short_convolution(std::size_t b) {
+    const std::string block = names_.block(b), in = block + names_.linear(Role::in_bcx),
+                      out = fmt::format("{}{}.{}", block, names_.convolution, names_.convolution_out);
+    group(in, b);
+    linear(in, Role::in_bcx, 3 * a_.hidden, a_.hidden, a_.convolution.bias);
+    group(out, b);
+    linear(out, Role::o, a_.hidden, a_.hidden, a_.convolution.bias);
   }
 
   /// vLLM holds what reads the block's input in two matrices (qwen3_5.py), as Qwen3-Next's files do.

@@ -99,6 +99,18 @@ inline constexpr Mixture kMistral4{.experts = {.normalize = true, .shared_module
                                    .shared_count_key = "n_shared_experts",
                                    .grouped = true};
 
+inline constexpr Mixture kLfm2Moe{.experts = {.score = Experts::Score::sigmoid,
+                                              .normalize = true,
+                                              .added_to_sum = 1e-6f,
+                                              .correction = true,
+                                              .module = "feed_forward",
+                                              .correction_name = "expert_bias",
+                                              .gate = "w1",
+                                              .up = "w3",
+                                              .down = "w2"},
+                                  .first_dense = 2,
+                                  .first_key = "num_dense_layers",
+                                  .correction_key = "use_expert_bias"};
 inline constexpr Mixture kQwen3Next{.experts = {.normalize = true, .shared_gate = true},
                                     .shared_size_key = "shared_expert_intermediate_size"};
 

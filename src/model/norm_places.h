@@ -15,4 +15,16 @@ inline constexpr TensorNames kPostNorms{.before_attention = {},
                                         .before_feed_forward = {},
                                         .after_feed_forward = "post_feedforward_layernorm"};
 
+/// LFM2's.
+inline constexpr TensorNames kShortConvolution{.o = "out_proj",
+                                               .feed_forward = "feed_forward",
+                                               .gate = "w1",
+                                               .up = "w3",
+                                               .down = "w2",
+                                               .before_attention = "operator_norm",
+                                               .before_feed_forward = "ffn_norm",
+                                               .q_norm = "self_attn.q_layernorm",
+                                               .k_norm = "self_attn.k_layernorm",
+                                               .last_norm = "embedding_norm"};
+
 }  // namespace strata::model

@@ -13,6 +13,8 @@ namespace strata::model {
 void parse_latent(const json& config, Architecture& architecture, const std::string& where);
 /// Sizes of gated delta nets.
 void parse_delta(const json& config, const Family& family, Architecture& architecture, const std::string& where);
+/// The size of short convolutions, which blocks have one, and the width of the dense blocks beside them.
+void parse_convolution(const json& config, Architecture& architecture, const std::string& where);
 /// Windows, stretches, rotary embeddings, caps, sinks and factors of attention, by block.
 void parse_attention(const json& config, const Family& family, Architecture& architecture, const std::string& where);
 /// Sizes of the mixture and which blocks are mixtures; all blocks are dense without one.

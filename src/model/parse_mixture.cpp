@@ -21,6 +21,7 @@ void parse_experts(const json& config, const Mixture& mixture, Architecture& a, 
     fail("{}: '{}' is {}, too many for {} blocks of experts with {} rows", where, count_key, e.count, a.blocks,
          e.intermediate);
   if (e.used > e.count) fail("{}: '{}' is {}, but there are {} experts", where, mixture.used_key, e.used, e.count);
+  if (mixture.correction_key != nullptr) e.correction = get_or<bool>(config, mixture.correction_key, true, where);
   if (!mixture.always_normalizes) e.normalize = get_or<bool>(config, "norm_topk_prob", e.normalize, where);
   if (mixture.shared_size_key != nullptr) e.shared_intermediate = size_of(config, mixture.shared_size_key, where);
   if (mixture.shared_count_key != nullptr) {

@@ -11,8 +11,8 @@ namespace strata::model {
 /// Which weight matrix of a block, or of the model, a linear is.
 /// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so.
 /// q_a, q_b, kv_a and kv_b are those of latent attention; a gated delta net reads by in_qkv, in_z, in_b and in_a, or by
-/// in_qkvz and in_ba, which hold two of them each. other is a matrix of an unknown model (unknown.h) whose name tells
-/// nothing.
+/// in_qkvz and in_ba, which hold two of them each; a short convolution by in_bcx. other is a matrix of an unknown model
+/// (unknown.h) whose name tells nothing.
 enum class Role {
   q,
   k,
@@ -33,6 +33,7 @@ enum class Role {
   in_a,
   in_qkvz,
   in_ba,
+  in_bcx,
   lm_head,
   embed,
   other
@@ -69,6 +70,7 @@ struct TensorNames {
   std::string_view q_a = "q_a_proj", q_b = "q_b_proj", kv_a = "kv_a_proj_with_mqa", kv_b = "kv_b_proj";
   std::string_view delta = "linear_attn", in_qkv = "in_proj_qkv", in_z = "in_proj_z", in_b = "in_proj_b",
                    in_a = "in_proj_a", in_qkvz = "in_proj_qkvz", in_ba = "in_proj_ba", delta_out = "out_proj";
+  std::string_view convolution = "conv", in_bcx = "in_proj", convolution_out = "out_proj";
   std::string_view before_attention = "input_layernorm", after_attention{};
   std::string_view before_feed_forward = "post_attention_layernorm", after_feed_forward{};
   std::string_view q_norm = "self_attn.q_norm", k_norm = "self_attn.k_norm", last_norm = "norm";

@@ -6,9 +6,9 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 22> names = {
-      "q",    "k",    "v",      "o",    "gate", "up",   "down",    "qkv",   "gate_up", "q_a",   "q_b",
-      "kv_a", "kv_b", "in_qkv", "in_z", "in_b", "in_a", "in_qkvz", "in_ba", "lm_head", "embed", "other"};
+  constexpr std::array<std::string_view, 23> names = {
+      "q",    "k",      "v",    "o",    "gate", "up",      "down",  "qkv",    "gate_up", "q_a",   "q_b",  "kv_a",
+      "kv_b", "in_qkv", "in_z", "in_b", "in_a", "in_qkvz", "in_ba", "in_bcx", "lm_head", "embed", "other"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -17,10 +17,13 @@ std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}."
 std::string Names::linear(Role role) const {
   if (role == Role::lm_head) return head_root + std::string(head);
   if (role == Role::embed) return root + std::string(embedding);
-  const std::array<std::string_view, 19> names = {q,   k,    v,    o,      gate, up,   down, qkv,     gate_up, q_a,
-                                                  q_b, kv_a, kv_b, in_qkv, in_z, in_b, in_a, in_qkvz, in_ba};
+  const std::array<std::string_view, 20> names = {q,   k,    v,    o,      gate, up,   down, qkv,     gate_up, q_a,
+                                                  q_b, kv_a, kv_b, in_qkv, in_z, in_b, in_a, in_qkvz, in_ba,   in_bcx};
   const bool feeds = role == Role::gate || role == Role::up || role == Role::down || role == Role::gate_up;
-  const std::string_view module = feeds ? feed_forward : role >= Role::in_qkv ? delta : attention;
+  const std::string_view module = feeds                  ? feed_forward
+                                  : role == Role::in_bcx ? convolution
+                                  : role >= Role::in_qkv ? delta
+                                                         : attention;
   return fmt::format("{}.{}", module, names[static_cast<std::size_t>(role)]);
 }
 
@@ -94,7 +97,19 @@ void expect_delta(const Architecture& a, std::size_t block, std::vector<Expected
   expect("norm.weight", {d.value_size});
 }
 
+/// What a short convolution has beside its linears.
+void expect_convolution(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
+  result.push_back(
+      {.name = convolution_name(a, block, "weight"), .shape = {a.hidden, 1, a.convolution.kernel}, .as_is = true});
+  if (a.convolution.bias)
+    result.push_back({.name = convolution_name(a, block, "bias"), .shape = {a.hidden}, .as_is = true});
+}
+
 }  // namespace
+
+std::string convolution_name(const Architecture& a, std::size_t block, std::string_view part) {
+  return fmt::format("{}{}.conv.{}", a.names.block(block), a.names.convolution, part);
+}
 
 std::string delta_name(const Architecture& a, std::size_t block, std::string_view part) {
   return fmt::format("{}{}.{}", a.names.block(block), a.names.delta, part);
@@ -111,6 +126,7 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
     for (const Norm norm : kBlockNorms)
       if (a.has(norm, b)) result.push_back({norm_name(a, norm, b), {a.norm_size(norm)}});
     if (a.attention[b].mixer == Mixer::delta) expect_delta(a, b, result);
+    if (a.attention[b].mixer == Mixer::convolution) expect_convolution(a, b, result);
     if (a.sinks) result.push_back({sinks_name(a, b), {a.heads}});
     if (!a.layout[b].mixture) continue;
     const Experts& e = a.experts;

@@ -27,6 +27,8 @@ std::string sinks_name(const Architecture& architecture, std::size_t block);
 /// A tensor of a gated delta net: "conv1d.weight" (channels, 1, kernel), "A_log", "dt_bias" (value_heads),
 /// "norm.weight" (value_size).
 std::string delta_name(const Architecture& architecture, std::size_t block, std::string_view part);
+/// A tensor of a short convolution: "weight" (hidden, 1, kernel) or "bias" (hidden).
+std::string convolution_name(const Architecture& architecture, std::size_t block, std::string_view part);
 /// Tensors of a mixture that are never quantized: the router's (experts, hidden), the biases for choosing (experts),
 /// and the gate of the shared expert (1, hidden).
 std::string router_name(const Architecture& architecture, std::size_t block);

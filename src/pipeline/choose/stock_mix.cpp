@@ -126,6 +126,7 @@ class Chooser {
       case Role::in_a:
       case Role::in_qkvz:
       case Role::in_ba:
+      case Role::in_bcx:
         return mix_ == Mix::IQ3_XS ? kIQ3_XXS : mix_ == Mix::IQ3_XXS ? kIQ2_S : base_;
       case Role::o:
         return o();

@@ -1,0 +1,44 @@
+// The mixer of gated short convolutions: what o reads is made of the last few tokens. transformers: Lfm2ShortConv of
+// modeling_lfm2.py.
+#include "engine/engine.h"
+#include "engine/scale.h"
+#include "kernel/convolution.h"
+#include "kernel/gates.h"
+#include "model/tensors.h"
+
+namespace strata::engine {
+
+const float* Engine::mix_convolution(BlockWeights& w, std::size_t block, const Batch& batch, const float* x) {
+  const model::Architecture& a = architecture_;
+  const std::size_t tokens = batch.tokens, size = a.hidden, kernel = a.convolution.kernel;
+  const auto read = [&](const char* part, std::size_t count) {
+    return model_.vector(model::convolution_name(a, block, part), count);
+  };
+  if (w.convolution.empty()) w.convolution = read("weight", size * kernel);
+  if (a.convolution.bias && w.convolution_bias.empty()) w.convolution_bias = read("bias", size);
+  const float* all = multiply_fused(w, a.index(block, model::Role::in_bcx), x, tokens);
+  float *const b = sized(q_, tokens * size), *const c = sized(k_, tokens * size), *const u = sized(v_, tokens * size);
+  take_columns(all, tokens, 3 * size, 0, size, b);
+  take_columns(all, tokens, 3 * size, size, size, c);
+  take_columns(all, tokens, 3 * size, 2 * size, size, u);
+  kernel::multiply(b, u, tokens * size, u);
+  float* const mixed = sized(attended_, tokens * size);
+  std::vector<kernel::Convolution> calls;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    float* state = nullptr;
+    if (s.cache != nullptr) {
+      s.cache->keys[block].resize((kernel - 1) * size);
+      state = s.cache->keys[block].data();
+    }
+    calls.push_back({u + row * size, size, w.convolution.data(),
+                     a.convolution.bias ? w.convolution_bias.data() : nullptr, state, mixed + row * size, size,
+                     s.tokens, size, kernel, false});
+    row += s.tokens;
+  }
+  kernel::convolution(calls);
+  kernel::multiply(c, mixed, tokens * size, mixed);
+  return mixed;
+}
+
+}  // namespace strata::engine
