@@ -111,7 +111,7 @@ inline constexpr Mixture kLfm2Moe{.experts = {.score = Experts::Score::sigmoid,
                                   .first_dense = 2,
                                   .first_key = "num_dense_layers",
                                   .correction_key = "use_expert_bias"};
-inline constexpr Mixture kQwen3Next{.experts = {.normalize = true, .shared_gate = true},
+inline constexpr Mixture kQwen3Next{.experts = {.shared_gate = true, .normalize = true},
                                     .shared_size_key = "shared_expert_intermediate_size"};
 
 }  // namespace strata::model
