@@ -1,6 +1,6 @@
-// Measures matrix products, attention and log-sum-exp of this machine as shares of peaks measured between the runs.
-// Each measure_* checks its answer first and keeps the best of short runs; one benchmark iteration is one such call.
-// Environment: STRATA_ISA chooses the kernels; STRATA_BENCH_THREADS the number of threads (default: all).
+// Measures matrix products, attention, scans and log-sum-exp of this machine as shares of peaks measured between the
+// runs. Each measure_* checks its answer first and keeps the best of short runs; one benchmark iteration is one such
+// call. Environment: STRATA_ISA chooses the kernels; STRATA_BENCH_THREADS the number of threads (default: all).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -51,6 +51,8 @@ int main(int argc, char** argv) {
             [=] { return measure_matmul(shape, tokens, precision, kSeconds); });
   add("attention/SmolLM2/tokens:512", [] { return measure_attention(512, 9, 3, 64, kSeconds); });
   add("attention/Llama-8B/tokens:512", [] { return measure_attention(512, 32, 8, 128, kSeconds); });
+  add("delta_rule/Qwen3-Next/tokens:512", [] { return measure_delta_rule(512, 16, 32, 128, kSeconds); });
+  add("state_space/Nemotron-3-Nano/tokens:512", [] { return measure_state_space(512, 64, 8, 64, 128, kSeconds); });
   add("log_sum_exp/49152/rows:512", [] { return measure_log_sum_exp(49152, kSeconds); });
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();

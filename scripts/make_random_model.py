@@ -2,10 +2,11 @@
 """Writes a random model of a known shape as a Hugging Face folder: for trying sizes, times and memory without a download.
 
     scripts/make_random_model.py llama-8b OUT [--blocks 2] [--seed 0] [--shard-gb 5]
+    scripts/make_random_model.py glm-4.6 OUT --holes      # 715 GB that take no space: the headers, and zeros as holes
 
-The weights are normal (bf16, the same for a seed), written tensor by tensor: memory stays small. The tokenizer is
-byte-level with two special tokens, so that such a model can write its own calibration text; what it writes is noise.
-Needs numpy only.
+The weights are normal (bf16, the same for a seed), written tensor by tensor: memory stays small. With --holes none are
+written, for what reads headers alone: the file system must have sparse files. The tokenizer is byte-level with two
+special tokens, so that such a model can write its own calibration text; what it writes is noise. Needs numpy only.
 """
 import argparse
 import json
@@ -19,6 +20,9 @@ LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_a
 QWEN2 = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_act": "silu", "rms_norm_eps": 1e-6}
 QWEN3_MOE = {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "hidden_act": "silu",
              "rms_norm_eps": 1e-6, "attention_bias": False}
+
+GLM4_MOE = {"architectures": ["Glm4MoeForCausalLM"], "model_type": "glm4_moe", "hidden_act": "silu",
+            "rms_norm_eps": 1e-5, "attention_bias": True, "use_qk_norm": True, "partial_rotary_factor": 0.5}
 
 
 def sizes(hidden, intermediate, blocks, heads, kv_heads, vocab, tied, theta, positions, head_dim=None):
@@ -35,6 +39,10 @@ SHAPES = {
     "qwen3-30b-a3b": QWEN3_MOE | sizes(2048, 6144, 48, 32, 4, 151936, False, 1000000.0, 40960, head_dim=128) |
     {"num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768, "norm_topk_prob": True,
      "decoder_sparse_step": 1, "mlp_only_layers": []},
+    "glm-4.6": GLM4_MOE | sizes(5120, 12288, 92, 96, 8, 151552, False, 1000000.0, 202752, head_dim=128) |
+    {"n_routed_experts": 160, "num_experts_per_tok": 8, "moe_intermediate_size": 1536, "n_shared_experts": 1,
+     "first_k_dense_replace": 3, "norm_topk_prob": True, "routed_scaling_factor": 2.5, "n_group": 1, "topk_group": 1,
+     "num_nextn_predict_layers": 1},
 }
 
 
@@ -43,25 +51,50 @@ def mlp(module, hidden, intermediate):
             (f"{module}.down_proj.weight", (hidden, intermediate))]
 
 
-def tensors(config):
-    """Returns the name and shape of every tensor."""
+def attention(at, config):
     hidden, head_dim = config["hidden_size"], config["head_dim"]
     q, kv = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
+    result = []
+    for name, rows, cols in (("q", q, hidden), ("k", kv, hidden), ("v", kv, hidden), ("o", hidden, q)):
+        result.append((f"{at}.self_attn.{name}_proj.weight", (rows, cols)))
+        if name != "o" and (config["model_type"] == "qwen2" or config.get("attention_bias")):
+            result.append((f"{at}.self_attn.{name}_proj.bias", (rows,)))
+    if config["model_type"] == "qwen3_moe" or config.get("use_qk_norm"):
+        result += [(f"{at}.self_attn.{name}_norm.weight", (head_dim,)) for name in "qk"]
+    return result
+
+
+def experts_of(config):
+    return config.get("num_experts", config.get("n_routed_experts", 0))
+
+
+def mixture(at, config):
+    hidden, intermediate, experts = config["hidden_size"], config["moe_intermediate_size"], experts_of(config)
+    result = [(f"{at}.mlp.gate.weight", (experts, hidden))]
+    if config["model_type"] == "glm4_moe":
+        result.append((f"{at}.mlp.gate.e_score_correction_bias", (experts,)))
+        result += mlp(f"{at}.mlp.shared_experts", hidden, config["n_shared_experts"] * intermediate)
+    for expert in range(experts):
+        result += mlp(f"{at}.mlp.experts.{expert}", hidden, intermediate)
+    return result
+
+
+def tensors(config):
+    """Returns the name and shape of every tensor."""
+    hidden, blocks = config["hidden_size"], config["num_hidden_layers"]
     result = [("model.embed_tokens.weight", (config["vocab_size"], hidden))]
-    for block in range(config["num_hidden_layers"]):
+    for block in range(blocks + config.get("num_nextn_predict_layers", 0)):
         at = f"model.layers.{block}"
         result += [(f"{at}.input_layernorm.weight", (hidden,)), (f"{at}.post_attention_layernorm.weight", (hidden,))]
-        for name, rows, cols in (("q", q, hidden), ("k", kv, hidden), ("v", kv, hidden), ("o", hidden, q)):
-            result.append((f"{at}.self_attn.{name}_proj.weight", (rows, cols)))
-            if config["model_type"] == "qwen2" and name != "o":
-                result.append((f"{at}.self_attn.{name}_proj.bias", (rows,)))
-        if config["model_type"] == "qwen3_moe":
-            result += [(f"{at}.self_attn.{name}_norm.weight", (head_dim,)) for name in "qk"]
-            result.append((f"{at}.mlp.gate.weight", (config["num_experts"], hidden)))
-            for expert in range(config["num_experts"]):
-                result += mlp(f"{at}.mlp.experts.{expert}", hidden, config["moe_intermediate_size"])
+        result += attention(at, config)
+        if experts_of(config) and block >= config.get("first_k_dense_replace", 0):
+            result += mixture(at, config)
         else:
             result += mlp(f"{at}.mlp", hidden, config["intermediate_size"])
+        if block >= blocks:  # it predicts the token after the next one, and no forward pass runs it
+            result += [(f"{at}.{name}.weight", (hidden,)) for name in ("enorm", "hnorm", "shared_head.norm")]
+            result += [(f"{at}.eh_proj.weight", (hidden, 2 * hidden)),
+                       *((f"{at}.{name}.weight", (config["vocab_size"], hidden)) for name in ("embed_tokens", "shared_head.head"))]
     result.append(("model.norm.weight", (hidden,)))
     if not config["tie_word_embeddings"]:
         result.append(("lm_head.weight", (config["vocab_size"], hidden)))
@@ -82,7 +115,7 @@ def values(name, shape, random, pool, blocks):
         yield rounded[random.integers(0, 1 << 16, min(1 << 24, count - begin), dtype=np.uint16)].tobytes()
 
 
-def write_shard(path, listed, seed, first, blocks):
+def write_shard(path, listed, seed, first, blocks, holes):
     pool = np.random.Generator(np.random.SFC64(seed)).standard_normal(1 << 16, dtype=np.float32)
     offset, header = 0, {"__metadata__": {"format": "pt"}}
     for name, shape in listed:
@@ -93,6 +126,9 @@ def write_shard(path, listed, seed, first, blocks):
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
+        if holes:
+            file.truncate(8 + len(text) + offset)
+            return
         for index, (name, shape) in enumerate(listed):
             random = np.random.Generator(np.random.SFC64([seed, first + index]))
             for piece in values(name, shape, random, pool, blocks):
@@ -123,20 +159,36 @@ def write_tokenizer(out):
     (out / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
+def shrunk(config, args):
+    """The shape with the blocks and experts that were asked for; of two blocks or more the last is a mixture."""
+    for option, key in (("blocks", "num_hidden_layers"), ("experts", "num_experts"), ("experts", "n_routed_experts")):
+        wanted = getattr(args, option)
+        if wanted is None or key not in config:
+            continue
+        if not 1 <= wanted <= config[key]:
+            sys.exit(f"--{option} {wanted}: {args.shape} has 1 to {config[key]}")
+        config[key] = wanted
+    if args.experts is not None and not experts_of(config):
+        sys.exit(f"--experts: {args.shape} has none")
+    if experts_of(config):
+        config["num_experts_per_tok"] = min(config["num_experts_per_tok"], experts_of(config))
+    if "first_k_dense_replace" in config:
+        config["first_k_dense_replace"] = min(config["first_k_dense_replace"], config["num_hidden_layers"] - 1)
+    return config
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("out", type=pathlib.Path, help="folder to make")
     parser.add_argument("--blocks", type=int, help="fewer blocks than the shape has")
+    parser.add_argument("--experts", type=int, help="fewer experts in a block than the shape has")
+    parser.add_argument("--holes", action="store_true", help="write no weights: they are zeros that take no space")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shard-gb", type=float, default=5.0, help="largest weight file")
     args = parser.parse_args()
-    config = dict(SHAPES[args.shape])
+    config = shrunk(dict(SHAPES[args.shape]), args)
     blocks = config["num_hidden_layers"]
-    if args.blocks is not None:
-        if not 1 <= args.blocks <= blocks:
-            sys.exit(f"--blocks {args.blocks}: {args.shape} has 1 to {blocks}")
-        blocks = config["num_hidden_layers"] = args.blocks
     args.out.mkdir(parents=True, exist_ok=False)
     shards, used = [[]], 0
     for name, shape in tensors(config):
@@ -149,7 +201,7 @@ def main():
     weight_map, first = {}, 0
     for number, listed in enumerate(shards, 1):
         name = "model.safetensors" if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
-        write_shard(args.out / name, listed, args.seed, first, blocks)
+        write_shard(args.out / name, listed, args.seed, first, blocks, args.holes)
         first += len(listed)
         weight_map |= {tensor: name for tensor, _ in listed}
     if len(shards) > 1:

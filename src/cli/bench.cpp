@@ -34,6 +34,9 @@ std::vector<kernel::KernelFigure> measure(double seconds) {
     figures.push_back(kernel::measure_matmul(shape, 1, kernel::Precision::bf16, seconds));
   figures.push_back(kernel::measure_attention(512, 9, 3, 64, seconds));
   figures.push_back(kernel::measure_attention(512, 32, 8, 128, seconds));
+  // Of Qwen3-Next and of Nemotron 3 Nano.
+  figures.push_back(kernel::measure_delta_rule(512, 16, 32, 128, seconds));
+  figures.push_back(kernel::measure_state_space(512, 64, 8, 64, 128, seconds));
   figures.push_back(kernel::measure_log_sum_exp(49152, seconds));
   for (kernel::KernelFigure& figure : quantize::measure_rounding(seconds)) figures.push_back(std::move(figure));
   std::erase_if(figures, [](const kernel::KernelFigure& figure) { return figure.name.empty(); });

@@ -3,6 +3,7 @@
 #include "cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <sstream>
 
@@ -13,6 +14,28 @@ namespace strata::cli {
 namespace {
 
 using Kind = OptionValue::Kind;
+
+/// CLI11 would take the brackets off the value [qkv], and split it at commas; with this before it, it does not.
+constexpr char kWhole = '\x01';
+
+/// A word of the command line, its value marked with kWhole where that is in brackets.
+std::string marked(std::string word) {
+  const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
+  const std::size_t value = equals == std::string::npos ? 0 : equals + 1;
+  if (value < word.size() && word[value] == '[' && word.back() == ']') word.insert(value, 1, kWhole);
+  return word;
+}
+
+std::string unmarked(std::string word) {
+  std::erase(word, kWhole);
+  return word;
+}
+
+OptionWords unmarked(OptionWords words) {
+  for (std::vector<std::string>& some : words)
+    for (std::string& word : some) word = unmarked(std::move(word));
+  return words;
+}
 
 /// Returns CLI11's list of an option's names: the letter, its own name, and --no-NAME for a flag that is on by default.
 std::string names_of(const OptionInfo& info, const OptionValue& value) {
@@ -99,7 +122,7 @@ void CommandLine::declare(const OptionInfo& info, const OptionValue& value) {
     guarded.set = [used, name, set = value.set](const OptionWords& words) {
       if (!used->empty()) fail_usage("{} and {} are one option; give it once", *used, name);
       *used = name;
-      set(words);
+      set(unmarked(words));
     };
     return guarded;
   };
@@ -142,7 +165,7 @@ void refuse_extras(const CLI::App& verb, const std::vector<std::string>& words) 
     const std::string name = word.substr(0, word.find('='));
     if (name.starts_with('-'))
       fail_usage("{} has no option {}{}", verb.get_name(), name, did_you_mean(name, option_names(verb)));
-    fail_usage("{}: '{}' is one argument too many", verb.get_name(), word);
+    fail_usage("{}: '{}' is one argument too many", verb.get_name(), unmarked(word));
   }
 }
 
@@ -208,6 +231,7 @@ std::function<void()> parse_command_line(std::vector<std::string> words, Common&
   CommandLine line(app);
   const std::function<void()> run_verb = verb.setup(line, common);
   visit(common, line);
+  std::ranges::transform(words, words.begin(), marked);
   try {
     refuse_values_of_flags(app, words);
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));

@@ -32,6 +32,7 @@ void run(const Options& options, const Common& common) {
   if (const std::string note = pipeline::carried_note(model, target); !note.empty()) remark("{}\n", note);
   pipeline::LinearEncoder encoder(model, keeps);
   output->write_whole(encoder, options.output, options.overwrite);
+  if (options.overwrite) pipeline::remove_replaced(options.output, target, output->names(options.output), model);
   const std::uint64_t bytes = output->bytes();
   print_json(common, {{"output", options.output}, {"bytes", bytes}, {"type", name_of(options.type)}});
   print(common, "{}: {} in {}\n", options.output, human_bytes(bytes), name_of(options.type));

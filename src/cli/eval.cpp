@@ -93,6 +93,7 @@ void run(const Options& options, const Common& common) {
   eval::EvalFile file;
   for (const std::string& path : options.models) {
     models.push_back(std::make_unique<model::Model>(model::Model::open(path)));
+    models.back()->require_runnable();
     opened.push_back(models.back().get());
     file.models.push_back(eval::ModelName::of(*opened.back()));
   }

@@ -47,6 +47,12 @@ void declare_shared(CommandLine& line, Options& options) {
   declare_precision(line, options.precision);
 }
 
+model::Model open_to_run(const std::string& path) {
+  model::Model model = model::Model::open(path);
+  model.require_runnable();
+  return model;
+}
+
 /// A model that is ready to talk.
 struct Talker {
   model::Model model;
@@ -98,7 +104,7 @@ void run_generate(const Options& options, const Common& common) {
   if (options.prompt.empty() == options.prompt_file.empty())
     fail_usage("give a prompt: strata generate {} \"TEXT\", or --prompt-file FILE in its place", options.model);
   const std::string prompt = options.prompt.empty() ? read_text_file(options.prompt_file) : options.prompt;
-  const Talker talker{model::Model::open(options.model)};
+  const Talker talker{open_to_run(options.model)};
   engine::Engine engine(talker.model, options.precision);
   std::vector<engine::Token> tokens;
   if (options.chat) {
@@ -118,7 +124,7 @@ void run_generate(const Options& options, const Common& common) {
 }
 
 void run_chat(const Options& options) {
-  const Talker talker{model::Model::open(options.model)};
+  const Talker talker{open_to_run(options.model)};
   engine::Engine engine(talker.model, options.precision);
   const model::ChatTemplate chat_template = talker.chat_template();
   auto messages = opening(options);

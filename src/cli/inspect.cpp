@@ -11,6 +11,7 @@
 #include "model/carried.h"
 #include "model/model.h"
 #include "pipeline/report/data.h"
+#include "pipeline/report/families.h"
 #include "pipeline/report/loads.h"
 #include "pipeline/report/stored_codecs.h"
 
@@ -20,7 +21,7 @@ namespace {
 struct Options {
   std::string model, scores, signal;
   std::optional<std::string> target;
-  bool tensors = false, plot = false;
+  bool tensors = false, plot = false, families = false, markdown = false;
 };
 
 double bits_of(std::uint64_t bytes, std::uint64_t weights) {
@@ -43,11 +44,14 @@ json describe(const model::Model& model) {
     tensor_bytes += tensor.bytes;
     tensors.push_back({{"name", tensor.name}, {"type", tensor.type}, {"shape", tensor.shape}, {"bytes", tensor.bytes}});
   }
-  for (const model::ExpectedTensor& tensor : model::expected_tensors(a)) {
+  const auto add = [&parameters](const std::vector<std::uint64_t>& shape) {
     std::uint64_t count = 1;
-    for (const std::uint64_t extent : tensor.shape) count *= extent;
+    for (const std::uint64_t extent : shape) count *= extent;
     parameters += count;
-  }
+  };
+  for (const model::ExpectedTensor& tensor : model::expected_tensors(a)) add(tensor.shape);
+  if (!a.why_not_runnable.empty())  // which of them a text model would read is not known
+    for (const model::TensorInfo& tensor : model.carried()) add(tensor.shape);
   value["parameters"] = parameters;
   value["tensor_bytes"] = tensor_bytes;
   std::uint64_t bytes = 0, weights = 0;
@@ -80,10 +84,14 @@ json describe(const model::Model& model) {
 void show(const model::Model& model, const json& value, const Options& options) {
   const model::Architecture& a = model.architecture();
   fmt::print("{}\n", model.path().string());
-  fmt::print(
-      "  {}, {} blocks, hidden {}, feed-forward {}, {} heads ({} key-value) of {}, vocabulary {}, {} positions{}\n",
-      a.model_type, a.blocks, a.hidden, a.intermediate, a.heads, a.kv_heads, a.head_dim, a.vocab, a.max_position,
-      a.tied ? ", tied embeddings" : "");
+  if (!a.why_not_runnable.empty()) {
+    fmt::print("  {}, {} blocks\n  {}\n", a.model_type, a.blocks, a.why_not_runnable);
+  } else {
+    fmt::print(
+        "  {}, {} blocks, hidden {}, feed-forward {}, {} heads ({} key-value) of {}, vocabulary {}, {} positions{}\n",
+        a.model_type, a.blocks, a.hidden, a.intermediate, a.heads, a.kv_heads, a.head_dim, a.vocab, a.max_position,
+        a.tied ? ", tied embeddings" : "");
+  }
   fmt::print("  {:.1f} M parameters, {} of tensors, fingerprint {}\n",
              static_cast<double>(value["parameters"].get<std::uint64_t>()) / 1e6, human_bytes(value["tensor_bytes"]),
              value["fingerprint"].get<std::string>());
@@ -173,17 +181,43 @@ void plot_signals(const model::Model& model, const Options& options) {
 }
 
 /// Who loads the checkpoint: the target that was asked for, or all of them with what keeps the others from it.
-void show_verdicts(const std::vector<pipeline::Verdict>& verdicts, const Options& options) {
+void show_verdicts(const std::vector<pipeline::Verdict>& verdicts, const model::Model& model, const Options& options) {
   const pipeline::Target* wanted = options.target ? &pipeline::target_by_name(*options.target) : nullptr;
   std::string loads;
   for (const pipeline::Verdict& verdict : verdicts)
     if (verdict.loads()) loads += (loads.empty() ? "" : ", ") + std::string(verdict.target->name);
-  fmt::print("\nloads in: {}\n", loads.empty() ? "no runtime that strata knows" : loads);
+  // Whether a runtime has an unknown architecture is not known either.
+  const bool known = model.architecture().why_not_runnable.empty();
+  fmt::print("\n{}: {}\n", known ? "loads in" : "its codecs load in",
+             loads.empty() ? "no runtime that strata knows" : loads);
   for (const pipeline::Verdict& verdict : verdicts)
     if (wanted == nullptr ? !verdict.loads() : verdict.target == wanted) fmt::print("  {}\n", verdict.text());
 }
 
+std::string markdown(const std::vector<std::vector<std::string>>& rows) {
+  std::string text;
+  for (const std::vector<std::string>& row : rows) {
+    text += fmt::format("| {} |\n", fmt::join(row, " | "));
+    if (&row != &rows.front()) continue;
+    for (std::size_t c = 0; c < row.size(); ++c) text += "|---";
+    text += "|\n";
+  }
+  return text;
+}
+
+/// What is there for each family, which needs no model.
+void show_families(const Options& options, const Common& common) {
+  if (!options.model.empty()) fail_usage("--families lists all that strata knows; leave out {}", options.model);
+  const std::vector<pipeline::FamilySupport> families = pipeline::family_support();
+  print_json(common, pipeline::to_json(families));
+  const auto rows = pipeline::to_rows(families);
+  print(common, "{}", options.markdown ? markdown(rows) : table(rows));
+}
+
 void run(const Options& options, const Common& common) {
+  if (options.markdown && !options.families) fail_usage("--markdown is for --families");
+  if (options.families) return show_families(options, common);
+  if (options.model.empty()) fail_usage("MODEL is required");
   if (!options.plot && (!options.scores.empty() || !options.signal.empty()))
     fail_usage("--scores and --signal say what --plot draws; add --plot");
   if (!options.signal.empty() && options.scores.empty()) fail_usage("--signal is read from --scores FILE");
@@ -197,7 +231,7 @@ void run(const Options& options, const Common& common) {
   if (common.json_output) return;
   if (!options.plot) {
     show(model, value, options);
-    return show_verdicts(verdicts, options);
+    return show_verdicts(verdicts, model, options);
   }
   if (options.scores.empty())
     plot_bits(model);
@@ -207,10 +241,13 @@ void run(const Options& options, const Common& common) {
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options->model);
+  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file"}, options->model);
   line.flag({.name = "--tensors", .help = "List every tensor instead of a summary by role"}, options->tensors);
   line.flag({.name = "--plot", .help = "Draw a map of blocks and roles: bits, or the signals of --scores"},
             options->plot);
+  line.flag({.name = "--families", .help = "List the families of models, and what is there for each; takes no MODEL"},
+            options->families);
+  line.flag({.name = "--markdown", .help = "--families as a table of a Markdown page"}, options->markdown);
   line.option({.name = "--scores", .help = "scores.json of this model, to draw"}, options->scores);
   line.option({.name = "--signal", .help = "Draw this signal only"}, options->signal);
   line.option({.name = "--for",
@@ -227,7 +264,7 @@ extern const Verb inspect_verb = {
     "inspect", "Show a model's architecture, tensors, sizes and bits",
     "  strata inspect MODEL\n  strata inspect MODEL --tensors\n  strata inspect OUT --plot\n"
     "  strata inspect MODEL --plot --scores scores.json --signal alpha\n  strata inspect MODEL --json | jq "
-    ".parameters\n",
+    ".parameters\n  strata inspect --families\n",
     setup};
 
 }  // namespace strata::cli

@@ -2,6 +2,7 @@
 // A table has one row a codec and one column a role, so that a plan of any size fits a screen.
 #include "cli/options.h"
 
+#include <algorithm>
 #include <map>
 
 #include "core/units.h"
@@ -31,10 +32,14 @@ void show_plan(const pipeline::PlanResult& result, const model::Model& model) {
   std::map<std::string, std::map<std::string, std::size_t>> counts;  // codec -> role -> linears
   const auto codecs = pipeline::codecs_by_linear(plan, model.architecture());
   for (std::size_t l = 0; l < codecs.size(); ++l)
-    ++counts[codecs[l]->name][std::string(model::role_name(model.architecture().linears[l].role))];
+    ++counts[codecs[l]->name + (model.source_codec(l) == codecs[l] ? ", as in the source" : "")]
+            [std::string(model::role_name(model.architecture().linears[l].role))];
   const std::vector<std::string> roles = {"q", "k", "v", "o", "gate", "up", "down"};
   std::vector<std::vector<std::string>> rows = {{"codec"}};
   rows[0].insert(rows[0].end(), roles.begin(), roles.end());
+  for (const char* role : {"qkv", "gate_up", "other"})  // of families that fuse them, and of unknown models
+    if (std::ranges::any_of(counts, [&](const auto& entry) { return entry.second.contains(role); }))
+      rows[0].emplace_back(role);
   if (!model.architecture().tied) rows[0].emplace_back("lm_head");
   if (model.architecture().embedding() != model::kNoLinear) rows[0].emplace_back("embed");
   for (const auto& [codec, by_role] : counts) {

@@ -2,6 +2,7 @@
 // One pass over the calibration set; plans for every budget follow from it without another.
 #include "importance/score.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -10,8 +11,10 @@
 #include "core/file.h"
 #include "core/interrupt.h"
 #include "core/units.h"
+#include "engine/model_gradient.h"
 #include "importance/imatrix.h"
 #include "importance/judge.h"
+#include "importance/weight_scores.h"
 #include "model/tokenizer.h"
 #include "pipeline/choose/costs.h"
 #include "pipeline/report/scores_csv.h"
@@ -147,10 +150,43 @@ importance::ScoreResult score_sets(engine::Engine& engine, std::span<const impor
   }
 }
 
+void write(const importance::Scores& scores, const Options& options, const model::Model& model) {
+  if (options.output.ends_with(".csv"))
+    write_text_file(options.output, pipeline::scores_csv(scores, model.architecture()));
+  else
+    write_json_file(options.output, scores.to_json());
+}
+
+/// Scores a model that cannot be run, which takes signals of weights alone.
+void run_on_weights(const model::Model& model, const importance::ScoreRequest& request, const Options& options,
+                    const Common& common) {
+  const bool possible = !request.signals.empty() && std::ranges::all_of(request.signals, [](const auto* signal) {
+    return signal->of_block != nullptr;
+  });
+  if (!possible)
+    fail("{}: {}; score --signals {} reads weights alone", model.path().string(), model.architecture().why_not_runnable,
+         importance::weight_signals());
+  const importance::Scores scores = importance::score_weights(model, request.signals);
+  write(scores, options, model);
+  print_json(common, scores.to_json());
+  if (common.json_output) return;
+  show(scores);
+  fmt::print("{}: of weights alone; {} was not run\n", options.output, model.path().string());
+}
+
+/// Says which of the signals that were asked for a model cannot have.
+void say_left_out(const importance::ScoreRequest& request, const model::Model& model) {
+  const std::string why = engine::why_no_gradient(model.architecture());
+  for (const importance::Signal* signal : request.signals)
+    if (signal->needs_gradients && !why.empty())
+      remark("{} is left out: it needs gradients, which this model has not here: {}\n", signal->name, why);
+}
+
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const importance::ScoreRequest request = request_of(options);
   const model::Model model = model::Model::open(options.model, pipeline::target_by_name(options.target).fusion());
+  if (!model.architecture().why_not_runnable.empty()) return run_on_weights(model, request, options, common);
   const auto tokenizer = model::Tokenizer::of(model);
   engine::Engine engine(model, options.precision);
   const auto sets = importance::make_calibrations(engine, tokenizer, options.calibration);
@@ -158,13 +194,11 @@ void run(const Options& options, const Common& common) {
     fail_usage("--imatrix-out is of one calibration text; give --calib once");
   if (options.show_calibration)
     for (const importance::CalibrationSet& set : sets) show_calibration(set, tokenizer);
+  say_left_out(request, model);
   const importance::ScoreResult result = score_sets(engine, sets, request, options.combine);
   const importance::Scores& scores = result.scores;
   json value = scores.to_json();
-  if (options.output.ends_with(".csv"))
-    write_text_file(options.output, pipeline::scores_csv(scores, model.architecture()));
-  else
-    write_json_file(options.output, value);
+  write(scores, options, model);
   if (!options.imatrix.empty()) importance::write_imatrix(options.imatrix, model, result.inputs, scores.calibration);
   importance::remove_kept(request.measure, sets.size());
   if (options.judge) value["judge"] = judgement_json(result, model.architecture());

@@ -68,6 +68,7 @@ importance::CalibrationSet text_of(engine::Engine& engine, const model::Tokenize
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   const model::Model model = model::Model::open(options.model);
+  model.require_runnable();
   const auto tokenizer = model::Tokenizer::of(model);
   pipeline::SweepRequest request{&codec::by_name(options.high), &codec::by_name(options.low)};
   request.tokens = options.tokens;

@@ -47,6 +47,7 @@ void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
   check_new_output(options.output, options.overwrite);
   const model::Model original = model::Model::open(options.reference);
+  original.require_runnable();
   const model::Model checkpoint = model::Model::open(options.checkpoint);
   if (checkpoint.from_gguf() != options.output.ends_with(".gguf"))
     fail_usage("--output {}: a checkpoint stays what it is; its name {} end in .gguf", options.output,

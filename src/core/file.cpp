@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/advice.h"
 #include "core/error.h"
 #include "core/units.h"
 
@@ -40,11 +41,15 @@ fs::path without_trailing_slash(fs::path path) {
 
 fs::path parent_of(const fs::path& target) { return target.has_parent_path() ? target.parent_path() : fs::path("."); }
 
-/// Advises the system about the whole pages within a part of a map.
-void advise(std::span<const std::byte> part, int advice) {
+enum class Pages { within, touched };
+
+/// Advises the system about the pages that lie within a part of a map, or about all that the part touches.
+void advise(std::span<const std::byte> part, int advice, Pages pages) {
+  if (part.empty()) return;
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+  const std::uintptr_t more = pages == Pages::within ? page - 1 : 0;
+  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + more) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size() + page - 1 - more) / page * page;
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 }
 
@@ -87,9 +92,15 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-void MappedFile::drop(std::span<const std::byte> part) { advise(part, MADV_DONTNEED); }
+void MappedFile::drop(std::span<const std::byte> part) { advise(part, MADV_DONTNEED, Pages::within); }
 
-void MappedFile::will_need(std::span<const std::byte> part) { advise(part, MADV_WILLNEED); }
+void MappedFile::will_need(std::span<const std::byte> part) { advise(part, MADV_WILLNEED, Pages::within); }
+
+void expect_samples(std::span<const std::byte> part) { advise(part, MADV_RANDOM, Pages::touched); }
+
+void expect_order(std::span<const std::byte> part) { advise(part, MADV_NORMAL, Pages::touched); }
+
+void fetch_pages(std::span<const std::byte> part) { advise(part, MADV_WILLNEED, Pages::touched); }
 
 std::size_t write_bytes(int descriptor, std::span<const std::byte> bytes) {
   std::size_t done = 0;

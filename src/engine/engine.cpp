@@ -6,8 +6,11 @@
 #include <cmath>
 
 #include "core/threads.h"
+#include "engine/activation.h"
+#include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
+#include "model/token_rows.h"
 
 namespace strata::engine {
 namespace {
@@ -39,20 +42,6 @@ Angles angles_of(const model::Rope& rope, const Batch& batch) {
   return angles;
 }
 
-/// gate = activation(gate) * up.
-void activate(const model::Architecture& a, float* gate, const float* up, std::size_t count) {
-  switch (a.activation) {
-    case model::Activation::silu:
-      return kernel::silu_multiply(gate, up, count);
-    case model::Activation::gelu_tanh:
-      return kernel::gelu_multiply(gate, up, count);
-    case model::Activation::gelu:
-      return kernel::gelu_erf_multiply(gate, up, count);
-    case model::Activation::clamped_swiglu:
-      return kernel::clamped_swiglu_multiply(gate, up, count, a.swiglu.limit, a.swiglu.alpha);
-  }
-}
-
 /// The factors of q at every row of a batch.
 std::vector<float> query_factors(const model::QueryScale& scale, const Batch& batch) {
   std::vector<float> factors;
@@ -72,9 +61,16 @@ float* Engine::sized(std::vector<float>& buffer, std::size_t size) {
   return buffer.data();
 }
 
+namespace {
+const model::Architecture& runnable(const model::Model& model) {
+  model.require_runnable();
+  return model.architecture();
+}
+}  // namespace
+
 Engine::Engine(const model::Model& model, kernel::Precision precision, Residency residency)
     : model_(model),
-      architecture_(model.architecture()),
+      architecture_(runnable(model)),
       precision_(precision),
       residency_(residency),
       embedding_(model.packed_embedding()),
@@ -96,39 +92,33 @@ Batch Engine::make_batch(std::span<const Sequence> sequences) const {
 void Engine::embed(std::span<const Token> tokens, float* h) const {
   const kernel::Weights table = embedding();
   for (std::size_t t = 0; t < tokens.size(); ++t) {
-    if (tokens[t] >= architecture_.vocab)
-      fail("token {} is outside the vocabulary of {}; the tokenizer belongs to another model", tokens[t],
-           architecture_.vocab);
+    if (tokens[t] >= architecture_.vocab) model::fail_without_row(model_, tokens[t]);
     kernel::read_row(table, tokens[t], h + t * architecture_.hidden);
   }
   scale(h, tokens.size() * architecture_.hidden, architecture_.scales.embedding);
-}
-
-void Engine::norm_rows(const float* x, const float* weights, std::size_t rows, float* y) const {
-  const auto norm = architecture_.norm_kind == model::NormKind::rms ? kernel::rms_norm : kernel::layer_norm;
-  norm(x, weights, rows, architecture_.hidden, architecture_.norm_epsilon, y);
 }
 
 const float* Engine::normed(const BlockWeights& w, Norm norm, const float* x, std::size_t tokens) {
   const auto it = w.norms.find(norm);
   if (it == w.norms.end()) return x;
   float* y = sized(normed_, tokens * architecture_.hidden);
-  norm_rows(x, it->second.data(), tokens, y);
+  norm_rows(architecture_, x, it->second.data(), tokens, y);
   return y;
 }
 
 void Engine::add_half(const BlockWeights& w, Half half, float* out, std::size_t tokens, float* h) const {
   const model::Architecture& a = architecture_;
   const auto norm = w.norms.find(half == Half::attention ? Norm::after_attention : Norm::after_feed_forward);
-  if (norm != w.norms.end()) norm_rows(out, norm->second.data(), tokens, out);
+  if (norm != w.norms.end()) norm_rows(a, out, norm->second.data(), tokens, out);
   scale(out, tokens * a.hidden, a.scales.residual);
   kernel::add(h, out, tokens * a.hidden);
 }
 
-void Engine::attend(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
+void Engine::attend(std::size_t block, const Batch& batch, const float* from, float* h, const Observer* observer,
+                    Site last) {
   BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
-  const float* x = normed(w, Norm::before_attention, h, batch.tokens);
+  const float* x = normed(w, Norm::before_attention, from, batch.tokens);
   observe(observer, Site::attn_in, block, x, batch.tokens, a.hidden);
   if (last == Site::attn_in) return;
   const float* mixed = mix_attention(w, block, batch, x);
@@ -164,14 +154,13 @@ bool Engine::run_gated(BlockWeights& w, std::size_t block, std::size_t expert, c
   return true;
 }
 
-void Engine::feed_forward(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
+void Engine::feed_forward(std::size_t block, const Batch& batch, const float* from, float* h, const Observer* observer,
+                          Site last) {
   BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens;
   const bool mixture = a.layout[block].mixture, shared = mixture && a.experts.shared_intermediate != 0;
-  if (a.parallel) STRATA_CHECK(parallel_input_ != nullptr, "the halves of block {} cannot be run in turn", block);
-  const float* x = a.parallel ? normed(w, Norm::before_attention, parallel_input_, tokens)
-                              : normed(w, Norm::before_feed_forward, h, tokens);
+  const float* x = normed(w, a.parallel ? Norm::before_attention : Norm::before_feed_forward, from, tokens);
   float* out = sized(projected_, tokens * a.hidden);
   observe(observer, Site::mlp_in, block, x, tokens, a.hidden);
   if (mixture && watch_ != nullptr && last != Site::block_out) return mix_experts(w, block, x, tokens, out, last);
@@ -192,28 +181,28 @@ void Engine::feed_forward(std::size_t block, const Batch& batch, float* h, const
   add_half(w, Half::feed_forward, out, tokens, h);
 }
 
-void Engine::run_half(Half half, std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last) {
+void Engine::run_half(Half half, std::size_t block, const Batch& batch, const float* from, float* h,
+                      const Observer* observer, Site last) {
   if (half == Half::attention)
-    attend(block, batch, h, observer, last);
+    attend(block, batch, from, h, observer, last);
   else
-    feed_forward(block, batch, h, observer, last);
+    feed_forward(block, batch, from, h, observer, last);
 }
 
 void Engine::run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer) {
   observe(observer, Site::block_in, block, h, batch.tokens, architecture_.hidden);
-  std::vector<float> input;  // what both halves of a parallel block read
-  if (architecture_.parallel) input.assign(h, h + batch.tokens * architecture_.hidden);
-  attend(block, batch, h, observer);
-  parallel_input_ = architecture_.parallel ? input.data() : nullptr;
-  feed_forward(block, batch, h, observer);
-  parallel_input_ = nullptr;
+  const bool keeps = reads_input(architecture_, Half::feed_forward);
+  std::vector<float> input;
+  if (keeps) input.assign(h, h + batch.tokens * architecture_.hidden);
+  attend(block, batch, h, h, observer);
+  feed_forward(block, batch, keeps ? input.data() : h, h, observer);
   observe(observer, Site::block_out, block, h, batch.tokens, architecture_.hidden);
 }
 
 void Engine::logits(const float* h, std::size_t rows, float* out, const Observer* observer) {
   const model::Architecture& a = architecture_;
   float* normed = sized(normed_, rows * a.hidden);
-  norm_rows(h, final_norm_.data(), rows, normed);
+  norm_rows(a, h, final_norm_.data(), rows, normed);
   kernel::matmul(normed, a.hidden, rows, head(), out, a.vocab, precision_);
   scale(out, rows * a.vocab, a.scales.logits);
   cap(out, rows * a.vocab, a.logit_softcap);

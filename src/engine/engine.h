@@ -41,12 +41,14 @@ class Engine {
   void embed(std::span<const Token> tokens, float* h) const;
   /// h: (batch.tokens, hidden), replaced by the block's output. With caches, their rows for this block are appended.
   void run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer = nullptr);
-  /// The halves of run_block: each adds its part of the block to h. last: a site of this half; the half ends there and
-  /// leaves h as it was. With block_out the half runs to its end.
-  void attend(std::size_t block, const Batch& batch, float* h, const Observer* observer, Site last = Site::block_out);
-  void feed_forward(std::size_t block, const Batch& batch, float* h, const Observer* observer,
+  /// The halves of run_block: each adds to h what it makes of `from`, both (tokens, hidden). `from` is h itself, or the
+  /// block's input for a half that reads_input(). last: a site of this half; the half ends there and leaves h as it
+  /// was. With block_out the half runs to its end.
+  void attend(std::size_t block, const Batch& batch, const float* from, float* h, const Observer* observer,
+              Site last = Site::block_out);
+  void feed_forward(std::size_t block, const Batch& batch, const float* from, float* h, const Observer* observer,
                     Site last = Site::block_out);
-  void run_half(Half half, std::size_t block, const Batch& batch, float* h, const Observer* observer,
+  void run_half(Half half, std::size_t block, const Batch& batch, const float* from, float* h, const Observer* observer,
                 Site last = Site::block_out);
   /// Ends a half of a dense block: adds to h (tokens, hidden) what o or down makes of `rows` (tokens, cols), its input.
   void add_output(std::size_t block, Half half, const float* rows, std::size_t tokens, float* h);
@@ -84,8 +86,6 @@ class Engine {
   bool multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens, float* y);
   /// A norm of x (tokens, hidden), valid until the next call; x itself where the block has no such norm.
   const float* normed(const BlockWeights& weights, model::Norm norm, const float* x, std::size_t tokens);
-  /// y (rows, hidden) = the model's kind of norm of x; y may be x.
-  void norm_rows(const float* x, const float* weights, std::size_t rows, float* y) const;
   /// The products of a matrix that holds several, (tokens, rows), valid until the next call.
   const float* multiply_fused(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens);
   std::vector<float> correction(std::size_t block) const;
@@ -124,7 +124,6 @@ class Engine {
   Record* record_ = nullptr;                              ///< set by Recording
   const Record* followed_ = nullptr;                      ///< set by Following
   const ExpertWatch* watch_ = nullptr;                    ///< set by Watching
-  const float* parallel_input_ = nullptr;                 ///< the input of the parallel block that runs
   // Buffers that grow to the largest batch so far.
   std::vector<float> change_, normed_, q_, k_, v_, attended_, gate_, up_, projected_, gathered_, expert_out_, fused_;
 };

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "engine/activation.h"
+#include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
@@ -17,6 +19,12 @@ using model::Norm;
 using model::Role;
 
 Norm norm_after(Half half) { return half == Half::attention ? Norm::after_attention : Norm::after_feed_forward; }
+
+/// The rows of a linear that may be a part of another.
+std::size_t rows_of(const model::Architecture& a, Role role) {
+  if (role == Role::q) return a.q_size();
+  return role == Role::k || role == Role::v ? a.kv_size() : a.intermediate;
+}
 
 kernel::Weights dense(const std::vector<float>& data, std::size_t rows, std::size_t cols) {
   return {MatrixView::dense(data.data(), rows, cols, DType::f32), nullptr};
@@ -37,33 +45,21 @@ struct BlockGradient::Pass {
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
   const model::Architecture& a = architecture;
   if (a.layout[block].mixture) return "its feed-forward part is a mixture of experts";
-  if (a.parallel) return "its halves stand side by side";
-  if (a.has(block, Role::qkv) || a.has(block, Role::gate_up)) return "its matrices hold several linears each";
-  if (a.qk_l2 || a.clip_qkv != 0.0f || a.attention[block].scales_query)
-    return "its queries and keys are clipped or scaled";
-  if (a.sinks) return "its attention has sinks";
   return "";
 }
 
 BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Precision precision)
-    : architecture_(engine.architecture()), block_(block), precision_(precision) {
+    : architecture_(engine.architecture()), block_(block), precision_(precision), attention_(engine.model(), block) {
   const std::string why = why_no_gradient(architecture_, block);
   STRATA_CHECK(why.empty(), "{}", why);
   const model::Model& model = engine.model();
   for (const model::Linear& linear : architecture_.block_linears(block))
     biases_.push_back(linear.bias ? model.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
   norms_ = model.norms(model::kStreamNorms, block);
-  q_norm_ = model.norm(Norm::q, block);
-  k_norm_ = model.norm(Norm::k, block);
-}
-
-BlockGradient::QkNorm BlockGradient::qk_norm(std::size_t tokens, std::size_t heads) const {
-  const bool whole = architecture_.qk_norm == model::QkNorm::whole;
-  return {whole ? tokens : tokens * heads, architecture_.head_dim * (whole ? heads : 1)};
 }
 
 std::size_t BlockGradient::at(Role role) const {
-  return architecture_.index(block_, role) - architecture_.index(block_, Role::q);
+  return architecture_.index(block_, role) - architecture_.layout[block_].first;
 }
 
 void BlockGradient::multiply(Role role, const Linears& linears, const std::vector<float>& x,
@@ -76,31 +72,47 @@ void BlockGradient::multiply(Role role, const Linears& linears, const std::vecto
     kernel::add_bias(y.data(), bias.data(), tokens, w.rows);
 }
 
+void BlockGradient::multiply(Role whole, std::initializer_list<Part> parts, const Linears& linears,
+                             const std::vector<float>& x) const {
+  if (!architecture_.has(block_, whole)) {
+    for (const Part& part : parts) multiply(part.role, linears, x, part.y);
+    return;
+  }
+  std::vector<float> all;
+  multiply(whole, linears, x, all);
+  const std::size_t width = linears[at(whole)].rows, tokens = all.size() / width;
+  std::size_t first = 0;
+  for (const Part& part : parts) {
+    const std::size_t rows = rows_of(architecture_, part.role);
+    part.y.resize(tokens * rows);
+    take_columns(all.data(), tokens, width, first, rows, part.y.data());
+    first += rows;
+  }
+}
+
 const float* BlockGradient::weights_of(Norm norm) const {
   const auto it = norms_.find(norm);
   return it == norms_.end() ? nullptr : it->second.data();
 }
 
 void BlockGradient::run_norm(Norm norm, const std::vector<float>& x, std::vector<float>& y) const {
-  const model::Architecture& a = architecture_;
   y.resize(x.size());
   if (const float* const weights = weights_of(norm))
-    kernel::rms_norm(x.data(), weights, x.size() / a.hidden, a.hidden, a.norm_epsilon, y.data());
+    norm_rows(architecture_, x.data(), weights, x.size() / architecture_.hidden, y.data());
   else
     std::copy(x.begin(), x.end(), y.begin());
 }
 
 void BlockGradient::norm_backward(Norm norm, const Pass& pass, const std::vector<float>& x,
                                   std::vector<float>& dy) const {
-  const model::Architecture& a = architecture_;
   const float* const weights = weights_of(norm);
   if (weights == nullptr) return;
   if (pass.norms != nullptr) {
     std::vector<float>& slope = (*pass.norms)[norm];
-    slope.assign(a.hidden, 0.0f);
-    kernel::rms_norm_weight_gradient(x.data(), dy.data(), pass.tokens, a.hidden, a.norm_epsilon, slope.data());
+    slope.assign(architecture_.hidden, 0.0f);
+    norm_rows_weight_gradient(architecture_, x.data(), dy.data(), pass.tokens, slope.data());
   }
-  kernel::rms_norm_gradient(x.data(), weights, dy.data(), pass.tokens, a.hidden, a.norm_epsilon, dy.data());
+  norm_rows_gradient(architecture_, x.data(), weights, dy.data(), pass.tokens, dy.data());
 }
 
 void BlockGradient::add_half(Half half, const std::vector<float>& made, const std::vector<float>& h,
@@ -120,50 +132,21 @@ std::vector<float> BlockGradient::made_gradient(Half half, const Pass& pass, con
 
 const float* BlockGradient::forward(const Batch& batch, const float* h, const Linears& linears) {
   const model::Architecture& a = architecture_;
-  const std::size_t tokens = batch.tokens;
-  h_.assign(h, h + tokens * a.hidden);
+  h_.assign(h, h + batch.tokens * a.hidden);
   run_norm(Norm::before_attention, h_, attn_in_);
-  multiply(Role::q, linears, attn_in_, q_);
-  multiply(Role::k, linears, attn_in_, k_);
-  multiply(Role::v, linears, attn_in_, v_);
-  if (a.qk_norm != model::QkNorm::none) {
-    q_raw_ = q_;
-    k_raw_ = k_;
-    const QkNorm q = qk_norm(tokens, a.heads), k = qk_norm(tokens, a.kv_heads);
-    kernel::rms_norm(q_.data(), q_norm_.data(), q.rows, q.size, a.norm_epsilon, q_.data());
-    kernel::rms_norm(k_.data(), k_norm_.data(), k.rows, k.size, a.norm_epsilon, k_.data());
-  }
-  if (const std::size_t rope = a.attention[block_].rope; rope != model::kNoRope) {
-    const auto turn = a.ropes[rope].interleaved ? kernel::rope_interleaved : kernel::rope;
-    const Angles& angles = batch.angles[rope];
-    turn(q_.data(), a.q_size(), tokens, a.heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
-    turn(k_.data(), a.kv_size(), tokens, a.kv_heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
-  }
-  attended_.resize(tokens * a.q_size());
-  std::vector<kernel::Attention> calls;
-  std::size_t row = 0;
-  for (const Sequence& s : batch.sequences) {
-    STRATA_CHECK(s.cache == nullptr);
-    calls.push_back({q_.data() + row * a.q_size(), a.q_size(), k_.data() + row * a.kv_size(),
-                     v_.data() + row * a.kv_size(), a.kv_size(), attended_.data() + row * a.q_size(), a.q_size(),
-                     s.tokens, 0, a.heads, a.kv_heads, a.head_dim, a.attention[block_].window, a.scales.attention,
-                     a.attention_softcap, nullptr, a.attention[block_].chunk});
-    row += s.tokens;
-  }
-  kernel::attention(calls);
+  QueryKeyValue heads;
+  multiply(Role::qkv, {{Role::q, heads.q}, {Role::k, heads.k}, {Role::v, heads.v}}, linears, attn_in_);
+  attended_ = attention_.forward(batch, std::move(heads));
   multiply(Role::o, linears, attended_, o_out_);
   add_half(Half::attention, o_out_, h_, middle_);
 
-  run_norm(Norm::before_feed_forward, middle_, mlp_in_);
-  multiply(Role::gate, linears, mlp_in_, gate_);
-  multiply(Role::up, linears, mlp_in_, up_);
-  acted_ = gate_;
-  if (a.activation == model::Activation::gelu)
-    kernel::gelu_erf_multiply(acted_.data(), up_.data(), acted_.size());
-  else if (a.activation == model::Activation::silu)
-    kernel::silu_multiply(acted_.data(), up_.data(), acted_.size());
+  if (a.parallel)
+    mlp_in_ = attn_in_;
   else
-    kernel::gelu_multiply(acted_.data(), up_.data(), acted_.size());
+    run_norm(Norm::before_feed_forward, middle_, mlp_in_);
+  multiply(Role::gate_up, {{Role::gate, gate_}, {Role::up, up_}}, linears, mlp_in_);
+  acted_ = gate_;
+  activate(a, acted_.data(), up_.data(), acted_.size());
   multiply(Role::down, linears, acted_, down_out_);
   add_half(Half::feed_forward, down_out_, middle_, out_);
   return out_.data();
@@ -187,58 +170,40 @@ void BlockGradient::linear_gradient(Role role, const Pass& pass, const std::vect
   kernel::add(dx, dx_.data(), tokens * w.cols);
 }
 
-void BlockGradient::feed_forward_backward(const Pass& pass, float* dh) {
-  const model::Architecture& a = architecture_;
-  const std::vector<float> dmade = made_gradient(Half::feed_forward, pass, down_out_, dh);
-  std::vector<float> dacted(acted_.size(), 0.0f), dmlp_in(mlp_in_.size(), 0.0f);
-  linear_gradient(Role::down, pass, dmade, acted_, dacted.data());
-  if (a.activation == model::Activation::gelu)
-    kernel::gelu_erf_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
-  else if (a.activation == model::Activation::silu)
-    kernel::silu_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
-  else
-    kernel::gelu_multiply_gradient(gate_.data(), up_.data(), dacted.data(), gate_.size());
-  linear_gradient(Role::gate, pass, gate_, mlp_in_, dmlp_in.data());
-  linear_gradient(Role::up, pass, up_, mlp_in_, dmlp_in.data());
-  norm_backward(Norm::before_feed_forward, pass, middle_, dmlp_in);
-  kernel::add(dh, dmlp_in.data(), dmlp_in.size());
+void BlockGradient::linear_gradients(Role whole, std::initializer_list<Part> parts, const Pass& pass,
+                                     const std::vector<float>& x, float* dx) {
+  if (!architecture_.has(block_, whole)) {
+    for (const Part& part : parts) linear_gradient(part.role, pass, part.y, x, dx);
+    return;
+  }
+  const std::size_t width = pass.linears[at(whole)].rows;
+  std::vector<float> all(pass.tokens * width);
+  std::size_t first = 0;
+  for (const Part& part : parts) {
+    const std::size_t rows = rows_of(architecture_, part.role);
+    put_columns(part.y.data(), pass.tokens, width, first, rows, all.data());
+    first += rows;
+  }
+  linear_gradient(whole, pass, all, x, dx);
 }
 
-void BlockGradient::attention_backward(const Batch& batch, const Pass& pass, float* dh) {
-  const model::Architecture& a = architecture_;
-  const std::size_t tokens = pass.tokens;
-  const std::vector<float> dmade = made_gradient(Half::attention, pass, o_out_, dh);
-  std::vector<float> dattended(attended_.size(), 0.0f), dq(q_.size()), dk(k_.size()), dv(v_.size());
+std::vector<float> BlockGradient::feed_forward_backward(const Pass& pass, const float* dsum) {
+  const std::vector<float> dmade = made_gradient(Half::feed_forward, pass, down_out_, dsum);
+  std::vector<float> dacted(acted_.size(), 0.0f), dmlp_in(mlp_in_.size(), 0.0f);
+  linear_gradient(Role::down, pass, dmade, acted_, dacted.data());
+  activate_gradient(architecture_, gate_.data(), up_.data(), dacted.data(), gate_.size());
+  linear_gradients(Role::gate_up, {{Role::gate, gate_}, {Role::up, up_}}, pass, mlp_in_, dmlp_in.data());
+  return dmlp_in;
+}
+
+std::vector<float> BlockGradient::attention_backward(const Batch& batch, const Pass& pass, const float* dsum) {
+  const std::vector<float> dmade = made_gradient(Half::attention, pass, o_out_, dsum);
+  std::vector<float> dattended(attended_.size(), 0.0f), dattn_in(pass.to_input ? attn_in_.size() : 0, 0.0f);
   linear_gradient(Role::o, pass, dmade, attended_, dattended.data());
-  std::vector<kernel::AttentionGradient> calls;
-  std::size_t row = 0;
-  for (const Sequence& s : batch.sequences) {
-    const std::size_t q = row * a.q_size(), kv = row * a.kv_size();
-    calls.push_back({q_.data() + q, k_.data() + kv, v_.data() + kv, dattended.data() + q, dq.data() + q, dk.data() + kv,
-                     dv.data() + kv, s.tokens, a.heads, a.kv_heads, a.head_dim, a.attention[block_].window,
-                     a.scales.attention, a.attention_softcap, nullptr, a.attention[block_].chunk});
-    row += s.tokens;
-  }
-  kernel::attention_gradient(calls, precision_);
-  if (const std::size_t rope = a.attention[block_].rope; rope != model::kNoRope) {
-    const auto turn = a.ropes[rope].interleaved ? kernel::rope_interleaved_gradient : kernel::rope_gradient;
-    const Angles& angles = batch.angles[rope];
-    turn(dq.data(), tokens, a.heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
-    turn(dk.data(), tokens, a.kv_heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
-  }
-  if (a.qk_norm != model::QkNorm::none) {
-    const QkNorm q = qk_norm(tokens, a.heads), k = qk_norm(tokens, a.kv_heads);
-    kernel::rms_norm_gradient(q_raw_.data(), q_norm_.data(), dq.data(), q.rows, q.size, a.norm_epsilon, dq.data());
-    kernel::rms_norm_gradient(k_raw_.data(), k_norm_.data(), dk.data(), k.rows, k.size, a.norm_epsilon, dk.data());
-  }
-  std::vector<float> dattn_in(pass.to_input ? attn_in_.size() : 0, 0.0f);
-  float* const dx = pass.to_input ? dattn_in.data() : nullptr;
-  linear_gradient(Role::q, pass, dq, attn_in_, dx);
-  linear_gradient(Role::k, pass, dk, attn_in_, dx);
-  linear_gradient(Role::v, pass, dv, attn_in_, dx);
-  if (!pass.to_input) return;
-  norm_backward(Norm::before_attention, pass, h_, dattn_in);
-  kernel::add(dh, dattn_in.data(), dattn_in.size());
+  QueryKeyValue d = attention_.backward(batch, dattended, precision_);
+  linear_gradients(Role::qkv, {{Role::q, d.q}, {Role::k, d.k}, {Role::v, d.v}}, pass, attn_in_,
+                   pass.to_input ? dattn_in.data() : nullptr);
+  return dattn_in;
 }
 
 void BlockGradient::backward(const Batch& batch, const float* dout, const Linears& linears,
@@ -247,9 +212,17 @@ void BlockGradient::backward(const Batch& batch, const float* dout, const Linear
   STRATA_CHECK(norms == nullptr || dh != nullptr);
   const Pass pass{linears, wanted, gradients, batch.tokens, dh != nullptr, norms};
   std::vector<float> d(dout, dout + batch.tokens * architecture_.hidden);
-  feed_forward_backward(pass, d.data());
-  attention_backward(batch, pass, d.data());
-  if (dh != nullptr) std::copy(d.begin(), d.end(), dh);
+  std::vector<float> dmlp_in = feed_forward_backward(pass, d.data());
+  if (!architecture_.parallel) {
+    norm_backward(Norm::before_feed_forward, pass, middle_, dmlp_in);
+    kernel::add(d.data(), dmlp_in.data(), d.size());
+  }
+  std::vector<float> dattn_in = attention_backward(batch, pass, d.data());
+  if (dh == nullptr) return;
+  if (architecture_.parallel) kernel::add(dattn_in.data(), dmlp_in.data(), d.size());  // both read one norm's rows
+  norm_backward(Norm::before_attention, pass, h_, dattn_in);
+  kernel::add(d.data(), dattn_in.data(), d.size());
+  std::copy(d.begin(), d.end(), dh);
 }
 
 }  // namespace strata::engine

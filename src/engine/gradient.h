@@ -2,11 +2,13 @@
 // Hand-written for what engine.cpp runs; tests compare the two, and the gradients with finite differences.
 #pragma once
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/mixers/attention_gradient.h"
 
 namespace strata::engine {
 
@@ -46,16 +48,22 @@ class BlockGradient {
 
  private:
   struct Pass;
+  /// One of the linears that read the same rows: its output, (tokens, rows), or the gradient by that.
+  struct Part {
+    model::Role role;
+    std::vector<float>& y;
+  };
   std::size_t at(model::Role role) const;
   void multiply(model::Role role, const Linears& linears, const std::vector<float>& x, std::vector<float>& y) const;
+  /// The products of linears that read x, from their own matrices or from the one (`whole`) that holds all of them.
+  void multiply(model::Role whole, std::initializer_list<Part> parts, const Linears& linears,
+                const std::vector<float>& x) const;
   /// dx (tokens, cols) += dy W, and the gradient dy^T x of a linear. dx may be nullptr.
   void linear_gradient(model::Role role, const Pass& pass, const std::vector<float>& dy, const std::vector<float>& x,
                        float* dx);
-  /// What the norm of q or k sees as its matrix: (tokens * heads, head_dim), or (tokens, heads * head_dim).
-  struct QkNorm {
-    std::size_t rows, size;
-  };
-  QkNorm qk_norm(std::size_t tokens, std::size_t heads) const;
+  /// The same for linears that read x, or for the one that holds them.
+  void linear_gradients(model::Role whole, std::initializer_list<Part> parts, const Pass& pass,
+                        const std::vector<float>& x, float* dx);
   /// The model's weights of a norm of this block; nullptr when there is no such norm.
   const float* weights_of(model::Norm norm) const;
   /// y = the norm of x (tokens, hidden), or x itself.
@@ -67,8 +75,11 @@ class BlockGradient {
   /// The gradient by what o or down put out, from that by the sum.
   std::vector<float> made_gradient(Half half, const Pass& pass, const std::vector<float>& made,
                                    const float* dsum) const;
-  void attention_backward(const Batch& batch, const Pass& pass, float* dh);
-  void feed_forward_backward(const Pass& pass, float* dh);
+  /// The gradient by what q, k and v read, from that by the residual stream after the half; empty unless the gradient
+  /// by the block's input is wanted.
+  std::vector<float> attention_backward(const Batch& batch, const Pass& pass, const float* dsum);
+  /// The gradient by what gate and up read.
+  std::vector<float> feed_forward_backward(const Pass& pass, const float* dsum);
 
   const model::Architecture& architecture_;
   std::size_t block_;
@@ -76,11 +87,11 @@ class BlockGradient {
   std::vector<std::vector<float>> biases_;
   Norms norms_;
   LinearWatch watch_;
-  std::vector<float> q_norm_, k_norm_;
+  AttentionGradient attention_;
 
-  // What the last forward pass made, (tokens, size) each. q_raw_, k_raw_ are q and k before their norms, and are kept
-  // only where there are such norms. o_out_, down_out_ are what o and down put out.
-  std::vector<float> h_, attn_in_, q_raw_, k_raw_, q_, k_, v_, attended_, o_out_, middle_;
+  // What the last forward pass made, (tokens, size) each. o_out_, down_out_ are what o and down put out; middle_ is the
+  // residual stream between the halves.
+  std::vector<float> h_, attn_in_, attended_, o_out_, middle_;
   std::vector<float> mlp_in_, gate_, up_, acted_, down_out_, out_;
   std::vector<float> turned_weights_, dx_;
 };

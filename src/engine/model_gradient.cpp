@@ -3,9 +3,11 @@
 #include "engine/model_gradient.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 #include "core/threads.h"
+#include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
@@ -14,6 +16,7 @@ namespace strata::engine {
 namespace {
 
 constexpr std::size_t kHeadRows = 4096;  // rows of the head that are transposed at a time
+constexpr std::size_t kCapRows = 128;    // tokens whose logits are made again at a time
 
 /// Rows [first, first + count) of a matrix, dense or stored, as f32 in `out`.
 void widen(const kernel::Weights& weights, std::size_t first, std::size_t count, std::vector<float>& out) {
@@ -72,11 +75,30 @@ std::vector<float>& ModelGradient::forward(const Batch& batch, std::span<const T
     between();
   }
   normed_.resize(batch.tokens * a_.hidden);
-  kernel::rms_norm(inputs_.back().data(), final_norm_.data(), batch.tokens, a_.hidden, a_.norm_epsilon, normed_.data());
+  norm_rows(a_, inputs_.back().data(), final_norm_.data(), batch.tokens, normed_.data());
   logits_.resize(batch.tokens * a_.vocab);
   kernel::matmul(normed_.data(), a_.hidden, batch.tokens, head_.view(), logits_.data(), a_.vocab, precision_);
   scale(logits_.data(), logits_.size(), a_.scales.logits);
+  cap(logits_.data(), logits_.size(), a_.logit_softcap);
   return logits_;
+}
+
+void ModelGradient::undo_cap(std::size_t tokens) {
+  scale(logits_.data(), logits_.size(), a_.scales.logits);
+  if (a_.logit_softcap == 0.0f) return;
+  // Logits before the cap are made again, a few rows at a time: there is no room for all of them twice.
+  std::vector<float> before(std::min(tokens, kCapRows) * a_.vocab);
+  for (std::size_t first = 0; first < tokens; first += kCapRows) {
+    const std::size_t count = std::min(kCapRows, tokens - first);
+    kernel::matmul(normed_.data() + first * a_.hidden, a_.hidden, count, head_.view(), before.data(), a_.vocab,
+                   precision_);
+    parallel_for(count, [&](std::size_t t) {
+      for (std::size_t i = 0; i < a_.vocab; ++i) {
+        const float y = std::tanh(before[t * a_.vocab + i] * a_.scales.logits / a_.logit_softcap);
+        logits_[(first + t) * a_.vocab + i] *= 1.0f - y * y;
+      }
+    });
+  }
 }
 
 /// The gradient by what the head reads, (tokens, hidden), from that by what it puts out, which logits_ holds.
@@ -99,13 +121,12 @@ std::vector<float> ModelGradient::head_backward(std::size_t tokens) const {
 void ModelGradient::backward(const Batch& batch, const GradientWatch& watch, const std::function<void()>& between) {
   const std::size_t tokens = batch.tokens;
   const std::vector<float>& last = inputs_[a_.blocks];
-  scale(logits_.data(), logits_.size(), a_.scales.logits);
+  undo_cap(tokens);
   if (watch.head) watch.head(logits_, normed_);
   std::vector<float> dh = head_backward(tokens);
   std::vector<float> slope(watch.final_norm ? a_.hidden : 0, 0.0f);
-  if (watch.final_norm)
-    kernel::rms_norm_weight_gradient(last.data(), dh.data(), tokens, a_.hidden, a_.norm_epsilon, slope.data());
-  kernel::rms_norm_gradient(last.data(), final_norm_.data(), dh.data(), tokens, a_.hidden, a_.norm_epsilon, dh.data());
+  if (watch.final_norm) norm_rows_weight_gradient(a_, last.data(), dh.data(), tokens, slope.data());
+  norm_rows_gradient(a_, last.data(), final_norm_.data(), dh.data(), tokens, dh.data());
   if (watch.final_norm) watch.final_norm(slope);
   std::vector<std::vector<float>> none;
   for (std::size_t b = a_.blocks; b-- > 0;) {

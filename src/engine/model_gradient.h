@@ -47,6 +47,8 @@ class ModelGradient {
   const BlockGradient::Linears& linears(std::size_t block);
   BlockGradient block(std::size_t b) const;
   std::vector<float> head_backward(std::size_t tokens) const;
+  /// Takes the logits' cap and factor into logits_, which hold the gradient by the logits.
+  void undo_cap(std::size_t tokens);
 
   const Engine& engine_;
   const model::Architecture& a_;

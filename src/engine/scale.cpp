@@ -31,4 +31,9 @@ void take_columns(const float* from, std::size_t rows, std::size_t width, std::s
   for (std::size_t r = 0; r < rows; ++r) std::copy_n(from + r * width + first, count, to + r * count);
 }
 
+void put_columns(const float* from, std::size_t rows, std::size_t width, std::size_t first, std::size_t count,
+                 float* to) {
+  for (std::size_t r = 0; r < rows; ++r) std::copy_n(from + r * count, count, to + r * width + first);
+}
+
 }  // namespace strata::engine

@@ -13,5 +13,8 @@ void cap(float* x, std::size_t count, float limit);
 /// to (rows, count) = the columns [first, first + count) of from (rows, width).
 void take_columns(const float* from, std::size_t rows, std::size_t width, std::size_t first, std::size_t count,
                   float* to);
+/// The columns [first, first + count) of to (rows, width) = from (rows, count).
+void put_columns(const float* from, std::size_t rows, std::size_t width, std::size_t first, std::size_t count,
+                 float* to);
 
 }  // namespace strata::engine

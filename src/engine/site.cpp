@@ -25,6 +25,8 @@ Site input_site(Role role) {
     case Role::lm_head:
     case Role::embed:
       return Site::block_out;
+    case Role::other:
+      break;  // only models that are not run have such linears
   }
   STRATA_CHECK(false);
 }
@@ -33,6 +35,10 @@ Half half_of(Site site) {
   const bool attends = site == Site::attn_in || site == Site::o_in;
   STRATA_CHECK(attends || site == Site::mlp_in || site == Site::down_in);
   return attends ? Half::attention : Half::feed_forward;
+}
+
+bool reads_input(const model::Architecture& architecture, Half half) {
+  return architecture.parallel && half == Half::feed_forward;
 }
 
 bool ends_half(const model::Architecture& architecture, std::size_t block, Site site) {

@@ -21,6 +21,9 @@ using Observer =
 Site input_site(model::Role role);
 /// The half that a site within a block belongs to: attn_in and o_in, or mlp_in and down_in.
 Half half_of(Site site);
+/// Whether a half reads the block's input after the other half has added to the residual stream: so does the second
+/// half of blocks whose halves stand side by side.
+bool reads_input(const model::Architecture& architecture, Half half);
 /// Whether the linear that reads from a site writes to the residual stream itself. In a mixture no single linear does,
 /// and none does where its output is normed or scaled first.
 bool ends_half(const model::Architecture& architecture, std::size_t block, Site site);

@@ -5,6 +5,7 @@
 
 #include "core/threads.h"
 #include "engine/engine.h"
+#include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
 
@@ -132,8 +133,8 @@ void Engine::logits_change(const float* h, const float* h0, std::size_t rows, fl
   STRATA_CHECK(!head_replaced());
   float* normed = sized(normed_, 2 * rows * a.hidden);
   float* original = normed + rows * a.hidden;
-  norm_rows(h, final_norm_.data(), rows, normed);
-  norm_rows(h0, final_norm_.data(), rows, original);
+  norm_rows(a, h, final_norm_.data(), rows, normed);
+  norm_rows(a, h0, final_norm_.data(), rows, original);
   subtract(normed, original, rows * a.hidden, normed);
   kernel::matmul(normed, a.hidden, rows, head(), out, a.vocab, kernel::Precision::bf16);
   scale(out, rows * a.vocab, a.scales.logits);

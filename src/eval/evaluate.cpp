@@ -10,6 +10,7 @@
 #include "core/threads.h"
 #include "kernel/softmax.h"
 #include "model/damage.h"
+#include "model/token_rows.h"
 
 namespace strata::eval {
 namespace {
@@ -183,10 +184,7 @@ std::vector<Evaluation> evaluate(std::span<Engine* const> models, Engine* origin
     STRATA_CHECK(sequence.size() == sequences[0].size(), "sequences of {} and {} tokens", sequences[0].size(),
                  sequence.size());
     for (const Token token : sequence)
-      if (token >= model.architecture().vocab)
-        fail(
-            "token {} of the text is outside the vocabulary of {} tokens of {}; the tokenizer belongs to another model",
-            token, model.architecture().vocab, model.model().path().string());
+      if (token >= model.architecture().vocab) model::fail_without_row(model.model(), token);
   }
   const std::vector<PositionScores> scores = Evaluator(models, original, sequences).run();
   std::vector<Evaluation> result;

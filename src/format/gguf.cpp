@@ -2,6 +2,7 @@
 // The parsing is in gguf_parse.cpp.
 #include "format/gguf.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <set>
@@ -16,8 +17,11 @@ bool is_gguf(const std::filesystem::path& path) {
   return in.read(magic, 4) && std::memcmp(magic, "GGUF", 4) == 0;
 }
 
-GgufFile::GgufFile(MappedFile file, GgufContent content) : file_(std::move(file)), content_(std::move(content)) {
-  if (has("split.count") && integer("split.count") > 1) add_parts();
+GgufFile::GgufFile(GgufContent content, std::string name) : name_(std::move(name)), content_(std::move(content)) {
+  index();
+}
+
+void GgufFile::index() {
   for (std::size_t i = 0; i < content_.tensors.size(); ++i) index_.emplace(content_.tensors[i].name, i);
 }
 
@@ -25,19 +29,32 @@ std::string gguf_part_name(std::string_view stem, std::size_t part, std::size_t 
   return fmt::format("{}-{:05}-of-{:05}.gguf", stem, part + 1, count);
 }
 
-std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& stem) {
-  const std::string begin = stem.filename().string() + "-00001-of-";
+std::vector<std::filesystem::path> gguf_parts(const std::filesystem::path& stem) {
+  const std::string begin = stem.filename().string();
+  const std::string shape = begin + "-#####-of-#####.gguf";  // '#' is a digit
+  const auto fits = [](char wanted, char c) { return wanted == '#' ? c >= '0' && c <= '9' : c == wanted; };
   const std::filesystem::path folder = stem.has_parent_path() ? stem.parent_path() : ".";
+  std::vector<std::filesystem::path> parts;
   std::error_code code;
   for (std::filesystem::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
     const std::string name = entry->path().filename().string();
-    if (name.starts_with(begin) && name.ends_with(".gguf")) return stem.parent_path() / name;
+    const bool tail = name.size() == shape.size() &&
+                      std::equal(shape.begin() + static_cast<std::ptrdiff_t>(begin.size()), shape.end(),
+                                 name.begin() + static_cast<std::ptrdiff_t>(begin.size()), fits);
+    if (tail && name.starts_with(begin)) parts.push_back(stem.parent_path() / name);
   }
+  std::ranges::sort(parts);
+  return parts;
+}
+
+std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& stem) {
+  for (const std::filesystem::path& part : gguf_parts(stem))
+    if (part.filename().string().starts_with(stem.filename().string() + "-00001-of-")) return part;
   return std::nullopt;
 }
 
 void GgufFile::add_parts() {
-  const std::string path = file_.path().string();
+  const std::string& path = name_;
   const std::uint64_t count = integer("split.count"), number = has("split.no") ? integer("split.no") : 0;
   if (count > 65535) fail("{}: is said to be one of {} parts; the metadata is damaged", path, count);
   const std::string end = gguf_part_name("", number, count);
@@ -66,7 +83,7 @@ void GgufFile::add_parts() {
         fail("{}: the tensor '{}' is in an earlier part too; the files are mixed up", other, tensor.name);
       content_.tensors.push_back(std::move(tensor));
     }
-    parts_.push_back(std::move(mapped));
+    files_.push_back(std::move(mapped));
   }
   if (has("split.tensors.count") && integer("split.tensors.count") != content_.tensors.size())
     fail("{}: {} tensors are announced, and the {} parts have {}", path, integer("split.tensors.count"), count,
@@ -76,7 +93,11 @@ void GgufFile::add_parts() {
 GgufFile GgufFile::open(const std::filesystem::path& path) {
   MappedFile mapped(path);
   GgufContent content = parse_gguf(mapped.bytes(), path.string());
-  return GgufFile(std::move(mapped), std::move(content));
+  GgufFile file(std::move(content), path.string());
+  file.files_.push_back(std::move(mapped));
+  if (file.has("split.count") && file.integer("split.count") > 1) file.add_parts();
+  file.index();
+  return file;
 }
 
 const GgufTensor* GgufFile::find(std::string_view name) const {
@@ -86,14 +107,14 @@ const GgufTensor* GgufFile::find(std::string_view name) const {
 
 const GgufValue& GgufFile::value(std::string_view key) const {
   const auto it = content_.metadata.find(key);
-  if (it == content_.metadata.end()) fail("{}: the metadata key '{}' is missing", file_.path().string(), key);
+  if (it == content_.metadata.end()) fail("{}: the metadata key '{}' is missing", name_, key);
   return it->second;
 }
 
 template <class T>
 const T& GgufFile::typed(std::string_view key, const char* kind) const {
   const auto* found = std::get_if<T>(&value(key));
-  if (found == nullptr) fail("{}: the metadata key '{}' is not {}", file_.path().string(), key, kind);
+  if (found == nullptr) fail("{}: the metadata key '{}' is not {}", name_, key, kind);
   return *found;
 }
 
@@ -115,7 +136,7 @@ const std::string& GgufFile::text(std::string_view key) const { return typed<std
 
 const std::vector<std::string>& GgufFile::texts(std::string_view key) const {
   const auto* items = std::get_if<std::vector<std::string>>(&typed<GgufArray>(key, "an array of texts"));
-  if (items == nullptr) fail("{}: the metadata key '{}' is not an array of texts", file_.path().string(), key);
+  if (items == nullptr) fail("{}: the metadata key '{}' is not an array of texts", name_, key);
   return *items;
 }
 
@@ -124,19 +145,18 @@ std::vector<double> GgufFile::reals(std::string_view key) const {
   if (const auto* items = std::get_if<std::vector<double>>(&array)) return *items;
   if (const auto* items = std::get_if<std::vector<std::uint64_t>>(&array)) return {items->begin(), items->end()};
   if (const auto* items = std::get_if<std::vector<std::int64_t>>(&array)) return {items->begin(), items->end()};
-  fail("{}: the metadata key '{}' is not an array of numbers", file_.path().string(), key);
+  fail("{}: the metadata key '{}' is not an array of numbers", name_, key);
 }
 
 std::vector<std::int64_t> GgufFile::integers(std::string_view key) const {
   const auto& array = typed<GgufArray>(key, "an array of integers");
   if (const auto* items = std::get_if<std::vector<std::int64_t>>(&array)) return *items;
   const auto* items = std::get_if<std::vector<std::uint64_t>>(&array);
-  if (items == nullptr) fail("{}: the metadata key '{}' is not an array of integers", file_.path().string(), key);
+  if (items == nullptr) fail("{}: the metadata key '{}' is not an array of integers", name_, key);
   std::vector<std::int64_t> numbers;
   numbers.reserve(items->size());
   for (const std::uint64_t item : *items) {
-    if (item > INT64_MAX)
-      fail("{}: the metadata key '{}' holds {}, which is too large", file_.path().string(), key, item);
+    if (item > INT64_MAX) fail("{}: the metadata key '{}' holds {}, which is too large", name_, key, item);
     numbers.push_back(static_cast<std::int64_t>(item));
   }
   return numbers;

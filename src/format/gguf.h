@@ -46,18 +46,22 @@ bool is_gguf(const std::filesystem::path& path);
 std::string gguf_part_name(std::string_view stem, std::size_t part, std::size_t count);
 /// The first file of a model split over any number of files "STEM-00001-of-...", if one is in the stem's folder.
 std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& stem);
+/// All files in the stem's folder that are named as parts of a model, "STEM-00002-of-00003.gguf", of any number of
+/// parts.
+std::vector<std::filesystem::path> gguf_parts(const std::filesystem::path& stem);
 
 class GgufFile {
  public:
   /// Throws Error as parse_gguf. The first part of a model that is split over files opens the others too, its metadata
   /// being the model's; another part, or parts that do not belong together, are an Error.
   static GgufFile open(const std::filesystem::path& path);
+  /// A file that is not on disk: what it would say. The tensors' data belongs to the caller. name: for errors.
+  GgufFile(GgufContent content, std::string name);
 
   /// The tensor of a name, or nullptr.
   const GgufTensor* find(std::string_view name) const;
   const std::vector<GgufTensor>& tensors() const { return content_.tensors; }
   const GgufMetadata& metadata() const { return content_.metadata; }
-  const MappedFile& file() const { return file_; }
 
   bool has(std::string_view key) const { return content_.metadata.contains(key); }
   /// Typed access; throws Error naming the file and key when absent or of another kind. integer: 0 or more.
@@ -71,14 +75,14 @@ class GgufFile {
   std::vector<std::int64_t> integers(std::string_view key) const;
 
  private:
-  GgufFile(MappedFile file, GgufContent content);
   void add_parts();
+  void index();
   const GgufValue& value(std::string_view key) const;
   template <class T>
   const T& typed(std::string_view key, const char* kind) const;
 
-  MappedFile file_;
-  std::vector<MappedFile> parts_;  ///< the other files of a split model
+  std::string name_;
+  std::vector<MappedFile> files_;  ///< one, or all of a split model
   GgufContent content_;
   std::map<std::string, std::size_t, std::less<>> index_;  ///< name -> place in content_.tensors
 };

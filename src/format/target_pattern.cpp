@@ -72,6 +72,20 @@ std::string literal_inside(const std::string& pattern) {
   return literal_prefix(rest);
 }
 
+/// Characters that every name matched by a pattern of the form "...(A|B)LITERAL$" ends with: what this program writes
+/// for modules of several blocks.
+std::string literal_ending(const std::string& pattern) {
+  const std::size_t open = pattern.find('('), close = pattern.find(')');
+  const bool one_choice = open < close && close != std::string::npos && pattern.rfind('(') == open &&
+                          pattern.rfind(')') == close && pattern[close - 1] != '\\' && open < pattern.find('|') &&
+                          (pattern.rfind('|') == std::string::npos || pattern.rfind('|') < close);
+  const bool escaped_open = open > 0 && open != std::string::npos && pattern[open - 1] == '\\';
+  if (!one_choice || escaped_open || pattern.find('[') != std::string::npos || !pattern.ends_with('$')) return {};
+  const std::string tail = pattern.substr(close + 1, pattern.size() - close - 2), ending = literal_prefix(tail);
+  const auto escapes = static_cast<std::size_t>(std::ranges::count(tail, '\\'));
+  return ending.size() + escapes == tail.size() ? ending : std::string();
+}
+
 }  // namespace
 
 TargetPattern::TargetPattern(std::string pattern, const std::string& where) : text_(std::move(pattern)), where_(where) {
@@ -79,6 +93,7 @@ TargetPattern::TargetPattern(std::string pattern, const std::string& where) : te
     fail("{}: the pattern '{}' is too large; list the modules by name", where, printable(text_));
   prefix_ = literal_prefix(text_);
   inside_ = literal_inside(text_);
+  if (inside_.empty()) inside_ = literal_ending(text_);
   try {
     regex_ = std::make_shared<const std::regex>(
         text_, std::regex::ECMAScript | std::regex_constants::__polynomial | std::regex::nosubs);

@@ -135,7 +135,11 @@ RoundedGroup::RoundedGroup(const model::Model& model, const model::FusionGroup& 
   stored_.reserve(linears_.size());
   for (const std::size_t l : linears_) {
     const model::Linear& linear = model.architecture().linears[l];
-    stored_.push_back(quantize::quantize_rtn(codec, DenseLinear(model, linear).view(), inputs.of(linear), kFit, scale));
+    if (model.source_codec(l) == &codec)
+      stored_.push_back(model.as_in_source(l));
+    else
+      stored_.push_back(
+          quantize::quantize_rtn(codec, DenseLinear(model, linear).view(), inputs.of(linear), kFit, scale));
   }
 }
 
@@ -144,6 +148,7 @@ double relative_error(const model::Model& model, const model::FusionGroup& group
   const float scale = shared_scale(model, group, codec);
   double sum = 0;
   for (const std::size_t l : group.linears) {
+    if (model.source_codec(l) == &codec) continue;
     const model::Linear& linear = model.architecture().linears[l];
     const DenseLinear dense(model, linear);
     sum += quantize::weighted_error(codec, sampled_rows(dense.view()), inputs.of(linear), kFit, scale).relative();

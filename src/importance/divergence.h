@@ -66,7 +66,8 @@ class DivergenceMeter {
 /// A fusion group's linears rounded by a codec, to be put into an engine.
 class RoundedGroup {
  public:
-  /// Scales are searched with the inputs' mean squares, as the quantizer does.
+  /// Scales are searched with the inputs' mean squares, as the quantizer does. A linear that the source holds in this
+  /// codec is taken from there as it is.
   RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
                const InputMeanSquare& inputs);
   RoundedGroup(RoundedGroup&&) = default;

@@ -11,8 +11,7 @@
 #include "format/gguf.h"
 #include "format/gguf_write.h"
 #include "importance/imatrix_dat.h"
-#include "model/gguf/config.h"
-#include "model/gguf/experts.h"
+#include "model/gguf/names.h"
 
 namespace strata::importance {
 namespace {
@@ -43,7 +42,8 @@ std::vector<Weight> weights_of(const model::Architecture& a, const std::string& 
     if (!is_collected(linear)) continue;
     const std::string hf_name = linear.module + ".weight";
     const auto stack = stacks.find(hf_name);
-    const auto name = stack != stacks.end() ? stack->second : model::gguf_tensor_name(a.names, hf_name);
+    const auto name =
+        stack != stacks.end() ? stack->second : model::gguf_tensor_name(a.names, hf_name, model::gguf_family_of(a));
     STRATA_CHECK(name.has_value(), "{}", linear.module);
     const auto [place, added] = places.emplace(*name, result.size());
     if (added) result.push_back({*name, {}});

@@ -8,8 +8,8 @@
 
 #include "core/checked.h"
 #include "core/threads.h"
+#include "engine/norms.h"
 #include "importance/kept_pass.h"
-#include "kernel/ops.h"
 
 namespace strata::importance {
 namespace {
@@ -85,7 +85,7 @@ std::optional<SiteRows> HeadInput::of(const SiteRows& rows) {
     return std::nullopt;
   const std::size_t tokens = rows.sequences * rows.tokens;
   normed_.resize(tokens * rows.size);
-  kernel::rms_norm(rows.rows, final_norm_.data(), tokens, rows.size, architecture_.norm_epsilon, normed_.data());
+  engine::norm_rows(architecture_, rows.rows, final_norm_.data(), tokens, normed_.data());
   SiteRows normed = rows;
   normed.rows = normed_.data();
   return normed;

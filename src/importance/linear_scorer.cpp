@@ -98,6 +98,7 @@ void LinearScorer::score_linear(std::size_t l) {
   for (const codec::Codec* codec : codecs_)
     if (codec::why_not(*codec, linear.rows, linear.cols).empty())
       note_all(codec, [&] {
+        if (codec == model_.source_codec(l)) return no_error(linear.cols, wanted);
         return rounding_error(*codec, rows, mean_square, fit_, codec::tensor_scale(*codec, group_absmax_[linear.group]),
                               wanted);
       });

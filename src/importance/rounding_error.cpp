@@ -75,6 +75,13 @@ ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weigh
   });
 }
 
+ColumnProducts no_error(std::size_t cols, const ProductsWanted& wanted) {
+  ColumnProducts none{std::vector<double>(cols, 0.0), {}, {}};
+  if (!wanted.weights_of_rows.empty()) none.weighted_squares.assign(cols, 0.0);
+  if (wanted.products) none.products.emplace(cols);
+  return none;
+}
+
 ColumnProducts column_products(const MatrixView& weights, const ProductsWanted& wanted) {
   return products_of(weights.rows, weights.cols, wanted,
                      [&](std::size_t r, std::span<float> out) { codec::widen_row(weights, r, out); });

@@ -34,6 +34,8 @@ struct ProductsWanted {
 /// tensor_scale: from codec::tensor_scale. Memory: with products, (cols, cols) f32 and two thousand rows.
 ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,
                               codec::ScaleFit fit, float tensor_scale, const ProductsWanted& wanted);
+/// The sums of a linear that loses nothing: all 0.
+ColumnProducts no_error(std::size_t cols, const ProductsWanted& wanted);
 /// The sums of the weights themselves.
 ColumnProducts column_products(const MatrixView& weights, const ProductsWanted& wanted);
 

@@ -119,7 +119,7 @@ class Measuring {
     if (!std::ranges::all_of(values, [](double value) { return std::isfinite(value); }))
       model::fail_not_finite(engine_.model(),
                              fmt::format("the logits are not finite with {} at {}", unit.codec->name, group.name),
-                             "leave that codec out of --kl-codecs");
+                             fmt::format("leave {} out of the codecs that are measured", unit.codec->name));
     if (journal_)
       journal_->append({{"part", part}, {"group", group.name}, {"codec", unit.codec->name}, {"kl", values}});
     if (!announced_ && request_.announce) {

@@ -34,7 +34,7 @@ struct State {
   const MatmulKernel& kernel;
   const Attention& a;
   Piece piece;
-  std::size_t group, panels_per_head, panels, width;  // width: head_dim padded to tile_rows
+  std::size_t group, panels_per_head, panels, width;  // width: value_dim padded to tile_rows
   float *queries, *keys, *values, *scores, *probabilities, *sums, *most, *total;
 
   bool by_heads() const { return piece.count == 1; }
@@ -68,7 +68,7 @@ void start_sums(const State& s) {
 State prepare(const Variant& variant, const Piece& piece, Scratch& scratch) {
   const MatmulKernel& kernel = variant.f32;
   const Attention& a = *piece.sequence;
-  const std::size_t group = a.heads / a.kv_heads, width = round_up(a.head_dim, kernel.tile_rows);
+  const std::size_t group = a.heads / a.kv_heads, width = round_up(a.value_dim(), kernel.tile_rows);
   const std::size_t per_head = ceil_div(piece.count == 1 ? group : piece.count, kernel.tile_tokens);
   const std::size_t panels = piece.count == 1 ? per_head : group * per_head;
   State s{variant, kernel, a, piece, group, per_head, panels, width, {}, {}, {}, {}, {}, {}, {}, {}};
@@ -100,16 +100,16 @@ void pack_keys(const State& s, std::size_t key, std::size_t count) {
 }
 
 /// One panel uses a value once: it is read where it lies, unless a tile would reach into the next head.
-bool values_in_place(const State& s) { return s.panels == 1 && s.a.head_dim == s.width; }
+bool values_in_place(const State& s) { return s.panels == 1 && s.a.value_dim() == s.width; }
 
 /// Stripes of tile_rows columns, each (kKeys, tile_rows).
 void pack_values(const State& s, std::size_t key, std::size_t count) {
-  const std::size_t column = s.piece.kv_head * s.a.head_dim, step = s.kernel.tile_rows;
-  for (std::size_t d = 0; d < s.a.head_dim; d += step) {
-    const std::size_t n = std::min(step, s.a.head_dim - d);
+  const std::size_t dim = s.a.value_dim(), column = s.piece.kv_head * dim, step = s.kernel.tile_rows;
+  for (std::size_t d = 0; d < dim; d += step) {
+    const std::size_t n = std::min(step, dim - d);
     float* out = s.values + d * kKeys;
     for (std::size_t i = 0; i < count; ++i, out += step) {
-      const float* v = s.a.v + (key + i) * s.a.kv_stride + column + d;
+      const float* v = s.a.v + (key + i) * s.a.value_stride() + column + d;
       std::copy_n(v, n, out);
       std::fill(out + n, out + step, 0.0f);
     }
@@ -160,9 +160,10 @@ void attend(const State& s, std::size_t p, std::size_t key, std::size_t count) {
   soften(s, p, key, seen);
   kernel.pack_x(s.scores, kKeys, n, seen, s.probabilities);
   const bool in_place = values_in_place(s);
-  const float* v = in_place ? s.a.v + key * s.a.kv_stride + s.piece.kv_head * s.a.head_dim : s.values;
-  for (std::size_t d = 0; d < s.a.head_dim; d += kernel.tile_rows)
-    kernel.tile(s.probabilities, in_place ? v + d : v + d * kKeys, in_place ? s.a.kv_stride : kernel.tile_rows, seen, n,
+  const std::size_t v_stride = s.a.value_stride(), v_dim = s.a.value_dim();
+  const float* v = in_place ? s.a.v + key * v_stride + s.piece.kv_head * v_dim : s.values;
+  for (std::size_t d = 0; d < v_dim; d += kernel.tile_rows)
+    kernel.tile(s.probabilities, in_place ? v + d : v + d * kKeys, in_place ? v_stride : kernel.tile_rows, seen, n,
                 kernel.tile_rows, s.panel_sums(p) + d, s.width, Update::add);
 }
 
@@ -178,9 +179,9 @@ void attend_all(const Variant& variant, const Piece& piece) {
   }
   for (std::size_t p = 0; p < s.panels; ++p)
     for (std::size_t t = 0; t < s.panel_rows(p); ++t) {
-      float* out = s.a.out + s.token(p, t) * s.a.out_stride + s.head(p, t) * s.a.head_dim;
-      std::copy_n(s.panel_sums(p) + t * s.width, s.a.head_dim, out);
-      variant.rows.scale(out, s.a.head_dim, 1.0f / s.total[p * s.kernel.tile_tokens + t]);
+      float* out = s.a.out + s.token(p, t) * s.a.out_stride + s.head(p, t) * s.a.value_dim();
+      std::copy_n(s.panel_sums(p) + t * s.width, s.a.value_dim(), out);
+      variant.rows.scale(out, s.a.value_dim(), 1.0f / s.total[p * s.kernel.tile_tokens + t]);
     }
 }
 
@@ -193,7 +194,8 @@ void attention(const Variant& variant, std::span<const Attention> sequences) {
     STRATA_CHECK(a.kv_heads > 0 && a.heads % a.kv_heads == 0 && a.head_dim > 0, "heads {} kv_heads {} head_dim {}",
                  a.heads, a.kv_heads, a.head_dim);
     STRATA_CHECK(a.softcap >= 0.0f, "softcap {}", a.softcap);
-    STRATA_CHECK(a.kv_stride >= a.kv_heads * a.head_dim && std::min(a.q_stride, a.out_stride) >= a.heads * a.head_dim);
+    STRATA_CHECK(a.kv_stride >= a.kv_heads * a.head_dim && a.q_stride >= a.heads * a.head_dim);
+    STRATA_CHECK(a.value_stride() >= a.kv_heads * a.value_dim() && a.out_stride >= a.heads * a.value_dim());
     const std::size_t step = variant.f32.tile_tokens * std::max<std::size_t>(1, kPanels / (a.heads / a.kv_heads));
     for (std::size_t i = 0; i < ceil_div(a.tokens, step); ++i)
       for (std::size_t h = 0; h < a.kv_heads; ++h)

@@ -20,7 +20,6 @@ struct Head {
   const RowKernel& rows;
   Precision precision;
   std::size_t kv_head;
-  std::size_t q_stride, kv_stride;
   std::vector<float> keys;  ///< (head_dim, tokens): K^T
   std::vector<float> scores, dscores, turned, product, queries;
   std::vector<float> slopes;  ///< of the cap at every score; none without a cap
@@ -58,28 +57,32 @@ void soften(Head& h, std::size_t head, std::size_t t, std::size_t begin, std::si
   std::fill(row + end, row + count, 0.0f);
 }
 
-/// to (keys, head_dim), rows kv_stride apart, += left^T right with left (queries, keys), right (queries, head_dim).
-void add_product(Head& h, const float* left, std::size_t queries, std::size_t keys, const float* right, float* to) {
+/// to (keys, dim), rows of all key-value heads apart, += left^T right with left (queries, keys), right (queries, dim),
+/// rows of all heads apart.
+void add_product(Head& h, const float* left, std::size_t queries, std::size_t keys, const float* right, float* to,
+                 std::size_t dim) {
   transpose(left, keys, queries, keys, h.turned.data());
-  transpose(right, h.q_stride, queries, h.a.head_dim, h.queries.data());
-  multiply(h, h.turned.data(), queries, keys, MatrixView::strided(h.queries.data(), h.a.head_dim, queries, queries),
-           h.product.data(), h.a.head_dim);
-  for (std::size_t i = 0; i < keys; ++i)
-    h.rows.add(to + i * h.kv_stride, h.product.data() + i * h.a.head_dim, h.a.head_dim);
+  transpose(right, h.a.heads * dim, queries, dim, h.queries.data());
+  multiply(h, h.turned.data(), queries, keys, MatrixView::strided(h.queries.data(), dim, queries, queries),
+           h.product.data(), dim);
+  for (std::size_t i = 0; i < keys; ++i) h.rows.add(to + i * h.a.kv_heads * dim, h.product.data() + i * dim, dim);
 }
 
 /// Queries [first, first + count) of one query head.
 void stretch(Head& h, std::size_t head, std::size_t first, std::size_t count) {
   const AttentionGradient& a = h.a;
-  const std::size_t begin = h.first_key(first), keys = first + count - begin, d = a.head_dim;
-  const std::size_t q_at = first * h.q_stride + head * d, kv_at = begin * h.kv_stride + h.kv_head * d;
+  const std::size_t begin = h.first_key(first), keys = first + count - begin;
+  const std::size_t d = a.head_dim, q_stride = a.heads * d, k_stride = a.kv_heads * d;
+  const std::size_t v_dim = a.value_dim(), out_stride = a.heads * v_dim, v_stride = a.kv_heads * v_dim;
+  const std::size_t q_at = first * q_stride + head * d, k_at = begin * k_stride + h.kv_head * d;
+  const std::size_t out_at = first * out_stride + head * v_dim, v_at = begin * v_stride + h.kv_head * v_dim;
   float* const p = h.scores.data();
   float* const dp = h.dscores.data();
-  multiply(h, a.q + q_at, h.q_stride, count, MatrixView::strided(a.k + kv_at, keys, d, h.kv_stride), p, keys);
-  multiply(h, a.dout + q_at, h.q_stride, count, MatrixView::strided(a.v + kv_at, keys, d, h.kv_stride), dp, keys);
+  multiply(h, a.q + q_at, q_stride, count, MatrixView::strided(a.k + k_at, keys, d, k_stride), p, keys);
+  multiply(h, a.dout + out_at, out_stride, count, MatrixView::strided(a.v + v_at, keys, v_dim, v_stride), dp, keys);
   for (std::size_t t = 0; t < count; ++t)
     soften(h, head, t, h.first_key(first + t) - begin, first + t + 1 - begin, keys);
-  add_product(h, p, count, keys, a.dout + q_at, a.dv + kv_at);
+  add_product(h, p, count, keys, a.dout + out_at, a.dv + v_at, v_dim);
   // Through the softmax: ds = p (dp - sum p dp), and the scale of the scores. A sink has no value, so no term in the
   // sum.
   for (std::size_t t = 0; t < count; ++t) {
@@ -89,34 +92,23 @@ void stretch(Head& h, std::size_t head, std::size_t first, std::size_t count) {
     for (std::size_t i = t * keys; i < (t + 1) * keys; ++i) dp[i] = a.scale * p[i] * (dp[i] - mean);
   }
   for (std::size_t i = 0; i < (h.slopes.empty() ? 0 : count * keys); ++i) dp[i] *= h.slopes[i];
-  multiply(h, dp, keys, count, MatrixView::strided(h.keys.data() + begin, d, keys, a.tokens), a.dq + q_at, h.q_stride);
-  add_product(h, dp, count, keys, a.q + q_at, a.dk + kv_at);
+  multiply(h, dp, keys, count, MatrixView::strided(h.keys.data() + begin, d, keys, a.tokens), a.dq + q_at, q_stride);
+  add_product(h, dp, count, keys, a.q + q_at, a.dk + k_at, d);
 }
 
 void one_head(const AttentionGradient& a, std::size_t kv_head, Precision precision) {
-  Head h{a,
-         selected_variant().rows,
-         precision,
-         kv_head,
-         a.heads * a.head_dim,
-         a.kv_heads * a.head_dim,
-         {},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {}};
+  Head h{a, selected_variant().rows, precision, kv_head, {}, {}, {}, {}, {}, {}, {}};
   const std::size_t most = std::min(kQueries, a.tokens);
   h.keys.resize(a.head_dim * a.tokens);
   for (std::vector<float>* buffer : {&h.scores, &h.dscores, &h.turned}) buffer->resize(most * a.tokens);
   if (a.softcap > 0.0f) h.slopes.resize(most * a.tokens);
-  h.product.resize(a.tokens * a.head_dim);
-  h.queries.resize(most * a.head_dim);
-  transpose(a.k + kv_head * a.head_dim, h.kv_stride, a.tokens, a.head_dim, h.keys.data());
+  const std::size_t v_dim = a.value_dim(), widest = std::max(a.head_dim, v_dim);
+  h.product.resize(a.tokens * widest);
+  h.queries.resize(most * widest);
+  transpose(a.k + kv_head * a.head_dim, a.kv_heads * a.head_dim, a.tokens, a.head_dim, h.keys.data());
   for (std::size_t t = 0; t < a.tokens; ++t) {
-    std::fill_n(a.dk + t * h.kv_stride + kv_head * a.head_dim, a.head_dim, 0.0f);
-    std::fill_n(a.dv + t * h.kv_stride + kv_head * a.head_dim, a.head_dim, 0.0f);
+    std::fill_n(a.dk + (t * a.kv_heads + kv_head) * a.head_dim, a.head_dim, 0.0f);
+    std::fill_n(a.dv + (t * a.kv_heads + kv_head) * v_dim, v_dim, 0.0f);
   }
   const std::size_t shared = a.heads / a.kv_heads;
   for (std::size_t head = kv_head * shared; head < (kv_head + 1) * shared; ++head)

@@ -3,9 +3,11 @@
 #pragma once
 #include <span>
 
+#include "kernel/delta_rule.h"
 #include "kernel/matmul.h"
 #include "kernel/ops.h"
 #include "kernel/outer_products.h"
+#include "kernel/state_space.h"
 #include "kernel/variant.h"
 
 namespace strata::kernel {
@@ -20,6 +22,8 @@ void matmul(const Variant& variant, const float* x, std::size_t x_stride, std::s
 void add_outer_products(const Variant& variant, const float* a, std::size_t rows, const float* b, std::size_t cols,
                         std::size_t tokens, float* sums, Part part, Precision precision);
 void attention(const Variant& variant, std::span<const Attention> sequences);
+void delta_rule(const Variant& variant, std::span<const DeltaRule> sequences);
+void state_space(const Variant& variant, const StateSpaceWeights& weights, std::span<const StateSpace> sequences);
 double log_sum_exp(const Variant& variant, const float* x, std::size_t size);
 
 }  // namespace strata::kernel

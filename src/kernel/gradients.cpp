@@ -6,25 +6,15 @@
 #include <cmath>
 #include <vector>
 
-#include "core/checked.h"
 #include "core/error.h"
-#include "core/threads.h"
 #include "kernel/dispatch.h"
+#include "kernel/rows.h"
 
 namespace strata::kernel {
 namespace {
 
-constexpr std::size_t kTile = 64;          // of a transposition
-constexpr std::size_t kStretch = 1 << 14;  // floats of a piece of work
-constexpr std::size_t kChunk = 256;        // elements whose exponentials are taken together
-
-/// body(first, count) over rows of `size` floats.
-template <class Body>
-void over_rows(std::size_t rows, std::size_t size, const Body& body) {
-  const std::size_t rows_per_item = std::max<std::size_t>(1, kStretch / std::max<std::size_t>(1, size));
-  parallel_for(ceil_div(rows, rows_per_item),
-               [&](std::size_t i) { body(i * rows_per_item, std::min(rows_per_item, rows - i * rows_per_item)); });
-}
+constexpr std::size_t kTile = 64;    // of a transposition
+constexpr std::size_t kChunk = 256;  // elements whose exponentials are taken together
 
 /// Value and slope of an activation.
 struct Curve {

@@ -53,8 +53,9 @@ void clamped_swiglu_multiply_gradient(float* gate, float* up, const float* dy, s
 /// The gradient of clamp by its input x: dx becomes 0 where |x| > limit and stays elsewhere. x, dx: (count).
 void clamp_gradient(const float* x, std::size_t count, float limit, float* dx);
 
-/// The gradients of attention over one whole sequence (first_position 0). q, dout, dq: (tokens, heads * head_dim); k,
-/// v, dk, dv: (tokens, kv_heads * head_dim); all dense. The probabilities are computed again, a stretch of queries at a
+/// The gradients of attention over one whole sequence (first_position 0). q, dq: (tokens, heads * head_dim); k, dk:
+/// (tokens, kv_heads * head_dim); dout: (tokens, heads * v_dim); v, dv: (tokens, kv_heads * v_dim); all dense. The
+/// probabilities are computed again, a stretch of queries at a
 /// time: memory is 5 x stretch x tokens floats a thread, 6 under a softcap. Softcap, sinks and chunk are those of
 /// Attention; the sinks get no gradient.
 struct AttentionGradient {
@@ -65,6 +66,9 @@ struct AttentionGradient {
   float softcap = 0.0f;
   const float* sinks = nullptr;
   std::size_t chunk = 0;
+  std::size_t v_dim = 0;  ///< of a head of values; 0: head_dim
+
+  std::size_t value_dim() const { return v_dim == 0 ? head_dim : v_dim; }
 };
 /// Computes the gradients of all sequences, in parallel over sequences and key-value heads. Products at `precision`.
 void attention_gradient(std::span<const AttentionGradient> sequences, Precision precision);

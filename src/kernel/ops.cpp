@@ -1,32 +1,17 @@
 // Row operations and log-sum-exp spread over the threads.
-// Cut into stretches of a fixed size, so that results do not depend on the number of threads.
+// Each is one of RowKernel's functions on stretches of rows (rows.h).
 #include "kernel/ops.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/checked.h"
 #include "core/error.h"
-#include "core/threads.h"
 #include "kernel/dispatch.h"
+#include "kernel/rows.h"
 
 namespace strata::kernel {
 namespace {
-
-constexpr std::size_t kStretch = 1 << 14;  // floats of a piece of work; below two of them threads do not pay
-
-/// body(first, count) over rows of `size` floats.
-template <class Body>
-void over_rows(std::size_t rows, std::size_t size, const Body& body) {
-  if (rows * size < 2 * kStretch) {
-    if (rows > 0) body(0, rows);
-    return;
-  }
-  const std::size_t rows_per_item = std::max<std::size_t>(1, kStretch / std::max<std::size_t>(1, size));
-  parallel_for(ceil_div(rows, rows_per_item),
-               [&](std::size_t i) { body(i * rows_per_item, std::min(rows_per_item, rows - i * rows_per_item)); });
-}
 
 /// One of RowKernel's norms with weights on every row of x (tokens, size).
 void norm_rows(decltype(RowKernel::rms_norm) norm, const float* x, const float* weight, std::size_t tokens,

@@ -46,9 +46,9 @@ void scale_rows(float* x, std::size_t stride, std::size_t rows, std::size_t size
 std::size_t first_key(std::size_t position, std::size_t window, std::size_t chunk);
 
 /// Causal grouped-query attention of one sequence. q: (tokens, heads * head_dim), rows q_stride apart, at positions
-/// first_position ...; k, v: (first_position + tokens, kv_heads * head_dim), rows kv_stride apart; out like q, rows
-/// out_stride apart. Token t sees keys first_key(p, window, chunk) .. p, p = first_position + t. Scores are scaled by
-/// `scale`; softmax and sums in f32.
+/// first_position ...; k: (first_position + tokens, kv_heads * head_dim), rows kv_stride apart; v like k with heads of
+/// v_dim and rows v_stride apart; out: (tokens, heads * v_dim), rows out_stride apart. Token t sees keys first_key(p,
+/// window, chunk) .. p, p = first_position + t. Scores are scaled by `scale`; softmax and sums in f32.
 struct Attention {
   const float* q;
   std::size_t q_stride;
@@ -62,6 +62,11 @@ struct Attention {
   float softcap = 0.0f;          ///< scores s, once scaled, become softcap tanh(s / softcap); 0: they stay
   const float* sinks = nullptr;  ///< (heads): a score each that counts in the softmax and has no value; null: none
   std::size_t chunk = 0;
+  std::size_t v_dim = 0;     ///< of a head of values; 0: head_dim
+  std::size_t v_stride = 0;  ///< 0: kv_stride
+
+  std::size_t value_dim() const { return v_dim == 0 ? head_dim : v_dim; }
+  std::size_t value_stride() const { return v_stride == 0 ? kv_stride : v_stride; }
 };
 /// Attention of all sequences of a batch, in parallel over sequences, heads and stretches of tokens.
 void attention(std::span<const Attention> sequences);

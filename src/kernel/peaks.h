@@ -53,6 +53,12 @@ KernelFigure measure_work(const std::string& name, std::size_t tokens, Precision
 KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,
                                double seconds);
 
+/// The gated delta rule and the scan of Mamba-2 over one sequence from its start, as shares of the f32 peak.
+KernelFigure measure_delta_rule(std::size_t tokens, std::size_t k_heads, std::size_t v_heads, std::size_t head_dim,
+                                double seconds);
+KernelFigure measure_state_space(std::size_t tokens, std::size_t heads, std::size_t groups, std::size_t head_dim,
+                                 std::size_t state_dim, double seconds);
+
 /// log_sum_exp of 512 rows of logits, all threads, as a share of the read bandwidth.
 KernelFigure measure_log_sum_exp(std::size_t size, double seconds);
 

@@ -173,7 +173,7 @@ struct RowsOf {
     update(y, x, count, [](F a, F b) { return V::add(a, b); });
   }
   static void silu_multiply(float* gate, const float* up, std::size_t count) {
-    update(gate, up, count, [](F g, F u) { return V::mul(silu<V>(g), u); });
+    update(gate, up, count, [](F g, F u) { return V::mul(strata::kernel::silu<V>(g), u); });
   }
   static void gelu_multiply(float* gate, const float* up, std::size_t count) {
     update(gate, up, count, [](F g, F u) { return V::mul(gelu<V>(g), u); });
@@ -270,6 +270,48 @@ struct RowsOf {
       }
   }
 
+  static float dot(const float* a, const float* b, std::size_t count) {
+    F sum[2] = {V::zero(), V::zero()};
+    std::size_t i = 0;
+    for (; i + 2 * lanes <= count; i += 2 * lanes)
+      for (std::size_t j = 0; j < 2; ++j)
+        sum[j] = V::fused(V::load(a + i + j * lanes), V::load(b + i + j * lanes), sum[j]);
+    for (; i < count; i += lanes) {
+      const std::size_t n = count - i < lanes ? count - i : lanes;
+      sum[0] = V::fused(V::load_partial(a + i, n), V::load_partial(b + i, n), sum[0]);
+    }
+    return V::sum(V::add(sum[0], sum[1]));
+  }
+  static void add_scaled(float* y, const float* x, std::size_t count, float factor) {
+    const F f = V::set(factor);
+    update(y, x, count, [f](F a, F b) { return V::fused(f, b, a); });
+  }
+  static void add_product(float* y, const float* a, const float* b, std::size_t count) {
+    std::size_t i = 0;
+    for (; i + lanes <= count; i += lanes) V::store(y + i, V::fused(V::load(a + i), V::load(b + i), V::load(y + i)));
+    if (const std::size_t n = count - i; n > 0)
+      V::store_partial(y + i, n,
+                       V::fused(V::load_partial(a + i, n), V::load_partial(b + i, n), V::load_partial(y + i, n)));
+  }
+  static void multiply(const float* a, const float* b, std::size_t count, float* y) {
+    combine(a, b, count, y, [](F v, F w) { return V::mul(v, w); });
+  }
+  static void silu(float* x, std::size_t count) {
+    update(x, x, count, [](F a, F) { return strata::kernel::silu<V>(a); });
+  }
+  static void multiply_by_silu(const float* x, const float* gate, std::size_t count, float* y) {
+    combine(x, gate, count, y, [](F v, F g) { return V::mul(v, strata::kernel::silu<V>(g)); });
+  }
+  static void multiply_by_sigmoid(const float* x, const float* gate, std::size_t count, float* y) {
+    combine(x, gate, count, y, [](F v, F g) { return gated<V>(v, g); });
+  }
+  static void relu_squared(float* x, std::size_t count) {
+    update(x, x, count, [](F a, F) {
+      const F positive = V::max(V::zero(), a);
+      return V::mul(positive, positive);
+    });
+  }
+
   static constexpr RowKernel kernel = {&max,
                                        &exp_scaled,
                                        &sum_exp,
@@ -285,7 +327,15 @@ struct RowsOf {
                                        &gelu_multiply,
                                        &gelu_erf_multiply,
                                        &clamped_swiglu_multiply,
-                                       &clamp};
+                                       &clamp,
+                                       &dot,
+                                       &add_scaled,
+                                       &add_product,
+                                       &multiply,
+                                       &silu,
+                                       &multiply_by_silu,
+                                       &multiply_by_sigmoid,
+                                       &relu_squared};
 };
 
 }  // namespace strata::kernel

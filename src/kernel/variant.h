@@ -66,6 +66,15 @@ struct RowKernel {
   void (*gelu_erf_multiply)(float* gate, const float* up, std::size_t count);
   void (*clamped_swiglu_multiply)(float* gate, const float* up, std::size_t count, float limit, float alpha);
   void (*clamp)(float* x, std::size_t count, float limit);
+  // What convolutions, gates and scans are made of.
+  float (*dot)(const float* a, const float* b, std::size_t count);
+  void (*add_scaled)(float* y, const float* x, std::size_t count, float factor);                ///< y += factor x
+  void (*add_product)(float* y, const float* a, const float* b, std::size_t count);             ///< y += a b
+  void (*multiply)(const float* a, const float* b, std::size_t count, float* y);                ///< y = a b
+  void (*silu)(float* x, std::size_t count);                                                    ///< x = silu(x)
+  void (*multiply_by_silu)(const float* x, const float* gate, std::size_t count, float* y);     ///< y = x silu(gate)
+  void (*multiply_by_sigmoid)(const float* x, const float* gate, std::size_t count, float* y);  ///< y = x sigmoid(gate)
+  void (*relu_squared)(float* x, std::size_t count);                                            ///< x = max(x, 0)^2
 };
 
 /// All kernels of one instruction set. They are held by reference, since an instruction set may add some and keep the

@@ -57,23 +57,6 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   if (a.heads > kLargestSize / a.head_dim) fail("{}: {} heads of {} are too large", where, a.heads, a.head_dim);
 }
 
-/// The configuration of the text model: config.json's text_config where it describes a wrapper, otherwise all of it.
-/// The family's defaults stand for what it leaves out.
-json text_configuration(const json& config, const std::string& where) {
-  json text = config;
-  for (const char* key : {"text_config", "llm_config", "language_config"}) {
-    const auto part = config.find(key);
-    if (part == config.end() || !part->is_object()) continue;
-    text = *part;
-    for (const char* shared : {"model_type", "tie_word_embeddings", "quantization_config"})
-      if (config.contains(shared) && !(text.contains(shared) && std::string_view(shared) == "model_type"))
-        text[shared] = config[shared];
-    break;
-  }
-  get<std::string>(text, "model_type", where);
-  return text;
-}
-
 }  // namespace
 
 bool Architecture::has(Norm norm) const {
@@ -103,15 +86,33 @@ std::size_t Architecture::activations_per_token() const {
   return 4 * hidden + 2 * q_size() + 2 * kv_size() + 2 * widest + (experts.count == 0 ? 0 : 2 * hidden + experts.count);
 }
 
+json text_configuration(const json& config, const std::string& where) {
+  if (!config.is_object()) fail("{}: expected a JSON object", where);
+  json text = config;
+  for (const char* key : {"text_config", "llm_config", "language_config"}) {
+    const auto part = config.find(key);
+    if (part == config.end() || !part->is_object()) continue;
+    text = *part;
+    for (const char* shared : {"model_type", "tie_word_embeddings", "quantization_config"})
+      if (config.contains(shared) && !(text.contains(shared) && std::string_view(shared) == "model_type"))
+        text[shared] = config[shared];
+    break;
+  }
+  get<std::string>(text, "model_type", where);
+  return text;
+}
+
 Architecture parse_architecture(const json& whole, const std::string& where, std::span<const Family> table) {
-  if (!whole.is_object()) fail("{}: expected a JSON object", where);
   json config = text_configuration(whole, where);
   const auto type = get<std::string>(config, "model_type", where);
   const Family* family = find_family(type, table);
   if (family == nullptr) fail("{}: model_type '{}' is not known; known are {}", where, type, known_families(table));
   const json defaults = parse_json(family->defaults, "defaults of " + type);
+  const auto says_nothing = [&](const std::string& key) {  // null turns windows and caps off, but is no activation
+    return !config.contains(key) || (key == family->activation_key && config[key].is_null());
+  };
   for (const auto& [key, value] : defaults.items())
-    if (!config.contains(key)) config[key] = value;
+    if (says_nothing(key)) config[key] = value;
 
   Architecture a;
   a.model_type = type;

@@ -61,7 +61,8 @@ struct Swiglu {
 };
 
 struct Architecture {
-  std::string model_type;  ///< config.json's: "llama", "mistral", "qwen2", "qwen3", "qwen3_moe" ...
+  std::string model_type;        ///< config.json's: "llama", "mistral", "qwen2", "qwen3", "qwen3_moe" ...
+  std::string why_not_runnable;  ///< empty unless no family describes the model (unknown.h)
   std::size_t hidden = 0, blocks = 0, heads = 0, kv_heads = 0, head_dim = 0, intermediate = 0, vocab = 0;
   std::size_t max_position = 0;
   float norm_epsilon = 1e-6f;
@@ -123,6 +124,9 @@ struct Architecture {
 };
 
 struct Family;
+/// What config.json says of the text model: its text_config where it describes a wrapper, otherwise all of it. Throws
+/// Error without a "model_type", which is a string in what it returns.
+json text_configuration(const json& config, const std::string& where);
 /// Reads config.json. `where` names the file; `table` is where model_type is looked up. Throws Error for
 /// an unknown model_type (listing the known), missing or absurd values, and features that the engine does not have.
 Architecture parse_architecture(const json& config, const std::string& where, std::span<const Family> table);

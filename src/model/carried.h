@@ -23,6 +23,11 @@ std::vector<CarriedPart> carried_parts(const Model& model);
 /// Whether some of these parts predict several tokens at once: blocks behind the last, and what is named mtp.
 bool carries_blocks_ahead(const Model& model);
 
+/// How many such blocks config.json announces, for the model or in the part that is about its text model.
+std::uint64_t announced_blocks_ahead(const json& config);
+/// Makes config.json announce none: a runtime looks for the tensors of those that it finds announced.
+void announce_no_blocks_ahead(json& config);
+
 /// "model.visual (12 tensors, 3.0 MiB), score (1 tensor, 8 bytes)", of more than 8 parts the first; empty without
 /// parts.
 std::string describe_carried(const std::vector<CarriedPart>& parts);

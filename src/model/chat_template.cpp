@@ -2,8 +2,6 @@
 // Rendering itself is one call of the crate.
 #include "model/chat_template.h"
 
-#include <map>
-
 #include "model/crate_text.h"
 #include "strata_tokenizer.h"
 
@@ -11,7 +9,7 @@ namespace strata::model {
 namespace {
 
 using Sources = std::map<std::string, std::string>;  // the Jinja text by the template's name
-constexpr const char* kDefault = "default";
+const std::string kDefault(kDefaultTemplate);
 
 /// chat_template.jinja is the default; additional_chat_templates/NAME.jinja has its own name.
 Sources sources_of_files(const NamedTexts& files) {
@@ -75,17 +73,17 @@ std::string render_source(const std::string& source, const json& context, const 
 
 }  // namespace
 
-std::optional<ChatTemplate> ChatTemplate::from_files(const NamedTexts& files, const std::string& where) {
+std::map<std::string, std::string> chat_templates(const NamedTexts& files, const std::string& where) {
   Sources sources = sources_of_files(files);
-  const bool own_files = !sources.empty();
-  // Files replace tokenizer_config.json's templates, all of them; but its default is better than none.
-  if (!sources.contains(kDefault)) {
-    Sources configured = sources_of_config(parse_named(files, "tokenizer_config.json", where), where);
-    if (!own_files)
-      sources = std::move(configured);
-    else if (const auto it = configured.find(kDefault); it != configured.end())
-      sources.insert(*it);
-  }
+  if (sources.contains(kDefault)) return sources;
+  Sources configured = sources_of_config(parse_named(files, "tokenizer_config.json", where), where);
+  if (sources.empty()) return configured;
+  if (const auto it = configured.find(kDefault); it != configured.end()) sources.insert(*it);
+  return sources;
+}
+
+std::optional<ChatTemplate> ChatTemplate::from_files(const NamedTexts& files, const std::string& where) {
+  const Sources sources = chat_templates(files, where);
   if (sources.empty()) return std::nullopt;
   if (!sources.contains(kDefault))
     fail("{}: has chat templates, but none named '{}'; the first is '{}'", where, kDefault, sources.begin()->first);

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "core/suggest.h"
+#include "model/carried.h"
 #include "model/layouts.h"
 
 namespace strata::model {
@@ -20,16 +21,7 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::fo
 /// Whether checkpoints have a tensor of this name although nothing needs it.
 bool superfluous(std::string_view name, const Architecture& a) {
   return name.ends_with("rotary_emb.inv_freq") || name == a.names.linear(Role::lm_head) + ".weight" ||
-         name == "rope_freqs.weight";
-}
-
-/// How many blocks behind the last one config.json speaks of, which predict several tokens at once.
-std::uint64_t blocks_ahead(const json& config) {
-  std::uint64_t most = 0;
-  for (const char* key : {"num_nextn_predict_layers", "num_mtp_layers", "num_mtp_modules"})
-    if (const auto it = config.find(key); it != config.end() && it->is_number_unsigned())
-      most = std::max(most, it->get<std::uint64_t>());
-  return most;
+         name == "rope_freqs.weight" || name == "rope_factors_long.weight" || name == "rope_factors_short.weight";
 }
 
 /// Parts of a block without which it computes the same: the indexer of sparse attention chooses among more tokens than
@@ -39,7 +31,12 @@ constexpr std::array<std::string_view, 1> kBesideTheBlock = {".indexer."};
 class Checker {
  public:
   Checker(const Architecture& a, const json& config, const TensorSource& source, bool gguf, const std::string& where)
-      : a_(a), source_(source), gguf_(gguf), where_(where), ahead_(blocks_ahead(config)), present_(source.tensors()) {
+      : a_(a),
+        source_(source),
+        gguf_(gguf),
+        where_(where),
+        ahead_(announced_blocks_ahead(config)),
+        present_(source.tensors()) {
     for (const TensorInfo& tensor : present_) by_name_[tensor.name] = &tensor;
     for (ExpectedTensor& expected : expected_tensors(a)) known_.insert(expected.name), expected_.push_back(expected);
   }

@@ -15,6 +15,14 @@ std::optional<std::string> before(const std::string& name, const std::string& en
   return start;
 }
 
+/// The name of the weight that a tensor is, or is a part of: the parts of a codec are named after it, weight_packed.
+std::string weight_of(const std::string& name) {
+  const std::string ending = ".weight";
+  const std::size_t last = name.rfind('.');
+  return last != name.npos && name.compare(last, ending.size(), ending) == 0 ? name.substr(0, last + ending.size())
+                                                                             : name;
+}
+
 }  // namespace
 
 void find_names(Architecture& a, std::span<const ExpectedTensor> present) {
@@ -25,7 +33,8 @@ void find_names(Architecture& a, std::span<const ExpectedTensor> present) {
     if (tensor.shape.size() != 2 || tensor.shape[0] != a.vocab) continue;
     if (const auto start = before(tensor.name, embedding); start && (!root || start->size() < root->size()))
       root = start;
-    if (const auto start = before(tensor.name, head); start && (!head_root || start->size() < head_root->size()))
+    if (const auto start = before(weight_of(tensor.name), head);
+        start && (!head_root || start->size() < head_root->size()))
       head_root = start;
   }
   if (root) a.names.root = *root;

@@ -227,6 +227,8 @@ bool is_json_text(const std::filesystem::path& file) {
   if (first == std::string_view::npos || (text[first] != '{' && text[first] != '[')) return false;
   const std::size_t second = text.find_first_not_of(kSpace, first + 1);
   if (second == std::string_view::npos) return false;
+  if (text[first] == '[' && text[second] == ']' && text.find_first_not_of(kSpace, second + 1) == std::string_view::npos)
+    return true;
   return text[second] == '"' || (text[first] == '[' && (text[second] == '{' || text[second] == '['));
 }
 

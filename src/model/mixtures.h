@@ -21,6 +21,19 @@ inline constexpr Mixture kGlm4Moe{.experts = {.score = Experts::Score::sigmoid,
                                   .count_key = "n_routed_experts",
                                   .shared_count_key = "n_shared_experts",
                                   .first_dense = 1};
+inline constexpr Mixture kDots1{
+    .experts = {.score = Experts::Score::sigmoid, .correction = true, .shared_module = "shared_experts"},
+    .count_key = "n_routed_experts",
+    .shared_count_key = "n_shared_experts"};
+inline constexpr Mixture kSolarOpen{
+    .experts = kGlm4Moe.experts, .count_key = "n_routed_experts", .shared_count_key = "n_shared_experts"};
+inline constexpr Mixture kExaoneMoe{.experts = {.score = Experts::Score::sigmoid,
+                                                .normalize = true,
+                                                .correction = true,
+                                                .correction_name = "e_score_correction_bias",
+                                                .shared_module = "shared_experts"},
+                                    .shared_count_key = "num_shared_experts",
+                                    .first_dense = 1};
 
 inline constexpr Mixture kMinimaxM2{.experts = {.score = Experts::Score::sigmoid,
                                                 .normalize = true,

@@ -2,14 +2,17 @@
 // What the layers above ask for by linear or by norm is looked up by name here.
 #include "model/model.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "core/hash.h"
 #include "format/gguf.h"
 #include "model/check_tensors.h"
 #include "model/sources.h"
+#include "model/unknown.h"
 
 namespace strata::model {
 namespace fs = std::filesystem;
@@ -28,6 +31,13 @@ bool same_values(const MatrixView& a, const MatrixView& b) {
   return true;
 }
 
+/// The bytes of a stored linear's scale of the whole tensor.
+std::vector<std::byte> tensor_scale_of(const codec::Stored& stored) {
+  for (std::size_t i = 0; i < stored.specs.size(); ++i)
+    if (stored.specs[i].suffix == "weight_global_scale") return {stored.views[i].begin(), stored.views[i].end()};
+  return {};
+}
+
 }  // namespace
 
 Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> table) {
@@ -39,10 +49,7 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
   if (fs::is_directory(path, code)) {
     if (!fs::exists(path / "config.json", code))
       fail("{}: has no config.json; give a Hugging Face model folder or a GGUF file", path.string());
-    model.config_ = read_json_file(path / "config.json");
-    model.architecture_ = parse_architecture(model.config_, (path / "config.json").string(), table);
-    model.source_ = open_hf_source(path, model.config_, model.architecture_);
-    model.find_head();
+    model.open_folder(table);
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
     GgufModel gguf = open_gguf_model(path);
@@ -51,10 +58,52 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
     model.architecture_ = parse_architecture(model.config_, path.string(), table);
     model.source_ = std::move(gguf.source);
   }
-  list_linears(model.architecture_, fusion);
-  model.carried_ = check_tensors(model.architecture_, model.config_, *model.source_, model.gguf_, path.string());
+  if (!model.architecture_.why_not_runnable.empty()) {
+    model.carried_ = carried_of_unknown(model.architecture_, *model.source_);
+  } else {
+    list_linears(model.architecture_, fusion);
+    model.carried_ = check_tensors(model.architecture_, model.config_, *model.source_, model.gguf_, path.string());
+  }
   for (const TensorInfo& tensor : model.source_->tensors()) model.tensor_bytes_[tensor.name] = tensor.bytes;
+  model.find_source_codecs();
   return model;
+}
+
+void Model::open_folder(std::span<const Family> table) {
+  const std::string where = (path_ / "config.json").string();
+  config_ = read_json_file(where);
+  const json text = text_configuration(config_, where);
+  const bool known = find_family(text["model_type"].get<std::string>(), table) != nullptr;
+  architecture_ = known ? parse_architecture(config_, where, table) : unknown_architecture(text);
+  // The linears of an unknown model follow from its tensors, and how tensors are read from its linears.
+  if (!known) find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_), path_.string());
+  source_ = open_hf_source(path_, config_, architecture_);
+  if (known) find_head();
+}
+
+void Model::find_source_codecs() {
+  const Architecture& a = architecture_;
+  source_codecs_.assign(a.linears.size(), nullptr);
+  // What runtimes load as one matrix: q, k and v; gate and up, of each expert.
+  std::map<std::tuple<std::size_t, std::size_t, bool>, std::vector<std::size_t>> scaled;
+  for (std::size_t l = 0; l < a.linears.size(); ++l) {
+    const Linear& linear = a.linears[l];
+    source_codecs_[l] = source_->native_codec(linear.module + ".weight", linear.rows, linear.cols);
+    if (source_codecs_[l] != nullptr && source_codecs_[l]->tensor_scaled)
+      scaled[{linear.group, linear.expert, linear.role == Role::down}].push_back(l);
+  }
+  for (const auto& [key, linears] : scaled) {
+    const std::vector<std::byte> scale = tensor_scale_of(as_in_source(linears.front()));
+    const auto differs = [&](std::size_t l) { return tensor_scale_of(as_in_source(l)) != scale; };
+    if (std::ranges::any_of(linears, differs))
+      for (const std::size_t l : linears) source_codecs_[l] = nullptr;
+  }
+}
+
+codec::Stored Model::as_in_source(std::size_t l) const {
+  STRATA_CHECK(source_codecs_[l] != nullptr, "{} has no codec in the source", architecture_.linears[l].module);
+  const Linear& linear = architecture_.linears[l];
+  return source_->native(linear.module + ".weight", linear.rows, linear.cols);
 }
 
 void Model::find_head() {
@@ -63,6 +112,10 @@ void Model::find_head() {
   const LinearWeights a = source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
   const LinearWeights b = source_->matrix(head, architecture_.vocab, architecture_.hidden);
   architecture_.tied = same_values(a.view().dense, b.view().dense);
+}
+
+void Model::require_runnable() const {
+  if (!architecture_.why_not_runnable.empty()) fail("{}: {}", path_.string(), architecture_.why_not_runnable);
 }
 
 std::string Model::low_bit_types() const {
@@ -85,6 +138,12 @@ const codec::Codec* Model::codec_of_name(const std::string& tensor) const {
 json Model::config() const {
   json config = config_;
   config.erase("quantization_config");
+  // Readers that believe config.json would leave out a head that the file has.
+  const auto untie = [&](json& part) {
+    if (const auto it = part.find("tie_word_embeddings"); it != part.end() && *it == true) *it = architecture_.tied;
+  };
+  untie(config);
+  if (const auto text = config.find("text_config"); text != config.end() && text->is_object()) untie(*text);
   return config;
 }
 

@@ -38,6 +38,8 @@ class Model {
   /// has none.
   std::string low_bit_types() const;
   const Architecture& architecture() const { return architecture_; }
+  /// Throws Error, saying what works, for a model whose forward pass is not known (unknown.h).
+  void require_runnable() const;
   /// The content of config.json without "quantization_config", which is the source's business; a GGUF file has the one
   /// that convert writes.
   json config() const;
@@ -69,6 +71,13 @@ class Model {
   /// The codec that a linear has in the files; nullptr when it is dense.
   const codec::Codec* codec_of(const Linear& linear) const { return source_->codec_of(linear.module); }
 
+  /// The codec that the source holds a linear in (by index into Architecture::linears), bit for bit; nullptr for dense
+  /// weights, for layouts that are no codec of ours, and where linears that a runtime fuses differ in a tensor-level
+  /// scale. Such a linear loses nothing in this codec, as its tensors are taken over.
+  const codec::Codec* source_codec(std::size_t linear) const { return source_codecs_[linear]; }
+  /// The tensors of a linear that has a source_codec().
+  codec::Stored as_in_source(std::size_t linear) const;
+
   /// 16 hexadecimal digits that identify configuration, tensor names, shapes and samples of the data.
   std::string fingerprint() const;
   /// How many bytes a linear's tensors take on disk.
@@ -76,8 +85,10 @@ class Model {
 
  private:
   Model() = default;
+  void open_folder(std::span<const Family> table);
   /// The file decides whether the head is the embedding: some whose configuration says so hold another head.
   void find_head();
+  void find_source_codecs();
   const codec::Codec* codec_of_name(const std::string& tensor) const;
   std::filesystem::path path_;
   bool gguf_ = false;
@@ -86,6 +97,7 @@ class Model {
   std::unique_ptr<TensorSource> source_;
   std::map<std::string, std::uint64_t> tensor_bytes_;
   std::vector<TensorInfo> carried_;
+  std::vector<const codec::Codec*> source_codecs_;  ///< by index into Architecture::linears
 };
 
 }  // namespace strata::model

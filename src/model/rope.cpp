@@ -156,6 +156,7 @@ Ropes parse_ropes(const json& config, const Family& family, std::size_t head_dim
     rope.interleaved = family.rope_interleaved;
     rope.dims = rotary_dims(config, settings, family, head_dim, where);
     rope.theta = positive(settings, "rope_theta", theta, where);
+    rope.sections = get_or<std::vector<std::uint64_t>>(settings, "mrope_section", {}, where);
     if (scaled)
       parse_scaling(rope, settings, max_position, where);
     else

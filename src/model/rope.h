@@ -2,6 +2,7 @@
 // transformers, modeling_rope_utils.py: default, linear, dynamic, llama3, yarn, longrope.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,9 @@ struct Rope {
   bool truncate = true;                                  ///< used by yarn: its range is cut to whole dimensions
   std::vector<double> short_factors, long_factors;       ///< used by longrope: divisors of the frequencies
   double attention_factor = 1.0;                         ///< multiplies cosine and sine; yarn and longrope
-  bool interleaved = false;                              ///< dimensions 2i and 2i + 1 turn together, not i and i + half
+  std::vector<std::uint64_t>
+      sections;              ///< of an embedding of images: pairs turned by time, height, width; of text alike
+  bool interleaved = false;  ///< dimensions 2i and 2i + 1 turn together, not i and i + half
   bool operator==(const Rope&) const = default;
 };
 

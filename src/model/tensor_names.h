@@ -9,8 +9,9 @@
 namespace strata::model {
 
 /// Which weight matrix of a block, or of the model, a linear is.
-/// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so.
-enum class Role { q, k, v, o, gate, up, down, qkv, gate_up, lm_head, embed };
+/// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so;
+/// other is a matrix of an unknown model (unknown.h) whose name tells nothing.
+enum class Role { q, k, v, o, gate, up, down, qkv, gate_up, lm_head, embed, other };
 std::string_view role_name(Role role);
 
 /// Where an RMS norm stands. Norms before attention and before the feed-forward part make what these read; norms after

@@ -2,7 +2,6 @@
 // hands out.
 #pragma once
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,14 +56,16 @@ class TensorSource {
   virtual LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const {
     return matrix(name, rows, cols);
   }
-  /// A weight that the source holds in a codec of ours, bit for bit; nothing for any other.
-  virtual std::optional<codec::Stored> native(const std::string&, std::size_t, std::size_t) const { return {}; }
+  /// The codec of ours that a weight of this shape lies in, bit for bit; nullptr for dense ones and other layouts.
+  virtual const codec::Codec* native_codec(const std::string&, std::size_t, std::size_t) const { return nullptr; }
+  /// The tensors of a weight that has a native_codec().
+  virtual codec::Stored native(const std::string& name, std::size_t, std::size_t) const {
+    STRATA_CHECK(false, "{} has no native codec", name);
+  }
   /// A one-dimensional tensor as f32.
   virtual std::vector<float> vector(const std::string& name, std::size_t size) const = 0;
   /// The codec of a linear in a quantized checkpoint; nullptr when the linear is dense.
   virtual const codec::Codec* codec_of(const std::string& module) const = 0;
-  /// The tensors of a linear that has this codec.
-  virtual codec::Stored stored(const Linear& linear, const codec::Codec& codec) const = 0;
   /// A tensor's bytes as they lie in the mapped file, whatever their type. Throws Error where there are none such.
   virtual std::span<const std::byte> raw(const std::string& name) const { fail("{}: has no bytes of its own", name); }
   /// Lets the system take back the memory of a tensor's mapped pages.

@@ -6,8 +6,8 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 11> names = {"q",    "k",   "v",       "o",       "gate", "up",
-                                                      "down", "qkv", "gate_up", "lm_head", "embed"};
+  constexpr std::array<std::string_view, 12> names = {"q",    "k",   "v",       "o",       "gate",  "up",
+                                                      "down", "qkv", "gate_up", "lm_head", "embed", "other"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -78,7 +78,12 @@ std::vector<std::uint64_t> correction_shape(const Experts& e) {
 }  // namespace
 
 std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
-  std::vector<ExpectedTensor> result = {{embedding_name(a), {a.vocab, a.hidden}}};
+  std::vector<ExpectedTensor> result;
+  if (!a.why_not_runnable.empty()) {  // all but the linears is carried
+    for (const Linear& linear : a.linears) result.push_back({linear.module + ".weight", {linear.rows, linear.cols}});
+    return result;
+  }
+  result.push_back({embedding_name(a), {a.vocab, a.hidden}});
   for (std::size_t b = 0; b < a.blocks; ++b) {
     for (const Norm norm : kBlockNorms)
       if (a.has(norm)) result.push_back({norm_name(a, norm, b), {a.norm_size(norm)}});

@@ -3,12 +3,28 @@
 #include "model/text.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "core/error.h"
 #include "core/file.h"
 
 namespace strata::model {
 namespace {
+
+using namespace std::string_view_literals;
+
+/// How files begin that people give in place of a text file, and what they are.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kNoTexts{
+    {{"PAR1"sv, "a Parquet file"},
+     {"ARROW1"sv, "an Arrow file"},
+     {"\x1F\x8B"sv, "compressed (gzip)"},
+     {"BZh"sv, "compressed (bzip2)"},
+     {"\xFD"
+      "7zXZ"sv,
+      "compressed (xz)"},
+     {"\x28\xB5\x2F\xFD"sv, "compressed (zstd)"},
+     {"PK\x03\x04"sv, "a ZIP archive"}}};
 
 /// How many bytes the character at text[i] has: 0 when it is not well-formed, more than the text has left when it is
 /// cut off.
@@ -39,6 +55,8 @@ std::string_view beginning(std::string_view text, std::size_t bytes) {
 
 void check_text(std::string_view text, const std::string& where, bool at_end) {
   if (text.empty()) fail("{}: is empty; give a text file", where);
+  for (const auto& [magic, kind] : kNoTexts)
+    if (text.starts_with(magic)) fail("{}: is {}; give the texts in it as plain text or lines of JSON", where, kind);
   for (std::size_t i = 0; i < text.size();) {
     if (text[i] == '\0') fail("{}: has a NUL byte at {}; it is not a text file", where, i);
     const std::size_t length = character_bytes(text, i);

@@ -16,6 +16,9 @@
 #include "cli/plot.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "format/safetensors.h"
+#include "model/architecture.h"
+#include "model/tensors.h"
 
 namespace strata {
 namespace {
@@ -72,6 +75,91 @@ class Cli : public ::testing::Test {
 
   fs::path folder_, model_;
 };
+
+/// Makes `model` a folder of this shape whose weights are holes: zeros that take no space. False where the file system
+/// has no files of such a size.
+bool write_hollow_model(const fs::path& model, const json& config) {
+  const model::Architecture a = model::parse_architecture(config, "config.json");
+  std::vector<format::TensorSpec> specs;
+  std::uint64_t bytes = 0;
+  for (const model::ExpectedTensor& tensor : model::expected_tensors(a)) {
+    std::uint64_t count = 1;
+    for (const std::uint64_t extent : tensor.shape) count *= extent;
+    bytes += 2 * count;
+    specs.push_back({tensor.name, DType::bf16, tensor.shape});
+  }
+  const std::string header = format::safetensors_header(specs);
+  write_text_file(model / "model.safetensors", header);
+  write_json_file(model / "config.json", config);
+  std::error_code code;
+  fs::resize_file(model / "model.safetensors", header.size() + bytes, code);
+  return !code;
+}
+
+TEST_F(Cli, PlanOfAModelOf355BillionReadsNoWeightsAndStaysSmall) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "memory and time are those of an optimized build";
+#endif
+  const json glm = {{"model_type", "glm4_moe"},
+                    {"attention_bias", true},
+                    {"use_qk_norm", true},
+                    {"hidden_size", 5120},
+                    {"intermediate_size", 12288},
+                    {"num_hidden_layers", 92},
+                    {"num_attention_heads", 96},
+                    {"num_key_value_heads", 8},
+                    {"head_dim", 128},
+                    {"vocab_size", 151552},
+                    {"max_position_embeddings", 202752},
+                    {"rope_theta", 1000000},
+                    {"partial_rotary_factor", 0.5},
+                    {"n_routed_experts", 160},
+                    {"n_shared_experts", 1},
+                    {"num_experts_per_tok", 8},
+                    {"moe_intermediate_size", 1536},
+                    {"first_k_dense_replace", 3},
+                    {"norm_topk_prob", true},
+                    {"routed_scaling_factor", 2.5}};
+  if (!write_hollow_model(model_, glm)) GTEST_SKIP() << "the file system of " << model_ << " has no sparse files";
+  const Outcome outcome = run("plan model --preset prior --fit 192GiB --json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const json plan = json::parse(outcome.out);
+  EXPECT_EQ(plan["groups"].size(), 92u * 2 + 3 * 2 + 89 * 3 + 1);
+  std::uint64_t bytes = 0;
+  for (const json& group : plan["groups"]) bytes += group["bytes"].get<std::uint64_t>();
+  EXPECT_LT(bytes, std::uint64_t{192} << 30);
+  EXPECT_GT(bytes, std::uint64_t{170} << 30);
+  rusage used{};
+  ASSERT_EQ(getrusage(RUSAGE_CHILDREN, &used), 0);
+  constexpr long kibibytes = 1 << 20;  // 1 GiB
+  EXPECT_LT(used.ru_maxrss, kibibytes);
+  EXPECT_LT(used.ru_utime.tv_sec + used.ru_stime.tv_sec, 60) << "reading 668 GiB would take minutes";
+}
+
+TEST_F(Cli, PageOfFamiliesIsTheTableOfTheProgram) {
+  const Outcome outcome = run("inspect --families --markdown");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::string page = read_text_file(fs::path(STRATA_TEST_DATA) / "../docs/families.md");
+  EXPECT_NE(page.find("\n\n" + outcome.out + "\n"), std::string::npos) << "put this table into docs/families.md:\n"
+                                                                       << outcome.out;
+}
+
+TEST_F(Cli, FamiliesAreListedWithoutAModel) {
+  const json listed = json::parse(run("inspect --families --json").out);
+  EXPECT_GT(listed["families"].size(), 30u);
+  std::map<std::string, json> by_type;
+  for (const json& family : listed["families"]) by_type[family["model_type"]] = family;
+  EXPECT_EQ(by_type["llama"]["tune"], true);
+  EXPECT_TRUE(by_type["gpt_oss"]["tune"].is_string());
+  EXPECT_EQ(by_type["llama"]["vllm_fusion"], json({"qkv_proj", "gate_up_proj"}));
+  EXPECT_EQ(by_type["gpt_oss"]["vllm_fusion"], json({"qkv_proj", "experts"}));
+  EXPECT_EQ(by_type["phi3"]["vllm_fusion"], json::array());
+  EXPECT_EQ(by_type["qwen3_moe"]["gguf"], "qwen3moe");
+  EXPECT_EQ(by_type["mistral"]["also"], json({"mistral3"}));
+  expect_refused("inspect model --families", "leave out model", 2);
+  expect_refused("inspect", "MODEL is required", 2);
+  expect_refused("inspect model --markdown", "--markdown is for --families", 2);
+}
 
 TEST_F(Cli, HelpListsEveryVerbAndEveryVerbHasExamples) {
   const Outcome help = run("--help");
@@ -166,6 +254,29 @@ TEST_F(Cli, TuneRefusesWhatItCannotWrite) {
   expect_refused("tune model --ref model -o out --rate 0", "--rate", 2);
   fs::create_directories(folder_ / "there");
   expect_refused("tune model --ref model -o there", "exists");
+}
+
+TEST_F(Cli, BracketsOfAWordAreKept) {
+  const std::string plan = "plan model --preset uniform:int4_g32 --json --keep ";
+  for (const char* keep : {"'[qk]_proj|[o]'", "'[o],?[_]'", "'[o]_proj[.]?' --keep=[o]"}) {
+    const Outcome outcome = run(plan + keep);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+  const json groups = json::parse(run(plan + "'[o][_]'").out)["groups"];
+  for (const json& group : groups)
+    EXPECT_EQ(group["codec"] == "keep", group["name"].get<std::string>().find("o_") != std::string::npos) << group;
+  expect_refused("inspect model '[extra]'", "'[extra]' is one argument too many", 2);
+}
+
+TEST_F(Cli, NamesThatAreNotUtf8AreNames) {
+  const std::string odd = "\xFF";
+  fs::copy(model_, folder_ / ("m" + odd));
+  const Outcome outcome =
+      run(fmt::format("quantize 'm{}' -o 'out{}' --preset uniform:int4_g32 --scale minmax "
+                      "--no-verify --no-report",
+                      odd, odd));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(fs::exists(folder_ / ("out" + odd) / "config.json"));
 }
 
 TEST_F(Cli, TheSameBytesAtAnyThreadCount) {

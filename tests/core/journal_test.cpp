@@ -37,6 +37,13 @@ TEST_F(JournalTest, UnitsAreThereAgain) {
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
+TEST_F(JournalTest, NamesThatAreNotUtf8AreOfTheSameJob) {
+  const json job = {{"job", "kl"}, {"text", "wiki\xFF.txt"}};
+  Journal(path_, job).append({{"file", "out\xFF"}});
+  EXPECT_EQ(Journal(path_, job).finished().size(), 1u);
+  EXPECT_THROW(Journal(path_, {{"job", "kl"}, {"text", "other.txt"}}), Error);
+}
+
 TEST_F(JournalTest, CutAnywhereItGoesOn) {
   {
     Journal journal(path_, job_);

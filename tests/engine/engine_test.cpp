@@ -104,6 +104,25 @@ TEST_P(TinyModel, TokenByTokenWithACacheGivesTheSameLogits) {
   EXPECT_EQ(cache.positions, ids.size());
 }
 
+TEST_P(TinyModel, HalvesInTurnGiveTheBlock) {
+  const model::Model model = model::Model::open(folder());
+  Engine engine(model);
+  const std::vector<Sequence> sequences = {{3}, {4}};
+  const Batch batch = engine.make_batch(sequences);
+  std::vector<float> whole(7 * engine.architecture().hidden);
+  engine.embed(std::vector<Token>{1, 2, 3, 4, 5, 6, 7}, whole.data());
+  for (std::size_t block = 0; block < engine.architecture().blocks; ++block) {
+    const std::vector<float> input = whole;
+    std::vector<float> halves = whole;
+    engine.run_block(block, batch, whole.data());
+    for (const Half half : {Half::attention, Half::feed_forward}) {
+      const bool reads_input = engine::reads_input(engine.architecture(), half);
+      engine.run_half(half, block, batch, reads_input ? input.data() : halves.data(), halves.data(), nullptr);
+    }
+    EXPECT_EQ(halves, whole) << "block " << block;
+  }
+}
+
 std::vector<std::string> tiny_models() {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(fs::path(STRATA_TEST_DATA) / "golden/models"))

@@ -114,7 +114,8 @@ TEST(Experts, APassThatEndsAtASiteLeavesTheStatesAndRunsTheWatchedOnly) {
                           .first = 2,
                           .end = 5};
   const Watching watching(engine, &watch);
-  for (const Site site : {Site::mlp_in, Site::down_in}) engine.feed_forward(1, batch, h.data(), nullptr, site);
+  for (const Site site : {Site::mlp_in, Site::down_in})
+    engine.feed_forward(1, batch, h.data(), h.data(), nullptr, site);
   EXPECT_EQ(h, before);
   EXPECT_EQ(seen, (std::set<std::size_t>{2, 3, 4}));
 }

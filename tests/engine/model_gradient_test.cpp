@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -20,7 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kMadeUp = "made_up";  // a model with every part that llama does not have
+// Models of made-up families, which have together every part that llama does not have.
+constexpr const char *kMadeUp = "made_up", *kSideBySide = "made_up_side_by_side";
 
 model::Model golden(const std::string& name) {
   return model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models" / name);
@@ -34,7 +36,7 @@ double dot(const std::vector<float>& a, const std::vector<float>& b) {
 
 /// At 0, by four points.
 double derivative(const std::function<double(float)>& at) {
-  constexpr float step = 2e-3f;
+  constexpr float step = 5e-4f;
   return (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * static_cast<double>(step));
 }
 
@@ -42,7 +44,10 @@ class WholeModel : public ::testing::TestWithParam<std::string> {
  protected:
   WholeModel()
       : made_(testing::full_family(), testing::full_config()),
-        model_(GetParam() == kMadeUp ? made_.open() : golden(GetParam())),
+        side_by_side_(testing::side_by_side_family(), testing::side_by_side_config()),
+        model_(GetParam() == kMadeUp       ? made_.open()
+               : GetParam() == kSideBySide ? side_by_side_.open()
+                                           : golden(GetParam())),
         a_(model_.architecture()),
         engine_(model_),
         sequences_{{9}, {14}},
@@ -75,7 +80,7 @@ class WholeModel : public ::testing::TestWithParam<std::string> {
     gradient_.backward(batch_, watch, [] {});
   }
 
-  testing::MadeModel made_;
+  testing::MadeModel made_, side_by_side_;
   model::Model model_;
   const model::Architecture& a_;
   Engine engine_;
@@ -162,13 +167,16 @@ TEST_P(WholeModel, NormsAreShownTheirSlopes) {
   };
   expect(gradient_.final_norm(), last, "last");
   for (std::size_t b = 0; b < a_.blocks; ++b) {
-    ASSERT_EQ(slopes[b].size(), GetParam() == kMadeUp ? 4u : 2u);
+    const auto norms = std::ranges::count_if(model::kStreamNorms, [&](model::Norm norm) { return a_.has(norm); });
+    ASSERT_EQ(slopes[b].size(), static_cast<std::size_t>(norms));
     for (auto& [norm, weights] : gradient_.norms()[b])
       expect(weights, slopes[b].at(norm), model::norm_name(a_, norm, b));
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, WholeModel, ::testing::Values("llama_untied_sharded", "qwen2", "qwen3", kMadeUp));
+INSTANTIATE_TEST_SUITE_P(Families, WholeModel,
+                         ::testing::Values("llama_untied_sharded", "qwen2", "qwen3", "gemma2", "cohere2", "phi3",
+                                           "glm4", "olmo2", "ministral3", kMadeUp, kSideBySide));
 
 TEST(ModelGradient, RefusesMixtures) {
   const model::Model model = golden("mixtral");

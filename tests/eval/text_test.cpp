@@ -64,6 +64,8 @@ TEST_F(EvalTextTest, WhatIsNoTextIsRefusedWithItsPlace) {
   EXPECT_NE(refusal("").find("is empty"), std::string::npos);
   EXPECT_NE(refusal(std::string_view("abc\0def", 7)).find("NUL byte at 3"), std::string::npos);
   EXPECT_NE(refusal("ab\xFF").find("byte 2 is not UTF-8"), std::string::npos);
+  EXPECT_NE(refusal("PAR1\x15\x04").find("is a Parquet file; give the texts in it"), std::string::npos);
+  EXPECT_NE(refusal("\x1F\x8B\x08").find("is compressed (gzip)"), std::string::npos);
   EXPECT_NE(error_of([&] { read_eval_text(word_tokenizer(false), folder_.path() / "none.txt", 8); }).find("none.txt"),
             std::string::npos);
 }

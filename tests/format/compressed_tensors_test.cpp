@@ -298,6 +298,20 @@ TEST(Targets, PatternsThatBeginWithAnythingMatchAsTheirSyntaxSays) {
   EXPECT_FALSE(TargetPattern(".*visual", "c").matches("model.audio"));
 }
 
+TEST(Targets, PatternsWithAChoiceBeforeTheirEndMatchAsTheirSyntaxSays) {
+  const TargetPattern blocks(".*\\blayers\\.(0|12)\\.mlp\\.up_proj$", "c");
+  EXPECT_TRUE(blocks.matches("model.layers.12.mlp.up_proj"));
+  EXPECT_TRUE(blocks.matches("layers.0.mlp.up_proj"));
+  EXPECT_FALSE(blocks.matches("layers.1.mlp.up_proj"));
+  EXPECT_FALSE(blocks.matches("layers.0.mlp.up_projection"));
+  EXPECT_FALSE(blocks.matches("layers.0.mlpxup_proj"));
+  EXPECT_TRUE(TargetPattern("(a|b)|c$", "c").matches("a.d"));
+  EXPECT_TRUE(TargetPattern("x|(a|b)c$", "c").matches("xd"));
+  EXPECT_TRUE(TargetPattern("(a|b)cd*$", "c").matches("ac"));
+  EXPECT_TRUE(TargetPattern("\\(a|b\\)c$", "c").matches("(a.d"));
+  EXPECT_TRUE(TargetPattern("(a|b)\\x41$", "c").matches("aA"));
+}
+
 TEST(Targets, PatternsThatWouldBacktrackForeverAreMatched) {
   const TargetPattern pattern("(a*)*(a|aa)+b", "c");
   EXPECT_FALSE(pattern.matches(std::string(500, 'a')));

@@ -117,6 +117,8 @@ TEST(GgufWrite, TheFirstPartIsFoundByItsStem) {
   write_text_file(folder / "m-00001-of-00003.gguf", "");
   EXPECT_EQ(found(), folder / "m-00001-of-00003.gguf");
   EXPECT_EQ(find_first_gguf_part(folder / "none" / "m"), std::nullopt);
+  EXPECT_EQ(gguf_parts(folder / "m"),
+            (std::vector<std::filesystem::path>{folder / "m-00001-of-00003.gguf", folder / "m-00002-of-00003.gguf"}));
 }
 
 TEST(GgufWrite, AFileThatIsNotCompleteLeavesNothing) {

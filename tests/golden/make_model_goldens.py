@@ -92,9 +92,18 @@ def save(state: dict, variant: Variant, out: pathlib.Path) -> None:
         json.dumps({"metadata": {"total_size": total}, "weight_map": dict(sorted(index.items()))}, indent=2) + "\n")
 
 
+def new_model(folder: pathlib.Path, name: str) -> torch.nn.Module:
+    """A model by config.json, of the named class or, where transformers has none of that name, of the one it uses instead."""
+    config = transformers.AutoConfig.from_pretrained(folder)
+    if hasattr(transformers, name):
+        return getattr(transformers, name)._from_config(config, dtype=torch.float32)
+    return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
 def load(folder: pathlib.Path) -> torch.nn.Module:
     """The class that config.json names, in float32; every tensor of the file is one of its, and the other way round."""
-    kind = getattr(transformers, json.loads((folder / "config.json").read_text())["architectures"][0])
+    name = json.loads((folder / "config.json").read_text())["architectures"][0]
+    kind = getattr(transformers, name, transformers.AutoModelForCausalLM)
     model, report = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
     wrong = {k: v for k, v in report.items() if v}
     if wrong:
@@ -113,8 +122,7 @@ def make(name: str, variant: Variant, out: pathlib.Path) -> None:
     seed = order.index(name) if name in order else zlib.crc32(name.encode())
     out.mkdir(parents=True)
     (out / "config.json").write_text(json.dumps(variant.config))
-    kind = getattr(transformers, variant.config["architectures"][0])
-    model = kind._from_config(transformers.AutoConfig.from_pretrained(out), dtype=torch.float32)
+    model = new_model(out, variant.config["architectures"][0])
     random_weights(model, variant, torch.Generator().manual_seed(seed))
     stored, dense = quantized(file_tensors(model, variant), variant.source)
     save(stored, variant, out)

@@ -82,6 +82,10 @@ def small(architecture: str, model_type: str, without: tuple = (), **settings) -
     return {**kept, "architectures": [architecture], "model_type": model_type, **settings}
 
 
+def without(config: dict, *keys: str) -> dict:
+    return {k: v for k, v in config.items() if k not in keys}
+
+
 S, F = "sliding_attention", "full_attention"
 YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64}
 YARN_TUNED = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64, "attention_factor": 1.1,
@@ -177,6 +181,57 @@ NEAR = {
     "olmoe_clip": Variant({**OLMOE, "vocab_size": 64, "clip_qkv": 1.25}, lengths=(40, 100)),
 }
 
+COHERE = small("CohereForCausalLM", "cohere", ("tie_word_embeddings", "rms_norm_eps"), attention_bias=False, layer_norm_eps=1e-5,
+               logit_scale=0.25, rope_theta=8000000.0, use_qk_norm=False, pad_token_id=0)
+GLM = small("GlmForCausalLM", "glm", ("rms_norm_eps",), attention_bias=True, head_dim=16, partial_rotary_factor=0.5,
+            rms_norm_eps=1.5625e-07, pad_token_id=3)
+HYPERCLOVAX = small("HyperCLOVAXForCausalLM", "hyperclovax", attention_bias=False, mlp_bias=False, head_dim=8, rope_theta=100000000,
+                    embedding_multiplier=10.0, attention_multiplier=0.25, residual_multiplier=0.5, logits_scaling=0.25,
+                    use_post_norm=True, rope_scaling=None)
+VAULTGEMMA = {**GEMMA2, "architectures": ["VaultGemmaForCausalLM"], "model_type": "vaultgemma", "layer_types": [S, F, S],
+              "attn_logit_softcapping": None, "final_logit_softcapping": None}
+CWM = small("CwmForCausalLM", "cwm", ("rope_theta",), head_dim=16, sliding_window=8, num_hidden_layers=5, mlp_bias=False,
+            rope_parameters={**LLAMA3_SCALING, "rope_theta": 10000.0})
+DOTS1 = {**without(GLM4_MOE, "use_qk_norm", "partial_rotary_factor"), "architectures": ["Dots1ForCausalLM"], "model_type": "dots1",
+         "vocab_size": 64, "max_position_embeddings": 512, "attention_bias": False, "n_shared_experts": 2, "sliding_window": None,
+         "max_window_layers": 3, "scoring_func": "noaux_tc", "topk_method": "noaux_tc", "moe_layer_freq": 1, "pretraining_tp": 1}
+SOLAR_OPEN = {**without(GLM4_MOE, "use_qk_norm", "first_k_dense_replace", "num_nextn_predict_layers"), "num_hidden_layers": 2,
+              "architectures": ["SolarOpenForCausalLM"], "model_type": "solar_open", "vocab_size": 64, "max_position_embeddings": 512,
+              "attention_bias": False, "partial_rotary_factor": 1.0, "rope_theta": 1000000.0,
+              "rope_scaling": {**YARN, "type": "yarn"}}
+FLEX_OLMO = {**OLMOE, "architectures": ["FlexOlmoForCausalLM"], "model_type": "flex_olmo", "vocab_size": 64,
+             "max_position_embeddings": 512, "rope_theta": 500000.0, "num_experts": 4, "pad_token_id": 3}
+MELLUM = {**without(QWEN3_MOE, "use_sliding_window", "max_window_layers", "decoder_sparse_step", "mlp_only_layers", "rope_theta"),
+          "architectures": ["MellumForCausalLM"], "model_type": "mellum", "vocab_size": 64, "max_position_embeddings": 512,
+          "num_hidden_layers": 3, "sliding_window": 8, "layer_types": [S, F, S], "mlp_layer_types": ["sparse"] * 3,
+          "rope_parameters": {S: {"rope_type": "default", "rope_theta": 10000.0}, F: {**YARN, "rope_theta": 500000.0}}}
+EXAONE_MOE = {**EXAONE4, **{k: GLM4_MOE[k] for k in ("moe_intermediate_size", "num_experts_per_tok", "first_k_dense_replace", "n_group",
+                                                     "topk_group", "norm_topk_prob", "routed_scaling_factor")},
+              "architectures": ["ExaoneMoeForCausalLM"], "model_type": "exaone_moe", "num_experts": 8, "num_shared_experts": 1,
+              "scoring_func": "sigmoid", "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"], "rope_scaling": None}
+
+# Families of which each is a row of the family table and nothing more.
+ROWS = {
+    "cohere": Variant(COHERE, embedding=0.3),
+    "glm": Variant(GLM),
+    "helium": Variant(small("HeliumForCausalLM", "helium", head_dim=8, attention_bias=False, mlp_bias=False, rms_norm_eps=1e-8,
+                            rope_theta=100000.0, pad_token_id=3)),
+    "internlm3": Variant(small("InternLM3ForCausalLM", "internlm3", head_dim=16, qkv_bias=True, bias=True, rope_theta=50000000,
+                               rope_scaling={"factor": 6.0, "rope_type": "dynamic"}, pad_token_id=2), lengths=(40, 100)),
+    "iquestcoder": Variant(small("IQuestCoderForCausalLM", "iquestcoder", head_dim=16, attention_bias=False, mlp_bias=False,
+                                 rope_theta=500000.0, clip_qkv=None, use_sliding_window=False), lengths=(40, 100)),
+    "hyperclovax": Variant(HYPERCLOVAX, embedding=0.1),
+    "vaultgemma": Variant(VAULTGEMMA, embedding=0.3),
+    "cwm": Variant(CWM),
+    "dots1": Variant(DOTS1),
+    "solar_open": Variant(SOLAR_OPEN),
+    "flex_olmo": Variant(FLEX_OLMO),
+    "mellum": Variant(MELLUM),
+    "exaone_moe": Variant(EXAONE_MOE),
+    "gemma": Variant(small("GemmaForCausalLM", "gemma", ("tie_word_embeddings", "hidden_act"), hidden_act="gelu", hidden_activation=None,
+                           head_dim=16, attention_bias=False, rms_norm_eps=1e-6, pad_token_id=0), embedding=0.3),
+}
+
 C = "chunked_attention"
 GPT_OSS = small("GptOssForCausalLM", "gpt_oss", attention_bias=True, attention_dropout=0.0, head_dim=16, num_local_experts=4,
                 num_experts_per_tok=2, experts_per_token=2, initial_context_length=64, layer_types=[S, F], sliding_window=8,
@@ -202,10 +257,6 @@ EXPERTS = {
     "olmoe_packed": Variant(OLMOE, lengths=(40,), names="modules"),
     "glm4_moe_packed": Variant(GLM4_MOE, lengths=(40,), names="modules"),
 }
-
-
-def without(config: dict, *keys: str) -> dict:
-    return {k: v for k, v in config.items() if k not in keys}
 
 
 def text_config(config: dict, **settings) -> dict:
@@ -309,4 +360,4 @@ SOURCES = {
         lengths=(100,), source="mxfp4"),
 }
 
-VARIANTS = {**NUMBERED, **NEAR, **EXPERTS, **WRAPPERS, **SOURCES}
+VARIANTS = {**NUMBERED, **NEAR, **ROWS, **EXPERTS, **WRAPPERS, **SOURCES}

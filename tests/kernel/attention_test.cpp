@@ -16,32 +16,51 @@ struct Case {
   std::size_t chunk = 0;
   float softcap = 0.0f;
   bool sinks = false;
+  std::size_t v_dim = 0;
+
+  std::size_t value_dim() const { return v_dim == 0 ? head_dim : v_dim; }
 };
 
 struct Data {
   Case c;
-  std::size_t q_stride, kv_stride;
+  std::size_t q_stride, kv_stride, out_stride, v_stride;
   std::vector<float> q, k, v, out, sinks;
 
   explicit Data(const Case& given) : c(given) {
     q_stride = c.heads * c.head_dim + 3;
     kv_stride = c.kv_heads * c.head_dim + 5;
+    out_stride = c.heads * c.value_dim() + 3;
+    v_stride = c.kv_heads * c.value_dim() + 5;
     const std::size_t keys = c.first_position + c.tokens;
     q = normal(c.tokens * q_stride, 1);
     k = normal(keys * kv_stride, 2);
-    v = normal(keys * kv_stride, 3);
+    v = normal(keys * v_stride, 3);
     for (std::size_t i = 0; i < keys; ++i)
-      for (std::size_t j = kv_stride - 5; j < kv_stride; ++j)
-        k[i * kv_stride + j] = v[i * kv_stride + j] = std::numeric_limits<float>::quiet_NaN();
-    out.assign(c.tokens * q_stride, 77.0f);
+      for (std::size_t j = 1; j <= 5; ++j)
+        k[(i + 1) * kv_stride - j] = v[(i + 1) * v_stride - j] = std::numeric_limits<float>::quiet_NaN();
+    out.assign(c.tokens * out_stride, 77.0f);
     sinks = normal(c.heads, 4);
   }
   Attention call() {
-    return {q.data(),         q_stride,   k.data(),   v.data(),
-            kv_stride,        out.data(), q_stride,   c.tokens,
-            c.first_position, c.heads,    c.kv_heads, c.head_dim,
-            c.window,         0.3f,       c.softcap,  c.sinks ? sinks.data() : nullptr,
-            c.chunk};
+    return {q.data(),
+            q_stride,
+            k.data(),
+            v.data(),
+            kv_stride,
+            out.data(),
+            out_stride,
+            c.tokens,
+            c.first_position,
+            c.heads,
+            c.kv_heads,
+            c.head_dim,
+            c.window,
+            0.3f,
+            c.softcap,
+            c.sinks ? sinks.data() : nullptr,
+            c.chunk,
+            c.v_dim,
+            c.v_dim == 0 ? 0 : v_stride};
   }
   /// The output of one head of one token.
   std::vector<double> expected(std::size_t t, std::size_t head) const {
@@ -49,7 +68,7 @@ struct Data {
     std::size_t begin = c.window == 0 || p < c.window ? 0 : p - c.window + 1;
     while (c.chunk != 0 && begin / c.chunk != p / c.chunk) ++begin;
     double most = c.sinks ? static_cast<double>(sinks[head]) : -1e300, total = 0;
-    std::vector<double> scores, sums(c.head_dim);
+    std::vector<double> scores, sums(c.value_dim());
     for (std::size_t j = begin; j <= p; ++j) {
       double s = 0;
       for (std::size_t i = 0; i < c.head_dim; ++i)
@@ -63,7 +82,7 @@ struct Data {
     for (std::size_t j = begin; j <= p; ++j) {
       const double e = std::exp(scores[j - begin] - most);
       total += e;
-      for (std::size_t d = 0; d < c.head_dim; ++d) sums[d] += e * v[j * kv_stride + kv * c.head_dim + d];
+      for (std::size_t d = 0; d < sums.size(); ++d) sums[d] += e * v[j * v_stride + kv * sums.size() + d];
     }
     for (double& sum : sums) sum /= total;
     return sums;
@@ -76,14 +95,15 @@ void expect_attention(const Variant& variant, const Data& data) {
   for (std::size_t t = 0; t<c.tokens; t += c.tokens> 40 ? 19 : 1) {
     for (std::size_t h = 0; h < c.heads; ++h) {
       const std::vector<double> want = data.expected(t, h);
-      for (std::size_t d = 0; d < c.head_dim; ++d)
-        ASSERT_NEAR(data.out[t * data.q_stride + h * c.head_dim + d], want[d], 2e-5)
+      for (std::size_t d = 0; d < want.size(); ++d)
+        ASSERT_NEAR(data.out[t * data.out_stride + h * want.size() + d], want[d], 2e-5)
             << variant.name << " token " << t << " head " << h << " dim " << d << " of tokens " << c.tokens << " after "
             << c.first_position << " heads " << c.heads << "/" << c.kv_heads << " x " << c.head_dim << " window "
-            << c.window << " chunk " << c.chunk << " softcap " << c.softcap << " sinks " << c.sinks;
+            << c.window << " chunk " << c.chunk << " softcap " << c.softcap << " sinks " << c.sinks << " values of "
+            << want.size();
     }
-    for (std::size_t i = c.heads * c.head_dim; i < data.q_stride; ++i)
-      ASSERT_EQ(data.out[t * data.q_stride + i], 77.0f) << variant.name;
+    for (std::size_t i = c.heads * c.value_dim(); i < data.out_stride; ++i)
+      ASSERT_EQ(data.out[t * data.out_stride + i], 77.0f) << variant.name;
   }
 }
 
@@ -99,7 +119,10 @@ TEST(Attention, EveryVariantEqualsSoftmaxInDouble) {
           Case{300, 0, 2, 1, 24, 0, 64}, Case{150, 77, 4, 2, 33, 0, 100}, Case{1, 192, 8, 2, 64, 0, 64},
           Case{1, 191, 8, 2, 64, 0, 64}, Case{9, 250, 2, 1, 16, 40, 32}, Case{40, 10, 2, 1, 16, 7, 32},
           Case{5, 0, 4, 2, 8, 0, 1}, Case{33, 0, 9, 3, 64, 0, 0, 0.0f, true}, Case{1, 300, 9, 3, 64, 0, 0, 0.0f, true},
-          Case{150, 20, 16, 2, 16, 1, 0, 0.0f, true}, Case{150, 131, 4, 2, 20, 90, 64, 3.0f, true}}) {
+          Case{150, 20, 16, 2, 16, 1, 0, 0.0f, true}, Case{150, 131, 4, 2, 20, 90, 64, 3.0f, true},
+          // With values of another size than the keys.
+          Case{40, 0, 3, 3, 192, 0, 0, 0.0f, false, 128}, Case{1, 300, 3, 3, 192, 0, 0, 0.0f, false, 128},
+          Case{150, 20, 4, 2, 24, 40, 0, 0.5f, true, 17}, Case{33, 3, 4, 1, 16, 0, 0, 0.0f, false, 70}}) {
       Data data(c);
       const Attention call = data.call();
       attention(*variant, {&call, 1});

@@ -5,42 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 #include <vector>
 
-#include "core/random.h"
+#include "kernel/differences.h"
 #include "kernel/ops.h"
 
 namespace strata::kernel {
 namespace {
-
-std::vector<float> random_values(std::size_t count, std::uint64_t seed) {
-  Random random(seed);
-  std::vector<float> values(count);
-  for (float& v : values) v = static_cast<float>(random.normal());
-  return values;
-}
-
-double dot(const std::vector<float>& a, const std::vector<float>& b) {
-  double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  return sum;
-}
-
-/// Compares `gradient` with the central differences of loss() by each (or every `each`-th) value of x.
-void expect_gradient(std::vector<float>& x, const std::vector<float>& gradient, const std::function<double()>& loss,
-                     const char* name, std::size_t each = 1) {
-  constexpr float step = 1e-2f;
-  for (std::size_t i = 0; i < x.size(); i += each) {
-    const float kept = x[i];
-    x[i] = kept + step;
-    const double above = loss();
-    x[i] = kept - step;
-    const double below = loss();
-    x[i] = kept;
-    EXPECT_NEAR(gradient[i], (above - below) / (2.0 * static_cast<double>(step)), 4e-3) << name << " " << i;
-  }
-}
 
 TEST(Gradients, TransposeIsExact) {
   const std::size_t rows = 70, cols = 131, stride = 140;
@@ -205,21 +176,24 @@ TEST(Gradients, AttentionWithSharedHeadsWindowsChunksCapsAndSinks) {
     std::size_t window, chunk;
     float softcap;
     bool sinks;
+    std::size_t v_dim = 6;
   };
   const std::size_t heads = 4, kv_heads = 2, head_dim = 6;
   const std::vector<float> sinks = random_values(heads, 5);
   for (const std::size_t tokens : {1u, 9u, 150u})  // 150: more than a stretch of queries
-    for (const auto& [window, chunk, softcap, with_sinks] :
+    for (const auto& [window, chunk, softcap, with_sinks, v_dim] :
          {Masks{0, 0, 0.0f, false}, Masks{5, 0, 0.0f, false}, Masks{0, 4, 0.0f, false}, Masks{0, 140, 0.0f, false},
-          Masks{0, 0, 1.5f, false}, Masks{0, 0, 0.0f, true}, Masks{3, 7, 1.5f, true}}) {
+          Masks{0, 0, 1.5f, false}, Masks{0, 0, 0.0f, true}, Masks{3, 7, 1.5f, true}, Masks{0, 0, 0.0f, false, 4},
+          Masks{5, 0, 1.5f, true, 9}}) {
       const float* const sink = with_sinks ? sinks.data() : nullptr;
       std::vector<float> q = random_values(tokens * heads * head_dim, 1),
-                         k = random_values(tokens * kv_heads * head_dim, 2), v = random_values(k.size(), 3),
-                         out(q.size());
-      const std::vector<float> dout = random_values(q.size(), 4);
+                         k = random_values(tokens * kv_heads * head_dim, 2),
+                         v = random_values(tokens * kv_heads * v_dim, 3), out(tokens * heads * v_dim);
+      const std::vector<float> dout = random_values(out.size(), 4);
       std::vector<float> dq(q.size(), 9.0f), dk(k.size(), 9.0f), dv(v.size(), 9.0f);
-      const AttentionGradient call{q.data(), k.data(), v.data(), dout.data(), dq.data(), dk.data(), dv.data(), tokens,
-                                   heads,    kv_heads, head_dim, window,      0.4f,      softcap,   sink,      chunk};
+      const AttentionGradient call{q.data(),  k.data(), v.data(), dout.data(), dq.data(), dk.data(),
+                                   dv.data(), tokens,   heads,    kv_heads,    head_dim,  window,
+                                   0.4f,      softcap,  sink,     chunk,       v_dim};
       attention_gradient({&call, 1}, Precision::f32);
       const auto loss = [&] {
         const Attention forward{q.data(),
@@ -228,7 +202,7 @@ TEST(Gradients, AttentionWithSharedHeadsWindowsChunksCapsAndSinks) {
                                 v.data(),
                                 kv_heads * head_dim,
                                 out.data(),
-                                heads * head_dim,
+                                heads * v_dim,
                                 tokens,
                                 0,
                                 heads,
@@ -238,7 +212,9 @@ TEST(Gradients, AttentionWithSharedHeadsWindowsChunksCapsAndSinks) {
                                 0.4f,
                                 softcap,
                                 sink,
-                                chunk};
+                                chunk,
+                                v_dim,
+                                kv_heads * v_dim};
         attention({&forward, 1});
         return dot(out, dout);
       };

@@ -24,6 +24,11 @@ TEST(Peaks, AttentionAndLogSumExpAreMeasured) {
   EXPECT_GT(measure_log_sum_exp(1000, 0.0).gb_per_second, 0.0);
 }
 
+TEST(Peaks, ScansAreMeasured) {
+  EXPECT_GT(measure_delta_rule(70, 2, 4, 24, 0.0).gflops, 0.0);
+  EXPECT_GT(measure_state_space(70, 4, 2, 12, 20, 0.0).gflops, 0.0);
+}
+
 TEST(Peaks, EveryVariantCountsTheOperationsOfItsRegisterLoop) {
   for (const Variant* variant : runnable())
     for (const MatmulKernel* kernel : {&variant->f32, &variant->bf16})

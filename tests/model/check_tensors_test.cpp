@@ -51,10 +51,33 @@ TEST(CheckTensors, PartsOutsideOfTheTextModelAreCarried) {
   expect_has(describe_carried(parts), {"visual (2 tensors, 20 bytes)", "score (1 tensor, 4 bytes)"});
 }
 
+TEST(CheckTensors, BlocksAheadAreAnnouncedForTheModelOrInItsTextPart) {
+  json config = parse_json(R"({"model_type": "w", "num_nextn_predict_layers": 1,
+    "text_config": {"mtp_num_hidden_layers": 2, "hidden_size": 4}, "vision_config": {"num_hidden_layers": 5}})",
+                           "test");
+  EXPECT_EQ(announced_blocks_ahead(config), 2u);
+  announce_no_blocks_ahead(config);
+  EXPECT_EQ(announced_blocks_ahead(config), 0u);
+  EXPECT_EQ(config["text_config"], json({{"mtp_num_hidden_layers", 0}, {"hidden_size", 4}}));
+  EXPECT_EQ(config["vision_config"], json({{"num_hidden_layers", 5}}));
+  EXPECT_EQ(announced_blocks_ahead(json{{"num_nextn_predict_layers", -1}}), 0u);
+}
+
+TEST(CheckTensors, AHeadThatIsNotTheEmbeddingIsUsedWhateverTheConfigurationSays) {
+  TinyModel tiny("llama_tied");
+  EXPECT_EQ(Model::open(tiny.path()).config()["tie_word_embeddings"], true);
+  const Architecture a = Model::open(tiny.path()).architecture();
+  tiny.add("lm_head.weight", "BF16", {a.vocab, a.hidden}, std::string(2 * a.vocab * a.hidden, 'h'));
+  const Model model = Model::open(tiny.path());
+  EXPECT_FALSE(model.architecture().tied);
+  EXPECT_EQ(model.config()["tie_word_embeddings"], false) << "what is written says so";
+}
+
 TEST(CheckTensors, PatternsOfCarriedPartsMatchTheirModulesAndNoneOfTheTextModel) {
   TinyModel tiny("llama_tied");
   tiny.configure({{"num_nextn_predict_layers", 1}});
-  for (const char* name : {"visual.blocks.0.qkv", "model.mlp.0", "score", "model.layers.2.mlp.up_proj", "odd+part.a"})
+  for (const char* name : {"visual.blocks.0.qkv", "model.mlp.0", "score", "model.layers.2.mlp.up_proj", "odd+part.a",
+                           "model.layers.mlp.b"})
     tiny.add(std::string(name) + ".weight", "U8", {1}, "x");
   const Model model = Model::open(tiny.path());
   const auto ignored = [&](const std::string& module) {
@@ -65,8 +88,9 @@ TEST(CheckTensors, PatternsOfCarriedPartsMatchTheirModulesAndNoneOfTheTextModel)
     }
     return found;
   };
-  for (const char* module : {"visual.blocks.0.qkv", "model.visual.blocks.0.attn.proj", "model.mlp.0", "score",
-                             "model.score", "model.layers.2.mlp.up_proj", "layers.2.x", "odd+part.a"})
+  for (const char* module :
+       {"visual.blocks.0.qkv", "model.visual.blocks.0.attn.proj", "model.mlp.0", "score", "model.score",
+        "model.layers.2.mlp.up_proj", "layers.2.x", "odd+part.a", "model.layers.mlp.b"})
     EXPECT_TRUE(ignored(module)) << module;
   for (const Linear& linear : model.architecture().linears) EXPECT_FALSE(ignored(linear.module)) << linear.module;
   for (const char* module : {"model.layers.20.mlp.up_proj", "scored", "lm_head"})

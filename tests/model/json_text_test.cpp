@@ -149,10 +149,10 @@ TEST_F(JsonText, ToolCallsAndToolsReachTheTemplate) {
 }
 
 TEST_F(JsonText, IsKnownByHowAFileBegins) {
-  for (const char* text : {"{\"text\": 1}", " \n[ {", "[[", "[\"a\"]", "\xEF\xBB\xBF{ \"a\""})
+  for (const char* text : {"{\"text\": 1}", " \n[ {", "[[", "[\"a\"]", "\xEF\xBB\xBF{ \"a\"", "[ ]\n"})
     EXPECT_TRUE(is_json_text(written(text))) << text;
   for (const char* text :
-       {"", "  ", "{", "[", "[link](to) text", "{ int x; }", "[1] A reference", "\"a\"", "Text {\"a\""})
+       {"", "  ", "{", "[", "[link](to) text", "{ int x; }", "[1] A reference", "[] to do", "\"a\"", "Text {\"a\""})
     EXPECT_FALSE(is_json_text(written(text))) << text;
 }
 

@@ -38,6 +38,7 @@ def library():
         ("llama_batch_get_one", Batch, [C.c_void_p, C.c_int32]),
         ("llama_decode", C.c_int32, [C.c_void_p, Batch]),
         ("llama_get_logits_ith", C.POINTER(C.c_float), [C.c_void_p, C.c_int32]),
+        ("llama_set_n_threads", None, [C.c_void_p, C.c_int32, C.c_int32]),
         ("llama_get_memory", C.c_void_p, [C.c_void_p]),
         ("llama_memory_clear", None, [C.c_void_p, C.c_bool]),
     ]:
@@ -56,6 +57,7 @@ class Model:
         params = self.lib.llama_context_default_params()
         params.words[0] = params.words[1] = params.words[2] = n_ctx  # n_ctx, n_batch, n_ubatch
         self.context = self.lib.llama_init_from_model(self.model, params)
+        self.lib.llama_set_n_threads(self.context, 1, 1)  # its threads wait spinning, which a busy machine pays for
         self.vocab = self.lib.llama_model_get_vocab(self.model)
         self.size = self.lib.llama_vocab_n_tokens(self.vocab)
 

@@ -242,11 +242,13 @@ def codec_of_config(weights: dict) -> Codec:
 
 
 def groups_of(folder: pathlib.Path) -> dict[str, dict]:
-    """Module -> its config group, for a checkpoint whose targets are exact names, or patterns of experts."""
+    """Module -> its config group, for a checkpoint whose targets are exact names or patterns; what `ignore` matches has none."""
     config = json.loads((folder / "config.json").read_text()).get("quantization_config", {})
     targets = [(target, group) for group in config.get("config_groups", {}).values() for target in group["targets"]]
     patterns = any(target.startswith("re:") for target, _ in targets)
-    modules = {name.rpartition(".")[0] for name in read_folder(folder)} if patterns else set()
+    ignored = [entry[3:] for entry in config.get("ignore", []) if entry.startswith("re:")]
+    names = {name.rpartition(".")[0] for name in read_folder(folder)} if patterns else set()
+    modules = {name for name in names if not any(re.match(pattern, name) for pattern in ignored)}
     pairs = []
     for target, group in targets:
         matches = [m for m in modules if re.match(target[3:], m)] if target.startswith("re:") else [target]

@@ -3,6 +3,7 @@
 llama.cpp runs in its own environment (scripts/make_venv.sh llama). Its CPU kernels round activations to 8 bits, so its
 logits are compared by KL divergence with transformers in float32 on the weights that the gguf package decodes.
 """
+import dataclasses
 import json
 import os
 import pathlib
@@ -37,7 +38,8 @@ def in_llama_venv(script: str, *args) -> str:
 def ask_llama(model: pathlib.Path, tmp_path, count: int = 0, text: pathlib.Path = TEXT):
     said = in_llama_venv("llama_cpp.py", model, text, tmp_path / "answer.npz", *([count] if count else []))
     assert "missing" not in said.lower() and "fallback" not in said.lower(), said[-3000:]
-    return np.load(tmp_path / "answer.npz")
+    with np.load(tmp_path / "answer.npz") as answer:
+        return dict(answer)  # the next answer takes the file's place
 
 
 def quantized(strata, model, tmp_path, *args) -> pathlib.Path:
@@ -276,14 +278,16 @@ def mixture(smollm2, folder: pathlib.Path, name: str) -> pathlib.Path:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     size = json.loads((smollm2 / "config.json").read_text())["vocab_size"]
-    config = {**goldens.VARIANTS[name][0], "vocab_size": size, "hidden_size": 64, "tie_word_embeddings": False}
+    variant = goldens.VARIANTS[name]
+    config = {**variant.config, "vocab_size": size, "hidden_size": 64, "tie_word_embeddings": False}
     if name == "olmoe":
         config["num_key_value_heads"] = config["num_attention_heads"]  # llama.cpp knows no other
+    variant = dataclasses.replace(variant, config=config)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
-    goldens.random_weights(model, torch.Generator().manual_seed(1))
-    goldens.save(model, config, torch.bfloat16, 1, folder)
+    goldens.random_weights(model, variant, torch.Generator().manual_seed(1))
+    goldens.save(goldens.file_tensors(model, variant), variant, folder)
     for file in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(smollm2 / file, folder)
     return folder

@@ -113,4 +113,29 @@ inline json full_config() {
           {"logits_scaling", 2.0}};
 }
 
+/// A family of parallel blocks, with every part of attention, activation and head that neither llama nor full_family
+/// has.
+inline model::Family side_by_side_family() {
+  return {.model_type = "side_by_side",
+          .class_name = "SideBySide",
+          .mlp_bias_key = "mlp_bias",
+          .norm_kind = model::NormKind::layer,
+          .parallel = true,
+          .qk_l2_key = "use_qk_norm",
+          .sinks = true,
+          .attention_softcap_key = "attn_logit_softcapping",
+          .logit_softcap_key = "final_logit_softcapping",
+          .query_scale = {.beta = "beta", .length = "length", .first = 1.0},
+          .chunk_key = "attention_chunk_size",
+          .rope_interleaved = true,
+          .clamped_swiglu = true,
+          .names = {.qkv = "qkv_proj", .gate_up = "gate_up_proj", .before_feed_forward = {}}};
+}
+
+inline json side_by_side_config() {
+  return {{"attention_bias", true},         {"mlp_bias", true}, {"attn_logit_softcapping", 2.0},
+          {"final_logit_softcapping", 3.0}, {"beta", 0.5},      {"length", 4.0},
+          {"attention_chunk_size", 6},      {"clip_qkv", 3.2},  {"swiglu_limit", 3.2}};
+}
+
 }  // namespace strata::testing

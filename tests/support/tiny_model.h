@@ -121,10 +121,11 @@ inline std::vector<std::vector<std::uint32_t>> golden_ids(const std::string& nam
   return read_json_file(golden_model(name) / "golden.json")["ids"].get<std::vector<std::vector<std::uint32_t>>>();
 }
 
-/// Words "w0" .. "w69" are tokens 10 .. 79; "<s>" is 1 and put first when add_bos. Files by name.
-inline model::NamedTexts word_tokenizer_files(bool add_bos) {
+/// Words "w0" .. "w69" are tokens 10 .. 79, as far as they are in the vocabulary; "<s>" is 1 and put first when
+/// add_bos. Files by name.
+inline model::NamedTexts word_tokenizer_files(bool add_bos, std::size_t vocabulary_size = 80) {
   json vocabulary = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}};
-  for (int i = 0; i < 70; ++i) vocabulary[fmt::format("w{}", i)] = 10 + i;
+  for (std::size_t i = 0; i + 10 < vocabulary_size; ++i) vocabulary[fmt::format("w{}", i)] = 10 + i;
   const json special = {{"id", 1},         {"content", "<s>"},    {"single_word", false}, {"lstrip", false},
                         {"rstrip", false}, {"normalized", false}, {"special", true}};
   const json tokenizer = {{"version", "1.0"},
@@ -145,10 +146,11 @@ inline model::Tokenizer word_tokenizer(bool add_bos) {
   return model::Tokenizer::from_files(word_tokenizer_files(add_bos), "word tokenizer");
 }
 
-/// "w0 w1 ... w69 w0 ...", `count` words.
-inline std::string words(std::size_t count) {
+/// "w0 w1 ... w69 w0 ...", `count` words of those that a vocabulary of this size has.
+inline std::string words(std::size_t count, std::size_t vocabulary_size = 80) {
   std::string text;
-  for (std::size_t i = 0; i < count; ++i) text += fmt::format("w{}{}", i % 70, i % 10 == 9 ? "\n" : " ");
+  for (std::size_t i = 0; i < count; ++i)
+    text += fmt::format("w{}{}", i % (vocabulary_size - 10), i % 10 == 9 ? "\n" : " ");
   return text;
 }
 

@@ -1,6 +1,8 @@
 // alpha: how much a unit of relative weight error in one fusion group costs in KL divergence of the logits. Measured at
 // one codec of a kind of grid; the cost of any other of the kind is alpha times its relative error (linearity theorem,
 // arXiv 2411.17525). Kinds differ: equal errors of two grids fall on other weights (figures: docs/results.md).
+#include <algorithm>
+
 #include "importance/signal.h"
 
 namespace strata::importance {
@@ -19,12 +21,15 @@ Grid grid_of(const codec::Codec& codec) {
   return codec.is_integer() ? Grid::integers : Grid::floats;
 }
 
-/// The codec that a row measures a group with, or null: its errors are well above rounding noise and still small.
-const codec::Codec* reference_codec(const Signal& row, const model::Architecture& a, const model::FusionGroup& group) {
+/// The codec that a row measures a group with, or null: its errors are well above rounding noise and still small. One
+/// that the source holds a linear of the group in makes no errors there.
+const codec::Codec* reference_codec(const Signal& row, const model::Model& model, const model::FusionGroup& group) {
   for (const std::string_view name : row.measured_with) {
     if (name.empty()) break;
     const codec::Codec& codec = codec::by_name(name);
-    if (fits(codec, a, group)) return &codec;
+    const bool held =
+        std::ranges::any_of(group.linears, [&](std::size_t l) { return model.source_codec(l) == &codec; });
+    if (!held && fits(codec, model.architecture(), group)) return &codec;
   }
   return nullptr;
 }
@@ -42,7 +47,7 @@ Samples alpha(const Signal& row, engine::Engine& engine, const CalibrationSet& s
   std::vector<SingleChange> units;
   std::vector<double> errors;
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
-    const codec::Codec* codec = reference_codec(row, a, a.groups[g]);
+    const codec::Codec* codec = reference_codec(row, engine.model(), a.groups[g]);
     if (codec == nullptr) continue;
     const double error = relative_error(engine.model(), a.groups[g], *codec, inputs);
     if (!(error > 0)) continue;

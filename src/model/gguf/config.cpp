@@ -1,16 +1,16 @@
-// Builds config.json from GGUF metadata and maps tensor names.
+// Builds config.json from GGUF metadata: the sizes and switches here, the other parts in files of their own.
 // Every number goes through parse_architecture afterwards, which checks it.
 #include "model/gguf/config.h"
 
 #include <array>
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
 #include <utility>
 
-#include "model/architecture.h"
 #include "model/families.h"
 #include "model/gguf/experts.h"
+#include "model/gguf/families.h"
+#include "model/gguf/rope.h"
 #include "model/gguf/tokenizer.h"
 
 namespace strata::model {
@@ -18,71 +18,59 @@ namespace {
 
 using NamePair = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<std::pair<Role, std::string_view>, 7> kLinearNames{{{Role::q, "attn_q"},
-                                                                         {Role::k, "attn_k"},
-                                                                         {Role::v, "attn_v"},
-                                                                         {Role::o, "attn_output"},
-                                                                         {Role::gate, "ffn_gate"},
-                                                                         {Role::up, "ffn_up"},
-                                                                         {Role::down, "ffn_down"}}};
-constexpr std::array<std::pair<Norm, std::string_view>, 6> kNormNames{{{Norm::before_attention, "attn_norm"},
-                                                                       {Norm::q, "attn_q_norm"},
-                                                                       {Norm::k, "attn_k_norm"},
-                                                                       {Norm::after_attention, "post_attention_norm"},
-                                                                       {Norm::before_feed_forward, "ffn_norm"},
-                                                                       {Norm::after_feed_forward, "post_ffw_norm"}}};
-constexpr std::string_view kBlocks = "blk.";
-
-/// A tensor's name in both kinds of file, without ".weight".
-struct BothNames {
-  std::string gguf, hf;
-};
-
-/// The tensors that belong to no block.
-std::array<BothNames, 3> whole_names(const Names& names) {
-  return {{{"token_embd", names.linear(Role::embed)},
-           {"output_norm", names.root + std::string(names.last_norm)},
-           {"output", names.linear(Role::lm_head)}}};
+/// The family whose files these are: of several with one architecture, the one that has what the file has.
+const Family* family_of(const format::GgufFile& gguf, const GgufFamily& row) {
+  const std::string_view name = row.plain.empty() ? row.name : row.plain;
+  const std::string key = std::string(row.name) + ".attention.sliding_window";
+  const bool windows = gguf.has(key) && gguf.integer(key) != 0;
+  const Family* found = nullptr;
+  for (const Family& candidate : families()) {
+    if (candidate.gguf != name || (candidate.mixture != nullptr) != has_experts(gguf)) continue;
+    if ((candidate.window == WindowRule::pattern) == windows) return &candidate;
+    if (found == nullptr) found = &candidate;
+  }
+  return found;
 }
 
-/// The tensors of a block, named within it.
-std::vector<BothNames> block_names(const Names& names) {
-  std::vector<BothNames> result;
-  for (const auto& [role, gguf] : kLinearNames) result.push_back({std::string(gguf), names.linear(role)});
-  for (const auto& [norm, gguf] : kNormNames)
-    if (!names.norm(norm).empty()) result.push_back({std::string(gguf), std::string(names.norm(norm))});
-  return result;
+/// Sets the switches of biases and of norms of q and k, as far as the family has such.
+void add_switches(json& config, const format::GgufFile& gguf, const Family& family) {
+  const auto has = [&](const char* part) { return gguf.find(fmt::format("blk.0.{}.bias", part)) != nullptr; };
+  if (family.qkv_bias == Bias::config) config[family.qkv_bias_key] = has("attn_q");
+  if (family.qkv_bias == Bias::unless_off && !has("attn_q")) config["qkv_bias"] = false;
+  if (family.o_bias == Bias::config && std::string_view(family.o_bias_key) != family.qkv_bias_key)
+    config[family.o_bias_key] = has("attn_output");
+  if (family.qk_norm_key) config["use_qk_norm"] = gguf.find("blk.0.attn_q_norm.weight") != nullptr;
+  if (family.mlp_bias_key != nullptr && has("ffn_down")) config[family.mlp_bias_key] = true;
 }
 
-/// "model.layers."
-std::string blocks_of(const Names& names) { return names.root + std::string(names.blocks); }
-
-/// A block's tensor name in three parts: "3", "attn_q", ".weight" of "blk.3.attn_q.weight" after the prefix "blk.".
-struct BlockTensor {
-  std::string_view block, part, suffix;
-};
-std::optional<BlockTensor> split(std::string_view name, std::string_view prefix) {
-  if (!name.starts_with(prefix)) return std::nullopt;
-  const std::string_view rest = name.substr(prefix.size());
-  const auto first = rest.find('.'), last = rest.rfind('.');
-  if (first == std::string_view::npos || first == last) return std::nullopt;
-  return BlockTensor{rest.substr(0, first), rest.substr(first + 1, last - first - 1), rest.substr(last)};
+void add_sizes(json& config, const format::GgufFile& gguf, const Family& family, const std::string& where) {
+  const std::string arch = gguf.text("general.architecture");
+  const auto integer = [&](const char* key) { return gguf.integer(arch + key); };
+  const auto integer_or = [&](const char* key, std::uint64_t fallback) {
+    return gguf.has(arch + key) ? gguf.integer(arch + key) : fallback;
+  };
+  config["hidden_size"] = integer(".embedding_length");
+  config[family.intermediate_key] = integer(".feed_forward_length");
+  config["num_hidden_layers"] = integer(".block_count");
+  config["num_attention_heads"] = integer(".attention.head_count");
+  config["num_key_value_heads"] = integer_or(".attention.head_count_kv", integer(".attention.head_count"));
+  const std::uint64_t heads = config["num_attention_heads"];
+  if (heads == 0) fail("{}: {}.attention.head_count is 0", where, arch);
+  config["head_dim"] = integer_or(".attention.key_length", config["hidden_size"].get<std::uint64_t>() / heads);
+  config["max_position_embeddings"] = integer(".context_length");
+  const format::GgufTensor* embedding = gguf.find("token_embd.weight");
+  if (embedding == nullptr || embedding->shape.size() != 2)
+    fail("{}: token_embd.weight is missing or not a matrix", where);
+  config["vocab_size"] = embedding->shape[0];
+  config[family.norm_epsilon_key] = as_float32(gguf.real(arch + norm_epsilon_key(family.norm_kind)));
 }
 
-/// The name that `from` of a pair has in the other kind of file, `to`.
-std::optional<std::string> translate(const Names& names, std::string_view name, std::string BothNames::*from,
-                                     std::string BothNames::*to, std::string_view from_blocks,
-                                     std::string_view to_blocks) {
-  for (const BothNames& both : whole_names(names))
-    if (both.*from + ".weight" == name) return both.*to + ".weight";
-  const std::optional<BlockTensor> tensor = split(name, from_blocks);
-  if (!tensor) return std::nullopt;
-  for (const BothNames& both : block_names(names))
-    if (both.*from == tensor->part) return fmt::format("{}{}.{}{}", to_blocks, tensor->block, both.*to, tensor->suffix);
-  return std::nullopt;
+}  // namespace
+
+std::string norm_epsilon_key(NormKind kind) {
+  return kind == NormKind::layer ? ".attention.layer_norm_epsilon" : ".attention.layer_norm_rms_epsilon";
 }
 
-/// Shortest decimal of a float32, so that 1e-5 stays 1e-05 and not 9.99999974e-06.
 double as_float32(double value) {
   std::array<char, 32> text{};
   const auto end = std::to_chars(text.data(), text.data() + text.size(), static_cast<float>(value));
@@ -90,113 +78,25 @@ double as_float32(double value) {
   return std::strtod(text.data(), nullptr);
 }
 
-/// The rotary scaling of Llama 3.1 and later, which GGUF keeps as a divisor per frequency. Only the published
-/// parameters are known.
-json llama3_scaling(const format::GgufTensor& factors, const json& config, const std::string& where) {
-  Rope rope;
-  rope.theta = config["rope_theta"];
-  rope.dims = config["head_dim"];
-  if (factors.shape.size() != 1 || factors.shape[0] != rope.dims / 2 || factors.type != 0)
-    fail("{}: rope_freqs.weight is not F32 [{}]", where, rope.dims / 2);
-  std::vector<float> given(rope.dims / 2);
-  format::ggml_dequantize_row(factors.type, factors.data.data(), given.size(), given.data());
-  const std::vector<double> plain = inverse_frequencies(rope, 0);
-  rope.scaling = Rope::Scaling::llama3;
-  rope.original_max_position = 8192;
-  rope.factor = given.back();
-  const std::vector<double> scaled = inverse_frequencies(rope, 0);
-  for (std::size_t i = 0; i < given.size(); ++i)
-    if (!(std::fabs(plain[i] / scaled[i] - given[i]) < 1e-3 * given[i]))
-      fail(
-          "{}: rope_freqs.weight does not follow Llama 3's rule; convert the model from its Hugging Face folder "
-          "instead",
-          where);
-  return {{"rope_type", "llama3"},
-          {"factor", rope.factor},
-          {"low_freq_factor", 1.0},
-          {"high_freq_factor", 4.0},
-          {"original_max_position_embeddings", 8192}};
-}
-
-void add_rope_scaling(json& config, const format::GgufFile& gguf, const std::string& arch, const std::string& where) {
-  if (const format::GgufTensor* factors = gguf.find("rope_freqs.weight")) {
-    config["rope_scaling"] = llama3_scaling(*factors, config, where);
-    return;
-  }
-  const std::string key = arch + ".rope.scaling.type";
-  if (!gguf.has(key) || gguf.text(key) == "none") return;
-  if (gguf.text(key) != "linear") fail("{}: rope scaling '{}' is not supported for GGUF files", where, gguf.text(key));
-  config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", gguf.real(arch + ".rope.scaling.factor")}};
-}
-
-}  // namespace
-
-std::optional<std::string> hf_tensor_name(const Names& names, std::string_view gguf_name) {
-  return translate(names, gguf_name, &BothNames::gguf, &BothNames::hf, kBlocks, blocks_of(names));
-}
-
-std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view hf_name) {
-  return translate(names, hf_name, &BothNames::hf, &BothNames::gguf, blocks_of(names), kBlocks);
-}
-
-void check_gguf_parts(const Architecture& a, const std::string& where) {
-  const auto refuse = [&](std::string_view what) {
-    fail("{}: {} models have {}, which GGUF files are neither read nor written with here; use the Hugging Face folder",
-         where, a.model_type, what);
-  };
-  if (const Family* family = find_family(a.model_type); family == nullptr || family->gguf.empty())
-    fail("{}: GGUF files of {} models are neither read nor written here; use the Hugging Face folder", where,
-         a.model_type);
-  if (a.norm_offset != 0.0f) refuse("norms that multiply by 1 + w");
-  if (a.ropes.size() != 1) refuse("several rotary embeddings");
-  const Scales plain{.attention = static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_dim)))};
-  if (a.scales != plain) refuse("factors of embedding, attention, residual sums or logits");
-}
-
 json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
   const std::string arch = gguf.text("general.architecture");
-  for (const char* other : {"qwen2moe", "glm4moe"})
-    if (arch == other) fail("{}: {} GGUF files cannot be read here; use the Hugging Face folder", where, arch);
-  const Family* family = nullptr;
-  for (const Family& candidate : families())
-    if (family == nullptr && candidate.gguf == arch && (candidate.mixture != nullptr) == has_experts(gguf))
-      family = &candidate;
+  const GgufFamily row = gguf_family(arch);
+  const Family* const family = family_of(gguf, row);
   if (family == nullptr) fail("{}: architecture '{}' is not known; known are {}", where, arch, known_families());
-  const auto integer = [&](const char* key) { return gguf.integer(arch + key); };
-  const auto integer_or = [&](const char* key, std::uint64_t fallback) {
-    return gguf.has(arch + key) ? gguf.integer(arch + key) : fallback;
-  };
   json config;
   config["architectures"] = json::array({family->class_name});
   config["model_type"] = family->model_type;
   config["torch_dtype"] = "bfloat16";
-  config["hidden_act"] = "silu";
-  config["hidden_size"] = integer(".embedding_length");
-  config["intermediate_size"] = integer(".feed_forward_length");
-  config["num_hidden_layers"] = integer(".block_count");
-  config["num_attention_heads"] = integer(".attention.head_count");
-  config["num_key_value_heads"] = integer_or(".attention.head_count_kv", integer(".attention.head_count"));
-  const std::uint64_t heads = config["num_attention_heads"];
-  if (heads == 0) fail("{}: {}.attention.head_count is 0", where, arch);
-  config["head_dim"] = integer_or(".attention.key_length", config["hidden_size"].get<std::uint64_t>() / heads);
-  if (integer_or(".rope.dimension_count", config["head_dim"]) != config["head_dim"])
-    fail("{}: rotates {} of {} dimensions of a head, which is not supported", where, integer(".rope.dimension_count"),
-         config["head_dim"].get<std::uint64_t>());
-  config["max_position_embeddings"] = integer(".context_length");
-  const format::GgufTensor* embedding = gguf.find("token_embd.weight");
-  if (embedding == nullptr || embedding->shape.size() != 2)
-    fail("{}: token_embd.weight is missing or not a matrix", where);
-  config["vocab_size"] = embedding->shape[0];
-  config["rms_norm_eps"] = as_float32(gguf.real(arch + ".attention.layer_norm_rms_epsilon"));
-  config["rope_theta"] = gguf.has(arch + ".rope.freq_base") ? as_float32(gguf.real(arch + ".rope.freq_base")) : 10000.0;
-  if (family->qkv_bias == Bias::config) config["attention_bias"] = gguf.find("blk.0.attn_q.bias") != nullptr;
+  add_sizes(config, gguf, *family, where);
+  add_switches(config, gguf, *family);
   config["tie_word_embeddings"] = gguf.find("output.weight") == nullptr;
   for (const auto& [key, name] :
        {NamePair{"bos_token_id", "bos"}, NamePair{"eos_token_id", "eos"}, NamePair{"pad_token_id", "padding"}})
     if (const auto id = gguf_special_token(gguf, name); id && *id < config["vocab_size"])
       config[std::string(key)] = *id;
-  add_rope_scaling(config, gguf, arch, where);
-  add_expert_config(config, gguf, *family);
+  add_part_config(config, gguf, row, *family);
+  add_rope_config(config, gguf, row, *family, where);
+  add_expert_config(config, gguf, row, *family, where);
   return config;
 }
 

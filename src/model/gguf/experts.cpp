@@ -1,8 +1,8 @@
-// Names and keys of experts in GGUF files. A GGUF file does not say whether the weights of the chosen experts are
-// normalized: llama.cpp knows it by the architecture's name, and a model that differs from that is refused.
+// What no key says of an architecture's experts, llama.cpp knows by its name: the row's GgufExperts.
+// What no row says is the family's own rule, the same in both kinds of file.
 #include "model/gguf/experts.h"
 
-#include "model/model.h"
+#include "model/gguf/config.h"
 
 namespace strata::model {
 namespace {
@@ -10,50 +10,48 @@ namespace {
 constexpr const char* kCount = ".expert_count";
 constexpr const char* kUsed = ".expert_used_count";
 constexpr const char* kSize = ".expert_feed_forward_length";
+constexpr const char* kSharedCount = ".expert_shared_count";
+constexpr const char* kSharedSize = ".expert_shared_feed_forward_length";
+constexpr const char* kNormalize = ".expert_weights_norm";
+constexpr const char* kScale = ".expert_weights_scale";
+constexpr const char* kScore = ".expert_gating_func";
+constexpr const char* kFirst = ".leading_dense_block_count";
+constexpr const char* kStep = ".interleave_moe_layer_step";
 
-/// Whether llama.cpp divides the chosen weights by their sum (its src/models).
-bool llama_normalizes(std::string_view architecture) { return architecture != "olmoe"; }
+/// llama.cpp's numbers of what makes weights of the router's logits.
+std::uint32_t score_number(Experts::Score score) { return score == Experts::Score::sigmoid ? 2 : 1; }
+
+/// The index of the first mixture, and the step whose multiples are the mixtures' numbers, counted from 1.
+std::pair<std::size_t, std::size_t> places(const Architecture& a) {
+  std::size_t first = 0;
+  while (first < a.blocks && !a.layout[first].mixture) ++first;
+  std::size_t next = first + 1;
+  while (next < a.blocks && !a.layout[next].mixture) ++next;
+  return {first, next < a.blocks ? next - first : first + 1};
+}
 
 }  // namespace
 
-std::vector<GgufStack> gguf_stacks(const Architecture& a, std::size_t block) {
-  std::vector<GgufStack> stacks;
-  for (const auto& [role, name] : {std::pair{Role::gate, "gate"}, {Role::up, "up"}, {Role::down, "down"}}) {
-    GgufStack& stack = stacks.emplace_back(GgufStack{fmt::format("blk.{}.ffn_{}_exps.weight", block, name), {}, {}});
-    for (std::size_t e = 0; e < a.experts.count; ++e) {
-      stack.parts.push_back(a.linear(block, role, e).module + ".weight");
-      stack.singles.push_back(fmt::format("blk.{}.ffn_{}.{}.weight", block, name, e));
-    }
+void add_expert_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a) {
+  const Experts& e = a.experts;
+  if (e.count == 0) return;
+  const std::string arch(row.name);
+  const auto size = [&](const char* key, std::size_t value) {
+    keys.add(arch + key, static_cast<std::uint32_t>(value));
+  };
+  size(kCount, e.count);
+  size(kUsed, e.used);
+  size(kSize, e.intermediate);
+  if (row.experts.shared_keys) {
+    size(kSharedCount, e.shared_intermediate / e.intermediate);
+    size(kSharedSize, e.shared_intermediate);
   }
-  return stacks;
-}
-
-std::string gguf_router_name(std::size_t block) { return fmt::format("blk.{}.ffn_gate_inp.weight", block); }
-
-void check_gguf_experts(const Architecture& a, const std::string& where) {
-  const Experts& e = a.experts;
-  if (e.count == 0) return;
-  const std::string arch(find_family(a.model_type)->gguf);
-  if (e.shared_intermediate != 0 || e.correction)
-    fail("{}: {} models with shared experts cannot be written as GGUF here; use --for vllm", where, a.model_type);
-  if (a.qk_norm == QkNorm::whole && (a.q_size() != a.hidden || a.kv_size() != a.hidden))
-    fail("{}: llama.cpp wants norms of {} for q and k of {}, and this model's are of {} and {}", where, a.hidden, arch,
-         a.q_size(), a.kv_size());
-  for (std::size_t b = 0; b < a.blocks; ++b)
-    if (!a.layout[b].mixture)
-      fail("{}: block {} has no experts, and llama.cpp wants all blocks of {} to have them", where, b, arch);
-  if (e.normalize != llama_normalizes(arch))
-    fail("{}: llama.cpp {} the weights of the experts of {}, and this model does not do so ('norm_topk_prob')", where,
-         llama_normalizes(arch) ? "normalizes" : "does not normalize", arch);
-}
-
-void add_expert_keys(format::GgufKeys& keys, const Architecture& a) {
-  const Experts& e = a.experts;
-  if (e.count == 0) return;
-  const std::string arch(find_family(a.model_type)->gguf);
-  keys.add(arch + kCount, static_cast<std::uint32_t>(e.count));
-  keys.add(arch + kUsed, static_cast<std::uint32_t>(e.used));
-  keys.add(arch + kSize, static_cast<std::uint32_t>(e.intermediate));
+  const auto [first, step] = places(a);
+  if (row.experts.first_key) size(kFirst, first);
+  if (row.experts.step_key) size(kStep, step);
+  if (row.experts.normalize_key) keys.add(arch + kNormalize, e.normalize);
+  if (row.experts.scale_key) keys.add(arch + kScale, e.scale);
+  if (row.experts.score_key) size(kScore, score_number(e.score));
 }
 
 bool has_experts(const format::GgufFile& gguf) {
@@ -61,13 +59,32 @@ bool has_experts(const format::GgufFile& gguf) {
   return gguf.has(key) && gguf.integer(key) != 0;
 }
 
-void add_expert_config(json& config, const format::GgufFile& gguf, const Family& family) {
+void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
+                       const std::string& where) {
   if (family.mixture == nullptr) return;
-  const std::string arch(family.gguf);
-  config[family.mixture->count_key] = gguf.integer(arch + kCount);
-  config["num_experts_per_tok"] = gguf.integer(arch + kUsed);
-  config["norm_topk_prob"] = llama_normalizes(arch);
-  if (gguf.has(arch + kSize)) config[family.mixture->size_key] = gguf.integer(arch + kSize);
+  const Mixture& mixture = *family.mixture;
+  const std::string arch(row.name);
+  const auto copy = [&](const char* to, const char* key) {
+    if (to != nullptr && gguf.has(arch + key)) config[to] = gguf.integer(arch + key);
+  };
+  config[mixture.count_key] = gguf.integer(arch + kCount);
+  config[mixture.used_key] = gguf.integer(arch + kUsed);
+  copy(mixture.size_key, kSize);
+  if (row.experts.shared_keys) {
+    copy(mixture.shared_count_key, kSharedCount);
+    copy(mixture.shared_size_key, kSharedSize);
+  }
+  if (row.experts.first_key) copy(mixture.first_key != nullptr ? mixture.first_key : "first_k_dense_replace", kFirst);
+  if (row.experts.step_key) copy(mixture.step_key, kStep);
+  config["norm_topk_prob"] = row.experts.normalizes;
+  if (row.experts.normalize_key && gguf.has(arch + kNormalize))
+    config["norm_topk_prob"] = gguf.boolean(arch + kNormalize);
+  if (row.experts.scale_key && gguf.has(arch + kScale))
+    config["routed_scaling_factor"] = as_float32(gguf.real(arch + kScale));
+  if (const std::string key = arch + kScore;
+      row.experts.score_key && gguf.has(key) && gguf.integer(key) != score_number(mixture.experts.score))
+    fail("{}: {} is {}, and {} models have {}", where, key, gguf.integer(key), family.model_type,
+         score_number(mixture.experts.score));
 }
 
 }  // namespace strata::model

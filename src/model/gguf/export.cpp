@@ -4,58 +4,23 @@
 
 #include <algorithm>
 
-#include "model/families.h"
+#include "model/gguf/check.h"
 #include "model/gguf/config.h"
 #include "model/gguf/experts.h"
+#include "model/gguf/families.h"
+#include "model/gguf/rope.h"
 
 namespace strata::model {
 namespace {
 
-std::string_view gguf_architecture(const Architecture& a) { return find_family(a.model_type)->gguf; }
-
 /// The smallest window where blocks have one: llama.cpp has no sliding window for these architectures, which matters
 /// only for texts longer than the window.
-std::size_t context_length(const Architecture& a) {
+std::size_t context_length(const Architecture& a, const GgufFamily& row) {
   std::size_t length = a.max_position;
+  if (row.window_pattern != 0) return length;
   for (const BlockAttention& block : a.attention)
     if (block.window != 0) length = std::min(length, block.window);
   return length;
-}
-
-void add_rope(format::GgufKeys& keys, const Architecture& a, const std::string& arch, const std::string& where) {
-  const Rope& rope = a.ropes.front();
-  keys.add(arch + ".rope.freq_base", static_cast<float>(rope.theta));
-  if (arch == "llama") keys.add(arch + ".rope.dimension_count", static_cast<std::uint32_t>(a.head_dim));
-  if (rope.scaling == Rope::Scaling::dynamic)
-    fail(
-        "{}: dynamic rotary scaling has no counterpart in GGUF; remove rope_scaling from config.json to convert the "
-        "model for its original context",
-        where);
-  if (rope.scaling == Rope::Scaling::linear) {
-    keys.add(arch + ".rope.scaling.type", "linear");
-    keys.add(arch + ".rope.scaling.factor", static_cast<float>(rope.factor));
-  }
-}
-
-void add_architecture(format::GgufKeys& keys, const Architecture& a, const std::string& where) {
-  const std::string arch(gguf_architecture(a));
-  if (a.activation != Activation::silu)
-    fail("{}: llama.cpp computes {} models with SiLU only, and this one has another activation", where, arch);
-  const auto size = [&](const char* key, std::size_t value) {
-    keys.add(arch + key, static_cast<std::uint32_t>(value));
-  };
-  size(".block_count", a.blocks);
-  size(".context_length", context_length(a));
-  size(".embedding_length", a.hidden);
-  size(".feed_forward_length", a.intermediate);
-  size(".attention.head_count", a.heads);
-  size(".attention.head_count_kv", a.kv_heads);
-  size(".attention.key_length", a.head_dim);
-  size(".attention.value_length", a.head_dim);
-  size(".vocab_size", a.vocab);
-  add_expert_keys(keys, a);
-  keys.add(arch + ".attention.layer_norm_rms_epsilon", a.norm_epsilon);
-  add_rope(keys, a, arch, where);
 }
 
 void copy_tokenizer(format::GgufKeys& keys, const format::GgufFile& gguf) {
@@ -66,20 +31,30 @@ void copy_tokenizer(format::GgufKeys& keys, const format::GgufFile& gguf) {
 }  // namespace
 
 std::size_t interleaved_heads(const Architecture& a, std::string_view hf_name) {
-  if (gguf_architecture(a) != "llama") return 0;
+  if (!gguf_family_of(a).interleaved) return 0;
   if (hf_name.find(".q_proj.") != std::string_view::npos) return a.heads;
   return hf_name.find(".k_proj.") != std::string_view::npos ? a.kv_heads : 0;
 }
 
-std::vector<float> rope_divisors(const Architecture& a) {
-  std::vector<float> result;
-  const Rope& rope = a.ropes.front();
-  if (rope.scaling != Rope::Scaling::llama3) return result;
-  Rope unscaled = rope;
-  unscaled.scaling = Rope::Scaling::none;
-  const std::vector<double> plain = inverse_frequencies(unscaled, 0), scaled = inverse_frequencies(rope, 0);
-  for (std::size_t i = 0; i < plain.size(); ++i) result.push_back(static_cast<float>(plain[i] / scaled[i]));
-  return result;
+void add_architecture_keys(format::GgufKeys& keys, const Architecture& a, const std::string& where) {
+  const GgufFamily row = gguf_family_of(a);
+  const std::string arch(row.name);
+  const auto size = [&](const char* key, std::size_t value) {
+    keys.add(arch + key, static_cast<std::uint32_t>(value));
+  };
+  size(".block_count", a.blocks);
+  size(".context_length", context_length(a, row));
+  size(".embedding_length", a.hidden);
+  size(".feed_forward_length", a.intermediate);
+  size(".attention.head_count", a.heads);
+  size(".attention.head_count_kv", a.kv_heads);
+  size(".attention.key_length", a.head_dim);
+  size(".attention.value_length", a.head_dim);
+  size(".vocab_size", a.vocab);
+  add_expert_keys(keys, row, a);
+  keys.add(arch + norm_epsilon_key(a.norm_kind), a.norm_epsilon);
+  add_rope_keys(keys, row, a, where);
+  add_part_keys(keys, row, a);
 }
 
 format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type) {
@@ -87,7 +62,7 @@ format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type) {
   const std::string where = model.path().string();
   check_gguf_parts(a, where);
   format::GgufKeys keys;
-  keys.add("general.architecture", gguf_architecture(a));
+  keys.add("general.architecture", gguf_family_of(a).name);
   keys.add("general.type", "model");
   std::optional<format::GgufFile> source;
   if (model.from_gguf()) source.emplace(format::GgufFile::open(model.path()));
@@ -96,7 +71,7 @@ format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type) {
   keys.add("general.name", source && source->has("general.name") ? source->text("general.name") : stem);
   keys.add("general.file_type", file_type);
   keys.add("general.quantization_version", std::uint32_t{2});
-  add_architecture(keys, a, where);
+  add_architecture_keys(keys, a, where);
   if (source)
     copy_tokenizer(keys, *source);
   else

@@ -22,13 +22,12 @@ inline std::size_t interleaved_from(std::size_t row, std::size_t head_dim) {
 /// How many heads have interleaved rows in this tensor of a GGUF file; 0: none.
 std::size_t interleaved_heads(const Architecture& architecture, std::string_view hf_name);
 
-/// What the llama3 rotary scaling divides each frequency by (rope_freqs.weight); empty without such a scaling.
-std::vector<float> rope_divisors(const Architecture& architecture);
+/// Adds the keys that tell an architecture, but not its name. `where` opens errors.
+void add_architecture_keys(format::GgufKeys& keys, const Architecture& architecture, const std::string& where);
 
 /// All metadata: general.*, the architecture's keys, the tokenizer. file_type: a value of llama.h's llama_ftype. The
 /// tokenizer keys of a GGUF model are copied. Throws Error for what a GGUF file cannot express: parts that
-/// check_gguf_parts refuses, dynamic rotary scaling, an activation other than SiLU, a tokenizer whose splitting of
-/// words has no name in llama.cpp.
+/// check_gguf_parts refuses, dynamic rotary scaling, a tokenizer whose splitting of words has no name in llama.cpp.
 format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type);
 
 /// Adds tokenizer.*, made from a tokenizer.json. The vocabulary has `size` tokens; ids that the file lacks become

@@ -9,11 +9,12 @@
 
 #include "core/checked.h"
 #include "core/file.h"
-#include "core/hash.h"
 #include "core/threads.h"
 #include "format/gguf.h"
+#include "model/content_hash.h"
 #include "model/gguf/config.h"
-#include "model/gguf/experts.h"
+#include "model/gguf/families.h"
+#include "model/gguf/names.h"
 #include "model/gguf/tokenizer.h"
 #include "model/sources.h"
 
@@ -24,14 +25,18 @@ class GgufSource final : public TensorSource {
  public:
   GgufSource(std::shared_ptr<const format::GgufFile> gguf, const json& config, std::string where)
       : gguf_(std::move(gguf)), where_(std::move(where)) {
-    const bool permuted = gguf_->text("general.architecture") == "llama";
+    const GgufFamily row = gguf_family(gguf_->text("general.architecture"));
+    const bool permuted = row.interleaved;
     heads_ = permuted ? config["num_attention_heads"].get<std::size_t>() : 0;
     kv_heads_ = permuted ? config["num_key_value_heads"].get<std::size_t>() : 0;
     const Architecture a = parse_architecture(config, where_);
-    check_gguf_parts(a, where_);
+    norm_offset_ = a.norm_offset;
     for (const format::GgufTensor& tensor : gguf_->tensors())
-      by_name_[hf_tensor_name(a.names, tensor.name).value_or(tensor.name)] = tensor;
-    if (has_experts(*gguf_)) unstack(a);
+      by_name_[hf_tensor_name(a.names, tensor.name, row).value_or(tensor.name)] = tensor;
+    for (std::size_t b = 0; b < a.blocks; ++b) {
+      rename_parts(a, b);
+      if (a.layout[b].mixture) unstack(a, b);
+    }
   }
 
   std::vector<TensorInfo> tensors() const override {
@@ -58,28 +63,43 @@ class GgufSource final : public TensorSource {
 
   LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
     const format::GgufTensor& tensor = checked(name, {rows, cols});
-    const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
     const bool permuted = heads_of(name) != 0;
     if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !permuted)
       return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
-    const codec::Codec* const codec = format::codec_of_ggml_type(tensor.type);
-    if (codec == nullptr || !codec::why_not(*codec, rows, cols).empty()) return matrix(name, rows, cols);
+    if (native_codec(name, rows, cols) == nullptr) return matrix(name, rows, cols);
+    return LinearWeights(native(name, rows, cols));
+  }
+
+  const codec::Codec* native_codec(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    const auto it = by_name_.find(name);
+    if (it == by_name_.end()) return nullptr;
+    const codec::Codec* const codec = format::codec_of_ggml_type(it->second.type);
+    return codec == nullptr || !codec::why_not(*codec, rows, cols).empty() ? nullptr : codec;
+  }
+
+  codec::Stored native(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    const format::GgufTensor& tensor = checked(name, {rows, cols});
+    const codec::Codec* const codec = native_codec(name, rows, cols);
     codec::Stored stored{codec, rows, cols, codec->layout(*codec, rows, cols), {}, {tensor.data}};
-    if (permuted) {
-      const auto row_of = rows_of(name, rows);
-      std::vector<std::byte>& ordered = stored.parts.emplace_back(tensor.data.size());
-      for (std::size_t r = 0; r < rows; ++r)
-        std::copy_n(tensor.data.data() + row_of(r) * row_bytes, row_bytes, ordered.data() + r * row_bytes);
-      stored.views = {ordered};
-    }
-    return LinearWeights(std::move(stored));
+    if (heads_of(name) == 0) return stored;
+    const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
+    const auto row_of = rows_of(name, rows);
+    std::vector<std::byte>& ordered = stored.parts.emplace_back(tensor.data.size());
+    for (std::size_t r = 0; r < rows; ++r)
+      std::copy_n(tensor.data.data() + row_of(r) * row_bytes, row_bytes, ordered.data() + r * row_bytes);
+    stored.views = {ordered};
+    return stored;
   }
 
   std::vector<float> vector(const std::string& name, std::size_t size) const override {
-    const format::GgufTensor& tensor = checked(name, {size});
+    const auto row = by_name_.find(name);
+    const bool is_row = row != by_name_.end() && row->second.shape.size() == 2;
+    const format::GgufTensor& tensor = is_row ? checked(name, {1, size}) : checked(name, {size});
     format::ggml_row_bytes(tensor.type, size, where_ + ": " + tensor.name);
     std::vector<float> values(size);
     format::ggml_dequantize_row(tensor.type, tensor.data.data(), size, values.data());
+    if (tensor.name.ends_with("norm.weight"))
+      for (float& value : values) value -= norm_offset_;
     if (heads_of(name) == 0) return values;
     const auto row_of = rows_of(name, size);
     std::vector<float> ordered(size);
@@ -88,9 +108,6 @@ class GgufSource final : public TensorSource {
   }
 
   const codec::Codec* codec_of(const std::string&) const override { return nullptr; }
-  codec::Stored stored(const Linear& linear, const codec::Codec&) const override {
-    STRATA_CHECK(false, "{} has no codec in a GGUF file", linear.module);
-  }
 
   void release(const std::string& name) const override {
     if (const auto it = by_name_.find(name); it != by_name_.end()) MappedFile::drop(it->second.data);
@@ -98,14 +115,9 @@ class GgufSource final : public TensorSource {
   void will_need(const std::string&) const override {}
 
   std::uint64_t content_hash() const override {
-    std::uint64_t hash = fnv1a({});
-    for (const auto& [name, tensor] : by_name_) {
-      constexpr std::size_t samples = 16, sample_bytes = 256;
-      const std::size_t step = std::max<std::size_t>(tensor.data.size() / samples, sample_bytes);
-      for (std::size_t at = 0; at < tensor.data.size(); at += step)
-        hash = fnv1a(tensor.data.subspan(at, std::min(sample_bytes, tensor.data.size() - at)), hash);
-    }
-    return hash;
+    std::vector<std::span<const std::byte>> tensors;
+    for (const auto& [name, tensor] : by_name_) tensors.push_back(tensor.data);
+    return model::content_hash(tensors);
   }
 
  private:
@@ -122,27 +134,34 @@ class GgufSource final : public TensorSource {
     return it->second;
   }
 
-  /// Lists the experts' matrices, which are parts of the stacked tensors, under names of their own.
-  void unstack(const Architecture& a) {
-    for (std::size_t b = 0; b < a.blocks; ++b) {
-      if (!a.layout[b].mixture) continue;
-      if (const auto router = by_name_.extract(gguf_router_name(b))) by_name_[router_name(a, b)] = router.mapped();
-      for (const GgufStack& stack : gguf_stacks(a, b)) {
-        const auto node = by_name_.extract(stack.name);
-        if (!node) {  // files of before April 2024 have a tensor an expert; missing ones are named later
-          for (std::size_t e = 0; e < stack.parts.size(); ++e)
-            if (auto single = by_name_.extract(stack.singles[e])) by_name_[stack.parts[e]] = single.mapped();
-          continue;
-        }
-        const format::GgufTensor& whole = node.mapped();
-        if (whole.shape.size() != 3 || whole.shape[0] != stack.parts.size())
-          fail("{}: {} has shape [{}], expected [{}, out, in]", where_, stack.name, fmt::join(whole.shape, ", "),
-               stack.parts.size());
-        const std::size_t bytes = whole.data.size() / stack.parts.size();
+  /// Gives the tensors that are parts of this architecture their names.
+  void rename_parts(const Architecture& a, std::size_t b) {
+    for (const GgufName& name : gguf_part_names(a, b)) {
+      auto node = by_name_.extract(name.gguf);
+      if (!node) continue;  // what is missing is named later
+      std::vector<std::uint64_t>& shape = node.mapped().shape;
+      if (name.is_row && shape.size() == 1) shape.insert(shape.begin(), 1);
+      by_name_[name.hf] = node.mapped();
+    }
+  }
+
+  /// Lists the experts' matrices and biases, which are parts of the stacked tensors, under names of their own.
+  void unstack(const Architecture& a, std::size_t b) {
+    for (const GgufStack& stack : gguf_stacks(a, b)) {
+      const auto node = by_name_.extract(stack.name);
+      if (!node) {  // files of before April 2024 have a tensor an expert; missing ones are named later
         for (std::size_t e = 0; e < stack.parts.size(); ++e)
-          by_name_[stack.parts[e]] = {
-              whole.name, whole.type, {whole.shape[1], whole.shape[2]}, whole.data.subspan(e * bytes, bytes)};
+          if (auto single = by_name_.extract(stack.singles[e])) by_name_[stack.parts[e]] = single.mapped();
+        continue;
       }
+      const format::GgufTensor& whole = node.mapped();
+      if (whole.shape.size() != (stack.bias ? 2 : 3) || whole.shape[0] != stack.parts.size())
+        fail("{}: {} has shape [{}], expected [{}{}]", where_, stack.name, fmt::join(whole.shape, ", "),
+             stack.parts.size(), stack.bias ? ", out" : ", out, in");
+      const std::size_t bytes = whole.data.size() / stack.parts.size();
+      for (std::size_t e = 0; e < stack.parts.size(); ++e)
+        by_name_[stack.parts[e]] = {
+            whole.name, whole.type, {whole.shape.begin() + 1, whole.shape.end()}, whole.data.subspan(e * bytes, bytes)};
     }
   }
 
@@ -168,6 +187,7 @@ class GgufSource final : public TensorSource {
   std::shared_ptr<const format::GgufFile> gguf_;
   std::string where_;
   std::size_t heads_ = 0, kv_heads_ = 0;
+  float norm_offset_ = 0.0f;  ///< GGUF's norms hold this + what Hugging Face's files hold
   std::map<std::string, format::GgufTensor, std::less<>> by_name_;
 };
 

@@ -76,20 +76,6 @@ std::pair<std::string, std::string> pair_of(const Json& merge) {
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
-/// The chat templates beside the default one, by name: of the list in tokenizer_config.json, or files of their own.
-std::map<std::string, std::string> named_templates(const NamedTexts& files) {
-  std::map<std::string, std::string> result;
-  if (const std::string* text = find_text(files, "tokenizer_config.json"))
-    if (const Json list = Json::parse(*text).value("chat_template", Json()); list.is_array())
-      for (const Json& entry : list) result[entry.at("name")] = entry.at("template");
-  constexpr std::string_view folder = "additional_chat_templates/", ending = ".jinja";
-  for (const auto& [name, text] : files)
-    if (name.starts_with(folder) && name.ends_with(ending) && name.size() > folder.size() + ending.size())
-      result[name.substr(folder.size(), name.size() - folder.size() - ending.size())] = text;
-  result.erase("default");
-  return result;
-}
-
 class Vocabulary {
  public:
   Vocabulary(const NamedTexts& files, std::size_t size, const std::string& where)
@@ -259,7 +245,8 @@ void Vocabulary::add_ends(format::GgufKeys& keys) const {
 
 void Vocabulary::add_chat_templates(format::GgufKeys& keys) const {
   std::vector<std::string> names;
-  for (const auto& [name, source] : named_templates(files_)) {
+  for (const auto& [name, source] : chat_templates(files_, where_)) {
+    if (name == kDefaultTemplate) continue;
     constexpr std::size_t longest = 64;
     const bool plain = std::ranges::all_of(
         name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-'; });

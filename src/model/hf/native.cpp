@@ -92,19 +92,27 @@ LinearWeights decoded(const codec::Stored& stored) {
   return {std::move(values), stored.rows, stored.cols};
 }
 
-std::optional<codec::Stored> native_of(const Place& place) {
+const codec::Codec* native_codec_of(const Place& place) {
   const EncodedMatrix& stack = place.stack;
   const bool mxfp4 = stack.kind() == EncodedMatrix::Kind::mxfp4;
-  if (place.transposed || (!mxfp4 && !stack.has_row_scales())) return std::nullopt;
+  if (place.transposed || (!mxfp4 && !stack.has_row_scales())) return nullptr;
   const codec::Codec& codec = codec::by_name(mxfp4 ? "mxfp4" : "fp8_channel");
-  if (!codec::why_not(codec, place.rows, place.cols).empty()) return std::nullopt;
-  codec::Stored stored{&codec, place.rows, place.cols, codec.layout(codec, place.rows, place.cols), {}, {}};
+  if (!codec::why_not(codec, place.rows, place.cols).empty()) return nullptr;
+  std::vector<std::byte> scales;
+  return mxfp4 || narrow_scales(place, scales) ? &codec : nullptr;
+}
+
+codec::Stored native_of(const Place& place) {
+  const EncodedMatrix& stack = place.stack;
+  const codec::Codec* const codec = native_codec_of(place);
+  STRATA_CHECK(codec != nullptr, "a place without a native codec");
+  codec::Stored stored{codec, place.rows, place.cols, codec->layout(*codec, place.rows, place.cols), {}, {}};
   stored.parts.resize(2);
   stored.views.push_back(rows_of(place, stack.codes(), stored.parts[0]));
-  if (mxfp4) {
+  if (stack.kind() == EncodedMatrix::Kind::mxfp4) {
     stored.views.push_back(rows_of(place, *stack.parts().scales, stored.parts[1]));
   } else {
-    if (!narrow_scales(place, stored.parts[1])) return std::nullopt;
+    narrow_scales(place, stored.parts[1]);
     stored.views.emplace_back(stored.parts[1]);
   }
   return stored;

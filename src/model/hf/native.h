@@ -1,8 +1,6 @@
 // Weights of a Place as the layers above take them: a view where rows lie in order, values of their own otherwise, or
 // the tensors of a codec that holds exactly what the file does.
 #pragma once
-#include <optional>
-
 #include "model/hf/places.h"
 #include "model/model.h"
 
@@ -12,8 +10,10 @@ namespace strata::model {
 LinearWeights weights_of(const Place& place);
 /// Weights of a codec as f32.
 LinearWeights decoded(const codec::Stored& stored);
-/// The codec and tensors that have the same bits as the file: mxfp4 for MXFP4, fp8_channel for FP8 with a scale a row
-/// that BF16 holds exactly. Nothing for all others.
-std::optional<codec::Stored> native_of(const Place& place);
+/// The codec that has the same bits as the file: mxfp4 for MXFP4, fp8_channel for FP8 with a scale a row that BF16
+/// holds exactly. nullptr for all others.
+const codec::Codec* native_codec_of(const Place& place);
+/// The tensors of a place that has a native codec.
+codec::Stored native_of(const Place& place);
 
 }  // namespace strata::model

@@ -4,9 +4,9 @@
 #include <array>
 
 #include "core/file.h"
-#include "core/hash.h"
 #include "core/threads.h"
 #include "format/compressed_tensors.h"
+#include "model/content_hash.h"
 #include "model/find_names.h"
 #include "model/hf/native.h"
 #include "model/hf/places.h"
@@ -46,10 +46,12 @@ bool is_side_tensor(std::string_view name) {
 class HfSource final : public TensorSource {
  public:
   HfSource(const std::filesystem::path& directory, const json& config, Architecture& a)
-      : where_(directory.string()), files_(format::SafetensorsSet::open_directory(directory)) {
+      : where_(directory.string()),
+        runnable_(a.why_not_runnable.empty()),
+        files_(format::SafetensorsSet::open_directory(directory)) {
     std::vector<ExpectedTensor> present;
     for (const auto& [name, tensor] : files_.tensors()) present.push_back({name, tensor.shape});
-    find_names(a, present);
+    if (runnable_) find_names(a, present);
     blocks_ = a.names.root + std::string(a.names.blocks);
     EncodedMatrix::Block block = {128, 128};
     const auto it = config.find("quantization_config");
@@ -94,16 +96,21 @@ class HfSource final : public TensorSource {
   }
 
   LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
-    if (auto kept = native(name, rows, cols)) return LinearWeights(std::move(*kept));
+    if (native_codec(name, rows, cols) != nullptr) return LinearWeights(native(name, rows, cols));
     return matrix(name, rows, cols);
   }
 
-  std::optional<codec::Stored> native(const std::string& name, std::size_t rows, std::size_t cols) const override {
-    if (const codec::Codec* codec = codec_of_weight(name)) return bound(name, *codec, rows, cols);
+  const codec::Codec* native_codec(const std::string& name, std::size_t, std::size_t) const override {
     const Place* place = place_of(name);
-    if (place == nullptr) return std::nullopt;
-    check_shape(name, place->shape(), {rows, cols});
-    return native_of(*place);
+    return place == nullptr ? codec_of_weight(name) : native_codec_of(*place);
+  }
+
+  codec::Stored native(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    if (const Place* place = place_of(name)) {
+      check_shape(name, place->shape(), {rows, cols});
+      return native_of(*place);
+    }
+    return bound(name, *codec_of_weight(name), rows, cols);
   }
 
   std::vector<float> vector(const std::string& name, std::size_t size) const override {
@@ -121,10 +128,6 @@ class HfSource final : public TensorSource {
 
   const codec::Codec* codec_of(const std::string& module) const override { return scheme_.codec_of(module); }
 
-  codec::Stored stored(const Linear& linear, const codec::Codec& codec) const override {
-    return bound(linear.module + ".weight", codec, linear.rows, linear.cols);
-  }
-
   std::span<const std::byte> raw(const std::string& name) const override {
     const TensorView* tensor = files_.find(name);
     if (tensor == nullptr) fail("{}: {} is missing", where_, name);
@@ -135,21 +138,17 @@ class HfSource final : public TensorSource {
   void will_need(const std::string& name) const override { advise(name, MappedFile::will_need); }
 
   std::uint64_t content_hash() const override {
-    std::uint64_t hash = fnv1a({});
-    for (const auto& [name, tensor] : files_.tensors()) {
-      constexpr std::size_t samples = 16, sample_bytes = 256;
-      const std::size_t step = std::max<std::size_t>(tensor.data.size() / samples, sample_bytes);
-      for (std::size_t at = 0; at < tensor.data.size(); at += step)
-        hash = fnv1a(tensor.data.subspan(at, std::min(sample_bytes, tensor.data.size() - at)), hash);
-      MappedFile::drop(tensor.data);  // the system has mapped pages around every sample
-    }
-    return hash;
+    std::vector<std::span<const std::byte>> tensors;
+    for (const auto& [name, tensor] : files_.tensors()) tensors.push_back(tensor.data);
+    return model::content_hash(tensors);
   }
 
  private:
-  /// Whether a tensor of a block belongs to no weight and is nothing that the model's own arithmetic reads.
+  /// Whether a tensor of a block belongs to no weight and is nothing that the model's own arithmetic reads. Of a model
+  /// whose arithmetic is not known only what stands beside a linear's weight is such.
   bool is_ignored(const std::string& name) const {
-    return name.starts_with(blocks_) && is_side_tensor(name) && !expected_.contains(name);
+    if (!name.starts_with(blocks_) || !is_side_tensor(name) || expected_.contains(name)) return false;
+    return runnable_ || linears_.contains(name.substr(0, name.rfind('.')) + ".weight");
   }
 
   const Place* place_of(std::string_view name) const {
@@ -206,6 +205,7 @@ class HfSource final : public TensorSource {
   }
 
   std::string where_;
+  bool runnable_;
   std::string blocks_;  ///< what the names of all blocks begin with
   format::SafetensorsSet files_;
   format::QuantizationScheme scheme_;

@@ -10,7 +10,8 @@ importance::Prior prior_of(const PlanRequest& request) {
                                  : importance::Prior::from_json(request.prior, "--prior");
 }
 
-Costs prior_costs(const importance::Prior& prior, const model::Architecture& a) {
+Costs prior_costs(const importance::Prior& prior, const model::Model& model) {
+  const model::Architecture& a = model.architecture();
   Costs costs;
   costs.signal = "prior";
   const std::vector<double> rules = prior.of_linears(a);
@@ -21,7 +22,8 @@ Costs prior_costs(const importance::Prior& prior, const model::Architecture& a) 
     for (const codec::Codec& codec : codec::all()) {
       if (!codec::why_not(codec, linear.rows, linear.cols).empty()) continue;
       const double bits = 8.0 * static_cast<double>(codec::stored_bytes(codec, linear.rows, linear.cols)) / weights;
-      row[&codec] = codec.has_codes() ? weights * rules[l] * std::exp2(-2.0 * bits) : 0.0;
+      const bool exact = !codec.has_codes() || model.source_codec(l) == &codec;
+      row[&codec] = exact ? 0.0 : weights * rules[l] * std::exp2(-2.0 * bits);
     }
   }
   return costs;

@@ -39,6 +39,8 @@ MemoryNeeds memory_beside_weights(const model::Architecture& a, const Target& ta
 }
 
 std::uint64_t size_that_fits(const model::Architecture& a, const Target& target, const MemoryBudget& budget) {
+  if (!a.why_not_runnable.empty())
+    fail("--fit: what a cache takes is not known, since {}; give --bits or --size", a.why_not_runnable);
   const MemoryNeeds needs = memory_beside_weights(a, target, budget);
   if (needs.total() >= budget.bytes)
     fail("--fit {}: the KV cache of {} x {} tokens takes {}, buffers {}, {} itself {}; nothing is left for weights",

@@ -126,6 +126,7 @@ class Chooser {
       case Role::gate:
       case Role::up:
       case Role::gate_up:
+      case Role::other:
         return mix_ == Mix::IQ3_XS && linear.block >= a_.blocks / 8 && linear.block < 7 * a_.blocks / 8 ? kIQ3_XXS
                                                                                                         : base_;
     }

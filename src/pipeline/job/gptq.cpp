@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/threads.h"
+#include "engine/gradient.h"
 #include "pipeline/job/methods.h"
 #include "pipeline/job/model_bytes.h"
 #include "pipeline/job/stages.h"
@@ -95,6 +96,18 @@ class News {
   std::size_t told_ = 0;
 };
 
+/// Says which blocks --tune leaves as they are rounded.
+void say_untuned(const model::Architecture& a, const RoundingOptions& options, Listener& listener) {
+  if (options.tune.steps == 0) return;
+  std::size_t blocks = 0;
+  std::string first;
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    if (const std::string why = engine::why_no_gradient(a, b); !why.empty() && blocks++ == 0)
+      first = fmt::format("block {}: {}", b, why);
+  if (blocks != 0)
+    listener.on_remark(fmt::format("--tune: {} of {} blocks stay as gptq rounds them ({})", blocks, a.blocks, first));
+}
+
 void round_and_write(const PlannedJob& job, const Forecast& forecast, const importance::CalibrationSet& set,
                      JobFolder& folder, StoredParts& parts, Listener& listener, Written& written) {
   const model::Architecture& a = job.model.architecture();
@@ -106,6 +119,7 @@ void round_and_write(const PlannedJob& job, const Forecast& forecast, const impo
   if (const std::size_t l = a.embedding(); l != model::kNoLinear && !job.prepared.importance.empty())
     setup.embedding_importance = job.prepared.importance[l];
   setup.listener = [&listener](const RoundedLinear& linear) { listener.on_linear(linear); };
+  say_untuned(a, job.request.rounding, listener);
   Rounding rounding(job.model, codecs, set, job.request.rounding, setup);
   rounding.resume(stored_blocks(job.output, a, folder.result(), parts),
                   [&](std::size_t l) { return job.output.read(l, folder.result()); });
@@ -135,7 +149,9 @@ void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
   bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
   bytes += tokens * std::max(a.q_size(), a.intermediate) * kFloat * original;  // rows of the original at a site
   bytes += 3 * tunes * options.tune.batch_tokens * Rounding::floats_per_token(a) * kFloat;
-  const std::uint64_t streams = 1 + original + tunes;
+  // The inputs of a block are kept beside the states for tuning, and where the second half reads them.
+  const std::uint64_t inputs = engine::reads_input(a, engine::Half::feed_forward) ? 1 : 0;
+  const std::uint64_t streams = 1 + std::max(tunes, inputs) + original * (1 + inputs);
   const std::uint64_t states = streams * std::uint64_t{text.samples} * text.seq_len * a.hidden * kFloat;
   const std::uint64_t borrowed = std::min(states, streams * tokens * a.hidden * kFloat);
   forecast.spills = bytes + states > limit;

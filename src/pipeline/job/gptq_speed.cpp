@@ -13,6 +13,7 @@
 namespace strata::pipeline {
 namespace {
 
+using engine::Half;
 using engine::Site;
 
 std::vector<float> random_rows(std::size_t count) {
@@ -49,11 +50,14 @@ BlockSpeed measure_block(const model::Model& model, std::size_t sequences, std::
   engine.run_block(0, touch, states.data());  // reads the weights
   BlockSpeed speed;
   const auto per = [&](double seconds) { return seconds / static_cast<double>(tokens); };
-  engine.attend(0, batch, states.data(), nullptr, Site::attn_in);  // makes the buffers
-  speed.attention = per(seconds_of([&] { engine.attend(0, batch, states.data(), nullptr); }));
-  speed.to_o = per(seconds_of([&] { engine.attend(0, batch, states.data(), nullptr, Site::o_in); }));
-  speed.feed_forward = per(seconds_of([&] { engine.feed_forward(0, batch, states.data(), nullptr); }));
-  speed.to_down = per(seconds_of([&] { engine.feed_forward(0, batch, states.data(), nullptr, Site::down_in); }));
+  const auto run = [&](Half half, Site last) {
+    engine.run_half(half, 0, batch, states.data(), states.data(), nullptr, last);
+  };
+  run(Half::attention, Site::attn_in);  // makes the buffers
+  speed.attention = per(seconds_of([&] { run(Half::attention, Site::block_out); }));
+  speed.to_o = per(seconds_of([&] { run(Half::attention, Site::o_in); }));
+  speed.feed_forward = per(seconds_of([&] { run(Half::feed_forward, Site::block_out); }));
+  speed.to_down = per(seconds_of([&] { run(Half::feed_forward, Site::down_in); }));
   for (const model::Linear& linear : a.block_linears(0)) model.release(linear.module + ".weight");
   return speed;
 }
@@ -170,7 +174,8 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
   std::set<std::tuple<std::size_t, Site, std::size_t>> collected;
   for (std::size_t l = 0; l < codecs.size(); ++l) {
     const model::Linear& linear = a.linears[l];
-    if (!codecs[l]->has_codes() || linear.role == model::Role::embed) continue;  // that one is rounded to nearest
+    if (!codecs[l]->has_codes() || job.model.source_codec(l) == codecs[l]) continue;
+    if (linear.role == model::Role::embed) continue;  // rounded to nearest
     seconds += hessians.factors(linear.cols) + rows.of(linear, *codecs[l]);
     const Site site = engine::input_site(linear.role);
     if (!collected.insert({linear.block, site, linear.expert}).second) continue;

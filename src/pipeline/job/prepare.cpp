@@ -3,6 +3,7 @@
 #include "pipeline/job/prepare.h"
 
 #include "importance/imatrix.h"
+#include "importance/weight_scores.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/methods.h"
 #include "pipeline/job/stages.h"
@@ -57,6 +58,7 @@ class Preparation {
  private:
   void find_what_is_known();
   void check_costs() const;
+  bool runnable() const { return model_.architecture().why_not_runnable.empty(); }
   Costs costs() const;
   void calibrate();
   void measure_inputs();
@@ -92,11 +94,14 @@ void Preparation::find_what_is_known() {
   needs_.scores = makes_plan && !prepared_.scores && preset_named(request_.plan.preset).reads_scores();
   // A dry run rounds nothing, so it asks for no text unless the plan needs one.
   needs_.inputs = writes_ && request_.scale_fit == codec::ScaleFit::search && !method_of(request_).calibrated &&
-                  prepared_.importance.empty();
+                  prepared_.importance.empty() && runnable();
+  if (needs_.scores && !runnable()) {  // by signals of weights alone (fitted_to)
+    prepared_.scores = importance::score_weights(model_, scores_needed(request_.plan, target_).signals);
+    needs_.scores = false;
+  }
   needs_.under_kl = makes_plan && std::holds_alternative<KlBudget>(request_.plan.budget);
   if (makes_plan && prepared_.scores) check_costs();
-  // Plans are measured with searched scales, so those of minmax would be judged by others.
-  needs_.search = makes_plan && search_.steps > 0 && request_.scale_fit == codec::ScaleFit::search;
+  needs_.search = makes_plan && runnable() && search_.steps > 0;
 }
 
 /// Scores that a preset cannot spend bytes by are refused before anything is measured.

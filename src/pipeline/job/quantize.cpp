@@ -6,6 +6,7 @@
 #include "core/job_folder.h"
 #include "pipeline/job/card.h"
 #include "pipeline/job/report.h"
+#include "pipeline/job/unknown_model.h"
 #include "pipeline/job/verification_text.h"
 
 namespace strata::pipeline {
@@ -29,6 +30,7 @@ Written write(const PlannedJob& job, const Forecast& forecast, JobFolder& folder
   written.path = folder.path().parent_path() / names.front();
   method_of(job.request).write(job, forecast, folder, listener, written);
   folder.publish(names);
+  if (job.request.overwrite) remove_replaced(job.request.output, target_of(job.request), names, job.model);
   written.seconds = seconds_since(begin);
   return written;
 }
@@ -61,9 +63,10 @@ model::Model open_model(const QuantizeRequest& request) {
 
 }  // namespace
 
-Quantized quantize(const QuantizeRequest& request, Listener& listener, const std::string& command) {
-  check_options(request);
-  const model::Model model = open_model(request);
+Quantized quantize(const QuantizeRequest& asked, Listener& listener, const std::string& command) {
+  check_options(asked);
+  const model::Model model = open_model(asked);
+  const QuantizeRequest request = fitted_to(model, asked, listener);
   JobFolder folder(request.output, job_identity(request, model), request.overwrite, request.restart,
                    existing_output(request.output, target_of(request)));
   if (!folder.finished().empty()) listener.on_resume(folder.path());
@@ -77,9 +80,10 @@ Quantized quantize(const QuantizeRequest& request, Listener& listener, const std
   }
 }
 
-DryRun dry_run(const QuantizeRequest& request, Listener& listener) {
-  check_options(request);
-  const model::Model model = open_model(request);
+DryRun dry_run(const QuantizeRequest& asked, Listener& listener) {
+  check_options(asked);
+  const model::Model model = open_model(asked);
+  const QuantizeRequest request = fitted_to(model, asked, listener);
   DryRun result;
   result.prepared = prepare(model, request, nullptr, listener);
   const std::unique_ptr<Output> output = output_of(model, request, result.prepared);

@@ -2,6 +2,8 @@
 // A calibrated method rounds by more text than scores are made on: a Hessian has a column's square of numbers to learn.
 #include "pipeline/job/request.h"
 
+#include <algorithm>
+
 #include "core/cpu.h"
 #include "pipeline/choose/options.h"
 #include "pipeline/job/methods.h"
@@ -12,6 +14,23 @@ namespace {
 constexpr importance::TextSize kRoundingText{64, 512};
 
 bool tunes(const QuantizeRequest& request) { return request.rounding.tune.steps > 0; }
+
+bool measures_plans(const QuantizeRequest& request) {
+  return request.search.wanted() || std::holds_alternative<KlBudget>(request.plan.budget);
+}
+
+/// Throws UsageError for options that decide about a plan, when the plan is given.
+void check_nothing_to_plan(const QuantizeRequest& request) {
+  if (is_given(request.plan.budget))
+    fail_usage("--plan already holds every choice; leave out {}", text_of(request.plan.budget));
+  json given = record_of(request.plan);
+  given.update(record_of(request.search));
+  given.erase("shard_size");  // how a plan is cut into files is not a choice of it
+  if (given.empty()) return;
+  std::string name = given.begin().key();
+  std::ranges::replace(name, '_', '-');
+  fail_usage("--plan already holds every choice; leave out --{}", name);
+}
 
 }  // namespace
 
@@ -107,9 +126,10 @@ void check_options(const QuantizeRequest& request) {
                method.name);
   if (!request.imatrix.empty() && request.scale_fit != codec::ScaleFit::search)
     fail_usage("--imatrix: importances are of use to --scale search only");
-  if (!request.plan_file.empty() && is_given(request.plan.budget))
-    fail_usage("--plan already holds every choice; leave out {}", text_of(request.plan.budget));
-  if (!request.plan_file.empty()) return;
+  if (!request.plan_file.empty()) return check_nothing_to_plan(request);
+  if (request.scale_fit != codec::ScaleFit::search && measures_plans(request))
+    fail_usage("--scale minmax: {} measures plans with searched scales; leave one of them out",
+               request.search.wanted() ? "a search" : text_of(request.plan.budget));
   check_options(request.plan);
   check_options(request.search, request.plan);
 }

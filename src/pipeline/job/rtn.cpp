@@ -40,6 +40,7 @@ double seconds_of_rtn(const PlannedJob& job, const Forecast&) {
   std::map<const codec::Codec*, double> per_weight;
   double seconds = 0;
   for (std::size_t l = 0; l < codecs.size(); ++l) {
+    if (job.model.source_codec(l) == codecs[l]) continue;  // only copied
     const model::Linear& linear = a.linears[l];
     auto [it, fresh] = per_weight.try_emplace(codecs[l], 0.0);
     if (fresh) {

@@ -10,16 +10,18 @@
 
 #include "core/checked.h"
 #include "core/file.h"
-#include "model/gguf/config.h"
-#include "model/gguf/experts.h"
+#include "model/gguf/check.h"
 #include "model/gguf/export.h"
+#include "model/gguf/families.h"
+#include "model/gguf/names.h"
+#include "model/gguf/rope.h"
+#include "model/unknown.h"
 #include "pipeline/output/dense_rows.h"
 #include "pipeline/output/linear_encoder.h"
 
 namespace strata::pipeline {
 namespace {
 
-constexpr const char* kRopeDivisors = "rope_freqs.weight";
 constexpr std::size_t kMostFiles = 65535;  // split.count has 16 bits
 
 /// Types of GGUF.
@@ -48,21 +50,24 @@ RowOrder row_order(const model::Architecture& a, const std::string& hf_name, std
   return [head_dim = rows / heads](std::size_t row) { return model::interleaved_from(row, head_dim); };
 }
 
-/// What the tensors of mixtures are in GGUF.
-struct Mixtures {
-  std::map<std::string, model::GgufStack> stacks;  ///< matrices of a block's experts, by the first of them
+/// What the tensors are in GGUF whose names follow from parts of the architecture.
+struct Parts {
+  std::map<std::string, model::GgufStack> stacks;  ///< what a block's experts have each, by the first of them
   std::set<std::string> stacked;                   ///< all but the first
-  std::map<std::string, std::string> routers;      ///< GGUF's names of the routers
+  std::map<std::string, model::GgufName> named;    ///< by their Hugging Face names
 
-  explicit Mixtures(const model::Architecture& a) {
+  explicit Parts(const model::Architecture& a) {
     for (std::size_t b = 0; b < a.blocks; ++b) {
+      for (model::GgufName& name : model::gguf_part_names(a, b)) {
+        const std::string hf = name.hf;
+        named.emplace(hf, std::move(name));
+      }
       if (!a.layout[b].mixture) continue;
       for (model::GgufStack& stack : model::gguf_stacks(a, b)) {
         stacked.insert(stack.parts.begin() + 1, stack.parts.end());
         const std::string first = stack.parts.front();
         stacks.emplace(first, std::move(stack));
       }
-      routers[model::router_name(a, b)] = model::gguf_router_name(b);
     }
   }
 };
@@ -91,10 +96,11 @@ GgufFile::GgufFile(const model::Model& model, Codecs codecs, std::uint64_t shard
       shard_bytes_(shard_bytes),
       dense_(dense),
       spots_(model.architecture().linears.size()) {
+  model::check_gguf_names(model.architecture(), model.path().string());
   STRATA_CHECK(codecs_.size() == spots_.size(), "{} codecs for {} linears", codecs_.size(), spots_.size());
   STRATA_CHECK(dense == DType::bf16 || std::ranges::none_of(codecs_, [](const auto* c) { return c->has_codes(); }),
                "the codec keep is bf16");
-  model::check_gguf_experts(model.architecture(), model.path().string());
+  model::check_gguf_parts(model.architecture(), model.path().string());
   std::vector<Tensor> tensors = list_tensors();
   std::map<std::uint32_t, std::uint64_t> weights;
   for (const Tensor& tensor : tensors) {
@@ -109,30 +115,35 @@ std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {
   const model::Architecture& a = model_.architecture();
   std::map<std::string, std::size_t> linears;
   for (std::size_t l = 0; l < a.linears.size(); ++l) linears[a.linears[l].module + ".weight"] = l;
-  const Mixtures mixtures(a);
+  const Parts parts(a);
   std::vector<Tensor> tensors;
   for (const model::ExpectedTensor& expected : model::expected_tensors(a)) {
-    if (mixtures.stacked.contains(expected.name)) continue;
-    auto name = model::gguf_tensor_name(a.names, expected.name);
+    if (parts.stacked.contains(expected.name)) continue;
+    auto name = model::gguf_tensor_name(a.names, expected.name, model::gguf_family_of(a));
     Tensor tensor{{{}, kF32, expected.shape}, expected.name};
-    if (const auto stack = mixtures.stacks.find(expected.name); stack != mixtures.stacks.end()) {
+    const auto named = parts.named.find(expected.name);
+    if (const auto stack = parts.stacks.find(expected.name); stack != parts.stacks.end()) {
       name = stack->second.name;
       tensor.spec.shape.insert(tensor.spec.shape.begin(), stack->second.parts.size());
-      for (const std::string& part : stack->second.parts) tensor.linears.push_back(linears.at(part));
+      if (stack->second.bias) tensor.vectors = stack->second.parts;
+      for (const std::string& part : stack->second.parts)
+        if (!stack->second.bias) tensor.linears.push_back(linears.at(part));
     } else if (const auto linear = linears.find(expected.name); linear != linears.end()) {
       tensor.linears = {linear->second};
     }
-    const auto router = mixtures.routers.find(expected.name);
-    if (router != mixtures.routers.end())
-      name = router->second;
-    else if (expected.shape.size() > 1)
-      tensor.spec.type = type_of(tensor);
+    if (named != parts.named.end()) {
+      name = named->second.gguf;
+      tensor.is_row = named->second.is_row && expected.shape.size() == 2;
+      if (tensor.is_row) tensor.spec.shape.erase(tensor.spec.shape.begin());
+    }
+    const bool is_router = named != parts.named.end() && named->second.is_router;
+    if (tensor.spec.shape.size() > 1 && tensor.vectors.empty() && !is_router) tensor.spec.type = type_of(tensor);
     if (!name) fail("{}: {} has no name in GGUF", model_.path().string(), expected.name);
     tensor.spec.name = *name;
     tensors.push_back(std::move(tensor));
   }
-  if (const std::vector<float> divisors = model::rope_divisors(a); !divisors.empty())
-    tensors.push_back({{kRopeDivisors, kF32, {divisors.size()}}, kRopeDivisors});
+  for (auto& [name, values] : model::rope_tensors(a))
+    tensors.push_back({{name, kF32, {values.size()}}, name, {}, {}, std::move(values)});
   return tensors;
 }
 
@@ -254,11 +265,17 @@ void GgufFile::write_tensor(const Tensor& tensor, LinearEncoder& encoder, PartWr
   const model::Architecture& a = model_.architecture();
   const std::vector<std::uint64_t>& shape = tensor.spec.shape;
   const TakeBytes post = [&](std::vector<std::byte> bytes) { writer.post(std::move(bytes)); };
+  if (!tensor.values.empty()) return dense_vector(model_, tensor.hf_name, tensor.values, DType::f32, post);
+  if (tensor.is_row) return dense_matrix(model_, tensor.hf_name, 1, shape.back(), DType::f32, {}, post);
+  for (const std::string& name : tensor.vectors)
+    dense_vector(model_, name, model_.vector(name, shape.back()), DType::f32, post);
+  if (!tensor.vectors.empty()) return;
   if (shape.size() == 1) {
-    const std::vector<float> values =
-        tensor.hf_name == kRopeDivisors ? model::rope_divisors(a) : model_.vector(tensor.hf_name, shape[0]);
+    const std::vector<float> values = model_.vector(tensor.hf_name, shape[0]);
     const RowOrder order = row_order(a, tensor.hf_name, shape[0]);
     std::vector<float> ordered = values;
+    if (tensor.spec.name.ends_with("norm.weight"))  // GGUF holds what norms multiply by
+      for (float& value : ordered) value += a.norm_offset;
     for (std::size_t i = 0; order && i < values.size(); ++i) ordered[i] = values[order(i)];
     return dense_vector(model_, tensor.hf_name, ordered, DType::f32, post);
   }

@@ -34,6 +34,9 @@ class GgufFile final : public Output {
     format::GgufTensorSpec spec;
     std::string hf_name;                 ///< of the model's tensor that it is, or the first of a stack
     std::vector<std::size_t> linears{};  ///< one, or the stacked experts in order, or none for any other tensor
+    std::vector<std::string> vectors{};  ///< the stacked biases in order
+    std::vector<float> values{};         ///< what the tensor holds that is none of the model's
+    bool is_row = false;                 ///< a vector that is a matrix of one row in the model
   };
   struct File {
     std::vector<Tensor> tensors;

@@ -25,6 +25,7 @@ std::shared_ptr<const codec::Stored> LinearEncoder::linear(std::size_t index) {
   const model::Linear& linear = a.linears[index];
   const codec::Codec& codec = *codecs_[index];
   if (index + 1 < a.linears.size()) model_.will_need(a.linears[index + 1].module + ".weight");
+  if (model_.source_codec(index) == &codec) return stored_ = copy_of(model_.as_in_source(index));
   const model::LinearWeights weights = model_.weights(linear);
   const std::span<const float> importance =
       options_.importance.empty() ? std::span<const float>() : std::span<const float>(options_.importance[index]);

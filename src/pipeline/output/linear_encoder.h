@@ -1,4 +1,5 @@
-// Gives the writer linears in stored form, one at a time: rounded to nearest here, or as someone else has rounded them.
+// Gives the writer linears in stored form, one at a time: as the source holds them where it does in the wanted codec,
+// rounded to nearest here, or as someone else has rounded them.
 // They are encoded on all threads while the file is written on another.
 #pragma once
 #include <cstddef>

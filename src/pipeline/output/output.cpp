@@ -2,11 +2,14 @@
 // Everything that differs between containers is in the class of each.
 #include "pipeline/output/output.h"
 
+#include <algorithm>
+
 #include "format/gguf.h"
 #include "pipeline/output/gguf_file.h"
 #include "pipeline/output/safetensors_folder.h"
 
 namespace strata::pipeline {
+namespace fs = std::filesystem;
 
 std::unique_ptr<Output> plan_output(const model::Model& model, Codecs codecs, const Target& target,
                                     std::uint64_t shard_bytes, DType dense) {
@@ -16,11 +19,26 @@ std::unique_ptr<Output> plan_output(const model::Model& model, Codecs codecs, co
   return std::make_unique<SafetensorsFolder>(model, std::move(codecs), target.activations, shard_bytes);
 }
 
-std::filesystem::path existing_output(const std::filesystem::path& output, const Target& target) {
+fs::path existing_output(const fs::path& output, const Target& target) {
   std::error_code code;
-  if (target.extension().empty() || std::filesystem::exists(output, code)) return output;
-  std::filesystem::path stem = output;
+  if (target.extension().empty() || fs::exists(output, code)) return output;
+  fs::path stem = output;
   return format::find_first_gguf_part(stem.replace_extension()).value_or(output);
+}
+
+void remove_replaced(const fs::path& output, const Target& target, const std::vector<fs::path>& names,
+                     const model::Model& source) {
+  if (target.extension().empty()) return;
+  fs::path stem = output;
+  std::vector<fs::path> old = format::gguf_parts(stem.replace_extension());
+  old.push_back(output);
+  std::error_code code;
+  if (std::ranges::any_of(old, [&](const fs::path& file) { return fs::equivalent(file, source.path(), code); })) return;
+  const auto is_new = [&](const fs::path& file) {
+    return std::ranges::any_of(names, [&](const fs::path& name) { return name.filename() == file.filename(); });
+  };
+  for (const fs::path& file : old)
+    if (!is_new(file) && fs::is_regular_file(fs::symlink_status(file, code))) fs::remove(file, code);
 }
 
 }  // namespace strata::pipeline

@@ -68,4 +68,9 @@ std::unique_ptr<Output> plan_output(const model::Model& model, Codecs codecs, co
 /// split over any number of files. When there is neither, it is `output`.
 std::filesystem::path existing_output(const std::filesystem::path& output, const Target& target);
 
+/// Removes what an earlier output of this name left beside the new one, which is `names`: parts of a GGUF model that
+/// was split over another number of files, or its only file. What the model `source` is read from stays.
+void remove_replaced(const std::filesystem::path& output, const Target& target,
+                     const std::vector<std::filesystem::path>& names, const model::Model& source);
+
 }  // namespace strata::pipeline

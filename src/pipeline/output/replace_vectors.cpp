@@ -11,7 +11,7 @@
 #include "core/matrix.h"
 #include "format/gguf.h"
 #include "format/safetensors.h"
-#include "model/gguf/config.h"
+#include "model/gguf/names.h"
 
 namespace strata::pipeline {
 namespace {
@@ -79,12 +79,16 @@ std::uint64_t replace_in_gguf(const model::Model& checkpoint, const Vectors& vec
   const format::GgufContent content = format::parse_gguf(file.bytes(), checkpoint.path().string());
   Patches patches;
   for (const format::GgufTensor& tensor : content.tensors) {
-    const std::optional<std::string> name = model::hf_tensor_name(checkpoint.architecture().names, tensor.name);
+    const std::optional<std::string> name = model::hf_tensor_name(checkpoint.architecture().names, tensor.name,
+                                                                  model::gguf_family_of(checkpoint.architecture()));
     const auto it = name ? vectors.find(*name) : vectors.end();
     if (it == vectors.end()) continue;
     const std::optional<DType> type = format::ggml_dense_type(tensor.type);
     if (!type) fail("{}: {}: is not of a floating-point type", file.path().string(), tensor.name);
-    add(patches, file, tensor.data, it->second, *type, tensor.name);
+    std::vector<float> values = it->second;
+    if (tensor.name.ends_with("norm.weight"))  // GGUF holds what norms multiply by
+      for (float& value : values) value += checkpoint.architecture().norm_offset;
+    add(patches, file, tensor.data, values, *type, tensor.name);
   }
   refuse_missing(checkpoint, vectors, patches.size());
   copy(file, patches, output);

@@ -7,36 +7,16 @@
 
 #include "core/file.h"
 #include "model/carried.h"
+#include "model/unknown.h"
 #include "pipeline/output/card_file.h"
 #include "pipeline/output/copies.h"
 #include "pipeline/output/dense_rows.h"
 #include "pipeline/output/linear_encoder.h"
+#include "pipeline/output/module_targets.h"
 
 namespace strata::pipeline {
-namespace {
-
-/// The experts of a block as one target of the configuration, which runtimes look up by pattern.
-std::string experts_target(const model::FusionGroup& group) {
-  std::string pattern = "re:";
-  for (const char c : group.name) pattern += c == '.' ? "\\." : std::string(1, c);
-  return pattern + "\\..*";
-}
-
-/// Modules that runtimes have and that are never quantized.
-std::vector<std::string> never_quantized(const model::Architecture& a) {
-  std::vector<std::string> modules;
-  if (a.tied) modules.push_back(a.names.linear(model::Role::lm_head));
-  const auto add = [&](const std::string& tensor) { modules.push_back(tensor.substr(0, tensor.rfind('.'))); };
-  for (std::size_t b = 0; b < a.blocks; ++b) {
-    if (a.layout[b].mixture) add(model::router_name(a, b));
-    if (a.layout[b].mixture && a.experts.shared_gate) add(model::shared_gate_name(a, b));
-  }
-  return modules;
-}
-
-}  // namespace
-
 std::shared_ptr<const SafetensorsFolder::Carried> SafetensorsFolder::carried_of(const model::Model& model) {
+  model::check_copies(model);
   auto carried = std::make_shared<Carried>();
   carried->files = model.companions();
   for (const model::CarriedPart& part : model::carried_parts(model)) carried->patterns.push_back(part.pattern);
@@ -46,24 +26,13 @@ std::shared_ptr<const SafetensorsFolder::Carried> SafetensorsFolder::carried_of(
 
 json SafetensorsFolder::config_of() const {
   json config = model_.config();
-  // A runtime that finds blocks announced which predict several tokens at once looks for their tensors.
-  constexpr const char* kBlocksAhead = "num_nextn_predict_layers";
-  if (config.contains(kBlocksAhead) && !carried_->blocks_ahead) config[kBlocksAhead] = 0;
+  if (!carried_->blocks_ahead) model::announce_no_blocks_ahead(config);
   const char* dtype_key = config.contains("dtype") ? "dtype" : "torch_dtype";
   config[dtype_key] = "bfloat16";
   if (!quantized_) return config;
-  const model::Architecture& a = model_.architecture();
-  std::vector<format::ModuleCodec> modules;
-  for (const model::FusionGroup& group : a.groups) {
-    const std::size_t first = group.linears.front();
-    if (a.linears[first].routed())
-      modules.push_back({experts_target(group), codecs_[first]});
-    else
-      for (const std::size_t l : group.linears) modules.push_back({a.linears[l].module, codecs_[l]});
-  }
-  std::vector<std::string> ignored = never_quantized(a);
+  std::vector<std::string> ignored = never_quantized(model_);
   ignored.insert(ignored.end(), carried_->patterns.begin(), carried_->patterns.end());
-  config["quantization_config"] = format::quantization_config(modules, ignored, activations_);
+  config["quantization_config"] = format::quantization_config(module_targets(model_, codecs_), ignored, activations_);
   return config;
 }
 

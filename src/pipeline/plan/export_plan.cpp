@@ -8,7 +8,7 @@
 
 #include "core/suggest.h"
 #include "format/compressed_tensors.h"
-#include "model/gguf/config.h"
+#include "model/gguf/names.h"
 #include "pipeline/plan/plan.h"
 
 namespace strata::pipeline {

@@ -2,6 +2,7 @@
 // Bytes in the file are for people: reading recomputes them from the codecs.
 #include "pipeline/plan/plan.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -17,6 +18,15 @@ std::string fingerprint_in(const json& value, const std::string& where) {
   if (!value.contains("model") && value.contains("model_fingerprint"))
     return get<std::string>(value, "model_fingerprint", where);
   return get<std::string>(get<json>(value, "model", where), "fingerprint", where);
+}
+
+/// Gives group g its codec.
+void set_codec(PlannedGroup& group, const model::Model& model, std::size_t g, const codec::Codec& codec) {
+  const model::Architecture& a = model.architecture();
+  group.codec = &codec;
+  group.bytes = bytes_of(g, codec, a);
+  group.as_in_source = static_cast<std::size_t>(
+      std::ranges::count_if(a.groups[g].linears, [&](std::size_t l) { return model.source_codec(l) == &codec; }));
 }
 
 }  // namespace
@@ -104,8 +114,7 @@ Plan plan_of(const model::Model& model, const Assignment& assignment) {
       group.weights += a.linears[l].rows * a.linears[l].cols;
     }
     group.in_block = a.groups[g].block != model::kNoBlock;
-    group.codec = assignment[g];
-    group.bytes = bytes_of(g, *group.codec, a);
+    set_codec(group, model, g, *assignment[g]);
     plan.groups.push_back(std::move(group));
   }
   return plan;
@@ -137,6 +146,7 @@ json Plan::to_json() const {
                     {"bits", 8.0 * static_cast<double>(g.bytes) / static_cast<double>(g.weights)},
                     {"cost", g.cost},
                     {"linears", g.linears}});
+    if (g.as_in_source != 0) list.back()["as_in_source"] = g.as_in_source;
     if (!g.choices.empty()) list.back()["choices"] = g.choices;
   }
   value["groups"] = std::move(list);
@@ -187,8 +197,7 @@ Plan Plan::from_json(const json& value, const model::Model& model, const std::st
       if (const std::string why = why_not_shape(*codec, linear.rows, linear.cols); !why.empty())
         fail("{}: {} cannot hold {}: {}", where, codec_name, linear.module, why);
     }
-    group.codec = codec;
-    group.bytes = bytes_of(it->second, *codec, model.architecture());
+    set_codec(group, model, it->second, *codec);
     group.cost = get_or<double>(entry, "cost", 0.0, where);
     index.erase(it);
   }

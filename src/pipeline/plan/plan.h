@@ -19,6 +19,7 @@ struct PlannedGroup {
   std::uint64_t bytes = 0;  ///< of its linears, side tensors included
   std::uint64_t weights = 0;
   double cost = 0.0;                 ///< estimated, in the unit of `cost_signal`
+  std::size_t as_in_source = 0;      ///< how many of its linears the source holds in this codec: they stay as they are
   bool in_block = true;              ///< false for lm_head and the embedding
   std::vector<std::string> choices;  ///< GGUF: the types that could have been chosen, which the shape decides
 };

@@ -105,6 +105,7 @@ void ReportData::set_plan(const Plan& plan, const model::Architecture& a, const 
                       {"weights", group.weights},
                       {"bits", bits_of(group.bytes, group.weights)},
                       {"cost", measured ? json(group.cost) : json()}});
+    if (group.as_in_source != 0) groups.back()["as_in_source"] = group.as_in_source;
   }
   const std::string method = text_in({{"request", plan.request}}, "request", "method");
   value_["plan"] = {{"target", plan.target},

@@ -98,6 +98,8 @@ std::string figures(const CardFacts& facts) {
       "| | |\n|---|---|\n| bits per weight in the blocks | {:.3f} |\n| size of all files | {} bytes ({}) |\n"
       "| codecs, by weights | {} |\n| rounding | {} |\n",
       facts.plan.bits(), facts.bytes, human_bytes(facts.bytes), codec_shares(facts.plan), facts.method);
+  if (!facts.model.architecture().why_not_runnable.empty())
+    return text + "\nNothing was run and so nothing was measured, since strata does not know this model_type.\n";
   const eval::Evaluation* measured = facts.measured;
   if (measured == nullptr || !measured->kl_divergence)
     return text + "\nThe result was not measured against the original (`--no-verify`).\n";
@@ -115,7 +117,11 @@ std::string figures(const CardFacts& facts) {
   return text + fmt::format("\nMeasured on {}.\n", measured->measured_on().substr(0, kMostHeadLine));
 }
 
-std::string loading(const Target& target) {
+std::string loading(const CardFacts& facts) {
+  const Target& target = facts.target;
+  if (!facts.model.architecture().why_not_runnable.empty())
+    return fmt::format("Made for {} ({}); whether it loads models of this type was not tried.\n", target.name,
+                       target.description);
   for (const Loading& row : kLoading)
     if (target.name.starts_with(row.runtime))
       return fmt::format("Made for {} ({}). {}\n", target.name, target.description, row.text);
@@ -168,7 +174,7 @@ std::string model_card(const CardFacts& facts) {
   const std::string parts = model::describe_carried(model::carried_parts(facts.model));
   std::string text = head(facts);
   text += fmt::format("\n# {}, quantized\n\nMade from {} by strata.\n", name_of(facts.model), name_of(facts.model));
-  std::string rest = fmt::format("\n{}\n{}", figures(facts), loading(facts.target));
+  std::string rest = fmt::format("\n{}\n{}", figures(facts), loading(facts));
   if (!parts.empty())
     rest += fmt::format("\nCarried over byte for byte from the original, neither run nor measured: {}.\n", parts);
   if (!source_card(facts.model).empty()) rest += fmt::format("\nThe card of the original: {}.\n", kSourceCardName);

@@ -25,12 +25,16 @@ OriginalStream::OriginalStream(const model::Model& model, const importance::Cali
     engine_.embed(set.sequences[s], states_.borrow(s, 1));
     states_.keep();
   }
+  if (engine::reads_input(model.architecture(), Half::feed_forward))
+    inputs_.emplace(states_.count(), states_.floats(), spill_folder);
 }
 
 void OriginalStream::run(std::size_t block, Half half, std::size_t first, std::size_t count,
                          const engine::Observer* observer, Site last) {
   const engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{seq_len_}));
-  engine_.run_half(half, block, batch, states_.borrow(first, count), observer, last);
+  float* const states = states_.borrow(first, count);
+  const bool second = engine::reads_input(engine_.architecture(), half);
+  engine_.run_half(half, block, batch, second ? inputs_->borrow(first, count) : states, states, observer, last);
 }
 
 std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size_t first, std::size_t count) {
@@ -43,6 +47,10 @@ std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size
 
 const float* OriginalStream::advance(std::size_t block, Half half, std::size_t first, std::size_t count) {
   STRATA_CHECK(first == advanced_, "sequence {}, but {} is next", first, advanced_);
+  if (inputs_ && half == Half::attention) {
+    std::copy_n(states_.borrow(first, count), count * states_.floats(), inputs_->borrow(first, count));
+    inputs_->keep();
+  }
   run(block, half, first, count, nullptr, Site::block_out);
   states_.keep();
   advanced_ += count;

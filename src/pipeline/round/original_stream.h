@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "engine/hidden_states.h"
@@ -33,7 +34,8 @@ class OriginalStream {
   engine::Engine engine_;
   std::size_t seq_len_;
   engine::HiddenStates states_;
-  std::size_t advanced_ = 0;  ///< sequences that are a half ahead of the others
+  std::optional<engine::HiddenStates> inputs_;  ///< the states before the block, where its second half reads them
+  std::size_t advanced_ = 0;                    ///< sequences that are a half ahead of the others
   std::vector<float> rows_;
 };
 

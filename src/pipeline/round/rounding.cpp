@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "engine/gradient.h"
-#include "kernel/ops.h"
+#include "engine/norms.h"
 #include "model/damage.h"
 #include "quantize/activation_order.h"
 #include "quantize/rtn.h"
@@ -94,7 +94,8 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
     states_.keep();
   }
   if (options.asymmetric || options.tune.steps > 0) original_.emplace(model, set, kPrecision, setup.spill_folder);
-  if (options.tune.steps > 0) inputs_.emplace(states_.count(), states_.floats(), setup.spill_folder);
+  if (options.tune.steps > 0 || engine::reads_input(model.architecture(), Half::feed_forward))
+    inputs_.emplace(states_.count(), states_.floats(), setup.spill_folder);
 }
 
 void Rounding::round_embedding() {
@@ -102,16 +103,21 @@ void Rounding::round_embedding() {
   if (index == model::kNoLinear) return;
   if (!codecs_[index]->has_codes()) return progress_.advance();
   progress_.note("embedding");
-  const model::LinearWeights held = model_.embedding();
-  const MatrixView weights = held.view().dense;
-  embedding_ = quantize::quantize_rtn(*codecs_[index], weights, setup_.embedding_importance, setup_.fit,
-                                      scales_.of(index, *codecs_[index], weights));
+  if (is_in_source(index)) {
+    embedding_ = model_.as_in_source(index);
+  } else {
+    const model::LinearWeights held = model_.embedding();
+    const MatrixView weights = held.view().dense;
+    embedding_ = quantize::quantize_rtn(*codecs_[index], weights, setup_.embedding_importance, setup_.fit,
+                                        scales_.of(index, *codecs_[index], weights));
+  }
   model_.release(model::embedding_name(model_.architecture()));
   replacing_.set(index, {{}, &embedding_});
   progress_.advance();
 }
 
 void Rounding::run(std::size_t block, Half half, const engine::Observer* observer, Site last) {
+  const bool reads_input = engine::reads_input(model_.architecture(), half);
   for (std::size_t s = 0; s < states_.count(); s += together_) {
     const std::size_t count = std::min(together_, states_.count() - s);
     const engine::Batch& batch = count < together_ ? rest_ : full_;
@@ -121,7 +127,7 @@ void Rounding::run(std::size_t block, Half half, const engine::Observer* observe
     if (last == Site::block_out && rows_.complete())
       finish(block, half, count, states);
     else
-      engine_.run_half(half, block, batch, states, observer, last);
+      engine_.run_half(half, block, batch, reads_input ? inputs_->borrow(s, count) : states, states, observer, last);
     if (last == Site::block_out) {
       check_finite({states, count * states_.floats()}, block);
       states_.keep();
@@ -182,6 +188,13 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
   drift.moment.add(differences.data(), rows, tokens, kPrecision);
 }
 
+void Rounding::take_from_source(std::size_t l) {
+  stored_[l] = model_.as_in_source(l);
+  results_.push_back({.module = model_.architecture().linears[l].module, .codec = codecs_[l]->name});
+  if (setup_.listener) setup_.listener(results_.back());
+  progress_.advance();
+}
+
 void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs, std::optional<std::size_t> routed) {
   std::optional<quantize::Feedback> feedback, correction;
   const std::vector<float> mean_squares = inputs.hessian.diagonal();
@@ -190,6 +203,10 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
     const codec::Codec& codec = *codecs_[l];
     if (!codec.has_codes()) {
       progress_.advance();
+      continue;
+    }
+    if (is_in_source(l)) {
+      take_from_source(l);
       continue;
     }
     const std::size_t blocks = model_.architecture().blocks;
@@ -241,24 +258,29 @@ void Rounding::tune(std::size_t block) {
   run(block, Half::attention, nullptr, Site::block_out);
 }
 
+/// Forgets the linears of the block before, and keeps the states that go into this one where they are read again.
+void Rounding::begin_block() {
+  for (const auto& [l, stored] : stored_) replacing_.reset(l);
+  stored_.clear();
+  if (inputs_) copy(states_, *inputs_, together_);
+}
+
 void Rounding::round_block(std::size_t block) {
   const model::Architecture& a = model_.architecture();
   const bool mixture = a.layout[block].mixture;
   const std::size_t first = a.layout[block].first;
   const std::size_t behind = mixture ? a.index(block, model::Role::gate, 0) : first + a.layout[block].count;
-  for (const auto& [l, stored] : stored_) replacing_.reset(l);
-  stored_.clear();
-  if (inputs_) copy(states_, *inputs_, together_);
+  begin_block();
   for (std::size_t at = first, end = 0; at < behind; at = end) {
     const Site site = engine::input_site(a.linears[at].role);
     std::vector<std::size_t> linears;
-    bool coded = false;
+    bool rounded = false;
     for (end = at; end < behind && engine::input_site(a.linears[end].role) == site; ++end) {
       linears.push_back(end);
-      coded = coded || codecs_[end]->has_codes();
+      rounded = rounded || must_round(end);
     }
     round(linears,
-          coded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
+          rounded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
     for (const std::size_t l : linears)
       if (codecs_[l]->has_codes()) replacing_.set(l, {{}, &stored_.at(l)});
     if (site != Site::o_in) continue;
@@ -279,8 +301,7 @@ void Rounding::resume(std::size_t blocks, std::function<codec::Stored(std::size_
 }
 
 void Rounding::replay_block(std::size_t block) {
-  for (const auto& [l, stored] : stored_) replacing_.reset(l);
-  stored_.clear();
+  begin_block();
   progress_.note(fmt::format("block {}/{} again", block + 1, model_.architecture().blocks));
   const model::Architecture& a = model_.architecture();
   for (std::size_t l = a.layout[block].first; l < a.layout[block].first + a.layout[block].count; ++l) {
@@ -296,13 +317,14 @@ void Rounding::replay_block(std::size_t block) {
 }
 
 void Rounding::round_head(std::size_t index) {
+  if (is_in_source(index)) return take_from_source(index);
   const model::Architecture& a = model_.architecture();
   Inputs inputs{quantize::Hessian(a.hidden), {}};
   const std::vector<float> norm = model_.norm(model::Norm::last);
   std::vector<float> normed(together_ * states_.floats());
   for (std::size_t s = 0; s < states_.count(); s += together_) {
     const std::size_t count = std::min(together_, states_.count() - s), tokens = count * set_.source.seq_len;
-    kernel::rms_norm(states_.borrow(s, count), norm.data(), tokens, a.hidden, a.norm_epsilon, normed.data());
+    engine::norm_rows(a, states_.borrow(s, count), norm.data(), tokens, normed.data());
     inputs.hessian.add(normed.data(), tokens, kPrecision);
   }
   round(std::span(&index, 1), inputs);

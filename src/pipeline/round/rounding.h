@@ -24,7 +24,8 @@
 
 namespace strata::pipeline {
 
-/// The result for one linear. Errors are tr(dW H dW^T) / tr(W H W^T) with the Hessian H of its inputs.
+/// The result for one linear. Errors are tr(dW H dW^T) / tr(W H W^T) with the Hessian H of its inputs; 0, of no tokens,
+/// for one that was taken from the source as it is.
 struct RoundedLinear {
   std::string module, codec;
   double relative_error = 0.0, nearest_relative_error = 0.0;
@@ -66,6 +67,7 @@ class Rounding {
   const std::vector<BlockLoss>& tuned() const { return tuned_; }
 
  private:
+  void begin_block();
   void round_block(std::size_t block);
   void replay_block(std::size_t block);
   void round_head(std::size_t index);
@@ -77,6 +79,10 @@ class Rounding {
   };
   void round(std::span<const std::size_t> linears, const Inputs& inputs,
              std::optional<std::size_t> routed = std::nullopt);
+  /// Whether the source holds a linear in the codec that it gets, so that nothing is rounded.
+  bool is_in_source(std::size_t l) const { return model_.source_codec(l) == codecs_[l]; }
+  bool must_round(std::size_t l) const { return codecs_[l]->has_codes() && !is_in_source(l); }
+  void take_from_source(std::size_t l);
   void round_experts(std::size_t block);
   std::vector<std::size_t> count_routed(std::size_t block);
   /// Returns the Hessians of the inputs at a site, one for each of the experts [first, end).
@@ -106,8 +112,8 @@ class Rounding {
   SiteRows rows_;                        ///< inputs of o or down in the half that is being rounded
   const float* batch_states_ = nullptr;  ///< states of the running batch; batch_first_ is its first sequence
   std::size_t batch_first_ = 0;
-  std::optional<OriginalStream> original_;                    ///< made for the correction and for tuning only
-  std::optional<engine::HiddenStates> inputs_;                ///< states before the block that will be tuned
+  std::optional<OriginalStream> original_;      ///< made for the correction and for tuning only
+  std::optional<engine::HiddenStates> inputs_;  ///< before the block, where it is tuned or reads them twice
   std::map<std::size_t, quantize::LearnedRounding> learned_;  ///< linears of the current block that tuning may change
   std::size_t next_ = 0;
   std::size_t chosen_ = 0;  ///< blocks that an earlier run has rounded

@@ -2,6 +2,7 @@
 // sends to an expert, then down on what the rounded gate and up make of those. An expert that receives fewer tokens
 // than a linear has inputs would have a singular Hessian, so it is given all tokens instead.
 #include <algorithm>
+#include <array>
 
 #include "pipeline/round/rounding.h"
 
@@ -53,7 +54,14 @@ void Rounding::round_experts(std::size_t block) {
   // The experts of a block share their codecs, so expert 0 says which roles have codes. Other roles stay.
   const auto coded = [&](Role role, std::size_t expert) { return codecs_[a.index(block, role, expert)]->has_codes(); };
   if (!coded(Role::gate, 0) && !coded(Role::up, 0) && !coded(Role::down, 0)) return;
-  const std::vector<std::size_t> routed = count_routed(block);
+  const auto rounds = [&](std::span<const Role> roles) {
+    for (std::size_t e = 0; e < a.experts.count; ++e)
+      for (const Role role : roles)
+        if (must_round(a.index(block, role, e))) return true;
+    return false;
+  };
+  std::vector<std::size_t> routed(a.experts.count, 0);
+  if (rounds(std::array{Role::gate, Role::up, Role::down})) routed = count_routed(block);
   const std::size_t widest = std::max(a.hidden, a.experts.intermediate);
   const std::size_t together = std::max<std::size_t>(1, kHessianBytes / (widest * widest * sizeof(float)));
   for (std::size_t first = 0; first < a.experts.count; first += together) {
@@ -63,7 +71,8 @@ void Rounding::round_experts(std::size_t block) {
       if (site == Site::mlp_in) roles = {Role::gate, Role::up};
       std::erase_if(roles, [&](Role role) { return !coded(role, 0); });
       if (roles.empty()) continue;
-      const std::vector<quantize::Hessian> hessians = collect_experts(block, site, first, end, routed);
+      std::vector<quantize::Hessian> hessians(end - first, quantize::Hessian(1));  // of no use to what is in the source
+      if (rounds(roles)) hessians = collect_experts(block, site, first, end, routed);
       for (std::size_t e = first; e < end; ++e) {
         std::vector<std::size_t> linears;
         for (const Role role : roles) linears.push_back(a.index(block, role, e));

@@ -5,6 +5,9 @@
 
 #include "core/error.h"
 #include "format/gguf_write.h"
+#include "model/gguf/check.h"
+#include "model/gguf/config.h"
+#include "model/gguf/names.h"
 #include "support/temporary_folder.h"
 
 namespace strata::model {

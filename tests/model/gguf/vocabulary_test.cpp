@@ -184,6 +184,10 @@ TEST(GgufVocabularyKeys, NamedChatTemplatesGoThereAndBack) {
                       {{"chat_template.jinja", "plain"}, {"additional_chat_templates/rag.jinja", "with documents"}});
   EXPECT_EQ(files.file().text("tokenizer.chat_template.rag"), "with documents");
 
+  const Written both(byte_level(), {{"chat_template", list}}, {{"additional_chat_templates/rag.jinja", "documents"}});
+  EXPECT_EQ(both.file().text("tokenizer.chat_template"), "plain") << "of the list, as no file is the default";
+  EXPECT_EQ(both.file().texts("tokenizer.chat_templates"), std::vector<std::string>{"rag"}) << "files replace the list";
+
   const Written one(byte_level(), {{"chat_template", "plain"}});
   EXPECT_FALSE(one.file().has("tokenizer.chat_templates"));
   EXPECT_EQ(json::parse(*find_text(one.files(), "tokenizer_config.json"))["chat_template"], "plain");

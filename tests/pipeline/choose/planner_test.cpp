@@ -480,6 +480,14 @@ TEST(Planner, ExpertsThatATargetCannotLoadAreSaid) {
     EXPECT_EQ(group.codec->name == "fp8_channel", group.name.ends_with("experts"));
 }
 
+TEST(Planner, ExpertsWithBiasesAreRefusedWhereStacksAloneAreLoaded) {
+  const model::Model model = tiny("gpt_oss");
+  PlanRequest request;
+  request.preset = "uniform:int4_g32";
+  for (const char* target : {"vllm", "transformers"})
+    EXPECT_NE(error_of(model, target, request).find("stacks only"), std::string::npos) << target;
+}
+
 TEST(Layout, ExpertsAreOneTargetABlockAndRoutersAreIgnored) {
   const model::Model model = tiny("qwen2_moe");
   PlanRequest request;

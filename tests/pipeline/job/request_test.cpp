@@ -125,6 +125,23 @@ TEST_F(RequestTest, ContradictionsNameTheOptions) {
   request_.imatrix.clear();
   request_.plan_file = "plan.json";
   refused("leave out --bits 4.5");
+  request_.plan.budget = {};
+  request_.plan.embed_codec = "q6_k";
+  refused("leave out --embed-codec");
+  request_.plan.embed_codec.clear();
+  request_.search.steps = 3;
+  refused("leave out --search-steps");
+  request_.search.steps.reset();
+  request_.plan.shard_bytes = 1 << 20;
+  EXPECT_NO_THROW(check_options(request_)) << "how a plan is cut into files is not a choice of it";
+
+  request_.plan_file.clear();
+  request_.scale_fit = codec::ScaleFit::minmax;
+  request_.plan.budget = KlBudget{0.05};
+  refused("--scale minmax: --max-kl 0.05 measures plans");
+  request_.plan.budget = BitsBudget{4.5};
+  request_.search.search = true;
+  refused("--scale minmax: a search measures plans");
 }
 
 }  // namespace

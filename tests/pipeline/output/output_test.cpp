@@ -180,6 +180,29 @@ TEST(Output, WhatExistsIsReplacedOnlyOnRequest) {
   }
 }
 
+TEST(Output, NothingOfAReplacedModelIsLeftInParts) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "out.gguf";
+  const auto files_after = [&](std::uint64_t shard_bytes) {
+    const Written written("llama_untied_sharded", {"llama.cpp", {"keep"}, shard_bytes});
+    LinearEncoder encoder(written.model(), written.codecs());
+    written.output().write_whole(encoder, path, true);
+    const std::vector<fs::path> names = written.output().names(path);
+    remove_replaced(path, written.target(), names, written.model());
+    std::size_t files = 0;
+    for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder.path())) ++files;
+    EXPECT_EQ(files, names.size());
+    return files;
+  };
+  EXPECT_GT(files_after(9000), files_after(30000));
+  EXPECT_EQ(files_after(0), 1u);
+  EXPECT_GT(files_after(9000), 1u) << "the one file before is gone too";
+
+  const model::Model source = model::Model::open(existing_output(path, target_by_name("llama.cpp")));
+  remove_replaced(path, target_by_name("llama.cpp"), {path}, source);
+  EXPECT_TRUE(fs::exists(source.path())) << "a model that is read is not removed";
+}
+
 TEST(Output, AWeightThatTheTypeCannotHoldIsNamedAndNothingIsLeft) {
   TinyModel tiny("llama_tied");
   write_tokenizer(tiny.path());

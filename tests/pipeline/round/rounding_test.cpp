@@ -10,7 +10,10 @@
 
 #include "core/threads.h"
 #include "engine/modes.h"
+#include "kernel/ops.h"
+#include "quantize/rtn.h"
 #include "quantize/scan.h"
+#include "support/made_model.h"
 #include "support/open_golden.h"
 
 namespace strata::pipeline {
@@ -72,7 +75,7 @@ quantize::Hessian expected_hessian(const model::Model& model, std::size_t index,
 }
 
 TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
-  for (const char* name : {"llama_tied", "qwen3_untied"}) {
+  for (const char* name : {"llama_tied", "qwen3_untied", "cohere2", "phi3"}) {
     const model::Model model = tiny(name);
     std::vector<codec::Stored> rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}, .asymmetric = false});
     for (std::size_t l = 0; l < rounded.size(); ++l) {
@@ -84,6 +87,33 @@ TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
       EXPECT_TRUE(rounded[l].parts == want.stored.parts) << name << " " << linear.module;
     }
   }
+}
+
+TEST(Rounding, TheHeadSeesRowsOfTheModelsKindOfNorm) {
+  const ::strata::testing::MadeModel made(::strata::testing::side_by_side_family(),
+                                          ::strata::testing::side_by_side_config());
+  const model::Model model = made.open();
+  const model::Architecture& a = model.architecture();
+  ASSERT_EQ(a.norm_kind, model::NormKind::layer);
+  const auto rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}, .asymmetric = false});
+  engine::Engine engine(model, kernel::Precision::bf16);
+  engine::Replacing replacing(engine);
+  for (std::size_t l = 0; l < a.lm_head(); ++l) replacing.set(l, {{}, &rounded[l]});
+  quantize::Hessian hessian(a.hidden);
+  std::vector<engine::Token> tokens;
+  std::vector<engine::Sequence> sequences;
+  for (const auto& sequence : tokens_for(model).sequences) {
+    tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+    sequences.push_back({sequence.size()});
+  }
+  std::vector<float> rows = engine.forward(tokens, sequences);
+  kernel::layer_norm(rows.data(), model.norm(model::Norm::last).data(), tokens.size(), a.hidden, a.norm_epsilon,
+                     rows.data());
+  hessian.add(rows.data(), tokens.size(), kernel::Precision::bf16);
+  const model::LinearWeights weights = model.weights(a.linears[a.lm_head()]);
+  const quantize::GptqResult want =
+      quantize::quantize_gptq(codec::by_name("int4_g32"), weights.view().dense, hessian, {.refine = 1}, {1.0f});
+  EXPECT_TRUE(rounded[a.lm_head()].parts == want.stored.parts);
 }
 
 TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
@@ -98,22 +128,44 @@ TEST(Rounding, BytesAreTheSameAtAnyThreadCount) {
 }
 
 TEST(Rounding, BytesAreTheSameWithHiddenStatesInAFile) {
-  const model::Model model = tiny("qwen3_untied");
   const RoundingOptions options{.gptq = {.refine = 0}, .asymmetric = true, .tune = {.steps = 3, .batch_tokens = 48}};
-  const auto memory = round_all(model, "int4_g32", options),
-             file = round_all(model, "int4_g32", options, 5, {.spill_folder = std::filesystem::temp_directory_path()});
-  for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << l;
+  for (const char* name : {"qwen3_untied", "cohere2"}) {
+    const model::Model model = tiny(name);
+    const std::filesystem::path folder = std::filesystem::temp_directory_path();
+    const auto memory = round_all(model, "int4_g32", options),
+               file = round_all(model, "int4_g32", options, 5, {.spill_folder = folder});
+    for (std::size_t l = 0; l < memory.size(); ++l) EXPECT_TRUE(memory[l].parts == file[l].parts) << name << " " << l;
+  }
 }
 
+TEST(Rounding, ResumedBlocksGoOnToTheSameBytes) {
+  for (const char* name : {"qwen3_untied", "cohere2"}) {
+    const model::Model model = tiny(name);
+    const RoundingOptions options{.gptq = {.refine = 0}};
+    const auto whole = round_all(model, "int4_g32", options);
+    const auto codecs = all_linears(model, "int4_g32");
+    const importance::CalibrationSet set = tokens_for(model);
+    Rounding resumed(model, codecs, set, options);
+    resumed.resume(1, [&](std::size_t l) {
+      const codec::Stored& stored = whole[l];
+      codec::Stored copy{stored.codec, stored.rows, stored.cols, stored.specs, stored.parts, {}};
+      copy.views.assign(copy.parts.begin(), copy.parts.end());
+      return copy;
+    });
+    for (std::size_t l = model.architecture().layout[1].first; l < whole.size(); ++l)
+      EXPECT_TRUE(resumed.linear(l).parts == whole[l].parts) << name << " " << l;
+  }
+}
+
+constexpr std::size_t kMany = 40;  // sequences for what is measured
+
 /// Mean squared error of the last block's output, relative to the original's, over the calibration set.
-double output_error(const model::Model& model, const char* codec, const RoundingOptions& options) {
-  constexpr std::size_t sequences = 40;
-  const std::vector<codec::Stored> rounded = round_all(model, codec, options, sequences);
+double output_error(const model::Model& model, const std::vector<codec::Stored>& rounded) {
   engine::Engine original(model), quantized(model);
   engine::Replacing replacing(quantized);
   for (std::size_t l = 0; l < rounded.size(); ++l) replacing.set(l, {{}, &rounded[l]});
   double error = 0, energy = 0;
-  for (const auto& sequence : tokens_for(model, sequences).sequences) {
+  for (const auto& sequence : tokens_for(model, kMany).sequences) {
     const engine::Sequence whole{sequence.size()};
     const std::vector<float> want = original.forward(sequence, {&whole, 1}),
                              got = quantized.forward(sequence, {&whole, 1});
@@ -124,6 +176,21 @@ double output_error(const model::Model& model, const char* codec, const Rounding
     }
   }
   return error / energy;
+}
+
+double output_error(const model::Model& model, const char* codec, const RoundingOptions& options) {
+  return output_error(model, round_all(model, codec, options, kMany));
+}
+
+TEST(Rounding, ParallelBlocksComeNearerThanByRoundingToNearest) {
+  const model::Model model = tiny("cohere2");
+  std::vector<codec::Stored> nearest;
+  for (const model::Linear& linear : model.architecture().linears)
+    nearest.push_back(quantize::quantize_rtn(codec::by_name("int4_g32"), model.weights(linear).view().dense, {},
+                                             codec::ScaleFit::search, 1.0f));
+  const double by_nearest = output_error(model, nearest);
+  EXPECT_LT(output_error(model, "int4_g32", kPlain), 0.9 * by_nearest);
+  EXPECT_LT(output_error(model, "int4_g32", {.gptq = {.damping = 0.01, .refine = 0}}), 0.9 * by_nearest);
 }
 
 TEST(Rounding, CorrectionComesNearerToTheOriginal) {
@@ -164,7 +231,7 @@ TEST(Rounding, KeptLinearsStayTheOriginals) {
 }
 
 TEST(Rounding, BytesAreTheSameWithRowsKept) {
-  for (const char* name : {"llama_tied", "qwen3_untied", "mixtral"})
+  for (const char* name : {"llama_tied", "qwen3_untied", "mixtral", "cohere2"})
     for (const RoundingOptions& options :
          {kPlain, RoundingOptions{.gptq = {.refine = 0}},
           RoundingOptions{.gptq = {.refine = 0}, .asymmetric = false, .tune = {.steps = 3}}}) {

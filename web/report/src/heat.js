@@ -66,7 +66,8 @@ function bitsView(data) {
     extra: (linears) => {
       const entry = group(linears[0])
       const cost = isNumber(entry.cost) && plan.cost_signal ? `, estimated loss ${figure(entry.cost)}` : ''
-      return `${entry.codec}, ${bytes(entry.bytes)} for the group${cost}`
+      const kept = entry.as_in_source ? ', as in the source' : ''
+      return `${entry.codec}${kept}, ${bytes(entry.bytes)} for the group${cost}`
     },
   }
 }

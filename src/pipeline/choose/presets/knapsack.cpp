@@ -134,7 +134,7 @@ Made make_best(const Problem& problem, ByteLimit limit) {
 
 Made make_prior(const Problem& problem, ByteLimit limit) {
   const importance::Prior prior = prior_of(problem.request());
-  return planned(problem.with(prior_costs(prior, problem.architecture())), limit, HeadShare::weighed);
+  return planned(problem.with(prior_costs(prior, problem.model())), limit, HeadShare::weighed);
 }
 
 }  // namespace strata::pipeline

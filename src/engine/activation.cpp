@@ -1,0 +1,37 @@
+// Which kernel an activation is.
+#include "engine/activation.h"
+
+#include "kernel/gradients.h"
+#include "kernel/ops.h"
+
+namespace strata::engine {
+
+using model::Activation;
+
+void activate(const model::Architecture& a, float* gate, const float* up, std::size_t count) {
+  switch (a.activation) {
+    case Activation::silu:
+      return kernel::silu_multiply(gate, up, count);
+    case Activation::gelu_tanh:
+      return kernel::gelu_multiply(gate, up, count);
+    case Activation::gelu:
+      return kernel::gelu_erf_multiply(gate, up, count);
+    case Activation::clamped_swiglu:
+      return kernel::clamped_swiglu_multiply(gate, up, count, a.swiglu.limit, a.swiglu.alpha);
+  }
+}
+
+void activate_gradient(const model::Architecture& a, float* gate, float* up, const float* dy, std::size_t count) {
+  switch (a.activation) {
+    case Activation::silu:
+      return kernel::silu_multiply_gradient(gate, up, dy, count);
+    case Activation::gelu_tanh:
+      return kernel::gelu_multiply_gradient(gate, up, dy, count);
+    case Activation::gelu:
+      return kernel::gelu_erf_multiply_gradient(gate, up, dy, count);
+    case Activation::clamped_swiglu:
+      return kernel::clamped_swiglu_multiply_gradient(gate, up, dy, count, a.swiglu.limit, a.swiglu.alpha);
+  }
+}
+
+}  // namespace strata::engine

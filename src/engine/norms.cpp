@@ -1,0 +1,29 @@
+// Which kernels a kind of norm is made of.
+#include "engine/norms.h"
+
+#include "kernel/gradients.h"
+#include "kernel/ops.h"
+
+namespace strata::engine {
+
+using model::NormKind;
+
+void norm_rows(const model::Architecture& a, const float* x, const float* weights, std::size_t rows, float* y) {
+  const auto norm = a.norm_kind == NormKind::rms ? kernel::rms_norm : kernel::layer_norm;
+  norm(x, weights, rows, a.hidden, a.norm_epsilon, y);
+}
+
+void norm_rows_gradient(const model::Architecture& a, const float* x, const float* weights, const float* dy,
+                        std::size_t rows, float* dx) {
+  const auto gradient = a.norm_kind == NormKind::rms ? kernel::rms_norm_gradient : kernel::layer_norm_gradient;
+  gradient(x, weights, dy, rows, a.hidden, a.norm_epsilon, dx);
+}
+
+void norm_rows_weight_gradient(const model::Architecture& a, const float* x, const float* dy, std::size_t rows,
+                               float* dweights) {
+  const auto gradient =
+      a.norm_kind == NormKind::rms ? kernel::rms_norm_weight_gradient : kernel::layer_norm_weight_gradient;
+  gradient(x, dy, rows, a.hidden, a.norm_epsilon, dweights);
+}
+
+}  // namespace strata::engine

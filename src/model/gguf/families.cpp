@@ -1,0 +1,170 @@
+// The rows of architectures of GGUF files, and the keys of the parts that they tell.
+// A part that neither a row nor a key holds does not come back from a file, and check_gguf_parts refuses it.
+#include "model/gguf/families.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+
+#include "model/gguf/config.h"
+
+namespace strata::model {
+namespace {
+
+constexpr std::string_view kAfterAttention = "post_attention_norm";
+
+constexpr std::array kRows{
+    GgufFamily{.name = "llama", .interleaved = true, .o_bias = true, .mlp_bias = true},
+    GgufFamily{.name = "qwen2vl", .plain = "qwen2", .square_heads = true},
+    GgufFamily{.name = "qwen3vl", .plain = "qwen3"},
+    GgufFamily{.name = "qwen3vlmoe", .plain = "qwen3moe"},
+    GgufFamily{.name = "olmoe", .square_heads = true, .square_k = true, .experts = {.normalizes = false}},
+    GgufFamily{.name = "qwen2moe", .experts = {.normalizes = false, .shared_keys = true}},
+    GgufFamily{
+        .name = "glm4moe",
+        .feed_forward_norm = kAfterAttention,
+        .partial_rope = true,
+        .experts =
+            {.normalize_key = true, .scale_key = true, .score_key = true, .shared_keys = true, .first_key = true}},
+    GgufFamily{.name = "gemma2",
+               .activation = Activation::gelu_tanh,
+               .window_pattern = 2,
+               .needs_window = true,
+               .attention_softcap = true,
+               .logit_softcap = true,
+               .embedding_by_hidden = true,
+               .wide_query_blocks = 46},
+    GgufFamily{.name = "gemma3",
+               .activation = Activation::gelu_tanh,
+               .window_pattern = 6,
+               .needs_window = true,
+               .window_rope = true,
+               .window_theta = true,
+               .embedding_by_hidden = true,
+               .wide_query_blocks = 62},
+    GgufFamily{.name = "olmo2", .square_heads = true, .needs_head = true, .window_pattern = 4, .window_rope = true},
+    GgufFamily{.name = "smollm3", .interleaved = true, .no_rope_step = 4},
+    GgufFamily{.name = "granite", .interleaved = true, .o_bias = true, .mlp_bias = true, .scales = true},
+    GgufFamily{.name = "seed_oss", .feed_forward_norm = kAfterAttention},
+    GgufFamily{.name = "phi3", .square_heads = true, .partial_rope = true},
+    GgufFamily{.name = "glm4", .partial_rope = true},
+    GgufFamily{.name = "ernie4_5"},
+    GgufFamily{.name = "ernie4_5-moe", .experts = {.shared_keys = true, .first_key = true, .step_key = true}},
+    GgufFamily{.name = "mistral3", .interleaved = true, .yarn_betas = true, .temperature = true},
+    GgufFamily{.name = "cohere2",
+               .square_heads = true,
+               .needs_tied = true,
+               .window_pattern = 4,
+               .needs_window = true,
+               .multiplies_logits = true},
+    GgufFamily{.name = "exaone4", .window_pattern = 4, .window_blocks = 64},
+    GgufFamily{.name = "minimax-m2", .needs_head = true, .partial_rope = true, .experts = {.score_key = true}},
+    GgufFamily{.name = "gpt-oss",
+               .activation = Activation::clamped_swiglu,
+               .o_bias = true,
+               .needs_head = true,
+               .feed_forward_norm = kAfterAttention,
+               .window_pattern = 2,
+               .needs_window = true,
+               .yarn_truncates = false},
+    GgufFamily{.name = "llama4",
+               .no_rope_step = 4,
+               .chunk = 8192,
+               .query_scale = {.beta = 0.1, .length = 8192, .first = 1},
+               .l2_unless_experts = 128,
+               .experts = {.step_key = true}},
+};
+
+constexpr const char* kWindow = ".attention.sliding_window";
+constexpr const char* kScoreCap = ".attn_logit_softcapping";
+constexpr const char* kLogitCap = ".final_logit_softcapping";
+constexpr const char* kLogitScale = ".logit_scale";
+
+/// The size of the heads that llama.cpp divides q by the square root of.
+std::size_t query_size(const GgufFamily& row, std::size_t blocks, std::size_t hidden, std::size_t heads,
+                       std::size_t head_dim) {
+  return row.wide_query_blocks == blocks && heads != 0 ? hidden / heads : head_dim;
+}
+
+void add_windows(json& config, const format::GgufFile& gguf, const GgufFamily& row, std::size_t blocks) {
+  if (row.window_pattern == 0) return;
+  const std::string key = std::string(row.name) + kWindow;
+  config["sliding_window"] = nullptr;
+  if (row.window_blocks != 0 && row.window_blocks != blocks) return;
+  if (!gguf.has(key) || gguf.integer(key) == 0) return;
+  config["sliding_window"] = gguf.integer(key);
+  json types = json::array();
+  for (std::size_t b = 0; b < blocks; ++b)
+    types.push_back((b + 1) % row.window_pattern == 0 ? "full_attention" : "sliding_attention");
+  config["layer_types"] = std::move(types);
+}
+
+}  // namespace
+
+GgufFamily gguf_family(std::string_view name) {
+  const auto* row = std::ranges::find(kRows, name, &GgufFamily::name);
+  return row != kRows.end() ? *row : GgufFamily{.name = name};
+}
+
+GgufFamily gguf_family_of(const Architecture& a) {
+  const std::string_view name = find_family(a.model_type)->gguf;
+  const auto* row = std::ranges::find(kRows, name, &GgufFamily::plain);
+  return a.ropes.front().sections.empty() || row == kRows.end() ? gguf_family(name) : *row;
+}
+
+void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a) {
+  const std::string arch(row.name);
+  if (row.window_pattern != 0)
+    for (const BlockAttention& block : a.attention)
+      if (block.window != 0) {
+        keys.add(arch + kWindow, static_cast<std::uint32_t>(block.window));
+        break;
+      }
+  if (row.attention_softcap) keys.add(arch + kScoreCap, a.attention_softcap);
+  if (row.logit_softcap) keys.add(arch + kLogitCap, a.logit_softcap);
+  if (row.temperature) keys.add(arch + ".attention.temperature_scale", static_cast<float>(a.query_scale.beta));
+  if (row.multiplies_logits) keys.add(arch + kLogitScale, a.scales.logits);
+  if (!row.scales) return;
+  keys.add(arch + ".embedding_scale", a.scales.embedding);
+  keys.add(arch + ".attention.scale", a.scales.attention);
+  keys.add(arch + ".residual_scale", a.scales.residual);
+  keys.add(arch + kLogitScale, 1.0f / a.scales.logits);
+}
+
+void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family) {
+  const std::string arch(row.name);
+  const auto size = [&](const char* key) { return config[key].get<std::size_t>(); };
+  const auto copy = [&](const char* to, const std::string& key) {
+    if (to != nullptr && gguf.has(arch + key)) config[to] = as_float32(gguf.real(arch + key));
+  };
+  if (!family.clamped_swiglu)
+    config[family.activation_key] = row.activation == Activation::gelu_tanh ? "gelu_pytorch_tanh" : "silu";
+  const std::size_t blocks = size("num_hidden_layers");
+  add_windows(config, gguf, row, blocks);
+  if (row.no_rope_step != 0) config["no_rope_layer_interval"] = row.no_rope_step;
+  if (row.chunk != 0 && family.chunk_key != nullptr) config[family.chunk_key] = row.chunk;
+  if (row.query_scale.beta != 0 && family.query_scale.on != nullptr) {
+    config[family.query_scale.on] = true;
+    config[family.query_scale.beta] = row.query_scale.beta;
+    config[family.query_scale.length] = row.query_scale.length;
+  }
+  if (family.qk_l2_key != nullptr)
+    config[family.qk_l2_key] =
+        row.l2_unless_experts != 0 && gguf.integer(arch + ".expert_count") != row.l2_unless_experts;
+  copy(family.attention_softcap_key, kScoreCap);
+  copy(family.logit_softcap_key, kLogitCap);
+  if (family.scales.query_size != nullptr)
+    config[family.scales.query_size] =
+        query_size(row, blocks, size("hidden_size"), size("num_attention_heads"), size("head_dim"));
+  if (row.multiplies_logits) copy(family.scales.logits, kLogitScale);
+  if (!row.scales) return;
+  copy(family.scales.embedding, ".embedding_scale");
+  if (family.scales.attention != nullptr)
+    config[family.scales.attention] = 1.0 / std::sqrt(static_cast<double>(size("head_dim")));
+  copy(family.scales.attention, ".attention.scale");
+  copy(family.scales.residual, ".residual_scale");
+  copy(family.scales.logits_divisor, kLogitScale);
+}
+
+}  // namespace strata::model

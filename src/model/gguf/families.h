@@ -1,0 +1,70 @@
+// What llama.cpp computes for an architecture of GGUF files beyond what all of them share: a row for each that differs.
+// llama.cpp, src/models/*.cpp (what is fixed there) and conversion/*.py (keys, the order of rows).
+#pragma once
+#include <cstddef>
+#include <string_view>
+
+#include "core/json.h"
+#include "format/gguf.h"
+#include "format/gguf_write.h"
+#include "model/families.h"
+
+namespace strata::model {
+
+/// How an architecture routes to its experts, and which keys say more of it.
+struct GgufExperts {
+  bool normalizes = true;      ///< divides the chosen weights by their sum; what holds where no key says it
+  bool normalize_key = false;  ///< expert_weights_norm says it instead
+  bool scale_key = false;      ///< expert_weights_scale multiplies the weights
+  bool score_key = false;      ///< expert_gating_func says what makes weights of the router's logits
+  bool shared_keys = false;  ///< expert_shared_count and expert_shared_feed_forward_length say how large the shared is
+  bool first_key = false;    ///< leading_dense_block_count says how many blocks come before the first mixture
+  bool step_key = false;     ///< interleave_moe_layer_step says that every n-th block is a mixture
+};
+
+struct GgufFamily {
+  std::string_view name;     ///< general.architecture
+  std::string_view plain{};  ///< the name without sections of the rotary embedding; empty: the architecture has none
+  bool interleaved = false;  ///< rows of q and k are interleaved within a head
+  Activation activation = Activation::silu;
+  bool o_bias = false, mlp_bias = false;            ///< such biases are read
+  bool square_heads = false;                        ///< all heads together have the hidden size
+  bool square_k = false;                            ///< so have those of k
+  bool needs_head = false;                          ///< lm_head is never the embedding
+  bool needs_tied = false;                          ///< lm_head is always the embedding
+  std::string_view feed_forward_norm = "ffn_norm";  ///< the norm before the feed-forward part
+  std::size_t window_pattern = 0;     ///< windows are on all blocks but every n-th; 0: llama.cpp has no windows
+  std::size_t window_blocks = 0;      ///< only models of so many blocks have windows; 0: all may
+  bool needs_window = false;          ///< there is a window even where a file names none
+  bool window_rope = false;           ///< blocks with a window have a rotary embedding without scaling
+  bool window_theta = false;          ///< which may have a theta of its own
+  std::size_t no_rope_step = 0;       ///< every n-th block has no rotary embedding; 0: all have one
+  bool partial_rope = false;          ///< a part of a head may be rotated
+  bool yarn_betas = false;            ///< yarn's betas are read; elsewhere they are 32 and 1
+  bool yarn_truncates = true;         ///< Rope::truncate of the models; llama.cpp always cuts yarn's range
+  std::size_t chunk = 0;              ///< BlockAttention::chunk of blocks with a rotary embedding
+  QueryScale query_scale{};           ///< what is fixed of it
+  bool temperature = false;           ///< a key holds beta, and its length is yarn's original context
+  std::size_t l2_unless_experts = 0;  ///< Architecture::qk_l2, but not with so many experts; 0: never
+  bool attention_softcap = false;     ///< there is a cap on scores, whether a file names it or not
+  bool logit_softcap = false;         ///< the same for logits
+  bool scales = false;                ///< keys hold the factors of embedding, attention, residual sums and logits
+  bool multiplies_logits = false;     ///< a key holds the factor of logits
+  bool embedding_by_hidden = false;   ///< the embedding's rows are multiplied by sqrt(hidden)
+  std::size_t wide_query_blocks = 0;  ///< a model of so many blocks divides q by sqrt(hidden / heads), not of head_dim
+  GgufExperts experts{};
+};
+
+/// The row of an architecture; for one without a row, what all of them share.
+GgufFamily gguf_family(std::string_view name);
+/// The row that a model's files are of: its family's, or the one that has sections of the rotary embedding besides.
+GgufFamily gguf_family_of(const Architecture& architecture);
+
+/// Adds the keys of windows, caps, factors and what grows with the position.
+void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a);
+
+/// Sets in config.json what add_part_keys wrote and what llama.cpp has fixed, in the family's spelling. The sizes are
+/// there already.
+void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family);
+
+}  // namespace strata::model

@@ -1,0 +1,137 @@
+// Names are translated part by part: the model's own, those of a block, and those that follow from an architecture.
+// A family's names come from its TensorNames, GGUF's from the tables here.
+#include "model/gguf/names.h"
+
+#include <array>
+
+#include "model/tensors.h"
+
+namespace strata::model {
+namespace {
+
+constexpr std::array<std::pair<Role, std::string_view>, 9> kLinearNames{{{Role::q, "attn_q"},
+                                                                         {Role::k, "attn_k"},
+                                                                         {Role::v, "attn_v"},
+                                                                         {Role::o, "attn_output"},
+                                                                         {Role::gate, "ffn_gate"},
+                                                                         {Role::up, "ffn_up"},
+                                                                         {Role::down, "ffn_down"},
+                                                                         {Role::qkv, "attn_qkv"},
+                                                                         {Role::gate_up, "ffn_up"}}};
+constexpr std::array<std::pair<Norm, std::string_view>, 6> kNormNames{{{Norm::before_attention, "attn_norm"},
+                                                                       {Norm::q, "attn_q_norm"},
+                                                                       {Norm::k, "attn_k_norm"},
+                                                                       {Norm::after_attention, "post_attention_norm"},
+                                                                       {Norm::before_feed_forward, {}},
+                                                                       {Norm::after_feed_forward, "post_ffw_norm"}}};
+constexpr std::string_view kBlocks = "blk.";
+
+/// A tensor's name in both kinds of file, without ".weight".
+struct BothNames {
+  std::string gguf, hf;
+};
+
+/// The tensors that belong to no block.
+std::array<BothNames, 3> whole_names(const Names& names) {
+  return {{{"token_embd", names.linear(Role::embed)},
+           {"output_norm", names.root + std::string(names.last_norm)},
+           {"output", names.linear(Role::lm_head)}}};
+}
+
+/// Whether a family has this matrix rather than the one that it is a part of, or its parts.
+bool is_stored(const Names& names, Role role) {
+  if (role == Role::q || role == Role::k || role == Role::v) return names.qkv.empty();
+  if (role == Role::gate || role == Role::up) return names.gate_up.empty();
+  return (role != Role::qkv || !names.qkv.empty()) && (role != Role::gate_up || !names.gate_up.empty());
+}
+
+/// The tensors of a block, named within it.
+std::vector<BothNames> block_names(const Names& names, const GgufFamily& row) {
+  std::vector<BothNames> result;
+  for (const auto& [role, gguf] : kLinearNames)
+    if (is_stored(names, role)) result.push_back({std::string(gguf), names.linear(role)});
+  for (const auto& [norm, gguf] : kNormNames)
+    if (!names.norm(norm).empty())
+      result.push_back({std::string(gguf.empty() ? row.feed_forward_norm : gguf), std::string(names.norm(norm))});
+  return result;
+}
+
+/// "model.layers."
+std::string blocks_of(const Names& names) { return names.root + std::string(names.blocks); }
+
+/// A block's tensor name in three parts: "3", "attn_q", ".weight" of "blk.3.attn_q.weight" after the prefix "blk.".
+struct BlockTensor {
+  std::string_view block, part, suffix;
+};
+std::optional<BlockTensor> split(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  const std::string_view rest = name.substr(prefix.size());
+  const auto first = rest.find('.'), last = rest.rfind('.');
+  if (first == std::string_view::npos || first == last) return std::nullopt;
+  return BlockTensor{rest.substr(0, first), rest.substr(first + 1, last - first - 1), rest.substr(last)};
+}
+
+/// The name that `from` of a pair has in the other kind of file, `to`.
+std::optional<std::string> translate(const Names& names, const GgufFamily& row, std::string_view name,
+                                     std::string BothNames::*from, std::string BothNames::*to,
+                                     std::string_view from_blocks, std::string_view to_blocks) {
+  for (const BothNames& both : whole_names(names))
+    if (both.*from + ".weight" == name) return both.*to + ".weight";
+  const std::optional<BlockTensor> tensor = split(name, from_blocks);
+  if (!tensor) return std::nullopt;
+  for (const BothNames& both : block_names(names, row))
+    if (both.*from == tensor->part) return fmt::format("{}{}.{}{}", to_blocks, tensor->block, both.*to, tensor->suffix);
+  return std::nullopt;
+}
+
+constexpr std::array<std::pair<Role, std::string_view>, 3> kExpertNames{
+    {{Role::gate, "gate"}, {Role::up, "up"}, {Role::down, "down"}}};
+
+}  // namespace
+
+std::optional<std::string> hf_tensor_name(const Names& names, std::string_view gguf_name, const GgufFamily& row) {
+  return translate(names, row, gguf_name, &BothNames::gguf, &BothNames::hf, kBlocks, blocks_of(names));
+}
+
+std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view hf_name, const GgufFamily& row) {
+  return translate(names, row, hf_name, &BothNames::hf, &BothNames::gguf, blocks_of(names), kBlocks);
+}
+
+std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
+  std::vector<GgufName> names;
+  const auto add = [&](std::string_view gguf, std::string hf) -> GgufName& {
+    return names.emplace_back(GgufName{fmt::format("{}{}.{}", kBlocks, b, gguf), std::move(hf)});
+  };
+  if (a.sinks) add("attn_sinks.weight", sinks_name(a, b));
+  if (!a.layout[b].mixture) return names;
+  const Experts& e = a.experts;
+  add("ffn_gate_inp.weight", router_name(a, b)).is_router = true;
+  if (e.router_bias) add("ffn_gate_inp.bias", router_bias_name(a, b));
+  if (e.correction) add("exp_probs_b.bias", correction_name(a, b)).is_row = e.correction_is_row;
+  if (e.shared_gate) add("ffn_gate_inp_shexp.weight", shared_gate_name(a, b)).is_row = true;
+  for (const auto& [role, name] : kExpertNames) {
+    if (e.shared_intermediate == 0) break;
+    const Linear& linear = a.linear(b, role, kSharedExpert);
+    add(fmt::format("ffn_{}_shexp.weight", name), linear.module + ".weight");
+    if (linear.bias) add(fmt::format("ffn_{}_shexp.bias", name), linear.module + ".bias");
+  }
+  return names;
+}
+
+std::vector<GgufStack> gguf_stacks(const Architecture& a, std::size_t block) {
+  std::vector<GgufStack> stacks;
+  for (const bool bias : {false, true})
+    for (const auto& [role, name] : kExpertNames) {
+      if (bias && !a.experts.bias) continue;
+      const std::string_view suffix = bias ? "bias" : "weight";
+      GgufStack& stack = stacks.emplace_back(
+          GgufStack{fmt::format("{}{}.ffn_{}_exps.{}", kBlocks, block, name, suffix), bias, {}, {}});
+      for (std::size_t e = 0; e < a.experts.count; ++e) {
+        stack.parts.push_back(fmt::format("{}.{}", a.linear(block, role, e).module, suffix));
+        stack.singles.push_back(fmt::format("{}{}.ffn_{}.{}.{}", kBlocks, block, name, e, suffix));
+      }
+    }
+  return stacks;
+}
+
+}  // namespace strata::model

@@ -1,0 +1,36 @@
+// GGUF tensor names <-> Hugging Face names. llama.cpp, gguf-py/gguf/constants.py and tensor_mapping.py.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/gguf/families.h"
+
+namespace strata::model {
+
+/// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nothing for a tensor that `names` does not have.
+std::optional<std::string> hf_tensor_name(const Names& names, std::string_view gguf_name, const GgufFamily& row = {});
+/// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight"; nothing for a tensor that GGUF does not have.
+std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view hf_name, const GgufFamily& row = {});
+
+/// A tensor's whole name in both kinds of file.
+struct GgufName {
+  std::string gguf, hf;
+  bool is_router = false;  ///< a matrix that is float32 in GGUF
+  bool is_row = false;     ///< Hugging Face's files may have a matrix of one row, GGUF a vector
+};
+/// The tensors of a block whose names tell of parts: sinks, the router and its biases, the shared expert.
+std::vector<GgufName> gguf_part_names(const Architecture& architecture, std::size_t block);
+
+/// A tensor of a GGUF file and the Hugging Face tensors that are stacked in it, in order.
+struct GgufStack {
+  std::string name;
+  bool bias = false;  ///< of vectors, float32; otherwise of matrices
+  std::vector<std::string> parts;
+  std::vector<std::string> singles;  ///< what the parts are called in files that do not stack them: blk.N.ffn_gate.E
+};
+/// The stacks of a mixture block: blk.N.ffn_{gate,up,down}_exps.
+std::vector<GgufStack> gguf_stacks(const Architecture& architecture, std::size_t block);
+
+}  // namespace strata::model

@@ -1,0 +1,13 @@
+// What the main job leaves out for a model that cannot be run (model/unknown.h): all that takes a forward pass.
+#pragma once
+#include "pipeline/job/listener.h"
+#include "pipeline/job/request.h"
+
+namespace strata::pipeline {
+
+/// The request as the model can have it. For a model that can be run it is the same. For another, preset best becomes
+/// prior, the usual signal of lwq becomes zd, and nothing is measured afterwards, which the listener is told. Throws
+/// Error, naming the option and what works in its place, for a request that takes a forward pass.
+QuantizeRequest fitted_to(const model::Model& model, QuantizeRequest request, Listener& listener);
+
+}  // namespace strata::pipeline

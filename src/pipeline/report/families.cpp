@@ -1,0 +1,118 @@
+// Each family is asked as a small model of its own defaults, since many of its parts depend on config.json.
+// Sizes are such that nothing depends on them: as many key-value heads as heads, and heads that fill the hidden size.
+#include "pipeline/report/families.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "engine/gradient.h"
+#include "model/architecture.h"
+#include "model/families.h"
+#include "model/gguf/check.h"
+
+namespace strata::pipeline {
+namespace {
+
+/// normalizes: what config.json says of the weights of chosen experts, which has no default that published models
+/// share.
+model::Architecture sample(const model::Family& family, bool normalizes) {
+  constexpr std::size_t heads = 8, usual_head_dim = 64, size = 256, blocks = 64, count = 8, used = 2;
+  const std::size_t head_dim = family.default_head_dim == 0 ? usual_head_dim : family.default_head_dim;
+  json config = {{"model_type", family.model_type}, {"hidden_size", heads * head_dim}, {"num_hidden_layers", blocks},
+                 {"num_attention_heads", heads},    {"num_key_value_heads", heads},    {"vocab_size", size},
+                 {family.intermediate_key, size}};
+  if (const model::Mixture* mixture = family.mixture) {
+    config["norm_topk_prob"] = normalizes;
+    config[mixture->count_key] = count;
+    config[mixture->used_key] = used;
+    config[mixture->size_key] = size;
+    if (mixture->shared_size_key != nullptr) config[mixture->shared_size_key] = size;
+    if (mixture->shared_count_key != nullptr) config[mixture->shared_count_key] = 1;
+  }
+  return model::parse_architecture(config, std::string(family.model_type));
+}
+
+/// Whether GGUF files of this model are read and written.
+bool has_gguf(const model::Architecture& a) {
+  try {
+    model::check_gguf_parts(a, a.model_type);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::vector<std::string> fused_groups(const model::Architecture& a) {
+  std::vector<std::string> names;
+  for (const model::FusionGroup& group : a.groups) {
+    const std::string name = group.name.substr(group.name.rfind('.') + 1);
+    if (group.linears.size() > 1 && std::ranges::find(names, name) == names.end()) names.push_back(name);
+  }
+  return names;
+}
+
+FamilySupport support_of(const model::Family& family) {
+  const model::Architecture a = sample(family, true);
+  FamilySupport row{.model_type = family.model_type, .also = {}, .why_no_tune = {}, .gguf = {}};
+  for (const std::string_view name : family.also)
+    if (!name.empty()) row.also.push_back(name);
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    (a.layout[b].mixture ? row.experts : row.dense) = true;
+    const std::string why = engine::why_no_gradient(a, b);
+    if (why.empty()) row.tunes_some = true;
+    if (row.why_no_tune.empty()) row.why_no_tune = why;
+  }
+  row.shared_expert = row.experts && a.experts.shared_intermediate != 0;
+  if (has_gguf(a) || has_gguf(sample(family, false))) row.gguf = family.gguf;
+  row.fused = fused_groups(a);
+  return row;
+}
+
+std::string blocks_text(const FamilySupport& family) {
+  std::string text = family.dense ? "dense" : "";
+  if (family.experts) text += text.empty() ? "experts" : ", experts";
+  return text + (family.shared_expert ? ", shared" : "");
+}
+
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+}  // namespace
+
+std::vector<FamilySupport> family_support() {
+  std::vector<FamilySupport> rows;
+  for (const model::Family& family : model::families()) rows.push_back(support_of(family));
+  std::ranges::sort(rows, {}, &FamilySupport::model_type);
+  return rows;
+}
+
+json to_json(const std::vector<FamilySupport>& families) {
+  json list = json::array();
+  for (const FamilySupport& family : families)
+    list.push_back({{"model_type", family.model_type},
+                    {"also", family.also},
+                    {"dense_blocks", family.dense},
+                    {"expert_blocks", family.experts},
+                    {"shared_expert", family.shared_expert},
+                    {"forward", true},
+                    {"gptq", true},
+                    {"tune", family.why_no_tune.empty() ? json(true) : json(family.why_no_tune)},
+                    {"tunes_some_blocks", family.tunes_some},
+                    {"gguf", family.gguf.empty() ? json(false) : json(family.gguf)},
+                    {"vllm_fusion", family.fused}});
+  return {{"families", std::move(list)}};
+}
+
+std::vector<std::vector<std::string>> to_rows(const std::vector<FamilySupport>& families) {
+  std::vector<std::vector<std::string>> rows = {
+      {"model_type", "blocks", "forward", "gptq", "tune", "gguf", "vllm fusion", "also read as it"}};
+  for (const FamilySupport& family : families)
+    rows.push_back({std::string(family.model_type), blocks_text(family), "yes", "yes",
+                    family.why_no_tune.empty() ? "yes"
+                    : family.tunes_some        ? "some blocks"
+                                               : "-",
+                    or_dash(std::string(family.gguf)), or_dash(fmt::format("{}", fmt::join(family.fused, ", "))),
+                    or_dash(fmt::format("{}", fmt::join(family.also, ", ")))});
+  return rows;
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,118 @@
+"""Families with parts of their own as GGUF files: llama.cpp computes what transformers does, and strata reads the same back.
+
+The models are those of tests/golden/model_variants.py with random weights and SmolLM2's tokenizer; what the architecture of
+llama.cpp fixes, such as which blocks have a window, is set here.
+"""
+import dataclasses
+import json
+import shutil
+
+import make_model_goldens as goldens
+import numpy as np
+import numpy_reference as reference
+import pytest
+
+from conftest import find_gguf_package
+from test_llama_cpp import ask_llama, log_softmax
+
+YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64}
+TUNED = {"beta_fast": 4.0, "beta_slow": 0.5}
+# llama.cpp always cuts the range of yarn to whole dimensions, which GPT-OSS does not: these numbers leave nothing to cut.
+WHOLE = {**YARN, "original_max_position_embeddings": 200, "truncate": False}
+LLAMA4 = {"attention_chunk_size": 8192, "floor_scale": 8192, "attn_scale": 0.1, "attention_bias": False,
+          "no_rope_layers": [], "layer_types": None, "use_qk_norm": True}
+S, F = "sliding_attention", "full_attention"
+
+FIXED = {
+    "gemma2": {"query_pre_attn_scalar": 16},
+    "gemma3_text": {"query_pre_attn_scalar": 16, "sliding_window_pattern": 6, "num_hidden_layers": 7},
+    "olmo2": {"rms_norm_eps": 1e-5, "head_dim": 16},
+    "olmo3": {"rope_scaling": YARN},
+    "smollm3": {},
+    "granite": {},
+    "llama_yarn": {"rope_scaling": {**YARN, "attention_factor": 1.3}},
+    "qwen3_yarn": {},
+    "seed_oss": {},
+    "phi3": {"sliding_window": None},
+    "phi3_longrope": {"rope_scaling": {"type": "longrope", "long_factor": [1.0, 4.5, 9.25, 10.5, 12.0, 16.0],
+                                       "short_factor": [1.0, 1.1875, 1.5, 1.75, 2.0, 2.5]}},
+    "glm4": {},
+    "ernie4_5": {},
+    "ernie4_5_moe": {},
+    "ministral3": {"rope_parameters": {**goldens.VARIANTS["ministral3"].config["rope_parameters"], **TUNED}},
+    "cohere2": {"head_dim": 16},
+    "exaone4": {"num_hidden_layers": 64, "layer_types": [S, S, S, F] * 16},
+    "exaone4_global": {},
+    "minimax_m2": {},
+    "gpt_oss": {"swiglu_limit": 7.0, "rope_theta": 5.0, "rope_scaling": WHOLE},
+    "llama4_text": LLAMA4,
+    "llama4_text_step2": LLAMA4,
+    "qwen2_moe": {},
+    "glm4_moe": {},
+    "qwen2_5_vl": {"rope_scaling": {"type": "mrope", "mrope_section": [4, 2, 2]}},
+    "qwen3_vl": {},
+    "qwen3_vl_moe": {},
+}
+
+
+def adjusted(name: str, vocabulary: int) -> goldens.Variant:
+    variant = goldens.VARIANTS[name]
+    config = dict(variant.config)
+    text = config["text_config"] = dict(config["text_config"]) if "text_config" in config else config
+    text |= {"vocab_size": vocabulary, "hidden_size": 64, **FIXED[name]}
+    if text is config:
+        del config["text_config"]
+    for place, key in enumerate(key for key in config if key.endswith("_token_id") and key.split("_")[0] in ("image", "video", "vision")):
+        config[key] = vocabulary - 1 - place  # the text has none of these
+    if "vision_config" in config and "out_hidden_size" in config["vision_config"]:
+        config["vision_config"] = {**config["vision_config"], "out_hidden_size": 64}
+    return dataclasses.replace(variant, config={k: v for k, v in config.items() if v is not None or k != "layer_types"})
+
+
+def make_model(folder, variant: goldens.Variant, smollm2):
+    import torch
+    import transformers
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(variant.config))
+    kind = getattr(transformers, variant.config["architectures"][0])
+    made = kind._from_config(transformers.AutoConfig.from_pretrained(folder), dtype=torch.float32)
+    goldens.random_weights(made, variant, torch.Generator().manual_seed(1))
+    goldens.save(goldens.file_tensors(made, variant), variant, folder)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(smollm2 / file, folder)
+
+
+def content(path) -> tuple[dict, dict]:
+    """Metadata and tensors of a GGUF file."""
+    find_gguf_package()
+    import gguf
+    reader = gguf.GGUFReader(path)
+    keys = {k: v.contents() for k, v in reader.fields.items() if not k.startswith("GGUF.") and k != "general.name"}
+    return keys, {t.name: np.array(t.data) for t in reader.tensors}
+
+
+def divergence(model, answer, count: int) -> float:
+    import torch
+    ids = torch.tensor(answer["ids"][None, :count].astype(np.int64))
+    with torch.no_grad():
+        want = log_softmax(goldens.load(model)(input_ids=ids).logits[0].numpy())
+    return float((np.exp(want) * (want - log_softmax(answer["logits"]))).sum(-1).mean())
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_computes_what_transformers_does(strata, smollm2, tmp_path, name):
+    size = json.loads((smollm2 / "config.json").read_text())["vocab_size"]
+    model, dense, again = tmp_path / "model", tmp_path / "dense.gguf", tmp_path / "again.gguf"
+    make_model(model, adjusted(name, size), smollm2)
+    strata.run("convert", model, "-o", dense, "--type", "f32")
+    assert divergence(model, ask_llama(dense, tmp_path, 48), 48) < 1e-4
+    strata.run("convert", dense, "-o", tmp_path / "back")
+    strata.run("convert", tmp_path / "back", "-o", again, "--type", "f32")
+    (keys, tensors), (keys_again, tensors_again) = content(dense), content(again)
+    assert keys == keys_again
+    assert list(tensors) == list(tensors_again)
+    for tensor, values in tensors.items():
+        assert np.array_equal(values, tensors_again[tensor]), tensor
+    weights, back = (reference.read_folder(folder) for folder in (model, tmp_path / "back"))
+    for tensor in weights.keys() & back.keys():
+        assert np.array_equal(weights[tensor][1], back[tensor][1]), tensor

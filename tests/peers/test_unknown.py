@@ -1,0 +1,53 @@
+"""Models of types that strata does not know: transformers loads what is written, and what is kept is the same bytes."""
+import json
+import re
+
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForCausalLM
+
+SIZES = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512,
+         "vocab_size": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+MODELS = {  # fused attention with biases; short convolutions; state spaces, with experts in every other block
+    "gpt_neox": {},
+    "lfm2": {"num_key_value_heads": 2, "layer_types": ["conv", "conv", "full_attention", "conv"]},
+    "jamba": {"num_key_value_heads": 2, "num_experts": 4, "attn_layer_period": 4, "attn_layer_offset": 2,
+              "expert_layer_period": 2, "expert_layer_offset": 1, "mamba_dt_rank": 16, "use_mamba_kernels": False},
+}
+KEPT = {"gpt_neox": ("embed_in", "embed_out"), "lfm2": (r"conv\.conv", "embed_tokens"),
+        "jamba": ("conv1d", "router", "x_proj", "lm_head")}
+
+
+def tensors(folder):
+    found = {}
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as f:
+            found |= {name: f.get_tensor(name) for name in f.keys()}
+    return found
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_transformers_loads_it(strata, tmp_path, kind):
+    torch.manual_seed(0)
+    source, out = tmp_path / kind, tmp_path / "out"
+    original = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **SIZES, **MODELS[kind])).bfloat16().eval()
+    original.save_pretrained(source)
+    strata.run("quantize", source, "-o", out, "--preset", "uniform:int8_channel", "--for", "transformers")
+
+    before, after = tensors(source), tensors(out)
+    quantized = {name[: -len("_packed")] for name in after if name.endswith(".weight_packed")}
+    quantized |= {name for name in after if name + "_scale" in after}
+    assert len(quantized) >= 8
+    assert all(re.search(r"\.\d\.", name) for name in quantized), "only blocks are quantized"
+    for name in before.keys() - quantized:
+        assert torch.equal(before[name], after[name]) and before[name].dtype == after[name].dtype, name
+    ignored = json.loads((out / "config.json").read_text())["quantization_config"]["ignore"]
+    assert all(any(label in pattern for pattern in ignored) for label in KEPT[kind]), ignored
+
+    loaded, info = AutoModelForCausalLM.from_pretrained(out, dtype=torch.bfloat16, output_loading_info=True)
+    assert not any(info[k] for k in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    ids = torch.arange(3, 67)[None]
+    with torch.no_grad():
+        expected, got = (m(ids).logits.float() for m in (original, loaded.eval()))
+    assert (expected - got).norm() < 0.1 * expected.norm()

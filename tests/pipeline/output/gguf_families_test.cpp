@@ -1,0 +1,127 @@
+// Every golden model as a GGUF file and back: the same architecture and the same tensors, or a sentence that says which
+// part a GGUF file cannot hold. tests/peers has llama.cpp's judgement of the same families.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "model/families.h"
+#include "model/gguf/check.h"
+#include "model/tensors.h"
+#include "pipeline/output/gguf_file.h"
+#include "pipeline/output/linear_encoder.h"
+#include "support/error_of.h"
+#include "support/golden_model.h"
+#include "support/temporary_folder.h"
+
+namespace strata::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The goldens that are refused, and a piece of the sentence.
+const std::map<std::string, std::string>& refused() {
+  static const std::map<std::string, std::string> all = {
+      {"cohere2_bias", "biases of o"},
+      {"exaone4", "the sliding window in block 0"},
+      {"gemma2", "factors of embedding"},  // of q: 24 is not the size of a head
+      {"gemma3", "factors of embedding"},
+      {"gemma3_text", "factors of embedding"},
+      {"gemma3_text_layer_types", "the cap on logits"},
+      {"glm4_moe_groups", "'n_group'"},
+      {"gpt_oss", "'swiglu_limit'"},
+      {"gpt_oss_mxfp4", "'swiglu_limit'"},
+      {"llama4", "the factor of q"},
+      {"llama4_text", "the factor of q"},
+      {"llama4_text_step2", "biases of o"},
+      {"llama_rope_dynamic", "dynamic rotary scaling"},
+      {"llama_yarn", "yarn's 'beta_fast' and 'beta_slow'"},
+      {"mistral_yarn", "yarn's 'truncate'"},
+      {"olmo3", "yarn's 'beta_fast' and 'beta_slow' in block 3"},
+      {"olmo3_rope_parameters", "the rotary embedding in block 0"},  // a theta of the windows' own
+      {"olmoe", "a norm of k"},
+      {"olmoe_clip", "a norm of k"},
+      {"olmoe_packed", "a norm of k"},
+      {"qwen3_moe_sparse", "'norm_topk_prob'"},
+      {"seed_oss_all_biases", "biases of o"},
+      {"smollm3_interval", "where there is a rotary embedding in block 1"}};
+  return all;
+}
+
+std::vector<std::string> goldens() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(golden_model(""))) names.push_back(entry.path().filename());
+  std::ranges::sort(names);
+  return names;
+}
+
+/// A tokenizer of letters beside the model.
+void write_tokenizer(const fs::path& model) {
+  json vocabulary;
+  for (char c = 'a'; c <= 'z'; ++c) vocabulary[std::string(1, c)] = c - 'a';
+  write_json_file(model / "tokenizer.json",
+                  {{"version", "1.0"},
+                   {"added_tokens", json::array()},
+                   {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", json::array()}}}});
+  write_json_file(model / "tokenizer_config.json", json::object());
+}
+
+void write_gguf(const model::Model& model, DType dense, const fs::path& path) {
+  const Codecs keep(model.architecture().linears.size(), &codec::by_name("keep"));
+  LinearEncoder encoder(model, keep);
+  GgufFile(model, keep, 0, dense).write_whole(encoder, path, true);
+}
+
+std::vector<float> values_of(const model::Model& model, const model::ExpectedTensor& tensor) {
+  if (tensor.shape.size() == 1) return model.vector(tensor.name, tensor.shape[0]);
+  const model::LinearWeights weights = model.matrix(tensor.name, tensor.shape[0], tensor.shape[1]);
+  const MatrixView& view = weights.view().dense;
+  std::vector<float> values(view.rows * view.cols);
+  for (std::size_t r = 0; r < view.rows; ++r) read_row(view, r, 0, view.cols, values.data() + r * view.cols);
+  return values;
+}
+
+/// float16 holds the goldens' weights to 11 bits.
+void expect_same_tensors(const model::Model& model, const model::Model& back, DType dense) {
+  const auto want = model::expected_tensors(model.architecture()), got = model::expected_tensors(back.architecture());
+  ASSERT_EQ(want.size(), got.size());
+  for (std::size_t t = 0; t < want.size(); ++t) {
+    ASSERT_EQ(want[t].shape.size(), got[t].shape.size()) << want[t].name;
+    const std::vector<float> a = values_of(model, want[t]), b = values_of(back, got[t]);
+    ASSERT_EQ(a.size(), b.size()) << want[t].name;
+    for (std::size_t i = 0; i < a.size(); ++i)
+      ASSERT_NEAR(a[i], b[i], dense == DType::f32 ? 0.0 : 1e-3 * std::fabs(a[i]) + 1e-7) << want[t].name << " " << i;
+  }
+}
+
+class GgufOfAFamily : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(GgufOfAFamily, ComesBackOrIsRefused) {
+  const TemporaryFolder folder;
+  fs::copy(golden_model(GetParam()), folder / "model");
+  write_tokenizer(folder / "model");
+  const model::Model model = model::Model::open(folder / "model", model::Fusion::single);
+  if (model::find_family(model.architecture().model_type)->gguf.empty()) {
+    const std::string error = error_of([&] { write_gguf(model, DType::f32, folder / "m.gguf"); });
+    EXPECT_NE(error.find("neither read nor written"), std::string::npos) << error;
+    return;
+  }
+  const auto reason = refused().find(GetParam());
+  for (const DType dense : {DType::f32, DType::f16}) {
+    if (reason != refused().end()) {
+      const std::string error = error_of([&] { write_gguf(model, dense, folder / "m.gguf"); });
+      EXPECT_NE(error.find(reason->second), std::string::npos) << error;
+      continue;
+    }
+    write_gguf(model, dense, folder / "m.gguf");
+    const model::Model back = model::Model::open(folder / "m.gguf", model::Fusion::single);
+    EXPECT_EQ(model::lost_in_gguf(model.architecture(), back.architecture()), "");
+    ASSERT_NO_FATAL_FAILURE(expect_same_tensors(model, back, dense));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, GgufOfAFamily, ::testing::ValuesIn(goldens()),
+                         [](const auto& golden) { return golden.param; });
+
+}  // namespace
+}  // namespace strata::pipeline
