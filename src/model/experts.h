@@ -25,6 +25,7 @@ struct Experts {
   bool weighs_input = false;                ///< weights multiply what an expert reads, not what it puts out
   bool bias = false;                        ///< gate, up and down of every expert have a bias
   bool router_bias = false;
+  bool exact_router = false;        ///< files hold the router in float32, and runtimes keep it so
   std::string_view module = "mlp";  ///< "model.layers.N." + this holds router and experts
   std::string_view router = "gate", correction_name = "gate.e_score_correction_bias";
   bool correction_is_row = false;  ///< files hold the correction as (1, experts)

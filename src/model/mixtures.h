@@ -49,6 +49,7 @@ inline constexpr Mixture kMinimaxM2{.experts = {.score = Experts::Score::sigmoid
 inline constexpr Mixture kErnie{.experts = {.normalize = true,
                                             .least_sum = 1e-12f,
                                             .correction = true,
+                                            .exact_router = true,
                                             .correction_name = "moe_statics.e_score_correction_bias",
                                             .correction_is_row = true,
                                             .shared_module = "shared_experts"},
