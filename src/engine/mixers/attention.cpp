@@ -1,6 +1,7 @@
 // The attention mixer: what a block's o reads, made from its normed input, with or without a key-value cache.
 // Heads are clipped, normed, turned and scaled as the Architecture says; transformers: modeling_llama.py and its kin.
 #include "engine/engine.h"
+#include "engine/mixers/heads.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
 
@@ -30,22 +31,9 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
 
 void Engine::prepare_heads(const BlockWeights& w, std::size_t block, const Batch& batch, Norm norm, std::size_t heads,
                            float* rows) const {
-  const model::Architecture& a = architecture_;
-  const std::size_t tokens = batch.tokens, size = heads * a.head_dim;
-  if (a.qk_norm == model::QkNorm::per_head)
-    kernel::rms_norm(rows, w.norms.at(norm).data(), tokens * heads, a.head_dim, a.norm_epsilon, rows);
-  else if (a.qk_norm == model::QkNorm::whole)
-    kernel::rms_norm(rows, w.norms.at(norm).data(), tokens, size, a.norm_epsilon, rows);
-  if (a.clip_qkv != 0.0f) kernel::clamp(rows, tokens * size, a.clip_qkv);
-  const model::BlockAttention& attention = a.attention[block];
-  if (attention.rope != model::kNoRope) {
-    const Angles& angles = batch.angles[attention.rope];
-    const auto turn = a.ropes[attention.rope].interleaved ? kernel::rope_interleaved : kernel::rope;
-    turn(rows, size, tokens, heads, a.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
-    if (a.qk_l2) kernel::l2_norm(rows, tokens * heads, a.head_dim, a.norm_epsilon, rows);
-  }
-  if (attention.scales_query && norm == Norm::q)
-    kernel::scale_rows(rows, size, tokens, size, batch.query_factors.data());
+  const auto it = w.norms.find(norm);
+  engine::prepare_heads(architecture_, architecture_.attention[block], batch, norm,
+                        it == w.norms.end() ? nullptr : it->second.data(), heads, rows);
 }
 
 const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Batch& batch, const float* x) {
