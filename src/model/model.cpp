@@ -126,6 +126,18 @@ void Model::find_head() {
   architecture_.tied = same_values(a.view().dense, b.view().dense);
 }
 
+std::vector<Stack> Model::stacks() const {
+  const Architecture& a = architecture_;
+  std::vector<Stack> result;
+  for (std::size_t b = 0; b < a.layout.size(); ++b) {
+    const StackNames* names = source_->stacks(b);
+    if (!a.layout[b].mixture || (names == nullptr && a.experts.stacks == Experts::Stacks::never)) continue;
+    for (Stack& stack : stacks_of(a, b, names != nullptr ? *names : own_stacks(a, b)))
+      result.push_back(std::move(stack));
+  }
+  return result;
+}
+
 void Model::require_runnable() const {
   if (!architecture_.why_not_runnable.empty()) fail("{}: {}", path_.string(), architecture_.why_not_runnable);
 }

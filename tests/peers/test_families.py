@@ -27,6 +27,9 @@ def mixed(name: str, others: str, experts: str = "") -> tuple[str, ...]:
 
 #: transformers holds these families' experts as stacks and unpacks none, so that strata does not offer codes for them.
 STACKS_ONLY = ("gpt_oss", "qwen3_vl_moe")
+#: Models whose experts lie in stacks.
+STACKED = [name for name in MODELS if name.startswith((*STACKS_ONLY, "llama4")) or name.endswith("_packed")]
+KEEP_EXPERTS = r"\.experts\."
 
 
 def load(folder):
@@ -61,6 +64,29 @@ def test_transformers(strata, tmp_path, name):
     ids = torch.arange(3, 60)[None]
     with torch.no_grad():
         expected, got = (load(folder)(input_ids=ids).logits for folder in (dense, out))
+    assert torch.equal(expected, got)
+
+
+def keep_experts(strata, name, target):
+    return strata.checkpoint(GOLDENS / name, *mixed(name, "int8_channel"), "--keep", KEEP_EXPERTS, "--for", target)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(STACKS_ONLY)])
+def test_transformers_loads_kept_stacks_beside_codes(strata, tmp_path, name):
+    out = keep_experts(strata, name, "transformers")
+    reference.write_dense(out, tmp_path / "dense")
+    ids = torch.arange(3, 60)[None]
+    with torch.no_grad():
+        expected, got = (load(folder)(input_ids=ids).logits for folder in (tmp_path / "dense", out))
+    assert torch.equal(expected, got)
+
+
+@pytest.mark.parametrize("name", STACKED)
+def test_transformers_loads_a_dense_folder_as_it_loads_the_source(strata, tmp_path, name):
+    strata.run("convert", GOLDENS / name, "-o", tmp_path / "out")
+    ids = torch.arange(3, 60)[None]
+    with torch.no_grad():
+        expected, got = (load(folder)(input_ids=ids).logits for folder in (GOLDENS / name, tmp_path / "out"))
     assert torch.equal(expected, got)
 
 
