@@ -66,7 +66,8 @@ bool holds_current(const fs::path& folder) {
 }  // namespace
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
-  const Descriptor d{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  // O_NONBLOCK: a named pipe is opened at once, and refused below, where a plain open would wait for a writer.
+  const Descriptor d{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (d.value < 0) fail("{}: cannot be opened: {}", path.string(), reason());
   struct stat info {};
   if (fstat(d.value, &info) != 0) fail("{}: cannot be examined: {}", path.string(), reason());

@@ -2,10 +2,15 @@
 // The library's own message carries the position of a syntax error.
 #include "core/json.h"
 
+#include <algorithm>
+#include <array>
+
 #include "core/file.h"
 
 namespace strata {
 namespace {
+
+constexpr std::array<std::string_view, 3> kPythonFloats = {"-Infinity", "Infinity", "NaN"};
 
 void check_depth(std::string_view text, const std::string& where) {
   int depth = 0;
@@ -25,12 +30,38 @@ void check_depth(std::string_view text, const std::string& where) {
   }
 }
 
+/// Python writes numbers that JSON does not have as Infinity, -Infinity and NaN (mamba's `time_step_limit` in
+/// config.json). They become what transformers 5 writes for them, and reads: {"__float__": "Infinity"}.
+std::string with_tagged_floats(std::string_view text) {
+  std::string result;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!in_string) {
+      const std::string_view rest = text.substr(i);
+      const auto* name = std::ranges::find_if(kPythonFloats, [&](auto n) { return rest.starts_with(n); });
+      if (name != kPythonFloats.end()) {
+        result.append("{\"__float__\": \"").append(*name).append("\"}");
+        i += name->size() - 1;
+        continue;
+      }
+    }
+    result += text[i];
+    if (text[i] == '"') in_string = !in_string;
+    if (in_string && text[i] == '\\' && i + 1 < text.size()) result += text[++i];
+  }
+  return result;
+}
+
+bool has_python_floats(std::string_view text) {
+  return std::ranges::any_of(kPythonFloats, [&](auto name) { return text.find(name) != text.npos; });
+}
+
 }  // namespace
 
 json parse_json(std::string_view text, const std::string& where) {
   check_depth(text, where);
   try {
-    return json::parse(text);
+    return has_python_floats(text) ? json::parse(with_tagged_floats(text)) : json::parse(text);
   } catch (const nlohmann::json::exception& e) {
     const std::string what = e.what();
     const auto bracket = what.find("] ");

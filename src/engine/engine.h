@@ -104,9 +104,6 @@ class Engine {
   const float* mix_convolution(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   /// mix() by attention, and its parts; in mixers/attention.cpp.
   const float* mix_attention(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
-  /// Rotary embedding, in place, of `heads` heads that are head_size apart in rows that are `stride` apart.
-  void turn(std::size_t block, const Batch& batch, float* rows, std::size_t stride, std::size_t heads,
-            std::size_t head_size) const;
   /// Fills q_, k_ and v_.
   void make_heads(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens);
   /// Norm and rotary embedding of q or k, (tokens, heads * head_dim), in place.

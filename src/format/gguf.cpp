@@ -12,6 +12,8 @@
 namespace strata::format {
 
 bool is_gguf(const std::filesystem::path& path) {
+  std::error_code code;
+  if (!std::filesystem::is_regular_file(path, code)) return false;  // opening a pipe would wait for its writer
   std::ifstream in(path, std::ios::binary);
   char magic[4] = {};
   return in.read(magic, 4) && std::memcmp(magic, "GGUF", 4) == 0;

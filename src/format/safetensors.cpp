@@ -120,6 +120,22 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   return shards;
 }
 
+/// What to do with a folder that has neither of the two names, by the files that it has.
+std::string advice_for(const fs::path& directory) {
+  std::set<std::string> files;
+  std::error_code code;
+  for (fs::directory_iterator it(directory, code), end; !code && it != end; it.increment(code))
+    if (it->path().extension() == ".safetensors") files.insert(printable(it->path().filename().string()));
+  if (files.empty()) return "convert other formats to safetensors first";
+  if (files.begin()->starts_with("consolidated"))
+    return fmt::format("{} has tensors by other names than config.json's model; take the files for transformers",
+                       *files.begin());
+  if (files.size() == 1) return fmt::format("if {} has all tensors, name it {}", *files.begin(), kSingleName);
+  return fmt::format(
+      "{} and {} more are there, but not the index that belongs to them; take it from where they are from",
+      *files.begin(), files.size() - 1);
+}
+
 }  // namespace
 
 std::vector<TensorView> parse_safetensors(std::span<const std::byte> file, const std::string& where) {
@@ -154,11 +170,11 @@ SafetensorsSet SafetensorsSet::open_file(const fs::path& file) {
 SafetensorsSet SafetensorsSet::open_directory(const fs::path& directory) {
   std::error_code code;
   if (!fs::is_directory(directory, code)) fail("{}: is not a folder", directory.string());
-  if (fs::exists(directory / kSingleName, code)) return open_file(directory / kSingleName);
+  // A link to a file that is gone is opened too, so that the sentence names it.
+  if (fs::exists(fs::symlink_status(directory / kSingleName, code))) return open_file(directory / kSingleName);
   const fs::path index = directory / kIndexName;
   if (!fs::exists(index, code))
-    fail("{}: holds neither {} nor {}; convert other formats to safetensors first", directory.string(), kSingleName,
-         kIndexName);
+    fail("{}: holds neither {} nor {}; {}", directory.string(), kSingleName, kIndexName, advice_for(directory));
 
   const auto shard_of = read_index(index);
   std::set<std::string> names;

@@ -12,6 +12,12 @@ namespace strata::model {
 /// modeling_llama4.py, modeling_ernie4_5_moe.py, modeling_minimax_m2.py.
 struct Experts {
   enum class Score { softmax, sigmoid };
+  /// Where the family's own files hold all experts of a block in stacks (experts, in, out), as transformers does.
+  enum class Stacks {
+    never,          ///< they are one tensor each
+    without_codes,  ///< transformers takes the stacks apart in a model in which any linear has codes
+    always,
+  };
   std::size_t count = 0;  ///< 0: all blocks are dense
   std::size_t used = 0, intermediate = 0;
   std::size_t shared_intermediate = 0;  ///< the shared expert's size; 0: there is no shared expert
@@ -27,13 +33,14 @@ struct Experts {
   bool weighs_input = false;                ///< weights multiply what an expert reads, not what it puts out
   bool bias = false;                        ///< gate, up and down of every expert have a bias
   bool router_bias = false;
+  bool exact_router = false;        ///< files hold the router in float32, and runtimes keep it so
   std::string_view module = "mlp";  ///< "model.layers.N." + this holds router and experts
   std::string_view router = "gate", correction_name = "gate.e_score_correction_bias";
   bool correction_is_row = false;  ///< files hold the correction as (1, experts)
   std::string_view gate = "gate_proj", up = "up_proj", down = "down_proj";  ///< names within each expert
   std::string_view shared_module = "shared_expert";
-  bool transposed = false;   ///< files that stack all experts hold (experts, in, out)
-  bool interleaved = false;  ///< in such files gate and up take turns, row by row
+  Stacks stacks = Stacks::never;
+  bool interleaved = false;  ///< in stacks gate and up take turns, row by row
 };
 
 }  // namespace strata::model

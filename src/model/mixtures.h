@@ -12,7 +12,8 @@ inline constexpr Mixture kMixtral{
 inline constexpr Mixture kQwen2Moe{.experts = {.shared_gate = true},
                                    .shared_size_key = "shared_expert_intermediate_size"};
 inline constexpr Mixture kQwen3Moe{};
-inline constexpr Mixture kQwen3VlMoe{.experts = {.normalize = true, .transposed = true}, .always_normalizes = true};
+inline constexpr Mixture kQwen3VlMoe{.experts = {.normalize = true, .stacks = Experts::Stacks::always},
+                                     .always_normalizes = true};
 inline constexpr Mixture kOlmoe{.experts = {}, .size_key = "intermediate_size"};
 inline constexpr Mixture kGlm4Moe{.experts = {.score = Experts::Score::sigmoid,
                                               .normalize = true,
@@ -49,6 +50,7 @@ inline constexpr Mixture kMinimaxM2{.experts = {.score = Experts::Score::sigmoid
 inline constexpr Mixture kErnie{.experts = {.normalize = true,
                                             .least_sum = 1e-12f,
                                             .correction = true,
+                                            .exact_router = true,
                                             .correction_name = "moe_statics.e_score_correction_bias",
                                             .correction_is_row = true,
                                             .shared_module = "shared_experts"},
@@ -63,7 +65,7 @@ inline constexpr Mixture kGptOss{.experts = {.normalize = true,
                                              .bias = true,
                                              .router_bias = true,
                                              .router = "router",
-                                             .transposed = true,
+                                             .stacks = Experts::Stacks::always,
                                              .interleaved = true},
                                  .count_key = "num_local_experts",
                                  .size_key = "intermediate_size",
@@ -73,7 +75,7 @@ inline constexpr Mixture kLlama4{.experts = {.shared_intermediate = 1,
                                              .weighs_input = true,
                                              .module = "feed_forward",
                                              .router = "router",
-                                             .transposed = true},
+                                             .stacks = Experts::Stacks::without_codes},
                                  .count_key = "num_local_experts",
                                  .size_key = "intermediate_size",
                                  .shared_size_key = "intermediate_size",

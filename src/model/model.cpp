@@ -38,6 +38,18 @@ std::vector<std::byte> tensor_scale_of(const codec::Stored& stored) {
   return {};
 }
 
+/// What to give instead of a folder without config.json, by what is in it.
+std::string advice_without_config(const fs::path& folder) {
+  std::error_code code;
+  if (fs::exists(folder / "adapter_config.json", code))
+    return "it is an adapter, which is no model; merge it into its base model (merge_and_unload of peft) and give that";
+  std::set<std::string> inner;
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
+    if (fs::exists(it->path() / "config.json", code)) inner.insert(it->path().string());
+  return inner.empty() ? "give a Hugging Face model folder or a GGUF file"
+                       : fmt::format("{} has one: give that folder", *inner.begin());
+}
+
 }  // namespace
 
 Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> table) {
@@ -48,7 +60,7 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
     fail("{}: does not exist; give a Hugging Face model folder or a GGUF file", path.string());
   if (fs::is_directory(path, code)) {
     if (!fs::exists(path / "config.json", code))
-      fail("{}: has no config.json; give a Hugging Face model folder or a GGUF file", path.string());
+      fail("{}: has no config.json; {}", path.string(), advice_without_config(path));
     model.open_folder(table);
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
@@ -112,6 +124,18 @@ void Model::find_head() {
   const LinearWeights a = source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
   const LinearWeights b = source_->matrix(head, architecture_.vocab, architecture_.hidden);
   architecture_.tied = same_values(a.view().dense, b.view().dense);
+}
+
+std::vector<Stack> Model::stacks() const {
+  const Architecture& a = architecture_;
+  std::vector<Stack> result;
+  for (std::size_t b = 0; b < a.layout.size(); ++b) {
+    const StackNames* names = source_->stacks(b);
+    if (!a.layout[b].mixture || (names == nullptr && a.experts.stacks == Experts::Stacks::never)) continue;
+    for (Stack& stack : stacks_of(a, b, names != nullptr ? *names : own_stacks(a, b)))
+      result.push_back(std::move(stack));
+  }
+  return result;
 }
 
 void Model::require_runnable() const {

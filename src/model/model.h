@@ -47,6 +47,9 @@ class Model {
   std::vector<Companion> companions() const;
   /// The tensors that the text model does not read, which are carried from source to output as they are (carried.h).
   const std::vector<TensorInfo>& carried() const { return carried_; }
+  /// The stacks that hold the experts in a dense folder: the source's, or those of the family's own files; none where
+  /// each expert is a tensor of its own.
+  std::vector<Stack> stacks() const;
   std::span<const std::byte> raw(const std::string& name) const { return source_->raw(name); }
 
   /// The weights of a linear, dense or decoded.

@@ -10,6 +10,8 @@
 #include "model/families.h"
 
 namespace strata::model {
+double yarn_magnitude(double scale, double mscale) { return scale <= 1 ? 1.0 : 0.1 * mscale * std::log(scale) + 1.0; }
+
 namespace {
 
 /// What config.json says of one rotary embedding, in one object whatever the spelling.
@@ -47,8 +49,6 @@ std::size_t rotary_dims(const json& config, const json& settings, const Family& 
     fail("{}: 'partial_rotary_factor' {} of a head of {} is not an even part of it", where, share, head_dim);
   return dims;
 }
-
-double yarn_magnitude(double scale, double mscale) { return scale <= 1 ? 1.0 : 0.1 * mscale * std::log(scale) + 1.0; }
 
 void parse_yarn(Rope& rope, const json& settings, const std::string& where) {
   rope.scaling = Rope::Scaling::yarn;

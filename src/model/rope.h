@@ -33,6 +33,10 @@ struct Rope {
 /// and longrope depend on it). The angle of position p is p times the frequency.
 std::vector<double> inverse_frequencies(const Rope& rope, std::size_t last_position);
 
+/// How much yarn multiplies cosine and sine by when it stretches positions by `scale`: 1 + 0.1 mscale ln(scale), or 1
+/// when they are not stretched.
+double yarn_magnitude(double scale, double mscale);
+
 struct Family;
 /// The rotary embeddings of config.json for heads of `head_dim`: of blocks that see all keys and of blocks with a
 /// window.

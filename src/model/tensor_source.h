@@ -12,6 +12,7 @@
 #include "core/matrix.h"
 #include "kernel/matmul.h"
 #include "model/architecture.h"
+#include "model/stacks.h"
 
 namespace strata::model {
 
@@ -66,6 +67,8 @@ class TensorSource {
   virtual std::vector<float> vector(const std::string& name, std::size_t size) const = 0;
   /// The codec of a linear in a quantized checkpoint; nullptr when the linear is dense.
   virtual const codec::Codec* codec_of(const std::string& module) const = 0;
+  /// The stacks that hold a block's experts; nullptr where each is a tensor of its own.
+  virtual const StackNames* stacks(std::size_t) const { return nullptr; }
   /// A tensor's bytes as they lie in the mapped file, whatever their type. Throws Error where there are none such.
   virtual std::span<const std::byte> raw(const std::string& name) const { fail("{}: has no bytes of its own", name); }
   /// Lets the system take back the memory of a tensor's mapped pages.

@@ -130,7 +130,7 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
     if (a.sinks) result.push_back({sinks_name(a, b), {a.heads}});
     if (!a.layout[b].mixture) continue;
     const Experts& e = a.experts;
-    result.push_back({router_name(a, b), {e.count, a.hidden}});
+    result.push_back({router_name(a, b), {e.count, a.hidden}, e.exact_router ? DType::f32 : DType::bf16});
     if (e.router_bias) result.push_back({router_bias_name(a, b), {e.count}});
     if (e.correction) result.push_back({correction_name(a, b), correction_shape(e), DType::f32});
     if (e.shared_gate) result.push_back({shared_gate_name(a, b), {1, a.hidden}});

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -173,6 +174,9 @@ TEST_F(MappedFiles, WhatIsNoFileIsNamed) {
             std::string::npos);
   EXPECT_NE(error_of([&] { MappedFile file(folder_); }).find("is not a regular file"), std::string::npos);
   EXPECT_NE(error_of([&] { MappedFile file("/dev/null"); }).find("is not a regular file"), std::string::npos);
+  ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  EXPECT_NE(error_of([&] { MappedFile file(folder_ / "pipe"); }).find("is not a regular file"), std::string::npos)
+      << "and nobody waits for a writer";
 }
 
 TEST_F(MappedFiles, TextLimitsAreKept) {

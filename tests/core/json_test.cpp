@@ -33,6 +33,14 @@ TEST(ParseJson, SyntaxErrorsNameThePlace) {
   EXPECT_NE(error_of([] { parse_json("{\"a\":\n x}", "f"); }).find("line 2"), std::string::npos);
 }
 
+TEST(ParseJson, PythonsFloatsBecomeWhatTransformersWritesForThem) {
+  const json value = parse_json(R"({"limit":[0.0,Infinity,-Infinity],"x":NaN,"name":"a \"Infinity\" b"})", "f");
+  EXPECT_EQ(value.dump(), R"({"limit":[0.0,{"__float__":"Infinity"},{"__float__":"-Infinity"}],)"
+                          R"("x":{"__float__":"NaN"},"name":"a \"Infinity\" b"})");
+  EXPECT_NE(error_of([&] { get<double>(value, "x", "f"); }).find("expected a number"), std::string::npos);
+  EXPECT_THROW(parse_json("{\"x\": Infinite}", "f"), Error);
+}
+
 TEST(ParseJson, KeysKeepTheirOrder) { EXPECT_EQ(parse_json(R"({"z":1,"a":2})", "f").begin().key(), "z"); }
 
 const json kObject = {{"int", -3},   {"count", 7},   {"big", 4294967296}, {"huge", UINT64_MAX}, {"real", 0.5},

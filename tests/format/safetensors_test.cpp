@@ -255,6 +255,22 @@ TEST_F(SafetensorsFolder, AFolderWithoutSafetensorsSaysSo) {
             std::string::npos);
 }
 
+TEST_F(SafetensorsFolder, FilesByOtherNamesAreNamed) {
+  const auto says = [&](const char* part) { return open_error().find(part) != std::string::npos; };
+  EXPECT_TRUE(says("index.json; convert other formats to safetensors first")) << open_error();
+  write_tensors("weights.safetensors", {{"a", DType::u8, {1}}});
+  EXPECT_TRUE(says("if weights.safetensors has all tensors, name it model.safetensors")) << open_error();
+  write_tensors("more.safetensors", {{"b", DType::u8, {1}}});
+  EXPECT_TRUE(says("more.safetensors and 1 more are there, but not the index")) << open_error();
+  write_tensors("consolidated.safetensors", {{"a", DType::u8, {1}}});
+  EXPECT_TRUE(says("consolidated.safetensors has tensors by other names")) << open_error();
+}
+
+TEST_F(SafetensorsFolder, ALinkToNothingIsNamed) {
+  std::filesystem::create_symlink("gone", folder_ / "model.safetensors");
+  EXPECT_NE(open_error().find("model.safetensors: cannot be opened: No such file"), std::string::npos) << open_error();
+}
+
 TEST_F(SafetensorsFolder, AMissingShardIsNamed) {
   write_index({{"a", "one.safetensors"}});
   EXPECT_NE(open_error().find("one.safetensors that"), std::string::npos);

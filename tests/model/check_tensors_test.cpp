@@ -26,6 +26,21 @@ void expect_has(const std::string& text, const std::vector<std::string>& parts) 
   for (const std::string& part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
 }
 
+TEST(CheckTensors, AFolderWithoutConfigSaysWhatToGive) {
+  const TemporaryFolder folder;
+  const auto says = [&](const char* part) {
+    const std::string text = error_of([&] { Model::open(folder.path()); });
+    EXPECT_NE(text.find("has no config.json; "), std::string::npos) << text;
+    return text.find(part) != std::string::npos;
+  };
+  EXPECT_TRUE(says("give a Hugging Face model folder or a GGUF file"));
+  std::filesystem::create_directories(folder / "inner");
+  write_text_file(folder / "inner" / "config.json", "{}");
+  EXPECT_TRUE(says("inner has one: give that folder"));
+  write_text_file(folder / "adapter_config.json", "{}");
+  EXPECT_TRUE(says("it is an adapter, which is no model; merge it into its base model"));
+}
+
 TEST(CheckTensors, PartsOutsideOfTheTextModelAreCarried) {
   TinyModel tiny("llama_tied");
   EXPECT_TRUE(Model::open(tiny.path()).carried().empty());

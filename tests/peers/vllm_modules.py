@@ -10,6 +10,7 @@ import os
 import pathlib
 import sys
 import tempfile
+from collections.abc import Hashable, Iterable
 
 os.environ.update(VLLM_CPU_KVCACHE_SPACE="1", VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_OMP_THREADS_BIND="nobind",
                   VLLM_LOGGING_LEVEL="ERROR", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1")
@@ -35,6 +36,14 @@ def bits_of(module: torch.nn.Module) -> int | None:
     return 8 if weight is not None and weight.dtype in (torch.int8, torch.float8_e4m3fn) else None
 
 
+def names_of(found: Iterable[tuple[str, Hashable]]) -> dict[Hashable, list[str]]:
+    """Thing -> its names: what a model holds in two places has two, of which load_weights reports one and config.json has the shorter."""
+    names: dict[Hashable, list[str]] = {}
+    for name, thing in found:
+        names.setdefault(thing, []).append(name)
+    return names
+
+
 def modules_of(folder: str, meeting_point: str) -> dict:
     config = EngineArgs(model=folder, dtype="bfloat16", enforce_eager=True, max_model_len=64, max_num_seqs=1,
                         max_num_batched_tokens=64, skip_tokenizer_init=True).create_engine_config()
@@ -46,10 +55,13 @@ def modules_of(folder: str, meeting_point: str) -> dict:
         torch.set_default_dtype(torch.float32)
         weights = get_model_loader(config.load_config).get_all_weights(config.model_config, model)
         loaded = model.load_weights(weights)
+    parameters = names_of(model.named_parameters(remove_duplicate=False))
+    missing = [min(names, key=len) for names in parameters.values() if loaded.isdisjoint(names)]
     # Caches have scales of their own, which no checkpoint here fills.
-    wanted = {name for name, _ in model.named_parameters() if ".attn." not in name or "_proj." in name}
-    methods = {name: bits_of(m) for name, m in model.named_modules() if getattr(m, "quant_method", None) is not None}
-    return {"class": type(model).__name__, "packed": model.packed_modules_mapping, "missing": sorted(wanted - loaded),
+    missing = sorted(name for name in missing if ".attn." not in name or "_proj." in name)
+    modules = names_of((name, m) for name, m in model.named_modules(remove_duplicate=False) if getattr(m, "quant_method", None) is not None)
+    methods = {min(names, key=len): bits_of(module) for module, names in modules.items()}
+    return {"class": type(model).__name__, "packed": model.packed_modules_mapping, "missing": missing,
             "bits": {name: bits for name, bits in methods.items() if not name.endswith(".attn")}}
 
 

@@ -1,6 +1,7 @@
 // The attention mixer: what a block's o reads, made from its normed input, with or without a key-value cache.
 // Heads are clipped, normed, turned and scaled as the Architecture says; transformers: modeling_llama.py and its kin.
 #include "engine/engine.h"
+#include "engine/mixers/heads.h"
 #include "engine/scale.h"
 #include "kernel/gates.h"
 #include "kernel/ops.h"
@@ -36,29 +37,11 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
   if (a.clip_qkv != 0.0f) kernel::clamp(v, tokens * kv_size, a.clip_qkv);
 }
 
-void Engine::turn(std::size_t block, const Batch& batch, float* rows, std::size_t stride, std::size_t heads,
-                  std::size_t head_size) const {
-  const std::size_t rope = architecture_.attention[block].rope;
-  if (rope == model::kNoRope) return;
-  const Angles& angles = batch.angles[rope];
-  const auto kernel = architecture_.ropes[rope].interleaved ? kernel::rope_interleaved : kernel::rope;
-  kernel(rows, stride, batch.tokens, heads, head_size, angles.cos.data(), angles.sin.data(), angles.half);
-}
-
 void Engine::prepare_heads(const BlockWeights& w, std::size_t block, const Batch& batch, Norm norm, std::size_t heads,
                            float* rows) const {
-  const model::Architecture& a = architecture_;
-  const std::size_t tokens = batch.tokens, size = heads * a.head_dim;
-  if (a.qk_norm == model::QkNorm::per_head)
-    kernel::rms_norm(rows, w.norms.at(norm).data(), tokens * heads, a.head_dim, a.norm_epsilon, rows);
-  else if (a.qk_norm == model::QkNorm::whole)
-    kernel::rms_norm(rows, w.norms.at(norm).data(), tokens, size, a.norm_epsilon, rows);
-  if (a.clip_qkv != 0.0f) kernel::clamp(rows, tokens * size, a.clip_qkv);
-  turn(block, batch, rows, size, heads, a.head_dim);
-  if (a.qk_l2 && a.attention[block].rope != model::kNoRope)
-    kernel::l2_norm(rows, tokens * heads, a.head_dim, a.norm_epsilon, rows);
-  if (a.attention[block].scales_query && norm == Norm::q)
-    kernel::scale_rows(rows, size, tokens, size, batch.query_factors.data());
+  const auto it = w.norms.find(norm);
+  engine::prepare_heads(architecture_, architecture_.attention[block], batch, norm,
+                        it == w.norms.end() ? nullptr : it->second.data(), heads, rows);
 }
 
 const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Batch& batch, const float* x) {

@@ -19,32 +19,9 @@ AttentionGradient::AttentionGradient(const model::Model& model, std::size_t bloc
   if (a_.sinks) sinks_ = model.vector(model::sinks_name(a_, block), a_.heads);
 }
 
-std::size_t AttentionGradient::norm_size(const Heads& of) const {
-  return a_.head_dim * (a_.qk_norm == model::QkNorm::whole ? of.heads : 1);
-}
-
 void AttentionGradient::prepare(const Batch& batch, Heads& of, std::vector<float> rows) const {
-  const std::size_t width = of.heads * a_.head_dim;
-  if (a_.qk_norm != model::QkNorm::none) {
-    of.before_norm = rows;
-    const std::size_t size = norm_size(of);
-    kernel::rms_norm(rows.data(), of.norm_weights.data(), rows.size() / size, size, a_.norm_epsilon, rows.data());
-  }
-  if (a_.clip_qkv != 0.0f) {
-    of.before_clip = rows;
-    kernel::clamp(rows.data(), rows.size(), a_.clip_qkv);
-  }
-  if (attention_.rope != model::kNoRope) {
-    const Angles& angles = batch.angles[attention_.rope];
-    const auto turn = a_.ropes[attention_.rope].interleaved ? kernel::rope_interleaved : kernel::rope;
-    turn(rows.data(), width, batch.tokens, of.heads, a_.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
-    if (a_.qk_l2) {
-      of.before_l2 = rows;
-      kernel::l2_norm(rows.data(), batch.tokens * of.heads, a_.head_dim, a_.norm_epsilon, rows.data());
-    }
-  }
-  if (attention_.scales_query && of.norm == Norm::q)
-    kernel::scale_rows(rows.data(), width, batch.tokens, width, batch.query_factors.data());
+  prepare_heads(a_, attention_, batch, of.norm, of.norm_weights.empty() ? nullptr : of.norm_weights.data(), of.heads,
+                rows.data(), &of.steps);
   of.ready = std::move(rows);
 }
 
@@ -54,16 +31,16 @@ void AttentionGradient::prepare_backward(const Batch& batch, const Heads& of, st
     kernel::scale_rows(d.data(), width, batch.tokens, width, batch.query_factors.data());
   if (attention_.rope != model::kNoRope) {
     if (a_.qk_l2)
-      kernel::l2_norm_gradient(of.before_l2.data(), d.data(), batch.tokens * of.heads, a_.head_dim, a_.norm_epsilon,
-                               d.data());
+      kernel::l2_norm_gradient(of.steps.before_l2.data(), d.data(), batch.tokens * of.heads, a_.head_dim,
+                               a_.norm_epsilon, d.data());
     const Angles& angles = batch.angles[attention_.rope];
     const auto turn = a_.ropes[attention_.rope].interleaved ? kernel::rope_interleaved_gradient : kernel::rope_gradient;
     turn(d.data(), batch.tokens, of.heads, a_.head_dim, angles.cos.data(), angles.sin.data(), angles.half);
   }
-  if (a_.clip_qkv != 0.0f) kernel::clamp_gradient(of.before_clip.data(), d.size(), a_.clip_qkv, d.data());
-  if (a_.qk_norm != model::QkNorm::none) {
-    const std::size_t size = norm_size(of);
-    kernel::rms_norm_gradient(of.before_norm.data(), of.norm_weights.data(), d.data(), d.size() / size, size,
+  if (a_.clip_qkv != 0.0f) kernel::clamp_gradient(of.steps.before_clip.data(), d.size(), a_.clip_qkv, d.data());
+  if (!of.norm_weights.empty()) {
+    const std::size_t size = head_norm_size(a_, of.heads);
+    kernel::rms_norm_gradient(of.steps.before_norm.data(), of.norm_weights.data(), d.data(), d.size() / size, size,
                               a_.norm_epsilon, d.data());
   }
 }

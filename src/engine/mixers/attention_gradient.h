@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/batch.h"
+#include "engine/mixers/heads.h"
 #include "kernel/matmul.h"
 #include "model/model.h"
 
@@ -27,18 +28,16 @@ class AttentionGradient {
   QueryKeyValue backward(const Batch& batch, const std::vector<float>& dattended, kernel::Precision precision) const;
 
  private:
-  /// q or k from its linear to the products: (tokens, heads * head_dim) before the norm, the clip and the division by
-  /// the root mean square, each kept only where the block does that, and in the end.
+  /// q or k from its linear to the products, where it is `ready`, (tokens, heads * head_dim).
   struct Heads {
     model::Norm norm = model::Norm::q;
     std::size_t heads = 0;
-    std::vector<float> norm_weights = {}, before_norm = {}, before_clip = {}, before_l2 = {}, ready = {};
+    std::vector<float> norm_weights = {}, ready = {};
+    HeadSteps steps = {};
   };
   void prepare(const Batch& batch, Heads& of, std::vector<float> rows) const;
   /// d, the gradient by what is ready, becomes the gradient by what the linear puts out.
   void prepare_backward(const Batch& batch, const Heads& of, std::vector<float>& d) const;
-  /// The rows and columns of the matrix that a norm of q or k sees: a head each, or all heads together.
-  std::size_t norm_size(const Heads& of) const;
 
   const model::Architecture& a_;
   model::BlockAttention attention_;

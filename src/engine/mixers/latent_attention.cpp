@@ -6,6 +6,7 @@
 
 #include "core/threads.h"
 #include "engine/engine.h"
+#include "engine/mixers/heads.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
 
@@ -99,7 +100,7 @@ const float* Engine::mix_latent(BlockWeights& w, std::size_t block, const Batch&
   take_columns(both, tokens, l.kv_rank + l.turned, l.kv_rank, l.turned, rows.turned.data());
   kernel::rms_norm(rows.latents.data(), w.norms.at(Norm::kv_a).data(), tokens, l.kv_rank, l.norm_epsilon,
                    rows.latents.data());
-  turn(block, batch, rows.turned.data(), l.turned, 1, l.turned);
+  turn_heads(a, a.attention[block], batch, rows.turned.data(), l.turned, 1, l.turned);
   observe(observer, Site::kv_b_in, block, rows.latents.data(), tokens, l.kv_rank);
   if (last == Site::kv_b_in) return nullptr;
   sized(attended_, tokens * a.mixed_size(block));
@@ -123,7 +124,7 @@ const float* Engine::latent_queries(BlockWeights& w, std::size_t block, const Ba
     if (last == Site::q_b_in) return nullptr;
     multiply(w, a.index(block, Role::q_b), latents, batch.tokens, q);
   }
-  turn(block, batch, q + l.plain, a.q_size(), a.heads, a.head_dim);
+  turn_heads(a, a.attention[block], batch, q + l.plain, a.q_size(), a.heads, a.head_dim);
   if (a.attention[block].scales_query)
     kernel::scale_rows(q, a.q_size(), batch.tokens, a.q_size(), batch.query_factors.data());
   return q;

@@ -127,8 +127,13 @@ std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
   return {};
 }
 
+bool has_gguf_files(const Architecture& a) {
+  const Family* family = find_family(a.model_type);
+  return family != nullptr && !family->gguf.empty();
+}
+
 void check_gguf_parts(const Architecture& a, const std::string& where) {
-  if (const Family* family = find_family(a.model_type); family == nullptr || family->gguf.empty())
+  if (!has_gguf_files(a))
     fail("{}: GGUF files of {} models are neither read nor written here; use the Hugging Face folder", where,
          a.model_type);
   const GgufFamily row = gguf_family_of(a);
@@ -142,6 +147,15 @@ void check_gguf_parts(const Architecture& a, const std::string& where) {
         "{}: a GGUF file would lose {} of this {} model: llama.cpp's {} has it otherwise, and no key says it; use the "
         "Hugging Face folder",
         where, what, a.model_type, row.name);
+}
+
+std::size_t window_left_out(const Architecture& a) {
+  std::size_t smallest = 0;
+  if (gguf_family_of(a).window_pattern != 0) return smallest;
+  for (const BlockAttention& block : a.attention)
+    if (block.window != 0 && block.window < a.max_position)
+      smallest = smallest == 0 ? block.window : std::min(smallest, block.window);
+  return smallest;
 }
 
 }  // namespace strata::model

@@ -19,17 +19,12 @@ constexpr const char* kDivisors = "rope_freqs.weight";
 constexpr const char* kLong = "rope_factors_long.weight";
 constexpr const char* kShort = "rope_factors_short.weight";
 
-/// llama.cpp multiplies yarn's cosine and sine by attn_factor and by this of multiple 1, divided by this of
-/// yarn_log_multiplier.
-double yarn_magnitude(double factor, double multiple) {
-  return factor <= 1 ? 1.0 : 0.1 * multiple * std::log(factor) + 1.0;
-}
-
 void add_yarn(format::GgufKeys& keys, const GgufFamily& row, const Rope& rope, const std::string& key) {
   keys.add(key + "type", "yarn");
   keys.add(key + "factor", static_cast<float>(rope.factor));
   keys.add(key + "original_context_length", static_cast<std::uint32_t>(rope.original_max_position));
-  // A multiplier of 1 takes llama.cpp's own factor away: what is left is attn_factor.
+  // llama.cpp multiplies cosine and sine by attn_factor and by yarn's magnitude of multiple 1, divided by that of
+  // yarn_log_multiplier: a multiplier of 1 takes the magnitude away, and what is left is attn_factor.
   const double own = row.temperature ? 1.0 : yarn_magnitude(rope.factor, 1.0);
   if (row.temperature) keys.add(key + "yarn_log_multiplier", 1.0f);
   keys.add(key + "attn_factor", static_cast<float>(rope.attention_factor / own));

@@ -119,8 +119,9 @@ void Vocabulary::check_steps() const {
   const auto refuse = [&](const Json& step, const char* part) {
     fail(
         "{}: the {} of tokenizer.json has the step {}, which llama.cpp does not do with {} vocabularies, so that it "
-        "would "
-        "give other ids; use --for vllm, or remove the step if the model does not need it",
+        "would give other ids; write a folder (an --output whose name does not end in .gguf), or remove the step if "
+        "the "
+        "model does not need it",
         where_, part, step.value("type", "of no type"), byte_level_ ? "byte-level" : "SentencePiece");
   };
   for (const Json& step : steps_of(root_.value("normalizer", Json()), "normalizers"))

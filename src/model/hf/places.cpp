@@ -14,10 +14,10 @@ using format::EncodedMatrix;
 using format::TensorView;
 
 /// How the two stacks of a block are named within its mixture, and their router where it is not "gate".
-struct StackNames {
+struct StackEndings {
   std::string_view gate_up, down, router;
 };
-constexpr std::array<StackNames, 2> kStackNames = {
+constexpr std::array<StackEndings, 2> kStackEndings = {
     {{"experts.gate_up_proj", "experts.down_proj", {}},
      {"input_linear.weight", "output_linear.weight", "router.layer.weight"}}};  // GraniteMoe
 
@@ -81,7 +81,7 @@ class Finder {
   }
 
   bool add_stacks(std::size_t b, const std::string& prefix) {
-    for (const StackNames& names : kStackNames) {
+    for (const StackEndings& names : kStackEndings) {
       const std::string gate_up = prefix + std::string(names.gate_up), down = prefix + std::string(names.down);
       if (codes_of(gate_up) == nullptr || codes_of(down) == nullptr) continue;
       add_stacks(b, gate_up, down);
@@ -95,6 +95,9 @@ class Finder {
     const Experts& e = a_.experts;
     const EncodedMatrix both = encoded(gate_up, true), second = encoded(down, true);
     const bool transposed = check_stacks(both, second);
+    // MXFP4 lies along the inputs, which are the last extent then, whatever the family's dense stacks hold.
+    const bool turned = both.kind() == EncodedMatrix::Kind::mxfp4 && e.stacks != Experts::Stacks::never;
+    places_.stacks[b] = {gate_up, down, transposed || turned};
     const std::uint64_t step = e.interleaved ? 2 : 1, up = e.interleaved ? 1 : e.intermediate;
     for (std::size_t i = 0; i < e.count; ++i) {
       add(a_.linear(b, Role::gate, i), {.stack = both, .plane = i, .step = step, .transposed = transposed});

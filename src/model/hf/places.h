@@ -10,6 +10,7 @@
 #include "format/encoded_matrix.h"
 #include "format/safetensors.h"
 #include "model/architecture.h"
+#include "model/stacks.h"
 
 namespace strata::model {
 
@@ -32,6 +33,7 @@ struct Place {
 struct Places {
   std::map<std::string, Place, std::less<>> by_name;  ///< "model.layers.0.mlp.experts.3.up_proj.weight"
   std::map<std::string, const format::TensorView*, std::less<>> aliases;  ///< tensors with another name in the file
+  std::map<std::size_t, StackNames> stacks;  ///< of blocks that have such; as the dense model's would be
   std::set<std::string, std::less<>> taken;  ///< names in the file of all tensors that the two maps stand for
 };
 

@@ -132,6 +132,11 @@ class HfSource final : public TensorSource {
 
   const codec::Codec* codec_of(const std::string& module) const override { return scheme_.codec_of(module); }
 
+  const StackNames* stacks(std::size_t block) const override {
+    const auto it = places_.stacks.find(block);
+    return it == places_.stacks.end() ? nullptr : &it->second;
+  }
+
   std::span<const std::byte> raw(const std::string& name) const override {
     const TensorView* tensor = files_.find(name);
     if (tensor == nullptr) fail("{}: {} is missing", where_, name);

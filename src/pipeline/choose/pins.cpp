@@ -64,7 +64,7 @@ class Resolver {
   }
   void hold(const Codec& codec, const model::Linear& linear, const std::string& option) const {
     if (linear.routed())
-      if (const std::string why = target_.why_not_experts(codec); !why.empty())
+      if (const std::string why = why_not_experts(target_, codec, a_.experts); !why.empty())
         fail("{}: {} cannot be {} for {}: {}", option, a_.groups[linear.group].name, codec.name, target_.name, why);
     if (const std::string why = why_not_shape(codec, linear.rows, linear.cols); !why.empty())
       fail("{}: {} cannot hold {}: {}", option, codec.name, linear.module, why);

@@ -123,18 +123,11 @@ void check_within(const Problem& problem, ByteLimit limit, const Assignment& giv
 
 void check_experts(const Plan& plan, const model::Architecture& a, const Target& target, const std::string& where) {
   if (std::ranges::none_of(plan.groups, [](const PlannedGroup& g) { return g.codec->has_codes(); })) return;
-  // The linears of such experts are written one by one, and their runtimes fill them from stacks alone: vLLM starts
-  // with whatever is in memory, transformers with random weights.
-  if (a.experts.count != 0 && a.experts.bias && target.container == codec::Container::compressed_tensors)
-    fail(
-        "{}: {} loads experts that have biases from the original's stacks only, not beside quantized linears; use "
-        "--for llama.cpp, or the original",
-        where, target.name);
   const PlannedGroup* first = nullptr;
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
     if (!a.linears[a.groups[g].linears.front()].routed()) continue;
     const PlannedGroup& group = plan.groups[g];
-    if (const std::string why = target.why_not_experts(*group.codec); !why.empty())
+    if (const std::string why = why_not_experts(target, *group.codec, a.experts); !why.empty())
       fail("{}: {} cannot be {} for {}: {}", where, group.name, group.codec->name, target.name, why);
     if (first == nullptr) first = &group;
     if (target.one_expert_codec && group.codec != first->codec)

@@ -5,6 +5,7 @@
 
 #include "core/file.h"
 #include "model/carried.h"
+#include "model/gguf/check.h"
 
 namespace strata::pipeline {
 namespace {
@@ -45,14 +46,22 @@ void copy_companion(const model::Companion& companion, const std::filesystem::pa
 }
 
 std::string carried_note(const model::Model& model, const Target& target) {
+  const bool gguf = target.container == codec::Container::gguf;
   const std::string parts = model::describe_carried(model::carried_parts(model));
-  if (parts.empty()) return {};
-  if (target.container == codec::Container::gguf)
-    return fmt::format(
+  std::vector<std::string> notes;
+  if (!parts.empty() && gguf)
+    notes.push_back(fmt::format(
         "note: a GGUF file holds the text model alone; left out: {}. llama.cpp's own converter makes the file of a "
         "vision tower (mmproj) from the original",
-        parts);
-  return fmt::format("note: carried over byte for byte, neither run nor measured: {}", parts);
+        parts));
+  if (!parts.empty() && !gguf)
+    notes.push_back(fmt::format("note: carried over byte for byte, neither run nor measured: {}", parts));
+  if (const std::size_t window = gguf ? model::window_left_out(model.architecture()) : 0; window != 0)
+    notes.push_back(fmt::format(
+        "note: the model's sliding window of {0} tokens is left out, as llama.cpp runs this family without one; "
+        "contexts of up to {0} tokens are the same",
+        window));
+  return fmt::format("{}", fmt::join(notes, "\n"));
 }
 
 }  // namespace strata::pipeline

@@ -17,7 +17,8 @@ void copy_tensor(const model::Model& model, const std::string& name, PartWriter&
 /// Throws Error when the companion's size is no longer the one that was planned with.
 void copy_companion(const model::Companion& companion, const std::filesystem::path& path);
 
-/// A sentence on what happens to the model's parts that are not run; empty when there are none.
+/// Sentences, a line each, on what happens to the model's parts that are not run, and on a sliding window that a GGUF
+/// file does not have; empty when there is nothing of these.
 std::string carried_note(const model::Model& model, const Target& target);
 
 }  // namespace strata::pipeline

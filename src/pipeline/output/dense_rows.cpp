@@ -73,9 +73,14 @@ void dense_matrix(const model::Model& model, const std::string& name, std::size_
   model.release(name);
 }
 
+void dense_values(const model::Model& model, const std::string& name, const MatrixView& values, DType dtype,
+                  const TakeBytes& take) {
+  dense_rows(model, name, values, dtype, {}, take);
+}
+
 void dense_vector(const model::Model& model, const std::string& name, std::span<const float> values, DType dtype,
                   const TakeBytes& take) {
-  dense_rows(model, name, MatrixView::dense(values.data(), 1, values.size(), DType::f32), dtype, {}, take);
+  dense_values(model, name, MatrixView::dense(values.data(), 1, values.size(), DType::f32), dtype, take);
 }
 
 }  // namespace strata::pipeline

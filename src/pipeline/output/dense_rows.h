@@ -23,6 +23,8 @@ void dense_matrix(const model::Model& model, const std::string& name, std::size_
                   const RowOrder& order, const TakeBytes& take);
 
 /// The same for values that are at hand. name: the tensor that they are, for errors.
+void dense_values(const model::Model& model, const std::string& name, const MatrixView& values, DType dtype,
+                  const TakeBytes& take);
 void dense_vector(const model::Model& model, const std::string& name, std::span<const float> values, DType dtype,
                   const TakeBytes& take);
 

@@ -13,6 +13,7 @@
 #include "pipeline/output/dense_rows.h"
 #include "pipeline/output/linear_encoder.h"
 #include "pipeline/output/module_targets.h"
+#include "pipeline/output/stacked_experts.h"
 
 namespace strata::pipeline {
 std::shared_ptr<const SafetensorsFolder::Carried> SafetensorsFolder::carried_of(const model::Model& model) {
@@ -50,6 +51,7 @@ SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, f
       quantized_(std::ranges::any_of(codecs_, [](const codec::Codec* codec) { return codec->has_codes(); })),
       carried_(std::move(carried)) {
   STRATA_CHECK(codecs_.size() == spots_.size(), "{} codecs for {} linears", codecs_.size(), spots_.size());
+  if (stacks_experts(model_, codecs_)) stacks_ = model_.stacks();
   std::vector<Origin> origins;
   std::vector<std::vector<format::TensorSpec>> shards = format::cut_shards(list_tensors(origins), shard_bytes);
   own_texts_.emplace_back("config.json", config_of().dump(2) + "\n");
@@ -68,6 +70,9 @@ std::vector<format::TensorSpec> SafetensorsFolder::list_tensors(std::vector<Orig
   const model::Architecture& a = model_.architecture();
   std::map<std::string, std::size_t> linears;
   for (std::size_t l = 0; l < a.linears.size(); ++l) linears[a.linears[l].module + ".weight"] = l;
+  std::map<std::string, std::size_t> stacks;  // by the tensors that lie in them
+  for (std::size_t s = 0; s < stacks_.size(); ++s)
+    for (const std::string& part : stacks_[s].parts) stacks[part] = s;
   std::vector<format::TensorSpec> specs;
   std::map<std::string, std::string> types;
   for (const model::TensorInfo& tensor : model_.tensors()) types[tensor.name] = tensor.type;
@@ -77,6 +82,13 @@ std::vector<format::TensorSpec> SafetensorsFolder::list_tensors(std::vector<Orig
       if (!dtype) fail("{}: {} is {}", model_.path().string(), expected.name, types[expected.name]);
       specs.push_back({expected.name, *dtype, expected.shape});
       origins.push_back({.carried = true});
+      continue;
+    }
+    if (const auto in = stacks.find(expected.name); in != stacks.end()) {
+      const model::Stack& stack = stacks_[in->second];
+      if (expected.name != stack.parts.front()) continue;
+      specs.push_back({stack.name, expected.written, stack.shape});
+      origins.push_back({.stack = in->second});
       continue;
     }
     const auto it = linears.find(expected.name);
@@ -108,7 +120,8 @@ void SafetensorsFolder::add_shard(std::vector<format::TensorSpec> tensors, std::
   layout.bytes = layout.header.size();
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     const std::optional<std::size_t> linear = origins[t].linear;
-    const std::size_t block = linear ? model_.architecture().linears[*linear].block : model::kNoBlock;
+    std::size_t block = linear ? model_.architecture().linears[*linear].block : model::kNoBlock;
+    if (origins[t].stack) block = stacks_[*origins[t].stack].block;
     layout.tensors.push_back({tensors[t].name, layout.bytes, tensors[t].bytes(), block});
     layout.bytes += layout.tensors.back().bytes;
     if (linear) spots_[*linear].push_back({shards_.size(), t});
@@ -193,6 +206,8 @@ void SafetensorsFolder::write_tensor(const Shard& shard, std::size_t tensor, Lin
     const auto stored = encoder.linear(*origin.linear);
     const std::span<const std::byte> bytes = stored->views[origin.part];
     writer.post(bytes.size(), [stored, bytes](OutputFile& file) { file.write(bytes); });
+  } else if (origin.stack) {
+    dense_stack(model_, stacks_[*origin.stack], spec.dtype, post);
   } else if (spec.shape.size() == 1) {
     dense_vector(model_, spec.name, model_.vector(spec.name, spec.shape[0]), spec.dtype, post);
   } else {

@@ -38,11 +38,12 @@ class SafetensorsFolder final : public Output {
 
  private:
   using Texts = std::vector<std::pair<std::string, std::string>>;  ///< names and contents of files
-  /// The linear that a tensor holds a part of, and which part; none for a tensor of no linear, which is dense, or
-  /// carried over as it is.
+  /// The linear that a tensor holds a part of, and which part, or the experts that it holds; none for a tensor of no
+  /// linear, which is dense, or carried over as it is.
   struct Origin {
     std::optional<std::size_t> linear{};
     std::size_t part = 0;
+    std::optional<std::size_t> stack{};  ///< into stacks_
     bool carried = false;
   };
   /// What goes along whatever the codecs.
@@ -76,6 +77,7 @@ class SafetensorsFolder final : public Output {
   Codecs codecs_;
   format::Activations activations_;
   std::uint64_t shard_bytes_;
+  std::vector<model::Stack> stacks_;  ///< those that hold the experts, if any
   std::vector<Shard> shards_;
   std::vector<std::vector<Spot>> spots_;  ///< the parts of each linear, by index into Architecture::linears
   Texts own_texts_;                       ///< config.json, the shards' index if any, the card if anything has codes

@@ -77,6 +77,24 @@ std::string transformers_experts(const Codec& c) {
 
 std::string any_experts(const Codec&) { return {}; }
 
+/// vLLM leaves whatever is in memory in such experts when they come one by one.
+std::string vllm_stacks(const model::Experts& e) {
+  if (!e.bias) return {};
+  return "vLLM loads experts that have biases as the original's stacks only; keep them with --keep '\\.experts\\.', or "
+         "use --for llama.cpp";
+}
+
+/// transformers gives such experts random weights when they come one by one.
+std::string transformers_stacks(const model::Experts& e) {
+  if (e.stacks != model::Experts::Stacks::always) return {};
+  return fmt::format(
+      "transformers loads experts of this family as the original's stacks only; keep them with --keep "
+      "'\\.experts\\.', or use --for {}",
+      e.bias ? "llama.cpp" : "vllm");
+}
+
+std::string no_stacks(const model::Experts&) { return {}; }
+
 using format::Activations;
 constexpr auto kTargets = std::to_array<Target>({
     {.name = "vllm",
@@ -86,7 +104,8 @@ constexpr auto kTargets = std::to_array<Target>({
      .gpu = true,
      .one_expert_codec = false,
      .why_not = stock_gpu,
-     .why_not_experts = stock_experts},
+     .why_not_experts = stock_experts,
+     .why_no_codes = vllm_stacks},
     {.name = "vllm:sm80",
      .description = "vLLM on Ampere GPUs (A100, RTX 30)",
      .activations = Activations::dynamic,
@@ -94,7 +113,8 @@ constexpr auto kTargets = std::to_array<Target>({
      .gpu = true,
      .one_expert_codec = false,
      .why_not = stock_gpu,
-     .why_not_experts = stock_experts},
+     .why_not_experts = stock_experts,
+     .why_no_codes = vllm_stacks},
     {.name = "vllm:sm89",
      .description = "vLLM on Ada and Hopper GPUs (L4, L40, RTX 40, H100, H200)",
      .activations = Activations::dynamic,
@@ -102,7 +122,8 @@ constexpr auto kTargets = std::to_array<Target>({
      .gpu = true,
      .one_expert_codec = false,
      .why_not = stock_gpu,
-     .why_not_experts = stock_experts},
+     .why_not_experts = stock_experts,
+     .why_no_codes = vllm_stacks},
     {.name = "vllm:sm100",
      .description = "vLLM on Blackwell GPUs (B200, RTX 50)",
      .activations = Activations::dynamic,
@@ -110,7 +131,8 @@ constexpr auto kTargets = std::to_array<Target>({
      .gpu = true,
      .one_expert_codec = false,
      .why_not = stock_sm100,
-     .why_not_experts = stock_experts},
+     .why_not_experts = stock_experts,
+     .why_no_codes = vllm_stacks},
     {.name = "vllm:cpu",
      .description = "vLLM on CPUs",
      .activations = Activations::dynamic,
@@ -118,7 +140,8 @@ constexpr auto kTargets = std::to_array<Target>({
      .gpu = false,
      .one_expert_codec = false,
      .why_not = stock_cpu,
-     .why_not_experts = cpu_experts},
+     .why_not_experts = cpu_experts,
+     .why_no_codes = vllm_stacks},
     {.name = "transformers",
      .description = "every compressed-tensors format that transformers loads",
      .activations = Activations::none,
@@ -126,7 +149,8 @@ constexpr auto kTargets = std::to_array<Target>({
      .gpu = false,
      .one_expert_codec = true,
      .why_not = any_compressed_tensors,
-     .why_not_experts = transformers_experts},
+     .why_not_experts = transformers_experts,
+     .why_no_codes = transformers_stacks},
     {.name = "llama.cpp",
      .description = "one GGUF file of types that every llama.cpp loads",
      .activations = Activations::none,
@@ -134,7 +158,8 @@ constexpr auto kTargets = std::to_array<Target>({
      .gpu = false,
      .one_expert_codec = false,
      .why_not = llama_cpp,
-     .why_not_experts = any_experts},
+     .why_not_experts = any_experts,
+     .why_no_codes = no_stacks},
 });
 
 constexpr auto kAliases = std::to_array<TargetAlias>({
@@ -212,10 +237,18 @@ std::string why_not_shape(const Codec& codec, std::uint64_t rows, std::uint64_t 
   return why;
 }
 
+std::string why_not_experts(const Target& target, const Codec& codec, const model::Experts& experts) {
+  // Kept experts of such a family stay in stacks, which runtimes load whatever the other linears are.
+  if (!codec.has_codes() && experts.stacks == model::Experts::Stacks::always) return {};
+  std::string why = codec.has_codes() ? target.why_no_codes(experts) : std::string();
+  return why.empty() ? target.why_not_experts(codec) : why;
+}
+
 std::string why_not_group(const Target& target, const Codec& codec, const model::Architecture& architecture,
                           const model::FusionGroup& group) {
   std::string why = target.why_not(codec);
-  if (why.empty() && architecture.linears[group.linears.front()].routed()) why = target.why_not_experts(codec);
+  if (why.empty() && architecture.linears[group.linears.front()].routed())
+    why = why_not_experts(target, codec, architecture.experts);
   return why;
 }
 

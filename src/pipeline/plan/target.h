@@ -26,6 +26,8 @@ struct Target {
   /// Empty when the runtime also has a kernel for the codec in the experts of a mixture, else why not. It is asked
   /// about codecs that why_not allows.
   std::string (*why_not_experts)(const codec::Codec&);
+  /// Empty when the runtime loads experts of this kind in any codec that has codes, else why not, and what to do.
+  std::string (*why_no_codes)(const model::Experts&);
   /// llama.cpp fuses nothing, and holds the embedding in any type.
   model::Fusion fusion() const {
     return container == codec::Container::gguf ? model::Fusion::single : model::Fusion::fused;
@@ -57,6 +59,9 @@ void declare_target(std::string& name, OptionVisitor& visitor);
 /// Empty when runtimes load a (rows, cols) linear in this codec, else why not: codec::why_not, and the rule that zero
 /// points of asymmetric codecs must fill whole 32-bit words (vLLM refuses the layer otherwise).
 std::string why_not_shape(const codec::Codec& codec, std::uint64_t rows, std::uint64_t cols);
+
+/// Empty when the target loads a mixture's experts in this codec, which its why_not allows, else why not.
+std::string why_not_experts(const Target& target, const codec::Codec& codec, const model::Experts& experts);
 
 /// Empty when the target has a kernel for the codec in this group, else why not.
 std::string why_not_group(const Target& target, const codec::Codec& codec, const model::Architecture& architecture,

@@ -1,6 +1,7 @@
 // Asks every target about every linear.
 #include "pipeline/report/loads.h"
 
+#include "model/gguf/check.h"
 #include "pipeline/report/stored_codecs.h"
 
 namespace strata::pipeline {
@@ -10,27 +11,30 @@ using codec::Codec;
 using model::Linear;
 
 /// Why the target cannot load a linear in this codec; empty when it can.
-std::string why_not_linear(const Target& target, const Codec& codec, const Linear& linear) {
+std::string why_not_linear(const Target& target, const Codec& codec, const Linear& linear,
+                           const model::Experts& experts) {
   if (!codec.has_codes()) return {};
   std::string why = target.why_not(codec);
-  if (why.empty() && linear.routed()) why = target.why_not_experts(codec);
+  if (why.empty() && linear.routed()) why = why_not_experts(target, codec, experts);
   if (why.empty()) why = why_not_shape(codec, linear.rows, linear.cols);
   return why;
 }
 
 Verdict verdict(const Target& target, const model::Model& checkpoint, const std::vector<const Codec*>& codecs) {
   const bool gguf = !target.extension().empty();
-  if (gguf != checkpoint.from_gguf())
-    return {&target,
-            gguf ? "it loads GGUF files only; `strata convert` makes one of a dense model"
-                 : "it loads folders of safetensors, and this is a GGUF file",
-            {},
-            0};
+  if (gguf != checkpoint.from_gguf()) {
+    const std::string& type = checkpoint.architecture().model_type;
+    if (!gguf) return {&target, "it loads folders of safetensors, and this is a GGUF file", {}, 0};
+    if (!model::has_gguf_files(checkpoint.architecture()))
+      return {
+          &target, fmt::format("it loads GGUF files only, and those of {} models are not written here", type), {}, 0};
+    return {&target, "it loads GGUF files only; `strata convert` makes one of a dense model", {}, 0};
+  }
   Verdict result{&target, {}, {}, 0};
   const Codec* experts = nullptr;
   const auto& linears = checkpoint.architecture().linears;
   for (std::size_t l = 0; l < linears.size(); ++l) {
-    std::string why = why_not_linear(target, *codecs[l], linears[l]);
+    std::string why = why_not_linear(target, *codecs[l], linears[l], checkpoint.architecture().experts);
     if (why.empty() && target.one_expert_codec && linears[l].routed()) {
       if (experts != nullptr && experts != codecs[l]) why = "it loads one codec for all experts of a model";
       if (experts == nullptr) experts = codecs[l];

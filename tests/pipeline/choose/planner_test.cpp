@@ -480,12 +480,37 @@ TEST(Planner, ExpertsThatATargetCannotLoadAreSaid) {
     EXPECT_EQ(group.codec->name == "fp8_channel", group.name.ends_with("experts"));
 }
 
-TEST(Planner, ExpertsWithBiasesAreRefusedWhereStacksAloneAreLoaded) {
-  const model::Model model = tiny("gpt_oss");
+TEST(Planner, CodesAreRefusedInExpertsThatATargetLoadsAsStacksOnly) {
   PlanRequest request;
-  request.preset = "uniform:int4_g32";
-  for (const char* target : {"vllm", "transformers"})
-    EXPECT_NE(error_of(model, target, request).find("stacks only"), std::string::npos) << target;
+  request.preset = "uniform:int8_channel";
+  const auto expect_refused = [&](const char* name, const char* target, const char* advice) {
+    const std::string error = error_of(tiny(name), target, request);
+    EXPECT_NE(error.find("stacks only"), error.npos) << name << target << error;
+    EXPECT_NE(error.find(advice), error.npos) << name << target << error;
+  };
+  expect_refused("gpt_oss", "vllm", "--for llama.cpp");
+  expect_refused("gpt_oss", "transformers", "--for llama.cpp");
+  expect_refused("qwen3_vl_moe", "transformers", "--for vllm");
+  EXPECT_EQ(error_of(tiny("qwen3_vl_moe"), "vllm", request), "");
+  EXPECT_EQ(error_of(tiny("llama4_text"), "transformers", request), "");
+  request.assign = {{"\\.experts\\.", "int8_channel"}};
+  expect_refused("gpt_oss", "vllm", "--keep '\\.experts\\.'");
+}
+
+TEST(Planner, ExpertsThatStayInStacksMayBeKeptBesideCodes) {
+  PlanRequest request;
+  request.preset = "uniform:int8_channel";
+  request.keep = {"\\.experts\\."};
+  for (const char* name : {"gpt_oss", "qwen3_vl_moe"})
+    for (const char* target : {"vllm", "transformers"}) {
+      const model::Model model = tiny(name);
+      ASSERT_EQ(error_of(model, target, request), "") << name << target;
+      const Plan plan = make_plan({model, target_by_name(target), request, made_up_costs(model)}).plan;
+      for (const PlannedGroup& group : plan.groups)
+        EXPECT_EQ(group.codec->has_codes(), group.name.find("experts") == std::string::npos && group.name != "lm_head")
+            << group.name;
+    }
+  EXPECT_NE(error_of(tiny("llama4_text"), "transformers", request).find("beside quantized layers"), std::string::npos);
 }
 
 TEST(Layout, ExpertsAreOneTargetABlockAndRoutersAreIgnored) {

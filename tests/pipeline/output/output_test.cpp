@@ -134,6 +134,31 @@ TEST(Output, BytesAndNamesAreThoseOfWhatIsWritten) {
     }
 }
 
+std::vector<float> router_of(const model::Model& model, std::size_t block) {
+  const model::Architecture& a = model.architecture();
+  const model::LinearWeights weights = model.matrix(model::router_name(a, block), a.experts.count, a.hidden);
+  std::vector<float> values(a.experts.count * a.hidden);
+  for (std::size_t e = 0; e < a.experts.count; ++e)
+    read_row(weights.view().dense, e, 0, a.hidden, values.data() + e * a.hidden);
+  return values;
+}
+
+TEST(Output, RoutersInFloat32StayExactWhereRuntimesKeepThemSo) {
+  for (const Case& what : cases()) {
+    SCOPED_TRACE(fmt::format("{} {} {}", what.target, what.codecs.front(), what.shard_bytes));
+    const Written written("ernie4_5_moe", what);
+    const TemporaryFolder folder;
+    LinearEncoder encoder(written.model(), written.codecs());
+    written.output().write_whole(encoder, written.path(folder.path()), false);
+    const fs::path first = written.output().names(written.path(folder.path())).front();
+    const model::Model back = model::Model::open(first, written.target().fusion());
+    for (std::size_t b = 0; b < back.architecture().blocks; ++b)
+      if (back.architecture().layout[b].mixture) {
+        EXPECT_EQ(router_of(written.model(), b), router_of(back, b)) << b;
+      }
+  }
+}
+
 TEST(Output, AFileOfGgufSaysTheTypeThatMostWeightsHave) {
   // llama.h: 32 mostly BF16, 1 mostly F16, 0 all F32, 2 mostly Q4_0, 7 mostly Q8_0.
   for (const auto& [codec, file_type] : {std::pair{"keep", 32}, {"q4_0", 2}, {"q8_0", 7}}) {
