@@ -186,6 +186,7 @@ void list_linears(Architecture& a, Fusion fusion) {
   a.linears.clear();
   a.groups.clear();
   a.layout.resize(a.blocks, {0, 0, false});
+  a.attention.resize(a.blocks);
   Lister list(a, fusion);
   for (std::size_t b = 0; b < a.blocks; ++b) {
     BlockLinears& block = a.layout[b];
