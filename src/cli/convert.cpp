@@ -24,6 +24,7 @@ const char* name_of(DType type) { return type == DType::f16 ? "f16" : type == DT
 void run(const Options& options, const Common& common) {
   const bool gguf = options.output.ends_with(".gguf");
   const model::Model model = model::Model::open(options.model);
+  pipeline::refuse_source(model, options.output);
   if (!gguf && options.type != DType::bf16)
     fail_usage("--type: a folder is written in bf16; end --output in .gguf for other types");
   const pipeline::Codecs keeps(model.architecture().linears.size(), &codec::by_name("keep"));

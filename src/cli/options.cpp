@@ -31,17 +31,12 @@ void show_plan(const pipeline::PlanResult& result, const model::Model& model) {
              human_bytes(plan.block_bytes()), plan.bits(), plan.nominal_bits(), human_bytes(result.output_bytes));
   std::map<std::string, std::map<std::string, std::size_t>> counts;  // codec -> role -> linears
   const auto codecs = pipeline::codecs_by_linear(plan, model.architecture());
-  for (std::size_t l = 0; l < codecs.size(); ++l)
-    ++counts[codecs[l]->name + (model.source_codec(l) == codecs[l] ? ", as in the source" : "")]
-            [std::string(model::role_name(model.architecture().linears[l].role))];
-  const std::vector<std::string> roles = {"q", "k", "v", "o", "gate", "up", "down"};
-  std::vector<std::vector<std::string>> rows = {{"codec"}};
-  rows[0].insert(rows[0].end(), roles.begin(), roles.end());
-  for (const char* role : {"qkv", "gate_up", "other"})  // of families that fuse them, and of unknown models
-    if (std::ranges::any_of(counts, [&](const auto& entry) { return entry.second.contains(role); }))
-      rows[0].emplace_back(role);
-  if (!model.architecture().tied) rows[0].emplace_back("lm_head");
-  if (model.architecture().embedding() != model::kNoLinear) rows[0].emplace_back("embed");
+  std::vector<std::vector<std::string>> rows = {{"codec"}};  // the roles in the order of the forward pass
+  for (std::size_t l = 0; l < codecs.size(); ++l) {
+    const std::string role(model::role_name(model.architecture().linears[l].role));
+    if (std::ranges::find(rows[0], role) == rows[0].end()) rows[0].push_back(role);
+    ++counts[codecs[l]->name + (model.source_codec(l) == codecs[l] ? ", as in the source" : "")][role];
+  }
   for (const auto& [codec, by_role] : counts) {
     rows.push_back({codec});
     for (std::size_t r = 1; r < rows[0].size(); ++r) {

@@ -117,7 +117,7 @@ class Teller final : public pipeline::Listener {
              kFewBits);
   }
   void tell(const json& event) const {
-    if (options_.events) remark("{}\n", event.dump(-1, ' ', false, json::error_handler_t::replace));
+    if (options_.events) remark("{}\n", json_text(event));
   }
 
   const Options& options_;

@@ -7,7 +7,7 @@
 namespace strata::cli {
 
 void print_json(const Common& common, const json& value) {
-  if (common.json_output) fmt::print("{}\n", value.dump(2, ' ', false, json::error_handler_t::replace));
+  if (common.json_output) fmt::print("{}\n", json_text(value, 2));
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

@@ -18,11 +18,8 @@ namespace {
 
 constexpr double kNoteSeconds = 2.0;
 
-/// The value as a line says it: in texts that are not UTF-8, which names of files may be, bytes become U+FFFD.
-std::string line_of(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
-
 void write_line(int descriptor, const json& value, const std::filesystem::path& path) {
-  const std::string line = line_of(value) + "\n";
+  const std::string line = json_text(value) + "\n";
   if (write_bytes(descriptor, std::as_bytes(std::span(line))) < line.size() || ::fdatasync(descriptor) != 0)
     fail("{}: {}", path.string(), std::strerror(errno));
 }
@@ -69,7 +66,7 @@ Journal::Journal(std::filesystem::path path, const json& job, std::string_view d
     std::string text = read_text_file(path_);
     const std::size_t whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
     text.resize(whole);
-    if (whole != 0) read(text, parse_json(line_of(job), path_.string()), drop);
+    if (whole != 0) read(text, parse_json(json_text(job), path_.string()), drop);
     if (::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0 || ::lseek(descriptor_, 0, SEEK_END) < 0)
       fail("{}: {}", path_.string(), std::strerror(errno));
     if (whole == 0) write_line(descriptor_, job, path_);

@@ -77,8 +77,12 @@ std::string brief(const json& value) {
   return text.size() > limit ? text.substr(0, limit) + "..." : text;
 }
 
+std::string json_text(const json& value, int indent) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
 void write_json_file(const std::filesystem::path& path, const json& value) {
-  write_text_file(path, value.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  write_text_file(path, json_text(value, 2) + "\n");
 }
 
 }  // namespace strata

@@ -22,6 +22,9 @@ using json = nlohmann::ordered_json;
 /// Parses text; `where` (a path) opens the error's sentence. Refuses nesting deeper than 200.
 json parse_json(std::string_view text, const std::string& where);
 json read_json_file(const std::filesystem::path& path);
+/// One line, or lines with so many spaces before what is inside. Bytes that are no UTF-8, which
+/// names of files may hold, become U+FFFD.
+std::string json_text(const json& value, int indent = -1);
 /// Pretty-printed with two spaces and a final newline, written atomically.
 void write_json_file(const std::filesystem::path& path, const json& value);
 

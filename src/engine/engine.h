@@ -93,6 +93,7 @@ class Engine {
   struct LatentRows;
   const float* latent_queries(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
                               const Observer* observer, Site last);
+  void keep_latents(std::size_t block, const Batch& batch, const LatentRows& rows) const;
   void attend_expanded(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
   void attend_latents(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
   /// mix() by a gated delta net, and its parts; in mixers/delta_net.cpp.

@@ -17,10 +17,7 @@ double since(std::chrono::steady_clock::time_point begin) {
 }  // namespace
 
 KeptPass::KeptPass(std::filesystem::path file, const json& job, State state)
-    : file_(std::move(file)),
-      job_(job.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"),
-      state_(std::move(state)),
-      pause_(seconds_between_notes()) {}
+    : file_(std::move(file)), job_(json_text(job) + "\n"), state_(std::move(state)), pause_(seconds_between_notes()) {}
 
 bool KeptPass::read() const {
   std::error_code code;

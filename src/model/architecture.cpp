@@ -43,6 +43,7 @@ Activation parse_activation(const json& config, const Family& family, const std:
 void parse_sizes(const json& config, const Family& family, Architecture& a, const std::string& where) {
   a.hidden = size_of(config, "hidden_size", where);
   a.blocks = size_of(config, "num_hidden_layers", where);
+  if (a.blocks > 10000) fail("{}: 'num_hidden_layers' is {}, expected at most 10000", where, a.blocks);
   a.heads = size_of(config, "num_attention_heads", where);
   a.kv_heads = size_or(config, "num_key_value_heads", a.heads, where);
   a.intermediate = family.convolution && config.contains("block_ff_dim")
@@ -53,7 +54,6 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   if (family.latent) return parse_latent(config, a, where);
   a.head_dim =
       size_or(config, "head_dim", family.default_head_dim != 0 ? family.default_head_dim : a.hidden / a.heads, where);
-  if (a.blocks > 10000) fail("{}: 'num_hidden_layers' is {}, expected at most 10000", where, a.blocks);
   if (a.heads % a.kv_heads != 0)
     fail("{}: {} attention heads cannot be shared by {} key-value heads", where, a.heads, a.kv_heads);
   if (a.head_dim == 0 || a.head_dim % 2 != 0) fail("{}: head_dim {} must be even and positive", where, a.head_dim);
@@ -61,6 +61,20 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
 }
 
 }  // namespace
+
+std::string_view mixer_name(Mixer mixer) {
+  switch (mixer) {
+    case Mixer::attention:
+      return "attention";
+    case Mixer::latent:
+      return "latent attention";
+    case Mixer::delta:
+      return "gated delta net";
+    case Mixer::convolution:
+      return "short convolution";
+  }
+  STRATA_CHECK(false);
+}
 
 std::size_t Architecture::mixed_size(std::size_t block) const {
   switch (attention[block].mixer) {

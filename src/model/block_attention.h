@@ -1,6 +1,7 @@
 // What stands before a block's feed-forward part, as data: attention of some kind, its window, its rotary embedding.
 #pragma once
 #include <cstddef>
+#include <string_view>
 
 namespace strata::model {
 
@@ -13,6 +14,8 @@ enum class Mixer {
   delta,        ///< a gated delta net (DeltaNet)
   convolution,  ///< a gated convolution over a few tokens (ShortConvolution)
 };
+
+std::string_view mixer_name(Mixer mixer);
 
 /// Multi-head latent attention: arXiv 2405.04434, section 2.1; transformers: modeling_deepseek_v3.py. A head of q and k
 /// has `plain` dimensions and then `turned` ones, which the rotary embedding acts on; the turned ones of k are the same

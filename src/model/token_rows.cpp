@@ -11,7 +11,7 @@ namespace {
 
 /// The file of the tokenizer that has the text in it; empty when none has.
 std::string file_with(const NamedTexts& files, const std::string& text) {
-  const std::string quoted = json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string quoted = json_text(json(text));
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"})
     if (const std::string* content = find_text(files, name);
         content != nullptr && content->find(quoted) != std::string::npos)

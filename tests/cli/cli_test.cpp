@@ -390,6 +390,13 @@ TEST_F(Cli, AnOutputThatExistsNeedsOverwrite) {
   EXPECT_EQ(run(std::string(kQuantize) + " --overwrite").exit_code, 0);
 }
 
+TEST_F(Cli, AModelIsNeverReplacedByWhatIsMadeOfIt) {
+  const std::string before = read_text_file(model_ / "model.safetensors");
+  expect_refused("quantize model -o model/ --preset uniform:int8_channel --overwrite", "is the model itself");
+  expect_refused("convert model -o ./model --overwrite", "is the model itself");
+  EXPECT_EQ(read_text_file(model_ / "model.safetensors"), before);
+}
+
 TEST_F(Cli, PlansRoundTripAndEditedOnesAreChecked) {
   ASSERT_EQ(run("plan model --preset uniform:int8_g32 -o plan.json").exit_code, 0);
   ASSERT_EQ(run("quantize model -o out --plan plan.json --scale minmax --no-verify").exit_code, 0);

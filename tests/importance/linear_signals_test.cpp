@@ -169,6 +169,23 @@ TEST(Prior, FollowsTheLiterature) {
   EXPECT_GT(values[a.linears.back().group], of(8, Role::down));
 }
 
+TEST(Prior, InHybridsStatesComeFirstAndAttentionCountsMore) {
+  model::Architecture a = small_architecture(16, true);
+  const std::vector<double> plain = Prior::literature().of_linears(a);
+  const double q = plain[a.index(7, model::Role::q)], down = plain[a.index(7, model::Role::down)];
+  a.delta = {.key_heads = 1, .value_heads = 1, .key_size = 64, .value_size = 64, .kernel = 4};
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    if (b % 4 != 3) a.attention[b].mixer = model::Mixer::delta;
+  model::list_linears(a);
+  const std::vector<double> values = Prior::literature().of_linears(a);
+  EXPECT_EQ(values[a.index(7, model::Role::q)], 2 * q);
+  EXPECT_EQ(values[a.index(7, model::Role::down)], down);
+  EXPECT_GT(values[a.index(6, model::Role::o)], values[a.index(6, model::Role::down)]);
+  const std::vector<std::size_t> kept = Prior::literature().kept(a);
+  EXPECT_TRUE(std::ranges::count(kept, a.linear(6, model::Role::in_b).group) != 0);
+  EXPECT_TRUE(std::ranges::count(kept, a.linear(6, model::Role::in_qkv).group) == 0);
+}
+
 TEST(Prior, RoutedExpertsComeLast) {
   model::Architecture a = small_architecture(16, true);
   a.experts.count = 4;

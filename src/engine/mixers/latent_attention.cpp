@@ -31,9 +31,12 @@ void copy(const HeadPart& from, const HeadPart& to, std::size_t tokens, std::siz
   });
 }
 
-/// The sequences of a batch that have a cache, or those that have none.
-bool any(const Batch& batch, bool cached) {
-  return std::ranges::any_of(batch.sequences, [&](const Sequence& s) { return (s.cache != nullptr) == cached; });
+/// Whether no token of the sequence was run before.
+bool begins(const Sequence& s) { return s.cache == nullptr || s.cache->positions == 0; }
+
+/// Whether a batch has sequences that begin, or such that go on.
+bool any(const Batch& batch, bool beginning) {
+  return std::ranges::any_of(batch.sequences, [&](const Sequence& s) { return begins(s) == beginning; });
 }
 
 /// kv_b's weights as f32, (heads, plain + value, kv_rank).
@@ -103,9 +106,10 @@ const float* Engine::mix_latent(BlockWeights& w, std::size_t block, const Batch&
   turn_heads(a, a.attention[block], batch, rows.turned.data(), l.turned, 1, l.turned);
   observe(observer, Site::kv_b_in, block, rows.latents.data(), tokens, l.kv_rank);
   if (last == Site::kv_b_in) return nullptr;
+  keep_latents(block, batch, rows);
   sized(attended_, tokens * a.mixed_size(block));
-  if (any(batch, false)) attend_expanded(w, block, batch, rows);
-  if (any(batch, true)) attend_latents(w, block, batch, rows);
+  if (any(batch, true)) attend_expanded(w, block, batch, rows);
+  if (any(batch, false)) attend_latents(w, block, batch, rows);
   return attended_.data();
 }
 
@@ -130,6 +134,19 @@ const float* Engine::latent_queries(BlockWeights& w, std::size_t block, const Ba
   return q;
 }
 
+void Engine::keep_latents(std::size_t block, const Batch& batch, const LatentRows& rows) const {
+  const model::Latent& l = architecture_.latent;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    for (std::size_t t = row; s.cache != nullptr && t < row + s.tokens; ++t) {
+      std::vector<float>& kept = s.cache->keys[block];
+      kept.insert(kept.end(), &rows.latents[t * l.kv_rank], &rows.latents[t * l.kv_rank] + l.kv_rank);
+      kept.insert(kept.end(), &rows.turned[t * l.turned], &rows.turned[t * l.turned] + l.turned);
+    }
+    row += s.tokens;
+  }
+}
+
 /// Attention of the sequences that begin here: kv_b makes the keys and values of all heads, once for every token.
 void Engine::attend_expanded(BlockWeights& w, std::size_t block, const Batch& batch, const LatentRows& rows) {
   const model::Architecture& a = architecture_;
@@ -147,7 +164,7 @@ void Engine::attend_expanded(BlockWeights& w, std::size_t block, const Batch& ba
   std::vector<kernel::Attention> calls;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
-    if (s.cache == nullptr) {
+    if (begins(s)) {
       kernel::Attention call{};
       call.q = rows.q + row * a.q_size();
       call.k = k + row * a.q_size();
@@ -179,15 +196,10 @@ void Engine::attend_latents(BlockWeights& w, std::size_t block, const Batch& bat
   std::vector<kernel::Attention> calls;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
-    if (s.cache != nullptr) {
-      std::vector<float>& kept = s.cache->keys[block];
-      for (std::size_t t = row; t < row + s.tokens; ++t) {
-        kept.insert(kept.end(), &rows.latents[t * l.kv_rank], &rows.latents[t * l.kv_rank] + l.kv_rank);
-        kept.insert(kept.end(), &rows.turned[t * l.turned], &rows.turned[t * l.turned] + l.turned);
-      }
+    if (!begins(s)) {
       kernel::Attention call{};
       call.q = q.data() + row * a.heads * width;
-      call.k = call.v = kept.data();
+      call.k = call.v = s.cache->keys[block].data();
       call.out = mixed.data() + row * a.heads * l.kv_rank;
       call.q_stride = a.heads * width;
       call.kv_stride = call.v_stride = width;
@@ -206,7 +218,7 @@ void Engine::attend_latents(BlockWeights& w, std::size_t block, const Batch& bat
   kernel::attention(calls);
   row = 0;
   for (const Sequence& s : batch.sequences) {
-    if (s.cache != nullptr)
+    if (!begins(s))
       widen_values(mixed.data() + row * a.heads * l.kv_rank, matrices, a, s.tokens,
                    attended_.data() + row * a.mixed_size(block));
     row += s.tokens;

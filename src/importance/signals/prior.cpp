@@ -16,7 +16,13 @@ constexpr const char* kLiterature = R"json({"format": "strata prior", "version":
     {"match": "\\.(gate|router)$", "keep": true, "why": "routers decide which expert runs and take next to no bytes"},
     {"match": "lm_head$", "weight": 5, "why": "llama.cpp's mixes keep the output matrix before all others"},
     {"match": "down_proj$|\\.w2$", "weight": 3, "why": "the inputs after the activation hold the largest outliers"},
-    {"match": "self_attn\\.(v_proj|o_proj)", "weight": 1.5, "why": "llama.cpp's mixes raise v and o before q and k"},
+    {"match": "self_attn\\.(v_proj|o_proj|out_proj)", "weight": 1.5, "why": "llama.cpp's mixes raise v and o before q and k"},
+    {"match": "(linear_attn|mamba|mixer)\\.out_proj$", "weight": 5,
+     "why": "of 121 mixes of Qwen3.5 those that round ssm_out lose most, and it is small"},
+    {"match": "linear_attn\\.in_proj_(a|b|ba)$", "keep": true,
+     "why": "they say what a state forgets, so that their errors last for the whole text; they take next to no bytes"},
+    {"match": "self_attn\\.", "beside": "(linear_attn|mamba|mixer)\\.out_proj$", "weight": 2,
+     "why": "few blocks of a hybrid attend, and what they find no other block does"},
     {"match": "shared_expert|mlp\\.(gate|up|down)_proj$", "weight": 1.5,
      "why": "used by every token, unlike a routed expert"},
     {"match": "\\.experts\\.", "weight": 0.25, "why": "each is routed to by few tokens; attention comes first"},
@@ -46,14 +52,15 @@ Prior Prior::from_json(const json& value, const std::string& where) {
     const std::string place = fmt::format("{}: rule {}", where, prior.rules_.size() + 1);
     if (!entry.is_object()) fail("{}: is not an object", place);
     for (const auto& [key, unused] : entry.items())
-      if (key != "match" && key != "weight" && key != "keep" && key != "blocks" && key != "why")
-        fail("{}: '{}' is not known; a rule has match, weight or keep, blocks, why", place, key);
+      if (key != "match" && key != "weight" && key != "keep" && key != "beside" && key != "blocks" && key != "why")
+        fail("{}: '{}' is not known; a rule has match, weight or keep, beside, blocks, why", place, key);
     Rule rule{compile_regex(get<std::string>(entry, "match", place), place)};
     rule.weight = get_or<double>(entry, "weight", 1.0, place);
     rule.keep = get_or<bool>(entry, "keep", false, place);
     if (!(rule.weight > 0.0) || rule.weight > 1e6)
       fail("{}: 'weight' is {}, expected above 0 and at most 1e6", place, rule.weight);
     if (rule.keep && entry.contains("weight")) fail("{}: 'keep' and 'weight' contradict each other", place);
+    if (entry.contains("beside")) rule.beside = compile_regex(get<std::string>(entry, "beside", place), place);
     if (const auto blocks = entry.find("blocks"); blocks != entry.end()) {
       if (!blocks->is_object()) fail("{}: 'blocks' is not an object such as {{\"first\": 2}}", place);
       rule.first_blocks = get_or<std::size_t>(*blocks, "first", 0, place);
@@ -73,22 +80,31 @@ bool Prior::Rule::applies(const model::Linear& linear, std::size_t blocks) const
   return std::regex_search(linear.module, match);
 }
 
+std::vector<const Prior::Rule*> Prior::rules_of(const model::Architecture& a) const {
+  std::vector<const Rule*> rules;
+  for (const Rule& rule : rules_) {
+    const auto is_beside = [&](const model::Linear& linear) { return std::regex_search(linear.module, *rule.beside); };
+    if (!rule.beside || std::ranges::any_of(a.linears, is_beside)) rules.push_back(&rule);
+  }
+  return rules;
+}
+
 std::vector<std::size_t> Prior::kept(const model::Architecture& a) const {
+  const std::vector<const Rule*> rules = rules_of(a);
   std::vector<std::size_t> groups;
-  for (const model::Linear& linear : a.linears)
-    for (const Rule& rule : rules_)
-      if (rule.keep && rule.applies(linear, a.blocks)) {
-        groups.push_back(linear.group);
-        break;
-      }
+  for (const model::Linear& linear : a.linears) {
+    const auto keeps = [&](const Rule* rule) { return rule->keep && rule->applies(linear, a.blocks); };
+    if (std::ranges::any_of(rules, keeps)) groups.push_back(linear.group);
+  }
   return groups;
 }
 
 std::vector<double> Prior::of_linears(const model::Architecture& a) const {
+  const std::vector<const Rule*> rules = rules_of(a);
   std::vector<double> result(a.linears.size(), 1.0);
   for (std::size_t l = 0; l < a.linears.size(); ++l)
-    for (const Rule& rule : rules_)
-      if (!rule.keep && rule.applies(a.linears[l], a.blocks)) result[l] *= rule.weight;
+    for (const Rule* rule : rules)
+      if (!rule->keep && rule->applies(a.linears[l], a.blocks)) result[l] *= rule->weight;
   return result;
 }
 

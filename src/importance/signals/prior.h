@@ -2,6 +2,7 @@
 // needs no calibration, and is the baseline that a measured signal has to beat, and the only cost of a preset.
 #pragma once
 #include <cstddef>
+#include <optional>
 #include <regex>
 #include <string>
 #include <vector>
@@ -30,9 +31,12 @@ class Prior {
     std::regex match;
     double weight = 1.0;
     bool keep = false;
+    std::optional<std::regex> beside{};             ///< acts in models that have such a linear; without it in all
     std::size_t first_blocks = 0, last_blocks = 0;  ///< only these blocks; with both 0, all blocks and lm_head
     bool applies(const model::Linear& linear, std::size_t blocks) const;
   };
+  /// The rules that act in a model.
+  std::vector<const Rule*> rules_of(const model::Architecture& architecture) const;
   std::vector<Rule> rules_;
 };
 

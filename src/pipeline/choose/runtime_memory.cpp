@@ -10,7 +10,8 @@
 namespace strata::pipeline {
 namespace {
 
-constexpr std::uint64_t kCacheBytes = 2, kActivationBytes = 2, kLogitBytes = 4;
+/// States of mixers that are no attention are kept in f32, by llama.cpp as by vLLM where config.json says so.
+constexpr std::uint64_t kCacheBytes = 2, kStateBytes = 4, kActivationBytes = 2, kLogitBytes = 4;
 /// Tokens of a prompt that runtimes take at once: llama.cpp's n_ubatch; vLLM's max_num_batched_tokens.
 constexpr std::uint64_t kTokensOnCpu = 512, kTokensOnGpu = 2048;
 constexpr std::uint64_t kRuntimeOnCpu = 256u << 20, kRuntimeOnGpu = 1024u << 20;
@@ -25,14 +26,14 @@ std::uint64_t checked_product(std::uint64_t a, std::uint64_t b) {
 
 MemoryNeeds memory_beside_weights(const model::Architecture& a, const Target& target, const MemoryBudget& budget) {
   MemoryNeeds needs;
-  std::uint64_t values = 0;  // of one sequence
+  std::uint64_t of_sequence = 0;
   for (std::size_t b = 0; b < a.blocks; ++b) {
     std::uint64_t seen = budget.context;
     for (const std::size_t limit : {a.attention[b].window, a.attention[b].chunk})
       if (limit != 0) seen = std::min<std::uint64_t>(seen, limit);
-    values += checked_product(seen, a.cache_size(b)) + a.state_size(b);
+    of_sequence += checked_product(checked_product(seen, a.cache_size(b)), kCacheBytes) + a.state_size(b) * kStateBytes;
   }
-  needs.kv_cache = checked_product(checked_product(values, budget.batch), kCacheBytes);
+  needs.kv_cache = checked_product(of_sequence, budget.batch);
   const std::uint64_t in_flight = std::max<std::uint64_t>(
       budget.batch, std::min(checked_product(budget.context, budget.batch), target.gpu ? kTokensOnGpu : kTokensOnCpu));
   const std::uint64_t per_token = 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 3 * a.intermediate;

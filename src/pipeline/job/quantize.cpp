@@ -66,6 +66,7 @@ model::Model open_model(const QuantizeRequest& request) {
 Quantized quantize(const QuantizeRequest& asked, Listener& listener, const std::string& command) {
   check_options(asked);
   const model::Model model = open_model(asked);
+  refuse_source(model, asked.output);
   const QuantizeRequest request = fitted_to(model, asked, listener);
   JobFolder folder(request.output, job_identity(request, model), request.overwrite, request.restart,
                    existing_output(request.output, target_of(request)));

@@ -30,8 +30,7 @@ importance::CalibrationSet Stages::calibration(const std::string& name,
   }
   importance::CalibrationSet set = make();
   if (job_ != nullptr) {
-    write_text_file(file(name), json{{"source", set.source.to_json()}, {"tokens", set.sequences}}.dump(
-                                    -1, ' ', false, json::error_handler_t::replace));
+    write_text_file(file(name), json_text(json{{"source", set.source.to_json()}, {"tokens", set.sequences}}));
     note(name);
   }
   return set;

@@ -19,6 +19,12 @@ std::unique_ptr<Output> plan_output(const model::Model& model, Codecs codecs, co
   return std::make_unique<SafetensorsFolder>(model, std::move(codecs), target.activations, shard_bytes);
 }
 
+void refuse_source(const model::Model& source, const fs::path& output) {
+  std::error_code code;
+  if (fs::equivalent(output, source.path(), code))
+    fail("{}: is the model itself, and would be lost; give another --output", output.string());
+}
+
 fs::path existing_output(const fs::path& output, const Target& target) {
   std::error_code code;
   if (target.extension().empty() || fs::exists(output, code)) return output;

@@ -64,6 +64,9 @@ class Output {
 std::unique_ptr<Output> plan_output(const model::Model& model, Codecs codecs, const Target& target,
                                     std::uint64_t shard_bytes, DType dense = DType::bf16);
 
+/// Throws Error where the output would replace the model that it is made from.
+void refuse_source(const model::Model& source, const std::filesystem::path& output);
+
 /// The path by which an output of this name exists already: `output` itself, or the first file of a GGUF model that is
 /// split over any number of files. When there is neither, it is `output`.
 std::filesystem::path existing_output(const std::filesystem::path& output, const Target& target);

@@ -274,7 +274,7 @@ std::filesystem::path beside(const std::filesystem::path& output, const std::str
 
 bool write_report(const ReportData& data, const std::filesystem::path& data_path, const std::filesystem::path& page) {
   const json value = data.to_json();
-  if (!data_path.empty()) write_text_file(data_path, value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  if (!data_path.empty()) write_text_file(data_path, json_text(value) + "\n");
   if (report_page().empty()) return false;
   write_text_file(page, render_report(value));
   return true;

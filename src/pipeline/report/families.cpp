@@ -59,6 +59,8 @@ FamilySupport support_of(const model::Family& family) {
     if (!name.empty()) row.also.push_back(name);
   for (std::size_t b = 0; b < a.blocks; ++b) {
     (a.layout[b].mixture ? row.experts : row.dense) = true;
+    const std::string_view mixer = model::mixer_name(a.attention[b].mixer);
+    if (std::ranges::find(row.mixers, mixer) == row.mixers.end()) row.mixers.push_back(mixer);
     const std::string why = engine::why_no_gradient(a, b);
     if (why.empty()) row.tunes_some = true;
     if (row.why_no_tune.empty()) row.why_no_tune = why;
@@ -91,6 +93,7 @@ json to_json(const std::vector<FamilySupport>& families) {
   for (const FamilySupport& family : families)
     list.push_back({{"model_type", family.model_type},
                     {"also", family.also},
+                    {"mixers", family.mixers},
                     {"dense_blocks", family.dense},
                     {"expert_blocks", family.experts},
                     {"shared_expert", family.shared_expert},
@@ -105,9 +108,10 @@ json to_json(const std::vector<FamilySupport>& families) {
 
 std::vector<std::vector<std::string>> to_rows(const std::vector<FamilySupport>& families) {
   std::vector<std::vector<std::string>> rows = {
-      {"model_type", "blocks", "forward", "gptq", "tune", "gguf", "vllm fusion", "also read as it"}};
+      {"model_type", "mixer", "feed-forward", "forward", "gptq", "tune", "gguf", "vllm fusion", "also read as it"}};
   for (const FamilySupport& family : families)
-    rows.push_back({std::string(family.model_type), blocks_text(family), "yes", "yes",
+    rows.push_back({std::string(family.model_type), fmt::format("{}", fmt::join(family.mixers, ", ")),
+                    blocks_text(family), "yes", "yes",
                     family.why_no_tune.empty() ? "yes"
                     : family.tunes_some        ? "some blocks"
                                                : "-",

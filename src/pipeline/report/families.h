@@ -11,7 +11,8 @@ namespace strata::pipeline {
 
 struct FamilySupport {
   std::string_view model_type;
-  std::vector<std::string_view> also;  ///< other values of model_type: wrappers and their text models
+  std::vector<std::string_view> also{};    ///< other values of model_type: wrappers and their text models
+  std::vector<std::string_view> mixers{};  ///< what its blocks have before the feed-forward part
   bool dense = false, experts = false, shared_expert = false;  ///< which kinds of blocks its models have
   std::string why_no_tune;           ///< why the first block that cannot be tuned cannot; empty when all can
   bool tunes_some = false;           ///< there are blocks that can be tuned

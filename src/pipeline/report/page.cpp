@@ -18,7 +18,7 @@ constexpr std::string_view kMarker = "\"STRATA_REPORT_DATA\"";
 std::string_view report_page() { return {strata_report_page, strata_report_page_end}; }
 
 std::string script_json(const json& data) {
-  const std::string text = data.dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string text = json_text(data);
   std::string result;
   result.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
