@@ -11,6 +11,7 @@ using model::NormKind;
 void norm_rows(const model::Architecture& a, const float* x, const float* weights, std::size_t rows, float* y) {
   const auto norm = a.norm_kind == NormKind::rms ? kernel::rms_norm : kernel::layer_norm;
   norm(x, weights, rows, a.hidden, a.norm_epsilon, y);
+  if (a.norm_bias) kernel::add_bias(y, weights + a.hidden, rows, a.hidden);
 }
 
 void norm_rows_gradient(const model::Architecture& a, const float* x, const float* weights, const float* dy,

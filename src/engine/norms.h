@@ -6,7 +6,8 @@
 
 namespace strata::engine {
 
-/// y (rows, hidden) = the norm of x with `weights` (hidden); y may be x.
+/// y (rows, hidden) = the norm of x with `weights` (hidden), behind which its biases (hidden) stand if it has any; y
+/// may be x.
 void norm_rows(const model::Architecture& architecture, const float* x, const float* weights, std::size_t rows,
                float* y);
 /// The gradient by x from dy, that by y; dx (rows, hidden) may be dy.

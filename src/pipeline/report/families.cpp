@@ -9,6 +9,7 @@
 #include "model/architecture.h"
 #include "model/families.h"
 #include "model/gguf/check.h"
+#include "model/mamba_keys.h"
 
 namespace strata::pipeline {
 namespace {
@@ -29,6 +30,10 @@ model::Architecture sample(const model::Family& family, bool normalizes) {
     config[mixture->size_key] = size;
     if (mixture->shared_size_key != nullptr) config[mixture->shared_size_key] = size;
     if (mixture->shared_count_key != nullptr) config[mixture->shared_count_key] = 1;
+  }
+  if (family.mamba != nullptr && !family.mamba->one_part) {  // by their defaults such models attend nowhere
+    config[family.mamba->parts] = std::vector<std::string>(blocks - 1, "mamba");
+    config[family.mamba->parts].push_back("attention");
   }
   return model::parse_architecture(config, std::string(family.model_type));
 }
@@ -58,9 +63,9 @@ FamilySupport support_of(const model::Family& family) {
   for (const std::string_view name : family.also)
     if (!name.empty()) row.also.push_back(name);
   for (std::size_t b = 0; b < a.blocks; ++b) {
-    (a.layout[b].mixture ? row.experts : row.dense) = true;
+    if (a.feeds(b)) (a.layout[b].mixture ? row.experts : row.dense) = true;
     const std::string_view mixer = model::mixer_name(a.attention[b].mixer);
-    if (std::ranges::find(row.mixers, mixer) == row.mixers.end()) row.mixers.push_back(mixer);
+    if (a.mixes(b) && std::ranges::find(row.mixers, mixer) == row.mixers.end()) row.mixers.push_back(mixer);
     const std::string why = engine::why_no_gradient(a, b);
     if (why.empty()) row.tunes_some = true;
     if (row.why_no_tune.empty()) row.why_no_tune = why;
