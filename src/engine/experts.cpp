@@ -9,6 +9,7 @@
 
 #include "core/threads.h"
 #include "engine/engine.h"
+#include "engine/norms.h"
 #include "kernel/ops.h"
 
 namespace strata::engine {
@@ -129,17 +130,40 @@ void Engine::scale_shared(const model::LinearWeights& gate, const float* x, std:
   });
 }
 
-void Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std::size_t tokens, float* out,
+void Engine::add_experts(BlockWeights& w, std::size_t block, const float* x, const float* h, std::size_t tokens,
+                         float* out, const Observer* observer, Site last) {
+  const model::Architecture& a = architecture_;
+  const bool whole = last > Site::down_in;
+  if (w.shared_gate && whole) scale_shared(*w.shared_gate, x, tokens, out);
+  if (!a.experts.beside_dense) return mix_experts(w, block, {x, x}, tokens, out, last);
+  float* const router_in = sized(router_in_, tokens * a.hidden);
+  kernel::rms_norm(h, w.router_norm.data(), tokens, a.hidden, a.norm_epsilon, router_in);
+  const ExpertInput input{normed(w, model::Norm::before_experts, h, tokens), router_in};
+  observe(observer, Site::experts_in, block, input.rows, tokens, a.hidden);
+  if (!whole) return mix_experts(w, block, input, tokens, out, last);
+  if (last == Site::experts_in) return;
+  float* const mixed = sized(mixed_, tokens * a.hidden);
+  std::fill_n(mixed, tokens * a.hidden, 0.0f);
+  mix_experts(w, block, input, tokens, mixed, last);
+  norm_rows(a, out, w.norms.at(model::Norm::after_dense).data(), tokens, out);
+  norm_rows(a, mixed, w.norms.at(model::Norm::after_experts).data(), tokens, mixed);
+  kernel::add(out, mixed, tokens * a.hidden);
+}
+
+void Engine::mix_experts(BlockWeights& w, std::size_t block, ExpertInput input, std::size_t tokens, float* out,
                          Site last) {
   const model::Architecture& a = architecture_;
+  const float* const x = input.rows;
   const std::size_t count = a.experts.count;
   std::vector<float> logits(tokens * count);
-  kernel::matmul(x, a.hidden, tokens, w.router->view(), logits.data(), count, kernel::Precision::f32);
+  kernel::matmul(input.routed_by, a.hidden, tokens, w.router->view(), logits.data(), count, kernel::Precision::f32);
   if (!w.router_bias.empty()) kernel::add_bias(logits.data(), w.router_bias.data(), tokens, count);
-  const std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.correction);
+  std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.correction);
+  for (std::size_t e = 0; e < w.expert_scale.size(); ++e)
+    for (float& weight : shares[e].weights) weight *= w.expert_scale[e];
   std::vector<std::uint32_t> all(tokens);
   std::iota(all.begin(), all.end(), 0u);
-  const bool whole = last == Site::block_out;
+  const bool whole = last > Site::down_in;
   for (std::size_t e = 0; e < count; ++e) {
     const Share& share = shares[e];
     const std::size_t routed = share.tokens.size();

@@ -45,6 +45,8 @@ struct BlockGradient::Pass {
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
   const model::Architecture& a = architecture;
   if (a.layout[block].mixture) return "its feed-forward part is a mixture of experts";
+  if (a.block_embedding.size != 0) return "a row that every token has for the block is added to its output";
+  if (a.v_norm) return "its heads of values are normed";
   if (a.attention[block].mixer == model::Mixer::latent) return "its attention is made from latents";
   if (a.attention[block].mixer == model::Mixer::delta) return "it is a gated delta net";
   if (a.attention[block].mixer == model::Mixer::convolution) return "it is a convolution over time";

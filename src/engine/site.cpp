@@ -37,6 +37,10 @@ Site input_site(Role role) {
       return Site::mlp_in;
     case Role::down:
       return Site::down_in;
+    case Role::embed_gate:
+      return Site::embed_gate_in;
+    case Role::embed_out:
+      return Site::embed_out_in;
     case Role::lm_head:
     case Role::embed:
       return Site::block_out;
@@ -48,7 +52,7 @@ Site input_site(Role role) {
 
 Half half_of(Site site) {
   STRATA_CHECK(std::ranges::find(kLinearSites, site) != kLinearSites.end());
-  return site == Site::mlp_in || site == Site::down_in ? Half::feed_forward : Half::attention;
+  return site >= Site::mlp_in ? Half::feed_forward : Half::attention;
 }
 
 bool reads_input(const model::Architecture& architecture, Half half) {

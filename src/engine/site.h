@@ -9,12 +9,28 @@
 namespace strata::engine {
 
 /// q, k, v read attn_in; o reads o_in; gate, up and a router read mlp_in; down reads down_in. In latent attention q_a
-/// and kv_a read attn_in; q_b and kv_b read the latents that these make.
-enum class Site { block_in, attn_in, q_b_in, kv_b_in, o_in, mlp_in, down_in, block_out, logits };
+/// and kv_a read attn_in; q_b and kv_b read the latents that these make. Where a dense part stands beside the experts,
+/// mlp_in and down_in are its own, and experts_in is what the experts' gate and up read. embed_gate and embed_out read
+/// the sites of their names. They are in the order of the forward pass.
+enum class Site {
+  block_in,
+  attn_in,
+  q_b_in,
+  kv_b_in,
+  o_in,
+  mlp_in,
+  down_in,
+  experts_in,
+  embed_gate_in,
+  embed_out_in,
+  block_out,
+  logits
+};
 
 /// The sites that the linears of a block read from, in the order of the forward pass.
-inline constexpr std::array kLinearSites = {Site::attn_in, Site::q_b_in, Site::kv_b_in,
-                                            Site::o_in,    Site::mlp_in, Site::down_in};
+inline constexpr std::array kLinearSites = {Site::attn_in,    Site::q_b_in,        Site::kv_b_in,
+                                            Site::o_in,       Site::mlp_in,        Site::down_in,
+                                            Site::experts_in, Site::embed_gate_in, Site::embed_out_in};
 
 /// A block adds its attention to the residual stream, then its feed-forward part.
 enum class Half { attention, feed_forward };

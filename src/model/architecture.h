@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "model/activation.h"
 #include "model/block_attention.h"
 #include "model/experts.h"
 #include "model/linears.h"
@@ -16,13 +17,6 @@
 #include "model/tensor_names.h"
 
 namespace strata::model {
-
-enum class Activation {
-  silu,
-  gelu_tanh,
-  gelu,            ///< by the error function
-  clamped_swiglu,  ///< gpt-oss: Architecture::swiglu
-};
 
 /// RMS norms of q and k before the rotary embedding: of each head, or of all heads together.
 enum class QkNorm { none, per_head, whole };
@@ -38,11 +32,6 @@ struct Scales {
   float residual = 1.0f;   ///< of what each half of a block adds to the residual stream
   float logits = 1.0f;     ///< of what lm_head puts out
   bool operator==(const Scales&) const = default;
-};
-
-/// gate sigmoid(alpha gate) (up + 1) with gate at most `limit` and up between -limit and limit.
-struct Swiglu {
-  float limit = 7.0f, alpha = 1.702f;
 };
 
 struct Architecture {
@@ -69,7 +58,11 @@ struct Architecture {
   Latent latent;
   DeltaNet delta;
   ShortConvolution convolution;
-  bool output_gate = false;  ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
+  bool output_gate = false;     ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
+  bool v_norm = false;          ///< heads of v are divided by their root mean square
+  std::size_t shared_size = 0;  ///< how many values of keys and values blocks leave to later ones, of every token
+  BlockEmbedding block_embedding;
+  bool block_scale = false;  ///< what a block puts out is multiplied by a number of its own
   bool tied = false;         ///< lm_head is the embedding
   Scales scales;
   std::vector<BlockAttention> attention;  ///< by block
@@ -81,8 +74,16 @@ struct Architecture {
   std::vector<Linear> linears;  ///< the blocks' in order, then lm_head when untied, the embedding in Fusion::single
   std::vector<FusionGroup> groups;
 
-  std::size_t q_size() const { return heads * head_dim; }
-  std::size_t kv_size() const { return kv_heads * head_dim; }
+  /// Sizes of a block's heads, of all its queries and of all its keys; without a block the largest of any.
+  std::size_t head_size(const BlockAttention& of) const { return of.head_dim != 0 ? of.head_dim : head_dim; }
+  std::size_t kv_heads_of(const BlockAttention& of) const { return of.kv_heads != 0 ? of.kv_heads : kv_heads; }
+  std::size_t q_size(std::size_t block) const { return heads * head_size(attention[block]); }
+  std::size_t kv_size(std::size_t block) const { return kv_heads_of(attention[block]) * head_size(attention[block]); }
+  std::size_t q_size() const;
+  std::size_t kv_size() const;
+  /// The width of a block's dense part, or the largest.
+  std::size_t dense_size(std::size_t block) const { return intermediate * layout[block].widening; }
+  std::size_t dense_size() const;
   /// How many values o reads in a block, or at most.
   std::size_t mixed_size(std::size_t block) const;
   std::size_t mixed_size() const;
@@ -95,7 +96,7 @@ struct Architecture {
   /// Whether any block or the model has it.
   bool has(Norm norm) const;
   /// How many weights the norm has.
-  std::size_t norm_size(Norm norm) const;
+  std::size_t norm_size(Norm norm, std::size_t block) const;
   /// Whether o and down write to the residual stream itself: nothing norms or scales what they put out.
   bool adds_outputs_plainly() const;
   /// How many floats a forward pass holds for every token besides copies of the hidden states; limits of memory use it.

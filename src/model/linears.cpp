@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "model/architecture.h"
+#include "model/tensors.h"
 
 namespace strata::model {
 
@@ -117,18 +118,34 @@ class Lister {
     alone(Role::o, a_.hidden, a_.mixed_size(b), a_.o_bias);
   }
 
+  /// vLLM has q alone in a block that reads another's keys, and fills the place of a v that k is with k (gemma4.py).
   void attention(std::size_t b) {
     const std::string block = names_.block(b);
-    group(fmt::format("{}{}.qkv_proj", block, names_.attention), b);
+    const BlockAttention& of = a_.attention[b];
+    const bool own_keys = of.keys_of == kOwnKeys;
+    const std::size_t q_size = a_.q_size(b), kv_size = a_.kv_size(b);
+    const auto one = [&](Role role, std::size_t rows) {
+      linear(block + names_.linear(role), role, rows, a_.hidden, a_.qkv_bias);
+    };
+    group(own_keys ? fmt::format("{}{}.qkv_proj", block, names_.attention) : block + names_.linear(Role::q), b);
     if (!names_.qkv.empty()) {
-      linear(block + names_.linear(Role::qkv), Role::qkv, a_.q_size() + 2 * a_.kv_size(), a_.hidden, a_.qkv_bias);
+      one(Role::qkv, q_size + 2 * kv_size);
     } else {
-      linear(block + names_.linear(Role::q), Role::q, (a_.output_gate ? 2 : 1) * a_.q_size(), a_.hidden, a_.qkv_bias);
-      linear(block + names_.linear(Role::k), Role::k, a_.kv_size(), a_.hidden, a_.qkv_bias);
-      linear(block + names_.linear(Role::v), Role::v, a_.kv_size(), a_.hidden, a_.qkv_bias);
+      one(Role::q, (a_.output_gate ? 2 : 1) * q_size);
+      if (own_keys) one(Role::k, kv_size);
+      if (own_keys && !of.k_is_v) one(Role::v, kv_size);
     }
     group(block + names_.linear(Role::o), b);
-    linear(block + names_.linear(Role::o), Role::o, a_.hidden, a_.q_size(), a_.o_bias);
+    linear(block + names_.linear(Role::o), Role::o, a_.hidden, q_size, a_.o_bias);
+  }
+
+  void block_embedding(std::size_t b) {
+    const std::string block = names_.block(b), gate = block + names_.linear(Role::embed_gate),
+                      out = block + names_.linear(Role::embed_out);
+    group(gate, b);
+    linear(gate, Role::embed_gate, a_.block_embedding.size, a_.hidden, false);
+    group(out, b);
+    linear(out, Role::embed_out, a_.hidden, a_.block_embedding.size, false);
   }
 
   /// gate and up share a runtime's matrix, down has its own. `prefix` is the name of the part and a point.
@@ -149,9 +166,10 @@ class Lister {
   /// Runtimes stack all experts of a block, so that they share one codec; GGUF has a stack each of gate, up and down.
   void mixture(std::size_t b) {
     const Experts& e = a_.experts;
-    const std::string prefix = fmt::format("{}{}.", names_.block(b), e.module);
+    const std::string prefix = mixture_prefix(a_, b);
     if (e.shared_intermediate != 0)
-      feed_forward(fmt::format("{}{}.", prefix, e.shared_module), b, e.shared_intermediate, a_.mlp_bias, kSharedExpert);
+      feed_forward(fmt::format("{}{}.", prefix, e.shared_module), b, e.shared_intermediate * a_.layout[b].widening,
+                   a_.mlp_bias, kSharedExpert);
     a_.layout[b].first_expert = a_.linears.size();
     const std::size_t first = a_.groups.size(), next = single_ ? 1 : 0;
     if (single_)
@@ -195,7 +213,8 @@ void list_linears(Architecture& a, Fusion fusion) {
     if (block.mixture)
       list.mixture(b);
     else
-      list.feed_forward(fmt::format("{}{}.", a.names.block(b), a.names.feed_forward), b, a.intermediate, a.mlp_bias);
+      list.feed_forward(fmt::format("{}{}.", a.names.block(b), a.names.feed_forward), b, a.dense_size(b), a.mlp_bias);
+    if (a.block_embedding.size != 0) list.block_embedding(b);
     block.count = a.linears.size() - block.first;
   }
   const std::string head = a.names.linear(Role::lm_head);

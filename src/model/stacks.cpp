@@ -4,6 +4,8 @@
 #include <array>
 #include <span>
 
+#include "model/tensors.h"
+
 namespace strata::model {
 namespace {
 
@@ -26,8 +28,8 @@ Stack stack_of(const Architecture& a, std::size_t block, const std::string& name
 }  // namespace
 
 StackNames own_stacks(const Architecture& a, std::size_t block) {
-  const std::string experts = fmt::format("{}{}.experts.", a.names.block(block), a.experts.module);
-  return {experts + "gate_up_proj", experts + "down_proj", true};
+  const std::string experts = mixture_prefix(a, block) + "experts.";
+  return {experts + "gate_up_proj", experts + "down_proj", a.experts.stacks_turned};
 }
 
 std::vector<Stack> stacks_of(const Architecture& a, std::size_t block, const StackNames& names) {

@@ -26,7 +26,7 @@ def mixed(name: str, others: str, experts: str = "") -> tuple[str, ...]:
 
 
 #: transformers holds these families' experts as stacks and unpacks none, so that strata does not offer codes for them.
-STACKS_ONLY = ("gpt_oss", "qwen3_vl_moe")
+STACKS_ONLY = ("gpt_oss", "qwen3_vl_moe", "gemma4_text_moe")
 #: Models whose experts lie in stacks.
 STACKED = [name for name in MODELS if name.startswith((*STACKS_ONLY, "llama4")) or name.endswith("_packed")]
 KEEP_EXPERTS = r"\.experts\."

@@ -14,6 +14,7 @@
 #include "core/progress.h"
 #include "engine/hidden_states.h"
 #include "engine/modes.h"
+#include "engine/side_states.h"
 #include "importance/calibration.h"
 #include "pipeline/output/tensor_scales.h"
 #include "pipeline/round/kept_rows.h"
@@ -69,6 +70,8 @@ class Rounding {
  private:
   void begin_block();
   void round_block(std::size_t block);
+  /// Rounds the linears [first, end) of a block, which are those of whole sites.
+  void round_sites(std::size_t block, std::size_t first, std::size_t end);
   void replay_block(std::size_t block);
   void round_head(std::size_t index);
   void round_embedding();
@@ -109,6 +112,7 @@ class Rounding {
   std::size_t together_;  ///< sequences of a batch
   engine::Batch full_, rest_;
   engine::HiddenStates states_;          ///< the rounded model's, before block next_ or between its halves
+  engine::SideStates side_;              ///< what blocks read beside states_
   SiteRows rows_;                        ///< inputs of o or down in the half that is being rounded
   const float* batch_states_ = nullptr;  ///< states of the running batch; batch_first_ is its first sequence
   std::size_t batch_first_ = 0;
