@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace strata::engine {
@@ -27,12 +28,22 @@ struct Angles {
   std::vector<float> cos, sin;
 };
 
-/// Where every row of a batch stands: made once, used by every block.
+/// Where every row of a batch stands: made once, used by every block; and what blocks read beside hidden states.
 struct Batch {
   std::vector<Sequence> sequences;
   std::size_t tokens = 0;
   std::vector<Angles> angles;        ///< by index into Architecture::ropes
   std::vector<float> query_factors;  ///< by token; empty unless the model has a QueryScale
+  std::vector<Token> ids;            ///< by token; read where the model has a BlockEmbedding
+  /// (tokens, Architecture::shared_size), or nullptr: keys and values that blocks leave to later ones. Sequences with a
+  /// cache have them there.
+  float* shared = nullptr;
+
+  /// The ids of whole sequences, one after another.
+  void set_ids(std::span<const std::vector<Token>> of_sequences) {
+    ids.clear();
+    for (const std::vector<Token>& sequence : of_sequences) ids.insert(ids.end(), sequence.begin(), sequence.end());
+  }
 };
 
 }  // namespace strata::engine

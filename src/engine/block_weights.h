@@ -26,6 +26,12 @@ struct MambaWeights {
   std::vector<float> norm;              ///< (inner)
 };
 
+/// What makes the rows that every token has for every block.
+struct BlockEmbeddingWeights {
+  model::LinearWeights table, projection;
+  std::vector<float> norm;
+};
+
 struct BlockWeights {
   std::size_t first;                                         ///< index of the block's first linear
   std::vector<std::optional<model::LinearWeights>> linears;  ///< of the block; empty: not needed so far
@@ -33,6 +39,8 @@ struct BlockWeights {
   model::NormWeights norms;
   std::optional<model::LinearWeights> router, shared_gate;  ///< of a mixture
   std::vector<float> router_bias, correction, sinks;
+  std::vector<float> router_norm, expert_scale;      ///< (hidden), (experts), of experts beside a dense part
+  float scale = 1.0f;                                ///< of what the block puts out
   std::optional<DeltaWeights> delta;                 ///< read when it is first needed
   std::optional<MambaWeights> mamba;                 ///< likewise
   std::vector<float> convolution, convolution_bias;  ///< (hidden, kernel), (hidden) of a short convolution; likewise

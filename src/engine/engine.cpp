@@ -63,6 +63,16 @@ const model::Architecture& runnable(const model::Model& model) {
 }
 }  // namespace
 
+namespace {
+BlockEmbeddingWeights block_embedding_weights(const model::Model& model) {
+  const model::Architecture& a = model.architecture();
+  const std::size_t width = a.blocks * a.block_embedding.size;
+  return {model.packed(model::block_table_name(a), a.block_embedding.tokens, width),
+          model.matrix(model::block_projection_name(a), width, a.hidden),
+          model.vector(model::block_projection_norm_name(a), a.block_embedding.size)};
+}
+}  // namespace
+
 Engine::Engine(const model::Model& model, kernel::Precision precision, Residency residency)
     : model_(model),
       architecture_(runnable(model)),
@@ -73,6 +83,7 @@ Engine::Engine(const model::Model& model, kernel::Precision precision, Residency
       blocks_(architecture_.blocks),
       replaced_(architecture_.linears.size()) {
   if (!architecture_.tied) lm_head_ = model.packed(architecture_.linears[architecture_.lm_head()]);
+  if (architecture_.block_embedding.size != 0) block_embedding_ = block_embedding_weights(model);
 }
 
 Batch Engine::make_batch(std::span<const Sequence> sequences) const {
@@ -191,9 +202,9 @@ void Engine::feed_forward(std::size_t block, const Batch& batch, const float* fr
   const float* x = normed(w, a.parallel ? Norm::before_attention : Norm::before_feed_forward, from, tokens);
   float* out = sized(projected_, tokens * a.hidden);
   observe(observer, Site::mlp_in, block, x, tokens, a.hidden);
-  const bool to_end = last == Site::block_out || last == Site::from_latent_in;  // of what routed experts do
-  if (mixture && watch_ != nullptr && !to_end) {
-    mix_experts(w, block, x, tokens, out, observer, last);
+  const bool to_routed = last == Site::mlp_in || last == Site::down_in || last == Site::experts_in;
+  if (mixture && watch_ != nullptr && to_routed) {
+    add_experts(w, block, x, from, tokens, out, observer, last);
     return;
   }
   if (last == Site::mlp_in) return;
@@ -205,12 +216,15 @@ void Engine::feed_forward(std::size_t block, const Batch& batch, const float* fr
     if (!run_gated(w, block, expert, x, tokens, out, show, last)) return;
   }
   if (mixture) {
-    if (!to_end) return;
+    if (last == Site::down_in) return;
     if (!shared) std::fill_n(out, tokens * a.hidden, 0.0f);
-    if (w.shared_gate) scale_shared(*w.shared_gate, x, tokens, out);
-    if (!mix_experts(w, block, x, tokens, out, observer, last)) return;
+    if (!add_experts(w, block, x, from, tokens, out, observer, last)) return;
   }
-  add_half(w, Half::feed_forward, out, tokens, h);
+  std::vector<float> sum;  // in place of h, which a pass that ends at a site leaves as it was
+  if (last != Site::block_out) sum.assign(h, h + tokens * a.hidden);
+  float* const to = last == Site::block_out ? h : sum.data();
+  add_half(w, Half::feed_forward, out, tokens, to);
+  finish_block(w, block, batch, to, observer, last);
 }
 
 void Engine::run_half(Half half, std::size_t block, const Batch& batch, const float* from, float* h,
@@ -243,8 +257,11 @@ void Engine::logits(const float* h, std::size_t rows, float* out, const Observer
 
 std::vector<float> Engine::forward(std::span<const Token> tokens, std::span<const Sequence> sequences,
                                    const Observer* observer) {
-  const Batch batch = make_batch(sequences);
+  Batch batch = make_batch(sequences);
   STRATA_CHECK(batch.tokens == tokens.size(), "{} tokens in sequences of {}", tokens.size(), batch.tokens);
+  batch.ids.assign(tokens.begin(), tokens.end());
+  std::vector<float> shared(batch.tokens * architecture_.shared_size);
+  batch.shared = shared.data();
   std::vector<float> h(tokens.size() * architecture_.hidden);
   embed(tokens, h.data());
   for (std::size_t block = 0; block < architecture_.blocks; ++block) run_block(block, batch, h.data(), observer);

@@ -21,12 +21,7 @@ enum class Residency {
   one_block,  ///< only one block's weights and mapped pages are held at a time; in a mixture only one expert's
 };
 
-/// What the linears of all blocks read and gave while the original ran on one batch. Memory in bytes: 4 * tokens * (the
-/// rows of all linears + the columns of those that do not share their input with the one before).
-struct Record {
-  std::vector<std::vector<float>> inputs;  ///< by linear: (tokens, cols); empty when it reads what the one before reads
-  std::vector<std::vector<float>> outputs;  ///< by linear: (tokens, rows), bias included; empty when not recorded
-};
+struct Record;
 
 class Engine {
  public:
@@ -117,9 +112,17 @@ class Engine {
   /// called with what down reads, (tokens, size). False when the pass ended at `last`.
   bool run_gated(BlockWeights& weights, std::size_t block, std::size_t expert, const float* x, std::size_t tokens,
                  float* y, const std::function<void(const float* rows, std::size_t size)>& show, Site last);
-  /// Adds the outputs of all routed experts for x (tokens, hidden) to `out`. False when the pass ended at `last`.
-  /// Defined in experts.cpp, as are those below.
-  bool mix_experts(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, float* out,
+  /// Ends a block whose halves are added to h: the tokens' rows for it, and its factor; in block_embedding.cpp. A pass
+  /// that ends at `last` leaves h somewhere between.
+  void finish_block(BlockWeights& weights, std::size_t block, const Batch& batch, float* h, const Observer* observer,
+                    Site last);
+  /// Adds what the routed experts give to `out`, what the shared expert or the dense part gave. They read x, or what is
+  /// made of h where they stand beside a dense part. False when the pass ended at `last`. Defined in experts.cpp, as are
+  /// those below.
+  bool add_experts(BlockWeights& weights, std::size_t block, const float* x, const float* h, std::size_t tokens,
+                   float* out, const Observer* observer, Site last);
+  /// Adds the outputs of all routed experts to `out` (tokens, hidden). False when the pass ended at `last`.
+  bool mix_experts(BlockWeights& weights, std::size_t block, ExpertInput input, std::size_t tokens, float* out,
                    const Observer* observer, Site last);
   /// Adds what the routed experts make of `rows` (tokens, expert_size) to `sum`, unless the pass ends at `last`.
   void run_experts(BlockWeights& weights, std::size_t block, std::span<const Share> shares, const float* rows,
@@ -136,6 +139,7 @@ class Engine {
   Residency residency_;
   model::LinearWeights embedding_;
   std::optional<model::LinearWeights> lm_head_;
+  std::optional<BlockEmbeddingWeights> block_embedding_;
   std::vector<float> final_norm_;
   std::vector<std::optional<BlockWeights>> blocks_;
   std::vector<std::optional<kernel::Weights>> replaced_;  ///< by linear; set by Replacing
@@ -144,7 +148,7 @@ class Engine {
   const ExpertWatch* watch_ = nullptr;                    ///< set by Watching
   // Buffers that grow to the largest batch so far.
   std::vector<float> change_, normed_, q_, k_, v_, gates_, attended_, gate_, up_, projected_, gathered_, expert_out_,
-      fused_;
+      fused_, router_in_, mixed_;
 };
 
 }  // namespace strata::engine

@@ -9,6 +9,7 @@
 
 #include "core/threads.h"
 #include "engine/engine.h"
+#include "engine/norms.h"
 #include "kernel/ops.h"
 
 namespace strata::engine {
@@ -129,24 +130,47 @@ void Engine::scale_shared(const model::LinearWeights& gate, const float* x, std:
   });
 }
 
-bool Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std::size_t tokens, float* out,
+bool Engine::add_experts(BlockWeights& w, std::size_t block, const float* x, const float* h, std::size_t tokens,
+                         float* out, const Observer* observer, Site last) {
+  const model::Architecture& a = architecture_;
+  const bool whole = last > Site::down_in;
+  if (w.shared_gate && whole) scale_shared(*w.shared_gate, x, tokens, out);
+  if (!a.experts.beside_dense) return mix_experts(w, block, {x, x}, tokens, out, observer, last);
+  float* const router_in = sized(router_in_, tokens * a.hidden);
+  kernel::rms_norm(h, w.router_norm.data(), tokens, a.hidden, a.norm_epsilon, router_in);
+  const ExpertInput input{normed(w, model::Norm::before_experts, h, tokens), router_in};
+  observe(observer, Site::experts_in, block, input.rows, tokens, a.hidden);
+  if (last == Site::experts_in) return false;
+  float* const mixed = sized(mixed_, tokens * a.hidden);
+  std::fill_n(mixed, tokens * a.hidden, 0.0f);
+  if (!mix_experts(w, block, input, tokens, mixed, observer, last)) return false;
+  norm_rows(a, out, w.norms.at(model::Norm::after_dense).data(), tokens, out);
+  norm_rows(a, mixed, w.norms.at(model::Norm::after_experts).data(), tokens, mixed);
+  kernel::add(out, mixed, tokens * a.hidden);
+  return true;
+}
+
+bool Engine::mix_experts(BlockWeights& w, std::size_t block, ExpertInput input, std::size_t tokens, float* out,
                          const Observer* observer, Site last) {
   const model::Architecture& a = architecture_;
   const std::size_t count = a.experts.count, size = a.expert_size();
+  const Site until = last > Site::down_in ? Site::block_out : last;  // of what the experts themselves do
   std::vector<float> logits(tokens * count);
-  kernel::matmul(x, a.hidden, tokens, w.router->view(), logits.data(), count, kernel::Precision::f32);
+  kernel::matmul(input.routed_by, a.hidden, tokens, w.router->view(), logits.data(), count, kernel::Precision::f32);
   if (!w.router_bias.empty()) kernel::add_bias(logits.data(), w.router_bias.data(), tokens, count);
-  const std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.correction);
+  std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.correction);
+  for (std::size_t e = 0; e < w.expert_scale.size(); ++e)
+    for (float& weight : shares[e].weights) weight *= w.expert_scale[e];
   if (a.experts.latent == 0) {
-    run_experts(w, block, shares, x, tokens, out, last);
-    return last == Site::block_out;
+    run_experts(w, block, shares, input.rows, tokens, out, until);
+    return until == Site::block_out;
   }
   std::vector<float> rows(tokens * size), sum(tokens * size, 0.0f), widened(tokens * a.hidden);
-  multiply(w, a.index(block, Role::to_latent), x, tokens, rows.data());
+  multiply(w, a.index(block, Role::to_latent), input.rows, tokens, rows.data());
   observe(observer, Site::experts_in, block, rows.data(), tokens, size);
   if (last == Site::experts_in) return false;
-  run_experts(w, block, shares, rows.data(), tokens, sum.data(), last == Site::from_latent_in ? Site::block_out : last);
-  if (last != Site::block_out && last != Site::from_latent_in) return false;
+  run_experts(w, block, shares, rows.data(), tokens, sum.data(), until);
+  if (until != Site::block_out) return false;
   observe(observer, Site::from_latent_in, block, sum.data(), tokens, size);
   if (last == Site::from_latent_in) return false;
   multiply(w, a.index(block, Role::from_latent), sum.data(), tokens, widened.data());

@@ -33,6 +33,11 @@ struct ExpertRows {
   std::span<const std::uint32_t> tokens;  ///< the rows' places in the batch, rising
 };
 
+/// What the experts of a block read and what their router reads, (tokens, hidden) each.
+struct ExpertInput {
+  const float *rows, *routed_by;
+};
+
 /// What is shown of the experts while blocks run. Before the experts run, a block's Observer sees mlp_in (which the
 /// router and a shared expert read) and the shared expert's down_in.
 struct ExpertWatch {

@@ -50,6 +50,8 @@ std::string why_no_gradient(const model::Architecture& architecture, std::size_t
   if (a.norm_bias) return "its norms have biases";
   if (!a.gated) return "its feed-forward part has no gate";
   if (a.layout[block].mixture) return "its feed-forward part is a mixture of experts";
+  if (a.block_embedding.size != 0) return "a row that every token has for the block is added to its output";
+  if (a.v_norm) return "its heads of values are normed";
   if (a.attention[block].mixer == model::Mixer::latent) return "its attention is made from latents";
   if (a.attention[block].mixer == model::Mixer::delta) return "it is a gated delta net";
   if (a.attention[block].mixer == model::Mixer::convolution) return "it is a convolution over time";

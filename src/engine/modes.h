@@ -9,6 +9,13 @@
 
 namespace strata::engine {
 
+/// What the linears of all blocks read and gave while the original ran on one batch. Memory in bytes: 4 * tokens * (the
+/// rows of all linears + the columns of those that do not share their input with the one before).
+struct Record {
+  std::vector<std::vector<float>> inputs;  ///< by linear: (tokens, cols); empty when it reads what the one before reads
+  std::vector<std::vector<float>> outputs;  ///< by linear: (tokens, rows), bias included; empty when not recorded
+};
+
 /// A watch is shown the inputs of the engine's experts. The watch must outlive the guard; nullptr shows nothing.
 class Watching {
  public:

@@ -41,6 +41,10 @@ Site input_site(Role role) {
       return Site::down_in;
     case Role::from_latent:
       return Site::from_latent_in;
+    case Role::embed_gate:
+      return Site::embed_gate_in;
+    case Role::embed_out:
+      return Site::embed_out_in;
     case Role::lm_head:
     case Role::embed:
       return Site::block_out;
@@ -52,12 +56,14 @@ Site input_site(Role role) {
 
 Site input_site(const model::Architecture& architecture, const model::Linear& linear) {
   const Site site = input_site(linear.role);
-  return linear.routed() && site == Site::mlp_in && architecture.experts.latent != 0 ? Site::experts_in : site;
+  const model::Experts& experts = architecture.experts;
+  const bool apart = experts.latent != 0 || experts.beside_dense;
+  return linear.routed() && site == Site::mlp_in && apart ? Site::experts_in : site;
 }
 
 Half half_of(Site site) {
   STRATA_CHECK(std::ranges::find(kLinearSites, site) != kLinearSites.end());
-  return site > Site::o_in ? Half::feed_forward : Half::attention;
+  return site >= Site::mlp_in ? Half::feed_forward : Half::attention;
 }
 
 bool reads_input(const model::Architecture& architecture, Half half) {

@@ -2,9 +2,10 @@
 // changed since a recorded pass (Following).
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
 #include "core/threads.h"
-#include "engine/engine.h"
+#include "engine/modes.h"
 #include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
@@ -70,6 +71,7 @@ BlockWeights& Engine::block_weights(std::size_t block) {
     w.biases.push_back(linear.bias ? model_.vector(linear.module + ".bias", linear.rows) : std::vector<float>());
   }
   w.norms = model_.norms(model::kBlockNorms, block);
+  if (architecture_.block_scale) w.scale = model_.vector(model::block_scale_name(architecture_, block), 1).front();
   if (architecture_.sinks) w.sinks = model_.vector(model::sinks_name(architecture_, block), architecture_.heads);
   if (architecture_.layout[block].mixture) {
     const model::Architecture& a = architecture_;
@@ -77,6 +79,11 @@ BlockWeights& Engine::block_weights(std::size_t block) {
     if (a.experts.router_bias) w.router_bias = model_.vector(model::router_bias_name(a, block), a.experts.count);
     if (a.experts.correction) w.correction = correction(block);
     if (a.experts.shared_gate) w.shared_gate = model_.matrix(model::shared_gate_name(a, block), 1, a.hidden);
+    if (a.experts.beside_dense) {
+      w.expert_scale = model_.vector(model::expert_scale_name(a, block), a.experts.count);
+      w.router_norm = model_.vector(model::router_scale_name(a, block), a.hidden);
+      for (float& weight : w.router_norm) weight /= std::sqrt(static_cast<float>(a.hidden));
+    }
   }
   blocks_[block] = std::move(w);
   return *blocks_[block];

@@ -43,6 +43,8 @@ DivergenceMeter::DivergenceMeter(engine::Engine& engine, const CalibrationSet& s
     scored_.push_back(kNone);
   }
   batch_ = engine.make_batch(sequences);
+  batch_.ids = ids_;
+  shared_.resize(ids_.size() * a.shared_size);
   before_.assign(a.blocks + 1, {});
   before_[0].resize(ids_.size() * a.hidden);
   if (products == MeterProducts::changes) record_.emplace();
@@ -65,10 +67,12 @@ void DivergenceMeter::note_nll(std::size_t token, const float* logits, const ker
 
 std::vector<double> DivergenceMeter::measure(std::size_t block) {
   const engine::Following following(engine_, record_ ? &*record_ : nullptr);
-  std::vector<float> h = before_[block];
+  std::vector<float> h = before_[block], shared = shared_;
+  batch_.shared = shared.data();
   if (block == 0) engine_.embed(ids_, h.data());
   for (std::size_t b = block; b < engine_.architecture().blocks; ++b)
     if (cut_.empty() || !cut_[b]) engine_.run_block(b, batch_, h.data());
+  batch_.shared = nullptr;
   return divergence(h.data());
 }
 
@@ -85,6 +89,7 @@ std::vector<double> DivergenceMeter::measure_sequences(std::size_t block) {
 
 void DivergenceMeter::rebase(std::size_t block) {
   if (block == 0) engine_.embed(ids_, before_[0].data());
+  batch_.shared = shared_.data();
   for (std::size_t b = block; b < engine_.architecture().blocks; ++b) {
     before_[b + 1] = before_[b];
     engine_.run_block(b, batch_, before_[b + 1].data());

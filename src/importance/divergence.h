@@ -20,8 +20,8 @@ enum class MeterProducts {
 };
 
 /// Measures on the first whole sequences of a calibration set that have `tokens` tokens in all. It holds the original's
-/// hidden states before every block and its logits: 4 * tokens * (hidden * (blocks + 1) + vocab) bytes, and with
-/// MeterProducts::changes the engine::Record.
+/// hidden states before every block, the keys and values that blocks leave to others, and its logits: 4 * tokens *
+/// (hidden * (blocks + 1) + shared_size + vocab) bytes, and with MeterProducts::changes the engine::Record.
 class DivergenceMeter {
  public:
   /// The engine must run the original now, and outlive this.
@@ -37,6 +37,7 @@ class DivergenceMeter {
   /// Keeps, from now on, the hidden states of the engine as it is now before every block above `block`.
   void rebase(std::size_t block);
   /// Makes measure() pass over the blocks that are true here, as if they had been cut out; an empty list cuts none.
+  /// Keys and values that a cut block leaves to later ones stay the original's.
   void cut(std::vector<bool> blocks) { cut_ = std::move(blocks); }
 
   /// -log p(next token) by the model that measure() ran last, or by the original before the first measure(), at every
@@ -59,6 +60,7 @@ class DivergenceMeter {
   std::vector<std::size_t> scored_;  ///< by token: index into nll_, or kNone
   std::vector<double> nll_;
   std::vector<std::vector<float>> before_;
+  std::vector<float> shared_;  ///< the original's engine::Batch::shared
   std::vector<float> logits_;
   std::vector<kernel::SoftmaxRow> rows_;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "core/checked.h"
 #include "core/threads.h"
@@ -41,18 +42,21 @@ std::size_t site_of(const model::Architecture& a, const model::Linear& linear) {
   return head ? kHead : site_index(engine::input_site(a, linear));
 }
 
-/// How many sites the linears of a block read from that are no routed experts' own.
-std::size_t sites_of(const model::Architecture& a, std::size_t block) {
-  std::vector<std::size_t> sites;
-  for (const model::Linear& linear : a.block_linears(block))
-    if (!linear.routed()) sites.push_back(site_of(a, linear));
-  std::ranges::sort(sites);
-  return std::max<std::size_t>(1, static_cast<std::size_t>(std::ranges::unique(sites).begin() - sites.begin()));
-}
-
 /// An embedding that is no head is only looked up: every column counts alike.
 bool only_looked_up(const model::Linear& linear, const model::Architecture& a) {
   return linear.role == model::Role::embed && !a.tied;
+}
+
+/// How many sites the block with most of them has; at least those of attention and a feed-forward part.
+std::size_t most_sites(const model::Architecture& a) {
+  std::size_t most = 4;
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    std::set<Site> sites;
+    for (const model::Linear& linear : a.block_linears(b))
+      if (!linear.routed()) sites.insert(engine::input_site(a, linear));
+    most = std::max(most, sites.size());
+  }
+  return most;
 }
 
 std::size_t total(const std::vector<std::size_t>& parts) {
@@ -220,6 +224,7 @@ KeptPass kept_pass(const engine::Engine& engine, const CalibrationSet& set, Inpu
   return KeptPass(file, pass_job("mean squares of inputs", engine, set), [&](Snapshot& snapshot) {
     snapshot(pass.blocks);
     snapshot(pass.hidden);
+    snapshot(pass.shared);
     snapshot(inputs);
   });
 }
@@ -260,8 +265,7 @@ void InputHessians::add(std::size_t site, const SiteRows& rows) {
   std::vector<quantize::Hessian>& hessians = sites_[site];
   if (hessians.empty()) {
     const std::size_t bytes = rows.size * rows.size * sizeof(float);
-    const std::size_t most =
-        std::clamp<std::size_t>(kHessianBytes / sites_of(architecture_, rows.block) / bytes, 2, kParts);
+    const std::size_t most = std::clamp<std::size_t>(kHessianBytes / most_sites(architecture_) / bytes, 2, kParts);
     for (std::size_t part = 0; part < parts_of(rows.all_sequences, most); ++part) hessians.emplace_back(rows.size);
   }
   for_each_part(rows, hessians.size(), [&](std::size_t part, std::size_t first, std::size_t sequences) {

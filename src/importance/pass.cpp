@@ -31,6 +31,7 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
   std::vector<float>& h = state.hidden;
   if (state.blocks == 0) {
     h.resize(count * seq_len * a.hidden);
+    state.shared.resize(count * seq_len * a.shared_size);
     for (std::size_t s = 0; s < count; ++s) engine.embed(set.sequences[s], h.data() + s * seq_len * a.hidden);
   }
 
@@ -38,7 +39,7 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
   const auto batch_of = [&](std::size_t sequences) {
     return engine.make_batch(std::vector<engine::Sequence>(sequences, engine::Sequence{seq_len}));
   };
-  const engine::Batch full = batch_of(per_batch), last = batch_of(count % per_batch);
+  engine::Batch full = batch_of(per_batch), last = batch_of(count % per_batch);
   std::size_t batch_first = 0;
   const engine::ExpertWatch watch{.show =
                                       [&](const engine::ExpertRows& rows) {
@@ -59,7 +60,10 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
         for (const PassObserver& observe : observers) observe({site, b, first, sequences, count, seq_len, rows, size});
       };
       float* states = h.data() + first * seq_len * a.hidden;
-      engine.run_block(block, sequences == per_batch ? full : last, states, &observer);
+      engine::Batch& batch = sequences == per_batch ? full : last;
+      batch.set_ids(std::span(set.sequences).subspan(first, sequences));
+      batch.shared = state.shared.data() + first * seq_len * a.shared_size;
+      engine.run_block(block, batch, states, &observer);
       for (std::size_t i = 0; i < sequences * seq_len * a.hidden; ++i)
         if (!std::isfinite(states[i]))
           model::fail_not_finite(
@@ -70,7 +74,7 @@ void run_calibration(engine::Engine& engine, const CalibrationSet& set, std::spa
       progress.advance(sequences);
     }
     state.blocks = block + 1;
-    if (state.blocks == a.blocks) h = {};
+    if (state.blocks == a.blocks) h = {}, state.shared = {};
     if (done) done(block);
   }
 }

@@ -39,6 +39,7 @@ inline constexpr std::size_t kFewTokens = 32;
 struct PassState {
   std::size_t blocks = 0;     ///< those that have run over all sequences
   std::vector<float> hidden;  ///< (all tokens, hidden) after these blocks; empty before the first and after the last
+  std::vector<float> shared = {};  ///< (all tokens, Architecture::shared_size): engine::Batch::shared; likewise
 };
 
 /// Runs all blocks over all sequences, from `state` on, and updates it before each call of `done`. For a block, every

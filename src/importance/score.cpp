@@ -158,6 +158,7 @@ class Scorer {
   void visit_pass(Snapshot& snapshot) {
     snapshot(pass_.blocks);
     snapshot(pass_.hidden);
+    snapshot(pass_.shared);
     snapshot(absmax_);
     snapshot(by_column_);
     snapshot(result_.scores.blocks);

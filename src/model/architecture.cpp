@@ -25,8 +25,9 @@ Scales parse_scales(const json& config, const Family& family, const Architecture
   const ScaleKeys& keys = family.scales;
   const double hidden = keys.embedding_by_hidden ? std::sqrt(static_cast<double>(a.hidden)) : 1.0;
   const double query_size = factor(keys.query_size, static_cast<double>(a.head_dim));
+  const double attention = keys.plain_attention ? 1.0 : 1.0 / std::sqrt(query_size);
   return {.embedding = static_cast<float>(factor(keys.embedding, hidden)),
-          .attention = static_cast<float>(factor(keys.attention, 1.0 / std::sqrt(query_size))),
+          .attention = static_cast<float>(factor(keys.attention, attention)),
           .residual = static_cast<float>(factor(keys.residual, 1.0)),
           .logits = static_cast<float>(factor(keys.logits, 1.0) / factor(keys.logits_divisor, 1.0))};
 }
@@ -58,10 +59,7 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   if (family.latent) return parse_latent(config, a, where);
   a.head_dim =
       size_or(config, "head_dim", family.default_head_dim != 0 ? family.default_head_dim : a.hidden / a.heads, where);
-  if (a.heads % a.kv_heads != 0)
-    fail("{}: {} attention heads cannot be shared by {} key-value heads", where, a.heads, a.kv_heads);
-  if (a.head_dim == 0 || a.head_dim % 2 != 0) fail("{}: head_dim {} must be even and positive", where, a.head_dim);
-  if (a.heads > kLargestSize / a.head_dim) fail("{}: {} heads of {} are too large", where, a.heads, a.head_dim);
+  check_heads(a.heads, a.kv_heads, a.head_dim, where);
 }
 
 }  // namespace
@@ -84,10 +82,35 @@ std::string_view mixer_name(Mixer mixer) {
   STRATA_CHECK(false);
 }
 
+void check_heads(std::size_t heads, std::size_t kv_heads, std::size_t head_dim, const std::string& where) {
+  if (heads % kv_heads != 0)
+    fail("{}: {} attention heads cannot be shared by {} key-value heads", where, heads, kv_heads);
+  if (head_dim == 0 || head_dim % 2 != 0) fail("{}: head_dim {} must be even and positive", where, head_dim);
+  if (heads > kLargestSize / head_dim) fail("{}: {} heads of {} are too large", where, heads, head_dim);
+}
+
+std::size_t Architecture::q_size() const {
+  std::size_t most = attention.empty() ? heads * head_dim : 0;
+  for (const BlockAttention& of : attention) most = std::max(most, heads * head_size(of));
+  return most;
+}
+
+std::size_t Architecture::kv_size() const {
+  std::size_t most = attention.empty() ? kv_heads * head_dim : 0;
+  for (const BlockAttention& of : attention) most = std::max(most, kv_heads_of(of) * head_size(of));
+  return most;
+}
+
+std::size_t Architecture::dense_size() const {
+  std::size_t most = intermediate;
+  for (std::size_t b = 0; b < layout.size(); ++b) most = std::max(most, dense_size(b));
+  return most;
+}
+
 std::size_t Architecture::mixed_size(std::size_t block) const {
   switch (attention[block].mixer) {
     case Mixer::attention:
-      return q_size();
+      return q_size(block);
     case Mixer::latent:
       return heads * latent.value;
     case Mixer::delta:
@@ -110,7 +133,8 @@ std::size_t Architecture::mixed_size() const {
 
 std::size_t Architecture::cache_size(std::size_t block) const {
   const Mixer mixer = attention[block].mixer;
-  return mixer == Mixer::attention ? 2 * kv_size() : mixer == Mixer::latent ? latent.kv_rank + latent.turned : 0;
+  if (attention[block].keys_of != kOwnKeys) return 0;
+  return mixer == Mixer::attention ? 2 * kv_size(block) : mixer == Mixer::latent ? latent.kv_rank + latent.turned : 0;
 }
 
 std::size_t Architecture::state_size(std::size_t block) const {
@@ -121,10 +145,19 @@ std::size_t Architecture::state_size(std::size_t block) const {
   return delta.key_size * delta.values() + (delta.kernel - 1) * delta.channels();
 }
 
+namespace {
+/// Whether only a block whose dense part stands beside its experts has such a norm.
+bool stands_beside_experts(Norm norm) {
+  return norm == Norm::after_dense || norm == Norm::before_experts || norm == Norm::after_experts;
+}
+}  // namespace
+
 bool Architecture::has(Norm norm, std::size_t block) const {
   if (block == kNoBlock) return norm == Norm::last;
   const Mixer mixer = attention[block].mixer;
   if ((norm == Norm::q || norm == Norm::k) && mixer != Mixer::attention) return false;
+  if (norm == Norm::k && attention[block].keys_of != kOwnKeys) return false;
+  if (stands_beside_experts(norm) && !layout[block].mixture) return false;
   if ((norm == Norm::q_a || norm == Norm::kv_a) && mixer != Mixer::latent) return false;
   if ((norm == Norm::before_attention || norm == Norm::after_attention) && mixer == Mixer::none) return false;
   if ((norm == Norm::before_feed_forward || norm == Norm::after_feed_forward) && !feeds(block)) return false;
@@ -133,6 +166,8 @@ bool Architecture::has(Norm norm, std::size_t block) const {
 
 bool Architecture::has(Norm norm) const {
   const bool of_heads = norm == Norm::q || norm == Norm::k;
+  if (stands_beside_experts(norm) && !experts.beside_dense) return false;
+  if (norm == Norm::after_embedding && block_embedding.size == 0) return false;
   if (norm == Norm::q_a) return latent.q_rank != 0;
   if (norm == Norm::kv_a) return latent.kv_rank != 0;
   return of_heads ? qk_norm != QkNorm::none : !names.norm(norm).empty();
@@ -142,12 +177,12 @@ bool Architecture::has_bias(Norm norm) const {
   return norm_bias && (norm == Norm::last || std::ranges::find(kStreamNorms, norm) != kStreamNorms.end());
 }
 
-std::size_t Architecture::norm_size(Norm norm) const {
+std::size_t Architecture::norm_size(Norm norm, std::size_t block) const {
   if (norm == Norm::q_a) return latent.q_rank;
   if (norm == Norm::kv_a) return latent.kv_rank;
   if (norm != Norm::q && norm != Norm::k) return hidden;
-  if (qk_norm == QkNorm::per_head) return head_dim;
-  return norm == Norm::q ? q_size() : kv_size();
+  if (qk_norm == QkNorm::per_head) return head_size(attention[block]);
+  return norm == Norm::q ? q_size(block) : kv_size(block);
 }
 
 bool Architecture::adds_outputs_plainly() const {
@@ -162,12 +197,13 @@ std::uint64_t Architecture::block_linear_weights() const {
 }
 
 std::size_t Architecture::activations_per_token() const {
-  const std::size_t widest = std::max({intermediate, experts.intermediate, experts.shared_intermediate});
+  const std::size_t widest = std::max({dense_size(), experts.intermediate, experts.shared_intermediate});
   const std::size_t latents = latent.kv_rank == 0 ? 0 : latent.q_rank + 2 * latent.kv_rank + mixed_size();
   const std::size_t convolution_rows = convolution.kernel == 0 ? 0 : 5 * hidden;
   const std::size_t delta_rows = delta.kernel == 0 ? 0 : 2 * delta.channels() + 3 * delta.values();
+  const std::size_t beside = shared_size + (block_embedding.size == 0 ? 0 : 2 * hidden + 2 * block_embedding.size);
   return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + delta_rows + convolution_rows + mamba.floats() +
-         2 * widest + (experts.count == 0 ? 0 : 2 * hidden + 2 * experts.latent + experts.count);
+         2 * widest + beside + (experts.count == 0 ? 0 : 2 * hidden + 2 * experts.latent + experts.count);
 }
 
 json text_configuration(const json& config, const std::string& where) {
@@ -223,9 +259,11 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   a.scales = parse_scales(config, *family, a, where);
   if (family->delta) parse_delta(config, *family, a, where);
   if (family->convolution) parse_convolution(config, a, where);
+  if (family->by_kind) parse_kinds(config, a, where);
   parse_attention(config, *family, a, where);
   parse_mixture(config, family->mixture, a, where);
   if (family->mamba != nullptr) parse_mamba(config, *family->mamba, a, where);
+  if (family->by_kind) parse_block_embedding(config, a, where);
   list_linears(a);
   return a;
 }

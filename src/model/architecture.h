@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "model/activation.h"
 #include "model/block_attention.h"
 #include "model/experts.h"
 #include "model/linears.h"
@@ -16,14 +17,6 @@
 #include "model/tensor_names.h"
 
 namespace strata::model {
-
-enum class Activation {
-  silu,
-  gelu_tanh,
-  gelu,            ///< by the error function
-  clamped_swiglu,  ///< gpt-oss: Architecture::swiglu
-  relu_squared,    ///< of up alone
-};
 
 /// RMS norms of q and k before the rotary embedding: of each head, or of all heads together.
 enum class QkNorm { none, per_head, whole };
@@ -39,11 +32,6 @@ struct Scales {
   float residual = 1.0f;   ///< of what each half of a block adds to the residual stream
   float logits = 1.0f;     ///< of what lm_head puts out
   bool operator==(const Scales&) const = default;
-};
-
-/// gate sigmoid(alpha gate) (up + 1) with gate at most `limit` and up between -limit and limit.
-struct Swiglu {
-  float limit = 7.0f, alpha = 1.702f;
 };
 
 struct Architecture {
@@ -73,7 +61,11 @@ struct Architecture {
   DeltaNet delta;
   ShortConvolution convolution;
   Mamba mamba;
-  bool output_gate = false;  ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
+  bool output_gate = false;     ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
+  bool v_norm = false;          ///< heads of v are divided by their root mean square
+  std::size_t shared_size = 0;  ///< how many values of keys and values blocks leave to later ones, of every token
+  BlockEmbedding block_embedding;
+  bool block_scale = false;  ///< what a block puts out is multiplied by a number of its own
   bool tied = false;         ///< lm_head is the embedding
   Scales scales;
   std::vector<BlockAttention> attention;  ///< by block
@@ -85,8 +77,16 @@ struct Architecture {
   std::vector<Linear> linears;  ///< the blocks' in order, then lm_head when untied, the embedding in Fusion::single
   std::vector<FusionGroup> groups;
 
-  std::size_t q_size() const { return heads * head_dim; }
-  std::size_t kv_size() const { return kv_heads * head_dim; }
+  /// Sizes of a block's heads, of all its queries and of all its keys; without a block the largest of any.
+  std::size_t head_size(const BlockAttention& of) const { return of.head_dim != 0 ? of.head_dim : head_dim; }
+  std::size_t kv_heads_of(const BlockAttention& of) const { return of.kv_heads != 0 ? of.kv_heads : kv_heads; }
+  std::size_t q_size(std::size_t block) const { return heads * head_size(attention[block]); }
+  std::size_t kv_size(std::size_t block) const { return kv_heads_of(attention[block]) * head_size(attention[block]); }
+  std::size_t q_size() const;
+  std::size_t kv_size() const;
+  /// The width of a block's dense part, or the largest.
+  std::size_t dense_size(std::size_t block) const { return intermediate * layout[block].widening; }
+  std::size_t dense_size() const;
   /// Whether a block has a mixer, and whether it has a feed-forward part: a block may be one of the two alone.
   bool mixes(std::size_t block) const { return attention[block].mixer != Mixer::none; }
   bool feeds(std::size_t block) const { return layout[block].feeds; }
@@ -105,7 +105,7 @@ struct Architecture {
   /// Whether any block or the model has it.
   bool has(Norm norm) const;
   /// How many weights the norm has, and whether it has as many biases.
-  std::size_t norm_size(Norm norm) const;
+  std::size_t norm_size(Norm norm, std::size_t block) const;
   bool has_bias(Norm norm) const;
   /// Whether o and down write to the residual stream itself: nothing norms or scales what they put out.
   bool adds_outputs_plainly() const;

@@ -6,7 +6,9 @@
 
 namespace strata::model {
 
-inline constexpr std::size_t kNoRope = static_cast<std::size_t>(-1);  ///< in place of an index into ropes
+inline constexpr std::size_t kNoRope = static_cast<std::size_t>(-1);     ///< in place of an index into ropes
+inline constexpr std::size_t kOwnKeys = static_cast<std::size_t>(-1);    ///< in place of another block's index
+inline constexpr std::size_t kNotShared = static_cast<std::size_t>(-1);  ///< in place of where shared keys stand
 
 /// What stands before a block's feed-forward part.
 enum class Mixer {
@@ -68,13 +70,24 @@ struct Mamba {
   std::size_t floats() const { return kernel == 0 ? 0 : rows() + channels() + 2 * inner(); }
 };
 
+/// Every token has a row for every block besides its embedding: transformers, Gemma4TextModel of modeling_gemma4.py.
+/// The rows come from a table (tokens, blocks * size) and from a projection of the token's embedding.
+struct BlockEmbedding {
+  std::size_t size = 0;    ///< of a row; 0: there are none
+  std::size_t tokens = 0;  ///< of the table
+};
+
 /// How one block attends.
 struct BlockAttention {
   Mixer mixer = Mixer::attention;
-  std::size_t window = 0;     ///< how many keys a token sees; 0: all
-  std::size_t chunk = 0;      ///< a token sees no keys before the last multiple of this; 0: all
-  std::size_t rope = 0;       ///< index into Architecture::ropes, or kNoRope
-  bool scales_query = false;  ///< Architecture::query_scale acts
+  std::size_t window = 0;                  ///< how many keys a token sees; 0: all
+  std::size_t chunk = 0;                   ///< a token sees no keys before the last multiple of this; 0: all
+  std::size_t rope = 0;                    ///< index into Architecture::ropes, or kNoRope
+  bool scales_query = false;               ///< Architecture::query_scale acts
+  std::size_t head_dim = 0, kv_heads = 0;  ///< 0: the Architecture's
+  bool k_is_v = false;  ///< there is no v: values are what k puts out, before its norm and the rotary embedding
+  std::size_t keys_of = kOwnKeys;      ///< the earlier block whose keys and values are read; k and v are not there then
+  std::size_t shared_at = kNotShared;  ///< where keys, then values stand in a token's share (Architecture::shared_size)
 };
 
 /// A factor of q that grows with its position p: 1 + beta ln(1 + floor((p + first) / length)). transformers:

@@ -95,7 +95,9 @@ class Checker {
     const auto inside = [&](std::string_view part) { return name.find(part) != name.npos; };
     const auto block = block_of(name);
     if (block && *block < a_.blocks)
-      return std::ranges::any_of(kBesideTheBlock, inside) && !gguf_ ? std::string() : unknown_part(name);
+      return (std::ranges::any_of(kBesideTheBlock, inside) && !gguf_) || is_unread_key(name, *block)
+                 ? std::string()
+                 : unknown_part(name);
     if (block && !of_block_ahead(name))
       return fmt::format(
           "it is not part of a model with {} blocks, as config.json's num_hidden_layers says; take the config.json "
@@ -106,6 +108,13 @@ class Checker {
                                       a_.names.root + std::string(a_.names.last_norm)})
       if (name.starts_with(fmt::format("{}.", module))) return unknown_part(name);
     return gguf_ ? unknown_part(name) : std::string();
+  }
+  /// Whether the tensor makes keys or values of a block that reads an earlier block's: published files hold such.
+  bool is_unread_key(std::string_view name, std::uint64_t block) const {
+    if (a_.attention[block].keys_of == kOwnKeys) return false;
+    name.remove_prefix(a_.names.block(block).size());
+    const std::string_view module = name.substr(0, name.rfind('.'));
+    return module == a_.names.linear(Role::k) || module == a_.names.linear(Role::v) || module == a_.names.k_norm;
   }
   std::string unknown_part(const std::string& name) const {
     const std::string_view layout = layout_of(name);

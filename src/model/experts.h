@@ -9,7 +9,7 @@ namespace strata::model {
 /// A mixture of experts in place of a block's feed-forward part, and how tokens are routed to them. The router's scores
 /// choose `used` experts for each token, whose weighted outputs are added. transformers: modeling_mixtral.py,
 /// modeling_qwen2_moe.py, modeling_qwen3_moe.py, modeling_olmoe.py, modeling_glm4_moe.py, modeling_gpt_oss.py,
-/// modeling_llama4.py, modeling_ernie4_5_moe.py, modeling_minimax_m2.py.
+/// modeling_llama4.py, modeling_ernie4_5_moe.py, modeling_minimax_m2.py, modeling_gemma4.py.
 struct Experts {
   enum class Score { softmax, sigmoid };
   /// Where the family's own files hold all experts of a block in stacks, as transformers does.
@@ -37,7 +37,7 @@ struct Experts {
   bool bias = false;                        ///< gate, up and down of every expert have a bias
   bool router_bias = false;
   bool exact_router = false;        ///< files hold the router in float32, and runtimes keep it so
-  std::string_view module = "mlp";  ///< "model.layers.N." + this holds router and experts
+  std::string_view module = "mlp";  ///< "model.layers.N." + this holds router and experts; empty: the block itself
   std::string_view router = "gate", correction_name = "gate.e_score_correction_bias";
   bool correction_is_row = false;  ///< files hold the correction as (1, experts)
   std::string_view gate = "gate_proj", up = "up_proj", down = "down_proj";          ///< names within each expert
@@ -48,6 +48,11 @@ struct Experts {
   std::string_view gate_up_stack = "experts.gate_up_proj", down_stack = "experts.down_proj";  ///< names of own stacks
   bool stacks_transposed = true;  ///< the family's own stacks hold (experts, in, out), others (experts, out, in)
   bool interleaved = false;       ///< in stacks gate and up take turns, row by row
+  /// The shared expert is the dense part of the block: it and the routed experts have norms of their own before and
+  /// after them. The router reads the residual stream, divided by its root mean square and times router_scale /
+  /// sqrt(hidden); expert_scale multiplies the weights of each expert. transformers: modeling_gemma4.py.
+  bool beside_dense = false;
+  std::string_view router_scale = "router.scale", expert_scale = "router.per_expert_scale";
 };
 
 }  // namespace strata::model

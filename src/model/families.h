@@ -49,6 +49,7 @@ struct ScaleKeys {
   const char* residual = nullptr;        ///< what a half adds is multiplied by the value
   const char* logits_divisor = nullptr;  ///< logits are divided by the value
   const char* logits = nullptr;          ///< logits are multiplied by the value
+  bool plain_attention = false;          ///< products of q and k stay as they are
 };
 
 /// Keys for a factor of q that grows with the position (QueryScale), and which blocks it acts in.
@@ -75,10 +76,11 @@ struct Mixture {
   const char* list_key = nullptr;                ///< the mixtures by their indices, if it is there
   bool always_normalizes = false;                ///< norm_topk_prob is not read: Experts::normalize is as it is here
   const char* correction_key = nullptr;          ///< when false, Experts::correction is not there
-  bool grouped = false;              ///< with softmax scores, too, there are groups of experts and a scale of weights
-  const char* method_key = nullptr;  ///< holds "greedy" when the groups do not count
-  const char* latent_key = nullptr;  ///< holds Experts::latent
-  bool may_be_none = false;          ///< where the count is 0, all blocks are dense
+  bool grouped = false;  ///< with softmax scores, too, there are groups of experts and a scale of weights
+  const char* method_key = nullptr;   ///< holds "greedy" when the groups do not count
+  const char* latent_key = nullptr;   ///< holds Experts::latent
+  bool may_be_none = false;           ///< where the count is 0, all blocks are dense
+  const char* enabled_key = nullptr;  ///< unless true, all blocks are dense
 };
 
 struct MambaKeys;  // mamba_keys.h
@@ -105,6 +107,7 @@ struct Family {
   bool delta_by_key_heads = false;   ///< DeltaNet::by_key_heads
   bool convolution = false;          ///< blocks that are not full_attention have Mixer::convolution
   const MambaKeys* mamba = nullptr;  ///< null: no block has Mixer::mamba
+  bool by_kind = false;              ///< blocks differ as parse_kinds.cpp reads it (Gemma 4)
   const char* tied_key = nullptr;    ///< counts before tie_word_embeddings
   const char* index_key = nullptr;   ///< holds Architecture::whole_positions
   const char* qk_l2_key = nullptr;   ///< when true, Architecture::qk_l2

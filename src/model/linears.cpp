@@ -5,6 +5,7 @@
 #include <array>
 
 #include "model/architecture.h"
+#include "model/tensors.h"
 
 namespace strata::model {
 
@@ -139,17 +140,31 @@ class Lister {
     by_role(Role::o, a_.hidden, a_.mixed_size(b), a_.o_bias);
   }
 
+  /// vLLM has q alone in a block that reads another's keys, and fills the place of a v that k is with k (gemma4.py).
   void attention(std::size_t b) {
     const std::string block = names_.block(b);
-    group(fmt::format("{}{}.qkv_proj", block, names_.attention), b);
+    const BlockAttention& of = a_.attention[b];
+    const bool own_keys = of.keys_of == kOwnKeys;
+    const std::size_t q_size = a_.q_size(b), kv_size = a_.kv_size(b);
+    const auto one = [&](Role role, std::size_t rows) {
+      linear(block + names_.linear(role), role, rows, a_.hidden, a_.qkv_bias);
+    };
+    group(own_keys ? fmt::format("{}{}.qkv_proj", block, names_.attention) : block + names_.linear(Role::q), b);
     if (!names_.qkv.empty()) {
-      linear(block + names_.linear(Role::qkv), Role::qkv, a_.q_size() + 2 * a_.kv_size(), a_.hidden, a_.qkv_bias);
+      one(Role::qkv, q_size + 2 * kv_size);
     } else {
-      linear(block + names_.linear(Role::q), Role::q, (a_.output_gate ? 2 : 1) * a_.q_size(), a_.hidden, a_.qkv_bias);
-      linear(block + names_.linear(Role::k), Role::k, a_.kv_size(), a_.hidden, a_.qkv_bias);
-      linear(block + names_.linear(Role::v), Role::v, a_.kv_size(), a_.hidden, a_.qkv_bias);
+      one(Role::q, (a_.output_gate ? 2 : 1) * q_size);
+      if (own_keys) one(Role::k, kv_size);
+      if (own_keys && !of.k_is_v) one(Role::v, kv_size);
     }
-    alone(block + names_.linear(Role::o), b, Role::o, a_.hidden, a_.q_size(), a_.o_bias);
+    alone(block + names_.linear(Role::o), b, Role::o, a_.hidden, q_size, a_.o_bias);
+  }
+
+  void block_embedding(std::size_t b) {
+    const std::string block = names_.block(b);
+    const std::size_t size = a_.block_embedding.size;
+    alone(block + names_.linear(Role::embed_gate), b, Role::embed_gate, size, a_.hidden, false);
+    alone(block + names_.linear(Role::embed_out), b, Role::embed_out, a_.hidden, size, false);
   }
 
   /// gate and up share a runtime's matrix, down has its own. `prefix` is the name of the part and a point; expert:
@@ -173,11 +188,11 @@ class Lister {
   /// Runtimes stack all experts of a block, so that they share one codec; GGUF has a stack each of gate, up and down.
   void mixture(std::size_t b) {
     const Experts& e = a_.experts;
-    const std::string block = names_.block(b), prefix = fmt::format("{}{}.", block, e.module);
+    const std::string block = names_.block(b), prefix = mixture_prefix(a_, b);
     if (e.latent != 0) alone(prefix + std::string(e.to_latent), b, Role::to_latent, e.latent, a_.hidden, a_.mlp_bias);
     if (e.shared_intermediate != 0)
-      feed_forward(fmt::format("{}{}.", e.shared_beside ? block : prefix, e.shared_module), b, e.shared_intermediate,
-                   a_.mlp_bias, kSharedExpert);
+      feed_forward(fmt::format("{}{}.", e.shared_beside ? block : prefix, e.shared_module), b,
+                   e.shared_intermediate * a_.layout[b].widening, a_.mlp_bias, kSharedExpert);
     experts(b, prefix);
     if (e.latent != 0)
       alone(prefix + std::string(e.from_latent), b, Role::from_latent, a_.hidden, e.latent, a_.mlp_bias);
@@ -229,7 +244,8 @@ void list_linears(Architecture& a, Fusion fusion) {
     if (block.mixture && block.feeds)
       list.mixture(b);
     else if (block.feeds)
-      list.feed_forward(fmt::format("{}{}.", a.names.block(b), a.names.feed_forward), b, a.intermediate, a.mlp_bias);
+      list.feed_forward(fmt::format("{}{}.", a.names.block(b), a.names.feed_forward), b, a.dense_size(b), a.mlp_bias);
+    if (a.block_embedding.size != 0) list.block_embedding(b);
     block.count = a.linears.size() - block.first;
   }
   const std::string head = a.names.linear(Role::lm_head);

@@ -114,6 +114,17 @@ inline constexpr Mixture kLfm2Moe{.experts = {.score = Experts::Score::sigmoid,
                                   .first_dense = 2,
                                   .first_key = "num_dense_layers",
                                   .correction_key = "use_expert_bias"};
+inline constexpr Mixture kGemma4{.experts = {.normalize = true,
+                                             .module = {},
+                                             .router = "router.proj",
+                                             .shared_module = "mlp",
+                                             .stacks = Experts::Stacks::always,
+                                             .stacks_transposed = false,
+                                             .beside_dense = true},
+                                 .used_key = "top_k_experts",
+                                 .shared_size_key = "intermediate_size",
+                                 .always_normalizes = true,
+                                 .enabled_key = "enable_moe_block"};
 inline constexpr Mixture kQwen3Next{.experts = {.shared_gate = true, .normalize = true},
                                     .shared_size_key = "shared_expert_intermediate_size"};
 

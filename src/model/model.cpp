@@ -197,7 +197,8 @@ LinearWeights Model::embedding() const {
 
 std::vector<float> Model::norm(Norm norm, std::size_t block) const {
   if (!architecture_.has(norm, block)) return {};
-  std::vector<float> weights = source_->vector(norm_name(architecture_, norm, block), architecture_.norm_size(norm));
+  std::vector<float> weights =
+      source_->vector(norm_name(architecture_, norm, block), architecture_.norm_size(norm, block));
   if (architecture_.norm_offset != 0.0f)
     for (float& weight : weights) weight += architecture_.norm_offset;
   if (architecture_.has_bias(norm)) {

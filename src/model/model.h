@@ -67,6 +67,10 @@ class Model {
   LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const {
     return source_->matrix(name, rows, cols);
   }
+  /// A matrix as kernels multiply with it and as rows are looked up in it.
+  LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const {
+    return source_->packed(name, rows, cols);
+  }
   void release(const std::string& name) const { source_->release(name); }
   void will_need(const std::string& name) const { source_->will_need(name); }
   std::vector<float> vector(const std::string& name, std::size_t size) const { return source_->vector(name, size); }

@@ -9,6 +9,14 @@ namespace strata::model {
 inline constexpr TensorNames kSandwich{.after_attention = "post_attention_layernorm",
                                        .before_feed_forward = "pre_feedforward_layernorm",
                                        .after_feed_forward = "post_feedforward_layernorm"};
+/// Gemma 4's: the same, those of a dense part beside experts, and that of what a BlockEmbedding adds.
+inline constexpr TensorNames kSandwichOfFour{.after_attention = "post_attention_layernorm",
+                                             .before_feed_forward = "pre_feedforward_layernorm",
+                                             .after_feed_forward = "post_feedforward_layernorm",
+                                             .after_dense = "post_feedforward_layernorm_1",
+                                             .before_experts = "pre_feedforward_layernorm_2",
+                                             .after_experts = "post_feedforward_layernorm_2",
+                                             .after_embedding = "post_per_layer_input_norm"};
 /// Norms only of what the halves put out (OLMo 2).
 inline constexpr TensorNames kPostNorms{.before_attention = {},
                                         .after_attention = "post_attention_layernorm",

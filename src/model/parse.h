@@ -20,6 +20,13 @@ void parse_convolution(const json& config, Architecture& architecture, const std
 void list_block_parts(json& config, const MambaKeys& keys, const std::string& where);
 /// Sizes of Mamba-2, and which blocks have it, attention, a feed-forward part or experts. After parse_mixture.
 void parse_mamba(const json& config, const MambaKeys& keys, Architecture& architecture, const std::string& where);
+/// Sizes of heads by kind of block (with a window or without), keys that are values, and blocks that share keys. Writes
+/// layer_types as it holds for the model.
+void parse_kinds(json& config, Architecture& architecture, const std::string& where);
+/// The rows that every token has for every block, the factor of what a block puts out, and wide dense parts.
+void parse_block_embedding(const json& config, Architecture& architecture, const std::string& where);
+/// Throws Error for heads that cannot be: of an odd size, too large, or not shared evenly by those of keys.
+void check_heads(std::size_t heads, std::size_t kv_heads, std::size_t head_dim, const std::string& where);
 /// Windows, stretches, rotary embeddings, caps, sinks and factors of attention, by block.
 void parse_attention(const json& config, const Family& family, Architecture& architecture, const std::string& where);
 /// Sizes of the mixture and which blocks are mixtures; all blocks are dense without one.

@@ -118,7 +118,11 @@ void parse_attention(const json& config, const Family& family, Architecture& a, 
   const std::vector<std::size_t> window = windows(config, family, a.blocks, where);
   for (std::size_t b = 0; b < a.blocks; ++b) a.attention[b].window = window[b];
   const std::vector<bool> has_rope = rotated(config, family, a, where);
-  Ropes ropes = parse_ropes(config, family, family.latent ? a.latent.turned : a.head_dim, a.max_position, where);
+  const std::size_t usual = family.latent ? a.latent.turned : a.head_dim;
+  HeadSizes sizes{.full = usual, .windowed = usual};
+  for (const BlockAttention& block : a.attention)  // blocks of one kind have heads of one size: parse_kinds checks it
+    if (block.head_dim != 0) (block.window == 0 ? sizes.full : sizes.windowed) = block.head_dim;
+  Ropes ropes = parse_ropes(config, family, sizes, a.max_position, where);
   const std::size_t windowed = ropes.windowed == ropes.full ? 0 : 1;
   a.ropes = {std::move(ropes.full)};
   if (windowed != 0) a.ropes.push_back(std::move(ropes.windowed));

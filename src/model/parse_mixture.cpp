@@ -62,6 +62,7 @@ void parse_mixture(const json& config, const Mixture* mixture, Architecture& a, 
   a.layout.assign(a.blocks, {0, 0, false});
   if (mixture == nullptr) return;
   if (mixture->may_be_none && get_or<std::uint64_t>(config, mixture->count_key, 0, where) == 0) return;
+  if (mixture->enabled_key != nullptr && !get_or<bool>(config, mixture->enabled_key, false, where)) return;
   parse_experts(config, *mixture, a, where);
   if (listed(config, mixture->list_key)) return mark(config, mixture->list_key, true, a, where);
   std::uint64_t first = get_or<std::uint64_t>(config, "first_k_dense_replace", mixture->first_dense, where);

@@ -14,6 +14,8 @@ double yarn_magnitude(double scale, double mscale) { return scale <= 1 ? 1.0 : 0
 
 namespace {
 
+constexpr std::string_view kProportional = "proportional";
+
 /// What config.json says of one rotary embedding, in one object whatever the spelling.
 json settings_of(const json& config, const char* kind, const std::string& where) {
   json settings = json::object();
@@ -43,6 +45,7 @@ std::size_t rotary_dims(const json& config, const json& settings, const Family& 
   double share = family.default_rotary_share;
   if (const std::size_t dims = size_or(config, "rotary_dim", 0, where); dims != 0)
     share = static_cast<double>(dims) / static_cast<double>(head_dim);
+  if (get_or<std::string>(settings, "rope_type", "default", where) == kProportional) return head_dim;
   share = positive(settings, "partial_rotary_factor", share, where);
   const auto dims = static_cast<std::size_t>(static_cast<double>(head_dim) * std::min(share, 2.0));
   if (dims == 0 || dims % 2 != 0 || dims > head_dim)
@@ -89,6 +92,14 @@ void parse_llama3(Rope& rope, const json& settings, const std::string& where) {
     fail("{}: 'high_freq_factor' of the rotary embedding must not be less than low_freq_factor", where);
 }
 
+/// The frequencies are those of all dimensions of the head, of which a share turns (Gemma 4).
+void parse_proportional(Rope& rope, const json& settings, const std::string& where) {
+  rope.scaling = Rope::Scaling::proportional;
+  const double share = positive(settings, "partial_rotary_factor", 1.0, where);
+  if (share > 1) fail("{}: 'partial_rotary_factor' is {}, expected at most 1", where, share);
+  rope.turned = static_cast<std::size_t>(share * static_cast<double>(rope.dims)) / 2;
+}
+
 /// Fills kind and parameters of the scaling.
 void parse_scaling(Rope& rope, const json& settings, std::size_t max_position, const std::string& where) {
   rope.original_max_position = max_position;
@@ -111,9 +122,12 @@ void parse_scaling(Rope& rope, const json& settings, std::size_t max_position, c
     parse_yarn(rope, settings, where);
   else if (kind == "longrope")
     parse_longrope(rope, settings, where);
+  else if (kind == kProportional)
+    parse_proportional(rope, settings, where);
   else
-    fail("{}: rope type '{}' is not supported; known are default, linear, dynamic, llama3, yarn, longrope", where,
-         kind);
+    fail(
+        "{}: rope type '{}' is not supported; known are default, linear, dynamic, llama3, yarn, longrope, proportional",
+        where, kind);
 }
 
 /// Yarn: divides the slow frequencies, leaves the fast ones, and blends those between.
@@ -150,9 +164,9 @@ double scale_llama3(const Rope& rope, double frequency) {
 
 }  // namespace
 
-Ropes parse_ropes(const json& config, const Family& family, std::size_t head_dim, std::size_t max_position,
+Ropes parse_ropes(const json& config, const Family& family, const HeadSizes& sizes, std::size_t max_position,
                   const std::string& where) {
-  const auto read = [&](const json& settings, double theta, bool scaled) {
+  const auto read = [&](const json& settings, std::size_t head_dim, double theta, bool scaled) {
     Rope rope;
     rope.interleaved = family.rope_interleaved && get_or<bool>(config, "rope_interleave", true, where);
     rope.dims = rotary_dims(config, settings, family, head_dim, where);
@@ -166,17 +180,18 @@ Ropes parse_ropes(const json& config, const Family& family, std::size_t head_dim
   };
   const json full = settings_of(config, "full_attention", where);
   Ropes ropes;
-  ropes.full = read(full, family.default_rope_theta, true);
+  ropes.full = read(full, sizes.full, family.default_rope_theta, true);
   const auto parameters = config.find("rope_parameters");
   const bool by_kind =
       parameters != config.end() && parameters->is_object() && parameters->contains("sliding_attention");
   if (by_kind) {
-    ropes.windowed = read(settings_of(config, "sliding_attention", where), family.window_rope_theta, true);
+    ropes.windowed =
+        read(settings_of(config, "sliding_attention", where), sizes.windowed, family.window_rope_theta, true);
   } else if (family.window_rope) {
     json settings = full;
     settings.erase("rope_theta");
     const double theta = positive(config, family.window_rope_key, family.window_rope_theta, where);
-    ropes.windowed = read(settings, theta, false);
+    ropes.windowed = read(settings, sizes.windowed, theta, false);
   } else {
     ropes.windowed = ropes.full;
   }
@@ -193,7 +208,8 @@ std::vector<double> inverse_frequencies(const Rope& rope, std::size_t last_posit
   std::vector<double> result(rope.dims / 2);
   for (std::size_t i = 0; i < result.size(); ++i) {
     result[i] = 1.0 / std::pow(theta, 2.0 * static_cast<double>(i) / dim);
-    if (rope.scaling == Rope::Scaling::linear) result[i] /= rope.factor;
+    if (rope.scaling == Rope::Scaling::linear || rope.scaling == Rope::Scaling::proportional) result[i] /= rope.factor;
+    if (rope.scaling == Rope::Scaling::proportional && i >= rope.turned) result[i] = 0;
     if (rope.scaling == Rope::Scaling::llama3) result[i] = scale_llama3(rope, result[i]);
     if (rope.scaling == Rope::Scaling::longrope)
       result[i] /= (length > original ? rope.long_factors : rope.short_factors)[i];

@@ -4,6 +4,8 @@
 #include <array>
 #include <span>
 
+#include "model/tensors.h"
+
 namespace strata::model {
 namespace {
 
@@ -27,7 +29,7 @@ Stack stack_of(const Architecture& a, std::size_t block, const std::string& name
 
 StackNames own_stacks(const Architecture& a, std::size_t block) {
   const Experts& e = a.experts;
-  const std::string module = fmt::format("{}{}.", a.names.block(block), e.module);
+  const std::string module = mixture_prefix(a, block);
   return {module + std::string(e.gate_up_stack), module + std::string(e.down_stack), e.stacks_transposed};
 }
 

@@ -12,8 +12,8 @@ namespace strata::model {
 /// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so.
 /// q_a, q_b, kv_a and kv_b are those of latent attention; a gated delta net reads by in_qkv, in_z, in_b and in_a, or by
 /// in_qkvz and in_ba, which hold two of them each; a short convolution by in_bcx, Mamba-2 by in_zxbcdt. to_latent makes
-/// what narrow experts read, from_latent what is added of their sum. other is a matrix of an unknown model (unknown.h)
-/// whose name tells nothing.
+/// what narrow experts read, from_latent what is added of their sum. embed_gate and embed_out add what a token's row of a
+/// BlockEmbedding is to a block. other is a matrix of an unknown model (unknown.h) whose name tells nothing.
 enum class Role {
   q,
   k,
@@ -38,6 +38,8 @@ enum class Role {
   in_zxbcdt,
   to_latent,
   from_latent,
+  embed_gate,
+  embed_out,
   lm_head,
   embed,
   other
@@ -45,11 +47,27 @@ enum class Role {
 std::string_view role_name(Role role);
 
 /// Where an RMS norm stands. Norms before attention and before the feed-forward part make what these read; norms after
-/// them act on what is added to the residual stream. q_a and kv_a act on the latents that q_b and kv_b read. `last` is
-/// the norm that lm_head reads.
-enum class Norm { before_attention, q, k, q_a, kv_a, after_attention, before_feed_forward, after_feed_forward, last };
+/// them act on what is added to the residual stream. q_a and kv_a act on the latents that q_b and kv_b read. Where a
+/// dense part stands beside the experts (Experts::beside_dense), before_feed_forward makes what the dense part reads,
+/// before_experts what the experts do, and after_dense and after_experts act on what they put out. after_embedding acts
+/// on what embed_out adds. `last` is the norm that lm_head reads.
+enum class Norm {
+  before_attention,
+  q,
+  k,
+  q_a,
+  kv_a,
+  after_attention,
+  before_feed_forward,
+  after_dense,
+  before_experts,
+  after_experts,
+  after_feed_forward,
+  after_embedding,
+  last
+};
 
-/// The norms of a block that act on rows of the hidden size.
+/// The norms of the two halves of a block, which act on rows of the hidden size.
 inline constexpr std::array kStreamNorms = {Norm::before_attention, Norm::after_attention, Norm::before_feed_forward,
                                             Norm::after_feed_forward};
 /// All norms of a block, in the order of its tensors.
@@ -60,7 +78,11 @@ inline constexpr std::array kBlockNorms = {Norm::before_attention,
                                            Norm::q,
                                            Norm::k,
                                            Norm::q_a,
-                                           Norm::kv_a};
+                                           Norm::kv_a,
+                                           Norm::after_dense,
+                                           Norm::before_experts,
+                                           Norm::after_experts,
+                                           Norm::after_embedding};
 
 /// A family's names of tensors, without ".weight". The defaults are llama's, which most families share. Embedding,
 /// blocks and the last norm are named below a root that files choose (Names). What a block has is named below `blocks`,
@@ -80,7 +102,13 @@ struct TensorNames {
   std::string_view before_feed_forward = "post_attention_layernorm", after_feed_forward{};
   std::string_view q_norm = "self_attn.q_norm", k_norm = "self_attn.k_norm", last_norm = "norm";
   std::string_view q_a_norm = "self_attn.q_a_layernorm", kv_a_norm = "self_attn.kv_a_layernorm";
-  std::string_view sinks = "self_attn.sinks";  ///< used where Architecture::sinks is set; a tensor without ".weight"
+  std::string_view after_dense{}, before_experts{}, after_experts{}, after_embedding{};
+  std::string_view sinks = "self_attn.sinks";     ///< used where Architecture::sinks is set; a tensor without ".weight"
+  std::string_view block_scale = "layer_scalar";  ///< a tensor without ".weight"
+  std::string_view embed_gate = "per_layer_input_gate", embed_out = "per_layer_projection";
+  /// Of a BlockEmbedding, below the root: the table, what projects the embedding, and the norm of that.
+  std::string_view block_table = "embed_tokens_per_layer", block_projection = "per_layer_model_projection",
+                   block_projection_norm = "per_layer_projection_norm";
 
   /// The name within a block, "input_layernorm", or of the last norm below the root; empty when there is none.
   std::string_view norm(Norm norm) const;

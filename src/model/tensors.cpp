@@ -6,10 +6,10 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 26> names = {
-      "q",     "k",      "v",         "o",         "gate",        "up",      "down",  "qkv",  "gate_up",
-      "q_a",   "q_b",    "kv_a",      "kv_b",      "in_qkv",      "in_z",    "in_b",  "in_a", "in_qkvz",
-      "in_ba", "in_bcx", "in_zxbcdt", "to_latent", "from_latent", "lm_head", "embed", "other"};
+  constexpr std::array<std::string_view, 28> names = {
+      "q",      "k",         "v",         "o",           "gate",       "up",        "down",    "qkv",   "gate_up", "q_a",
+      "q_b",    "kv_a",      "kv_b",      "in_qkv",      "in_z",       "in_b",      "in_a",    "in_qkvz", "in_ba",
+      "in_bcx", "in_zxbcdt", "to_latent", "from_latent", "embed_gate", "embed_out", "lm_head", "embed", "other"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -18,6 +18,8 @@ std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}."
 std::string Names::linear(Role role) const {
   if (role == Role::lm_head) return head_root + std::string(head);
   if (role == Role::embed) return root + std::string(embedding);
+  if (role == Role::embed_gate || role == Role::embed_out)
+    return std::string(role == Role::embed_gate ? embed_gate : embed_out);
   const std::array<std::string_view, 21> names = {q,    k,       v,    o,       gate,  up,     down,
                                                   qkv,  gate_up, q_a,  q_b,     kv_a,  kv_b,   in_qkv,
                                                   in_z, in_b,    in_a, in_qkvz, in_ba, in_bcx, in_zxbcdt};
@@ -47,6 +49,14 @@ std::string_view TensorNames::norm(Norm norm) const {
       return after_attention;
     case Norm::before_feed_forward:
       return before_feed_forward;
+    case Norm::after_dense:
+      return after_dense;
+    case Norm::before_experts:
+      return before_experts;
+    case Norm::after_experts:
+      return after_experts;
+    case Norm::after_embedding:
+      return after_embedding;
     case Norm::after_feed_forward:
       return after_feed_forward;
     case Norm::last:
@@ -67,12 +77,40 @@ std::string norm_bias_name(const Architecture& a, Norm norm, std::size_t block) 
   return weight.substr(0, weight.rfind('.')) + ".bias";
 }
 
+std::string mixture_prefix(const Architecture& a, std::size_t block) {
+  return fmt::format("{}{}{}", a.names.block(block), a.experts.module, a.experts.module.empty() ? "" : ".");
+}
+
 std::string router_name(const Architecture& a, std::size_t block) {
-  return fmt::format("{}{}.{}.weight", a.names.block(block), a.experts.module, a.experts.router);
+  return fmt::format("{}{}.weight", mixture_prefix(a, block), a.experts.router);
 }
 
 std::string router_bias_name(const Architecture& a, std::size_t block) {
-  return fmt::format("{}{}.{}.bias", a.names.block(block), a.experts.module, a.experts.router);
+  return fmt::format("{}{}.bias", mixture_prefix(a, block), a.experts.router);
+}
+
+std::string router_scale_name(const Architecture& a, std::size_t block) {
+  return fmt::format("{}{}", mixture_prefix(a, block), a.experts.router_scale);
+}
+
+std::string expert_scale_name(const Architecture& a, std::size_t block) {
+  return fmt::format("{}{}", mixture_prefix(a, block), a.experts.expert_scale);
+}
+
+std::string block_scale_name(const Architecture& a, std::size_t block) {
+  return fmt::format("{}{}", a.names.block(block), a.names.block_scale);
+}
+
+std::string block_table_name(const Architecture& a) {
+  return fmt::format("{}{}.weight", a.names.root, a.names.block_table);
+}
+
+std::string block_projection_name(const Architecture& a) {
+  return fmt::format("{}{}.weight", a.names.root, a.names.block_projection);
+}
+
+std::string block_projection_norm_name(const Architecture& a) {
+  return fmt::format("{}{}.weight", a.names.root, a.names.block_projection_norm);
 }
 
 std::string sinks_name(const Architecture& a, std::size_t block) {
@@ -80,11 +118,11 @@ std::string sinks_name(const Architecture& a, std::size_t block) {
 }
 
 std::string correction_name(const Architecture& a, std::size_t block) {
-  return fmt::format("{}{}.{}", a.names.block(block), a.experts.module, a.experts.correction_name);
+  return fmt::format("{}{}", mixture_prefix(a, block), a.experts.correction_name);
 }
 
 std::string shared_gate_name(const Architecture& a, std::size_t block) {
-  return fmt::format("{}{}.{}_gate.weight", a.names.block(block), a.experts.module, a.experts.shared_module);
+  return fmt::format("{}{}_gate.weight", mixture_prefix(a, block), a.experts.shared_module);
 }
 
 namespace {
@@ -109,6 +147,26 @@ void expect_delta(const Architecture& a, std::size_t block, std::vector<Expected
   expect("A_log", {d.value_heads});
   expect("dt_bias", {d.value_heads});
   expect("norm.weight", {d.value_size});
+}
+
+/// What a mixture has beside its linears.
+void expect_mixture(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
+  const Experts& e = a.experts;
+  result.push_back({router_name(a, block), {e.count, a.hidden}, e.exact_router ? DType::f32 : DType::bf16});
+  if (e.router_bias) result.push_back({router_bias_name(a, block), {e.count}});
+  if (e.correction) result.push_back({correction_name(a, block), correction_shape(e), DType::f32});
+  if (e.shared_gate) result.push_back({shared_gate_name(a, block), {1, a.hidden}});
+  if (!e.beside_dense) return;
+  result.push_back({router_scale_name(a, block), {a.hidden}});
+  result.push_back({expert_scale_name(a, block), {e.count}});
+}
+
+/// What makes the rows that every token has for every block.
+void expect_block_embedding(const Architecture& a, std::vector<ExpectedTensor>& result) {
+  const std::uint64_t width = std::uint64_t{a.blocks} * a.block_embedding.size;
+  result.push_back({block_table_name(a), {a.block_embedding.tokens, width}});
+  result.push_back({block_projection_name(a), {width, a.hidden}});
+  result.push_back({block_projection_norm_name(a), {a.block_embedding.size}});
 }
 
 /// What a short convolution has beside its linears.
@@ -154,6 +212,7 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
     return result;
   }
   result.push_back({embedding_name(a), {a.vocab, a.hidden}});
+  if (a.block_embedding.size != 0) expect_block_embedding(a, result);
   for (std::size_t b = 0; b < a.blocks; ++b) {
     for (const Norm norm : kBlockNorms)
       if (a.has(norm, b)) expect_norm(a, norm, b, result);
@@ -161,12 +220,8 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
     if (a.attention[b].mixer == Mixer::convolution) expect_convolution(a, b, result);
     if (a.attention[b].mixer == Mixer::mamba) expect_mamba(a, b, result);
     if (a.sinks) result.push_back({sinks_name(a, b), {a.heads}});
-    if (!a.layout[b].mixture) continue;
-    const Experts& e = a.experts;
-    result.push_back({router_name(a, b), {e.count, a.hidden}, e.exact_router ? DType::f32 : DType::bf16});
-    if (e.router_bias) result.push_back({router_bias_name(a, b), {e.count}});
-    if (e.correction) result.push_back({correction_name(a, b), correction_shape(e), DType::f32});
-    if (e.shared_gate) result.push_back({shared_gate_name(a, b), {1, a.hidden}});
+    if (a.block_scale) result.push_back({block_scale_name(a, b), {1}});
+    if (a.layout[b].mixture) expect_mixture(a, b, result);
   }
   for (const Linear& linear : a.linears) {
     if (linear.role == Role::embed) continue;

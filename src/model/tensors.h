@@ -34,11 +34,23 @@ std::string convolution_name(const Architecture& architecture, std::size_t block
 /// A tensor of Mamba-2: "conv1d.weight" (channels, 1, kernel), "conv1d.bias" (channels), "A_log", "D", "dt_bias"
 /// (heads), "norm.weight" (inner).
 std::string mamba_name(const Architecture& architecture, std::size_t block, std::string_view part);
+/// The number that a block's output is multiplied by, (1).
+std::string block_scale_name(const Architecture& architecture, std::size_t block);
+/// Of a BlockEmbedding: the table (tokens, blocks * size), the projection of the embedding (blocks * size, hidden), and
+/// the norm of each block's part of that (size).
+std::string block_table_name(const Architecture& architecture);
+std::string block_projection_name(const Architecture& architecture);
+std::string block_projection_norm_name(const Architecture& architecture);
+/// What the names of a block's mixture begin with: "model.layers.3.mlp.".
+std::string mixture_prefix(const Architecture& architecture, std::size_t block);
 /// Tensors of a mixture that are never quantized: the router's (experts, hidden), the biases for choosing (experts),
-/// and the gate of the shared expert (1, hidden).
+/// the gate of the shared expert (1, hidden), and with Experts::beside_dense the factors of what the router reads
+/// (hidden) and of the experts' weights (experts).
 std::string router_name(const Architecture& architecture, std::size_t block);
 std::string router_bias_name(const Architecture& architecture, std::size_t block);
 std::string correction_name(const Architecture& architecture, std::size_t block);
 std::string shared_gate_name(const Architecture& architecture, std::size_t block);
+std::string router_scale_name(const Architecture& architecture, std::size_t block);
+std::string expert_scale_name(const Architecture& architecture, std::size_t block);
 
 }  // namespace strata::model

@@ -108,9 +108,11 @@ TEST_P(TinyModel, HalvesInTurnGiveTheBlock) {
   const model::Model model = model::Model::open(folder());
   Engine engine(model);
   const std::vector<Sequence> sequences = {{3}, {4}};
-  const Batch batch = engine.make_batch(sequences);
-  std::vector<float> whole(7 * engine.architecture().hidden);
-  engine.embed(std::vector<Token>{1, 2, 3, 4, 5, 6, 7}, whole.data());
+  Batch batch = engine.make_batch(sequences);
+  batch.ids = {1, 2, 3, 4, 5, 6, 7};
+  std::vector<float> whole(7 * engine.architecture().hidden), shared(7 * engine.architecture().shared_size);
+  batch.shared = shared.data();
+  engine.embed(batch.ids, whole.data());
   for (std::size_t block = 0; block < engine.architecture().blocks; ++block) {
     const std::vector<float> input = whole;
     std::vector<float> halves = whole;

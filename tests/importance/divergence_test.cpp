@@ -13,8 +13,9 @@ namespace strata::importance {
 namespace {
 
 struct Fixture {
-  model::Model model =
-      model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/llama_untied_sharded");
+  explicit Fixture(const std::string& name = "llama_untied_sharded")
+      : model(model::Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models" / name)) {}
+  model::Model model;
   engine::Engine engine{model};
   CalibrationSet set = random_tokens(model.architecture().vocab, 3, 24, 11);
   InputMeanSquare inputs = input_mean_square(engine, set);
@@ -53,6 +54,25 @@ TEST(Divergence, IsTheSameFromEveryBlockUpToTheChange) {
   EXPECT_EQ(meter.measure(last), expected);
   restore(f.replacing, f.a.groups[group]);
   EXPECT_EQ(sum(meter.measure(0)), 0.0);
+}
+
+TEST(Divergence, OfBlocksThatReadEarlierKeysIsTheSameFromEveryBlock) {
+  Fixture f("gemma4_text");  // blocks 2 and 3 read keys of blocks 0 and 1
+  DivergenceMeter meter(f.engine, f.set, 72);
+  for (std::size_t block = 0; block <= f.a.blocks; ++block) EXPECT_EQ(sum(meter.measure(block)), 0.0) << block;
+  for (std::size_t g = 0; g < f.a.groups.size(); ++g) {
+    const RoundedGroup rounded = f.rounded(g, "int3_channel");
+    rounded.put_into(f.replacing);
+    const std::vector<double> expected = meter.measure(0);
+    EXPECT_GT(sum(expected), 0.0) << f.a.groups[g].name;
+    EXPECT_EQ(meter.measure(f.a.groups[g].block), expected) << f.a.groups[g].name;
+    restore(f.replacing, f.a.groups[g]);
+  }
+  const RoundedGroup below = f.rounded(0, "int3_channel");
+  below.put_into(f.replacing);
+  const std::vector<double> expected = meter.measure(0);
+  meter.rebase(0);
+  EXPECT_EQ(meter.measure(2), expected) << "keys of block 0 as they are now";
 }
 
 TEST(Divergence, NextTokensAreScoredAndBlocksCanBeCut) {

@@ -119,7 +119,7 @@ TEST_P(KeptPassTest, AnotherJobBeginsAnewAndADamagedFileIsAnError) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, KeptPassTest,
-                         ::testing::Values("llama_untied_sharded", "llama_tied", "qwen3_moe_sparse"));
+                         ::testing::Values("llama_untied_sharded", "llama_tied", "qwen3_moe_sparse", "gemma4_text"));
 
 }  // namespace
 }  // namespace strata::importance

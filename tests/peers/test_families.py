@@ -34,7 +34,7 @@ def mixed(name: str, others: str, experts: str = "") -> tuple[str, ...]:
 
 
 #: transformers holds these families' experts as stacks and unpacks none, so that strata does not offer codes for them.
-STACKS_FAMILIES = ("gpt_oss", "qwen3_vl_moe", "mistral4", "mistral3_mistral4", "granitemoe")
+STACKS_FAMILIES = ("gpt_oss", "qwen3_vl_moe", "mistral4", "mistral3_mistral4", "granitemoe", "gemma4_text_moe")
 STACKS_ONLY = tuple(name for name in MODELS if name.startswith(STACKS_FAMILIES) and has_experts(name))
 #: Models whose experts lie in stacks.
 STACKED = [name for name in MODELS if name in STACKS_ONLY or name.startswith("llama4") or name.endswith("_packed")]

@@ -1,5 +1,7 @@
 // The attention mixer: what a block's o reads, made from its normed input, with or without a key-value cache.
 // Heads are clipped, normed, turned and scaled as the Architecture says; transformers: modeling_llama.py and its kin.
+#include <algorithm>
+
 #include "engine/engine.h"
 #include "engine/mixers/heads.h"
 #include "engine/scale.h"
@@ -11,9 +13,58 @@ namespace strata::engine {
 using model::Norm;
 using model::Role;
 
+namespace {
+
+/// New keys and values of a block, (tokens, kv_size), of all sequences of a batch.
+struct NewKeys {
+  const float *k, *v;
+};
+
+/// A call with the keys and values of a sequence whose rows begin at `row`: its new ones, appended to its cache where
+/// it has one, or those of the earlier block that this block reads.
+kernel::Attention call_with_keys(const model::Architecture& a, std::size_t block, const Batch& batch, const Sequence& s,
+                                 std::size_t row, const NewKeys& made) {
+  const bool own = a.attention[block].keys_of == model::kOwnKeys;
+  const std::size_t from = own ? block : a.attention[block].keys_of, size = a.kv_size(from);
+  kernel::Attention call{};
+  call.kv_stride = size;
+  if (s.cache != nullptr) {
+    std::vector<float>& keys = s.cache->keys[from];
+    std::vector<float>& values = s.cache->values[from];
+    if (own) {
+      keys.insert(keys.end(), made.k + row * size, made.k + (row + s.tokens) * size);
+      values.insert(values.end(), made.v + row * size, made.v + (row + s.tokens) * size);
+    }
+    call.k = keys.data();
+    call.v = values.data();
+    call.first_position = s.cache->positions;
+  } else if (own) {
+    call.k = made.k + row * size;
+    call.v = made.v + row * size;
+  } else {
+    STRATA_CHECK(batch.shared != nullptr, "block {} reads keys of block {}", block, from);
+    call.k = batch.shared + row * a.shared_size + a.attention[from].shared_at;
+    call.v = call.k + size;
+    call.kv_stride = a.shared_size;
+  }
+  return call;
+}
+
+/// Leaves the keys and values of a block to later ones that read them.
+void leave_keys(const model::Architecture& a, std::size_t block, const Batch& batch, const NewKeys& made) {
+  const std::size_t at = a.attention[block].shared_at, size = a.kv_size(block);
+  if (at == model::kNotShared || batch.shared == nullptr) return;
+  put_columns(made.k, batch.tokens, a.shared_size, at, size, batch.shared);
+  put_columns(made.v, batch.tokens, a.shared_size, at + size, size, batch.shared);
+}
+
+}  // namespace
+
 void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std::size_t tokens) {
   const model::Architecture& a = architecture_;
-  const std::size_t q_size = a.q_size(), kv_size = a.kv_size();
+  const model::BlockAttention& of = a.attention[block];
+  const bool own_keys = of.keys_of == model::kOwnKeys;
+  const std::size_t q_size = a.q_size(block), kv_size = a.kv_size(block), head_dim = a.head_size(of);
   float *const q = sized(q_, tokens * q_size), *const k = sized(k_, tokens * kv_size),
                *const v = sized(v_, tokens * kv_size);
   if (a.has(block, Role::qkv)) {
@@ -26,15 +77,17 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
     if (a.output_gate) {
       // Every head of q has its gate behind it.
       const float* both = multiply_fused(w, a.index(block, Role::q), x, tokens);
-      take_columns(both, tokens * a.heads, 2 * a.head_dim, 0, a.head_dim, q);
-      take_columns(both, tokens * a.heads, 2 * a.head_dim, a.head_dim, a.head_dim, sized(gates_, tokens * q_size));
+      take_columns(both, tokens * a.heads, 2 * head_dim, 0, head_dim, q);
+      take_columns(both, tokens * a.heads, 2 * head_dim, head_dim, head_dim, sized(gates_, tokens * q_size));
     } else {
       multiply(w, a.index(block, Role::q), x, tokens, q);
     }
-    multiply(w, a.index(block, Role::k), x, tokens, k);
-    multiply(w, a.index(block, Role::v), x, tokens, v);
+    if (own_keys) multiply(w, a.index(block, Role::k), x, tokens, k);
+    if (own_keys && !of.k_is_v) multiply(w, a.index(block, Role::v), x, tokens, v);
+    if (own_keys && of.k_is_v) std::copy_n(k, tokens * kv_size, v);
   }
   if (a.clip_qkv != 0.0f) kernel::clamp(v, tokens * kv_size, a.clip_qkv);
+  if (a.v_norm && own_keys) kernel::l2_norm(v, tokens * a.kv_heads_of(of), head_dim, a.norm_epsilon, v);
 }
 
 void Engine::prepare_heads(const BlockWeights& w, std::size_t block, const Batch& batch, Norm norm, std::size_t heads,
@@ -46,35 +99,28 @@ void Engine::prepare_heads(const BlockWeights& w, std::size_t block, const Batch
 
 const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Batch& batch, const float* x) {
   const model::Architecture& a = architecture_;
+  const model::BlockAttention& of = a.attention[block];
+  const std::size_t q_size = a.q_size(block), kv_heads = a.kv_heads_of(of);
   make_heads(w, block, x, batch.tokens);
   prepare_heads(w, block, batch, Norm::q, a.heads, q_.data());
-  prepare_heads(w, block, batch, Norm::k, a.kv_heads, k_.data());
-  float* const attended = sized(attended_, batch.tokens * a.q_size());
+  if (of.keys_of == model::kOwnKeys) {
+    prepare_heads(w, block, batch, Norm::k, kv_heads, k_.data());
+    leave_keys(a, block, batch, {k_.data(), v_.data()});
+  }
+  float* const attended = sized(attended_, batch.tokens * q_size);
   std::vector<kernel::Attention> calls;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
-    kernel::Attention call{};
-    call.q = q_.data() + row * a.q_size();
-    call.q_stride = call.out_stride = a.q_size();
-    call.out = attended + row * a.q_size();
-    call.k = k_.data() + row * a.kv_size();
-    call.v = v_.data() + row * a.kv_size();
-    if (s.cache != nullptr) {
-      std::vector<float>& keys = s.cache->keys[block];
-      std::vector<float>& values = s.cache->values[block];
-      keys.insert(keys.end(), call.k, call.k + s.tokens * a.kv_size());
-      values.insert(values.end(), call.v, call.v + s.tokens * a.kv_size());
-      call.k = keys.data();
-      call.v = values.data();
-      call.first_position = s.cache->positions;
-    }
-    call.kv_stride = a.kv_size();
+    kernel::Attention call = call_with_keys(a, block, batch, s, row, {k_.data(), v_.data()});
+    call.q = q_.data() + row * q_size;
+    call.q_stride = call.out_stride = q_size;
+    call.out = attended + row * q_size;
     call.tokens = s.tokens;
     call.heads = a.heads;
-    call.kv_heads = a.kv_heads;
-    call.head_dim = a.head_dim;
-    call.window = a.attention[block].window;
-    call.chunk = a.attention[block].chunk;
+    call.kv_heads = kv_heads;
+    call.head_dim = a.head_size(of);
+    call.window = of.window;
+    call.chunk = of.chunk;
     call.scale = a.scales.attention;
     call.softcap = a.attention_softcap;
     call.sinks = a.sinks ? w.sinks.data() : nullptr;
@@ -82,8 +128,7 @@ const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Bat
     row += s.tokens;
   }
   kernel::attention(calls);
-  if (a.output_gate)
-    kernel::sigmoid_multiply(attended, a.q_size(), gates_.data(), a.q_size(), batch.tokens, a.q_size());
+  if (a.output_gate) kernel::sigmoid_multiply(attended, q_size, gates_.data(), q_size, batch.tokens, q_size);
   return attended;
 }
 

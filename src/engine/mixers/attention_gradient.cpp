@@ -39,7 +39,7 @@ void AttentionGradient::prepare_backward(const Batch& batch, const Heads& of, st
   }
   if (a_.clip_qkv != 0.0f) kernel::clamp_gradient(of.steps.before_clip.data(), d.size(), a_.clip_qkv, d.data());
   if (!of.norm_weights.empty()) {
-    const std::size_t size = head_norm_size(a_, of.heads);
+    const std::size_t size = head_norm_size(a_, attention_, of.heads);
     kernel::rms_norm_gradient(of.steps.before_norm.data(), of.norm_weights.data(), d.data(), d.size() / size, size,
                               a_.norm_epsilon, d.data());
   }

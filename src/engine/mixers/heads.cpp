@@ -6,8 +6,8 @@
 
 namespace strata::engine {
 
-std::size_t head_norm_size(const model::Architecture& a, std::size_t heads) {
-  return a.head_dim * (a.qk_norm == model::QkNorm::whole ? heads : 1);
+std::size_t head_norm_size(const model::Architecture& a, const model::BlockAttention& attention, std::size_t heads) {
+  return a.head_size(attention) * (a.qk_norm == model::QkNorm::whole ? heads : 1);
 }
 
 void turn_heads(const model::Architecture& a, const model::BlockAttention& attention, const Batch& batch, float* rows,
@@ -20,23 +20,23 @@ void turn_heads(const model::Architecture& a, const model::BlockAttention& atten
 
 void prepare_heads(const model::Architecture& a, const model::BlockAttention& attention, const Batch& batch,
                    model::Norm norm, const float* weights, std::size_t heads, float* rows, HeadSteps* steps) {
-  const std::size_t width = heads * a.head_dim, count = batch.tokens * width;
+  const std::size_t head_dim = a.head_size(attention), width = heads * head_dim, count = batch.tokens * width;
   const auto keep = [&](std::vector<float> HeadSteps::*step) {
     if (steps != nullptr) (steps->*step).assign(rows, rows + count);
   };
   if (weights != nullptr) {
     keep(&HeadSteps::before_norm);
-    const std::size_t size = head_norm_size(a, heads);
+    const std::size_t size = head_norm_size(a, attention, heads);
     kernel::rms_norm(rows, weights, count / size, size, a.norm_epsilon, rows);
   }
   if (a.clip_qkv != 0.0f) {
     keep(&HeadSteps::before_clip);
     kernel::clamp(rows, count, a.clip_qkv);
   }
-  turn_heads(a, attention, batch, rows, width, heads, a.head_dim);
+  turn_heads(a, attention, batch, rows, width, heads, head_dim);
   if (a.qk_l2 && attention.rope != model::kNoRope) {
     keep(&HeadSteps::before_l2);
-    kernel::l2_norm(rows, batch.tokens * heads, a.head_dim, a.norm_epsilon, rows);
+    kernel::l2_norm(rows, batch.tokens * heads, head_dim, a.norm_epsilon, rows);
   }
   if (attention.scales_query && norm == model::Norm::q)
     kernel::scale_rows(rows, width, batch.tokens, width, batch.query_factors.data());

@@ -16,7 +16,8 @@ struct HeadSteps {
 
 /// The rows and columns of the matrix that a norm of q or k sees are heads, or all heads of a token together: how many
 /// values the norm is of.
-std::size_t head_norm_size(const model::Architecture& architecture, std::size_t heads);
+std::size_t head_norm_size(const model::Architecture& architecture, const model::BlockAttention& attention,
+                           std::size_t heads);
 
 /// The rotary embedding of the first dimensions of every head, in place; nothing where the block has none.
 /// rows: (batch.tokens, heads), a token's heads `stride` floats after the one's before, heads `head_size` apart.

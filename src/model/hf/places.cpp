@@ -6,6 +6,7 @@
 
 #include "core/checked.h"
 #include "core/error.h"
+#include "model/tensors.h"
 
 namespace strata::model {
 namespace {
@@ -54,7 +55,7 @@ class Finder {
     for (std::size_t b = 0; b < a_.blocks; ++b) {
       if (!a_.layout[b].mixture) continue;
       if (!a_.gated) continue;  // no family without gates has stacks in its files
-      const std::string own = a_.names.block(b) + std::string(a_.experts.module) + ".";
+      const std::string own = mixture_prefix(a_, b);
       const std::string held = a_.names.block(b) + std::string(kHeldModule) + ".";
       if (add_stacks(b, own)) continue;
       if (own != held && add_stacks(b, held)) rename(held, own);

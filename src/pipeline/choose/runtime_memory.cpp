@@ -36,7 +36,7 @@ MemoryNeeds memory_beside_weights(const model::Architecture& a, const Target& ta
   needs.kv_cache = checked_product(of_sequence, budget.batch);
   const std::uint64_t in_flight = std::max<std::uint64_t>(
       budget.batch, std::min(checked_product(budget.context, budget.batch), target.gpu ? kTokensOnGpu : kTokensOnCpu));
-  const std::uint64_t per_token = 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 3 * a.intermediate;
+  const std::uint64_t per_token = 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 3 * a.dense_size();
   needs.buffers =
       checked_product(in_flight, per_token * kActivationBytes) + checked_product(budget.batch, a.vocab * kLogitBytes);
   needs.runtime = target.gpu ? kRuntimeOnGpu : kRuntimeOnCpu;

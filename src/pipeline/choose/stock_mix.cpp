@@ -131,6 +131,9 @@ class Chooser {
         return mix_ == Mix::IQ3_XS ? kIQ3_XXS : mix_ == Mix::IQ3_XXS ? kIQ2_S : base_;
       case Role::o:
         return o();
+      case Role::embed_gate:
+      case Role::embed_out:
+        return base_;
       case Role::down:
         return down(linear.block);
       case Role::qkv:

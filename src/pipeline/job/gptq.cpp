@@ -147,13 +147,14 @@ void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
   if (const std::size_t l = a.embedding(); l != model::kNoLinear && codecs[l]->has_codes())
     bytes += codec::stored_bytes(*codecs[l], a.linears[l].rows, a.linears[l].cols);  // looked up in every pass
   bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
-  bytes += tokens * std::max(a.mixed_size(), a.intermediate) * kFloat * original;  // rows of the original at a site
+  bytes += tokens * std::max(a.mixed_size(), a.dense_size()) * kFloat * original;  // rows of the original at a site
   bytes += 3 * tunes * options.tune.batch_tokens * Rounding::floats_per_token(a) * kFloat;
   // The inputs of a block are kept beside the states for tuning, and where the second half reads them.
   const std::uint64_t inputs = engine::reads_input(a, engine::Half::feed_forward) ? 1 : 0;
   const std::uint64_t streams = 1 + std::max(tunes, inputs) + original * (1 + inputs);
-  const std::uint64_t states = streams * std::uint64_t{text.samples} * text.seq_len * a.hidden * kFloat;
-  const std::uint64_t borrowed = std::min(states, streams * tokens * a.hidden * kFloat);
+  const std::uint64_t of_token = (streams * a.hidden + (1 + original) * a.shared_size) * kFloat;
+  const std::uint64_t states = std::uint64_t{text.samples} * text.seq_len * of_token;
+  const std::uint64_t borrowed = std::min(states, tokens * of_token);
   forecast.spills = bytes + states > limit;
   bytes += forecast.spills ? borrowed : states;
   if (forecast.spills) forecast.disk_bytes += states;

@@ -45,9 +45,11 @@ BlockSpeed measure_block(const model::Model& model, std::size_t block, std::size
   const std::size_t length = std::min(seq_len, std::max<std::size_t>(fitting, 128));
   const std::size_t some = std::clamp<std::size_t>(fitting / length, 1, sequences), tokens = some * length;
   engine::Engine engine(model, kernel::Precision::bf16, engine::Residency::one_block);
-  const engine::Batch batch = engine.make_batch(std::vector<engine::Sequence>(some, engine::Sequence{length}));
+  engine::Batch batch = engine.make_batch(std::vector<engine::Sequence>(some, engine::Sequence{length}));
+  batch.ids.resize(tokens);  // any will do
   std::vector<float> states = random_rows(tokens * a.hidden);
-  const engine::Batch touch = engine.make_batch(std::vector<engine::Sequence>(1, engine::Sequence{1}));
+  engine::Batch touch = engine.make_batch(std::vector<engine::Sequence>(1, engine::Sequence{1}));
+  touch.ids.resize(1);
   engine.run_block(block, touch, states.data());  // reads the weights
   BlockSpeed speed;
   const auto per = [&](double seconds) { return seconds / static_cast<double>(tokens); };

@@ -67,7 +67,7 @@ std::vector<std::string> experts_targets(const model::Architecture& a, const mod
                                 ? std::string(kAnyPrefix) + escaped(std::string_view(block).substr(a.names.root.size()))
                                 : "re:" + escaped(block);
   std::vector<std::string> targets = {fmt::format("{}{}\\..*", start, escaped(within))};
-  if (const std::string_view module = a.experts.module; module != kHeldMixture)
+  if (const std::string_view module = a.experts.module; !module.empty() && module != kHeldMixture)
     targets.push_back(fmt::format("{}{}{}\\..*", start, kHeldMixture, escaped(within.substr(module.size()))));
   return targets;
 }
@@ -76,6 +76,15 @@ std::vector<std::string> experts_targets(const model::Architecture& a, const mod
 std::string_view bare_name(const model::Architecture& a, const model::Linear& linear) {
   const std::string_view module = linear.module;
   return linear.block == model::kNoBlock ? a.names.head : module.substr(a.names.block(linear.block).size());
+}
+
+/// A linear, and behind a k the v that its block does not have because k is v: vLLM fuses q, k and v of every block,
+/// and looks up the codec of all three.
+std::vector<model::Linear> with_missing_v(const model::Architecture& a, const model::Linear& linear) {
+  if (linear.role != model::Role::k || !a.attention[linear.block].k_is_v) return {linear};
+  model::Linear v = linear;
+  v.module = a.names.block(linear.block) + a.names.linear(model::Role::v);
+  return {linear, v};
 }
 
 }  // namespace
@@ -99,12 +108,13 @@ std::vector<format::ModuleCodec> module_targets(const model::Model& model, const
         modules.push_back({std::move(target), codecs[first]});
       continue;
     }
-    for (const std::size_t l : group.linears) {
-      if (any_prefix)
-        patterns.add(a.linears[l].block, bare_name(a, a.linears[l]), codecs[l]);
-      else
-        modules.push_back({a.linears[l].module, codecs[l]});
-    }
+    for (const std::size_t l : group.linears)
+      for (const model::Linear& linear : with_missing_v(a, a.linears[l])) {
+        if (any_prefix)
+          patterns.add(linear.block, bare_name(a, linear), codecs[l]);
+        else
+          modules.push_back({linear.module, codecs[l]});
+      }
   }
   std::ranges::copy(patterns.list(), std::back_inserter(modules));
   return modules;
@@ -119,11 +129,13 @@ std::vector<std::string> never_quantized(const model::Model& model) {
   if (a.tied && !any_prefix) modules.push_back(a.names.linear(model::Role::lm_head));
   const auto add = [&](std::size_t block, const std::string& tensor) {
     const std::string module = tensor.substr(0, tensor.rfind('.'));
+    const std::string& start = block == model::kNoBlock ? a.names.root : a.names.block(block);
     if (any_prefix)
-      patterns.add(block, module.substr(a.names.block(block).size()), nullptr);
+      patterns.add(block, module.substr(start.size()), nullptr);
     else
       modules.push_back(module);
   };
+  if (a.block_embedding.size != 0) add(model::kNoBlock, model::block_projection_name(a));
   for (std::size_t b = 0; b < a.blocks; ++b) {
     if (a.layout[b].mixture) add(b, model::router_name(a, b));
     if (a.layout[b].mixture && a.experts.shared_gate) add(b, model::shared_gate_name(a, b));

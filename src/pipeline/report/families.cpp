@@ -28,6 +28,7 @@ model::Architecture sample(const model::Family& family, bool normalizes) {
     config[mixture->count_key] = count;
     config[mixture->used_key] = used;
     config[mixture->size_key] = size;
+    if (mixture->enabled_key != nullptr) config[mixture->enabled_key] = true;
     if (mixture->shared_size_key != nullptr) config[mixture->shared_size_key] = size;
     if (mixture->shared_count_key != nullptr) config[mixture->shared_count_key] = 1;
   }
@@ -70,6 +71,7 @@ FamilySupport support_of(const model::Family& family) {
     if (why.empty()) row.tunes_some = true;
     if (row.why_no_tune.empty()) row.why_no_tune = why;
   }
+  if (family.mixture != nullptr && family.mixture->enabled_key != nullptr) row.dense = true;
   row.shared_expert = row.experts && a.experts.shared_intermediate != 0;
   if (has_gguf(a) || has_gguf(sample(family, false))) row.gguf = family.gguf;
   row.fused = fused_groups(a);

@@ -20,7 +20,8 @@ OriginalStream::OriginalStream(const model::Model& model, const importance::Cali
                                kernel::Precision precision, const std::filesystem::path& spill_folder)
     : engine_(model, precision, engine::Residency::one_block),
       seq_len_(set.source.seq_len),
-      states_(set.sequences.size(), seq_len_ * model.architecture().hidden, spill_folder) {
+      states_(set.sequences.size(), seq_len_ * model.architecture().hidden, spill_folder),
+      side_(model.architecture(), set.sequences, spill_folder) {
   for (std::size_t s = 0; s < set.sequences.size(); ++s) {
     engine_.embed(set.sequences[s], states_.borrow(s, 1));
     states_.keep();
@@ -31,8 +32,9 @@ OriginalStream::OriginalStream(const model::Model& model, const importance::Cali
 
 void OriginalStream::run(std::size_t block, Half half, std::size_t first, std::size_t count,
                          const engine::Observer* observer, Site last) {
-  const engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{seq_len_}));
+  engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{seq_len_}));
   float* const states = states_.borrow(first, count);
+  side_.lend(batch, first, count);
   const bool second = engine::reads_input(engine_.architecture(), half);
   engine_.run_half(half, block, batch, second ? inputs_->borrow(first, count) : states, states, observer, last);
 }
@@ -53,6 +55,7 @@ const float* OriginalStream::advance(std::size_t block, Half half, std::size_t f
   }
   run(block, half, first, count, nullptr, Site::block_out);
   states_.keep();
+  side_.keep(block, half);
   advanced_ += count;
   return states_.borrow(first, count);
 }

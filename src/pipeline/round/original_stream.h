@@ -1,5 +1,5 @@
 // The original model's hidden states over the calibration set. They advance block by block beside the rounded model's.
-// Memory: the hidden states, unless they are spilled, and one block's weights.
+// Memory: the hidden states and what stands beside them, unless they are spilled, and one block's weights.
 #pragma once
 #include <cstddef>
 #include <filesystem>
@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "engine/hidden_states.h"
+#include "engine/side_states.h"
 #include "importance/calibration.h"
 
 namespace strata::pipeline {
 
 class OriginalStream {
  public:
-  /// The hidden states lie in a file in `spill_folder`, or in memory when it is empty.
+  /// The hidden states lie in a file in `spill_folder`, or in memory when it is empty. The set must outlive this.
   OriginalStream(const model::Model& model, const importance::CalibrationSet& set, kernel::Precision precision,
                  const std::filesystem::path& spill_folder);
 
@@ -34,6 +35,7 @@ class OriginalStream {
   engine::Engine engine_;
   std::size_t seq_len_;
   engine::HiddenStates states_;
+  engine::SideStates side_;
   std::optional<engine::HiddenStates> inputs_;  ///< the states before the block, where its second half reads them
   std::size_t advanced_ = 0;                    ///< sequences that are a half ahead of the others
   std::vector<float> rows_;

@@ -39,32 +39,12 @@ void copy(engine::HiddenStates& from, engine::HiddenStates& to, std::size_t toge
 
 }  // namespace
 
-json RoundedLinear::to_json() const {
-  return {{"module", module},
-          {"codec", codec},
-          {"relative_error", relative_error},
-          {"nearest_relative_error", nearest_relative_error},
-          {"routed", routed ? json(*routed) : json()},
-          {"tokens", tokens}};
-}
-
-RoundedLinear RoundedLinear::from_json(const json& value, const std::string& where) {
-  return {get<std::string>(value, "module", where),
-          get<std::string>(value, "codec", where),
-          get<double>(value, "relative_error", where),
-          get<double>(value, "nearest_relative_error", where),
-          value.contains("routed") && !value["routed"].is_null()
-              ? std::optional(get<std::size_t>(value, "routed", where))
-              : std::nullopt,
-          get<std::size_t>(value, "tokens", where)};
-}
-
 std::size_t Rounding::floats_per_token(const model::Architecture& a) {
-  return 2 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate + a.mamba.floats();
+  return 2 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.dense_size() + a.shared_size + a.mamba.floats();
 }
 
 std::uint64_t Rounding::kept_rows_bytes(const model::Architecture& a, std::size_t tokens) {
-  return std::uint64_t{tokens} * std::max(a.mixed_size(), a.intermediate) * sizeof(bf16);
+  return std::uint64_t{tokens} * std::max(a.mixed_size(), a.dense_size()) * sizeof(bf16);
 }
 
 std::size_t Rounding::sequences_together(const model::Architecture& a, std::size_t sequences, std::size_t seq_len) {
@@ -86,6 +66,7 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
       full_(engine_.make_batch(sequences(together_, set.source.seq_len))),
       rest_(engine_.make_batch(sequences(set.sequences.size() % together_, set.source.seq_len))),
       states_(set.sequences.size(), set.source.seq_len * model.architecture().hidden, setup.spill_folder),
+      side_(model.architecture(), set.sequences, setup.spill_folder),
       replacing_(engine_),
       progress_("rounding", codecs.size()) {
   round_embedding();
@@ -120,14 +101,16 @@ void Rounding::run(std::size_t block, Half half, const engine::Observer* observe
   const bool reads_input = engine::reads_input(model_.architecture(), half);
   for (std::size_t s = 0; s < states_.count(); s += together_) {
     const std::size_t count = std::min(together_, states_.count() - s);
-    const engine::Batch& batch = count < together_ ? rest_ : full_;
+    engine::Batch& batch = count < together_ ? rest_ : full_;
     float* const states = states_.borrow(s, count);
+    side_.lend(batch, s, count);
     batch_states_ = states;
     batch_first_ = s;
     if (last == Site::block_out && rows_.complete())
       finish(block, half, count, states);
     else
       engine_.run_half(half, block, batch, reads_input ? inputs_->borrow(s, count) : states, states, observer, last);
+    side_.keep(block, half);
     if (last == Site::block_out) {
       check_finite({states, count * states_.floats()}, block);
       states_.keep();

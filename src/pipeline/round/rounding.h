@@ -14,6 +14,7 @@
 #include "core/progress.h"
 #include "engine/hidden_states.h"
 #include "engine/modes.h"
+#include "engine/side_states.h"
 #include "importance/calibration.h"
 #include "pipeline/output/tensor_scales.h"
 #include "pipeline/round/kept_rows.h"
@@ -110,6 +111,7 @@ class Rounding {
   std::size_t together_;  ///< sequences of a batch
   engine::Batch full_, rest_;
   engine::HiddenStates states_;          ///< the rounded model's, before block next_ or between its halves
+  engine::SideStates side_;              ///< what blocks read beside states_
   SiteRows rows_;                        ///< inputs of o or down in the half that is being rounded
   const float* batch_states_ = nullptr;  ///< states of the running batch; batch_first_ is its first sequence
   std::size_t batch_first_ = 0;

@@ -81,6 +81,20 @@ TEST(ModuleTargets, ExpertsAreFoundByWhatRuntimesCallTheirMixtureToo) {
   EXPECT_EQ(codecs_of(targets, "model.layers.1.mlp.gate"), Names{});
 }
 
+TEST(ModuleTargets, ExpertsOutsideOfAMixtureModuleAndWhatStaysBesideThem) {
+  const model::Model model = model::Model::open(golden_model("gemma4_text_moe"));
+  const auto targets = module_targets(model, some_codecs(model.architecture()));
+  EXPECT_EQ(codecs_of(targets, "model.layers.1.experts.7.down_proj"), Names{"int4_g32"});
+  EXPECT_EQ(codecs_of(targets, "model.layers.1.mlp.down_proj"), Names{"int4_g32"});
+  EXPECT_EQ(codecs_of(targets, "model.layers.1.router.proj"), Names{});
+  EXPECT_EQ(codecs_of(targets, "model.layers.1.self_attn.v_proj"), Names{"int4_g32"}) << "vLLM looks it up; k is v";
+  EXPECT_EQ(never_quantized(model), (Names{"lm_head", "model.layers.0.router.proj", "model.layers.1.router.proj"}));
+  const model::Model rows = model::Model::open(golden_model("gemma4_text"));
+  EXPECT_EQ(never_quantized(rows), (Names{"lm_head", "model.per_layer_model_projection"}));
+  const model::Model wrapper = model::Model::open(golden_model("gemma4"));
+  EXPECT_EQ(never_quantized(wrapper), (Names{"re:.*\\blm_head$", "re:.*\\bper_layer_model_projection$"}));
+}
+
 TEST(ModuleTargets, OfATextModelAreExactNames) {
   const model::Model model = model::Model::open(golden_model("llama_tied"));
   EXPECT_FALSE(is_named_otherwise(model));

@@ -76,15 +76,20 @@ quantize::Hessian expected_hessian(const model::Model& model, std::size_t index,
 }
 
 TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
-  for (const char* name : {"llama_tied", "qwen3_untied", "cohere2", "phi3", "nemotron_h"}) {
+  for (const auto& [name, codec] : {std::pair{"llama_tied", "int4_g32"},
+                                    {"qwen3_untied", "int4_g32"},
+                                    {"cohere2", "int4_g32"},
+                                    {"phi3", "int4_g32"},
+                                    {"nemotron_h", "int4_g32"},
+                                    {"gemma4_text", "int4_channel"}}) {
     const model::Model model = tiny(name);
-    std::vector<codec::Stored> rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}, .asymmetric = false});
+    std::vector<codec::Stored> rounded = round_all(model, codec, {.gptq = {.refine = 1}, .asymmetric = false});
     for (std::size_t l = 0; l < rounded.size(); ++l) {
       const model::Linear& linear = model.architecture().linears[l];
       if (linear.block == model::kNoBlock) continue;
       const model::LinearWeights weights = model.weights(linear);
       const quantize::GptqResult want = quantize::quantize_gptq(
-          codec::by_name("int4_g32"), weights.view().dense, expected_hessian(model, l, rounded), {.refine = 1}, {1.0f});
+          codec::by_name(codec), weights.view().dense, expected_hessian(model, l, rounded), {.refine = 1}, {1.0f});
       EXPECT_TRUE(rounded[l].parts == want.stored.parts) << name << " " << linear.module;
     }
   }
@@ -171,6 +176,25 @@ TEST(Rounding, ResumedBlocksGoOnToTheSameBytes) {
     for (std::size_t l = model.architecture().layout[1].first; l < whole.size(); ++l)
       EXPECT_TRUE(resumed.linear(l).parts == whole[l].parts) << name << " " << l;
   }
+}
+
+TEST(Rounding, BlocksThatReadEarlierKeysAreTheSameInAFileAndResumed) {
+  const model::Model model = tiny("gemma4_text");  // blocks 2 and 3 read keys of blocks 0 and 1
+  const RoundingOptions options{.gptq = {.refine = 0}, .asymmetric = true};
+  const auto whole = round_all(model, "int4_channel", options),
+             file =
+                 round_all(model, "int4_channel", options, 5, {.spill_folder = std::filesystem::temp_directory_path()});
+  for (std::size_t l = 0; l < whole.size(); ++l) EXPECT_TRUE(whole[l].parts == file[l].parts) << l;
+  const auto codecs = all_linears(model, "int4_channel");
+  const importance::CalibrationSet set = tokens_for(model);
+  Rounding resumed(model, codecs, set, options);
+  resumed.resume(2, [&](std::size_t l) {
+    codec::Stored copy{whole[l].codec, whole[l].rows, whole[l].cols, whole[l].specs, whole[l].parts, {}};
+    copy.views.assign(copy.parts.begin(), copy.parts.end());
+    return copy;
+  });
+  for (std::size_t l = model.architecture().layout[2].first; l < whole.size(); ++l)
+    EXPECT_TRUE(resumed.linear(l).parts == whole[l].parts) << l;
 }
 
 constexpr std::size_t kMany = 40;  // sequences for what is measured

@@ -1,0 +1,19 @@
+// What stands between gate, up and down of a feed-forward part, as data.
+// The engine's activation.h computes it.
+#pragma once
+
+namespace strata::model {
+
+enum class Activation {
+  silu,
+  gelu_tanh,
+  gelu,            ///< by the error function
+  clamped_swiglu,  ///< gpt-oss: Architecture::swiglu
+};
+
+/// gate sigmoid(alpha gate) (up + 1) with gate at most `limit` and up between -limit and limit.
+struct Swiglu {
+  float limit = 7.0f, alpha = 1.702f;
+};
+
+}  // namespace strata::model
