@@ -243,8 +243,11 @@ TEST(Rounding, CorrectionComesNearerToTheOriginal) {
 }
 
 TEST(Rounding, TuningLowersTheHeldOutError) {
-  const model::Model model = tiny("qwen3_untied");
-  for (const char* codec : {"int2_g32", "nvfp4"}) {
+  for (const auto& [name, codec] : {std::pair("qwen3_untied", "int2_g32"),
+                                    {"qwen3_untied", "nvfp4"},
+                                    {"qwen3_moe", "int2_g32"},
+                                    {"qwen3_next", "int2_g32"}}) {
+    const model::Model model = tiny(name);
     const auto codecs = all_linears(model, codec);
     const importance::CalibrationSet set = tokens_for(model, 40);
     Rounding rounding(model, codecs, set,
@@ -255,7 +258,7 @@ TEST(Rounding, TuningLowersTheHeldOutError) {
       before += loss.start;
       after += loss.best;
     }
-    EXPECT_LT(after, 0.99 * before) << codec;
+    EXPECT_LT(after, 0.99 * before) << name << " " << codec;
   }
 }
 
