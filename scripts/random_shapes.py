@@ -21,6 +21,10 @@ GLM4_LITE = DEEPSEEK3 | {"architectures": ["Glm4MoeLiteForCausalLM"], "model_typ
 LFM2_MOE = {"architectures": ["Lfm2MoeForCausalLM"], "model_type": "lfm2_moe", "norm_eps": 1e-5, "conv_L_cache": 3, "conv_bias": False,
             "norm_topk_prob": True, "use_expert_bias": True, "routed_scaling_factor": 1.0}
 
+NEMOTRON_H = {"architectures": ["NemotronHForCausalLM"], "model_type": "nemotron_h", "layer_norm_epsilon": 1e-5, "mlp_hidden_act": "relu2",
+              "mamba_head_dim": 64, "ssm_state_size": 128, "n_groups": 8, "conv_kernel": 4, "use_conv_bias": True,
+              "norm_topk_prob": True, "routed_scaling_factor": 2.5, "n_group": 1, "topk_group": 1, "n_shared_experts": 1}
+
 
 def sizes(hidden, intermediate, blocks, heads, kv_heads, vocab, tied, theta, positions, head_dim=None):
     return {"hidden_size": hidden, "intermediate_size": intermediate, "num_hidden_layers": blocks, "hidden_act": "silu",
@@ -52,6 +56,10 @@ SHAPES = {
     "lfm2-8b-a1b": LFM2_MOE | sizes(2048, 7168, 24, 32, 8, 65536, True, 1000000.0, 128000) |
     {"num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 1792, "num_dense_layers": 2,
      "layer_types": ["full_attention" if block in (2, 6, 10, 14, 18, 21) else "conv" for block in range(24)]},
+    "nemotron-3-nano": NEMOTRON_H | sizes(2688, 1856, 52, 32, 2, 131072, False, 10000.0, 262144, head_dim=128) |
+    {"mamba_num_heads": 64, "n_routed_experts": 128, "num_experts_per_tok": 6, "moe_intermediate_size": 1856,
+     "moe_shared_expert_intermediate_size": 3712,
+     "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME"},
 }
 
 
@@ -113,6 +121,37 @@ def mixer(at, block, config):
     return attention(at, config)
 
 
+def mamba(at, config):
+    hidden, heads = config["hidden_size"], config["mamba_num_heads"]
+    inner, others = heads * config["mamba_head_dim"], 2 * config["n_groups"] * config["ssm_state_size"]
+    return [*matrices(at, in_proj=(2 * inner + others + heads, hidden), out_proj=(hidden, inner), norm=(inner,),
+                      conv1d=(inner + others, 1, config["conv_kernel"])),
+            (f"{at}.conv1d.bias", (inner + others,)), *((f"{at}.{name}", (heads,)) for name in ("A_log", "D", "dt_bias"))]
+
+
+def part(at, letter, config):
+    """The one part of a block of nemotron_h: Mamba-2, attention, or experts without gates."""
+    hidden, size, experts = config["hidden_size"], config["moe_intermediate_size"], config["n_routed_experts"]
+    if letter == "M":
+        return mamba(at, config)
+    if letter == "*":
+        return [(name.replace("self_attn.", ""), shape) for name, shape in attention(at, config)]
+    result = [(f"{at}.gate.weight", (experts, hidden)), (f"{at}.gate.e_score_correction_bias", (experts,))]
+    for module, width in ((f"{at}.shared_experts", config["moe_shared_expert_intermediate_size"]),
+                          *((f"{at}.experts.{expert}", size) for expert in range(experts))):
+        result += matrices(module, up_proj=(width, hidden), down_proj=(hidden, width))
+    return result
+
+
+def tensors_of_parts(config):
+    hidden, vocab = config["hidden_size"], config["vocab_size"]
+    result = [("backbone.embeddings.weight", (vocab, hidden))]
+    for block, letter in enumerate(config["hybrid_override_pattern"]):
+        at = f"backbone.layers.{block}"
+        result += [(f"{at}.norm.weight", (hidden,)), *part(f"{at}.mixer", letter, config)]
+    return [*result, ("backbone.norm_f.weight", (hidden,)), ("lm_head.weight", (vocab, hidden))]
+
+
 def experts_of(config):
     return config.get("num_experts", config.get("n_routed_experts", 0))
 
@@ -147,6 +186,8 @@ def feed_forward(at, block, config):
 
 def tensors(config):
     """Returns the name and shape of every tensor."""
+    if "hybrid_override_pattern" in config:
+        return tensors_of_parts(config)
     hidden, blocks, lfm2 = config["hidden_size"], config["num_hidden_layers"], config["model_type"] == "lfm2_moe"
     norms = ("operator_norm", "ffn_norm") if lfm2 else ("input_layernorm", "post_attention_layernorm")
     result = [("model.embed_tokens.weight", (config["vocab_size"], hidden))]
@@ -183,6 +224,8 @@ def shrunk(shape, blocks=None, experts=None):
     for key in ("first_k_dense_replace", "num_dense_layers"):
         if key in config:
             config[key] = min(config[key], config["num_hidden_layers"] - 1)
+    if "hybrid_override_pattern" in config:
+        config["hybrid_override_pattern"] = config["hybrid_override_pattern"][:config["num_hidden_layers"]]
     if "layer_types" in config:
         config["layer_types"] = config["layer_types"][:config["num_hidden_layers"]]
     return config

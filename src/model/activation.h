@@ -9,6 +9,7 @@ enum class Activation {
   gelu_tanh,
   gelu,            ///< by the error function
   clamped_swiglu,  ///< gpt-oss: Architecture::swiglu
+  relu_squared,    ///< of up alone
 };
 
 /// gate sigmoid(alpha gate) (up + 1) with gate at most `limit` and up between -limit and limit.

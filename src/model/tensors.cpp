@@ -133,8 +133,8 @@ std::vector<std::uint64_t> correction_shape(const Experts& e) {
 }
 
 void expect_norm(const Architecture& a, Norm norm, std::size_t block, std::vector<ExpectedTensor>& result) {
-  result.push_back({norm_name(a, norm, block), {a.norm_size(norm)}});
-  if (a.has_bias(norm)) result.push_back({norm_bias_name(a, norm, block), {a.norm_size(norm)}});
+  result.push_back({norm_name(a, norm, block), {a.norm_size(norm, block)}});
+  if (a.has_bias(norm)) result.push_back({norm_bias_name(a, norm, block), {a.norm_size(norm, block)}});
 }
 
 /// What a gated delta net has beside its linears.
