@@ -112,7 +112,7 @@ std::vector<std::vector<std::string>> to_rows(const std::vector<FamilySupport>& 
   std::vector<std::vector<std::string>> rows = {
       {"model_type", "blocks", "forward", "gptq", "tune", "gguf", "vllm fusion", "also read as it"}};
   for (const FamilySupport& family : families)
-    rows.push_back({std::string(family.model_type), blocks_text(family), "yes", "yes",
+    rows.push_back({std::string(family.model_type), or_dash(blocks_text(family)), "yes", "yes",
                     family.why_no_tune.empty() ? "yes"
                     : family.tunes_some        ? "some blocks"
                                                : "-",
