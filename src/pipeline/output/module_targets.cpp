@@ -72,6 +72,19 @@ std::vector<std::string> experts_targets(const model::Architecture& a, const mod
   return targets;
 }
 
+/// What vLLM calls Mamba-2 in a block, whatever the file calls it.
+constexpr std::string_view kHeldMamba = "mixer";
+
+/// A linear of Mamba-2 within its block, as vLLM calls it; empty for others and where the file calls it so.
+std::string held_mamba_name(const model::Architecture& a, const model::Linear& linear) {
+  const std::string_view own = a.names.mamba;
+  if (own == kHeldMamba || linear.block == model::kNoBlock || a.attention[linear.block].mixer != model::Mixer::mamba)
+    return {};
+  const std::string_view within = std::string_view(linear.module).substr(a.names.block(linear.block).size());
+  if (!within.starts_with(std::string(own) + ".")) return {};
+  return std::string(kHeldMamba) + std::string(within.substr(own.size()));
+}
+
 /// The module of a linear without what stands before it in the file.
 std::string_view bare_name(const model::Architecture& a, const model::Linear& linear) {
   const std::string_view module = linear.module;
@@ -108,13 +121,16 @@ std::vector<format::ModuleCodec> module_targets(const model::Model& model, const
         modules.push_back({std::move(target), codecs[first]});
       continue;
     }
-    for (const std::size_t l : group.linears)
+    for (const std::size_t l : group.linears) {
+      if (const std::string held = held_mamba_name(a, a.linears[l]); !held.empty())
+        patterns.add(a.linears[l].block, held, codecs[l]);
       for (const model::Linear& linear : with_missing_v(a, a.linears[l])) {
         if (any_prefix)
           patterns.add(linear.block, bare_name(a, linear), codecs[l]);
         else
           modules.push_back({linear.module, codecs[l]});
       }
+    }
   }
   std::ranges::copy(patterns.list(), std::back_inserter(modules));
   return modules;

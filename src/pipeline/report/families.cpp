@@ -118,7 +118,7 @@ std::vector<std::vector<std::string>> to_rows(const std::vector<FamilySupport>& 
       {"model_type", "mixer", "feed-forward", "forward", "gptq", "tune", "gguf", "vllm fusion", "also read as it"}};
   for (const FamilySupport& family : families)
     rows.push_back({std::string(family.model_type), fmt::format("{}", fmt::join(family.mixers, ", ")),
-                    blocks_text(family), "yes", "yes",
+                    or_dash(blocks_text(family)), "yes", "yes",
                     family.why_no_tune.empty() ? "yes"
                     : family.tunes_some        ? "some blocks"
                                                : "-",
