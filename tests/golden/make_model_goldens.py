@@ -74,8 +74,8 @@ def published(state: dict, model_type: str) -> dict:
     if model_type == "qwen3_vl_moe":
         return {k: v.transpose(1, 2) if ".experts." in k else v for k, v in state.items()}
     if model_type == "kimi_k25":  # only the vision tower's layers are blocks
-        return {k.replace("language_model.model.blocks.", "language_model.model.layers.").replace("model.mm_projector.", "mm_projector."): v
-                for k, v in state.items()}
+        return {k.replace("language_model.model.blocks.", "language_model.model.layers.").replace("model.mm_projector.", "mm_projector.")
+                .replace("vision_tower.encoder.patch_embed.", "vision_tower.patch_embed."): v for k, v in state.items()}
     if model_type == "gemma3":
         return {k.replace("vision_tower.", "vision_tower.vision_model."): v for k, v in state.items()}
     return state

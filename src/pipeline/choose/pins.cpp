@@ -68,6 +68,9 @@ class Resolver {
         fail("{}: {} cannot be {} for {}: {}", option, a_.groups[linear.group].name, codec.name, target_.name, why);
     if (const std::string why = why_not_shape(codec, linear.rows, linear.cols); !why.empty())
       fail("{}: {} cannot hold {}: {}", option, codec.name, linear.module, why);
+    const model::FusionGroup& group = a_.groups[linear.group];
+    if (const std::string why = why_not_fused(target_, codec, a_, group); !why.empty())
+      fail("{}: {} cannot be {} for {}: {}", option, group.name, codec.name, target_.name, why);
   }
   std::vector<std::size_t> matches(const std::string& expression, const std::string& option) const {
     const std::regex regex = compile_regex(expression, option);

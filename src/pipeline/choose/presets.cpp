@@ -144,6 +144,10 @@ void check_plan(const Plan& plan, const model::Architecture& architecture, const
     if (const std::string why = target.why_not(*group.codec); !why.empty())
       fail("{}: {} cannot be {} for {}: {} (targets that can: {})", where, group.name, group.codec->name, target.name,
            why, targets_that_can(*group.codec));
+  for (std::size_t g = 0; g < plan.groups.size(); ++g)
+    if (const std::string why = why_not_fused(target, *plan.groups[g].codec, architecture, architecture.groups[g]);
+        !why.empty())
+      fail("{}: {} cannot be {} for {}: {}", where, plan.groups[g].name, plan.groups[g].codec->name, target.name, why);
   check_experts(plan, architecture, target, where);
 }
 

@@ -82,7 +82,7 @@ std::string Problem::why_not(std::size_t group, const Codec& codec) const {
     if (std::string why = target_->why_not_experts(codec); !why.empty()) return why;
   for (const std::size_t l : linears)
     if (std::string why = why_not_shape(codec, a.linears[l].rows, a.linears[l].cols); !why.empty()) return why;
-  return {};
+  return why_not_fused(*target_, codec, a, a.groups[group]);
 }
 
 std::vector<Choice> Problem::choices_of(std::span<const std::size_t> groups) const {

@@ -139,6 +139,7 @@ constexpr auto kTargets = std::to_array<Target>({
      .container = Container::compressed_tensors,
      .gpu = false,
      .one_expert_codec = false,
+     .integer_multiple = 32,
      .why_not = stock_cpu,
      .why_not_experts = cpu_experts,
      .why_no_codes = vllm_stacks},
@@ -244,12 +245,23 @@ std::string why_not_experts(const Target& target, const Codec& codec, const mode
   return why.empty() ? target.why_not_experts(codec) : why;
 }
 
+std::string why_not_fused(const Target& target, const Codec& codec, const model::Architecture& architecture,
+                          const model::FusionGroup& group) {
+  const model::Linear& first = architecture.linears[group.linears.front()];
+  if (first.routed() || !codec.is_integer() || quantizes_activations(codec)) return {};
+  std::uint64_t rows = 0;
+  for (const std::size_t l : group.linears) rows += architecture.linears[l].rows;
+  if (rows % target.integer_multiple == 0 && first.cols % target.integer_multiple == 0) return {};
+  return fmt::format("the kernel of {} for integers takes multiples of {}, not {} rows of {} columns", target.name,
+                     target.integer_multiple, rows, first.cols);
+}
+
 std::string why_not_group(const Target& target, const Codec& codec, const model::Architecture& architecture,
                           const model::FusionGroup& group) {
   std::string why = target.why_not(codec);
   if (why.empty() && architecture.linears[group.linears.front()].routed())
     why = why_not_experts(target, codec, architecture.experts);
-  return why;
+  return why.empty() ? why_not_fused(target, codec, architecture, group) : why;
 }
 
 const Codec& smaller_blocks(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {

@@ -21,6 +21,8 @@ struct Target {
   codec::Container container;  ///< what its outputs are; pipeline/output has a class for each
   bool gpu;                    ///< it runs on a GPU, which has a context and takes longer stretches of a prompt at once
   bool one_expert_codec;       ///< the runtime loads one scheme for all experts of a model
+  /// Rows and columns of a matrix of integers must be multiples of this, the linears that the runtime fuses being one.
+  std::uint64_t integer_multiple = 1;
   /// Empty when the runtime has a kernel for the codec, else why not.
   std::string (*why_not)(const codec::Codec&);
   /// Empty when the runtime also has a kernel for the codec in the experts of a mixture, else why not. It is asked
@@ -62,6 +64,10 @@ std::string why_not_shape(const codec::Codec& codec, std::uint64_t rows, std::ui
 
 /// Empty when the target loads a mixture's experts in this codec, which its why_not allows, else why not.
 std::string why_not_experts(const Target& target, const codec::Codec& codec, const model::Experts& experts);
+
+/// Empty when the target's kernels take the matrix that it makes of this group in the codec, else why not.
+std::string why_not_fused(const Target& target, const codec::Codec& codec, const model::Architecture& architecture,
+                          const model::FusionGroup& group);
 
 /// Empty when the target has a kernel for the codec in this group, else why not.
 std::string why_not_group(const Target& target, const codec::Codec& codec, const model::Architecture& architecture,

@@ -12,11 +12,12 @@ using model::Linear;
 
 /// Why the target cannot load a linear in this codec; empty when it can.
 std::string why_not_linear(const Target& target, const Codec& codec, const Linear& linear,
-                           const model::Experts& experts) {
+                           const model::Architecture& a) {
   if (!codec.has_codes()) return {};
   std::string why = target.why_not(codec);
-  if (why.empty() && linear.routed()) why = why_not_experts(target, codec, experts);
+  if (why.empty() && linear.routed()) why = why_not_experts(target, codec, a.experts);
   if (why.empty()) why = why_not_shape(codec, linear.rows, linear.cols);
+  if (why.empty()) why = why_not_fused(target, codec, a, a.groups[linear.group]);
   return why;
 }
 
@@ -34,7 +35,7 @@ Verdict verdict(const Target& target, const model::Model& checkpoint, const std:
   const Codec* experts = nullptr;
   const auto& linears = checkpoint.architecture().linears;
   for (std::size_t l = 0; l < linears.size(); ++l) {
-    std::string why = why_not_linear(target, *codecs[l], linears[l], checkpoint.architecture().experts);
+    std::string why = why_not_linear(target, *codecs[l], linears[l], checkpoint.architecture());
     if (why.empty() && target.one_expert_codec && linears[l].routed()) {
       if (experts != nullptr && experts != codecs[l]) why = "it loads one codec for all experts of a model";
       if (experts == nullptr) experts = codecs[l];

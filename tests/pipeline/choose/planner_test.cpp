@@ -513,6 +513,25 @@ TEST(Planner, ExpertsThatStayInStacksMayBeKeptBesideCodes) {
   EXPECT_NE(error_of(tiny("llama4_text"), "transformers", request).find("beside quantized layers"), std::string::npos);
 }
 
+TEST(Planner, MatricesThatVllmFusesHaveShapesThatItsKernelsTake) {
+  const model::Model model = tiny("deepseek_v2_q_lora");  // its q_a and kv_a are 48 rows together
+  const model::Architecture& a = model.architecture();
+  const model::FusionGroup& fused = a.groups[a.linear(0, model::Role::q_a).group];
+  ASSERT_EQ(fused.linears.size(), 2u);
+  const std::string why = why_not_group(target_by_name("vllm:cpu"), codec::by_name("int4_g32"), a, fused);
+  EXPECT_NE(why.find("multiples of 32, not 48 rows"), why.npos) << why;
+  EXPECT_EQ(why_not_group(target_by_name("vllm:cpu"), codec::by_name("int8_w8a8"), a, fused), "");
+  EXPECT_EQ(why_not_group(target_by_name("vllm"), codec::by_name("int4_g32"), a, fused), "");
+  PlanRequest request;
+  request.preset = "uniform:int4_g32";
+  const auto made = make_plan({model, target_by_name("vllm:cpu"), request, made_up_costs(model)});
+  const std::size_t g = a.linear(0, model::Role::q_a).group;
+  EXPECT_FALSE(made.plan.groups[g].codec->has_codes());
+  EXPECT_NE(fmt::format("{}", fmt::join(made.notes, "\n")).find(fused.name + " stays in bf16"), std::string::npos);
+  request.assign = {{"q_a_proj", "int4_g32"}};
+  EXPECT_NE(error_of(model, "vllm:cpu", request).find("multiples of 32"), std::string::npos);
+}
+
 TEST(Layout, ExpertsAreOneTargetABlockAndRoutersAreIgnored) {
   const model::Model model = tiny("qwen2_moe");
   PlanRequest request;
