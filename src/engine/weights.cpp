@@ -72,6 +72,7 @@ void Engine::release(std::size_t block) {
   if (!blocks_[block]) return;
   blocks_[block].reset();
   for (const model::Linear& linear : architecture_.block_linears(block)) model_.release(linear.module + ".weight");
+  if (block_embedding_) model_.release(model::block_table_name(architecture_));  // every block reads other columns
 }
 
 kernel::Weights Engine::weights_of(BlockWeights& weights, std::size_t index) {
