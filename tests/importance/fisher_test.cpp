@@ -56,6 +56,9 @@ TEST_P(FisherOf, IsWhatNoiseCosts) {
   for (std::size_t l = 0; l < a.linears.size(); ++l) {
     const model::Linear& linear = a.linears[l];
     ASSERT_EQ(result[l].rows.size(), linear.rows);
+    // A token that goes to another expert costs more than a gradient tells, so only what is behind every router counts.
+    const bool last = linear.block == model::kNoBlock || linear.block + 1 == a.blocks;
+    if (a.layout.back().mixture && !(last && (linear.routed() || linear.block == model::kNoBlock))) continue;
     double columns = 0.0;
     for (const std::vector<double>& part : result[l].columns)
       columns += std::accumulate(part.begin(), part.end(), 0.0) / static_cast<double>(result[l].columns.size());
@@ -103,9 +106,10 @@ TEST(Fisher, ScoresLinearsInNats) {
   };
   for (const char* name : {"llama_untied_sharded", "mixtral", "qwen3_next", "lfm2_moe", "deepseek_v3"})
     for (const Scores scores = scored(name); const LinearScores& linear : scores.linears.at("fisher")) {
-      ASSERT_EQ(linear.codecs.size(), 2u) << linear.module;
-      EXPECT_GT(linear.codecs[0].error, 10.0 * linear.codecs[1].error) << linear.module;  // 4 bits, 8 bits
-      EXPECT_GT(linear.codecs[1].error, 0.0) << linear.module;
+      ASSERT_GE(linear.codecs.size(), 1u) << linear.module;
+      EXPECT_GT(linear.codecs.back().error, 0.0) << linear.module;
+      if (linear.codecs.size() > 1)  // 4 bits, 8 bits; some have too few columns for 4
+        EXPECT_GT(linear.codecs[0].error, 10.0 * linear.codecs[1].error) << linear.module;
       EXPECT_EQ(linear.normalizer, 1.0) << linear.module;
     }
 }
