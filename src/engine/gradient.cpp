@@ -44,9 +44,9 @@ struct BlockGradient::Pass {
 
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
   const model::Architecture& a = architecture;
+  if (a.attention[block].mixer == model::Mixer::mamba) return "it has Mamba-2 in place of attention";
   if (!a.feeds(block)) return "it has no feed-forward part";
   if (!a.mixes(block)) return "it has a feed-forward part alone";
-  if (a.attention[block].mixer == model::Mixer::mamba) return "it has Mamba-2 in place of attention";
   if (a.norm_bias) return "its norms have biases";
   if (!a.gated) return "its feed-forward part has no gate";
   if (a.layout[block].mixture) return "its feed-forward part is a mixture of experts";
