@@ -44,6 +44,7 @@ Norm norm_after(Half half) { return half == Half::attention ? Norm::after_attent
 
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
   const model::Architecture& a = architecture;
+  if (a.attention[block].mixer == model::Mixer::mamba) return "it has Mamba-2 in place of attention";
   if (!a.feeds(block)) return "it has no feed-forward part";
   if (!a.mixes(block)) return "it has a feed-forward part alone";
   if (a.norm_bias) return "its norms have biases";
