@@ -96,11 +96,13 @@ inline constexpr Mixture kDeepseekV3{.experts = {.score = Experts::Score::sigmoi
                                      .count_key = "n_routed_experts",
                                      .shared_count_key = "n_shared_experts",
                                      .first_dense = 3};
-inline constexpr Mixture kMistral4{
-    .experts = {.normalize = true, .shared_module = "shared_experts", .stacks = Experts::Stacks::always},
-    .count_key = "n_routed_experts",
-    .shared_count_key = "n_shared_experts",
-    .grouped = true};
+inline constexpr Mixture kMistral4{.experts = {.normalize = true,
+                                               .shared_module = "shared_experts",
+                                               .stacks = Experts::Stacks::always,
+                                               .stacks_turned = false},
+                                   .count_key = "n_routed_experts",
+                                   .shared_count_key = "n_shared_experts",
+                                   .grouped = true};
 
 inline constexpr Mixture kLfm2Moe{.experts = {.score = Experts::Score::sigmoid,
                                               .normalize = true,

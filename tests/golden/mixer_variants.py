@@ -117,6 +117,12 @@ GEMMA4_MOE = {**GEMMA4, "attention_k_eq_v": True, "num_global_key_value_heads": 
               "num_hidden_layers": 2, "layer_types": [S, F], "use_double_wide_mlp": False, "use_bidirectional_attention": "vision",
               "rope_parameters": {F: {"partial_rotary_factor": 0.5, "rope_theta": 1000.0, "rope_type": "proportional"},
                                   S: {"rope_theta": 100.0, "rope_type": "default"}}}
+#: In the spelling of transformers 5: the sizes of blocks that see all, by their indices.
+GEMMA4_UNIFIED = {**without(GEMMA4, "global_head_dim", "num_global_key_value_heads", "enable_moe_block", "num_experts", "top_k_experts",
+                            "moe_intermediate_size", "hidden_size_per_layer_input", "vocab_size_per_layer_input"),
+                  "architectures": ["Gemma4UnifiedForCausalLM"], "model_type": "gemma4_unified_text", "attention_k_eq_v": True,
+                  "use_bidirectional_attention": "vision",
+                  "per_layer_config": {"1": {"head_dim": 16, "num_key_value_heads": 1}, "3": {"head_dim": 16, "num_key_value_heads": 1}}}
 GEMMA4_VISION = {"model_type": "gemma4_vision", "hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2, "head_dim": 8,
                  "num_key_value_heads": 2, "num_hidden_layers": 1, "patch_size": 4, "position_embedding_size": 8,
                  "pooling_kernel_size": 2, "standardize": False, "rms_norm_eps": 1e-6,
@@ -180,6 +186,7 @@ MIXERS = {
     "mamba2": Variant(MAMBA2, lengths=(100,)),
     "gemma4_text": Variant(GEMMA4, embedding=0.3),
     "gemma4_text_moe": Variant(GEMMA4_MOE, embedding=0.3),
+    "gemma4_unified_text": Variant(GEMMA4_UNIFIED, embedding=0.3),
     "gemma4": Variant(
         {"architectures": ["Gemma4ForConditionalGeneration"], "model_type": "gemma4", "audio_config": None, "boi_token_id": 61,
          "eoi_token_id": 62, "image_token_id": 60, "video_token_id": 63, "boa_token_id": None, "audio_token_id": None,

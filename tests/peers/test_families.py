@@ -137,6 +137,7 @@ def for_vllm(strata, name):
 #: Model -> why vLLM 0.32 on a CPU does not load it, whatever its configuration says.
 NOT_IN_VLLM = {
     "bamba": "it has no class for it any more, and transformers' own does not attend in every block",
+    "gemma4_unified_text": "run by transformers' modules, which do not fuse q and k of a block without v: k has 16 rows, fewer than 32",
     "glm_moe_dsa": "attention chosen by an indexer runs on no CPU there",
     "internlm3": "its transformers does not read such a config.json without the code of the model's repository",
     "iquestcoder": "its transformers does not read such a config.json without the code of the model's repository",

@@ -250,7 +250,12 @@ std::string why_not_fused(const Target& target, const Codec& codec, const model:
   const model::Linear& first = architecture.linears[group.linears.front()];
   if (first.routed() || !codec.is_integer() || quantizes_activations(codec)) return {};
   std::uint64_t rows = 0;
-  for (const std::size_t l : group.linears) rows += architecture.linears[l].rows;
+  for (const std::size_t l : group.linears) {
+    const model::Linear& linear = architecture.linears[l];
+    const bool twice =
+        linear.role == model::Role::k && architecture.attention[linear.block].k_is_v;  // in v's place too
+    rows += (twice ? 2 : 1) * linear.rows;
+  }
   if (rows % target.integer_multiple == 0 && first.cols % target.integer_multiple == 0) return {};
   return fmt::format("the kernel of {} for integers takes multiples of {}, not {} rows of {} columns", target.name,
                      target.integer_multiple, rows, first.cols);

@@ -522,6 +522,10 @@ TEST(Planner, MatricesThatVllmFusesHaveShapesThatItsKernelsTake) {
   EXPECT_NE(why.find("multiples of 32, not 48 rows"), why.npos) << why;
   EXPECT_EQ(why_not_group(target_by_name("vllm:cpu"), codec::by_name("int8_w8a8"), a, fused), "");
   EXPECT_EQ(why_not_group(target_by_name("vllm"), codec::by_name("int4_g32"), a, fused), "");
+  const model::Model gemma = tiny("gemma4_text_moe");  // q of 64 rows, and k of 16 in its place and in that of v
+  const model::Architecture& g4 = gemma.architecture();
+  const model::FusionGroup& k_is_v = g4.groups[g4.linear(1, model::Role::q).group];
+  EXPECT_EQ(why_not_group(target_by_name("vllm:cpu"), codec::by_name("int4_g32"), g4, k_is_v), "");
   PlanRequest request;
   request.preset = "uniform:int4_g32";
   const auto made = make_plan({model, target_by_name("vllm:cpu"), request, made_up_costs(model)});
