@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/experts.h"
 #include "model/model.h"
 
 namespace strata::engine {
@@ -21,8 +22,8 @@ struct BlockWeights {
   std::vector<std::optional<model::LinearWeights>> linears;  ///< of the block; empty: not needed so far
   std::vector<std::vector<float>> biases;                    ///< empty where there is none
   model::NormWeights norms;
-  std::optional<model::LinearWeights> router, shared_gate;  ///< of a mixture
-  std::vector<float> router_bias, correction, sinks;
+  std::optional<RouterWeights> router;  ///< of a mixture
+  std::vector<float> sinks;
   std::optional<DeltaWeights> delta;                 ///< read when it is first needed
   std::vector<float> convolution, convolution_bias;  ///< (hidden, kernel), (hidden) of a short convolution; likewise
 };

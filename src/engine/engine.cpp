@@ -194,7 +194,9 @@ void Engine::feed_forward(std::size_t block, const Batch& batch, const float* fr
   if (mixture) {
     if (last != Site::block_out) return;
     if (!shared) std::fill_n(out, tokens * a.hidden, 0.0f);
-    if (w.shared_gate) scale_shared(*w.shared_gate, x, tokens, out);
+    if (w.router->shared_gate)
+      kernel::scale_rows(out, a.hidden, tokens, a.hidden,
+                         shared_scales(*w.router->shared_gate, x, tokens, a.hidden).data());
     mix_experts(w, block, x, tokens, out, last);
   }
   add_half(w, Half::feed_forward, out, tokens, h);

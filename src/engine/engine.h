@@ -16,6 +16,8 @@
 
 namespace strata::engine {
 
+struct DeltaRows;
+
 enum class Residency {
   all,        ///< dequantized weights are kept (mapped ones cost nothing either way)
   one_block,  ///< only one block's weights and mapped pages are held at a time; in a mixture only one expert's
@@ -82,7 +84,6 @@ class Engine {
   const float* normed(const BlockWeights& weights, model::Norm norm, const float* x, std::size_t tokens);
   /// The products of a matrix that holds several, (tokens, rows), valid until the next call.
   const float* multiply_fused(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens);
-  std::vector<float> correction(std::size_t block) const;
   /// What o reads, (tokens, mixed_size), valid until the next call; nullptr when the pass ended at `last`. x: the
   /// normed input.
   const float* mix(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
@@ -97,8 +98,6 @@ class Engine {
   void attend_latents(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
   /// mix() by a gated delta net, and its parts; in mixers/delta_net.cpp.
   const float* mix_delta(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
-  struct DeltaRows;
-  DeltaWeights delta_weights(std::size_t block) const;
   void read_delta(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, DeltaRows& rows);
   /// mix() by a short convolution; in mixers/short_convolution.cpp.
   const float* mix_convolution(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
@@ -120,8 +119,6 @@ class Engine {
   void mix_experts(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, float* out, Site last);
   /// One routed expert on the rows of `call`, shown to `watch` unless that is nullptr.
   void run_expert(BlockWeights& weights, ExpertRows call, float* y, const ExpertWatch* watch, Site last);
-  /// y (tokens, hidden) *= sigmoid(gate x).
-  void scale_shared(const model::LinearWeights& gate, const float* x, std::size_t tokens, float* y) const;
   void forget_expert(BlockWeights& weights, std::size_t block, std::size_t expert) const;
 
   const model::Model& model_;

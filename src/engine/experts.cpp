@@ -26,17 +26,6 @@ std::size_t largest(std::span<const float> values) {
   return best;
 }
 
-void scores_of(const model::Experts& experts, std::span<const float> logits, std::span<float> scores) {
-  if (experts.score == model::Experts::Score::sigmoid) {
-    for (std::size_t i = 0; i < logits.size(); ++i) scores[i] = 1.0f / (1.0f + std::exp(-logits[i]));
-    return;
-  }
-  const float most = *std::max_element(logits.begin(), logits.end());
-  float sum = 0;
-  for (std::size_t i = 0; i < logits.size(); ++i) sum += scores[i] = std::exp(logits[i] - most);
-  for (float& score : scores) score /= sum;
-}
-
 /// Leaves out the experts outside the best groups; a group is as good as its best experts together.
 void keep_best_groups(const model::Experts& experts, std::span<float> scores) {
   if (experts.groups == experts.groups_used) return;
@@ -64,7 +53,7 @@ void keep_best_groups(const model::Experts& experts, std::span<float> scores) {
 void choose(const model::Experts& experts, std::span<const float> logits, std::span<const float> correction,
             std::span<std::uint32_t> chosen, std::span<float> weights) {
   std::vector<float> scores(logits.size());
-  scores_of(experts, logits, scores);
+  router_scores(experts, logits, scores);
   std::vector<float> merits = scores;
   for (std::size_t i = 0; i < correction.size(); ++i) merits[i] += correction[i];
   keep_best_groups(experts, merits);
@@ -79,28 +68,41 @@ void choose(const model::Experts& experts, std::span<const float> logits, std::s
   std::sort(chosen.begin(), chosen.end());
   float sum = 0;
   for (std::size_t k = 0; k < chosen.size(); ++k) sum += weights[k] = scores[chosen[k]];
-  if (experts.normalize)
-    for (float& weight : weights)
-      weight /= std::max(sum, experts.least_sum) +
-                std::max(experts.added_to_sum, experts.score == model::Experts::Score::sigmoid ? 1e-20f : 0.0f);
-  for (float& weight : weights) weight *= experts.scale;
-}
-
-/// to[i] = from[rows[i]], rows of `size` floats.
-void gather(const float* from, std::span<const std::uint32_t> rows, std::size_t size, float* to) {
-  parallel_for(rows.size(), [&](std::size_t i) { std::copy_n(from + rows[i] * size, size, to + i * size); });
-}
-
-/// to[rows[i]] += weights[i] * from[i], or += from[i] where the weights have acted before.
-void add_weighted(const float* from, const Share& share, std::size_t size, bool weighed, float* to) {
-  parallel_for(share.tokens.size(), [&](std::size_t i) {
-    float* row = to + share.tokens[i] * size;
-    const float weight = weighed ? 1.0f : share.weights[i];
-    for (std::size_t c = 0; c < size; ++c) row[c] += weight * from[i * size + c];
-  });
+  const float divisor = weight_divisor(experts, sum);
+  for (float& weight : weights) weight = weight / divisor * experts.scale;
 }
 
 }  // namespace
+
+void router_scores(const model::Experts& experts, std::span<const float> logits, std::span<float> scores) {
+  if (experts.score == model::Experts::Score::sigmoid) {
+    for (std::size_t i = 0; i < logits.size(); ++i) scores[i] = 1.0f / (1.0f + std::exp(-logits[i]));
+    return;
+  }
+  const float most = *std::max_element(logits.begin(), logits.end());
+  float sum = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) sum += scores[i] = std::exp(logits[i] - most);
+  for (float& score : scores) score /= sum;
+}
+
+float weight_divisor(const model::Experts& experts, float sum) {
+  if (!experts.normalize) return 1.0f;
+  const float least_added = experts.score == model::Experts::Score::sigmoid ? 1e-20f : 0.0f;
+  return std::max(sum, experts.least_sum) + std::max(experts.added_to_sum, least_added);
+}
+
+void gather_rows(const float* from, std::span<const std::uint32_t> rows, std::size_t size, float* to) {
+  parallel_for(rows.size(), [&](std::size_t i) { std::copy_n(from + rows[i] * size, size, to + i * size); });
+}
+
+void add_rows(const float* from, std::span<const std::uint32_t> rows, std::span<const float> weights, std::size_t size,
+              float* to) {
+  parallel_for(rows.size(), [&](std::size_t i) {
+    float* const row = to + rows[i] * size;
+    const float weight = weights.empty() ? 1.0f : weights[i];
+    for (std::size_t c = 0; c < size; ++c) row[c] += weight * from[i * size + c];
+  });
+}
 
 std::vector<Share> route(const model::Experts& experts, const float* logits, std::size_t tokens,
                          std::span<const float> correction) {
@@ -119,24 +121,46 @@ std::vector<Share> route(const model::Experts& experts, const float* logits, std
   return shares;
 }
 
-void Engine::scale_shared(const model::LinearWeights& gate, const float* x, std::size_t tokens, float* y) const {
-  const std::size_t size = architecture_.hidden;
-  std::vector<float> logits(tokens);
-  kernel::matmul(x, size, tokens, gate.view(), logits.data(), 1, kernel::Precision::f32);
-  parallel_for(tokens, [&](std::size_t t) {
-    const float scale = 1.0f / (1.0f + std::exp(-logits[t]));
-    for (std::size_t c = 0; c < size; ++c) y[t * size + c] *= scale;
-  });
+RouterWeights router_weights(const model::Model& model, std::size_t block) {
+  const model::Architecture& a = model.architecture();
+  const std::size_t count = a.experts.count;
+  RouterWeights w{model.matrix(model::router_name(a, block), count, a.hidden)};
+  if (a.experts.router_bias) w.bias = model.vector(model::router_bias_name(a, block), count);
+  if (a.experts.shared_gate) w.shared_gate = model.matrix(model::shared_gate_name(a, block), 1, a.hidden);
+  if (!a.experts.correction) return w;
+  const std::string name = model::correction_name(a, block);
+  if (a.experts.correction_is_row) {
+    const model::LinearWeights row = model.matrix(name, 1, count);
+    w.correction.resize(count);
+    read_row(row.view().dense, 0, 0, count, w.correction.data());
+  } else {
+    w.correction = model.vector(name, count);
+  }
+  return w;
+}
+
+std::vector<float> router_logits(const RouterWeights& weights, const float* x, std::size_t tokens, std::size_t hidden) {
+  const kernel::Weights router = weights.router.view();
+  std::vector<float> logits(tokens * router.rows());
+  kernel::matmul(x, hidden, tokens, router, logits.data(), router.rows(), kernel::Precision::f32);
+  if (!weights.bias.empty()) kernel::add_bias(logits.data(), weights.bias.data(), tokens, router.rows());
+  return logits;
+}
+
+std::vector<float> shared_scales(const model::LinearWeights& gate, const float* x, std::size_t tokens,
+                                 std::size_t hidden) {
+  std::vector<float> scales(tokens);
+  kernel::matmul(x, hidden, tokens, gate.view(), scales.data(), 1, kernel::Precision::f32);
+  for (float& scale : scales) scale = 1.0f / (1.0f + std::exp(-scale));
+  return scales;
 }
 
 void Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std::size_t tokens, float* out,
                          Site last) {
   const model::Architecture& a = architecture_;
   const std::size_t count = a.experts.count;
-  std::vector<float> logits(tokens * count);
-  kernel::matmul(x, a.hidden, tokens, w.router->view(), logits.data(), count, kernel::Precision::f32);
-  if (!w.router_bias.empty()) kernel::add_bias(logits.data(), w.router_bias.data(), tokens, count);
-  const std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.correction);
+  const std::vector<float> logits = router_logits(*w.router, x, tokens, a.hidden);
+  const std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.router->correction);
   std::vector<std::uint32_t> all(tokens);
   std::iota(all.begin(), all.end(), 0u);
   const bool whole = last == Site::block_out;
@@ -148,11 +172,12 @@ void Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std
       run_expert(w, {Site::mlp_in, block, e, false, x, a.hidden, all}, nullptr, watch, whole ? Site::down_in : last);
     if (routed != 0 && (whole || watch != nullptr)) {
       float* rows = sized(gathered_, routed * a.hidden);
-      gather(x, share.tokens, a.hidden, rows);
+      gather_rows(x, share.tokens, a.hidden, rows);
       if (a.experts.weighs_input) kernel::scale_rows(rows, a.hidden, routed, a.hidden, share.weights.data());
       float* y = sized(expert_out_, routed * a.hidden);
       run_expert(w, {Site::mlp_in, block, e, true, rows, a.hidden, share.tokens}, y, watch, last);
-      if (whole) add_weighted(y, share, a.hidden, a.experts.weighs_input, out);
+      const std::span<const float> weights = a.experts.weighs_input ? std::span<const float>() : share.weights;
+      if (whole) add_rows(y, share.tokens, weights, a.hidden, out);
     }
     if (residency_ == Residency::one_block) forget_expert(w, block, e);
   }

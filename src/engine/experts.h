@@ -4,13 +4,28 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "engine/site.h"
-#include "model/architecture.h"
+#include "model/model.h"
 
 namespace strata::engine {
+
+/// What a mixture has beside its linears.
+struct RouterWeights {
+  model::LinearWeights router;                           ///< (count, hidden)
+  std::vector<float> bias = {}, correction = {};         ///< (count), or empty
+  std::optional<model::LinearWeights> shared_gate = {};  ///< (1, hidden)
+};
+RouterWeights router_weights(const model::Model& model, std::size_t block);
+
+/// What the router puts out for x (tokens, hidden): (tokens, count).
+std::vector<float> router_logits(const RouterWeights& weights, const float* x, std::size_t tokens, std::size_t hidden);
+/// What the shared expert's outputs are multiplied by, (tokens): the sigmoid of its gate.
+std::vector<float> shared_scales(const model::LinearWeights& gate, const float* x, std::size_t tokens,
+                                 std::size_t hidden);
 
 /// The tokens of a batch that one expert works on, rising, and the weights of its outputs.
 struct Share {
@@ -22,6 +37,19 @@ struct Share {
 /// with equal scores the first is chosen. The result does not depend on the number of threads.
 std::vector<Share> route(const model::Experts& experts, const float* logits, std::size_t tokens,
                          std::span<const float> correction);
+
+// What route() weighs one token by: the weight of a chosen expert is its score over the divisor, times
+// Experts::scale.
+/// The scores of all experts (count) by the router's outputs.
+void router_scores(const model::Experts& experts, std::span<const float> logits, std::span<float> scores);
+/// The divisor for chosen experts whose scores have this sum; 1 where weights are not normalized.
+float weight_divisor(const model::Experts& experts, float sum);
+
+/// to[i] = from[rows[i]], rows of `size` floats.
+void gather_rows(const float* from, std::span<const std::uint32_t> rows, std::size_t size, float* to);
+/// to[rows[i]] += weights[i] * from[i], or += from[i] without weights.
+void add_rows(const float* from, std::span<const std::uint32_t> rows, std::span<const float> weights, std::size_t size,
+              float* to);
 
 /// The inputs of an expert's linears at mlp_in (gate, up) or down_in (down), valid during the call only.
 struct ExpertRows {

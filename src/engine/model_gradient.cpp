@@ -42,17 +42,18 @@ ModelGradient::ModelGradient(const Engine& engine, kernel::Precision precision)
       final_norm_(engine.model().norm(model::Norm::last)) {
   if (const std::string why = why_no_gradient(a_); !why.empty())
     fail("{}: has no gradients here: {}", engine.model().path().string(), why);
-  for (std::size_t b = 0; b < a_.blocks; ++b) norms_.push_back(BlockGradient(engine, b, precision).norms());
+  for (std::size_t b = 0; b < a_.blocks; ++b) norms_.push_back(engine.model().norms(model::kStreamNorms, b));
 }
 
 const BlockGradient::Linears& ModelGradient::linears(std::size_t block) {
   const auto span = a_.block_linears(block);
   weights_.resize(span.size());
-  views_.clear();
+  views_.assign(span.size(), {});
   for (std::size_t i = 0; i < span.size(); ++i) {
+    if (span[i].routed()) continue;
     const model::LinearWeights held = engine_.model().packed(span[i]);
     widen(held.view(), 0, span[i].rows, weights_[i]);
-    views_.push_back(MatrixView::dense(weights_[i].data(), span[i].rows, span[i].cols, DType::f32));
+    views_[i] = {MatrixView::dense(weights_[i].data(), span[i].rows, span[i].cols, DType::f32), nullptr};
   }
   return views_;
 }
@@ -132,9 +133,7 @@ void ModelGradient::backward(const Batch& batch, const GradientWatch& watch, con
   for (std::size_t b = a_.blocks; b-- > 0;) {
     BlockGradient gradient = block(b);
     if (watch.linears)
-      gradient.watch([&](std::size_t i, const std::vector<float>& dy, const std::vector<float>& x) {
-        watch.linears(a_.layout[b].first + i, dy, x);
-      });
+      gradient.watch([&](std::size_t i, const LinearRows& rows) { watch.linears(a_.layout[b].first + i, rows); });
     const BlockGradient::Linears& weights = linears(b);
     gradient.forward(batch, inputs_[b].data(), weights);
     none.resize(weights.size());

@@ -13,18 +13,20 @@ namespace strata::engine {
 std::string why_no_gradient(const model::Architecture& architecture);
 
 /// Functions that are shown gradients while a backward pass runs. Their arguments are valid during the call only; what
-/// has an empty function is not made. dy: the gradient of the loss by what a linear puts out, (tokens, rows); x: what
-/// the linear read, (tokens, cols).
+/// has an empty function is not made.
 struct GradientWatch {
+  /// dy: the gradient of the loss by what the head puts out, (tokens, vocab); x: what it read, (tokens, hidden).
   std::function<void(const std::vector<float>& dy, const std::vector<float>& x)> head = {};
-  std::function<void(std::size_t linear, const std::vector<float>& dy, const std::vector<float>& x)> linears = {};
+  /// Not called for experts to which no token of the batch is routed.
+  std::function<void(std::size_t linear, const LinearRows& rows)> linears = {};
   std::function<void(const std::vector<float>& slope)> final_norm = {};
   std::function<void(std::size_t block, const BlockGradient::Norms& slopes)> norms = {};
   /// dh: the gradient by the rows that were looked up in the embedding, (tokens, hidden).
   std::function<void(const std::vector<float>& dh)> embedding = {};
 };
 
-/// Memory in bytes: a little more than one block's weights as f32, and 4 * tokens * (hidden * blocks + vocab).
+/// Memory in bytes: one block's weights without its routed experts as f32, two of its matrices more, and 4 * tokens *
+/// (hidden * blocks + vocab); while a mixture runs, 4 * tokens * used * (hidden + 3 * intermediate) besides.
 class ModelGradient {
  public:
   /// The engine must outlive this; weights that are replaced in it are not seen here. Throws Error for a model that

@@ -48,16 +48,6 @@ bool Engine::head_replaced() const {
   return head != model::kNoLinear && replaced_[head].has_value();
 }
 
-std::vector<float> Engine::correction(std::size_t block) const {
-  const std::string name = model::correction_name(architecture_, block);
-  const std::size_t count = architecture_.experts.count;
-  if (!architecture_.experts.correction_is_row) return model_.vector(name, count);
-  const model::LinearWeights row = model_.matrix(name, 1, count);
-  std::vector<float> values(count);
-  read_row(row.view().dense, 0, 0, count, values.data());
-  return values;
-}
-
 BlockWeights& Engine::block_weights(std::size_t block) {
   if (blocks_[block]) return *blocks_[block];
   if (residency_ == Residency::one_block)
@@ -71,13 +61,7 @@ BlockWeights& Engine::block_weights(std::size_t block) {
   }
   w.norms = model_.norms(model::kBlockNorms, block);
   if (architecture_.sinks) w.sinks = model_.vector(model::sinks_name(architecture_, block), architecture_.heads);
-  if (architecture_.layout[block].mixture) {
-    const model::Architecture& a = architecture_;
-    w.router = model_.matrix(model::router_name(a, block), a.experts.count, a.hidden);
-    if (a.experts.router_bias) w.router_bias = model_.vector(model::router_bias_name(a, block), a.experts.count);
-    if (a.experts.correction) w.correction = correction(block);
-    if (a.experts.shared_gate) w.shared_gate = model_.matrix(model::shared_gate_name(a, block), 1, a.hidden);
-  }
+  if (architecture_.layout[block].mixture) w.router = router_weights(model_, block);
   blocks_[block] = std::move(w);
   return *blocks_[block];
 }

@@ -46,6 +46,25 @@ std::vector<double> squared_columns(std::span<const float> dy, std::span<const f
   return result;
 }
 
+/// The rows of the sequence whose tokens are those from `first` to `end` of a batch of `tokens`.
+engine::LinearRows rows_between(const engine::LinearRows& rows, std::size_t first, std::size_t end,
+                                std::size_t tokens) {
+  std::size_t count = tokens, begin = first, behind = end;
+  if (!rows.tokens.empty()) {
+    const auto place = [&](std::size_t token) {
+      return static_cast<std::size_t>(std::ranges::lower_bound(rows.tokens, token) - rows.tokens.begin());
+    };
+    count = rows.tokens.size();
+    begin = place(first);
+    behind = place(end);
+  }
+  const auto part = [&](std::span<const float> values) {
+    const std::size_t size = values.size() / count;
+    return values.subspan(begin * size, (behind - begin) * size);
+  };
+  return {part(rows.dy), part(rows.x)};
+}
+
 /// The sums over rows of G^2 by column for an embedding that is looked up: row r of G is the sum of dh over the places
 /// of token r.
 std::vector<double> squared_columns_of_lookup(const std::vector<engine::Token>& ids, std::span<const float> dh) {
@@ -105,30 +124,36 @@ class SquaredGradients {
       for (std::size_t s = 0; s < count && linear != model::kNoLinear; ++s)
         body(s, sums_[linear].columns[part(first + s)]);
     };
-    const auto add_columns = [&](std::size_t linear, const std::vector<float>& dy, const std::vector<float>& x) {
+    const engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{length_}));
+    const auto each_with_rows = [&](std::size_t linear, const engine::LinearRows& rows, const auto& body) {
       each(linear, [&](std::size_t s, std::vector<double>& columns) {
-        add_to(columns, squared_columns(rows_of(dy, s), rows_of(x, s), length_));
+        const engine::LinearRows own = rows_between(rows, s * length_, (s + 1) * length_, batch.tokens);
+        if (!own.x.empty()) body(own, columns);  // none of its tokens may be routed to an expert
       });
     };
-    const engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{length_}));
+    const auto add_columns = [&](const engine::LinearRows& rows, std::vector<double>& columns) {
+      add_to(columns, squared_columns(rows.dy, rows.x, rows.x.size() / columns.size()));
+    };
     draw_tokens(gradient_.forward(batch, ids, between), a_.vocab, set_.source.hash + first * 0x10001);
-    gradient_.backward(
-        batch,
-        {.head = [&](const auto& dy, const auto& x) { add_columns(a_.tied ? a_.embedding() : a_.lm_head(), dy, x); },
-         .linears =
-             [&](std::size_t l, const auto& dy, const auto& x) {
-               add_columns(l, dy, x);
-               each(l, [&](std::size_t s, auto&) {
-                 add_to(sums_[l].rows, squared_columns(rows_of(x, s), rows_of(dy, s), length_));
-               });
-             },
-         .embedding =
-             [&](const auto& dh) {
-               each(a_.embedding(), [&](std::size_t s, std::vector<double>& columns) {
-                 add_to(columns, squared_columns_of_lookup(sequences[s], rows_of(dh, s)));
-               });
-             }},
-        between);
+    gradient_.backward(batch,
+                       {.head =
+                            [&](const auto& dy, const auto& x) {
+                              each_with_rows(a_.tied ? a_.embedding() : a_.lm_head(), {dy, x}, add_columns);
+                            },
+                        .linears =
+                            [&](std::size_t l, const engine::LinearRows& rows) {
+                              each_with_rows(l, rows, [&](const engine::LinearRows& own, std::vector<double>& columns) {
+                                add_columns(own, columns);
+                                add_to(sums_[l].rows, squared_columns(own.x, own.dy, own.x.size() / columns.size()));
+                              });
+                            },
+                        .embedding =
+                            [&](const auto& dh) {
+                              each(a_.embedding(), [&](std::size_t s, std::vector<double>& columns) {
+                                add_to(columns, squared_columns_of_lookup(sequences[s], rows_of(dh, s)));
+                              });
+                            }},
+                       between);
   }
 
   Sensitivities sensitivities() && {

@@ -52,7 +52,7 @@ BlockBytes largest_block(const model::Model& model, const std::vector<const code
     block.stored += codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
     block.rounding = std::max(
         block.rounding, dequantized_bytes(model, linear) + rounding_bytes(a, linear, batch_tokens, options.asymmetric));
-    if (options.tune.steps > 0 && !linear.routed()) block.stored += kLearnedBytes * linear.rows * linear.cols;
+    if (options.tune.steps > 0) block.stored += kLearnedBytes * linear.rows * linear.cols;
   }
   return *std::ranges::max_element(blocks, {}, &BlockBytes::sum);
 }

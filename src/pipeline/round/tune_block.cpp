@@ -52,18 +52,25 @@ class Tuner {
   }
 
  private:
-  /// Widens the linears of the block to f32, and leaves room for those that are learned, which decode() fills.
+  /// Widens the linears of the block to f32, and leaves room for those that are learned, which decode() fills. Experts
+  /// that are not learned are left to the model.
   void widen(std::size_t block) {
     const auto& linears = engine_.architecture().linears;
     for (std::size_t l = first_; l < first_ + engine_.architecture().layout[block].count; ++l) {
+      wanted_.push_back(learned_.contains(l));
+      if (!wanted_.back() && linears[l].routed()) {
+        weights_.emplace_back();
+        views_.emplace_back();
+        continue;
+      }
       std::vector<float> values(linears[l].rows * linears[l].cols);
       const model::LinearWeights held = engine_.model().weights(linears[l]);
       if (!learned_.contains(l))
         for (std::size_t r = 0; r < linears[l].rows; ++r)
           codec::widen_row(held.view().dense, r, std::span(values).subspan(r * linears[l].cols, linears[l].cols));
       weights_.push_back(std::move(values));
-      wanted_.push_back(learned_.contains(l));
-      views_.push_back(MatrixView::dense(weights_.back().data(), linears[l].rows, linears[l].cols, DType::f32));
+      views_.push_back(
+          {MatrixView::dense(weights_.back().data(), linears[l].rows, linears[l].cols, DType::f32), nullptr});
     }
     gradients_.resize(weights_.size());
   }
@@ -163,9 +170,11 @@ class Tuner {
     gather(draw());
     compare(gradient_.forward(batch_, inputs_.data(), views_));
     gradient_.backward(batch_, targets_.data(), views_, wanted_, gradients_, nullptr);
-    for (auto& [l, linear] : learned_)
+    for (auto& [l, linear] : learned_) {
+      if (gradients_[l - first_].empty()) continue;  // an expert to which no token is routed
       linear.step(gradients_[l - first_], weights_[l - first_], share * options_.offset_rate,
                   share * options_.scale_rate);
+    }
     decode();
   }
 
@@ -179,7 +188,7 @@ class Tuner {
   HeldOut sequences_;
   std::size_t next_ = 0;  ///< training sequences not drawn yet in this round; they are the first ones
   std::vector<std::vector<float>> weights_, gradients_;
-  std::vector<MatrixView> views_;
+  engine::BlockGradient::Linears views_;
   std::vector<bool> wanted_;
   engine::Batch batch_;
   std::vector<float> inputs_, targets_;

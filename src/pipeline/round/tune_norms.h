@@ -32,7 +32,7 @@ struct TunedNorms {
 /// the KL divergence of `quantized` from `original` over the set. Both must have the same architecture, and the set at
 /// least two sequences. The result does not depend on the number of threads. Memory: one block of f32 weights,
 /// batch_tokens x (hidden x blocks + 2 x vocab) floats, and the set's last hidden states. Throws Error when the two do
-/// not belong together, for a mixture of experts, or when a loss is not finite, and Interrupted after Ctrl-C.
+/// not belong together, for a model without gradients, or when a loss is not finite, and Interrupted after Ctrl-C.
 TunedNorms tune_norms(const model::Model& original, const model::Model& quantized,
                       const importance::CalibrationSet& set, const NormOptions& options);
 

@@ -1,0 +1,31 @@
+// The forward pass is that of Engine::run_gated.
+#include "engine/gated_gradient.h"
+
+#include "engine/activation.h"
+
+namespace strata::engine {
+
+using model::Role;
+
+std::vector<float> GatedGradient::forward(const Batch&, BlockProducts& products, std::span<const float> x) {
+  const std::size_t size = products.architecture().intermediate;  // where one matrix holds gate and up
+  products.multiply(Role::gate_up, {{Role::gate, size, gate_}, {Role::up, size, up_}}, x, of_.expert);
+  acted_ = gate_;
+  activate(products.architecture(), acted_.data(), up_.data(), acted_.size());
+  return products.multiply(Role::down, acted_, of_.expert);
+}
+
+void GatedGradient::backward(const Batch&, BlockProducts& products, std::span<const float> x, std::vector<float> dy,
+                             float* dx) {
+  const std::size_t size = products.architecture().intermediate;
+  std::vector<float> dacted(acted_.size(), 0.0f);
+  products.gradient(Role::down, dy, acted_, dacted.data(), of_);
+  activate_gradient(products.architecture(), gate_.data(), up_.data(), dacted.data(), gate_.size());
+  products.gradient(Role::gate_up, {{Role::gate, size, gate_}, {Role::up, size, up_}}, x, dx, of_);
+}
+
+std::unique_ptr<PartGradient> make_gated_gradient(const model::Model&, std::size_t) {
+  return std::make_unique<GatedGradient>();
+}
+
+}  // namespace strata::engine

@@ -1,0 +1,21 @@
+// The backward pass of gate, up and down: a dense block's feed-forward part, or an expert.
+#pragma once
+#include "engine/part_gradient.h"
+
+namespace strata::engine {
+
+class GatedGradient final : public PartGradient {
+ public:
+  /// The tokens of `of` must outlive this; forward and backward are given rows of those alone.
+  explicit GatedGradient(const ExpertTokens& of = {}) : of_(of) {}
+
+  std::vector<float> forward(const Batch& batch, BlockProducts& products, std::span<const float> x) override;
+  void backward(const Batch& batch, BlockProducts& products, std::span<const float> x, std::vector<float> dy,
+                float* dx) override;
+
+ private:
+  ExpertTokens of_;
+  std::vector<float> gate_, up_, acted_;  ///< (n, size): what gate and up put out, and what down reads
+};
+
+}  // namespace strata::engine

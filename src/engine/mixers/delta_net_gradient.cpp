@@ -1,0 +1,182 @@
+// A gated delta net with a backward pass: the counterpart of delta_net.cpp for whole sequences.
+#include <utility>
+
+#include "core/error.h"
+#include "engine/mixers/delta_rows.h"
+#include "engine/part_gradient.h"
+#include "kernel/convolution.h"
+#include "kernel/delta_rule.h"
+#include "kernel/gates.h"
+
+namespace strata::engine {
+namespace {
+
+using model::Role;
+
+class DeltaNetGradient final : public PartGradient {
+ public:
+  DeltaNetGradient(const model::Model& model, std::size_t block)
+      : d_(model.architecture().delta),
+        epsilon_(model.architecture().norm_epsilon),
+        weights_(read_delta_weights(model, block)) {}
+  std::vector<float> forward(const Batch& batch, BlockProducts& products, std::span<const float> x) override;
+  void backward(const Batch& batch, BlockProducts& products, std::span<const float> x, std::vector<float> dy,
+                float* dx) override;
+
+ private:
+  void read(BlockProducts& products, std::span<const float> x, std::size_t tokens);
+  void read_backward(BlockProducts& products, std::span<const float> x, std::size_t tokens, DeltaRows& d, float* dx);
+  /// d.qkv, the gradient by what the convolution puts out, becomes that by what it reads.
+  void convolution_backward(const Batch& batch, DeltaRows& d) const;
+  std::size_t keys() const { return d_.key_heads * d_.key_size; }
+
+  const model::DeltaNet& d_;
+  float epsilon_;
+  DeltaWeights weights_;
+  DeltaRows rows_;                        ///< with beta and decay as the delta rule reads them
+  std::vector<float> steps_;              ///< (tokens, value_heads): what softplus reads
+  std::vector<float> convolved_, ruled_;  ///< (tokens, channels), (tokens, values): of the convolution and the rule
+};
+
+void DeltaNetGradient::read(BlockProducts& products, std::span<const float> x, std::size_t tokens) {
+  rows_ = DeltaRows(d_, tokens);
+  if (d_.by_key_heads) {
+    take_qkvz(d_, products.multiply(Role::in_qkvz, x).data(), tokens, rows_);
+    take_ba(d_, products.multiply(Role::in_ba, x).data(), tokens, rows_);
+  } else {
+    rows_.qkv = products.multiply(Role::in_qkv, x);
+    rows_.z = products.multiply(Role::in_z, x);
+    rows_.beta = products.multiply(Role::in_b, x);
+    rows_.decay = products.multiply(Role::in_a, x);
+  }
+  make_gates(weights_, rows_, &steps_);
+}
+
+std::vector<float> DeltaNetGradient::forward(const Batch& batch, BlockProducts& products, std::span<const float> x) {
+  const std::size_t tokens = batch.tokens, channels = d_.channels(), values = d_.values();
+  read(products, x, tokens);
+  convolved_.resize(tokens * channels);
+  ruled_.resize(tokens * values);
+  std::vector<kernel::Convolution> convolutions;
+  std::vector<kernel::DeltaRule> rules;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    STRATA_CHECK(s.cache == nullptr);
+    float* const turned = convolved_.data() + row * channels;
+    convolutions.push_back({.x = rows_.qkv.data() + row * channels,
+                            .x_stride = channels,
+                            .weight = weights_.convolution.data(),
+                            .bias = nullptr,
+                            .state = nullptr,
+                            .out = turned,
+                            .out_stride = channels,
+                            .tokens = s.tokens,
+                            .channels = channels,
+                            .kernel = d_.kernel,
+                            .silu = true});
+    rules.push_back({.q = turned,
+                     .k = turned + keys(),
+                     .v = turned + 2 * keys(),
+                     .stride = channels,
+                     .decay = rows_.decay.data() + row * d_.value_heads,
+                     .beta = rows_.beta.data() + row * d_.value_heads,
+                     .state = nullptr,
+                     .out = ruled_.data() + row * values,
+                     .out_stride = values,
+                     .tokens = s.tokens,
+                     .k_heads = d_.key_heads,
+                     .v_heads = d_.value_heads,
+                     .k_dim = d_.key_size,
+                     .v_dim = d_.value_size});
+    row += s.tokens;
+  }
+  kernel::convolution(convolutions);
+  kernel::delta_rule(rules);
+  std::vector<float> mixed(ruled_.size());
+  kernel::norm_then_gate(ruled_.data(), weights_.norm.data(), rows_.z.data(), tokens * d_.value_heads, d_.value_size,
+                         epsilon_, mixed.data());
+  return mixed;
+}
+
+void DeltaNetGradient::backward(const Batch& batch, BlockProducts& products, std::span<const float> x,
+                                std::vector<float> dy, float* dx) {
+  const std::size_t tokens = batch.tokens, channels = d_.channels(), values = d_.values();
+  DeltaRows d(d_, tokens);
+  kernel::norm_then_gate_gradient(ruled_.data(), weights_.norm.data(), rows_.z.data(), dy.data(),
+                                  tokens * d_.value_heads, d_.value_size, epsilon_, dy.data(), d.z.data(), nullptr);
+  std::vector<kernel::DeltaRuleGradient> rules;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    const float* const turned = convolved_.data() + row * channels;
+    float* const dturned = d.qkv.data() + row * channels;
+    const std::size_t gates = row * d_.value_heads;
+    rules.push_back({.q = turned,
+                     .k = turned + keys(),
+                     .v = turned + 2 * keys(),
+                     .stride = channels,
+                     .decay = rows_.decay.data() + gates,
+                     .beta = rows_.beta.data() + gates,
+                     .dout = dy.data() + row * values,
+                     .dq = dturned,
+                     .dk = dturned + keys(),
+                     .dv = dturned + 2 * keys(),
+                     .ddecay = d.decay.data() + gates,
+                     .dbeta = d.beta.data() + gates,
+                     .tokens = s.tokens,
+                     .k_heads = d_.key_heads,
+                     .v_heads = d_.value_heads,
+                     .k_dim = d_.key_size,
+                     .v_dim = d_.value_size});
+    row += s.tokens;
+  }
+  kernel::delta_rule_gradient(rules);
+  convolution_backward(batch, d);
+  kernel::sigmoid_gradient(rows_.beta.data(), d.beta.size(), d.beta.data());
+  for (std::size_t i = 0; i < d.decay.size(); ++i) d.decay[i] *= weights_.rates[i % d_.value_heads];
+  kernel::softplus_gradient(steps_.data(), d.decay.size(), d.decay.data());
+  read_backward(products, x, tokens, d, dx);
+}
+
+void DeltaNetGradient::convolution_backward(const Batch& batch, DeltaRows& d) const {
+  const std::size_t channels = d_.channels();
+  std::vector<kernel::ConvolutionGradient> calls;
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    float* const rows = d.qkv.data() + row * channels;
+    calls.push_back({.x = rows_.qkv.data() + row * channels,
+                     .x_stride = channels,
+                     .weight = weights_.convolution.data(),
+                     .bias = nullptr,
+                     .dout = rows,
+                     .dout_stride = channels,
+                     .dx = rows,
+                     .dx_stride = channels,
+                     .tokens = s.tokens,
+                     .channels = channels,
+                     .kernel = d_.kernel,
+                     .silu = true});
+    row += s.tokens;
+  }
+  kernel::convolution_gradient(calls);
+}
+
+void DeltaNetGradient::read_backward(BlockProducts& products, std::span<const float> x, std::size_t tokens,
+                                     DeltaRows& d, float* dx) {
+  if (d_.by_key_heads) {
+    products.gradient(Role::in_qkvz, put_qkvz(d_, tokens, d), x, dx);
+    products.gradient(Role::in_ba, put_ba(d_, tokens, d), x, dx);
+    return;
+  }
+  products.gradient(Role::in_qkv, d.qkv, x, dx);
+  products.gradient(Role::in_z, d.z, x, dx);
+  products.gradient(Role::in_b, d.beta, x, dx);
+  products.gradient(Role::in_a, d.decay, x, dx);
+}
+
+}  // namespace
+
+std::unique_ptr<PartGradient> make_delta_net_gradient(const model::Model& model, std::size_t block) {
+  return std::make_unique<DeltaNetGradient>(model, block);
+}
+
+}  // namespace strata::engine
