@@ -1,6 +1,10 @@
 // Which kernel an activation is.
 #include "engine/activation.h"
 
+#include <algorithm>
+#include <vector>
+
+#include "kernel/gates.h"
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
 
@@ -18,6 +22,8 @@ void activate(const model::Architecture& a, float* gate, const float* up, std::s
       return kernel::gelu_erf_multiply(gate, up, count);
     case Activation::clamped_swiglu:
       return kernel::clamped_swiglu_multiply(gate, up, count, a.swiglu.limit, a.swiglu.alpha);
+    case Activation::relu_squared:
+      return kernel::relu_squared(gate, count);
   }
 }
 
@@ -31,6 +37,12 @@ void activate_gradient(const model::Architecture& a, float* gate, float* up, con
       return kernel::gelu_erf_multiply_gradient(gate, up, dy, count);
     case Activation::clamped_swiglu:
       return kernel::clamped_swiglu_multiply_gradient(gate, up, dy, count, a.swiglu.limit, a.swiglu.alpha);
+    case Activation::relu_squared: {
+      std::vector<float> d(dy, dy + count);
+      kernel::relu_squared_gradient(gate, count, d.data());
+      std::copy(d.begin(), d.end(), gate);
+      return;
+    }
   }
 }
 

@@ -17,6 +17,16 @@ struct DeltaWeights {
   std::vector<float> norm;         ///< (value_size)
 };
 
+/// What Mamba-2 has beside its linears.
+struct MambaWeights {
+  std::vector<float> convolution;       ///< (channels, kernel)
+  std::vector<float> convolution_bias;  ///< (channels), or empty
+  std::vector<float> rates;             ///< (heads): by how much a head forgets, below 0
+  std::vector<float> skip;              ///< (heads): how much of x goes straight out
+  std::vector<float> dt_bias;           ///< (heads)
+  std::vector<float> norm;              ///< (inner)
+};
+
 struct BlockWeights {
   std::size_t first;                                         ///< index of the block's first linear
   std::vector<std::optional<model::LinearWeights>> linears;  ///< of the block; empty: not needed so far
@@ -25,6 +35,7 @@ struct BlockWeights {
   std::optional<RouterWeights> router;  ///< of a mixture
   std::vector<float> sinks;
   std::optional<DeltaWeights> delta;                 ///< read when it is first needed
+  std::optional<MambaWeights> mamba;                 ///< likewise
   std::vector<float> convolution, convolution_bias;  ///< (hidden, kernel), (hidden) of a short convolution; likewise
 };
 

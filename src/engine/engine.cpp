@@ -128,12 +128,17 @@ const float* Engine::mix(BlockWeights& w, std::size_t block, const Batch& batch,
       return mix_delta(w, block, batch, x);
     case model::Mixer::convolution:
       return mix_convolution(w, block, batch, x);
+    case model::Mixer::mamba:
+      return mix_mamba(w, block, batch, x);
+    case model::Mixer::none:
+      break;
   }
   STRATA_CHECK(false);
 }
 
 void Engine::attend(std::size_t block, const Batch& batch, const float* from, float* h, const Observer* observer,
                     Site last) {
+  if (!architecture_.mixes(block)) return;
   BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
   const float* x = normed(w, Norm::before_attention, from, batch.tokens);
@@ -157,8 +162,11 @@ bool Engine::run_gated(BlockWeights& w, std::size_t block, std::size_t expert, c
   const model::Architecture& a = architecture_;
   const std::size_t size = a.linear(block, Role::down, expert).cols;
   float* gate = sized(gate_, tokens * size);
-  float* up = sized(up_, tokens * size);
-  if (expert == model::kNoExpert && a.has(block, Role::gate_up)) {
+  float* up = a.gated ? sized(up_, tokens * size) : nullptr;
+  const bool routed = expert < a.experts.count;
+  if (!a.gated) {
+    multiply(w, a.index(block, Role::up, expert), x, tokens, gate);
+  } else if (!routed && a.has(block, Role::gate_up)) {
     const float* both = multiply_fused(w, a.index(block, Role::gate_up), x, tokens);
     take_columns(both, tokens, 2 * size, 0, size, gate);
     take_columns(both, tokens, 2 * size, size, size, up);
@@ -175,6 +183,7 @@ bool Engine::run_gated(BlockWeights& w, std::size_t block, std::size_t expert, c
 
 void Engine::feed_forward(std::size_t block, const Batch& batch, const float* from, float* h, const Observer* observer,
                           Site last) {
+  if (!architecture_.feeds(block)) return;
   BlockWeights& w = block_weights(block);
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens;
@@ -182,7 +191,11 @@ void Engine::feed_forward(std::size_t block, const Batch& batch, const float* fr
   const float* x = normed(w, a.parallel ? Norm::before_attention : Norm::before_feed_forward, from, tokens);
   float* out = sized(projected_, tokens * a.hidden);
   observe(observer, Site::mlp_in, block, x, tokens, a.hidden);
-  if (mixture && watch_ != nullptr && last != Site::block_out) return mix_experts(w, block, x, tokens, out, last);
+  const bool to_end = last == Site::block_out || last == Site::from_latent_in;  // of what routed experts do
+  if (mixture && watch_ != nullptr && !to_end) {
+    mix_experts(w, block, x, tokens, out, observer, last);
+    return;
+  }
   if (last == Site::mlp_in) return;
   if (!mixture || shared) {
     const std::size_t expert = shared ? model::kSharedExpert : model::kNoExpert;
@@ -192,12 +205,12 @@ void Engine::feed_forward(std::size_t block, const Batch& batch, const float* fr
     if (!run_gated(w, block, expert, x, tokens, out, show, last)) return;
   }
   if (mixture) {
-    if (last != Site::block_out) return;
+    if (!to_end) return;
     if (!shared) std::fill_n(out, tokens * a.hidden, 0.0f);
     if (w.router->shared_gate)
       kernel::scale_rows(out, a.hidden, tokens, a.hidden,
                          shared_scales(*w.router->shared_gate, x, tokens, a.hidden).data());
-    mix_experts(w, block, x, tokens, out, last);
+    if (!mix_experts(w, block, x, tokens, out, observer, last)) return;
   }
   add_half(w, Half::feed_forward, out, tokens, h);
 }

@@ -99,8 +99,9 @@ class Engine {
   /// mix() by a gated delta net, and its parts; in mixers/delta_net.cpp.
   const float* mix_delta(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   void read_delta(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, DeltaRows& rows);
-  /// mix() by a short convolution; in mixers/short_convolution.cpp.
+  /// mix() by a short convolution, and by Mamba-2; in mixers/short_convolution.cpp and mixers/mamba.cpp.
   const float* mix_convolution(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
+  const float* mix_mamba(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   /// mix() by attention, and its parts; in mixers/attention.cpp.
   const float* mix_attention(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   /// Fills q_, k_ and v_.
@@ -110,13 +111,17 @@ class Engine {
                      std::size_t heads, float* rows) const;
   /// h += a half's output (tokens, hidden) after its norm and factor; `out` is used up.
   void add_half(const BlockWeights& weights, Half half, float* out, std::size_t tokens, float* h) const;
-  /// gate, up and down of a dense block (kNoExpert) or of one expert, on x (tokens, hidden) with y (tokens, hidden).
-  /// show: called with what down reads, (tokens, size). False when the pass ended at `last`.
+  /// gate, up and down of a dense block (kNoExpert) or of one expert on rows of up's size, into y, of down's. show:
+  /// called with what down reads, (tokens, size). False when the pass ended at `last`.
   bool run_gated(BlockWeights& weights, std::size_t block, std::size_t expert, const float* x, std::size_t tokens,
                  float* y, const std::function<void(const float* rows, std::size_t size)>& show, Site last);
-  /// Adds the outputs of all routed experts for x (tokens, hidden) to `out`. Defined in experts.cpp, as are those
-  /// below.
-  void mix_experts(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, float* out, Site last);
+  /// Adds the outputs of all routed experts for x (tokens, hidden) to `out`. False when the pass ended at `last`.
+  /// Defined in experts.cpp, as are those below.
+  bool mix_experts(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, float* out,
+                   const Observer* observer, Site last);
+  /// Adds what the routed experts make of `rows` (tokens, expert_size) to `sum`, unless the pass ends at `last`.
+  void run_experts(BlockWeights& weights, std::size_t block, std::span<const Share> shares, const float* rows,
+                   std::size_t tokens, float* sum, Site last);
   /// One routed expert on the rows of `call`, shown to `watch` unless that is nullptr.
   void run_expert(BlockWeights& weights, ExpertRows call, float* y, const ExpertWatch* watch, Site last);
   void forget_expert(BlockWeights& weights, std::size_t block, std::size_t expert) const;

@@ -155,29 +155,50 @@ std::vector<float> shared_scales(const model::LinearWeights& gate, const float* 
   return scales;
 }
 
-void Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std::size_t tokens, float* out,
-                         Site last) {
+bool Engine::mix_experts(BlockWeights& w, std::size_t block, const float* x, std::size_t tokens, float* out,
+                         const Observer* observer, Site last) {
   const model::Architecture& a = architecture_;
-  const std::size_t count = a.experts.count;
+  const std::size_t size = a.expert_size();
   const std::vector<float> logits = router_logits(*w.router, x, tokens, a.hidden);
   const std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.router->correction);
+  if (a.experts.latent == 0) {
+    run_experts(w, block, shares, x, tokens, out, last);
+    return last == Site::block_out;
+  }
+  std::vector<float> rows(tokens * size), sum(tokens * size, 0.0f), widened(tokens * a.hidden);
+  multiply(w, a.index(block, Role::to_latent), x, tokens, rows.data());
+  observe(observer, Site::experts_in, block, rows.data(), tokens, size);
+  if (last == Site::experts_in) return false;
+  run_experts(w, block, shares, rows.data(), tokens, sum.data(), last == Site::from_latent_in ? Site::block_out : last);
+  if (last != Site::block_out && last != Site::from_latent_in) return false;
+  observe(observer, Site::from_latent_in, block, sum.data(), tokens, size);
+  if (last == Site::from_latent_in) return false;
+  multiply(w, a.index(block, Role::from_latent), sum.data(), tokens, widened.data());
+  kernel::add(out, widened.data(), widened.size());
+  return true;
+}
+
+void Engine::run_experts(BlockWeights& w, std::size_t block, std::span<const Share> shares, const float* rows,
+                         std::size_t tokens, float* sum, Site last) {
+  const model::Architecture& a = architecture_;
+  const std::size_t size = a.expert_size();
   std::vector<std::uint32_t> all(tokens);
   std::iota(all.begin(), all.end(), 0u);
   const bool whole = last == Site::block_out;
-  for (std::size_t e = 0; e < count; ++e) {
+  for (std::size_t e = 0; e < shares.size(); ++e) {
     const Share& share = shares[e];
     const std::size_t routed = share.tokens.size();
     const ExpertWatch* watch = watch_ != nullptr && e >= watch_->first && e < watch_->end ? watch_ : nullptr;
     if (watch != nullptr && watch->feed_all && watch->feed_all(e, routed))
-      run_expert(w, {Site::mlp_in, block, e, false, x, a.hidden, all}, nullptr, watch, whole ? Site::down_in : last);
+      run_expert(w, {Site::mlp_in, block, e, false, rows, size, all}, nullptr, watch, whole ? Site::down_in : last);
     if (routed != 0 && (whole || watch != nullptr)) {
-      float* rows = sized(gathered_, routed * a.hidden);
-      gather_rows(x, share.tokens, a.hidden, rows);
-      if (a.experts.weighs_input) kernel::scale_rows(rows, a.hidden, routed, a.hidden, share.weights.data());
-      float* y = sized(expert_out_, routed * a.hidden);
-      run_expert(w, {Site::mlp_in, block, e, true, rows, a.hidden, share.tokens}, y, watch, last);
+      float* own = sized(gathered_, routed * size);
+      gather_rows(rows, share.tokens, size, own);
+      if (a.experts.weighs_input) kernel::scale_rows(own, size, routed, size, share.weights.data());
+      float* y = sized(expert_out_, routed * size);
+      run_expert(w, {Site::mlp_in, block, e, true, own, size, share.tokens}, y, watch, last);
       const std::span<const float> weights = a.experts.weighs_input ? std::span<const float>() : share.weights;
-      if (whole) add_rows(y, share.tokens, weights, a.hidden, out);
+      if (whole) add_rows(y, share.tokens, weights, size, sum);
     }
     if (residency_ == Residency::one_block) forget_expert(w, block, e);
   }
@@ -193,7 +214,7 @@ void Engine::run_expert(BlockWeights& w, ExpertRows call, float* y, const Expert
 }
 
 void Engine::forget_expert(BlockWeights& w, std::size_t block, std::size_t expert) const {
-  for (const Role role : {Role::gate, Role::up, Role::down})
+  for (const Role role : architecture_.expert_roles())
     w.linears[architecture_.index(block, role, expert) - w.first].reset();
 }
 

@@ -24,6 +24,7 @@ Site input_site(Role role) {
     case Role::in_qkvz:
     case Role::in_ba:
     case Role::in_bcx:
+    case Role::in_zxbcdt:
       return Site::attn_in;
     case Role::q_b:
       return Site::q_b_in;
@@ -34,9 +35,12 @@ Site input_site(Role role) {
     case Role::gate:
     case Role::up:
     case Role::gate_up:
+    case Role::to_latent:
       return Site::mlp_in;
     case Role::down:
       return Site::down_in;
+    case Role::from_latent:
+      return Site::from_latent_in;
     case Role::lm_head:
     case Role::embed:
       return Site::block_out;
@@ -46,9 +50,14 @@ Site input_site(Role role) {
   STRATA_CHECK(false);
 }
 
+Site input_site(const model::Architecture& architecture, const model::Linear& linear) {
+  const Site site = input_site(linear.role);
+  return linear.routed() && site == Site::mlp_in && architecture.experts.latent != 0 ? Site::experts_in : site;
+}
+
 Half half_of(Site site) {
   STRATA_CHECK(std::ranges::find(kLinearSites, site) != kLinearSites.end());
-  return site == Site::mlp_in || site == Site::down_in ? Half::feed_forward : Half::attention;
+  return site > Site::o_in ? Half::feed_forward : Half::attention;
 }
 
 bool reads_input(const model::Architecture& architecture, Half half) {

@@ -9,14 +9,27 @@
 namespace strata::engine {
 
 /// q, k, v read attn_in; o reads o_in; gate, up and a router read mlp_in; down reads down_in. In latent attention q_a
-/// and kv_a read attn_in; q_b and kv_b read the latents that these make.
-enum class Site { block_in, attn_in, q_b_in, kv_b_in, o_in, mlp_in, down_in, block_out, logits };
+/// and kv_a read attn_in; q_b and kv_b read the latents that these make. Where routed experts read rows of a latent
+/// size, these are seen at experts_in, and the sum of what the experts put out at from_latent_in.
+enum class Site {
+  block_in,
+  attn_in,
+  q_b_in,
+  kv_b_in,
+  o_in,
+  mlp_in,
+  down_in,
+  experts_in,
+  from_latent_in,
+  block_out,
+  logits
+};
 
 /// The sites that the linears of a block read from, in the order of the forward pass.
-inline constexpr std::array kLinearSites = {Site::attn_in, Site::q_b_in, Site::kv_b_in,
-                                            Site::o_in,    Site::mlp_in, Site::down_in};
+inline constexpr std::array kLinearSites = {Site::attn_in, Site::q_b_in,  Site::kv_b_in,    Site::o_in,
+                                            Site::mlp_in,  Site::down_in, Site::experts_in, Site::from_latent_in};
 
-/// A block adds its attention to the residual stream, then its feed-forward part.
+/// A block adds its attention to the residual stream, then its feed-forward part; it may have one of the two alone.
 enum class Half { attention, feed_forward };
 
 /// Called with the rows (tokens, size) of all sequences in order; they are valid during the call only.
@@ -31,7 +44,9 @@ inline void observe(const Observer* observer, Site site, std::size_t block, cons
 
 /// The site a linear reads from.
 Site input_site(model::Role role);
-/// The half that a site within a block belongs to: those up to o_in, or mlp_in and down_in.
+/// The same of a linear, since what a routed expert reads may be no row of the block.
+Site input_site(const model::Architecture& architecture, const model::Linear& linear);
+/// The half that a site within a block belongs to: those up to o_in, or those from mlp_in on.
 Half half_of(Site site);
 /// Whether a half reads the block's input after the other half has added to the residual stream: so does the second
 /// half of blocks whose halves stand side by side.

@@ -36,9 +36,18 @@ void add_squares(const float* x, std::size_t stride, std::size_t tokens, std::si
   }
 }
 
-std::size_t site_of(const model::Linear& linear) {
+std::size_t site_of(const model::Architecture& a, const model::Linear& linear) {
   const bool head = linear.role == model::Role::lm_head || linear.role == model::Role::embed;
-  return head ? kHead : site_index(engine::input_site(linear.role));
+  return head ? kHead : site_index(engine::input_site(a, linear));
+}
+
+/// How many sites the linears of a block read from that are no routed experts' own.
+std::size_t sites_of(const model::Architecture& a, std::size_t block) {
+  std::vector<std::size_t> sites;
+  for (const model::Linear& linear : a.block_linears(block))
+    if (!linear.routed()) sites.push_back(site_of(a, linear));
+  std::ranges::sort(sites);
+  return std::max<std::size_t>(1, static_cast<std::size_t>(std::ranges::unique(sites).begin() - sites.begin()));
 }
 
 /// An embedding that is no head is only looked up: every column counts alike.
@@ -89,7 +98,7 @@ InputMeanSquare::InputMeanSquare(const model::Model& model)
 
 std::pair<const InputMeanSquare::Sums*, const std::vector<std::size_t>*> InputMeanSquare::sums(
     const model::Linear& linear) const {
-  const std::size_t site = site_of(linear);
+  const std::size_t site = site_of(architecture_, linear);
   const Sums* sums = site == kHead ? &sums_.back() : &sums_[linear.block * kSites + site];
   const std::vector<std::size_t>* tokens = &tokens_;
   if (linear.routed()) {
@@ -109,7 +118,7 @@ void InputMeanSquare::observe_expert(const PassExpertRows& pass) {
   const engine::ExpertRows& rows = pass.rows;
   ExpertSums& expert = experts_[rows.block][rows.expert];
   const bool down = rows.site == Site::down_in;
-  if (!rows.routed && !down) return;  // all tokens' mlp_in is a site of the block
+  if (!rows.routed && !down) return;  // what all tokens would give it is seen at a site of the block
   const std::size_t parts = parts_of(pass.all_sequences);
   const auto part_of = [&](std::size_t row) {
     return (pass.first_sequence + rows.tokens[row] / pass.tokens) * parts / pass.all_sequences;
@@ -251,7 +260,8 @@ void InputHessians::add(std::size_t site, const SiteRows& rows) {
   std::vector<quantize::Hessian>& hessians = sites_[site];
   if (hessians.empty()) {
     const std::size_t bytes = rows.size * rows.size * sizeof(float);
-    const std::size_t most = std::clamp<std::size_t>(kHessianBytes / kSites / bytes, 2, kParts);
+    const std::size_t most =
+        std::clamp<std::size_t>(kHessianBytes / sites_of(architecture_, rows.block) / bytes, 2, kParts);
     for (std::size_t part = 0; part < parts_of(rows.all_sequences, most); ++part) hessians.emplace_back(rows.size);
   }
   for_each_part(rows, hessians.size(), [&](std::size_t part, std::size_t first, std::size_t sequences) {
@@ -261,7 +271,7 @@ void InputHessians::add(std::size_t site, const SiteRows& rows) {
 
 std::span<const quantize::Hessian> InputHessians::of(const model::Linear& linear) const {
   if (only_looked_up(linear, architecture_) || linear.routed()) return {};
-  const auto it = sites_.find(site_of(linear));
+  const auto it = sites_.find(site_of(architecture_, linear));
   STRATA_CHECK(it != sites_.end(), "{}: no Hessian", linear.module);
   return it->second;
 }

@@ -34,6 +34,10 @@ Scales parse_scales(const json& config, const Family& family, const Architecture
 Activation parse_activation(const json& config, const Family& family, const std::string& where) {
   if (family.clamped_swiglu) return Activation::clamped_swiglu;
   const auto name = get_or<std::string>(config, family.activation_key, "silu", where);
+  if (!family.gated) {
+    if (name == "relu2") return Activation::relu_squared;
+    fail("{}: {} '{}' without a gate is not supported; known is relu2", where, family.activation_key, name);
+  }
   if (name == "silu" || name == "swish") return Activation::silu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::gelu_tanh;
   if (name == "gelu") return Activation::gelu;
@@ -72,6 +76,10 @@ std::size_t Architecture::mixed_size(std::size_t block) const {
       return delta.values();
     case Mixer::convolution:
       return hidden;
+    case Mixer::mamba:
+      return mamba.inner();
+    case Mixer::none:
+      return 0;
   }
   STRATA_CHECK(false);
 }
@@ -89,6 +97,8 @@ std::size_t Architecture::cache_size(std::size_t block) const {
 
 std::size_t Architecture::state_size(std::size_t block) const {
   if (attention[block].mixer == Mixer::convolution) return (convolution.kernel - 1) * hidden;
+  if (attention[block].mixer == Mixer::mamba)
+    return mamba.inner() * mamba.state + (mamba.kernel - 1) * mamba.channels();
   if (attention[block].mixer != Mixer::delta) return 0;
   return delta.key_size * delta.values() + (delta.kernel - 1) * delta.channels();
 }
@@ -98,6 +108,8 @@ bool Architecture::has(Norm norm, std::size_t block) const {
   const Mixer mixer = attention[block].mixer;
   if ((norm == Norm::q || norm == Norm::k) && mixer != Mixer::attention) return false;
   if ((norm == Norm::q_a || norm == Norm::kv_a) && mixer != Mixer::latent) return false;
+  if ((norm == Norm::before_attention || norm == Norm::after_attention) && mixer == Mixer::none) return false;
+  if ((norm == Norm::before_feed_forward || norm == Norm::after_feed_forward) && !feeds(block)) return false;
   return norm != Norm::last && has(norm);
 }
 
@@ -106,6 +118,10 @@ bool Architecture::has(Norm norm) const {
   if (norm == Norm::q_a) return latent.q_rank != 0;
   if (norm == Norm::kv_a) return latent.kv_rank != 0;
   return of_heads ? qk_norm != QkNorm::none : !names.norm(norm).empty();
+}
+
+bool Architecture::has_bias(Norm norm) const {
+  return norm_bias && (norm == Norm::last || std::ranges::find(kStreamNorms, norm) != kStreamNorms.end());
 }
 
 std::size_t Architecture::norm_size(Norm norm) const {
@@ -132,8 +148,8 @@ std::size_t Architecture::activations_per_token() const {
   const std::size_t latents = latent.kv_rank == 0 ? 0 : latent.q_rank + 2 * latent.kv_rank + mixed_size();
   const std::size_t convolution_rows = convolution.kernel == 0 ? 0 : 5 * hidden;
   const std::size_t delta_rows = delta.kernel == 0 ? 0 : 2 * delta.channels() + 3 * delta.values();
-  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + delta_rows + convolution_rows + 2 * widest +
-         (experts.count == 0 ? 0 : 2 * hidden + experts.count);
+  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + delta_rows + convolution_rows + mamba.floats() +
+         2 * widest + (experts.count == 0 ? 0 : 2 * hidden + 2 * experts.latent + experts.count);
 }
 
 json text_configuration(const json& config, const std::string& where) {
@@ -164,6 +180,8 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   for (const auto& [key, value] : defaults.items())
     if (says_nothing(key)) config[key] = value;
 
+  if (family->mamba != nullptr) list_block_parts(config, *family->mamba, where);
+
   Architecture a;
   a.model_type = type;
   static_cast<TensorNames&>(a.names) = family->names;
@@ -172,8 +190,10 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   if (family->index_key != nullptr) a.whole_positions = size_of(config, family->index_key, where);
   a.norm_offset = family->norm_offset;
   a.norm_kind = family->norm_kind;
+  a.norm_bias = family->norm_bias;
   a.parallel = family->parallel;
   a.activation = parse_activation(config, *family, where);
+  a.gated = family->gated;
   a.swiglu = {.limit = static_cast<float>(positive(config, "swiglu_limit", 7.0, where)),
               .alpha = static_cast<float>(positive(config, "swiglu_alpha", 1.702, where))};
   a.qkv_bias = bias(family->qkv_bias, family->qkv_bias_key, config, where);
@@ -187,6 +207,7 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   if (family->convolution) parse_convolution(config, a, where);
   parse_attention(config, *family, a, where);
   parse_mixture(config, family->mixture, a, where);
+  if (family->mamba != nullptr) parse_mamba(config, *family->mamba, a, where);
   list_linears(a);
   return a;
 }

@@ -22,6 +22,7 @@ enum class Activation {
   gelu_tanh,
   gelu,            ///< by the error function
   clamped_swiglu,  ///< gpt-oss: Architecture::swiglu
+  relu_squared,    ///< of up alone
 };
 
 /// RMS norms of q and k before the rotary embedding: of each head, or of all heads together.
@@ -55,8 +56,10 @@ struct Architecture {
   float norm_epsilon = 1e-6f;
   float norm_offset = 0.0f;  ///< norms multiply by this + the tensor's values: 1 where files hold w - 1
   NormKind norm_kind = NormKind::rms;
-  bool parallel = false;  ///< both halves read the same norm of a block's input (Norm::before_attention)
+  bool norm_bias = false;  ///< norms of rows of the hidden size add one
+  bool parallel = false;   ///< both halves read the same norm of a block's input (Norm::before_attention)
   Activation activation = Activation::silu;
+  bool gated = true;  ///< down reads a product of gate and up; false: there is no gate, and down reads the activation
   Swiglu swiglu;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   QkNorm qk_norm = QkNorm::none;
@@ -69,6 +72,7 @@ struct Architecture {
   Latent latent;
   DeltaNet delta;
   ShortConvolution convolution;
+  Mamba mamba;
   bool output_gate = false;  ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
   bool tied = false;         ///< lm_head is the embedding
   Scales scales;
@@ -83,19 +87,26 @@ struct Architecture {
 
   std::size_t q_size() const { return heads * head_dim; }
   std::size_t kv_size() const { return kv_heads * head_dim; }
+  /// Whether a block has a mixer, and whether it has a feed-forward part: a block may be one of the two alone.
+  bool mixes(std::size_t block) const { return attention[block].mixer != Mixer::none; }
+  bool feeds(std::size_t block) const { return layout[block].feeds; }
+  /// How many values routed experts read and put out.
+  std::size_t expert_size() const { return experts.latent != 0 ? experts.latent : hidden; }
+  /// The matrices of every expert, in their order: gate, unless there is none, up and down.
+  std::span<const Role> expert_roles() const;
   /// How many values o reads in a block, or at most.
   std::size_t mixed_size(std::size_t block) const;
   std::size_t mixed_size() const;
-  /// How many values of every token a block keeps for later ones.
+  /// How many values a block keeps for later tokens: of every token, and of all together.
   std::size_t cache_size(std::size_t block) const;
-  /// How many values a block keeps of all tokens together.
   std::size_t state_size(std::size_t block) const;
   /// Whether a block has this norm, or for Norm::last the model.
   bool has(Norm norm, std::size_t block) const;
   /// Whether any block or the model has it.
   bool has(Norm norm) const;
-  /// How many weights the norm has.
+  /// How many weights the norm has, and whether it has as many biases.
   std::size_t norm_size(Norm norm) const;
+  bool has_bias(Norm norm) const;
   /// Whether o and down write to the residual stream itself: nothing norms or scales what they put out.
   bool adds_outputs_plainly() const;
   /// How many floats a forward pass holds for every token besides copies of the hidden states; limits of memory use it.

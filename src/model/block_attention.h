@@ -1,6 +1,7 @@
 // What stands before a block's feed-forward part, as data: attention of some kind, its window, its rotary embedding.
 #pragma once
 #include <cstddef>
+#include <limits>
 
 namespace strata::model {
 
@@ -12,6 +13,8 @@ enum class Mixer {
   latent,       ///< attention whose keys and values are made from one narrow row a token (Latent)
   delta,        ///< a gated delta net (DeltaNet)
   convolution,  ///< a gated convolution over a few tokens (ShortConvolution)
+  mamba,        ///< a state space (Mamba)
+  none,         ///< nothing: the block is a feed-forward part
 };
 
 /// Multi-head latent attention: arXiv 2405.04434, section 2.1; transformers: modeling_deepseek_v3.py. A head of q and k
@@ -41,6 +44,25 @@ struct DeltaNet {
 struct ShortConvolution {
   std::size_t kernel = 0;  ///< tokens that it sees
   bool bias = false;       ///< in_bcx, o and the convolution have one
+};
+
+/// Mamba-2: arXiv 2405.21060; transformers: modeling_nemotron_h.py, modeling_granitemoehybrid.py. in_zxbcdt gives, one
+/// after another, the gate z and x (inner each), b and c (groups * state each) and a step a head; x, b and c go through
+/// a convolution over time, and a head has a state (head_dim, state) in place of a cache. o reads a norm of each group.
+struct Mamba {
+  std::size_t heads = 0, head_dim = 0, state = 0;
+  std::size_t groups = 1;  ///< of heads that share b and c
+  std::size_t kernel = 0;  ///< tokens that the convolution sees; 0: no block is of this kind
+  bool bias = false;       ///< in_zxbcdt and o have one
+  bool convolution_bias = false;
+  float least_step = 0.0f, most_step = std::numeric_limits<float>::infinity();
+  std::size_t inner() const { return heads * head_dim; }
+  /// The channels of the convolution: x, b and c.
+  std::size_t channels() const { return inner() + 2 * groups * state; }
+  /// The rows of in_zxbcdt.
+  std::size_t rows() const { return inner() + channels() + heads; }
+  /// How many floats a forward pass makes of a token: these rows, the convolution's, the gate and what o reads.
+  std::size_t floats() const { return kernel == 0 ? 0 : rows() + channels() + 2 * inner(); }
 };
 
 /// How one block attends.

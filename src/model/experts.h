@@ -12,7 +12,7 @@ namespace strata::model {
 /// modeling_llama4.py, modeling_ernie4_5_moe.py, modeling_minimax_m2.py.
 struct Experts {
   enum class Score { softmax, sigmoid };
-  /// Where the family's own files hold all experts of a block in stacks (experts, in, out), as transformers does.
+  /// Where the family's own files hold all experts of a block in stacks, as transformers does.
   enum class Stacks {
     never,          ///< they are one tensor each
     without_codes,  ///< transformers takes the stacks apart in a model in which any linear has codes
@@ -22,6 +22,9 @@ struct Experts {
   std::size_t used = 0, intermediate = 0;
   std::size_t shared_intermediate = 0;  ///< the shared expert's size; 0: there is no shared expert
   bool shared_gate = false;             ///< the shared expert's output is scaled by a sigmoid of its own
+  /// What routed experts read and put out, where a matrix makes it of the block's rows (Role::to_latent) and another
+  /// one rows of their sum (Role::from_latent), both with a bias where dense parts have one; 0: the hidden size.
+  std::size_t latent = 0;
   Score score = Score::softmax;
   bool normalize = false;                   ///< the chosen weights are divided by their sum
   float least_sum = 0.0f;                   ///< the least that this sum is taken for
@@ -37,10 +40,14 @@ struct Experts {
   std::string_view module = "mlp";  ///< "model.layers.N." + this holds router and experts
   std::string_view router = "gate", correction_name = "gate.e_score_correction_bias";
   bool correction_is_row = false;  ///< files hold the correction as (1, experts)
-  std::string_view gate = "gate_proj", up = "up_proj", down = "down_proj";  ///< names within each expert
+  std::string_view gate = "gate_proj", up = "up_proj", down = "down_proj";          ///< names within each expert
+  std::string_view to_latent = "fc1_latent_proj", from_latent = "fc2_latent_proj";  ///< names within `module`
   std::string_view shared_module = "shared_expert";
+  bool shared_beside = false;  ///< shared_module stands in the block itself, not within `module`
   Stacks stacks = Stacks::never;
-  bool interleaved = false;  ///< in stacks gate and up take turns, row by row
+  std::string_view gate_up_stack = "experts.gate_up_proj", down_stack = "experts.down_proj";  ///< names of own stacks
+  bool stacks_transposed = true;  ///< the family's own stacks hold (experts, in, out), others (experts, out, in)
+  bool interleaved = false;       ///< in stacks gate and up take turns, row by row
 };
 
 }  // namespace strata::model

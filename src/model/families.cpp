@@ -1,12 +1,14 @@
-// The rows of families of dense blocks; those of experts are in mixture_families.cpp. A family whose parts the engine
-// has is a row and a tiny model in tests/golden/models; one of experts has a Mixture besides.
+// The rows of families of dense blocks; others are in mixture_families.cpp and mamba_families.cpp. A family whose parts
+// the engine has is a row and a tiny model in tests/golden/models; one of experts has a Mixture besides.
 #include "model/families.h"
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
+#include "model/mamba_families.h"
 #include "model/mixture_families.h"
+#include "model/mixtures.h"
 #include "model/norm_places.h"
 
 namespace strata::model {
@@ -119,10 +121,7 @@ constexpr auto kDense = std::to_array<Family>({
      .class_name = "GraniteForCausalLM",
      .gguf = "granite",
      .mlp_bias_key = "mlp_bias",
-     .scales = {.embedding = "embedding_multiplier",
-                .attention = "attention_multiplier",
-                .residual = "residual_multiplier",
-                .logits_divisor = "logits_scaling"},
+     .scales = kGraniteScales,
      .defaults = R"({"attention_multiplier": 1.0})"},
     {.model_type = "seed_oss",
      .class_name = "SeedOssForCausalLM",
@@ -282,6 +281,23 @@ constexpr auto kDense = std::to_array<Family>({
      .names = {.before_feed_forward = "pre_feedforward_layernorm"},
      .defaults = R"({"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "query_pre_attn_scalar": 256,
                      "sliding_window": 4096, "hidden_activation": "gelu_pytorch_tanh"})"},
+    {.model_type = "arcee",
+     .class_name = "ArceeForCausalLM",
+     .mlp_bias_key = "mlp_bias",
+     .gated = false,
+     .default_norm_epsilon = 1e-5,
+     .defaults = R"({"hidden_act": "relu2"})"},
+    {.model_type = "nemotron",
+     .class_name = "NemotronForCausalLM",
+     .mlp_bias_key = "mlp_bias",
+     .norm_offset = 1.0f,
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .norm_epsilon_key = "norm_eps",
+     .gated = false,
+     .default_norm_epsilon = 1e-5,
+     .default_rotary_share = 0.5,
+     .defaults = R"({"hidden_act": "relu2"})"},
 });
 
 }  // namespace
@@ -289,7 +305,8 @@ constexpr auto kDense = std::to_array<Family>({
 std::span<const Family> families() {
   static const std::vector<Family> all = [] {
     std::vector<Family> rows(kDense.begin(), kDense.end());
-    rows.insert(rows.end(), mixture_families().begin(), mixture_families().end());
+    for (const std::span<const Family> more : {mixture_families(), mamba_families()})
+      rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();
   return all;

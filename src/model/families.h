@@ -33,9 +33,11 @@ enum class WindowRule {
 /// Which blocks have a rotary embedding.
 enum class RopeRule {
   every_block,
-  listed,          ///< those of no_rope_layers that are 1; all but every n-th, n = no_rope_layer_interval, without it
-  windowed,        ///< those with a window (cohere2)
-  windowed_if_any  ///< those with a window, or all when there is no sliding_window (exaone4)
+  listed,           ///< those of no_rope_layers that are 1; all but every n-th, n = no_rope_layer_interval, without it
+  windowed,         ///< those with a window (cohere2)
+  windowed_if_any,  ///< those with a window, or all when there is no sliding_window (exaone4)
+  never,
+  when_rope,  ///< every block when position_embedding_type is "rope", else none (granitemoehybrid)
 };
 
 /// Keys of config.json for the factors of Scales. A family without a key does not have the factor.
@@ -75,7 +77,11 @@ struct Mixture {
   const char* correction_key = nullptr;          ///< when false, Experts::correction is not there
   bool grouped = false;              ///< with softmax scores, too, there are groups of experts and a scale of weights
   const char* method_key = nullptr;  ///< holds "greedy" when the groups do not count
+  const char* latent_key = nullptr;  ///< holds Experts::latent
+  bool may_be_none = false;          ///< where the count is 0, all blocks are dense
 };
+
+struct MambaKeys;  // mamba_keys.h
 
 struct Family {
   std::string_view model_type;  ///< config.json's model_type
@@ -91,15 +97,17 @@ struct Family {
   bool qk_norm_key = false;  ///< q and k have norms only when use_qk_norm is true
   float norm_offset = 0.0f;  ///< Architecture::norm_offset
   NormKind norm_kind = NormKind::rms;
+  bool norm_bias = false;  ///< Architecture::norm_bias
   const char* norm_epsilon_key = "rms_norm_eps";
-  bool parallel = false;            ///< Architecture::parallel
-  bool latent = false;              ///< all blocks have Mixer::latent
-  bool delta = false;               ///< blocks that layer_types does not call full_attention have Mixer::delta
-  bool delta_by_key_heads = false;  ///< DeltaNet::by_key_heads
-  bool convolution = false;         ///< blocks that are not full_attention have Mixer::convolution
-  const char* tied_key = nullptr;   ///< counts before tie_word_embeddings
-  const char* index_key = nullptr;  ///< holds Architecture::whole_positions
-  const char* qk_l2_key = nullptr;  ///< when true, Architecture::qk_l2
+  bool parallel = false;             ///< Architecture::parallel
+  bool latent = false;               ///< all blocks have Mixer::latent
+  bool delta = false;                ///< blocks that layer_types does not call full_attention have Mixer::delta
+  bool delta_by_key_heads = false;   ///< DeltaNet::by_key_heads
+  bool convolution = false;          ///< blocks that are not full_attention have Mixer::convolution
+  const MambaKeys* mamba = nullptr;  ///< null: no block has Mixer::mamba
+  const char* tied_key = nullptr;    ///< counts before tie_word_embeddings
+  const char* index_key = nullptr;   ///< holds Architecture::whole_positions
+  const char* qk_l2_key = nullptr;   ///< when true, Architecture::qk_l2
   bool sinks = false;
   const char* attention_softcap_key = nullptr;
   const char* logit_softcap_key = nullptr;
@@ -112,6 +120,7 @@ struct Family {
   bool window_rope = false;       ///< blocks with a window have a rotary embedding of their own, without scaling
   const char* activation_key = "hidden_act";
   bool clamped_swiglu = false;                         ///< Activation::clamped_swiglu, whatever that key says
+  bool gated = true;                                   ///< Architecture::gated
   const char* intermediate_key = "intermediate_size";  ///< the size of dense blocks
   std::size_t default_head_dim = 0;                    ///< 0: hidden_size / num_attention_heads
   double default_norm_epsilon = 1e-6;

@@ -2,6 +2,7 @@
 #include "model/linears.h"
 
 #include <algorithm>
+#include <array>
 
 #include "model/architecture.h"
 
@@ -20,13 +21,22 @@ bool Architecture::has(std::size_t block, Role role) const {
 
 std::size_t Architecture::index(std::size_t block, Role role, std::size_t expert) const {
   const BlockLinears& of = layout[block];
+  const std::span<const Role> each = expert_roles();
   if (expert < experts.count && of.mixture) {
-    constexpr std::size_t each = 3;
-    return of.first_expert + each * expert + static_cast<std::size_t>(role) - static_cast<std::size_t>(Role::gate);
+    const auto at = std::ranges::find(each, role);
+    STRATA_CHECK(at != each.end(), "experts have no {}", role_name(role));
+    return of.first_expert + each.size() * expert + static_cast<std::size_t>(at - each.begin());
   }
-  for (std::size_t l = of.first; l < of.first + of.count && !linears[l].routed(); ++l)
-    if (linears[l].role == role) return l;
+  for (std::size_t l = of.first; l < of.first + of.count; ++l) {
+    if (linears[l].routed()) l += each.size() * experts.count;
+    if (l < of.first + of.count && linears[l].role == role) return l;
+  }
   STRATA_CHECK(false, "block {} has no {}", block, role_name(role));
+}
+
+std::span<const Role> Architecture::expert_roles() const {
+  static constexpr std::array kRoles = {Role::gate, Role::up, Role::down};
+  return std::span(kRoles).subspan(gated ? 0 : 1);
 }
 
 namespace {
@@ -47,6 +57,12 @@ class Lister {
     append(a_.groups.size() - 1, std::move(module), role, rows, cols, bias, expert);
   }
 
+  /// A linear that no other shares a group with.
+  void alone(const std::string& module, std::size_t b, Role role, std::size_t rows, std::size_t cols, bool bias) {
+    group(module, b);
+    linear(module, role, rows, cols, bias);
+  }
+
   void mixer(std::size_t b) {
     switch (a_.attention[b].mixer) {
       case Mixer::attention:
@@ -57,16 +73,25 @@ class Lister {
         return delta_net(b);
       case Mixer::convolution:
         return short_convolution(b);
+      case Mixer::mamba:
+        return mamba(b);
+      case Mixer::none:
+        return;
     }
+  }
+
+  void mamba(std::size_t b) {
+    const Mamba& m = a_.mamba;
+    const std::string block = names_.block(b);
+    alone(block + names_.linear(Role::in_zxbcdt), b, Role::in_zxbcdt, m.rows(), a_.hidden, m.bias);
+    alone(fmt::format("{}{}.{}", block, names_.mamba, names_.mamba_out), b, Role::o, a_.hidden, m.inner(), m.bias);
   }
 
   void short_convolution(std::size_t b) {
     const std::string block = names_.block(b), in = block + names_.linear(Role::in_bcx),
                       out = fmt::format("{}{}.{}", block, names_.convolution, names_.convolution_out);
-    group(in, b);
-    linear(in, Role::in_bcx, 3 * a_.hidden, a_.hidden, a_.convolution.bias);
-    group(out, b);
-    linear(out, Role::o, a_.hidden, a_.hidden, a_.convolution.bias);
+    alone(in, b, Role::in_bcx, 3 * a_.hidden, a_.hidden, a_.convolution.bias);
+    alone(out, b, Role::o, a_.hidden, a_.hidden, a_.convolution.bias);
   }
 
   /// vLLM holds what reads the block's input in two matrices (qwen3_5.py), as Qwen3-Next's files do.
@@ -90,9 +115,7 @@ class Lister {
       one(Role::in_b, d.value_heads);
       one(Role::in_a, d.value_heads);
     }
-    const std::string out = fmt::format("{}{}.{}", block, names_.delta, names_.delta_out);
-    group(out, b);
-    linear(out, Role::o, a_.hidden, d.values(), false);
+    alone(fmt::format("{}{}.{}", block, names_.delta, names_.delta_out), b, Role::o, a_.hidden, d.values(), false);
   }
 
   /// vLLM holds q_a and kv_a in one matrix (fused_qkv_a_proj of deepseek_v2.py).
@@ -100,21 +123,20 @@ class Lister {
     const std::string block = names_.block(b);
     const Latent& l = a_.latent;
     const auto name = [&](Role role) { return block + names_.linear(role); };
-    const auto alone = [&](Role role, std::size_t rows, std::size_t cols, bool bias) {
-      group(name(role), b);
-      linear(name(role), role, rows, cols, bias);
+    const auto by_role = [&](Role role, std::size_t rows, std::size_t cols, bool bias) {
+      alone(name(role), b, role, rows, cols, bias);
     };
     if (l.q_rank != 0) {
       group(fmt::format("{}{}.fused_qkv_a_proj", block, names_.attention), b);
       linear(name(Role::q_a), Role::q_a, l.q_rank, a_.hidden, a_.qkv_bias);
       linear(name(Role::kv_a), Role::kv_a, l.kv_rank + l.turned, a_.hidden, a_.qkv_bias);
-      alone(Role::q_b, a_.q_size(), l.q_rank, false);
+      by_role(Role::q_b, a_.q_size(), l.q_rank, false);
     } else {
-      alone(Role::q, a_.q_size(), a_.hidden, false);
-      alone(Role::kv_a, l.kv_rank + l.turned, a_.hidden, a_.qkv_bias);
+      by_role(Role::q, a_.q_size(), a_.hidden, false);
+      by_role(Role::kv_a, l.kv_rank + l.turned, a_.hidden, a_.qkv_bias);
     }
-    alone(Role::kv_b, a_.heads * (l.plain + l.value), l.kv_rank, false);
-    alone(Role::o, a_.hidden, a_.mixed_size(b), a_.o_bias);
+    by_role(Role::kv_b, a_.heads * (l.plain + l.value), l.kv_rank, false);
+    by_role(Role::o, a_.hidden, a_.mixed_size(b), a_.o_bias);
   }
 
   void attention(std::size_t b) {
@@ -127,16 +149,18 @@ class Lister {
       linear(block + names_.linear(Role::k), Role::k, a_.kv_size(), a_.hidden, a_.qkv_bias);
       linear(block + names_.linear(Role::v), Role::v, a_.kv_size(), a_.hidden, a_.qkv_bias);
     }
-    group(block + names_.linear(Role::o), b);
-    linear(block + names_.linear(Role::o), Role::o, a_.hidden, a_.q_size(), a_.o_bias);
+    alone(block + names_.linear(Role::o), b, Role::o, a_.hidden, a_.q_size(), a_.o_bias);
   }
 
-  /// gate and up share a runtime's matrix, down has its own. `prefix` is the name of the part and a point.
+  /// gate and up share a runtime's matrix, down has its own. `prefix` is the name of the part and a point; expert:
+  /// kNoExpert or kSharedExpert.
   void feed_forward(const std::string& prefix, std::size_t b, std::size_t intermediate, bool bias,
                     std::size_t expert = kNoExpert) {
     const auto name = [&](std::string_view part) { return prefix + std::string(part); };
-    group(prefix + "gate_up_proj", b);
-    if (!names_.gate_up.empty() && expert == kNoExpert) {
+    group(a_.gated ? prefix + "gate_up_proj" : name(names_.up), b);
+    if (!a_.gated) {
+      linear(name(names_.up), Role::up, intermediate, a_.hidden, bias, expert);
+    } else if (!names_.gate_up.empty()) {
       linear(name(names_.gate_up), Role::gate_up, 2 * intermediate, a_.hidden, bias, expert);
     } else {
       linear(name(names_.gate), Role::gate, intermediate, a_.hidden, bias, expert);
@@ -149,25 +173,35 @@ class Lister {
   /// Runtimes stack all experts of a block, so that they share one codec; GGUF has a stack each of gate, up and down.
   void mixture(std::size_t b) {
     const Experts& e = a_.experts;
-    const std::string prefix = fmt::format("{}{}.", names_.block(b), e.module);
+    const std::string block = names_.block(b), prefix = fmt::format("{}{}.", block, e.module);
+    if (e.latent != 0) alone(prefix + std::string(e.to_latent), b, Role::to_latent, e.latent, a_.hidden, a_.mlp_bias);
     if (e.shared_intermediate != 0)
-      feed_forward(fmt::format("{}{}.", prefix, e.shared_module), b, e.shared_intermediate, a_.mlp_bias, kSharedExpert);
-    a_.layout[b].first_expert = a_.linears.size();
-    const std::size_t first = a_.groups.size(), next = single_ ? 1 : 0;
-    if (single_)
-      for (const std::string_view name : {e.gate, e.up, e.down})
-        a_.groups.push_back({fmt::format("{}experts.{}", prefix, name), b, {}});
-    else
-      a_.groups.push_back({prefix + "experts", b, {}});
-    for (std::size_t i = 0; i < e.count; ++i) {
-      const std::string expert = fmt::format("{}experts.{}.", prefix, i);
-      append(first, expert + std::string(e.gate), Role::gate, e.intermediate, a_.hidden, e.bias, i);
-      append(first + next, expert + std::string(e.up), Role::up, e.intermediate, a_.hidden, e.bias, i);
-      append(first + 2 * next, expert + std::string(e.down), Role::down, a_.hidden, e.intermediate, e.bias, i);
-    }
+      feed_forward(fmt::format("{}{}.", e.shared_beside ? block : prefix, e.shared_module), b, e.shared_intermediate,
+                   a_.mlp_bias, kSharedExpert);
+    experts(b, prefix);
+    if (e.latent != 0)
+      alone(prefix + std::string(e.from_latent), b, Role::from_latent, a_.hidden, e.latent, a_.mlp_bias);
   }
 
  private:
+  void experts(std::size_t b, const std::string& prefix) {
+    const Experts& e = a_.experts;
+    const std::span<const Role> roles = a_.expert_roles();
+    const auto name = [&](Role role) { return role == Role::gate ? e.gate : role == Role::up ? e.up : e.down; };
+    a_.layout[b].first_expert = a_.linears.size();
+    const std::size_t first = a_.groups.size(), next = single_ ? 1 : 0, size = a_.expert_size();
+    if (single_)
+      for (const Role role : roles) a_.groups.push_back({fmt::format("{}experts.{}", prefix, name(role)), b, {}});
+    else
+      a_.groups.push_back({prefix + "experts", b, {}});
+    for (std::size_t i = 0; i < e.count; ++i)
+      for (std::size_t r = 0; r < roles.size(); ++r) {
+        const bool down = roles[r] == Role::down;
+        append(first + r * next, fmt::format("{}experts.{}.{}", prefix, i, name(roles[r])), roles[r],
+               down ? size : e.intermediate, down ? e.intermediate : size, e.bias, i);
+      }
+  }
+
   void append(std::size_t group, std::string module, Role role, std::size_t rows, std::size_t cols, bool bias,
               std::size_t expert) {
     a_.groups[group].linears.push_back(a_.linears.size());
@@ -192,9 +226,9 @@ void list_linears(Architecture& a, Fusion fusion) {
     BlockLinears& block = a.layout[b];
     block.first = a.linears.size();
     list.mixer(b);
-    if (block.mixture)
+    if (block.mixture && block.feeds)
       list.mixture(b);
-    else
+    else if (block.feeds)
       list.feed_forward(fmt::format("{}{}.", a.names.block(b), a.names.feed_forward), b, a.intermediate, a.mlp_bias);
     block.count = a.linears.size() - block.first;
   }

@@ -26,11 +26,13 @@ struct Linear {
 };
 
 /// A block's stretch of Architecture::linears. It holds q, k, v (or qkv), o, then gate, up (or gate_up), down of a
-/// dense block; in a mixture gate, up, down of the shared expert (if there is one), then of each expert in turn.
+/// dense block; in a mixture gate, up, down of the shared expert (if there is one), then of each expert in turn. Narrow
+/// experts have to_latent before the shared expert and from_latent behind all others.
 struct BlockLinears {
   std::size_t first, count;
   bool mixture;
-  std::size_t first_expert = 0;  ///< index into Architecture::linears of the first expert's gate, in a mixture
+  std::size_t first_expert = 0;  ///< index into Architecture::linears of the first expert's first, in a mixture
+  bool feeds = true;             ///< the block has a feed-forward part; false: it is a mixer
 };
 
 /// Which matrices a runtime wants in one codec.

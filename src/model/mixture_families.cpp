@@ -238,6 +238,11 @@ constexpr auto kMixtures = std::to_array<Family>({
      .mixture = &kMistral4,
      .defaults = R"({"n_shared_experts": 1, "q_lora_rank": 1024, "kv_lora_rank": 256, "qk_nope_head_dim": 64,
                       "qk_rope_head_dim": 64, "v_head_dim": 128, "num_experts_per_tok": 4})"},
+    {.model_type = "granitemoe",
+     .class_name = "GraniteMoeForCausalLM",
+     .scales = kGraniteScales,
+     .mixture = &kGraniteMoe,
+     .defaults = R"({"attention_multiplier": 1.0})"},
 });
 
 }  // namespace

@@ -117,4 +117,20 @@ inline constexpr Mixture kLfm2Moe{.experts = {.score = Experts::Score::sigmoid,
 inline constexpr Mixture kQwen3Next{.experts = {.shared_gate = true, .normalize = true},
                                     .shared_size_key = "shared_expert_intermediate_size"};
 
+/// Granite's.
+inline constexpr ScaleKeys kGraniteScales{.embedding = "embedding_multiplier",
+                                          .attention = "attention_multiplier",
+                                          .residual = "residual_multiplier",
+                                          .logits_divisor = "logits_scaling"};
+inline constexpr Mixture kGraniteMoe{.experts = {.normalize = true,
+                                                 .module = "block_sparse_moe",
+                                                 .router = "router.layer",
+                                                 .stacks = Experts::Stacks::always,
+                                                 .gate_up_stack = "input_linear.weight",
+                                                 .down_stack = "output_linear.weight",
+                                                 .stacks_transposed = false},
+                                     .count_key = "num_local_experts",
+                                     .size_key = "intermediate_size",
+                                     .always_normalizes = true};
+
 }  // namespace strata::model

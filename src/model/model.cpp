@@ -200,6 +200,10 @@ std::vector<float> Model::norm(Norm norm, std::size_t block) const {
   std::vector<float> weights = source_->vector(norm_name(architecture_, norm, block), architecture_.norm_size(norm));
   if (architecture_.norm_offset != 0.0f)
     for (float& weight : weights) weight += architecture_.norm_offset;
+  if (architecture_.has_bias(norm)) {
+    const std::vector<float> biases = source_->vector(norm_bias_name(architecture_, norm, block), weights.size());
+    weights.insert(weights.end(), biases.begin(), biases.end());
+  }
   return weights;
 }
 

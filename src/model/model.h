@@ -59,7 +59,8 @@ class Model {
   /// The values of weights() and embedding() as they lie in the file, dense or stored, for products and look-ups.
   LinearWeights packed(const Linear& linear) const;
   LinearWeights packed_embedding() const;
-  /// What the forward pass multiplies by at a norm, (Architecture::norm_size); empty when the model has no such norm.
+  /// What the forward pass multiplies by at a norm, (Architecture::norm_size), and then as many biases where the norm
+  /// has any; empty when the model has no such norm.
   std::vector<float> norm(Norm norm, std::size_t block = kNoBlock) const;
   /// Those of the wanted norms that a block has.
   NormWeights norms(std::span<const Norm> wanted, std::size_t block) const;

@@ -15,6 +15,11 @@ void parse_latent(const json& config, Architecture& architecture, const std::str
 void parse_delta(const json& config, const Family& family, Architecture& architecture, const std::string& where);
 /// The size of short convolutions, which blocks have one, and the width of the dense blocks beside them.
 void parse_convolution(const json& config, Architecture& architecture, const std::string& where);
+/// Puts the parts of blocks, however config.json spells them, into the list of MambaKeys::parts and their number into
+/// num_hidden_layers, where the family has blocks of one part.
+void list_block_parts(json& config, const MambaKeys& keys, const std::string& where);
+/// Sizes of Mamba-2, and which blocks have it, attention, a feed-forward part or experts. After parse_mixture.
+void parse_mamba(const json& config, const MambaKeys& keys, Architecture& architecture, const std::string& where);
 /// Windows, stretches, rotary embeddings, caps, sinks and factors of attention, by block.
 void parse_attention(const json& config, const Family& family, Architecture& architecture, const std::string& where);
 /// Sizes of the mixture and which blocks are mixtures; all blocks are dense without one.

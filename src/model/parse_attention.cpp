@@ -56,6 +56,11 @@ std::vector<std::size_t> windows(const json& config, const Family& family, std::
 std::vector<bool> rotated(const json& config, const Family& family, const Architecture& a, const std::string& where) {
   std::vector<bool> result(a.blocks, true);
   if (family.rope == RopeRule::every_block) return result;
+  if (family.rope == RopeRule::never || family.rope == RopeRule::when_rope) {
+    const bool named = family.rope == RopeRule::when_rope &&
+                       get_or<std::string>(config, "position_embedding_type", "", where) == "rope";
+    return std::vector<bool>(a.blocks, named);
+  }
   if (family.rope == RopeRule::listed) {
     const auto list = get_or<std::vector<std::uint64_t>>(config, "no_rope_layers", {}, where);
     if (!list.empty() && list.size() < a.blocks)

@@ -16,6 +16,7 @@ void parse_experts(const json& config, const Mixture& mixture, Architecture& a, 
     if (config.contains(key)) count_key = key;
   e.count = size_of(config, count_key, where);
   e.used = size_of(config, mixture.used_key, where);
+  if (mixture.latent_key != nullptr) e.latent = size_or(config, mixture.latent_key, 0, where);
   e.intermediate = size_of(config, mixture.size_key, where);
   if (e.count * a.blocks > most_experts || e.count * e.intermediate > kLargestSize)
     fail("{}: '{}' is {}, too many for {} blocks of experts with {} rows", where, count_key, e.count, a.blocks,
@@ -60,6 +61,7 @@ bool listed(const json& config, const char* key) {
 void parse_mixture(const json& config, const Mixture* mixture, Architecture& a, const std::string& where) {
   a.layout.assign(a.blocks, {0, 0, false});
   if (mixture == nullptr) return;
+  if (mixture->may_be_none && get_or<std::uint64_t>(config, mixture->count_key, 0, where) == 0) return;
   parse_experts(config, *mixture, a, where);
   if (listed(config, mixture->list_key)) return mark(config, mixture->list_key, true, a, where);
   std::uint64_t first = get_or<std::uint64_t>(config, "first_k_dense_replace", mixture->first_dense, where);

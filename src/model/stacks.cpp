@@ -26,8 +26,9 @@ Stack stack_of(const Architecture& a, std::size_t block, const std::string& name
 }  // namespace
 
 StackNames own_stacks(const Architecture& a, std::size_t block) {
-  const std::string experts = fmt::format("{}{}.experts.", a.names.block(block), a.experts.module);
-  return {experts + "gate_up_proj", experts + "down_proj", true};
+  const Experts& e = a.experts;
+  const std::string module = fmt::format("{}{}.", a.names.block(block), e.module);
+  return {module + std::string(e.gate_up_stack), module + std::string(e.down_stack), e.stacks_transposed};
 }
 
 std::vector<Stack> stacks_of(const Architecture& a, std::size_t block, const StackNames& names) {

@@ -6,9 +6,10 @@
 namespace strata::model {
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 23> names = {
-      "q",    "k",      "v",    "o",    "gate", "up",      "down",  "qkv",    "gate_up", "q_a",   "q_b",  "kv_a",
-      "kv_b", "in_qkv", "in_z", "in_b", "in_a", "in_qkvz", "in_ba", "in_bcx", "lm_head", "embed", "other"};
+  constexpr std::array<std::string_view, 26> names = {
+      "q",     "k",      "v",         "o",         "gate",        "up",      "down",  "qkv",  "gate_up",
+      "q_a",   "q_b",    "kv_a",      "kv_b",      "in_qkv",      "in_z",    "in_b",  "in_a", "in_qkvz",
+      "in_ba", "in_bcx", "in_zxbcdt", "to_latent", "from_latent", "lm_head", "embed", "other"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -17,13 +18,16 @@ std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}."
 std::string Names::linear(Role role) const {
   if (role == Role::lm_head) return head_root + std::string(head);
   if (role == Role::embed) return root + std::string(embedding);
-  const std::array<std::string_view, 20> names = {q,   k,    v,    o,      gate, up,   down, qkv,     gate_up, q_a,
-                                                  q_b, kv_a, kv_b, in_qkv, in_z, in_b, in_a, in_qkvz, in_ba,   in_bcx};
+  const std::array<std::string_view, 21> names = {q,    k,       v,    o,       gate,  up,     down,
+                                                  qkv,  gate_up, q_a,  q_b,     kv_a,  kv_b,   in_qkv,
+                                                  in_z, in_b,    in_a, in_qkvz, in_ba, in_bcx, in_zxbcdt};
+  STRATA_CHECK(static_cast<std::size_t>(role) < names.size(), "{} is not named here", role_name(role));
   const bool feeds = role == Role::gate || role == Role::up || role == Role::down || role == Role::gate_up;
-  const std::string_view module = feeds                  ? feed_forward
-                                  : role == Role::in_bcx ? convolution
-                                  : role >= Role::in_qkv ? delta
-                                                         : attention;
+  const std::string_view module = feeds                     ? feed_forward
+                                  : role == Role::in_zxbcdt ? mamba
+                                  : role == Role::in_bcx    ? convolution
+                                  : role >= Role::in_qkv    ? delta
+                                                            : attention;
   return fmt::format("{}.{}", module, names[static_cast<std::size_t>(role)]);
 }
 
@@ -58,6 +62,11 @@ std::string norm_name(const Architecture& a, Norm norm, std::size_t block) {
   return fmt::format("{}{}.weight", norm == Norm::last ? a.names.root : a.names.block(block), a.names.norm(norm));
 }
 
+std::string norm_bias_name(const Architecture& a, Norm norm, std::size_t block) {
+  const std::string weight = norm_name(a, norm, block);
+  return weight.substr(0, weight.rfind('.')) + ".bias";
+}
+
 std::string router_name(const Architecture& a, std::size_t block) {
   return fmt::format("{}{}.{}.weight", a.names.block(block), a.experts.module, a.experts.router);
 }
@@ -85,6 +94,11 @@ std::vector<std::uint64_t> correction_shape(const Experts& e) {
   return e.correction_is_row ? std::vector<std::uint64_t>{1, e.count} : std::vector<std::uint64_t>{e.count};
 }
 
+void expect_norm(const Architecture& a, Norm norm, std::size_t block, std::vector<ExpectedTensor>& result) {
+  result.push_back({norm_name(a, norm, block), {a.norm_size(norm)}});
+  if (a.has_bias(norm)) result.push_back({norm_bias_name(a, norm, block), {a.norm_size(norm)}});
+}
+
 /// What a gated delta net has beside its linears.
 void expect_delta(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
   const DeltaNet& d = a.delta;
@@ -105,7 +119,25 @@ void expect_convolution(const Architecture& a, std::size_t block, std::vector<Ex
     result.push_back({.name = convolution_name(a, block, "bias"), .shape = {a.hidden}, .as_is = true});
 }
 
+/// What Mamba-2 has beside its linears.
+void expect_mamba(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
+  const Mamba& m = a.mamba;
+  const auto expect = [&](std::string_view part, std::vector<std::uint64_t> shape) {
+    result.push_back({.name = mamba_name(a, block, part), .shape = std::move(shape), .as_is = true});
+  };
+  expect("conv1d.weight", {m.channels(), 1, m.kernel});
+  if (m.convolution_bias) expect("conv1d.bias", {m.channels()});
+  expect("A_log", {m.heads});
+  expect("D", {m.heads});
+  expect("dt_bias", {m.heads});
+  expect("norm.weight", {m.inner()});
+}
+
 }  // namespace
+
+std::string mamba_name(const Architecture& a, std::size_t block, std::string_view part) {
+  return fmt::format("{}{}.{}", a.names.block(block), a.names.mamba, part);
+}
 
 std::string convolution_name(const Architecture& a, std::size_t block, std::string_view part) {
   return fmt::format("{}{}.conv.{}", a.names.block(block), a.names.convolution, part);
@@ -124,9 +156,10 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
   result.push_back({embedding_name(a), {a.vocab, a.hidden}});
   for (std::size_t b = 0; b < a.blocks; ++b) {
     for (const Norm norm : kBlockNorms)
-      if (a.has(norm, b)) result.push_back({norm_name(a, norm, b), {a.norm_size(norm)}});
+      if (a.has(norm, b)) expect_norm(a, norm, b, result);
     if (a.attention[b].mixer == Mixer::delta) expect_delta(a, b, result);
     if (a.attention[b].mixer == Mixer::convolution) expect_convolution(a, b, result);
+    if (a.attention[b].mixer == Mixer::mamba) expect_mamba(a, b, result);
     if (a.sinks) result.push_back({sinks_name(a, b), {a.heads}});
     if (!a.layout[b].mixture) continue;
     const Experts& e = a.experts;
@@ -140,7 +173,7 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
     result.push_back({linear.module + ".weight", {linear.rows, linear.cols}});
     if (linear.bias) result.push_back({linear.module + ".bias", {linear.rows}});
   }
-  result.push_back({norm_name(a, Norm::last), {a.hidden}});
+  expect_norm(a, Norm::last, kNoBlock, result);
   return result;
 }
 

@@ -229,5 +229,24 @@ TEST(Engine, ObserversSeeEverySiteOfEveryBlockOnce) {
   for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i], std::make_pair(order[i % 6], i / 6));
 }
 
+TEST(Engine, ObserversSeeTheHalfThatABlockHasAndWhatNarrowExpertsRead) {
+  const model::Model model = model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models/nemotron_h_latent");
+  Engine engine(model);
+  const model::Architecture& a = engine.architecture();
+  std::vector<std::vector<Site>> seen(a.blocks);
+  const Observer observer = [&](Site site, std::size_t block, const float*, std::size_t, std::size_t size) {
+    const bool narrow = site == Site::experts_in || site == Site::from_latent_in;
+    EXPECT_TRUE(!narrow || size == a.experts.latent);
+    if (block < a.blocks) seen[block].push_back(site);
+  };
+  const std::vector<Token> ids = {1, 2, 3};
+  const Sequence sequence{ids.size()};
+  engine.forward(ids, {&sequence, 1}, &observer);
+  const std::vector<Site> mixer = {Site::block_in, Site::attn_in, Site::o_in, Site::block_out};
+  const std::vector<Site> experts = {Site::block_in,   Site::mlp_in,         Site::down_in,
+                                     Site::experts_in, Site::from_latent_in, Site::block_out};
+  EXPECT_EQ(seen, (std::vector{mixer, experts, mixer, experts}));
+}
+
 }  // namespace
 }  // namespace strata::engine

@@ -21,17 +21,23 @@ MODELS = sorted(path.name for path in GOLDENS.iterdir() if (path / "config.json"
 TOWER = re.compile(r"vision|visual|projector")
 
 
+def has_experts(name: str) -> bool:
+    """Granite's models without experts say how many they have, too."""
+    text = (GOLDENS / name / "config.json").read_text()
+    return "experts" in text and '"num_local_experts": 0' not in text
+
+
 def mixed(name: str, others: str, experts: str = "") -> tuple[str, ...]:
     """Arguments for a plan of int4_g32 with another codec of o_proj (out_proj) and, if there are any, of the experts."""
-    has_experts = "experts" in (GOLDENS / name / "config.json").read_text()
-    experts_too = ("--assign", f"experts={experts}") if experts and has_experts else ()
+    experts_too = ("--assign", f"experts={experts}") if experts and has_experts(name) else ()
     return ("--preset", "uniform:int4_g32", "--assign", rf"\.o(ut)?_proj$={others}", *experts_too, "--scale", "minmax")
 
 
 #: transformers holds these families' experts as stacks and unpacks none, so that strata does not offer codes for them.
-STACKS_ONLY = ("gpt_oss", "qwen3_vl_moe", "mistral4", "mistral3_mistral4")
+STACKS_FAMILIES = ("gpt_oss", "qwen3_vl_moe", "mistral4", "mistral3_mistral4", "granitemoe")
+STACKS_ONLY = tuple(name for name in MODELS if name.startswith(STACKS_FAMILIES) and has_experts(name))
 #: Models whose experts lie in stacks.
-STACKED = [name for name in MODELS if name.startswith((*STACKS_ONLY, "llama4")) or name.endswith("_packed")]
+STACKED = [name for name in MODELS if name in STACKS_ONLY or name.startswith("llama4") or name.endswith("_packed")]
 KEEP_EXPERTS = r"\.experts\."
 
 
@@ -51,7 +57,9 @@ def load(folder):
         folder = copy
     name = config["architectures"][0]
     kind = getattr(transformers, name, transformers.AutoModelForCausalLM)
-    model, info = kind.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="eager", output_loading_info=True)
+    # Grouped products of bf16 want rows of multiples of 16 bytes, which those of Nemotron's narrow experts are not.
+    narrow = {"experts_implementation": "eager"} if "moe_latent_size" in (folder / "config.json").read_text() else {}
+    model, info = kind.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="eager", output_loading_info=True, **narrow)
     wrong = {k: sorted(map(str, info[k])) for k in ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(k)}
     assert not wrong, wrong
     return model.eval()
@@ -70,7 +78,11 @@ def stack_experts(folder, out):
     return out
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if not name.startswith(STACKS_ONLY)])
+#: Model -> why transformers 5.23 does not load its linears with codes.
+NOT_IN_TRANSFORMERS = {"mamba2": "its class gives out_proj.weight first values although out_proj has codes"}
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in STACKS_ONLY and name not in NOT_IN_TRANSFORMERS])
 def test_transformers(strata, tmp_path, name):
     out = strata.checkpoint(GOLDENS / name, *mixed(name, "int8_channel", "int8_channel"), "--for", "transformers")
     reference.write_dense(out, tmp_path / "dense")
@@ -85,7 +97,7 @@ def keep_experts(strata, name, target, others="int8_channel"):
     return strata.checkpoint(GOLDENS / name, *mixed(name, others), "--keep", KEEP_EXPERTS, "--for", target)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(STACKS_ONLY)])
+@pytest.mark.parametrize("name", STACKS_ONLY)
 def test_transformers_loads_kept_stacks_beside_codes(strata, tmp_path, name):
     out = keep_experts(strata, name, "transformers")
     reference.write_dense(out, tmp_path / "dense")
@@ -125,12 +137,15 @@ def for_vllm(strata, name):
 
 #: Model -> why vLLM 0.32 on a CPU does not load it, whatever its configuration says.
 NOT_IN_VLLM = {
+    "bamba": "it has no class for it any more, and transformers' own does not attend in every block",
     "glm_moe_dsa": "attention chosen by an indexer runs on no CPU there",
     "internlm3": "its transformers does not read such a config.json without the code of the model's repository",
     "iquestcoder": "its transformers does not read such a config.json without the code of the model's repository",
     "llama4_text_step2": "biases of q, k and v, which vLLM's class does not have",
     "minimax_m2_fp8": "experts of 136 columns stay dense, and there is no kernel for dense experts of such a size",
     "mistral3_mistral4": "it has no class for Mistral 4, and takes one for the text of Mistral 3 by its name only",
+    "nemotron_h_latent": "experts without a gate: GPUs only",
+    "nemotron_h_moe": "experts without a gate: GPUs only",
     "qwen3_moe_sparse": "its class joins gate and up of a dense block, but says so too late for their codes to be expected",
 }
 VLLM_MODELS = [name for name in MODELS if name not in NOT_IN_VLLM]

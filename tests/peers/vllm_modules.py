@@ -62,8 +62,8 @@ def modules_of(folder: str, meeting_point: str) -> dict:
     modules = names_of((name, m) for name, m in model.named_modules(remove_duplicate=False) if getattr(m, "quant_method", None) is not None)
     methods = {min(names, key=len): bits_of(module) for module, names in modules.items()}
     # Kimi K2.5's wrapper leaves it to its text model.
-    packs = model if hasattr(model, "packed_modules_mapping") else model.language_model
-    return {"class": type(model).__name__, "packed": packs.packed_modules_mapping, "missing": missing,
+    packs = model if hasattr(model, "packed_modules_mapping") else getattr(model, "language_model", model)
+    return {"class": type(model).__name__, "packed": getattr(packs, "packed_modules_mapping", {}), "missing": missing,
             "bits": {name: bits for name, bits in methods.items() if not name.endswith(".attn")}}
 
 

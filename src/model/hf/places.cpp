@@ -53,6 +53,7 @@ class Finder {
   void add_experts() {
     for (std::size_t b = 0; b < a_.blocks; ++b) {
       if (!a_.layout[b].mixture) continue;
+      if (!a_.gated) continue;  // no family without gates has stacks in its files
       const std::string own = a_.names.block(b) + std::string(a_.experts.module) + ".";
       const std::string held = a_.names.block(b) + std::string(kHeldModule) + ".";
       if (add_stacks(b, own)) continue;
@@ -85,7 +86,8 @@ class Finder {
       const std::string gate_up = prefix + std::string(names.gate_up), down = prefix + std::string(names.down);
       if (codes_of(gate_up) == nullptr || codes_of(down) == nullptr) continue;
       add_stacks(b, gate_up, down);
-      if (!names.router.empty()) rename_tensor(prefix + std::string(names.router), prefix + "gate.weight");
+      if (!names.router.empty())
+        rename_tensor(prefix + std::string(names.router), fmt::format("{}{}.weight", prefix, a_.experts.router));
       return true;
     }
     return false;

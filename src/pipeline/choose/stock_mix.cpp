@@ -127,6 +127,7 @@ class Chooser {
       case Role::in_qkvz:
       case Role::in_ba:
       case Role::in_bcx:
+      case Role::in_zxbcdt:
         return mix_ == Mix::IQ3_XS ? kIQ3_XXS : mix_ == Mix::IQ3_XXS ? kIQ2_S : base_;
       case Role::o:
         return o();
@@ -137,6 +138,8 @@ class Chooser {
       case Role::gate:
       case Role::up:
       case Role::gate_up:
+      case Role::to_latent:
+      case Role::from_latent:
       case Role::other:
         return mix_ == Mix::IQ3_XS && linear.block >= a_.blocks / 8 && linear.block < 7 * a_.blocks / 8 ? kIQ3_XXS
                                                                                                         : base_;

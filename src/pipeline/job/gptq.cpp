@@ -147,7 +147,7 @@ void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
   if (const std::size_t l = a.embedding(); l != model::kNoLinear && codecs[l]->has_codes())
     bytes += codec::stored_bytes(*codecs[l], a.linears[l].rows, a.linears[l].cols);  // looked up in every pass
   bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
-  bytes += tokens * std::max(a.q_size(), a.intermediate) * kFloat * original;  // rows of the original at a site
+  bytes += tokens * std::max(a.mixed_size(), a.intermediate) * kFloat * original;  // rows of the original at a site
   bytes += 3 * tunes * options.tune.batch_tokens * Rounding::floats_per_token(a) * kFloat;
   // The inputs of a block are kept beside the states for tuning, and where the second half reads them.
   const std::uint64_t inputs = engine::reads_input(a, engine::Half::feed_forward) ? 1 : 0;

@@ -1,4 +1,5 @@
-// How long gptq takes on this machine, measured on block 0 and on slices of its linears, as large as fits in the time.
+// How long gptq takes on this machine, measured on a block of each kind and on slices of linears, as large as fits in
+// the time.
 // Work beyond what was measured is scaled by its number of operations.
 #include <algorithm>
 #include <map>
@@ -35,7 +36,7 @@ struct BlockSpeed {
   double attention = 0, to_o = 0, feed_forward = 0, to_down = 0;
 };
 
-BlockSpeed measure_block(const model::Model& model, std::size_t sequences, std::size_t seq_len) {
+BlockSpeed measure_block(const model::Model& model, std::size_t block, std::size_t sequences, std::size_t seq_len) {
   const model::Architecture& a = model.architecture();
   constexpr double operations = 2e11;  // a second or two
   const double per_token =
@@ -47,19 +48,32 @@ BlockSpeed measure_block(const model::Model& model, std::size_t sequences, std::
   const engine::Batch batch = engine.make_batch(std::vector<engine::Sequence>(some, engine::Sequence{length}));
   std::vector<float> states = random_rows(tokens * a.hidden);
   const engine::Batch touch = engine.make_batch(std::vector<engine::Sequence>(1, engine::Sequence{1}));
-  engine.run_block(0, touch, states.data());  // reads the weights
+  engine.run_block(block, touch, states.data());  // reads the weights
   BlockSpeed speed;
   const auto per = [&](double seconds) { return seconds / static_cast<double>(tokens); };
   const auto run = [&](Half half, Site last) {
-    engine.run_half(half, 0, batch, states.data(), states.data(), nullptr, last);
+    engine.run_half(half, block, batch, states.data(), states.data(), nullptr, last);
   };
   run(Half::attention, Site::attn_in);  // makes the buffers
   speed.attention = per(seconds_of([&] { run(Half::attention, Site::block_out); }));
   speed.to_o = per(seconds_of([&] { run(Half::attention, Site::o_in); }));
   speed.feed_forward = per(seconds_of([&] { run(Half::feed_forward, Site::block_out); }));
   speed.to_down = per(seconds_of([&] { run(Half::feed_forward, Site::down_in); }));
-  for (const model::Linear& linear : a.block_linears(0)) model.release(linear.module + ".weight");
+  for (const model::Linear& linear : a.block_linears(block)) model.release(linear.module + ".weight");
   return speed;
+}
+
+/// The speeds of all blocks; those with the same mixer and feed-forward part share one that is measured.
+std::vector<BlockSpeed> measure_blocks(const model::Model& model, std::size_t sequences, std::size_t seq_len) {
+  const model::Architecture& a = model.architecture();
+  std::map<std::tuple<model::Mixer, bool, bool>, BlockSpeed> known;
+  std::vector<BlockSpeed> speeds;
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    const auto [it, fresh] = known.try_emplace({a.attention[b].mixer, a.feeds(b), a.layout[b].mixture});
+    if (fresh) it->second = measure_block(model, b, sequences, seq_len);
+    speeds.push_back(it->second);
+  }
+  return speeds;
 }
 
 /// Sums of outer products and their factorization; beyond the largest size measured they grow with the operations.
@@ -157,19 +171,20 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
   const auto codecs = codecs_by_linear(job.prepared.plan.plan, a);
   const importance::TextSize text = rounding_text(job.request).size();
   const auto tokens = static_cast<double>(text.samples * text.seq_len);
-  const BlockSpeed speed =
-      measure_block(job.model, Rounding::sequences_together(a, text.samples, text.seq_len), text.seq_len);
+  const std::vector<BlockSpeed> speeds =
+      measure_blocks(job.model, Rounding::sequences_together(a, text.samples, text.seq_len), text.seq_len);
   const RoundingOptions& options = job.request.rounding;
   const bool original = options.asymmetric || options.tune.steps > 0;  // runs beside the rounded model
   HessianSpeed hessians;
   RoundingSpeed rows(job.model, options.gptq, job.request.scale_fit);
-  const double block = speed.attention + speed.feed_forward;
-  double seconds = static_cast<double>(a.blocks) * tokens * block * (original ? 2.0 : 1.0);
-  // A step's three products for the forward pass's one; the tokens' weights and the held-out losses; and the half of
-  // the block that runs again behind them.
-  if (options.tune.steps > 0) {
+  double seconds = 0;
+  for (const BlockSpeed& speed : speeds) {
+    const double block = speed.attention + speed.feed_forward;
+    seconds += tokens * block * (original ? 2.0 : 1.0);
+    // A step's three products for the forward pass's one; the tokens' weights and the held-out losses; and the half of
+    // the block that runs again behind them.
     const auto learning = static_cast<double>(options.tune.steps * options.tune.batch_tokens);
-    seconds += static_cast<double>(a.blocks) * ((3.0 * learning + 2.0 * tokens) * block + tokens * speed.attention);
+    if (options.tune.steps > 0) seconds += (3.0 * learning + 2.0 * tokens) * block + tokens * speed.attention;
   }
   std::set<std::tuple<std::size_t, Site, std::size_t>> collected;
   for (std::size_t l = 0; l < codecs.size(); ++l) {
@@ -183,6 +198,7 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
         static_cast<double>(a.experts.used) / static_cast<double>(std::max<std::size_t>(a.experts.count, 1));
     seconds += hessians.sums(linear.cols, linear.routed() ? tokens * share : tokens);
     if (linear.routed()) continue;
+    const BlockSpeed speed = linear.block < a.blocks ? speeds[linear.block] : BlockSpeed{};
     const bool ends_half = engine::ends_half(a, linear.block, site);
     if (options.asymmetric) {
       // The correction's moments are not symmetric, so cost twice as much; that of an output has as many rows as it.
@@ -192,6 +208,7 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
       if (site == Site::o_in) seconds += tokens * (speed.attention - speed.to_o);  // what W makes of the new inputs
       if (site == Site::down_in && ends_half) seconds += tokens * (speed.feed_forward - speed.to_down);
     }
+    if (site == Site::from_latent_in) seconds += tokens * speed.feed_forward;
     if (forecast.keeps_rows && !a.layout[std::min(linear.block, a.blocks - 1)].mixture) continue;
     if (site == Site::o_in) seconds += tokens * speed.to_o;
     if (site == Site::down_in) seconds += tokens * speed.to_down;

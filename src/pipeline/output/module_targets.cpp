@@ -72,6 +72,19 @@ std::vector<std::string> experts_targets(const model::Architecture& a, const mod
   return targets;
 }
 
+/// What vLLM calls Mamba-2 in a block, whatever the file calls it.
+constexpr std::string_view kHeldMamba = "mixer";
+
+/// A linear of Mamba-2 within its block, as vLLM calls it; empty for others and where the file calls it so.
+std::string held_mamba_name(const model::Architecture& a, const model::Linear& linear) {
+  const std::string_view own = a.names.mamba;
+  if (own == kHeldMamba || linear.block == model::kNoBlock || a.attention[linear.block].mixer != model::Mixer::mamba)
+    return {};
+  const std::string_view within = std::string_view(linear.module).substr(a.names.block(linear.block).size());
+  if (!within.starts_with(std::string(own) + ".")) return {};
+  return std::string(kHeldMamba) + std::string(within.substr(own.size()));
+}
+
 /// The module of a linear without what stands before it in the file.
 std::string_view bare_name(const model::Architecture& a, const model::Linear& linear) {
   const std::string_view module = linear.module;
@@ -100,6 +113,8 @@ std::vector<format::ModuleCodec> module_targets(const model::Model& model, const
       continue;
     }
     for (const std::size_t l : group.linears) {
+      if (const std::string held = held_mamba_name(a, a.linears[l]); !held.empty())
+        patterns.add(a.linears[l].block, held, codecs[l]);
       if (any_prefix)
         patterns.add(a.linears[l].block, bare_name(a, a.linears[l]), codecs[l]);
       else

@@ -9,6 +9,7 @@
 #include "model/architecture.h"
 #include "model/families.h"
 #include "model/gguf/check.h"
+#include "model/mamba_keys.h"
 
 namespace strata::pipeline {
 namespace {
@@ -29,6 +30,10 @@ model::Architecture sample(const model::Family& family, bool normalizes) {
     config[mixture->size_key] = size;
     if (mixture->shared_size_key != nullptr) config[mixture->shared_size_key] = size;
     if (mixture->shared_count_key != nullptr) config[mixture->shared_count_key] = 1;
+  }
+  if (family.mamba != nullptr && !family.mamba->one_part) {  // by their defaults such models attend nowhere
+    config[family.mamba->parts] = std::vector<std::string>(blocks - 1, "mamba");
+    config[family.mamba->parts].push_back("attention");
   }
   return model::parse_architecture(config, std::string(family.model_type));
 }
@@ -58,7 +63,7 @@ FamilySupport support_of(const model::Family& family) {
   for (const std::string_view name : family.also)
     if (!name.empty()) row.also.push_back(name);
   for (std::size_t b = 0; b < a.blocks; ++b) {
-    (a.layout[b].mixture ? row.experts : row.dense) = true;
+    if (a.feeds(b)) (a.layout[b].mixture ? row.experts : row.dense) = true;
     const std::string why = engine::why_no_gradient(a, b);
     if (why.empty()) row.tunes_some = true;
     if (row.why_no_tune.empty()) row.why_no_tune = why;
@@ -107,7 +112,7 @@ std::vector<std::vector<std::string>> to_rows(const std::vector<FamilySupport>& 
   std::vector<std::vector<std::string>> rows = {
       {"model_type", "blocks", "forward", "gptq", "tune", "gguf", "vllm fusion", "also read as it"}};
   for (const FamilySupport& family : families)
-    rows.push_back({std::string(family.model_type), blocks_text(family), "yes", "yes",
+    rows.push_back({std::string(family.model_type), or_dash(blocks_text(family)), "yes", "yes",
                     family.why_no_tune.empty() ? "yes"
                     : family.tunes_some        ? "some blocks"
                                                : "-",

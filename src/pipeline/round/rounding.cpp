@@ -1,5 +1,5 @@
-// A block is rounded in four steps, in the order of its forward pass: q, k, v; o; gate, up; down. Each step runs its
-// half of the block up to the linears' input, with everything before them rounded already. Experts are in
+// A block is rounded step by step, in the order of its forward pass: q, k, v; o; gate, up; down. Each step runs its
+// half of the block up to the linears' input, with everything before them rounded already. Experts:
 // rounding_experts.cpp.
 #include "pipeline/round/rounding.h"
 
@@ -60,7 +60,7 @@ RoundedLinear RoundedLinear::from_json(const json& value, const std::string& whe
 }
 
 std::size_t Rounding::floats_per_token(const model::Architecture& a) {
-  return 2 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate;
+  return 2 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 2 * a.intermediate + a.mamba.floats();
 }
 
 std::uint64_t Rounding::kept_rows_bytes(const model::Architecture& a, std::size_t tokens) {
@@ -267,18 +267,19 @@ void Rounding::begin_block() {
 
 void Rounding::round_block(std::size_t block) {
   const model::Architecture& a = model_.architecture();
-  const bool mixture = a.layout[block].mixture;
-  const std::size_t first = a.layout[block].first;
-  const std::size_t behind = mixture ? a.index(block, model::Role::gate, 0) : first + a.layout[block].count;
+  const model::BlockLinears& of = a.layout[block];
+  const std::size_t behind = of.first + of.count, experts = of.mixture ? of.first_expert : behind;
   begin_block();
-  for (std::size_t at = first, end = 0; at < behind; at = end) {
+  for (std::size_t at = of.first, end = 0; at < behind; at = end) {
+    if (at == experts) {
+      end = round_experts(block);
+      continue;
+    }
     const Site site = engine::input_site(a.linears[at].role);
     std::vector<std::size_t> linears;
-    bool rounded = false;
-    for (end = at; end < behind && engine::input_site(a.linears[end].role) == site; ++end) {
+    for (end = at; end < behind && end != experts && engine::input_site(a.linears[end].role) == site; ++end)
       linears.push_back(end);
-      rounded = rounded || must_round(end);
-    }
+    const bool rounded = std::ranges::any_of(linears, [&](std::size_t l) { return must_round(l); });
     round(linears,
           rounded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
     for (const std::size_t l : linears)
@@ -287,7 +288,6 @@ void Rounding::round_block(std::size_t block) {
     run(block, Half::attention, nullptr, Site::block_out);
     if (original_) original_->advance(block, Half::attention);
   }
-  if (mixture) round_experts(block);
   if (original_) original_->advance(block, Half::feed_forward);
   tune(block);
   run(block, Half::feed_forward, nullptr, Site::block_out);
@@ -303,8 +303,8 @@ void Rounding::resume(std::size_t blocks, std::function<codec::Stored(std::size_
 void Rounding::replay_block(std::size_t block) {
   begin_block();
   progress_.note(fmt::format("block {}/{} again", block + 1, model_.architecture().blocks));
-  const model::Architecture& a = model_.architecture();
-  for (std::size_t l = a.layout[block].first; l < a.layout[block].first + a.layout[block].count; ++l) {
+  const model::BlockLinears& of = model_.architecture().layout[block];
+  for (std::size_t l = of.first; l < of.first + of.count; ++l) {
     if (!codecs_[l]->has_codes()) continue;
     stored_[l] = chosen_linear_(l);
     replacing_.set(l, {{}, &stored_.at(l)});

@@ -83,7 +83,8 @@ class Rounding {
   bool is_in_source(std::size_t l) const { return model_.source_codec(l) == codecs_[l]; }
   bool must_round(std::size_t l) const { return codecs_[l]->has_codes() && !is_in_source(l); }
   void take_from_source(std::size_t l);
-  void round_experts(std::size_t block);
+  /// Returns the index behind the experts' linears.
+  std::size_t round_experts(std::size_t block);
   std::vector<std::size_t> count_routed(std::size_t block);
   /// Returns the Hessians of the inputs at a site, one for each of the experts [first, end).
   std::vector<quantize::Hessian> collect_experts(std::size_t block, engine::Site site, std::size_t first,

@@ -1,8 +1,7 @@
 // Experts are rounded as many at a time as have room for their Hessians: gate and up on the inputs that the router
-// sends to an expert, then down on what the rounded gate and up make of those. An expert that receives fewer tokens
+// sends to an expert, then down on what the rounded ones make of those. An expert that receives fewer tokens
 // than a linear has inputs would have a singular Hessian, so it is given all tokens instead.
 #include <algorithm>
-#include <array>
 
 #include "pipeline/round/rounding.h"
 
@@ -33,7 +32,7 @@ std::vector<std::size_t> Rounding::count_routed(std::size_t block) {
 std::vector<quantize::Hessian> Rounding::collect_experts(std::size_t block, Site site, std::size_t first,
                                                          std::size_t end, const std::vector<std::size_t>& routed) {
   const model::Experts& experts = model_.architecture().experts;
-  const std::size_t size = site == Site::mlp_in ? model_.architecture().hidden : experts.intermediate;
+  const std::size_t size = site == Site::mlp_in ? model_.architecture().expert_size() : experts.intermediate;
   std::vector<quantize::Hessian> hessians(end - first, quantize::Hessian(size));
   const auto few = [&](std::size_t expert) { return routed[expert] < size; };
   const engine::ExpertWatch watch{.show =
@@ -49,11 +48,13 @@ std::vector<quantize::Hessian> Rounding::collect_experts(std::size_t block, Site
   return hessians;
 }
 
-void Rounding::round_experts(std::size_t block) {
+std::size_t Rounding::round_experts(std::size_t block) {
   const model::Architecture& a = model_.architecture();
   // The experts of a block share their codecs, so expert 0 says which roles have codes. Other roles stay.
   const auto coded = [&](Role role, std::size_t expert) { return codecs_[a.index(block, role, expert)]->has_codes(); };
-  if (!coded(Role::gate, 0) && !coded(Role::up, 0) && !coded(Role::down, 0)) return;
+  const std::span<const Role> all = a.expert_roles();
+  const std::size_t behind = a.layout[block].first_expert + a.experts.count * all.size();
+  if (std::ranges::none_of(all, [&](Role role) { return coded(role, 0); })) return behind;
   const auto rounds = [&](std::span<const Role> roles) {
     for (std::size_t e = 0; e < a.experts.count; ++e)
       for (const Role role : roles)
@@ -61,15 +62,14 @@ void Rounding::round_experts(std::size_t block) {
     return false;
   };
   std::vector<std::size_t> routed(a.experts.count, 0);
-  if (rounds(std::array{Role::gate, Role::up, Role::down})) routed = count_routed(block);
-  const std::size_t widest = std::max(a.hidden, a.experts.intermediate);
+  if (rounds(all)) routed = count_routed(block);
+  const std::size_t widest = std::max(a.expert_size(), a.experts.intermediate);
   const std::size_t together = std::max<std::size_t>(1, kHessianBytes / (widest * widest * sizeof(float)));
   for (std::size_t first = 0; first < a.experts.count; first += together) {
     const std::size_t end = std::min(a.experts.count, first + together);
     for (const Site site : {Site::mlp_in, Site::down_in}) {
-      std::vector<Role> roles = {Role::down};
-      if (site == Site::mlp_in) roles = {Role::gate, Role::up};
-      std::erase_if(roles, [&](Role role) { return !coded(role, 0); });
+      std::vector<Role> roles(all.begin(), all.end());
+      std::erase_if(roles, [&](Role role) { return engine::input_site(role) != site || !coded(role, 0); });
       if (roles.empty()) continue;
       std::vector<quantize::Hessian> hessians(end - first, quantize::Hessian(1));  // of no use to what is in the source
       if (rounds(roles)) hessians = collect_experts(block, site, first, end, routed);
@@ -84,6 +84,7 @@ void Rounding::round_experts(std::size_t block) {
       }
     }
   }
+  return behind;
 }
 
 }  // namespace strata::pipeline

@@ -73,6 +73,19 @@ TEST(ModuleTargets, ExpertsOfAWrapperAreOnePatternABlock) {
   EXPECT_EQ(never_quantized(model), Names{"re:.*\\blayers\\.(0|1)\\.mlp\\.gate$"});
 }
 
+TEST(ModuleTargets, Mamba2IsFoundByWhatVllmCallsItToo) {
+  const model::Model model = model::Model::open(golden_model("granitemoehybrid_dense"));
+  Codecs codecs(model.architecture().linears.size(), &codec::by_name("int4_g32"));
+  codecs[model.architecture().index(1, model::Role::o)] = &codec::by_name("fp8_channel");
+  const auto targets = module_targets(model, codecs);
+  for (const char* part : {"mamba", "mixer"}) {
+    EXPECT_EQ(codecs_of(targets, fmt::format("model.layers.1.{}.out_proj", part)), Names{"fp8_channel"});
+    EXPECT_EQ(codecs_of(targets, fmt::format("model.layers.1.{}.in_proj", part)), Names{"int4_g32"});
+  }
+  EXPECT_EQ(codecs_of(targets, "model.layers.2.mixer.out_proj"), Names{}) << "block 2 attends";
+  EXPECT_EQ(codecs_of(targets, "model.layers.0.mixer.o_proj"), Names{});
+}
+
 TEST(ModuleTargets, ExpertsAreFoundByWhatRuntimesCallTheirMixtureToo) {
   const model::Model model = model::Model::open(golden_model("minimax_m2"));
   const auto targets = module_targets(model, some_codecs(model.architecture()));

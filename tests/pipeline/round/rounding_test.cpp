@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "core/threads.h"
+#include "engine/gradient.h"
 #include "engine/modes.h"
 #include "kernel/ops.h"
 #include "quantize/rtn.h"
@@ -75,7 +76,7 @@ quantize::Hessian expected_hessian(const model::Model& model, std::size_t index,
 }
 
 TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
-  for (const char* name : {"llama_tied", "qwen3_untied", "cohere2", "phi3"}) {
+  for (const char* name : {"llama_tied", "qwen3_untied", "cohere2", "phi3", "nemotron_h"}) {
     const model::Model model = tiny(name);
     std::vector<codec::Stored> rounded = round_all(model, "int4_g32", {.gptq = {.refine = 1}, .asymmetric = false});
     for (std::size_t l = 0; l < rounded.size(); ++l) {
@@ -87,6 +88,21 @@ TEST(Rounding, EveryLinearSeesTheInputsOfTheRoundedModel) {
       EXPECT_TRUE(rounded[l].parts == want.stored.parts) << name << " " << linear.module;
     }
   }
+}
+
+TEST(Rounding, TheMatrixBehindNarrowExpertsSeesTheSumOfTheRoundedOnes) {
+  const model::Model model = tiny("nemotron_h_latent");
+  const model::Architecture& a = model.architecture();
+  std::vector<codec::Stored> rounded = round_all(model, "int8_channel", {.gptq = {.refine = 1}, .asymmetric = false});
+  for (const std::size_t block : {1u, 3u})
+    for (const model::Role role : {model::Role::to_latent, model::Role::from_latent}) {
+      const std::size_t l = a.index(block, role);
+      const model::LinearWeights weights = model.weights(a.linears[l]);
+      const quantize::GptqResult want =
+          quantize::quantize_gptq(codec::by_name("int8_channel"), weights.view().dense,
+                                  expected_hessian(model, l, rounded), {.refine = 1}, {1.0f});
+      EXPECT_TRUE(rounded[l].parts == want.stored.parts) << a.linears[l].module;
+    }
 }
 
 TEST(Rounding, TheHeadSeesRowsOfTheModelsKindOfNorm) {
@@ -234,7 +250,7 @@ TEST(Rounding, KeptLinearsStayTheOriginals) {
 }
 
 TEST(Rounding, BytesAreTheSameWithRowsKept) {
-  for (const char* name : {"llama_tied", "qwen3_untied", "mixtral", "cohere2"})
+  for (const char* name : {"llama_tied", "qwen3_untied", "mixtral", "cohere2", "nemotron_h"})
     for (const RoundingOptions& options :
          {kPlain, RoundingOptions{.gptq = {.refine = 0}},
           RoundingOptions{.gptq = {.refine = 0}, .asymmetric = false, .tune = {.steps = 3}}}) {
