@@ -9,7 +9,6 @@
 #include <filesystem>
 
 #include "core/threads.h"
-#include "engine/gradient.h"
 #include "engine/modes.h"
 #include "kernel/ops.h"
 #include "quantize/rtn.h"
