@@ -1,7 +1,9 @@
 // Which kernel an activation is.
 #include "engine/activation.h"
 
-#include "core/error.h"
+#include <algorithm>
+#include <vector>
+
 #include "kernel/gates.h"
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
@@ -35,10 +37,13 @@ void activate_gradient(const model::Architecture& a, float* gate, float* up, con
       return kernel::gelu_erf_multiply_gradient(gate, up, dy, count);
     case Activation::clamped_swiglu:
       return kernel::clamped_swiglu_multiply_gradient(gate, up, dy, count, a.swiglu.limit, a.swiglu.alpha);
-    case Activation::relu_squared:
-      break;  // why_no_gradient refuses such blocks
+    case Activation::relu_squared: {
+      std::vector<float> d(dy, dy + count);
+      kernel::relu_squared_gradient(gate, count, d.data());
+      std::copy(d.begin(), d.end(), gate);
+      return;
+    }
   }
-  STRATA_CHECK(false);
 }
 
 }  // namespace strata::engine

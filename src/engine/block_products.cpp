@@ -33,6 +33,10 @@ std::size_t BlockProducts::at(Role role, std::size_t expert) const {
   return architecture_.index(block_, role, expert) - architecture_.layout[block_].first;
 }
 
+bool BlockProducts::holds(Role whole, std::size_t expert) const {
+  return expert >= architecture_.experts.count && architecture_.has(block_, whole);
+}
+
 void BlockProducts::with_weights(std::size_t i, const std::function<void(const kernel::Weights& weights)>& use) const {
   if (const kernel::Weights& given = (*linears_)[i]; given.rows() != 0) return use(given);
   const model::LinearWeights held = model_.packed(architecture_.block_linears(block_)[i]);
@@ -69,7 +73,7 @@ void BlockProducts::gradient(Role role, std::span<const float> dy, std::span<con
 
 void BlockProducts::multiply(Role whole, std::initializer_list<Part> parts, std::span<const float> x,
                              std::size_t expert) const {
-  if (expert != model::kNoExpert || !architecture_.has(block_, whole)) {
+  if (!holds(whole, expert)) {
     for (const Part& part : parts) part.y = multiply(part.role, x, expert);
     return;
   }
@@ -85,7 +89,7 @@ void BlockProducts::multiply(Role whole, std::initializer_list<Part> parts, std:
 
 void BlockProducts::gradient(Role whole, std::initializer_list<Part> parts, std::span<const float> x, float* dx,
                              const ExpertTokens& of) {
-  if (of.expert != model::kNoExpert || !architecture_.has(block_, whole)) {
+  if (!holds(whole, of.expert)) {
     for (const Part& part : parts) gradient(part.role, part.y, x, dx, of);
     return;
   }

@@ -42,6 +42,9 @@ class BlockProducts {
 
   const model::Architecture& architecture() const { return architecture_; }
   kernel::Precision precision() const { return precision_; }
+  const model::Linear& linear(model::Role role, std::size_t expert = model::kNoExpert) const {
+    return architecture_.linear(block_, role, expert);
+  }
 
   /// The watch is shown the factors of every gradient that is made.
   void watch(LinearWatch watch) { watch_ = std::move(watch); }
@@ -65,7 +68,7 @@ class BlockProducts {
     std::vector<float>& y;
   };
   /// The products of linears that read x, each with its own matrix or all with the one (`whole`) that holds them one
-  /// after another; an expert's are never held so.
+  /// after another; a routed expert's are never held so.
   void multiply(model::Role whole, std::initializer_list<Part> parts, std::span<const float> x,
                 std::size_t expert = model::kNoExpert) const;
   /// The gradients of the same linears.
@@ -77,6 +80,8 @@ class BlockProducts {
                           float* dx);
 
  private:
+  /// Whether one matrix holds several linears of the block, or of its shared expert.
+  bool holds(model::Role whole, std::size_t expert) const;
   /// The place of a linear in the block.
   std::size_t at(model::Role role, std::size_t expert) const;
   /// Calls use(weights) with those of linear i.

@@ -14,6 +14,8 @@
 namespace strata::engine {
 namespace {
 
+using model::Role;
+
 /// dots[i] = a[i] b[rows[i]], rows of `size` floats.
 std::vector<float> row_products(std::span<const float> a, std::span<const float> b, std::span<const std::uint32_t> rows,
                                 std::size_t size) {
@@ -72,13 +74,18 @@ class ExpertsGradient final : public PartGradient {
     explicit Worker(std::size_t number, const Share& share) : expert(number), gated({number, share.tokens}) {}
     std::size_t expert;
     GatedGradient gated;
-    std::vector<float> y = {};  ///< what it put out, (n, hidden), where its weights multiply that
+    std::vector<float> y = {};  ///< what it put out, (n, expert_size), where its weights multiply that
   };
   std::vector<float> rows_of(const Share& share, std::span<const float> x) const;
   std::vector<float> run_shared(const Batch& batch, BlockProducts& products, std::span<const float> x);
   void shared_backward(const Batch& batch, BlockProducts& products, std::span<const float> x,
                        const std::vector<float>& dy, float* dx);
-  /// Adds to dx what comes through an expert, and returns the gradient by the weights of its share.
+  /// Adds what the routed experts make of x (tokens, expert_size) to `sum`, of the same size.
+  void run_workers(const Batch& batch, BlockProducts& products, std::span<const float> x, std::vector<float>& sum);
+  /// Adds to dx what comes through them, and returns the gradients by the weights of every token.
+  std::vector<Choice> workers_backward(const Batch& batch, BlockProducts& products, std::span<const float> x,
+                                       const std::vector<float>& dy, float* dx);
+  /// The same of one expert, with the gradient by the weights of its share.
   std::vector<float> worker_backward(const Batch& batch, BlockProducts& products, Worker& worker,
                                      std::span<const float> x, const std::vector<float>& dy, float* dx);
   void router_backward(BlockProducts& products, const std::vector<Choice>& choices, float* dx) const;
@@ -90,14 +97,15 @@ class ExpertsGradient final : public PartGradient {
   std::vector<Worker> workers_;
   std::optional<GatedGradient> shared_;
   std::vector<float> shared_out_, shared_scales_;  ///< (tokens, hidden), and (tokens) where it has a gate
+  std::vector<float> latents_, sum_;  ///< (tokens, expert_size): what narrow experts read, and the sum of their outputs
 };
 
 /// What an expert reads: the rows of its tokens, with their weights where those multiply it.
 std::vector<float> ExpertsGradient::rows_of(const Share& share, std::span<const float> x) const {
-  std::vector<float> rows(share.tokens.size() * a_.hidden);
-  gather_rows(x.data(), share.tokens, a_.hidden, rows.data());
-  if (a_.experts.weighs_input)
-    kernel::scale_rows(rows.data(), a_.hidden, share.tokens.size(), a_.hidden, share.weights.data());
+  const std::size_t size = a_.expert_size();
+  std::vector<float> rows(share.tokens.size() * size);
+  gather_rows(x.data(), share.tokens, size, rows.data());
+  if (a_.experts.weighs_input) kernel::scale_rows(rows.data(), size, share.tokens.size(), size, share.weights.data());
   return rows;
 }
 
@@ -111,27 +119,41 @@ std::vector<float> ExpertsGradient::run_shared(const Batch& batch, BlockProducts
   return out;
 }
 
-std::vector<float> ExpertsGradient::forward(const Batch& batch, BlockProducts& products, std::span<const float> x) {
-  logits_ = router_logits(weights_, x.data(), batch.tokens, a_.hidden);
-  shares_ = route(a_.experts, logits_.data(), batch.tokens, weights_.correction);
+void ExpertsGradient::run_workers(const Batch& batch, BlockProducts& products, std::span<const float> x,
+                                  std::vector<float>& sum) {
   workers_.clear();
-  std::vector<float> out = run_shared(batch, products, x);
   for (std::size_t e = 0; e < shares_.size(); ++e) {
     const Share& share = shares_[e];
     if (share.tokens.empty()) continue;
     Worker& worker = workers_.emplace_back(e, share);
     std::vector<float> y = worker.gated.forward(batch, products, rows_of(share, x));
     const bool weighs_input = a_.experts.weighs_input;
-    add_rows(y.data(), share.tokens, weighs_input ? std::span<const float>() : share.weights, a_.hidden, out.data());
+    add_rows(y.data(), share.tokens, weighs_input ? std::span<const float>() : share.weights, a_.expert_size(),
+             sum.data());
     if (!weighs_input) worker.y = std::move(y);
   }
+}
+
+std::vector<float> ExpertsGradient::forward(const Batch& batch, BlockProducts& products, std::span<const float> x) {
+  logits_ = router_logits(weights_, x.data(), batch.tokens, a_.hidden);
+  shares_ = route(a_.experts, logits_.data(), batch.tokens, weights_.correction);
+  std::vector<float> out = run_shared(batch, products, x);
+  if (a_.experts.latent == 0) {
+    run_workers(batch, products, x, out);
+    return out;
+  }
+  latents_ = products.multiply(Role::to_latent, x);
+  sum_.assign(latents_.size(), 0.0f);
+  run_workers(batch, products, latents_, sum_);
+  const std::vector<float> widened = products.multiply(Role::from_latent, sum_);
+  kernel::add(out.data(), widened.data(), out.size());
   return out;
 }
 
 std::vector<float> ExpertsGradient::worker_backward(const Batch& batch, BlockProducts& products, Worker& worker,
                                                     std::span<const float> x, const std::vector<float>& dy, float* dx) {
   const Share& share = shares_[worker.expert];
-  const std::size_t n = share.tokens.size(), size = a_.hidden;
+  const std::size_t n = share.tokens.size(), size = a_.expert_size();
   const bool weighs_input = a_.experts.weighs_input;
   const auto weigh = [&](std::vector<float>& rows) {
     kernel::scale_rows(rows.data(), size, n, size, share.weights.data());
@@ -149,6 +171,21 @@ std::vector<float> ExpertsGradient::worker_backward(const Batch& batch, BlockPro
   }
   add_rows(drows.data(), share.tokens, {}, size, dx);
   return dweights;
+}
+
+std::vector<Choice> ExpertsGradient::workers_backward(const Batch& batch, BlockProducts& products,
+                                                      std::span<const float> x, const std::vector<float>& dy,
+                                                      float* dx) {
+  std::vector<Choice> choices(batch.tokens);
+  for (Worker& worker : workers_) {
+    const std::vector<float> dweights = worker_backward(batch, products, worker, x, dy, dx);
+    const Share& share = shares_[worker.expert];
+    for (std::size_t i = 0; i < dweights.size(); ++i) {
+      choices[share.tokens[i]].experts.push_back(static_cast<std::uint32_t>(worker.expert));
+      choices[share.tokens[i]].dweights.push_back(dweights[i]);
+    }
+  }
+  return choices;
 }
 
 void ExpertsGradient::router_backward(BlockProducts& products, const std::vector<Choice>& choices, float* dx) const {
@@ -187,16 +224,14 @@ void ExpertsGradient::backward(const Batch& batch, BlockProducts& products, std:
     dx = unwanted.data();
   }
   if (shared_) shared_backward(batch, products, x, dy, dx);
-  std::vector<Choice> choices(batch.tokens);
-  for (Worker& worker : workers_) {
-    const std::vector<float> dweights = worker_backward(batch, products, worker, x, dy, dx);
-    const Share& share = shares_[worker.expert];
-    for (std::size_t i = 0; i < dweights.size(); ++i) {
-      choices[share.tokens[i]].experts.push_back(static_cast<std::uint32_t>(worker.expert));
-      choices[share.tokens[i]].dweights.push_back(dweights[i]);
-    }
+  if (a_.experts.latent == 0) {
+    router_backward(products, workers_backward(batch, products, x, dy, dx), dx);
+    return;
   }
-  router_backward(products, choices, dx);
+  std::vector<float> dsum(sum_.size(), 0.0f), dlatents(latents_.size(), 0.0f);
+  products.gradient(Role::from_latent, dy, sum_, dsum.data());
+  router_backward(products, workers_backward(batch, products, latents_, dsum, dlatents.data()), dx);
+  products.gradient(Role::to_latent, dlatents, x, dx);
 }
 
 }  // namespace

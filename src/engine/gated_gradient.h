@@ -1,4 +1,4 @@
-// The backward pass of gate, up and down: a dense block's feed-forward part, or an expert.
+// The backward pass of gate, where there is one, up and down: a dense block's feed-forward part, or an expert.
 #pragma once
 #include "engine/part_gradient.h"
 
@@ -15,7 +15,8 @@ class GatedGradient final : public PartGradient {
 
  private:
   ExpertTokens of_;
-  std::vector<float> gate_, up_, acted_;  ///< (n, size): what gate and up put out, and what down reads
+  /// (n, size): what gate and up put out, and what down reads. Without gates gate_ is what up puts out.
+  std::vector<float> gate_, up_, acted_;
 };
 
 }  // namespace strata::engine

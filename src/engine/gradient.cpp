@@ -18,6 +18,9 @@ using model::Role;
 
 using Maker = std::unique_ptr<PartGradient> (*)(const model::Model& model, std::size_t block);
 
+/// In place of the mixer of a block that has none.
+std::unique_ptr<PartGradient> make_nothing(const model::Model&, std::size_t) { return nullptr; }
+
 /// The backward pass of a kind of mixer, or why there is none.
 struct MixerRow {
   Mixer mixer;
@@ -25,11 +28,9 @@ struct MixerRow {
   std::string_view why_not = {};
 };
 constexpr MixerRow kMixers[] = {
-    {Mixer::attention, make_attention_gradient},
-    {Mixer::latent, make_latent_attention_gradient},
-    {Mixer::delta, make_delta_net_gradient},
-    {Mixer::convolution, make_short_convolution_gradient},
-    {Mixer::mamba, nullptr, "it has Mamba-2 in place of attention"},
+    {Mixer::attention, make_attention_gradient}, {Mixer::latent, make_latent_attention_gradient},
+    {Mixer::delta, make_delta_net_gradient},     {Mixer::convolution, make_short_convolution_gradient},
+    {Mixer::mamba, make_mamba_gradient},         {Mixer::none, make_nothing},
 };
 
 const MixerRow& row_of(const model::Architecture& a, std::size_t block) {
@@ -43,15 +44,9 @@ Norm norm_after(Half half) { return half == Half::attention ? Norm::after_attent
 }  // namespace
 
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
-  const model::Architecture& a = architecture;
-  if (a.attention[block].mixer == model::Mixer::mamba) return "it has Mamba-2 in place of attention";
-  if (!a.feeds(block)) return "it has no feed-forward part";
-  if (!a.mixes(block)) return "it has a feed-forward part alone";
-  if (a.norm_bias) return "its norms have biases";
-  if (!a.gated) return "its feed-forward part has no gate";
-  if (a.block_embedding.size != 0) return "a row that every token has for the block is added to its output";
-  if (a.v_norm) return "its heads of values are normed";
-  return std::string(row_of(a, block).why_not);
+  if (architecture.block_embedding.size != 0) return "a row that every token has for the block is added to its output";
+  if (architecture.v_norm) return "its heads of values are normed";
+  return std::string(row_of(architecture, block).why_not);
 }
 
 BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Precision precision)
@@ -61,6 +56,7 @@ BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Pr
   const MixerRow& row = row_of(architecture_, block);
   STRATA_CHECK(row.make != nullptr, "{}", row.why_not);
   mixer_ = row.make(engine.model(), block);
+  if (!architecture_.feeds(block)) return;
   const Maker make = architecture_.layout[block].mixture ? make_experts_gradient : make_gated_gradient;
   feed_forward_ = make(engine.model(), block);
 }
@@ -84,7 +80,7 @@ void BlockGradient::norm_backward(Norm norm, Norms* norms, const std::vector<flo
   const std::size_t tokens = x.size() / architecture_.hidden;
   if (norms != nullptr) {
     std::vector<float>& slope = (*norms)[norm];
-    slope.assign(architecture_.hidden, 0.0f);
+    slope.assign(norms_.at(norm).size(), 0.0f);
     norm_rows_weight_gradient(architecture_, x.data(), dy.data(), tokens, slope.data());
   }
   norm_rows_gradient(architecture_, x.data(), weights, dy.data(), tokens, dy.data());
@@ -108,17 +104,22 @@ std::vector<float> BlockGradient::made_gradient(Half half, Norms* norms, const s
 const float* BlockGradient::forward(const Batch& batch, const float* h, const Linears& linears) {
   products_.use(linears);
   h_.assign(h, h + batch.tokens * architecture_.hidden);
-  run_norm(Norm::before_attention, h_, attn_in_);
-  mixed_ = mixer_->forward(batch, products_, attn_in_);
-  o_out_ = products_.multiply(Role::o, mixed_);
-  add_half(Half::attention, o_out_, h_, middle_);
-
-  if (architecture_.parallel)
-    mlp_in_ = attn_in_;
-  else
-    run_norm(Norm::before_feed_forward, middle_, mlp_in_);
-  fed_ = feed_forward_->forward(batch, products_, mlp_in_);
-  add_half(Half::feed_forward, fed_, middle_, out_);
+  middle_ = h_;
+  if (mixer_) {
+    run_norm(Norm::before_attention, h_, attn_in_);
+    mixed_ = mixer_->forward(batch, products_, attn_in_);
+    o_out_ = products_.multiply(Role::o, mixed_);
+    add_half(Half::attention, o_out_, h_, middle_);
+  }
+  out_ = middle_;
+  if (feed_forward_) {
+    if (architecture_.parallel)
+      mlp_in_ = attn_in_;
+    else
+      run_norm(Norm::before_feed_forward, middle_, mlp_in_);
+    fed_ = feed_forward_->forward(batch, products_, mlp_in_);
+    add_half(Half::feed_forward, fed_, middle_, out_);
+  }
   return out_.data();
 }
 
@@ -129,19 +130,24 @@ void BlockGradient::backward(const Batch& batch, const float* dout, const Linear
   products_.use(linears);
   products_.make_gradients(wanted, gradients);
   std::vector<float> d(dout, dout + h_.size()), dmlp_in(h_.size(), 0.0f);
-  feed_forward_->backward(batch, products_, mlp_in_, made_gradient(Half::feed_forward, norms, fed_, d), dmlp_in.data());
-  if (!architecture_.parallel) {
-    norm_backward(Norm::before_feed_forward, norms, middle_, dmlp_in);
-    kernel::add(d.data(), dmlp_in.data(), d.size());
+  if (feed_forward_) {
+    feed_forward_->backward(batch, products_, mlp_in_, made_gradient(Half::feed_forward, norms, fed_, d),
+                            dmlp_in.data());
+    if (!architecture_.parallel) {
+      norm_backward(Norm::before_feed_forward, norms, middle_, dmlp_in);
+      kernel::add(d.data(), dmlp_in.data(), d.size());
+    }
   }
-  std::vector<float> dmixed(mixed_.size(), 0.0f), dattn_in(dh == nullptr ? 0 : h_.size(), 0.0f);
-  products_.gradient(Role::o, made_gradient(Half::attention, norms, o_out_, d), mixed_, dmixed.data());
-  mixer_->backward(batch, products_, attn_in_, std::move(dmixed), dh == nullptr ? nullptr : dattn_in.data());
-  if (dh == nullptr) return;
-  if (architecture_.parallel) kernel::add(dattn_in.data(), dmlp_in.data(), d.size());  // both read one norm's rows
-  norm_backward(Norm::before_attention, norms, h_, dattn_in);
-  kernel::add(d.data(), dattn_in.data(), d.size());
-  std::copy(d.begin(), d.end(), dh);
+  if (mixer_) {
+    std::vector<float> dmixed(mixed_.size(), 0.0f), dattn_in(dh == nullptr ? 0 : h_.size(), 0.0f);
+    products_.gradient(Role::o, made_gradient(Half::attention, norms, o_out_, d), mixed_, dmixed.data());
+    mixer_->backward(batch, products_, attn_in_, std::move(dmixed), dh == nullptr ? nullptr : dattn_in.data());
+    if (dh == nullptr) return;
+    if (architecture_.parallel) kernel::add(dattn_in.data(), dmlp_in.data(), d.size());  // both read one norm's rows
+    norm_backward(Norm::before_attention, norms, h_, dattn_in);
+    kernel::add(d.data(), dattn_in.data(), d.size());
+  }
+  if (dh != nullptr) std::copy(d.begin(), d.end(), dh);
 }
 
 }  // namespace strata::engine

@@ -21,7 +21,8 @@ class BlockGradient {
   /// call. The engine must outlive this.
   BlockGradient(const Engine& engine, std::size_t block, kernel::Precision precision);
 
-  /// What the block's norms over the hidden size (model::kStreamNorms) multiply by, (hidden) each.
+  /// What the block's norms over the hidden size (model::kStreamNorms) multiply by, (hidden) each, and then as many
+  /// biases where norms have any.
   using Norms = model::NormWeights;
   const Norms& norms() const { return norms_; }
   /// Uses these instead of the model's, by the same places.
@@ -61,7 +62,7 @@ class BlockGradient {
   const model::Architecture& architecture_;
   BlockProducts products_;
   Norms norms_;
-  std::unique_ptr<PartGradient> mixer_, feed_forward_;
+  std::unique_ptr<PartGradient> mixer_, feed_forward_;  ///< null where the block has none
 
   // What the last forward pass made, (tokens, size) each: what the halves read and put out, what o reads, and middle_,
   // the residual stream between the halves.

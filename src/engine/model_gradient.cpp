@@ -125,7 +125,7 @@ void ModelGradient::backward(const Batch& batch, const GradientWatch& watch, con
   undo_cap(tokens);
   if (watch.head) watch.head(logits_, normed_);
   std::vector<float> dh = head_backward(tokens);
-  std::vector<float> slope(watch.final_norm ? a_.hidden : 0, 0.0f);
+  std::vector<float> slope(watch.final_norm ? final_norm_.size() : 0, 0.0f);
   if (watch.final_norm) norm_rows_weight_gradient(a_, last.data(), dh.data(), tokens, slope.data());
   norm_rows_gradient(a_, last.data(), final_norm_.data(), dh.data(), tokens, dh.data());
   if (watch.final_norm) watch.final_norm(slope);

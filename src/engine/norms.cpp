@@ -1,6 +1,8 @@
 // Which kernels a kind of norm is made of.
 #include "engine/norms.h"
 
+#include <vector>
+
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
 
@@ -25,6 +27,11 @@ void norm_rows_weight_gradient(const model::Architecture& a, const float* x, con
   const auto gradient =
       a.norm_kind == NormKind::rms ? kernel::rms_norm_weight_gradient : kernel::layer_norm_weight_gradient;
   gradient(x, dy, rows, a.hidden, a.norm_epsilon, dweights);
+  if (!a.norm_bias) return;
+  std::vector<double> sums(a.hidden, 0.0);
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t i = 0; i < a.hidden; ++i) sums[i] += static_cast<double>(dy[r * a.hidden + i]);
+  for (std::size_t i = 0; i < a.hidden; ++i) dweights[a.hidden + i] += static_cast<float>(sums[i]);
 }
 
 }  // namespace strata::engine

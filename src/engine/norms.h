@@ -13,7 +13,7 @@ void norm_rows(const model::Architecture& architecture, const float* x, const fl
 /// The gradient by x from dy, that by y; dx (rows, hidden) may be dy.
 void norm_rows_gradient(const model::Architecture& architecture, const float* x, const float* weights, const float* dy,
                         std::size_t rows, float* dx);
-/// The gradient by the weights, added to dweights (hidden).
+/// The gradient by the weights, added to dweights (hidden), and that by the biases behind them if there are any.
 void norm_rows_weight_gradient(const model::Architecture& architecture, const float* x, const float* dy,
                                std::size_t rows, float* dweights);
 

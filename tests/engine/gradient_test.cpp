@@ -145,7 +145,8 @@ class TinyBlock : public ::testing::TestWithParam<Tested> {
       jumps = jumps || (mixture() && routes(block) != routed);
       return result;
     };
-    const bool plain = !mixture() && architecture().attention[block_].mixer == model::Mixer::attention;
+    const bool plain =
+        !mixture() && architecture().gated && architecture().attention[block_].mixer == model::Mixer::attention;
     const double relative = clips() ? 0.001 : plain ? 0.01 : 0.003;
     const double step = relative * std::sqrt(dot(kept, kept) / static_cast<double>(kept.size()));
     int directions = 0;

@@ -215,7 +215,7 @@ TEST_P(WholeModel, NormsAreShownTheirSlopes) {
   };
   expect(gradient_.final_norm(), last, "last");
   for (std::size_t b = 0; b < a_.blocks; ++b) {
-    const auto norms = std::ranges::count_if(model::kStreamNorms, [&](model::Norm norm) { return a_.has(norm); });
+    const auto norms = std::ranges::count_if(model::kStreamNorms, [&](model::Norm norm) { return a_.has(norm, b); });
     ASSERT_EQ(slopes[b].size(), static_cast<std::size_t>(norms));
     for (auto& [norm, weights] : gradient_.norms()[b])
       expect(weights, slopes[b].at(norm), model::norm_name(a_, norm, b));
@@ -225,8 +225,8 @@ TEST_P(WholeModel, NormsAreShownTheirSlopes) {
 INSTANTIATE_TEST_SUITE_P(Families, WholeModel,
                          ::testing::Values("llama_untied_sharded", "qwen2", "qwen3", "gemma2", "cohere2", "phi3",
                                            "glm4", "olmo2", "ministral3", "qwen2_moe", "gpt_oss", "llama4_text",
-                                           "glm4_moe_groups", "deepseek_v2_q_lora", "qwen3_next", "lfm2_moe", kMadeUp,
-                                           kSideBySide));
+                                           "glm4_moe_groups", "deepseek_v2_q_lora", "qwen3_next", "lfm2_moe",
+                                           "nemotron", "granitemoehybrid", "nemotron_h_latent", kMadeUp, kSideBySide));
 
 }  // namespace
 }  // namespace strata::engine

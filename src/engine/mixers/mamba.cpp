@@ -1,5 +1,7 @@
 // The mixer of Mamba-2: a convolution over time, then a state a head that forgets and takes in every token.
 // arXiv 2405.21060; transformers: NemotronHMamba2Mixer of modeling_nemotron_h.py.
+#include "engine/mixers/mamba.h"
+
 #include <cmath>
 
 #include "engine/engine.h"
@@ -10,9 +12,8 @@
 #include "model/tensors.h"
 
 namespace strata::engine {
-namespace {
 
-MambaWeights read_weights(const model::Model& model, std::size_t block) {
+MambaWeights read_mamba_weights(const model::Model& model, std::size_t block) {
   const model::Architecture& a = model.architecture();
   const model::Mamba& m = a.mamba;
   const auto read = [&](const char* part, std::size_t size) {
@@ -29,11 +30,14 @@ MambaWeights read_weights(const model::Model& model, std::size_t block) {
   return w;
 }
 
-}  // namespace
+kernel::StateSpaceWeights scan_weights(const model::Mamba& m, const MambaWeights& w) {
+  return {m.heads,       m.groups,         m.head_dim,   m.state,    w.rates.data(),
+          w.skip.data(), w.dt_bias.data(), m.least_step, m.most_step};
+}
 
 const float* Engine::mix_mamba(BlockWeights& w, std::size_t block, const Batch& batch, const float* x) {
   const model::Mamba& m = architecture_.mamba;
-  if (!w.mamba) w.mamba = read_weights(model_, block);
+  if (!w.mamba) w.mamba = read_mamba_weights(model_, block);
   const std::size_t tokens = batch.tokens, inner = m.inner(), channels = m.channels(), width = m.rows();
   const float* all = multiply_fused(w, architecture_.index(block, model::Role::in_zxbcdt), x, tokens);
   float* const turned = sized(k_, tokens * channels);  // the convolution's rows: x, b and c
@@ -59,9 +63,7 @@ const float* Engine::mix_mamba(BlockWeights& w, std::size_t block, const Batch& 
     row += s.tokens;
   }
   kernel::convolution(convolutions);
-  kernel::state_space({m.heads, m.groups, m.head_dim, m.state, w.mamba->rates.data(), w.mamba->skip.data(),
-                       w.mamba->dt_bias.data(), m.least_step, m.most_step},
-                      scans);
+  kernel::state_space(scan_weights(m, *w.mamba), scans);
   float* const gate = sized(v_, tokens * inner);
   take_columns(all, tokens, width, 0, inner, gate);
   kernel::gate_then_norm(mixed, w.mamba->norm.data(), gate, tokens, m.groups, inner / m.groups,

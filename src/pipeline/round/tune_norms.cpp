@@ -105,26 +105,31 @@ class NormTuner {
         progress.note(fmt::format("held-out KL {:.4f}, {:.4f} before", now, tuned.start));
         if (now >= tuned.best) continue;
         tuned.best = now;
-        for_each_norm([](const std::string&, LearnedNorm& norm) { norm.keep(); });
+        for_each_norm([](model::Norm, std::size_t, LearnedNorm& learned) { learned.keep(); });
       }
     }
-    for_each_norm([&](const std::string& name, LearnedNorm& norm) { tuned.weights[name] = stored(norm.kept()); });
+    for_each_norm(
+        [&](model::Norm norm, std::size_t b, LearnedNorm& learned) { store(norm, b, learned.kept(), tuned); });
     return tuned;
   }
 
  private:
-  /// Calls `body` with every norm and the name of its tensor.
-  void for_each_norm(const std::function<void(const std::string&, LearnedNorm&)>& body) {
+  /// Calls `body` with every norm and its block.
+  void for_each_norm(const std::function<void(model::Norm, std::size_t, LearnedNorm&)>& body) {
     for (std::size_t b = 0; b < a_.blocks; ++b)
-      for (auto& [norm, learned] : blocks_[b]) body(model::norm_name(a_, norm, b), learned);
-    body(model::norm_name(a_, model::Norm::last), final_norm_);
+      for (auto& [norm, learned] : blocks_[b]) body(norm, b, learned);
+    body(model::Norm::last, model::kNoBlock, final_norm_);
   }
 
-  /// Returns what a norm's tensor must hold for the forward pass to multiply by `weights`.
-  std::vector<float> stored(std::vector<float> weights) const {
+  /// Puts down what a norm's tensors must hold for the forward pass to use `weights`, behind which biases may stand.
+  void store(model::Norm norm, std::size_t block, const std::vector<float>& weights, TunedNorms& tuned) const {
+    const auto size = static_cast<std::ptrdiff_t>(a_.norm_size(norm));
+    std::vector<float>& values = tuned.weights[model::norm_name(a_, norm, block)];
+    values.assign(weights.begin(), weights.begin() + size);
     if (a_.norm_offset != 0.0f)
-      for (float& weight : weights) weight -= a_.norm_offset;
-    return weights;
+      for (float& value : values) value -= a_.norm_offset;
+    if (a_.has_bias(norm))
+      tuned.weights[model::norm_bias_name(a_, norm, block)].assign(weights.begin() + size, weights.end());
   }
 
   void gather(std::span<const std::size_t> sequences) {
