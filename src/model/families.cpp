@@ -38,6 +38,7 @@ constexpr auto kDense = std::to_array<Family>({
     {.model_type = "qwen3_5_text",
      .also = {"qwen3_5"},
      .class_name = "Qwen3_5ForCausalLM",
+     .gguf = "qwen35",
      .qk_norm = QkNorm::per_head,
      .norm_offset = 1.0f,
      .delta = true,

@@ -33,7 +33,7 @@ struct BlockLinears {
   std::size_t first_expert = 0;  ///< index into Architecture::linears of the first expert's gate, in a mixture
 };
 
-/// Which matrices a runtime wants in one codec.
+/// Which matrices a runtime wants in one codec, and in which order it has heads (head_order.h).
 enum class Fusion {
   fused,   ///< q, k, v together, and gate with up; the embedding stays dense (vLLM)
   single,  ///< every matrix alone, and the embedding is one of them (GGUF)

@@ -171,6 +171,7 @@ constexpr auto kMixtures = std::to_array<Family>({
     {.model_type = "qwen3_5_moe_text",
      .also = {"qwen3_5_moe"},
      .class_name = "Qwen3_5MoeForCausalLM",
+     .gguf = "qwen35moe",
      .qk_norm = QkNorm::per_head,
      .norm_offset = 1.0f,
      .delta = true,

@@ -13,6 +13,7 @@ namespace strata::model {
 namespace {
 
 constexpr std::string_view kAfterAttention = "post_attention_norm";
+constexpr std::array<std::int32_t, 4> kQwen35Sections{11, 11, 10, 0};
 
 constexpr std::array kRows{
     GgufFamily{.name = "llama", .interleaved = true, .o_bias = true, .mlp_bias = true},
@@ -74,6 +75,19 @@ constexpr std::array kRows{
                .query_scale = {.beta = 0.1, .length = 8192, .first = 1},
                .l2_unless_experts = 128,
                .experts = {.step_key = true}},
+    GgufFamily{.name = "qwen35",
+               .feed_forward_norm = kAfterAttention,
+               .partial_rope = true,
+               .sections = kQwen35Sections,
+               .rope_parameters = true,
+               .tiled_values = true},
+    GgufFamily{.name = "qwen35moe",
+               .feed_forward_norm = kAfterAttention,
+               .partial_rope = true,
+               .sections = kQwen35Sections,
+               .rope_parameters = true,
+               .tiled_values = true,
+               .experts = {.shared_keys = true}},
 };
 
 constexpr const char* kWindow = ".attention.sliding_window";
@@ -111,6 +125,11 @@ GgufFamily gguf_family_of(const Architecture& a) {
   const std::string_view name = find_family(a.model_type)->gguf;
   const auto* row = std::ranges::find(kRows, name, &GgufFamily::plain);
   return a.ropes.front().sections.empty() || row == kRows.end() ? gguf_family(name) : *row;
+}
+
+bool tiles_value_heads(const Architecture& a) {
+  const Family* const family = find_family(a.model_type);
+  return family != nullptr && !family->gguf.empty() && gguf_family_of(a).tiled_values;
 }
 
 void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a) {

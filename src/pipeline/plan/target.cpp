@@ -259,6 +259,9 @@ std::string why_not_fused(const Target& target, const Codec& codec, const model:
 std::string why_not_group(const Target& target, const Codec& codec, const model::Architecture& architecture,
                           const model::FusionGroup& group) {
   std::string why = target.why_not(codec);
+  if (why.empty() && codec.has_codes() && target.container == Container::gguf &&
+      architecture.linears[group.linears.front()].role == model::Role::kv_b)
+    why = "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other weights";
   if (why.empty() && architecture.linears[group.linears.front()].routed())
     why = why_not_experts(target, codec, architecture.experts);
   return why.empty() ? why_not_fused(target, codec, architecture, group) : why;

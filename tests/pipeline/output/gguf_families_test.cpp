@@ -74,6 +74,7 @@ void write_gguf(const model::Model& model, DType dense, const fs::path& path) {
 
 std::vector<float> values_of(const model::Model& model, const model::ExpectedTensor& tensor) {
   if (tensor.shape.size() == 1) return model.vector(tensor.name, tensor.shape[0]);
+  if (tensor.shape.size() == 3) return model.vector(tensor.name, tensor.shape[0] * tensor.shape[1] * tensor.shape[2]);
   const model::LinearWeights weights = model.matrix(tensor.name, tensor.shape[0], tensor.shape[1]);
   const MatrixView& view = weights.view().dense;
   std::vector<float> values(view.rows * view.cols);
@@ -114,9 +115,12 @@ TEST_P(GgufOfAFamily, ComesBackOrIsRefused) {
       continue;
     }
     write_gguf(model, dense, folder / "m.gguf");
-    const model::Model back = model::Model::open(folder / "m.gguf", model::Fusion::single);
-    EXPECT_EQ(model::lost_in_gguf(model.architecture(), back.architecture()), "");
-    ASSERT_NO_FATAL_FAILURE(expect_same_tensors(model, back, dense));
+    for (const model::Fusion fusion : {model::Fusion::single, model::Fusion::fused}) {
+      const model::Model original = model::Model::open(folder / "model", fusion);
+      const model::Model back = model::Model::open(folder / "m.gguf", fusion);
+      EXPECT_EQ(model::lost_in_gguf(original.architecture(), back.architecture()), "");
+      ASSERT_NO_FATAL_FAILURE(expect_same_tensors(original, back, dense));
+    }
   }
 }
 
