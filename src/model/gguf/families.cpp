@@ -15,6 +15,15 @@ namespace {
 constexpr std::string_view kAfterAttention = "post_attention_norm";
 constexpr std::array<std::int32_t, 4> kQwen35Sections{11, 11, 10, 0};
 
+/// What all architectures of latent attention have.
+constexpr GgufExperts kLatentExperts{.normalize_key = true,
+                                     .scale_key = true,
+                                     .score_key = true,
+                                     .shared_keys = true,
+                                     .first_key = true,
+                                     .group_keys = true,
+                                     .needs_shared = true};
+
 constexpr std::array kRows{
     GgufFamily{.name = "llama", .interleaved = true, .o_bias = true, .mlp_bias = true},
     GgufFamily{.name = "qwen2vl", .plain = "qwen2", .square_heads = true},
@@ -88,6 +97,7 @@ constexpr std::array kRows{
                .rope_parameters = true,
                .tiled_values = true,
                .experts = {.shared_keys = true}},
+    GgufFamily{.name = "deepseek2", .whole_query_blocks = {26, 27}, .experts = kLatentExperts},
 };
 
 constexpr const char* kWindow = ".attention.sliding_window";

@@ -23,6 +23,9 @@ namespace fs = std::filesystem;
 const std::map<std::string, std::string>& refused() {
   static const std::map<std::string, std::string> all = {
       {"cohere2_bias", "biases of o"},
+      {"deepseek_v2", "no 'q_lora_rank' and 2 blocks"},
+      {"deepseek_v2_q_lora", "'group_limited_greedy'"},
+      {"deepseek_v3_half_rope", "biases of o"},
       {"exaone4", "the sliding window in block 0"},
       {"gemma2", "factors of embedding"},  // of q: 24 is not the size of a head
       {"gemma3", "factors of embedding"},
