@@ -46,6 +46,7 @@ constexpr auto kDense = std::to_array<Family>({
      .default_rotary_share = 0.25},
     {.model_type = "lfm2",
      .class_name = "Lfm2ForCausalLM",
+     .gguf = "lfm2",
      .qkv_bias = Bias::never,
      .o_bias = Bias::never,
      .qk_norm = QkNorm::per_head,

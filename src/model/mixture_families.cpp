@@ -181,6 +181,7 @@ constexpr auto kMixtures = std::to_array<Family>({
      .mixture = &kQwen3Next},
     {.model_type = "lfm2_moe",
      .class_name = "Lfm2MoeForCausalLM",
+     .gguf = "lfm2moe",
      .qkv_bias = Bias::never,
      .o_bias = Bias::never,
      .qk_norm = QkNorm::per_head,

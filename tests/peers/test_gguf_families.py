@@ -55,6 +55,8 @@ FIXED = {
     "qwen3_vl_moe": {},
     "qwen3_5_text": {},
     "qwen3_5_moe_text": {},
+    "lfm2": {"block_ff_dim": 120},
+    "lfm2_moe": {"routed_scaling_factor": 1.0},
     "deepseek_v2": {"num_hidden_layers": 27, "num_experts_per_tok": 8, "rope_scaling": None},
     "deepseek_v2_q_lora": {"topk_method": "greedy", "n_group": 1, "topk_group": 1, "rope_scaling": LATENT_YARN},
     "deepseek_v3": {},

@@ -13,6 +13,7 @@ namespace strata::model {
 namespace {
 
 constexpr std::string_view kAfterAttention = "post_attention_norm";
+constexpr std::string_view kEmbeddingNorm = "token_embd_norm";
 constexpr std::array<std::int32_t, 4> kQwen35Sections{11, 11, 10, 0};
 
 /// What all architectures of latent attention have.
@@ -97,6 +98,8 @@ constexpr std::array kRows{
                .rope_parameters = true,
                .tiled_values = true,
                .experts = {.shared_keys = true}},
+    GgufFamily{.name = "lfm2", .last_norm = kEmbeddingNorm},
+    GgufFamily{.name = "lfm2moe", .last_norm = kEmbeddingNorm, .experts = {.score_key = true, .first_key = true}},
     GgufFamily{.name = "deepseek2", .whole_query_blocks = {26, 27}, .experts = kLatentExperts},
 };
 

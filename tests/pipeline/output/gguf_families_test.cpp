@@ -34,6 +34,8 @@ const std::map<std::string, std::string>& refused() {
       {"glm4_moe_groups", "'n_group'"},
       {"gpt_oss", "'swiglu_limit'"},
       {"gpt_oss_mxfp4", "'swiglu_limit'"},
+      {"lfm2_bias", "'conv_bias'"},
+      {"lfm2_moe", "'routed_scaling_factor'"},
       {"llama4", "the factor of q"},
       {"llama4_text", "the factor of q"},
       {"llama4_text_step2", "biases of o"},
