@@ -161,6 +161,7 @@ constexpr auto kMixtures = std::to_array<Family>({
      .defaults = R"({"sliding_window": 4096, "num_shared_experts": 1, "routed_scaling_factor": 2.5})"},
     {.model_type = "qwen3_next",
      .class_name = "Qwen3NextForCausalLM",
+     .gguf = "qwen3next",
      .qk_norm = QkNorm::per_head,
      .norm_offset = 1.0f,
      .delta = true,

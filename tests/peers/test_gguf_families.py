@@ -53,6 +53,7 @@ FIXED = {
     "qwen2_5_vl": {"rope_scaling": {"type": "mrope", "mrope_section": [4, 2, 2]}},
     "qwen3_vl": {},
     "qwen3_vl_moe": {},
+    "qwen3_next": {"linear_value_head_dim": 8},
     "qwen3_5_text": {},
     "qwen3_5_moe_text": {},
     "lfm2": {"block_ff_dim": 120},
