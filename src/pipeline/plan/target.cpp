@@ -248,6 +248,9 @@ std::string why_not_experts(const Target& target, const Codec& codec, const mode
 std::string why_not_fused(const Target& target, const Codec& codec, const model::Architecture& architecture,
                           const model::FusionGroup& group) {
   const model::Linear& first = architecture.linears[group.linears.front()];
+  if (target.container == Container::gguf && first.role == model::Role::kv_b && codec.has_codes())
+    return "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other "
+           "weights";
   if (first.routed() || !codec.is_integer() || quantizes_activations(codec)) return {};
   std::uint64_t rows = 0;
   for (const std::size_t l : group.linears) rows += architecture.linears[l].rows;
@@ -259,9 +262,6 @@ std::string why_not_fused(const Target& target, const Codec& codec, const model:
 std::string why_not_group(const Target& target, const Codec& codec, const model::Architecture& architecture,
                           const model::FusionGroup& group) {
   std::string why = target.why_not(codec);
-  if (why.empty() && codec.has_codes() && target.container == Container::gguf &&
-      architecture.linears[group.linears.front()].role == model::Role::kv_b)
-    why = "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other weights";
   if (why.empty() && architecture.linears[group.linears.front()].routed())
     why = why_not_experts(target, codec, architecture.experts);
   return why.empty() ? why_not_fused(target, codec, architecture, group) : why;
