@@ -61,6 +61,7 @@ FIXED = {
     "deepseek_v2": {"num_hidden_layers": 27, "num_experts_per_tok": 8, "rope_scaling": None},
     "deepseek_v2_q_lora": {"topk_method": "greedy", "n_group": 1, "topk_group": 1, "rope_scaling": LATENT_YARN},
     "deepseek_v3": {},
+    "glm_moe_dsa": {"index_head_dim": 128, "index_n_heads": 4},
     "glm4_moe_lite": {"rms_norm_eps": 1e-6},
 }
 

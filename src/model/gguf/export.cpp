@@ -70,6 +70,7 @@ format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type) {
   keys.add("general.file_type", file_type);
   keys.add("general.quantization_version", std::uint32_t{2});
   add_architecture_keys(keys, a, where);
+  add_indexer_keys(keys, gguf_family_of(a), model);
   if (source)
     copy_tokenizer(keys, *source);
   else

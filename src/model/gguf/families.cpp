@@ -104,6 +104,12 @@ constexpr std::array kRows{
                .experts = {.shared_keys = true}},
     GgufFamily{.name = "lfm2", .last_norm = kEmbeddingNorm},
     GgufFamily{.name = "lfm2moe", .last_norm = kEmbeddingNorm, .experts = {.score_key = true, .first_key = true}},
+    GgufFamily{.name = "glm-dsa", .rope_parameters = true, .yarn = false, .indexer = true, .experts = kLatentExperts},
+    GgufFamily{.name = "mistral4",
+               .mscale_is_one = true,
+               .temperature = true,
+               .temperature_length = true,
+               .experts = kLatentExperts},
     GgufFamily{.name = "deepseek2", .whole_query_blocks = {26, 27}, .experts = kLatentExperts},
 };
 
@@ -160,6 +166,8 @@ void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
   if (row.attention_softcap) keys.add(arch + kScoreCap, a.attention_softcap);
   if (row.logit_softcap) keys.add(arch + kLogitCap, a.logit_softcap);
   if (row.temperature) keys.add(arch + ".attention.temperature_scale", static_cast<float>(a.query_scale.beta));
+  if (row.temperature_length)
+    keys.add(arch + ".attention.temperature_length", static_cast<std::uint32_t>(a.query_scale.length));
   if (row.multiplies_logits) keys.add(arch + kLogitScale, a.scales.logits);
   if (!row.scales) return;
   keys.add(arch + ".embedding_scale", a.scales.embedding);

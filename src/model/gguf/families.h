@@ -65,6 +65,7 @@ struct GgufFamily {
   /// Latent attention has q in one matrix in models of so many blocks, and in no others.
   std::array<std::size_t, 2> whole_query_blocks{};
   bool tiled_values = false;  ///< DeltaNet::tiled
+  bool indexer = false;       ///< files hold the indexer of sparse attention, which is carried elsewhere
   GgufExperts experts{};
 };
 

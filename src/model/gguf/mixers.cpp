@@ -23,7 +23,14 @@ constexpr const char* kKeyHeads = ".ssm.group_count";
 constexpr const char* kValueHeads = ".ssm.time_step_rank";
 constexpr const char* kValues = ".ssm.inner_size";
 constexpr const char* kInterval = ".full_attention_interval";
+constexpr const char* kIndexed = ".attention.indexer.top_k";
+constexpr const char* kIndexerHeads = ".attention.indexer.head_count";
+constexpr const char* kIndexerSize = ".attention.indexer.key_length";
+constexpr const char* kIndexers = ".attention.indexer.types";
 constexpr const char* kConvolution = ".shortconv.l_cache";
+
+/// The only size of an indexer's heads that llama.cpp was seen to run.
+constexpr std::uint64_t kIndexerSizeThere = 128;
 
 /// n where every n-th block attends; more than there are blocks where none does.
 std::size_t attention_interval(const Architecture& a) {
@@ -49,6 +56,26 @@ void add_latent_config(json& config, const format::GgufFile& gguf, const std::st
   config["qk_nope_head_dim"] = whole - turned;
   config["v_head_dim"] = gguf.integer(arch + kWholeValueLength);
   config["num_key_value_heads"] = config["num_attention_heads"];
+}
+
+/// The values of a key that is an array of truths, or of numbers that stand for them.
+std::vector<bool> flags(const format::GgufFile& gguf, const std::string& key) {
+  const auto it = gguf.metadata().find(key);
+  if (const auto* array = std::get_if<format::GgufArray>(&it->second))
+    if (const auto* given = std::get_if<std::vector<bool>>(array)) return *given;
+  std::vector<bool> result;
+  for (const std::int64_t number : gguf.integers(key)) result.push_back(number != 0);
+  return result;
+}
+
+void add_indexer_config(json& config, const format::GgufFile& gguf, const std::string& arch, const Family& family) {
+  if (family.index_key != nullptr) config[family.index_key] = gguf.integer(arch + kIndexed);
+  if (gguf.has(arch + kIndexerHeads)) config["index_n_heads"] = gguf.integer(arch + kIndexerHeads);
+  if (gguf.has(arch + kIndexerSize)) config["index_head_dim"] = gguf.integer(arch + kIndexerSize);
+  if (!gguf.has(arch + kIndexers)) return;
+  json types = json::array();
+  for (const bool full : flags(gguf, arch + kIndexers)) types.push_back(full ? "full" : "shared");
+  config["indexer_types"] = std::move(types);
 }
 
 void add_delta_config(json& config, const format::GgufFile& gguf, const std::string& arch, const std::string& where) {
@@ -87,6 +114,7 @@ void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Archite
     size(kValueLength, l.kv_rank);
     size(kWholeKeyLength, a.head_dim);
     size(kWholeValueLength, l.value);
+    if (row.indexer) size(kIndexed, a.whole_positions);
     if (l.q_rank != 0) size(kQueryRank, l.q_rank);
     return size(kKvRank, l.kv_rank);
   }
@@ -117,6 +145,7 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   const std::uint64_t heads = gguf.integer(arch + kHeads);
   if (heads == 0) fail("{}: {}{} is 0", where, arch, kHeads);
   config["num_attention_heads"] = heads;
+  if (row.indexer) add_indexer_config(config, gguf, arch, family);
   if (family.latent) return add_latent_config(config, gguf, arch, where);
   std::int64_t kv_heads = static_cast<std::int64_t>(heads);
   if (gguf.has(arch + kKvHeads)) {
@@ -129,6 +158,26 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
       gguf.has(arch + kKeyLength) ? gguf.integer(arch + kKeyLength) : gguf.integer(arch + ".embedding_length") / heads;
   if (family.delta) add_delta_config(config, gguf, arch, where);
   if (family.convolution) add_convolution_config(config, gguf, arch, family.mixture != nullptr);
+}
+
+void add_indexer_keys(format::GgufKeys& keys, const GgufFamily& row, const Model& model) {
+  if (!row.indexer) return;
+  const Architecture& a = model.architecture();
+  const std::string arch(row.name), where = model.path().string();
+  const auto rows = [&](std::size_t b, const char* part) -> std::uint64_t {
+    const std::string name = fmt::format("{}{}.indexer.{}.weight", a.names.block(b), a.names.attention, part);
+    const auto tensor = std::ranges::find(model.carried(), name, &TensorInfo::name);
+    return tensor == model.carried().end() || tensor->shape.empty() ? 0 : tensor->shape[0];
+  };
+  std::vector<bool> full;
+  for (std::size_t b = 0; b < a.blocks; ++b) full.push_back(rows(b, "wk") != 0);
+  if (!full.front()) fail("{}: the first block has no indexer; use the Hugging Face folder", where);
+  if (const std::uint64_t size = rows(0, "wk"); size != kIndexerSizeThere)
+    fail("{}: the indexer has heads of {}, and llama.cpp's {} fails on others than {}; use the Hugging Face folder",
+         where, size, row.name, kIndexerSizeThere);
+  keys.add(arch + kIndexerHeads, static_cast<std::uint32_t>(rows(0, "weights_proj")));
+  keys.add(arch + kIndexerSize, static_cast<std::uint32_t>(rows(0, "wk")));
+  keys.add(arch + kIndexers, full);
 }
 
 std::string lost_mixer(const Architecture& a, const Architecture& b) {

@@ -7,11 +7,15 @@
 #include "format/gguf.h"
 #include "format/gguf_write.h"
 #include "model/gguf/families.h"
+#include "model/model.h"
 
 namespace strata::model {
 
 /// Adds the keys of heads and of the architecture's mixers.
 void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& architecture);
+
+/// Adds the keys of the indexer that a model carries, where the architecture has one. Throws Error for a model without.
+void add_indexer_keys(format::GgufKeys& keys, const GgufFamily& row, const Model& model);
 
 /// Writes them into config.json in the family's spelling. Throws Error for missing keys and sizes that do not go
 /// together.

@@ -36,6 +36,9 @@ constexpr std::array<std::pair<Norm, std::string_view>, 8> kNormNames{{{Norm::be
                                                                        {Norm::after_attention, "post_attention_norm"},
                                                                        {Norm::before_feed_forward, {}},
                                                                        {Norm::after_feed_forward, "post_ffw_norm"}}};
+/// The indexer of sparse attention, named within a block's attention and within GGUF's block.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kIndexerNames{
+    {{"wq_b", "attn_q_b"}, {"wk", "attn_k"}, {"k_norm", "k_norm"}, {"weights_proj", "proj"}}};
 constexpr std::string_view kBlocks = "blk.";
 
 /// A tensor's name in both kinds of file, without ".weight".
@@ -63,6 +66,9 @@ std::vector<BothNames> block_names(const Names& names, const GgufFamily& row) {
   for (const auto& [role, gguf] : kLinearNames)
     if (is_stored(names, role)) result.push_back({std::string(gguf), names.linear(role)});
   result.push_back({"ssm_out", fmt::format("{}.{}", names.delta, names.delta_out)});
+  for (const auto& [hf, gguf] : kIndexerNames)
+    if (row.indexer)
+      result.push_back({fmt::format("indexer.{}", gguf), fmt::format("{}.indexer.{}", names.attention, hf)});
   result.push_back({"shortconv.out_proj", fmt::format("{}.{}", names.convolution, names.convolution_out)});
   for (const auto& [norm, gguf] : kNormNames)
     if (!names.norm(norm).empty())
@@ -109,6 +115,14 @@ std::optional<std::string> hf_tensor_name(const Names& names, std::string_view g
 
 std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view hf_name, const GgufFamily& row) {
   return translate(names, row, hf_name, &BothNames::hf, &BothNames::gguf, blocks_of(names), kBlocks);
+}
+
+std::optional<std::string> gguf_carried_name(const Architecture& a, std::string_view hf_name) {
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    if (hf_name.starts_with(fmt::format("{}{}.indexer.", a.names.block(b), a.names.attention)) &&
+        (hf_name.ends_with(".weight") || hf_name.ends_with(".bias")))
+      return gguf_tensor_name(a.names, hf_name, gguf_family_of(a));
+  return std::nullopt;
 }
 
 bool holds_norm_offset(std::string_view gguf_name) {

@@ -14,6 +14,9 @@ std::optional<std::string> hf_tensor_name(const Names& names, std::string_view g
 /// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight"; nothing for a tensor that GGUF does not have.
 std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view hf_name, const GgufFamily& row = {});
 
+/// The name of a tensor that is carried, not run, in GGUF files that have it: those of an indexer. Nothing for others.
+std::optional<std::string> gguf_carried_name(const Architecture& architecture, std::string_view hf_name);
+
 /// Whether a tensor of a GGUF file is a norm that holds what the norm multiplies by, which is more than Hugging Face's
 /// files hold by Architecture::norm_offset.
 bool holds_norm_offset(std::string_view gguf_name);

@@ -148,6 +148,11 @@ class GgufSource final : public TensorSource {
       for (const format::GgufTensor& tensor : it->second.tensors()) MappedFile::drop(tensor.data);
   }
   void will_need(const std::string&) const override {}
+  std::span<const std::byte> raw(const std::string& name) const override {
+    const auto it = by_name_.find(name);
+    if (it == by_name_.end()) fail("{}: {} is missing", where_, name);
+    return it->second.data;
+  }
 
   std::uint64_t content_hash() const override {
     std::vector<std::span<const std::byte>> tensors;

@@ -141,6 +141,12 @@ std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {
     tensor.spec.name = *name;
     tensors.push_back(std::move(tensor));
   }
+  for (const model::TensorInfo& carried : model_.carried())
+    if (const auto name = model::gguf_carried_name(a, carried.name)) {
+      Tensor tensor{{*name, kF32, carried.shape}, carried.name};
+      if (carried.shape.size() > 1) tensor.spec.type = type_of(tensor);
+      tensors.push_back(std::move(tensor));
+    }
   for (auto& [name, values] : model::rope_tensors(a))
     tensors.push_back({{name, kF32, {values.size()}}, name, {}, {}, std::move(values)});
   return tensors;

@@ -107,7 +107,8 @@ std::vector<format::TensorSpec> SafetensorsFolder::list_tensors(std::vector<Orig
   }
   for (const model::TensorInfo& tensor : model_.carried()) {
     const std::optional<DType> dtype = dtype_from_name(tensor.type);
-    STRATA_CHECK(dtype.has_value(), "{} is {}", tensor.name, tensor.type);
+    if (!dtype)
+      fail("{}: {} is {}, which a folder cannot hold as it is", model_.path().string(), tensor.name, tensor.type);
     specs.push_back({tensor.name, *dtype, tensor.shape});
     origins.push_back({.carried = true});
   }

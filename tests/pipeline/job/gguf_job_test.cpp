@@ -62,7 +62,8 @@ TEST_P(GgufJob, IsWrittenByEveryMethodAndStaysNearTheOriginal) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GgufJob,
-                         ::testing::Values("qwen3_5_text", "qwen3_5_moe_text", "deepseek_v3", "glm4_moe_lite", "lfm2"),
+                         ::testing::Values("qwen3_5_text", "qwen3_5_moe_text", "deepseek_v3", "glm4_moe_lite", "lfm2",
+                                           "mistral4"),
                          [](const auto& tested) { return tested.param; });
 
 }  // namespace
