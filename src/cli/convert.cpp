@@ -23,12 +23,12 @@ const char* name_of(DType type) { return type == DType::f16 ? "f16" : type == DT
 
 void run(const Options& options, const Common& common) {
   const bool gguf = options.output.ends_with(".gguf");
-  const model::Model model = model::Model::open(options.model);
+  const pipeline::Target& target = pipeline::target_by_name(gguf ? "llama.cpp" : "transformers");
+  const model::Model model = model::Model::open(options.model, target.fusion());
   pipeline::refuse_source(model, options.output);
   if (!gguf && options.type != DType::bf16)
     fail_usage("--type: a folder is written in bf16; end --output in .gguf for other types");
   const pipeline::Codecs keeps(model.architecture().linears.size(), &codec::by_name("keep"));
-  const pipeline::Target& target = pipeline::target_by_name(gguf ? "llama.cpp" : "transformers");
   const auto output = pipeline::plan_output(model, keeps, target, options.shard_bytes, options.type);
   if (const std::string note = pipeline::carried_note(model, target); !note.empty()) remark("{}\n", note);
   pipeline::LinearEncoder encoder(model, keeps);

@@ -12,6 +12,7 @@
 #include "format/gguf_write.h"
 #include "importance/imatrix_dat.h"
 #include "model/gguf/names.h"
+#include "model/head_order.h"
 
 namespace strata::importance {
 namespace {
@@ -44,13 +45,28 @@ std::vector<Weight> weights_of(const model::Architecture& a, const std::string& 
     const auto stack = stacks.find(hf_name);
     const auto name =
         stack != stacks.end() ? stack->second : model::gguf_tensor_name(a.names, hf_name, model::gguf_family_of(a));
-    STRATA_CHECK(name.has_value(), "{}", linear.module);
+    if (!name) fail("{}: {} has no place in an importance matrix", where, linear.module);
     const auto [place, added] = places.emplace(*name, result.size());
     if (added) result.push_back({*name, {}});
     result[place->second].linears.push_back(&linear);
   }
   return result;
 }
+
+/// Where the model has the inputs of a linear that an importance matrix has in llama.cpp's order.
+class InputOrder {
+ public:
+  explicit InputOrder(const model::Architecture& a) {
+    if (a.delta.tiled != model::tiles_value_heads(a)) orders_ = model::value_head_orders(a, true);
+  }
+  std::size_t source(const model::Linear& linear, std::size_t input) const {
+    const auto it = orders_.find(linear.module + ".weight");
+    return it == orders_.end() || !it->second.columns ? input : it->second.source(input);
+  }
+
+ private:
+  model::HeadOrders orders_;
+};
 
 /// How many tokens a linear's mean square is over.
 std::size_t tokens_of(const InputMeanSquare& inputs, const model::Linear& linear) {
@@ -141,11 +157,13 @@ void write_imatrix(const std::filesystem::path& path, const model::Model& model,
   }
   const format::GgufLayout layout = format::lay_out_gguf(std::move(keys), std::move(specs));
   format::GgufWriter file(path, layout);
+  const InputOrder order(model.architecture());
   for (const Weight& weight : weights) {
     std::vector<float> sums, counts;
     for (const model::Linear* const linear : weight.linears) {
       counts.push_back(static_cast<float>(tokens_of(inputs, *linear)));
-      for (const float mean : inputs.of(*linear)) sums.push_back(mean * counts.back());
+      const std::vector<float> means = inputs.of(*linear);
+      for (std::size_t i = 0; i < means.size(); ++i) sums.push_back(means[order.source(*linear, i)] * counts.back());
     }
     file.write(std::as_bytes(std::span(sums)));
     file.write(std::as_bytes(std::span(counts)));
@@ -157,6 +175,7 @@ std::vector<std::vector<float>> read_imatrix(const std::filesystem::path& path, 
   const std::string where = path.string();
   const model::Architecture& a = model.architecture();
   const Source source(path, where);
+  const InputOrder order(a);
   std::vector<std::vector<float>> result(a.linears.size());
   for (const Weight& weight : weights_of(a, model.path().string())) {
     const std::vector<float> means = source.means(weight.name, weight.linears.size(), weight.cols());
@@ -166,9 +185,10 @@ std::vector<std::vector<float>> read_imatrix(const std::filesystem::path& path, 
       if (!(std::isfinite(mean) && mean >= 0.0f))
         fail("{}: {} holds {}; the file is damaged", where, weight.name, mean);
     for (std::size_t i = 0; i < weight.linears.size() && !means.empty(); ++i) {
-      const auto first = means.begin() + static_cast<std::ptrdiff_t>(i * weight.cols());
-      result[static_cast<std::size_t>(weight.linears[i] - a.linears.data())].assign(
-          first, first + static_cast<std::ptrdiff_t>(weight.cols()));
+      const model::Linear& linear = *weight.linears[i];
+      std::vector<float>& of_linear = result[static_cast<std::size_t>(&linear - a.linears.data())];
+      of_linear.resize(weight.cols());
+      for (std::size_t c = 0; c < weight.cols(); ++c) of_linear[order.source(linear, c)] = means[i * weight.cols() + c];
     }
   }
   if (source.has(fmt::format("blk.{}.attn_q.weight", a.blocks)))

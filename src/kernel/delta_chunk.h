@@ -22,7 +22,7 @@ struct DeltaHead {
 /// Head `head` of the values of a DeltaRule or DeltaRuleGradient.
 template <class Sequence>
 DeltaHead delta_head(const Sequence& s, std::size_t head) {
-  const std::size_t k_head = head / (s.v_heads / s.k_heads);
+  const std::size_t k_head = s.k_head_of(head);
   return {s.q + k_head * s.k_dim,
           s.k + k_head * s.k_dim,
           s.v + head * s.v_dim,

@@ -142,7 +142,7 @@ void run_chunk_back(Work& w, DeltaChunk& c, const DeltaHead& head, const HeadGra
 /// All chunks of one head of values; adds to dq and dk, which heads share.
 void run_head_back(const Variant& variant, const DeltaRuleGradient& s, std::size_t head) {
   const DeltaHead h = delta_head(s, head);
-  const std::size_t k_head = head / (s.v_heads / s.k_heads), size = s.k_dim * s.v_dim;
+  const std::size_t k_head = s.k_head_of(head), size = s.k_dim * s.v_dim;
   const HeadGradient g{s.dout + head * s.v_dim, s.v_heads * s.v_dim, s.dq + k_head * s.k_dim, s.dk + k_head * s.k_dim,
                        s.dv + head * s.v_dim,   s.ddecay + head,     s.dbeta + head};
   const std::size_t chunks = ceil_div(s.tokens, kChunkTokens);
@@ -181,12 +181,13 @@ void delta_rule_gradient(std::span<const DeltaRuleGradient> sequences) {
   const Variant& variant = selected_variant();
   parallel_for(items.size(), [&](std::size_t i) {
     const DeltaRuleGradient& s = *items[i].sequence;
-    const std::size_t k_head = items[i].k_head, shared = s.v_heads / s.k_heads;
+    const std::size_t k_head = items[i].k_head;
     for (std::size_t t = 0; t < s.tokens; ++t) {
       std::fill_n(s.dq + t * s.stride + k_head * s.k_dim, s.k_dim, 0.0f);
       std::fill_n(s.dk + t * s.stride + k_head * s.k_dim, s.k_dim, 0.0f);
     }
-    for (std::size_t head = k_head * shared; head < (k_head + 1) * shared; ++head) run_head_back(variant, s, head);
+    for (std::size_t head = 0; head < s.v_heads; ++head)
+      if (s.k_head_of(head) == k_head) run_head_back(variant, s, head);
   });
 }
 

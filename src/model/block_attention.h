@@ -38,6 +38,7 @@ struct DeltaNet {
   std::size_t key_heads = 0, value_heads = 0, key_size = 0, value_size = 0;
   std::size_t kernel = 0;     ///< tokens that the convolution sees
   bool by_key_heads = false;  ///< files hold q, k, v and z of a key head together, and b and a of one
+  bool tiled = false;         ///< heads of values that read one head of keys are key_heads apart, not neighbours
   /// The channels of the convolution: q, k and v of all heads.
   std::size_t channels() const { return 2 * key_heads * key_size + values(); }
   /// The values of all heads.

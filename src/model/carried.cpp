@@ -89,11 +89,12 @@ std::string_view label_of(std::string_view part) {
 
 }  // namespace
 
-std::vector<CarriedPart> carried_parts(const Model& model) {
+std::vector<CarriedPart> carried_parts(const Model& model, const std::function<bool(const TensorInfo&)>& is_left_out) {
   if (model.carried().empty()) return {};
   const TextNames text(model.architecture());
   std::map<std::string, CarriedPart, std::less<>> by_key;
   for (const TensorInfo& tensor : model.carried()) {
+    if (is_left_out && !is_left_out(tensor)) continue;
     const std::string_view name = text.part_of(tensor.name), label = label_of(name);
     if (text.is_of_linear(tensor.name)) continue;  // the bias of a linear belongs to it
     // A label that is also a component of the text model's names would match its modules under any prefix.

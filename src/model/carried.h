@@ -2,6 +2,7 @@
 // towers, projectors, other heads, blocks that predict several tokens at once.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,9 @@ struct CarriedPart {
 };
 
 /// The parts of Model::carried(), in the order of their names. Parts that differ in their prefix alone are one.
-std::vector<CarriedPart> carried_parts(const Model& model);
+/// is_left_out: of these tensors alone; all without it.
+std::vector<CarriedPart> carried_parts(const Model& model,
+                                       const std::function<bool(const TensorInfo&)>& is_left_out = {});
 
 /// Whether some of these parts predict several tokens at once: blocks behind the last, and what is named mtp.
 bool carries_blocks_ahead(const Model& model);

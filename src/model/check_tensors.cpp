@@ -95,9 +95,8 @@ class Checker {
     const auto inside = [&](std::string_view part) { return name.find(part) != name.npos; };
     const auto block = block_of(name);
     if (block && *block < a_.blocks)
-      return (std::ranges::any_of(kBesideTheBlock, inside) && !gguf_) || is_unread_key(name, *block)
-                 ? std::string()
-                 : unknown_part(name);
+      return std::ranges::any_of(kBesideTheBlock, inside) || is_unread_key(name, *block) ? std::string()
+                                                                                         : unknown_part(name);
     if (block && !of_block_ahead(name))
       return fmt::format(
           "it is not part of a model with {} blocks, as config.json's num_hidden_layers says; take the config.json "

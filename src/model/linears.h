@@ -37,7 +37,7 @@ struct BlockLinears {
   std::size_t widening = 1;      ///< its dense part is so many times Architecture::intermediate wide
 };
 
-/// Which matrices a runtime wants in one codec.
+/// Which matrices a runtime wants in one codec, and in which order it has heads (head_order.h).
 enum class Fusion {
   fused,   ///< q, k, v together, and gate with up; the embedding stays dense (vLLM)
   single,  ///< every matrix alone, and the embedding is one of them (GGUF)

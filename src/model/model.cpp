@@ -11,6 +11,7 @@
 #include "core/hash.h"
 #include "format/gguf.h"
 #include "model/check_tensors.h"
+#include "model/gguf/families.h"
 #include "model/sources.h"
 #include "model/unknown.h"
 
@@ -74,6 +75,7 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
     model.carried_ = carried_of_unknown(model.architecture_, *model.source_);
   } else {
     list_linears(model.architecture_, fusion);
+    model.order_heads(fusion);
     model.carried_ = check_tensors(model.architecture_, model.config_, *model.source_, model.gguf_, path.string());
   }
   for (const TensorInfo& tensor : model.source_->tensors()) model.tensor_bytes_[tensor.name] = tensor.bytes;
@@ -91,6 +93,14 @@ void Model::open_folder(std::span<const Family> table) {
   if (!known) find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_), path_.string());
   source_ = open_hf_source(path_, config_, architecture_);
   if (known) find_head();
+}
+
+void Model::order_heads(Fusion fusion) {
+  const bool tiles = tiles_value_heads(architecture_);
+  architecture_.delta.tiled = tiles && fusion == Fusion::single;
+  if (architecture_.delta.tiled == (tiles && gguf_)) return;
+  head_orders_ = value_head_orders(architecture_, architecture_.delta.tiled);
+  source_ = reordered(std::move(source_), head_orders_);
 }
 
 void Model::find_source_codecs() {

@@ -15,6 +15,7 @@
 #include "model/architecture.h"
 #include "model/companions.h"
 #include "model/families.h"
+#include "model/head_order.h"
 #include "model/tensor_source.h"
 #include "model/tensors.h"
 
@@ -27,8 +28,8 @@ class Model {
  public:
   /// Opens a directory with config.json and safetensors, or a GGUF file, and checks that the tensors are those that
   /// the configuration asks for. Throws Error saying what is missing, superfluous or of another shape.
-  /// fusion: how the runtime that the model is planned for groups the linears. table: where config.json's
-  /// model_type is looked up.
+  /// fusion: how the runtime that the model is planned for groups the linears, and orders heads (head_order.h). table:
+  /// where config.json's model_type is looked up.
   static Model open(const std::filesystem::path& path, Fusion fusion = Fusion::fused,
                     std::span<const Family> table = families());
 
@@ -78,6 +79,8 @@ class Model {
   std::vector<TensorInfo> tensors() const { return source_->tensors(); }
   /// The codec that a linear has in the files; nullptr when it is dense.
   const codec::Codec* codec_of(const Linear& linear) const { return source_->codec_of(linear.module); }
+  /// Whether a linear is held as a copy of what lies in the file, its heads being in another order there.
+  bool is_reordered(const Linear& linear) const { return head_orders_.contains(linear.module + ".weight"); }
 
   /// The codec that the source holds a linear in (by index into Architecture::linears), bit for bit; nullptr for dense
   /// weights, for layouts that are no codec of ours, and where linears that a runtime fuses differ in a tensor-level
@@ -96,6 +99,8 @@ class Model {
   void open_folder(std::span<const Family> table);
   /// The file decides whether the head is the embedding: some whose configuration says so hold another head.
   void find_head();
+  /// Puts the heads in the order of the runtime that the model is planned for.
+  void order_heads(Fusion fusion);
   void find_source_codecs();
   const codec::Codec* codec_of_name(const std::string& tensor) const;
   std::filesystem::path path_;
@@ -103,6 +108,7 @@ class Model {
   json config_;
   Architecture architecture_;
   std::unique_ptr<TensorSource> source_;
+  HeadOrders head_orders_;  ///< of tensors whose heads the source has in another order
   std::map<std::string, std::uint64_t> tensor_bytes_;
   std::vector<TensorInfo> carried_;
   std::vector<const codec::Codec*> source_codecs_;  ///< by index into Architecture::linears

@@ -68,6 +68,17 @@ TEST_P(TinyModel, LogitsEqualTransformers) {
   }
 }
 
+TEST(Engine, HeadsInLlamaCppsOrderGiveTheSameLogits) {
+  const fs::path folder = fs::path(STRATA_TEST_DATA) / "golden/models/qwen3_5_text";
+  const model::Model model = model::Model::open(folder, model::Fusion::single);
+  ASSERT_TRUE(model.architecture().delta.tiled);
+  Engine engine(model);
+  const Golden golden = read_golden(folder, engine.architecture().vocab);
+  const Sequence sequence{golden.sequences[0].size()};
+  const auto logits = logits_of(engine, golden.sequences[0], {&sequence, 1});
+  EXPECT_LT(largest_difference(logits, golden.logits[0]), 1e-3);
+}
+
 TEST_P(TinyModel, ABatchGivesWhatItsSequencesGiveAlone) {
   const model::Model model = model::Model::open(folder());
   Engine engine(model);

@@ -35,7 +35,8 @@ struct Written {
 };
 
 TEST(Imatrix, WhatWasWrittenIsReadBack) {
-  for (const char* name : {"llama_tied", "llama_untied_sharded", "qwen3_moe", "qwen3_moe_sparse", "mixtral"}) {
+  for (const char* name :
+       {"llama_tied", "llama_untied_sharded", "qwen3_moe", "qwen3_moe_sparse", "mixtral", "qwen3_5_text"}) {
     const Written w(name);
     const auto read = read_imatrix(w.path, w.model);
     for (std::size_t l = 0; l < read.size(); ++l) {
@@ -49,6 +50,22 @@ TEST(Imatrix, WhatWasWrittenIsReadBack) {
       for (std::size_t c = 0; c < want.size(); ++c) EXPECT_NEAR(read[l][c], want[c], 1e-6f * want[c]) << linear.module;
     }
   }
+}
+
+TEST(Imatrix, HeadsAreInLlamaCppsOrderWhateverTheModelIsPlannedFor) {
+  const Written w("qwen3_5_text");
+  const model::Model plain = model::Model::open(golden_model("qwen3_5_text"));
+  const auto tiled = read_imatrix(w.path, w.model), grouped = read_imatrix(w.path, plain);
+  const std::size_t o = plain.architecture().index(0, model::Role::o);
+  ASSERT_EQ(tiled[o].size(), 32u);
+  for (std::size_t i = 0; i < 32; ++i)  // of four heads of 8 the second and the third change places
+    EXPECT_EQ(grouped[o][i], tiled[o][i < 8 || i >= 24 ? i : i < 16 ? i + 8 : i - 8]) << i;
+  EXPECT_NE(grouped[o], tiled[o]);
+  engine::Engine engine(plain);
+  const std::filesystem::path path = w.folder.path() / "plain.gguf";
+  write_imatrix(path, plain, input_mean_square(engine, w.set), w.set.source);
+  const auto again = read_imatrix(path, w.model);
+  for (std::size_t i = 0; i < 32; ++i) EXPECT_NEAR(again[o][i], tiled[o][i], 1e-4f * tiled[o][i]) << i;
 }
 
 TEST(Imatrix, SumsAndCountsAreLlamaCppsOwn) {

@@ -14,6 +14,7 @@ namespace {
 struct Case {
   std::size_t tokens, k_heads, v_heads, k_dim, v_dim;
   float least_decay = -0.5f;
+  bool tiled = false;
 };
 
 struct Data {
@@ -43,7 +44,8 @@ struct Data {
             c.k_heads,
             c.v_heads,
             c.k_dim,
-            c.v_dim};
+            c.v_dim,
+            c.tiled};
   }
 };
 
@@ -63,7 +65,7 @@ Expected expected(const Data& data, const std::vector<float>& begin) {
   Expected e{std::vector<double>(c.tokens * data.value_size), {begin.begin(), begin.end()}};
   for (std::size_t h = 0; h < c.v_heads; ++h) {
     double* const s = e.state.data() + h * c.k_dim * c.v_dim;
-    const std::size_t kh = h / (c.v_heads / c.k_heads);
+    const std::size_t kh = c.tiled ? h % c.k_heads : h / (c.v_heads / c.k_heads);
     for (std::size_t t = 0; t < c.tokens; ++t) {
       const float* const row = data.qkv.data() + t * data.stride;
       const std::vector<double> q = unit(row + kh * c.k_dim, c.k_dim),
@@ -98,9 +100,9 @@ void expect_results(const char* name, const Data& data, const Expected& want, co
     ASSERT_NEAR((*state)[i], want.state[i], 5e-5) << name << " " << i;
 }
 
-const Case kCases[] = {{1, 1, 1, 16, 16},           {3, 2, 4, 16, 8},         {5, 1, 1, 1, 1},
-                       {64, 1, 2, 20, 33},          {65, 2, 2, 128, 128},     {150, 2, 4, 24, 40},
-                       {130, 1, 1, 64, 32, -30.0f}, {200, 1, 1, 32, 16, 0.0f}};
+const Case kCases[] = {{1, 1, 1, 16, 16},           {3, 2, 4, 16, 8},          {5, 1, 1, 1, 1},
+                       {64, 1, 2, 20, 33},          {65, 2, 2, 128, 128},      {150, 2, 4, 24, 40},
+                       {130, 1, 1, 64, 32, -30.0f}, {200, 1, 1, 32, 16, 0.0f}, {70, 2, 6, 16, 8, -0.5f, true}};
 
 TEST(DeltaRule, EveryVariantEqualsItsDefinition) {
   for (const Variant* variant : runnable())
@@ -154,7 +156,8 @@ TEST(DeltaRule, ABatchEqualsItsSequencesAloneAtAnyThreadCount) {
 }
 
 TEST(DeltaRule, Gradient) {
-  for (const Case& c : {Case{1, 1, 1, 6, 5}, Case{20, 1, 2, 6, 5}, Case{150, 2, 2, 8, 4}}) {
+  for (const Case& c :
+       {Case{1, 1, 1, 6, 5}, Case{20, 1, 2, 6, 5}, Case{150, 2, 2, 8, 4}, Case{20, 2, 4, 6, 5, -0.5f, true}}) {
     Data data(c);
     std::vector<float> dqkv(data.qkv.size(), 9.0f), ddecay(data.decay.size(), 9.0f), dbeta(data.beta.size(), 9.0f);
     const std::vector<float> dout = random_values(c.tokens * data.value_size, 5);
@@ -162,10 +165,9 @@ TEST(DeltaRule, Gradient) {
       for (std::size_t i = 2 * data.key_size + data.value_size; i < data.stride; ++i) dqkv[t * data.stride + i] = 0.0f;
     const float *const q = data.qkv.data(), *const k = q + data.key_size, *const v = k + data.key_size;
     float *const dq = dqkv.data(), *const dk = dq + data.key_size, *const dv = dk + data.key_size;
-    const DeltaRuleGradient call{
-        q,         k,       v,      data.stride,   data.decay.data(), data.beta.data(), dout.data(),
-        dq,        dk,      dv,     ddecay.data(), dbeta.data(),      c.tokens,         c.k_heads,
-        c.v_heads, c.k_dim, c.v_dim};
+    const DeltaRuleGradient call{q,           k,         v,         data.stride, data.decay.data(), data.beta.data(),
+                                 dout.data(), dq,        dk,        dv,          ddecay.data(),     dbeta.data(),
+                                 c.tokens,    c.k_heads, c.v_heads, c.k_dim,     c.v_dim,           c.tiled};
     delta_rule_gradient({&call, 1});
     const auto loss = [&] {
       const DeltaRule forward = data.call(0, c.tokens, nullptr);

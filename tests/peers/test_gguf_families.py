@@ -21,6 +21,7 @@ TUNED = {"beta_fast": 4.0, "beta_slow": 0.5}
 WHOLE = {**YARN, "original_max_position_embeddings": 200, "truncate": False}
 LLAMA4 = {"attention_chunk_size": 8192, "floor_scale": 8192, "attn_scale": 0.1, "attention_bias": False,
           "no_rope_layers": [], "layer_types": None, "use_qk_norm": True}
+LATENT_YARN = {**YARN, "mscale": 0.707, "mscale_all_dim": 0.707}
 S, F = "sliding_attention", "full_attention"
 
 FIXED = {
@@ -52,17 +53,29 @@ FIXED = {
     "qwen2_5_vl": {"rope_scaling": {"type": "mrope", "mrope_section": [4, 2, 2]}},
     "qwen3_vl": {},
     "qwen3_vl_moe": {},
+    "qwen3_next": {"linear_value_head_dim": 8},
+    "qwen3_5_text": {},
+    "qwen3_5_moe_text": {},
+    "lfm2": {"block_ff_dim": 120},
+    "lfm2_moe": {"routed_scaling_factor": 1.0},
+    "deepseek_v2": {"num_hidden_layers": 27, "num_experts_per_tok": 8, "rope_scaling": None},
+    "deepseek_v2_q_lora": {"topk_method": "greedy", "n_group": 1, "topk_group": 1, "rope_scaling": LATENT_YARN},
+    "deepseek_v3": {},
+    "glm_moe_dsa": {"index_head_dim": 128, "index_n_heads": 4},
+    "glm4_moe_lite": {"rms_norm_eps": 1e-6},
 }
 
 
 #: llama.cpp keeps keys and values in float16, which can send a token to another expert where two are nearly alike; one expert a
 #: token leaves such a token no other. With this seed no two are for the tokens of the text.
 SEEDS = {"llama4_text": 3}
+#: Many blocks of random weights make more of what is lost there.
+LIMITS = {"deepseek_v2": 5e-4}
 VOCABULARY, MARKS = 512, 17  # tokens of the models; the first of them stand for no text
 
 
 def adjusted(name: str) -> goldens.Variant:
-    variant = goldens.VARIANTS[name]
+    variant = {**goldens.VARIANTS, **goldens.LATER}[name]
     config = dict(variant.config)
     text = config["text_config"] = dict(config["text_config"]) if "text_config" in config else config
     text |= {"vocab_size": VOCABULARY, "hidden_size": 64, **FIXED[name]}
@@ -107,6 +120,10 @@ def content(path) -> tuple[dict, dict]:
     return keys, {t.name: np.array(t.data) for t in reader.tensors}
 
 
+def as_floats(dtype: str, values: np.ndarray) -> np.ndarray:
+    return reference.from_bf16(values) if dtype == "BF16" else values
+
+
 def divergence(model, answer, count: int) -> float:
     import torch
     ids = torch.tensor(answer["ids"][None, :count].astype(np.int64))
@@ -120,7 +137,7 @@ def test_computes_what_transformers_does(strata, smollm2, tmp_path, name):
     model, dense, again = tmp_path / "model", tmp_path / "dense.gguf", tmp_path / "again.gguf"
     make_model(model, adjusted(name), smollm2, SEEDS.get(name, 1))
     strata.run("convert", model, "-o", dense, "--type", "f32")
-    assert divergence(model, ask_llama(dense, tmp_path, 48), 48) < 1e-4
+    assert divergence(model, ask_llama(dense, tmp_path, 48), 48) < LIMITS.get(name, 1e-4)
     strata.run("convert", dense, "-o", tmp_path / "back")
     strata.run("convert", tmp_path / "back", "-o", again, "--type", "f32")
     (keys, tensors), (keys_again, tensors_again) = content(dense), content(again)
@@ -130,4 +147,4 @@ def test_computes_what_transformers_does(strata, smollm2, tmp_path, name):
         assert np.array_equal(values, tensors_again[tensor]), tensor
     weights, back = (reference.read_folder(folder) for folder in (model, tmp_path / "back"))
     for tensor in weights.keys() & back.keys():
-        assert np.array_equal(weights[tensor][1], back[tensor][1]), tensor
+        assert np.array_equal(as_floats(*weights[tensor]), as_floats(*back[tensor])), tensor

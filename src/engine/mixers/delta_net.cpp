@@ -49,7 +49,7 @@ const float* Engine::mix_delta(BlockWeights& w, std::size_t block, const Batch& 
                             window, out, d.channels(), s.tokens, d.channels(), d.kernel, true});
     rules.push_back({out, out + keys, out + 2 * keys, d.channels(), rows.decay.data() + row * d.value_heads,
                      rows.beta.data() + row * d.value_heads, state, mixed + row * d.values(), d.values(), s.tokens,
-                     d.key_heads, d.value_heads, d.key_size, d.value_size});
+                     d.key_heads, d.value_heads, d.key_size, d.value_size, d.tiled});
     row += s.tokens;
   }
   kernel::convolution(convolutions);

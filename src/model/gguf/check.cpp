@@ -8,6 +8,7 @@
 #include "model/gguf/config.h"
 #include "model/gguf/export.h"
 #include "model/gguf/families.h"
+#include "model/gguf/mixers.h"
 #include "model/gguf/rope.h"
 
 namespace strata::model {
@@ -42,7 +43,7 @@ bool close(double a, double b) { return std::fabs(a - b) <= 1e-4 * std::max(std:
 /// told by.
 std::string lost_rope(const Rope& a, const Rope& b, std::size_t last_position) {
   if (a.dims != b.dims || a.interleaved != b.interleaved) return "which dimensions are rotated";
-  if (a.sections != b.sections) return "'mrope_section'";
+  if (a.sections != b.sections && !a.sections.empty()) return "'mrope_section'";  // of text alone any are the same
   if (!close(a.attention_factor, b.attention_factor)) return "the rotary embedding's 'attention_factor'";
   for (const std::size_t position : {std::size_t{0}, last_position}) {
     if (std::ranges::equal(inverse_frequencies(a, position), inverse_frequencies(b, position), close)) continue;
@@ -80,16 +81,21 @@ std::string unloadable(const Architecture& a, const GgufFamily& row) {
   if (a.o_bias && !row.o_bias) return "biases of o";
   if (a.mlp_bias && !row.mlp_bias) return "biases of gate, up and down";
   if (row.square_k && a.kv_size() != a.hidden) return fmt::format("a norm of k of {}", a.kv_size());
-  return {};
+  if (row.experts.needs_shared && a.experts.count != 0 && a.experts.shared_intermediate == 0) return "no shared expert";
+  if (a.experts.groups > 1 && a.experts.group_best != 2)
+    return "groups of experts that are as good as the best of each ('group_limited_greedy')";
+  if (!row.yarn && a.ropes.front().scaling == Rope::Scaling::yarn) return "a rotary embedding stretched by yarn";
+  return unloadable_mixer(a, row);
 }
 
 }  // namespace
 
 std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
   const Experts &x = a.experts, &y = b.experts;
-  const std::pair<const char*, bool> parts[] = {
+  const std::pair<std::string, bool> parts[] = {
       {"the sizes", a.hidden == b.hidden && a.heads == b.heads && a.kv_heads == b.kv_heads &&
                         a.head_dim == b.head_dim && a.intermediate == b.intermediate},
+      {lost_mixer(a, b), lost_mixer(a, b).empty()},
       {"the norms' epsilon", close(a.norm_epsilon, b.norm_epsilon)},
       {"the kind of norms", a.norm_offset == b.norm_offset && a.norm_kind == b.norm_kind && a.parallel == b.parallel},
       {"the norms of q and k", a.qk_norm == b.qk_norm && a.qk_l2 == b.qk_l2},
@@ -118,7 +124,7 @@ std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
       {"groups of experts ('n_group')", x.groups == y.groups && x.groups_used == y.groups_used},
       {"how experts are chosen", x.score == y.score && x.correction == y.correction &&
                                      x.weighs_input == y.weighs_input && x.bias == y.bias &&
-                                     x.router_bias == y.router_bias},
+                                     x.router_bias == y.router_bias && x.group_best == y.group_best},
   };
   for (const auto& [what, kept] : parts)
     if (!kept) return what;

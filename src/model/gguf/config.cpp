@@ -10,6 +10,7 @@
 #include "model/families.h"
 #include "model/gguf/experts.h"
 #include "model/gguf/families.h"
+#include "model/gguf/mixers.h"
 #include "model/gguf/rope.h"
 #include "model/gguf/tokenizer.h"
 
@@ -26,7 +27,7 @@ const Family* family_of(const format::GgufFile& gguf, const GgufFamily& row) {
   const Family* found = nullptr;
   for (const Family& candidate : families()) {
     if (candidate.gguf != name || (candidate.mixture != nullptr) != has_experts(gguf)) continue;
-    if ((candidate.window == WindowRule::pattern) == windows) return &candidate;
+    if ((candidate.window == WindowRule::pattern) == windows && scores_alike(gguf, row, candidate)) return &candidate;
     if (found == nullptr) found = &candidate;
   }
   return found;
@@ -46,17 +47,11 @@ void add_switches(json& config, const format::GgufFile& gguf, const Family& fami
 void add_sizes(json& config, const format::GgufFile& gguf, const Family& family, const std::string& where) {
   const std::string arch = gguf.text("general.architecture");
   const auto integer = [&](const char* key) { return gguf.integer(arch + key); };
-  const auto integer_or = [&](const char* key, std::uint64_t fallback) {
-    return gguf.has(arch + key) ? gguf.integer(arch + key) : fallback;
-  };
   config["hidden_size"] = integer(".embedding_length");
-  config[family.intermediate_key] = integer(".feed_forward_length");
-  config["num_hidden_layers"] = integer(".block_count");
-  config["num_attention_heads"] = integer(".attention.head_count");
-  config["num_key_value_heads"] = integer_or(".attention.head_count_kv", integer(".attention.head_count"));
-  const std::uint64_t heads = config["num_attention_heads"];
-  if (heads == 0) fail("{}: {}.attention.head_count is 0", where, arch);
-  config["head_dim"] = integer_or(".attention.key_length", config["hidden_size"].get<std::uint64_t>() / heads);
+  const char* const length = ".feed_forward_length";  // models without dense blocks may be without it
+  config[family.intermediate_key] =
+      integer(gguf.has(arch + length) || !has_experts(gguf) ? length : ".expert_feed_forward_length");
+  config["num_hidden_layers"] = block_count(gguf, where);
   config["max_position_embeddings"] = integer(".context_length");
   const format::GgufTensor* embedding = gguf.find("token_embd.weight");
   if (embedding == nullptr || embedding->shape.size() != 2)
@@ -69,6 +64,13 @@ void add_sizes(json& config, const format::GgufFile& gguf, const Family& family,
 
 std::string norm_epsilon_key(NormKind kind) {
   return kind == NormKind::layer ? ".attention.layer_norm_epsilon" : ".attention.layer_norm_rms_epsilon";
+}
+
+std::uint64_t block_count(const format::GgufFile& gguf, const std::string& where) {
+  const std::string arch = gguf.text("general.architecture"), ahead = arch + ".nextn_predict_layers";
+  const std::uint64_t all = gguf.integer(arch + ".block_count"), more = gguf.has(ahead) ? gguf.integer(ahead) : 0;
+  if (more >= all) fail("{}: {} is {} of {} blocks", where, ahead, more, all);
+  return all - more;
 }
 
 double as_float32(double value) {
@@ -88,6 +90,7 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
   config["model_type"] = family->model_type;
   config["torch_dtype"] = "bfloat16";
   add_sizes(config, gguf, *family, where);
+  add_mixer_config(config, gguf, row, *family, where);
   add_switches(config, gguf, *family);
   config["tie_word_embeddings"] = gguf.find("output.weight") == nullptr;
   for (const auto& [key, name] :

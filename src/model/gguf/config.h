@@ -16,6 +16,10 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where);
 /// The key, behind the architecture's name, of the epsilon of norms of a kind.
 std::string norm_epsilon_key(NormKind kind);
 
+/// How many blocks a file's model has without those that predict several tokens at once, which come after them and are
+/// not read. Throws Error where there are no others.
+std::uint64_t block_count(const format::GgufFile& gguf, const std::string& where);
+
 /// The shortest decimal of a float32, so that 1e-5 stays 1e-05 and not 9.99999974e-06.
 double as_float32(double value);
 

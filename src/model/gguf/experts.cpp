@@ -17,6 +17,8 @@ constexpr const char* kScale = ".expert_weights_scale";
 constexpr const char* kScore = ".expert_gating_func";
 constexpr const char* kFirst = ".leading_dense_block_count";
 constexpr const char* kStep = ".interleave_moe_layer_step";
+constexpr const char* kGroups = ".expert_group_count";
+constexpr const char* kGroupsUsed = ".expert_group_used_count";
 
 /// llama.cpp's numbers of what makes weights of the router's logits.
 std::uint32_t score_number(Experts::Score score) { return score == Experts::Score::sigmoid ? 2 : 1; }
@@ -49,9 +51,19 @@ void add_expert_keys(format::GgufKeys& keys, const GgufFamily& row, const Archit
   const auto [first, step] = places(a);
   if (row.experts.first_key) size(kFirst, first);
   if (row.experts.step_key) size(kStep, step);
+  if (row.experts.group_keys && e.groups > 1) {
+    size(kGroups, e.groups);
+    size(kGroupsUsed, e.groups_used);
+  }
   if (row.experts.normalize_key) keys.add(arch + kNormalize, e.normalize);
   if (row.experts.scale_key) keys.add(arch + kScale, e.scale);
   if (row.experts.score_key) size(kScore, score_number(e.score));
+}
+
+bool scores_alike(const format::GgufFile& gguf, const GgufFamily& row, const Family& family) {
+  const std::string key = std::string(row.name) + kScore;
+  return family.mixture == nullptr || !row.experts.score_key || !gguf.has(key) ||
+         gguf.integer(key) == score_number(family.mixture->experts.score);
 }
 
 bool has_experts(const format::GgufFile& gguf) {
@@ -76,14 +88,19 @@ void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFam
   }
   if (row.experts.first_key) copy(mixture.first_key != nullptr ? mixture.first_key : "first_k_dense_replace", kFirst);
   if (row.experts.step_key) copy(mixture.step_key, kStep);
+  if (row.experts.group_keys) {
+    const bool grouped = gguf.has(arch + kGroups) && gguf.integer(arch + kGroups) > 1;
+    config["n_group"] = grouped ? gguf.integer(arch + kGroups) : 1;
+    config["topk_group"] = grouped ? gguf.integer(arch + kGroupsUsed) : 1;
+    if (mixture.method_key != nullptr) config[mixture.method_key] = grouped ? "group_limited_greedy" : "greedy";
+  }
   config["norm_topk_prob"] = row.experts.normalizes;
   if (row.experts.normalize_key && gguf.has(arch + kNormalize))
     config["norm_topk_prob"] = gguf.boolean(arch + kNormalize);
   if (row.experts.scale_key && gguf.has(arch + kScale))
     config["routed_scaling_factor"] = as_float32(gguf.real(arch + kScale));
-  if (const std::string key = arch + kScore;
-      row.experts.score_key && gguf.has(key) && gguf.integer(key) != score_number(mixture.experts.score))
-    fail("{}: {} is {}, and {} models have {}", where, key, gguf.integer(key), family.model_type,
+  if (!scores_alike(gguf, row, family))
+    fail("{}: {}{} is {}, and {} models have {}", where, arch, kScore, gguf.integer(arch + kScore), family.model_type,
          score_number(mixture.experts.score));
 }
 

@@ -15,6 +15,8 @@ void add_expert_keys(format::GgufKeys& keys, const GgufFamily& row, const Archit
 /// does not have.
 void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
                        const std::string& where);
+/// Whether the keys say that a file's experts are scored as the family's are; true where no key says it.
+bool scores_alike(const format::GgufFile& gguf, const GgufFamily& row, const Family& family);
 /// Whether a GGUF file has experts.
 bool has_experts(const format::GgufFile& gguf);
 

@@ -8,6 +8,7 @@
 #include "model/gguf/config.h"
 #include "model/gguf/experts.h"
 #include "model/gguf/families.h"
+#include "model/gguf/mixers.h"
 #include "model/gguf/rope.h"
 
 namespace strata::model {
@@ -46,10 +47,7 @@ void add_architecture_keys(format::GgufKeys& keys, const Architecture& a, const 
   size(".context_length", context_length(a, row));
   size(".embedding_length", a.hidden);
   size(".feed_forward_length", a.intermediate);
-  size(".attention.head_count", a.heads);
-  size(".attention.head_count_kv", a.kv_heads);
-  size(".attention.key_length", a.head_dim);
-  size(".attention.value_length", a.head_dim);
+  add_mixer_keys(keys, row, a);
   size(".vocab_size", a.vocab);
   add_expert_keys(keys, row, a);
   keys.add(arch + norm_epsilon_key(a.norm_kind), a.norm_epsilon);
@@ -72,6 +70,7 @@ format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type) {
   keys.add("general.file_type", file_type);
   keys.add("general.quantization_version", std::uint32_t{2});
   add_architecture_keys(keys, a, where);
+  add_indexer_keys(keys, gguf_family_of(a), model);
   if (source)
     copy_tokenizer(keys, *source);
   else

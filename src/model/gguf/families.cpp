@@ -13,6 +13,17 @@ namespace strata::model {
 namespace {
 
 constexpr std::string_view kAfterAttention = "post_attention_norm";
+constexpr std::string_view kEmbeddingNorm = "token_embd_norm";
+constexpr std::array<std::int32_t, 4> kQwen35Sections{11, 11, 10, 0};
+
+/// What all architectures of latent attention have.
+constexpr GgufExperts kLatentExperts{.normalize_key = true,
+                                     .scale_key = true,
+                                     .score_key = true,
+                                     .shared_keys = true,
+                                     .first_key = true,
+                                     .group_keys = true,
+                                     .needs_shared = true};
 
 constexpr std::array kRows{
     GgufFamily{.name = "llama", .interleaved = true, .o_bias = true, .mlp_bias = true},
@@ -74,6 +85,32 @@ constexpr std::array kRows{
                .query_scale = {.beta = 0.1, .length = 8192, .first = 1},
                .l2_unless_experts = 128,
                .experts = {.step_key = true}},
+    GgufFamily{.name = "qwen3next",
+               .feed_forward_norm = kAfterAttention,
+               .partial_rope = true,
+               .experts = {.shared_keys = true}},
+    GgufFamily{.name = "qwen35",
+               .feed_forward_norm = kAfterAttention,
+               .partial_rope = true,
+               .sections = kQwen35Sections,
+               .rope_parameters = true,
+               .tiled_values = true},
+    GgufFamily{.name = "qwen35moe",
+               .feed_forward_norm = kAfterAttention,
+               .partial_rope = true,
+               .sections = kQwen35Sections,
+               .rope_parameters = true,
+               .tiled_values = true,
+               .experts = {.shared_keys = true}},
+    GgufFamily{.name = "lfm2", .last_norm = kEmbeddingNorm},
+    GgufFamily{.name = "lfm2moe", .last_norm = kEmbeddingNorm, .experts = {.score_key = true, .first_key = true}},
+    GgufFamily{.name = "glm-dsa", .rope_parameters = true, .yarn = false, .indexer = true, .experts = kLatentExperts},
+    GgufFamily{.name = "mistral4",
+               .mscale_is_one = true,
+               .temperature = true,
+               .temperature_length = true,
+               .experts = kLatentExperts},
+    GgufFamily{.name = "deepseek2", .whole_query_blocks = {26, 27}, .experts = kLatentExperts},
 };
 
 constexpr const char* kWindow = ".attention.sliding_window";
@@ -113,6 +150,11 @@ GgufFamily gguf_family_of(const Architecture& a) {
   return a.ropes.front().sections.empty() || row == kRows.end() ? gguf_family(name) : *row;
 }
 
+bool tiles_value_heads(const Architecture& a) {
+  const Family* const family = find_family(a.model_type);
+  return family != nullptr && !family->gguf.empty() && gguf_family_of(a).tiled_values;
+}
+
 void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a) {
   const std::string arch(row.name);
   if (row.window_pattern != 0)
@@ -124,6 +166,8 @@ void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
   if (row.attention_softcap) keys.add(arch + kScoreCap, a.attention_softcap);
   if (row.logit_softcap) keys.add(arch + kLogitCap, a.logit_softcap);
   if (row.temperature) keys.add(arch + ".attention.temperature_scale", static_cast<float>(a.query_scale.beta));
+  if (row.temperature_length)
+    keys.add(arch + ".attention.temperature_length", static_cast<std::uint32_t>(a.query_scale.length));
   if (row.multiplies_logits) keys.add(arch + kLogitScale, a.scales.logits);
   if (!row.scales) return;
   keys.add(arch + ".embedding_scale", a.scales.embedding);

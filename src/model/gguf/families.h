@@ -1,6 +1,7 @@
 // What llama.cpp computes for an architecture of GGUF files beyond what all of them share: a row for each that differs.
 // llama.cpp, src/models/*.cpp (what is fixed there) and conversion/*.py (keys, the order of rows).
 #pragma once
+#include <array>
 #include <cstddef>
 #include <string_view>
 
@@ -17,9 +18,11 @@ struct GgufExperts {
   bool normalize_key = false;  ///< expert_weights_norm says it instead
   bool scale_key = false;      ///< expert_weights_scale multiplies the weights
   bool score_key = false;      ///< expert_gating_func says what makes weights of the router's logits
-  bool shared_keys = false;  ///< expert_shared_count and expert_shared_feed_forward_length say how large the shared is
-  bool first_key = false;    ///< leading_dense_block_count says how many blocks come before the first mixture
-  bool step_key = false;     ///< interleave_moe_layer_step says that every n-th block is a mixture
+  bool shared_keys = false;   ///< expert_shared_count and expert_shared_feed_forward_length say how large the shared is
+  bool first_key = false;     ///< leading_dense_block_count says how many blocks come before the first mixture
+  bool step_key = false;      ///< interleave_moe_layer_step says that every n-th block is a mixture
+  bool group_keys = false;    ///< expert_group_count and expert_group_used_count say of groups that are chosen from
+  bool needs_shared = false;  ///< there is a shared expert
 };
 
 struct GgufFamily {
@@ -33,18 +36,25 @@ struct GgufFamily {
   bool needs_head = false;                          ///< lm_head is never the embedding
   bool needs_tied = false;                          ///< lm_head is always the embedding
   std::string_view feed_forward_norm = "ffn_norm";  ///< the norm before the feed-forward part
-  std::size_t window_pattern = 0;     ///< windows are on all blocks but every n-th; 0: llama.cpp has no windows
-  std::size_t window_blocks = 0;      ///< only models of so many blocks have windows; 0: all may
-  bool needs_window = false;          ///< there is a window even where a file names none
-  bool window_rope = false;           ///< blocks with a window have a rotary embedding without scaling
-  bool window_theta = false;          ///< which may have a theta of its own
-  std::size_t no_rope_step = 0;       ///< every n-th block has no rotary embedding; 0: all have one
-  bool partial_rope = false;          ///< a part of a head may be rotated
+  std::string_view last_norm = "output_norm";       ///< the norm that the head reads
+  std::size_t window_pattern = 0;  ///< windows are on all blocks but every n-th; 0: llama.cpp has no windows
+  std::size_t window_blocks = 0;   ///< only models of so many blocks have windows; 0: all may
+  bool needs_window = false;       ///< there is a window even where a file names none
+  bool window_rope = false;        ///< blocks with a window have a rotary embedding without scaling
+  bool window_theta = false;       ///< which may have a theta of its own
+  std::size_t no_rope_step = 0;    ///< every n-th block has no rotary embedding; 0: all have one
+  bool partial_rope = false;       ///< a part of a head may be rotated
+  /// The rotary embedding's sections where a model has none; zeros: files may be without.
+  std::array<std::int32_t, 4> sections{};
+  bool rope_parameters = false;       ///< config.json has the settings of the rotary embedding in one object
+  bool yarn = true;                   ///< the rotary embedding may be stretched by yarn
+  bool mscale_is_one = false;         ///< yarn's mscale is 1; elsewhere in latent attention it is mscale_all_dim
   bool yarn_betas = false;            ///< yarn's betas are read; elsewhere they are 32 and 1
   bool yarn_truncates = true;         ///< Rope::truncate of the models; llama.cpp always cuts yarn's range
   std::size_t chunk = 0;              ///< BlockAttention::chunk of blocks with a rotary embedding
   QueryScale query_scale{};           ///< what is fixed of it
   bool temperature = false;           ///< a key holds beta, and its length is yarn's original context
+  bool temperature_length = false;    ///< a key holds that length besides
   std::size_t l2_unless_experts = 0;  ///< Architecture::qk_l2, but not with so many experts; 0: never
   bool attention_softcap = false;     ///< there is a cap on scores, whether a file names it or not
   bool logit_softcap = false;         ///< the same for logits
@@ -52,6 +62,10 @@ struct GgufFamily {
   bool multiplies_logits = false;     ///< a key holds the factor of logits
   bool embedding_by_hidden = false;   ///< the embedding's rows are multiplied by sqrt(hidden)
   std::size_t wide_query_blocks = 0;  ///< a model of so many blocks divides q by sqrt(hidden / heads), not of head_dim
+  /// Latent attention has q in one matrix in models of so many blocks, and in no others.
+  std::array<std::size_t, 2> whole_query_blocks{};
+  bool tiled_values = false;  ///< DeltaNet::tiled
+  bool indexer = false;       ///< files hold the indexer of sparse attention, which is carried elsewhere
   GgufExperts experts{};
 };
 
@@ -59,6 +73,9 @@ struct GgufFamily {
 GgufFamily gguf_family(std::string_view name);
 /// The row that a model's files are of: its family's, or the one that has sections of the rotary embedding besides.
 GgufFamily gguf_family_of(const Architecture& architecture);
+
+/// DeltaNet::tiled in GGUF files of the model's family; false for a family without such files.
+bool tiles_value_heads(const Architecture& architecture);
 
 /// Adds the keys of windows, caps, factors and what grows with the position.
 void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a);

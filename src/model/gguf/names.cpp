@@ -9,21 +9,36 @@
 namespace strata::model {
 namespace {
 
-constexpr std::array<std::pair<Role, std::string_view>, 9> kLinearNames{{{Role::q, "attn_q"},
-                                                                         {Role::k, "attn_k"},
-                                                                         {Role::v, "attn_v"},
-                                                                         {Role::o, "attn_output"},
-                                                                         {Role::gate, "ffn_gate"},
-                                                                         {Role::up, "ffn_up"},
-                                                                         {Role::down, "ffn_down"},
-                                                                         {Role::qkv, "attn_qkv"},
-                                                                         {Role::gate_up, "ffn_up"}}};
-constexpr std::array<std::pair<Norm, std::string_view>, 6> kNormNames{{{Norm::before_attention, "attn_norm"},
+constexpr std::array<std::pair<Role, std::string_view>, 19> kLinearNames{{{Role::q, "attn_q"},
+                                                                          {Role::k, "attn_k"},
+                                                                          {Role::v, "attn_v"},
+                                                                          {Role::o, "attn_output"},
+                                                                          {Role::gate, "ffn_gate"},
+                                                                          {Role::up, "ffn_up"},
+                                                                          {Role::down, "ffn_down"},
+                                                                          {Role::qkv, "attn_qkv"},
+                                                                          {Role::gate_up, "ffn_up"},
+                                                                          {Role::q_a, "attn_q_a"},
+                                                                          {Role::q_b, "attn_q_b"},
+                                                                          {Role::kv_a, "attn_kv_a_mqa"},
+                                                                          {Role::kv_b, "attn_kv_b"},
+                                                                          {Role::in_qkv, "attn_qkv"},
+                                                                          {Role::in_z, "attn_gate"},
+                                                                          {Role::in_b, "ssm_beta"},
+                                                                          {Role::in_a, "ssm_alpha"},
+                                                                          {Role::in_ba, "ssm_ba"},
+                                                                          {Role::in_bcx, "shortconv.in_proj"}}};
+constexpr std::array<std::pair<Norm, std::string_view>, 8> kNormNames{{{Norm::before_attention, "attn_norm"},
                                                                        {Norm::q, "attn_q_norm"},
                                                                        {Norm::k, "attn_k_norm"},
+                                                                       {Norm::q_a, "attn_q_a_norm"},
+                                                                       {Norm::kv_a, "attn_kv_a_norm"},
                                                                        {Norm::after_attention, "post_attention_norm"},
                                                                        {Norm::before_feed_forward, {}},
                                                                        {Norm::after_feed_forward, "post_ffw_norm"}}};
+/// The indexer of sparse attention, named within a block's attention and within GGUF's block.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kIndexerNames{
+    {{"wq_b", "attn_q_b"}, {"wk", "attn_k"}, {"k_norm", "k_norm"}, {"weights_proj", "proj"}}};
 constexpr std::string_view kBlocks = "blk.";
 
 /// A tensor's name in both kinds of file, without ".weight".
@@ -32,15 +47,15 @@ struct BothNames {
 };
 
 /// The tensors that belong to no block.
-std::array<BothNames, 3> whole_names(const Names& names) {
+std::array<BothNames, 3> whole_names(const Names& names, const GgufFamily& row) {
   return {{{"token_embd", names.linear(Role::embed)},
-           {"output_norm", names.root + std::string(names.last_norm)},
+           {std::string(row.last_norm), names.root + std::string(names.last_norm)},
            {"output", names.linear(Role::lm_head)}}};
 }
 
 /// Whether a family has this matrix rather than the one that it is a part of, or its parts.
 bool is_stored(const Names& names, Role role) {
-  if (role == Role::q || role == Role::k || role == Role::v) return names.qkv.empty();
+  if (role == Role::q || role == Role::k || role == Role::v || role == Role::in_qkv) return names.qkv.empty();
   if (role == Role::gate || role == Role::up) return names.gate_up.empty();
   return (role != Role::qkv || !names.qkv.empty()) && (role != Role::gate_up || !names.gate_up.empty());
 }
@@ -50,6 +65,11 @@ std::vector<BothNames> block_names(const Names& names, const GgufFamily& row) {
   std::vector<BothNames> result;
   for (const auto& [role, gguf] : kLinearNames)
     if (is_stored(names, role)) result.push_back({std::string(gguf), names.linear(role)});
+  result.push_back({"ssm_out", fmt::format("{}.{}", names.delta, names.delta_out)});
+  for (const auto& [hf, gguf] : kIndexerNames)
+    if (row.indexer)
+      result.push_back({fmt::format("indexer.{}", gguf), fmt::format("{}.indexer.{}", names.attention, hf)});
+  result.push_back({"shortconv.out_proj", fmt::format("{}.{}", names.convolution, names.convolution_out)});
   for (const auto& [norm, gguf] : kNormNames)
     if (!names.norm(norm).empty())
       result.push_back({std::string(gguf.empty() ? row.feed_forward_norm : gguf), std::string(names.norm(norm))});
@@ -75,7 +95,7 @@ std::optional<BlockTensor> split(std::string_view name, std::string_view prefix)
 std::optional<std::string> translate(const Names& names, const GgufFamily& row, std::string_view name,
                                      std::string BothNames::*from, std::string BothNames::*to,
                                      std::string_view from_blocks, std::string_view to_blocks) {
-  for (const BothNames& both : whole_names(names))
+  for (const BothNames& both : whole_names(names, row))
     if (both.*from + ".weight" == name) return both.*to + ".weight";
   const std::optional<BlockTensor> tensor = split(name, from_blocks);
   if (!tensor) return std::nullopt;
@@ -97,18 +117,39 @@ std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view
   return translate(names, row, hf_name, &BothNames::hf, &BothNames::gguf, blocks_of(names), kBlocks);
 }
 
+std::optional<std::string> gguf_carried_name(const Architecture& a, std::string_view hf_name) {
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    if (hf_name.starts_with(fmt::format("{}{}.indexer.", a.names.block(b), a.names.attention)) &&
+        (hf_name.ends_with(".weight") || hf_name.ends_with(".bias")))
+      return gguf_tensor_name(a.names, hf_name, gguf_family_of(a));
+  return std::nullopt;
+}
+
+bool holds_norm_offset(std::string_view gguf_name) {
+  return gguf_name.ends_with("norm.weight") && !gguf_name.ends_with("ssm_norm.weight");
+}
+
 std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
   std::vector<GgufName> names;
-  const auto add = [&](std::string_view gguf, std::string hf) -> GgufName& {
-    return names.emplace_back(GgufName{fmt::format("{}{}.{}", kBlocks, b, gguf), std::move(hf)});
+  const auto add = [&](std::string_view gguf, std::string hf, GgufForm form = GgufForm::as_it_is) {
+    names.push_back({fmt::format("{}{}.{}", kBlocks, b, gguf), std::move(hf), form});
   };
   if (a.sinks) add("attn_sinks.weight", sinks_name(a, b));
+  if (a.attention[b].mixer == Mixer::delta) {
+    add("ssm_conv1d.weight", delta_name(a, b, "conv1d.weight"), GgufForm::squeezed);
+    add("ssm_a", delta_name(a, b, "A_log"), GgufForm::rates);
+    add("ssm_dt.bias", delta_name(a, b, "dt_bias"));
+    add("ssm_norm.weight", delta_name(a, b, "norm.weight"));
+  }
+  if (a.attention[b].mixer == Mixer::convolution)
+    add("shortconv.conv.weight", convolution_name(a, b, "weight"), GgufForm::squeezed);
   if (!a.layout[b].mixture) return names;
   const Experts& e = a.experts;
-  add("ffn_gate_inp.weight", router_name(a, b)).is_router = true;
+  add("ffn_gate_inp.weight", router_name(a, b), GgufForm::float32);
   if (e.router_bias) add("ffn_gate_inp.bias", router_bias_name(a, b));
-  if (e.correction) add("exp_probs_b.bias", correction_name(a, b)).is_row = e.correction_is_row;
-  if (e.shared_gate) add("ffn_gate_inp_shexp.weight", shared_gate_name(a, b)).is_row = true;
+  if (e.correction)
+    add("exp_probs_b.bias", correction_name(a, b), e.correction_is_row ? GgufForm::row : GgufForm::as_it_is);
+  if (e.shared_gate) add("ffn_gate_inp_shexp.weight", shared_gate_name(a, b), GgufForm::row);
   for (const auto& [role, name] : kExpertNames) {
     if (e.shared_intermediate == 0) break;
     const Linear& linear = a.linear(b, role, kSharedExpert);

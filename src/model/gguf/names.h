@@ -14,13 +14,28 @@ std::optional<std::string> hf_tensor_name(const Names& names, std::string_view g
 /// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight"; nothing for a tensor that GGUF does not have.
 std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view hf_name, const GgufFamily& row = {});
 
+/// The name of a tensor that is carried, not run, in GGUF files that have it: those of an indexer. Nothing for others.
+std::optional<std::string> gguf_carried_name(const Architecture& architecture, std::string_view hf_name);
+
+/// Whether a tensor of a GGUF file is a norm that holds what the norm multiplies by, which is more than Hugging Face's
+/// files hold by Architecture::norm_offset.
+bool holds_norm_offset(std::string_view gguf_name);
+
+/// How a tensor of Hugging Face's files lies in GGUF.
+enum class GgufForm {
+  as_it_is,
+  float32,   ///< a matrix that is float32
+  row,       ///< Hugging Face's files may have a matrix of one row, GGUF a vector
+  squeezed,  ///< Hugging Face's files have (channels, 1, kernel), GGUF (channels, kernel), float32
+  rates,     ///< GGUF holds minus the exponentials of the values
+};
 /// A tensor's whole name in both kinds of file.
 struct GgufName {
   std::string gguf, hf;
-  bool is_router = false;  ///< a matrix that is float32 in GGUF
-  bool is_row = false;     ///< Hugging Face's files may have a matrix of one row, GGUF a vector
+  GgufForm form = GgufForm::as_it_is;
 };
-/// The tensors of a block whose names tell of parts: sinks, the router and its biases, the shared expert.
+/// The tensors of a block whose names tell of parts: sinks, what a mixer has beside its linears, the router and its
+/// biases, the shared expert.
 std::vector<GgufName> gguf_part_names(const Architecture& architecture, std::size_t block);
 
 /// A tensor of a GGUF file and the Hugging Face tensors that are stacked in it, in order.

@@ -19,17 +19,33 @@ constexpr const char* kDivisors = "rope_freqs.weight";
 constexpr const char* kLong = "rope_factors_long.weight";
 constexpr const char* kShort = "rope_factors_short.weight";
 
-void add_yarn(format::GgufKeys& keys, const GgufFamily& row, const Rope& rope, const std::string& key) {
+void add_yarn_betas(format::GgufKeys& keys, const Rope& rope, const std::string& key) {
+  keys.add(key + "yarn_beta_fast", static_cast<float>(rope.beta_fast));
+  keys.add(key + "yarn_beta_slow", static_cast<float>(rope.beta_slow));
+}
+
+/// llama.cpp multiplies the scores of latent attention by the square of yarn's magnitude for this multiple, and cosine
+/// and sine by that for mscale divided by it. Its key holds a tenth of it (TAG_DEEPSEEK2_YARN_LOG_MUL_FIX).
+constexpr double kLatentMultiple = 0.1;
+double scores_multiple(const Rope& rope) {
+  const double whole = yarn_magnitude(rope.factor, 1.0) - 1.0;
+  return whole == 0 ? 0.0 : (std::sqrt(rope.scores_factor) - 1.0) / whole;
+}
+
+void add_yarn(format::GgufKeys& keys, const GgufFamily& row, const Rope& rope, bool latent, const std::string& key) {
   keys.add(key + "type", "yarn");
   keys.add(key + "factor", static_cast<float>(rope.factor));
   keys.add(key + "original_context_length", static_cast<std::uint32_t>(rope.original_max_position));
+  if (latent) {
+    keys.add(key + "yarn_log_multiplier", static_cast<float>(kLatentMultiple * scores_multiple(rope)));
+    return add_yarn_betas(keys, rope, key);
+  }
   // llama.cpp multiplies cosine and sine by attn_factor and by yarn's magnitude of multiple 1, divided by that of
   // yarn_log_multiplier: a multiplier of 1 takes the magnitude away, and what is left is attn_factor.
   const double own = row.temperature ? 1.0 : yarn_magnitude(rope.factor, 1.0);
   if (row.temperature) keys.add(key + "yarn_log_multiplier", 1.0f);
   keys.add(key + "attn_factor", static_cast<float>(rope.attention_factor / own));
-  keys.add(key + "yarn_beta_fast", static_cast<float>(rope.beta_fast));
-  keys.add(key + "yarn_beta_slow", static_cast<float>(rope.beta_slow));
+  add_yarn_betas(keys, rope, key);
 }
 
 std::vector<float> as_floats(const std::vector<double>& values) { return {values.begin(), values.end()}; }
@@ -119,26 +135,33 @@ json longrope(const format::GgufFile& gguf, const std::string& key, std::size_t 
   return scaling;
 }
 
-json yarn(const format::GgufFile& gguf, const GgufFamily& row, const std::string& key, const std::string& where) {
+json yarn(const format::GgufFile& gguf, const GgufFamily& row, bool latent, const std::string& key,
+          const std::string& where) {
   const auto real_or = [&](const char* name, double fallback) {
     return gguf.has(key + name) ? as_float32(gguf.real(key + name)) : fallback;
   };
   const double factor = as_float32(gguf.real(key + "factor"));
   if (!(factor > 0)) fail("{}: {}factor is {}, expected a positive number", where, key, factor);
-  const double attention = real_or("attn_factor", 1.0) * yarn_magnitude(factor, 1.0) /
-                           yarn_magnitude(factor, real_or("yarn_log_multiplier", 0.0));
   json scaling = {{"rope_type", "yarn"},
                   {"factor", factor},
                   {"original_max_position_embeddings", gguf.integer(key + "original_context_length")},
                   {"beta_fast", row.yarn_betas ? real_or("yarn_beta_fast", 32.0) : 32.0},
                   {"beta_slow", row.yarn_betas ? real_or("yarn_beta_slow", 1.0) : 1.0}};
+  if (latent) {
+    const double multiple = as_float32(real_or("yarn_log_multiplier", 0.0) / kLatentMultiple);
+    scaling["mscale"] = row.mscale_is_one ? 1.0 : multiple;
+    scaling["mscale_all_dim"] = multiple;
+    return scaling;
+  }
+  const double attention = real_or("attn_factor", 1.0) * yarn_magnitude(factor, 1.0) /
+                           yarn_magnitude(factor, real_or("yarn_log_multiplier", 0.0));
   if (std::fabs(attention - yarn_magnitude(factor, 1.0)) > 1e-7) scaling["attention_factor"] = as_float32(attention);
   if (!row.yarn_truncates) scaling["truncate"] = false;
   return scaling;
 }
 
 /// The object of config.json that says how the embedding is scaled; null when it is not.
-json read_scaling(json& config, const format::GgufFile& gguf, const GgufFamily& row, std::size_t dims,
+json read_scaling(json& config, const format::GgufFile& gguf, const GgufFamily& row, bool latent, std::size_t dims,
                   const std::string& where) {
   const std::string key = std::string(row.name) + ".rope.scaling.";
   if (const format::GgufTensor* factors = gguf.find(kDivisors)) {
@@ -153,11 +176,14 @@ json read_scaling(json& config, const format::GgufFile& gguf, const GgufFamily& 
   }
   if (!gguf.has(key + "type") || gguf.text(key + "type") == "none") return nullptr;
   const std::string& type = gguf.text(key + "type");
-  if (type == "yarn") return yarn(gguf, row, key, where);
+  if (type == "yarn") return yarn(gguf, row, latent, key, where);
   if (type != "linear") fail("{}: rope scaling '{}' is not supported for GGUF files", where, type);
   if (!gguf.has(key + "factor")) return nullptr;
   return {{"rope_type", "linear"}, {"factor", gguf.real(key + "factor")}};
 }
+
+/// Whether files of the architecture say which dimensions turn by time, height and width.
+bool has_sections(const GgufFamily& row) { return !row.plain.empty() || row.sections.front() != 0; }
 
 /// Whether config.json has the embeddings of blocks with and without a window apart.
 bool by_kind(const json& config, const GgufFamily& row) {
@@ -165,7 +191,9 @@ bool by_kind(const json& config, const GgufFamily& row) {
          !config["sliding_window"].is_null();
 }
 
-std::size_t read_dims(json& config, const format::GgufFile& gguf, const GgufFamily& row, const std::string& where) {
+std::size_t read_dims(json& config, const format::GgufFile& gguf, const GgufFamily& row, bool latent,
+                      const std::string& where) {
+  if (latent) return config["qk_rope_head_dim"].get<std::size_t>();
   const auto head_dim = config["head_dim"].get<std::size_t>();
   const std::string key = std::string(row.name) + kDims;
   const std::uint64_t dims = gguf.has(key) ? gguf.integer(key) : head_dim;
@@ -184,9 +212,11 @@ void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
   const Rope& rope = a.ropes.front();
   keys.add(arch + kTheta, static_cast<float>(rope.theta));
   if (row.window_theta) keys.add(arch + kWindowTheta, static_cast<float>(a.ropes.back().theta));
-  if (row.interleaved || row.partial_rope) keys.add(arch + kDims, static_cast<std::uint32_t>(rope.dims));
-  if (!row.plain.empty()) {
+  if (row.interleaved || row.partial_rope || a.latent.kv_rank != 0)
+    keys.add(arch + kDims, static_cast<std::uint32_t>(rope.dims));
+  if (has_sections(row)) {
     std::vector<std::int32_t> sections(rope.sections.begin(), rope.sections.end());
+    if (sections.empty()) sections.assign(row.sections.begin(), row.sections.end());
     sections.resize(4, 0);
     keys.add(arch + kSections, sections);
   }
@@ -200,7 +230,7 @@ void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
     keys.add(key + "type", "linear");
     keys.add(key + "factor", static_cast<float>(rope.factor));
   }
-  if (rope.scaling == Rope::Scaling::yarn) add_yarn(keys, row, rope, key);
+  if (rope.scaling == Rope::Scaling::yarn) add_yarn(keys, row, rope, a.latent.kv_rank != 0, key);
   if (rope.scaling == Rope::Scaling::longrope) {
     keys.add(key + "original_context_length", static_cast<std::uint32_t>(rope.original_max_position));
     keys.add(key + "attn_factor", static_cast<float>(rope.attention_factor));
@@ -218,21 +248,24 @@ std::vector<std::pair<std::string, std::vector<float>>> rope_tensors(const Archi
 void add_rope_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
                      const std::string& where) {
   const std::string arch(row.name);
-  const std::size_t dims = read_dims(config, gguf, row, where);
+  const std::size_t dims = read_dims(config, gguf, row, family.latent, where);
   config["rope_theta"] = gguf.has(arch + kTheta) ? as_float32(gguf.real(arch + kTheta)) : 10000.0;
   if (row.window_theta && gguf.has(arch + kWindowTheta))
     config[family.window_rope_key] = as_float32(gguf.real(arch + kWindowTheta));
-  json scaling = read_scaling(config, gguf, row, dims, where);
-  if (!row.plain.empty()) {
+  json scaling = read_scaling(config, gguf, row, family.latent, dims, where);
+  if (has_sections(row)) {
     if (scaling.is_null()) scaling["rope_type"] = "default";
     for (const std::int64_t section : gguf.integers(arch + kSections))
       if (section > 0) scaling["mrope_section"].push_back(section);
   }
-  if (row.temperature || by_kind(config, row)) {  // families of transformers 5, whose settings are in one object
+  // Families of transformers 5 have the settings in one object.
+  if (row.rope_parameters || row.temperature || by_kind(config, row)) {
     json parameters = scaling.is_null() ? json{{"rope_type", "default"}} : std::move(scaling);
     parameters["rope_theta"] = config["rope_theta"];
     if (const std::string key = arch + ".attention.temperature_scale"; row.temperature && gguf.has(key))
       parameters[family.query_scale.beta] = as_float32(gguf.real(key));
+    if (row.rope_parameters && config.contains("partial_rotary_factor"))
+      parameters["partial_rotary_factor"] = config["partial_rotary_factor"];
     if (by_kind(config, row))
       parameters = {{"full_attention", parameters},
                     {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", config["rope_theta"]}}}};

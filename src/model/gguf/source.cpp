@@ -2,24 +2,36 @@
 // that decode them on the fly. The llama architecture interleaves the rows of q and k for its rotary embedding, which
 // is undone row by row: [heads, half, 2] -> [heads, 2, half].
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "core/checked.h"
 #include "core/file.h"
+#include "core/numbers.h"
 #include "core/threads.h"
 #include "format/gguf.h"
 #include "model/content_hash.h"
 #include "model/gguf/config.h"
 #include "model/gguf/families.h"
 #include "model/gguf/names.h"
+#include "model/gguf/split_matrix.h"
 #include "model/gguf/tokenizer.h"
 #include "model/sources.h"
 
 namespace strata::model {
 namespace {
+
+/// The number whose exponential is x, to the last bit where there is one: that in bf16 first, which models are made of.
+float logarithm(float x) {
+  const float near = std::log(x);
+  for (const float guess : {round_bf16(near), near, std::nextafter(near, INFINITY), std::nextafter(near, -INFINITY)})
+    if (std::exp(guess) == x) return guess;
+  return near;
+}
 
 class GgufSource final : public TensorSource {
  public:
@@ -32,23 +44,30 @@ class GgufSource final : public TensorSource {
     const Architecture a = parse_architecture(config, where_);
     norm_offset_ = a.norm_offset;
     for (const format::GgufTensor& tensor : gguf_->tensors())
-      by_name_[hf_tensor_name(a.names, tensor.name, row).value_or(tensor.name)] = tensor;
+      if (!is_ahead(tensor.name, a.blocks)) by_name_[tensor.name] = tensor;
     for (std::size_t b = 0; b < a.blocks; ++b) {
+      assemble(a, b);
       rename_parts(a, b);
       if (a.layout[b].mixture) unstack(a, b);
     }
+    std::map<std::string, format::GgufTensor, std::less<>> named;
+    for (const auto& [name, tensor] : by_name_) named[hf_tensor_name(a.names, name, row).value_or(name)] = tensor;
+    by_name_ = std::move(named);
   }
 
   std::vector<TensorInfo> tensors() const override {
     std::vector<TensorInfo> result;
     for (const auto& [name, tensor] : by_name_)
       result.push_back({name, format::ggml_type_name(tensor.type), tensor.shape, tensor.data.size()});
+    for (const auto& [name, split] : splits_)
+      result.push_back({name, split.type(), {split.rows(), split.cols()}, split.bytes()});
     return result;
   }
 
-  bool has(std::string_view name) const override { return by_name_.contains(name); }
+  bool has(std::string_view name) const override { return by_name_.contains(name) || splits_.contains(name); }
 
   LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    if (const GgufSplitMatrix* split = split_of(name, rows, cols)) return split->decoded(where_);
     const format::GgufTensor& tensor = checked(name, {rows, cols});
     const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
     const auto row_of = rows_of(name, rows);
@@ -62,24 +81,29 @@ class GgufSource final : public TensorSource {
   }
 
   LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
-    const format::GgufTensor& tensor = checked(name, {rows, cols});
-    const bool permuted = heads_of(name) != 0;
-    if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !permuted)
-      return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
+    if (split_of(name, rows, cols) == nullptr) {
+      const format::GgufTensor& tensor = checked(name, {rows, cols});
+      const bool permuted = heads_of(name) != 0;
+      if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !permuted)
+        return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
+    }
     if (native_codec(name, rows, cols) == nullptr) return matrix(name, rows, cols);
     return LinearWeights(native(name, rows, cols));
   }
 
   const codec::Codec* native_codec(const std::string& name, std::size_t rows, std::size_t cols) const override {
     const auto it = by_name_.find(name);
-    if (it == by_name_.end()) return nullptr;
-    const codec::Codec* const codec = format::codec_of_ggml_type(it->second.type);
+    const GgufSplitMatrix* const split = split_of(name, rows, cols);
+    if (it == by_name_.end() && (split == nullptr || !split->alike())) return nullptr;
+    const codec::Codec* const codec =
+        format::codec_of_ggml_type(split != nullptr ? split->tensors().front().type : it->second.type);
     return codec == nullptr || !codec::why_not(*codec, rows, cols).empty() ? nullptr : codec;
   }
 
   codec::Stored native(const std::string& name, std::size_t rows, std::size_t cols) const override {
-    const format::GgufTensor& tensor = checked(name, {rows, cols});
     const codec::Codec* const codec = native_codec(name, rows, cols);
+    if (const GgufSplitMatrix* split = split_of(name, rows, cols)) return split->stored(*codec);
+    const format::GgufTensor& tensor = checked(name, {rows, cols});
     codec::Stored stored{codec, rows, cols, codec->layout(*codec, rows, cols), {}, {tensor.data}};
     if (heads_of(name) == 0) return stored;
     const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
@@ -92,14 +116,23 @@ class GgufSource final : public TensorSource {
   }
 
   std::vector<float> vector(const std::string& name, std::size_t size) const override {
-    const auto row = by_name_.find(name);
-    const bool is_row = row != by_name_.end() && row->second.shape.size() == 2;
-    const format::GgufTensor& tensor = is_row ? checked(name, {1, size}) : checked(name, {size});
+    const auto found = by_name_.find(name);
+    const std::size_t dimensions = found == by_name_.end() ? 1 : found->second.shape.size();
+    std::vector<std::uint64_t> shape = {size};
+    if (dimensions == 2) shape = {1, size};
+    if (dimensions == 3 && found->second.shape.back() != 0)
+      shape = {size / found->second.shape.back(), 1, found->second.shape.back()};  // a convolution's
+    const format::GgufTensor& tensor = checked(name, shape);
     format::ggml_row_bytes(tensor.type, size, where_ + ": " + tensor.name);
     std::vector<float> values(size);
     format::ggml_dequantize_row(tensor.type, tensor.data.data(), size, values.data());
-    if (tensor.name.ends_with("norm.weight"))
+    if (holds_norm_offset(tensor.name))
       for (float& value : values) value -= norm_offset_;
+    if (rates_.contains(name))
+      for (float& value : values) {
+        if (!(value < 0)) fail("{}: {} holds {}, expected negative numbers", where_, tensor.name, value);
+        value = logarithm(-value);
+      }
     if (heads_of(name) == 0) return values;
     const auto row_of = rows_of(name, size);
     std::vector<float> ordered(size);
@@ -111,26 +144,76 @@ class GgufSource final : public TensorSource {
 
   void release(const std::string& name) const override {
     if (const auto it = by_name_.find(name); it != by_name_.end()) MappedFile::drop(it->second.data);
+    if (const auto it = splits_.find(name); it != splits_.end())
+      for (const format::GgufTensor& tensor : it->second.tensors()) MappedFile::drop(tensor.data);
   }
   void will_need(const std::string&) const override {}
+  std::span<const std::byte> raw(const std::string& name) const override {
+    const auto it = by_name_.find(name);
+    if (it == by_name_.end()) fail("{}: {} is missing", where_, name);
+    return it->second.data;
+  }
 
   std::uint64_t content_hash() const override {
     std::vector<std::span<const std::byte>> tensors;
     for (const auto& [name, tensor] : by_name_) tensors.push_back(tensor.data);
+    for (const auto& [name, split] : splits_)
+      for (const format::GgufTensor& tensor : split.tensors()) tensors.push_back(tensor.data);
     return model::content_hash(tensors);
   }
 
  private:
+  const GgufSplitMatrix* split_of(std::string_view name, std::size_t rows, std::size_t cols) const {
+    const auto it = splits_.find(name);
+    if (it == splits_.end()) return nullptr;
+    STRATA_CHECK(it->second.rows() == rows && it->second.cols() == cols, "{}", name);
+    return &it->second;
+  }
+
+  /// Finds the tensors that a matrix of the block lies in.
+  void assemble(const Architecture& a, std::size_t b) {
+    for (GgufSplit& split : gguf_splits(a, b)) {
+      const auto is_there = [&](const GgufPiece& piece) { return by_name_.contains(piece.name); };
+      if (!std::ranges::all_of(split.pieces, is_there)) continue;  // what is missing is named later
+      std::vector<format::GgufTensor> tensors;
+      for (const GgufPiece& piece : split.pieces) {
+        tensors.push_back(by_name_.extract(piece.name).mapped());
+        expect_shape(tensors.back(), piece.shape());
+        refuse_factor(tensors.back());
+      }
+      splits_.emplace(split.hf, GgufSplitMatrix(std::move(split.pieces), std::move(tensors)));
+    }
+  }
+
+  /// Whether a tensor belongs to a block behind the model's last, which predicts several tokens at once.
+  bool is_ahead(std::string_view name, std::size_t blocks) const {
+    constexpr std::string_view prefix = "blk.";
+    std::uint64_t block = 0;
+    if (!name.starts_with(prefix)) return false;
+    name.remove_prefix(prefix.size());
+    const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), block);
+    return code == std::errc() && block >= blocks &&
+           block < gguf_->integer(gguf_->text("general.architecture") + ".block_count");
+  }
+
+  void expect_shape(const format::GgufTensor& tensor, const std::vector<std::uint64_t>& shape) const {
+    if (tensor.shape != shape)
+      fail("{}: {} has shape [{}], expected [{}]", where_, tensor.name, fmt::join(tensor.shape, ", "),
+           fmt::join(shape, ", "));
+  }
+
+  void refuse_factor(const format::GgufTensor& tensor) const {
+    const std::string factor = tensor.name.substr(0, tensor.name.rfind('.')) + ".scale";
+    if (by_name_.contains(factor))
+      fail("{}: {} is to be multiplied with {}, which is not done yet; use a file without such factors", where_,
+           tensor.name, factor);
+  }
+
   const format::GgufTensor& checked(const std::string& name, const std::vector<std::uint64_t>& shape) const {
     const auto it = by_name_.find(name);
     if (it == by_name_.end()) fail("{}: {} is missing", where_, name);
-    if (it->second.shape != shape)
-      fail("{}: {} has shape [{}], expected [{}]", where_, it->second.name, fmt::join(it->second.shape, ", "),
-           fmt::join(shape, ", "));
-    const std::string& stored = it->second.name;
-    if (const auto factor = stored.substr(0, stored.rfind('.')) + ".scale"; by_name_.contains(factor))
-      fail("{}: {} is to be multiplied with {}, which is not done yet; use a file without such factors", where_, stored,
-           factor);
+    expect_shape(it->second, shape);
+    refuse_factor(it->second);
     return it->second;
   }
 
@@ -140,7 +223,9 @@ class GgufSource final : public TensorSource {
       auto node = by_name_.extract(name.gguf);
       if (!node) continue;  // what is missing is named later
       std::vector<std::uint64_t>& shape = node.mapped().shape;
-      if (name.is_row && shape.size() == 1) shape.insert(shape.begin(), 1);
+      if (name.form == GgufForm::row && shape.size() == 1) shape.insert(shape.begin(), 1);
+      if (name.form == GgufForm::squeezed && shape.size() == 2) shape.insert(shape.begin() + 1, 1);
+      if (name.form == GgufForm::rates) rates_.insert(name.hf);
       by_name_[name.hf] = node.mapped();
     }
   }
@@ -189,6 +274,8 @@ class GgufSource final : public TensorSource {
   std::size_t heads_ = 0, kv_heads_ = 0;
   float norm_offset_ = 0.0f;  ///< GGUF's norms hold this + what Hugging Face's files hold
   std::map<std::string, format::GgufTensor, std::less<>> by_name_;
+  std::map<std::string, GgufSplitMatrix, std::less<>> splits_;
+  std::set<std::string, std::less<>> rates_;  ///< tensors whose numbers are logarithms of what the file holds
 };
 
 GgufVocabulary read_vocabulary(const format::GgufFile& gguf) {

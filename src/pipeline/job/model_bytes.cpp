@@ -15,7 +15,7 @@ std::vector<std::uint64_t> weight_bytes(const model::Model& model) {
 }
 
 std::uint64_t dequantized_bytes(const model::Model& model, const model::Linear& linear) {
-  return model.from_gguf() ? linear.rows * linear.cols * sizeof(float) : 0;
+  return model.from_gguf() || model.is_reordered(linear) ? linear.rows * linear.cols * sizeof(float) : 0;
 }
 
 }  // namespace strata::pipeline

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "model/carried.h"
 #include "model/gguf/check.h"
+#include "model/gguf/names.h"
 
 namespace strata::pipeline {
 namespace {
@@ -47,7 +48,10 @@ void copy_companion(const model::Companion& companion, const std::filesystem::pa
 
 std::string carried_note(const model::Model& model, const Target& target) {
   const bool gguf = target.container == codec::Container::gguf;
-  const std::string parts = model::describe_carried(model::carried_parts(model));
+  const auto is_left_out = [&](const model::TensorInfo& tensor) {
+    return !gguf || !model::gguf_carried_name(model.architecture(), tensor.name);
+  };
+  const std::string parts = model::describe_carried(model::carried_parts(model, is_left_out));
   std::vector<std::string> notes;
   if (!parts.empty() && gguf)
     notes.push_back(fmt::format(

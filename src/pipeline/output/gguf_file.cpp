@@ -1,5 +1,5 @@
-// Layout first, then bytes in exactly that layout.
-// Vectors are float32, as llama.cpp wants them; rows of q and k are interleaved where the architecture asks for it.
+// Which tensors there are, and the layout that their bytes have to fill exactly. The bytes are made in gguf_bytes.cpp.
+// Vectors are float32, as llama.cpp wants them.
 #include "pipeline/output/gguf_file.h"
 
 #include <algorithm>
@@ -16,7 +16,6 @@
 #include "model/gguf/names.h"
 #include "model/gguf/rope.h"
 #include "model/unknown.h"
-#include "pipeline/output/dense_rows.h"
 #include "pipeline/output/linear_encoder.h"
 
 namespace strata::pipeline {
@@ -43,18 +42,12 @@ std::uint32_t file_type_of(const std::map<std::uint32_t, std::uint64_t>& weights
   return kGuessedFileType;
 }
 
-/// The row of the source that becomes a row of a tensor with interleaved heads; empty without them.
-RowOrder row_order(const model::Architecture& a, const std::string& hf_name, std::size_t rows) {
-  const std::size_t heads = model::interleaved_heads(a, hf_name);
-  if (heads == 0) return {};
-  return [head_dim = rows / heads](std::size_t row) { return model::interleaved_from(row, head_dim); };
-}
-
 /// What the tensors are in GGUF whose names follow from parts of the architecture.
 struct Parts {
   std::map<std::string, model::GgufStack> stacks;  ///< what a block's experts have each, by the first of them
   std::set<std::string> stacked;                   ///< all but the first
   std::map<std::string, model::GgufName> named;    ///< by their Hugging Face names
+  std::map<std::string, std::vector<model::GgufPiece>> split;  ///< what is held in several, by its name
 
   explicit Parts(const model::Architecture& a) {
     for (std::size_t b = 0; b < a.blocks; ++b) {
@@ -62,6 +55,7 @@ struct Parts {
         const std::string hf = name.hf;
         named.emplace(hf, std::move(name));
       }
+      for (model::GgufSplit& of : model::gguf_splits(a, b)) split.emplace(std::move(of.hf), std::move(of.pieces));
       if (!a.layout[b].mixture) continue;
       for (model::GgufStack& stack : model::gguf_stacks(a, b)) {
         stacked.insert(stack.parts.begin() + 1, stack.parts.end());
@@ -80,12 +74,11 @@ void refuse_existing(const std::filesystem::path& path, bool overwrite) {
          overwrite ? "it is a folder and is not replaced by a file" : "use --overwrite to replace it");
 }
 
-/// Appends a stored linear to a file, its rows in GGUF's order.
-void append(const codec::Stored& stored, const RowOrder& order, OutputFile& file) {
-  const std::span<const std::byte> bytes = stored.views.at(0);
-  if (!order) return file.write(bytes);
-  const std::size_t row_bytes = bytes.size() / stored.rows;
-  for (std::size_t r = 0; r < stored.rows; ++r) file.write(bytes.subspan(order(r) * row_bytes, row_bytes));
+/// The shape that a tensor of the model has in GGUF.
+std::vector<std::uint64_t> shape_in(model::GgufForm form, std::vector<std::uint64_t> shape) {
+  if (form == model::GgufForm::row && shape.size() == 2) shape.erase(shape.begin());
+  if (form == model::GgufForm::squeezed) shape.erase(shape.begin() + 1);
+  return shape;
 }
 
 }  // namespace
@@ -101,6 +94,8 @@ GgufFile::GgufFile(const model::Model& model, Codecs codecs, std::uint64_t shard
   STRATA_CHECK(dense == DType::bf16 || std::ranges::none_of(codecs_, [](const auto* c) { return c->has_codes(); }),
                "the codec keep is bf16");
   model::check_gguf_parts(model.architecture(), model.path().string());
+  STRATA_CHECK(model.architecture().delta.tiled == model::tiles_value_heads(model.architecture()),
+               "the model was opened for another runtime");
   std::vector<Tensor> tensors = list_tensors();
   std::map<std::uint32_t, std::uint64_t> weights;
   for (const Tensor& tensor : tensors) {
@@ -119,6 +114,10 @@ std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {
   std::vector<Tensor> tensors;
   for (const model::ExpectedTensor& expected : model::expected_tensors(a)) {
     if (parts.stacked.contains(expected.name)) continue;
+    if (const auto split = parts.split.find(expected.name); split != parts.split.end()) {
+      for (const model::GgufPiece& piece : split->second) tensors.push_back(piece_of(linears.at(expected.name), piece));
+      continue;
+    }
     auto name = model::gguf_tensor_name(a.names, expected.name, model::gguf_family_of(a));
     Tensor tensor{{{}, kF32, expected.shape}, expected.name};
     const auto named = parts.named.find(expected.name);
@@ -133,18 +132,35 @@ std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {
     }
     if (named != parts.named.end()) {
       name = named->second.gguf;
-      tensor.is_row = named->second.is_row && expected.shape.size() == 2;
-      if (tensor.is_row) tensor.spec.shape.erase(tensor.spec.shape.begin());
+      tensor.form = named->second.form;
+      tensor.spec.shape = shape_in(tensor.form, std::move(tensor.spec.shape));
     }
-    const bool is_router = named != parts.named.end() && named->second.is_router;
-    if (tensor.spec.shape.size() > 1 && tensor.vectors.empty() && !is_router) tensor.spec.type = type_of(tensor);
+    const bool exact = tensor.form == model::GgufForm::float32 || tensor.form == model::GgufForm::squeezed;
+    if (tensor.spec.shape.size() > 1 && tensor.vectors.empty() && !exact) tensor.spec.type = type_of(tensor);
     if (!name) fail("{}: {} has no name in GGUF", model_.path().string(), expected.name);
     tensor.spec.name = *name;
     tensors.push_back(std::move(tensor));
   }
+  for (const model::TensorInfo& carried : model_.carried())
+    if (const auto name = model::gguf_carried_name(a, carried.name)) {
+      Tensor tensor{{*name, kF32, carried.shape}, carried.name};
+      if (carried.shape.size() > 1) tensor.spec.type = type_of(tensor);
+      tensors.push_back(std::move(tensor));
+    }
   for (auto& [name, values] : model::rope_tensors(a))
     tensors.push_back({{name, kF32, {values.size()}}, name, {}, {}, std::move(values)});
   return tensors;
+}
+
+GgufFile::Tensor GgufFile::piece_of(std::size_t linear, const model::GgufPiece& piece) const {
+  const std::string name = model_.architecture().linears[linear].module + ".weight";
+  if (piece.transposed && codecs_[linear]->has_codes())
+    fail("{}: {} lies transposed in a GGUF file, where its codes would belong to other weights; keep it, as --keep can",
+         model_.path().string(), name);
+  Tensor tensor{{piece.name, kF32, piece.shape()}, name, {linear}};
+  tensor.piece = piece;
+  tensor.spec.type = type_of(tensor);
+  return tensor;
 }
 
 /// GGUF's type of a matrix.
@@ -192,7 +208,7 @@ void GgufFile::add_file(format::GgufKeys keys, std::vector<Tensor> tensors) {
     const std::uint64_t bytes = tensors[t].spec.bytes();
     const std::size_t block = linears.empty() ? model::kNoBlock : model_.architecture().linears[linears.front()].block;
     layout.tensors.push_back({tensors[t].spec.name, offset, bytes, block});
-    for (std::size_t i = 0; i < linears.size(); ++i) spots_[linears[i]] = {files_.size(), t, i};
+    for (std::size_t i = 0; i < linears.size(); ++i) spots_[linears[i]].push_back({files_.size(), t, i});
     offset = round_up(offset + bytes, gguf.alignment);
   }
   STRATA_CHECK(offset == layout.bytes, "{} of {} bytes", offset, layout.bytes);
@@ -220,26 +236,14 @@ std::vector<std::filesystem::path> GgufFile::names(const std::filesystem::path& 
 }
 
 std::vector<Place> GgufFile::places(std::size_t linear, const std::filesystem::path& path) const {
-  const Spot& spot = spots_[linear];
-  const File& file = files_[spot.file];
-  const PartTensor& tensor = file.layout.tensors[spot.tensor];
-  const std::uint64_t bytes = tensor.bytes / file.tensors[spot.tensor].linears.size();
-  return {{names(path)[spot.file], spot.tensor, tensor.offset + spot.within * bytes}};
-}
-
-codec::Stored GgufFile::read(std::size_t linear, const std::filesystem::path& path) const {
-  const model::Linear& shape = model_.architecture().linears[linear];
-  codec::Stored stored = codec::allocate(*codecs_[linear], shape.rows, shape.cols);
-  std::vector<std::byte>& bytes = stored.parts.at(0);
-  read_stored(places(linear, path).front(), bytes);
-  const RowOrder order = row_order(model_.architecture(), shape.module + ".weight", shape.rows);
-  if (!order) return stored;
-  const std::vector<std::byte> interleaved = bytes;
-  const std::size_t row_bytes = bytes.size() / stored.rows;
-  for (std::size_t r = 0; r < stored.rows; ++r)
-    std::ranges::copy(std::span(interleaved).subspan(r * row_bytes, row_bytes),
-                      bytes.begin() + static_cast<std::ptrdiff_t>(order(r) * row_bytes));
-  return stored;
+  std::vector<Place> result;
+  for (const Spot& spot : spots_[linear]) {
+    const File& file = files_[spot.file];
+    const PartTensor& tensor = file.layout.tensors[spot.tensor];
+    const std::uint64_t bytes = tensor.bytes / file.tensors[spot.tensor].linears.size();
+    result.push_back({names(path)[spot.file], spot.tensor, tensor.offset + spot.within * bytes});
+  }
+  return result;
 }
 
 void GgufFile::write(LinearEncoder& encoder, const std::filesystem::path& path, StoredParts& parts) const {
@@ -259,42 +263,6 @@ void GgufFile::write_files(LinearEncoder& encoder, const std::filesystem::path& 
   write_parts(files, options, [&](std::size_t f, std::size_t tensor, PartWriter& to) {
     write_tensor(files_[f].tensors[tensor], encoder, to);
   });
-}
-
-void GgufFile::write_tensor(const Tensor& tensor, LinearEncoder& encoder, PartWriter& writer) const {
-  const model::Architecture& a = model_.architecture();
-  const std::vector<std::uint64_t>& shape = tensor.spec.shape;
-  const TakeBytes post = [&](std::vector<std::byte> bytes) { writer.post(std::move(bytes)); };
-  if (!tensor.values.empty()) return dense_vector(model_, tensor.hf_name, tensor.values, DType::f32, post);
-  if (tensor.is_row) return dense_matrix(model_, tensor.hf_name, 1, shape.back(), DType::f32, {}, post);
-  for (const std::string& name : tensor.vectors)
-    dense_vector(model_, name, model_.vector(name, shape.back()), DType::f32, post);
-  if (!tensor.vectors.empty()) return;
-  if (shape.size() == 1) {
-    const std::vector<float> values = model_.vector(tensor.hf_name, shape[0]);
-    const RowOrder order = row_order(a, tensor.hf_name, shape[0]);
-    std::vector<float> ordered = values;
-    if (tensor.spec.name.ends_with("norm.weight"))  // GGUF holds what norms multiply by
-      for (float& value : ordered) value += a.norm_offset;
-    for (std::size_t i = 0; order && i < values.size(); ++i) ordered[i] = values[order(i)];
-    return dense_vector(model_, tensor.hf_name, ordered, DType::f32, post);
-  }
-  const std::size_t rows = shape[shape.size() - 2], cols = shape.back();
-  const auto write_dense = [&](const std::string& hf_name) {
-    const DType type = format::ggml_dense_type(tensor.spec.type).value();
-    dense_matrix(model_, hf_name, rows, cols, type, row_order(a, hf_name, rows), post);
-  };
-  if (tensor.linears.empty()) return write_dense(tensor.hf_name);
-  for (const std::size_t l : tensor.linears) {
-    const std::string hf_name = a.linears[l].module + ".weight";
-    if (!codecs_[l]->has_codes()) {
-      write_dense(hf_name);
-      continue;
-    }
-    const auto stored = encoder.linear(l);
-    writer.post(stored->views.at(0).size(),
-                [stored, order = row_order(a, hf_name, rows)](OutputFile& file) { append(*stored, order, file); });
-  }
 }
 
 }  // namespace strata::pipeline

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "format/gguf_write.h"
+#include "model/gguf/names.h"
+#include "model/gguf/splits.h"
 #include "pipeline/output/output.h"
 #include "pipeline/output/part_writer.h"
 
@@ -36,7 +39,8 @@ class GgufFile final : public Output {
     std::vector<std::size_t> linears{};  ///< one, or the stacked experts in order, or none for any other tensor
     std::vector<std::string> vectors{};  ///< the stacked biases in order
     std::vector<float> values{};         ///< what the tensor holds that is none of the model's
-    bool is_row = false;                 ///< a vector that is a matrix of one row in the model
+    model::GgufForm form = model::GgufForm::as_it_is;
+    std::optional<model::GgufPiece> piece{};  ///< what it holds of its linear; absent: all
   };
   struct File {
     std::vector<Tensor> tensors;
@@ -47,19 +51,22 @@ class GgufFile final : public Output {
   };
 
   std::vector<Tensor> list_tensors() const;
+  Tensor piece_of(std::size_t linear, const model::GgufPiece& piece) const;
   std::uint32_t type_of(const Tensor& tensor) const;
   void cut(format::GgufKeys keys, std::vector<Tensor> tensors, std::uint64_t shard_bytes);
   void add_file(format::GgufKeys keys, std::vector<Tensor> tensors);
   std::vector<PartFile> part_files(const std::filesystem::path& path) const;
   void write_files(LinearEncoder& encoder, const std::filesystem::path& path, const PartOptions& options) const;
   void write_tensor(const Tensor& tensor, LinearEncoder& encoder, PartWriter& writer) const;
+  void write_piece(const Tensor& tensor, LinearEncoder& encoder, PartWriter& writer) const;
+  std::vector<float> vector_of(const Tensor& tensor) const;
 
   const model::Model& model_;
   Codecs codecs_;
   std::uint64_t shard_bytes_;
   DType dense_;
-  std::vector<File> files_;  ///< the first has all metadata
-  std::vector<Spot> spots_;  ///< of each linear, by index into Architecture::linears
+  std::vector<File> files_;               ///< the first has all metadata
+  std::vector<std::vector<Spot>> spots_;  ///< of each linear, by index into Architecture::linears: one or its pieces'
 };
 
 }  // namespace strata::pipeline

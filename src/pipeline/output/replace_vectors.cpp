@@ -86,7 +86,7 @@ std::uint64_t replace_in_gguf(const model::Model& checkpoint, const Vectors& vec
     const std::optional<DType> type = format::ggml_dense_type(tensor.type);
     if (!type) fail("{}: {}: is not of a floating-point type", file.path().string(), tensor.name);
     std::vector<float> values = it->second;
-    if (tensor.name.ends_with("norm.weight"))  // GGUF holds what norms multiply by
+    if (model::holds_norm_offset(tensor.name))
       for (float& value : values) value += checkpoint.architecture().norm_offset;
     add(patches, file, tensor.data, values, *type, tensor.name);
   }

@@ -81,7 +81,7 @@ std::vector<format::TensorSpec> SafetensorsFolder::list_tensors(std::vector<Orig
       const std::optional<DType> dtype = dtype_from_name(types[expected.name]);
       if (!dtype) fail("{}: {} is {}", model_.path().string(), expected.name, types[expected.name]);
       specs.push_back({expected.name, *dtype, expected.shape});
-      origins.push_back({.carried = true});
+      origins.emplace_back();
       continue;
     }
     if (const auto in = stacks.find(expected.name); in != stacks.end()) {
@@ -107,7 +107,8 @@ std::vector<format::TensorSpec> SafetensorsFolder::list_tensors(std::vector<Orig
   }
   for (const model::TensorInfo& tensor : model_.carried()) {
     const std::optional<DType> dtype = dtype_from_name(tensor.type);
-    STRATA_CHECK(dtype.has_value(), "{} is {}", tensor.name, tensor.type);
+    if (!dtype)
+      fail("{}: {} is {}, which a folder cannot hold as it is", model_.path().string(), tensor.name, tensor.type);
     specs.push_back({tensor.name, *dtype, tensor.shape});
     origins.push_back({.carried = true});
   }
@@ -208,8 +209,9 @@ void SafetensorsFolder::write_tensor(const Shard& shard, std::size_t tensor, Lin
     writer.post(bytes.size(), [stored, bytes](OutputFile& file) { file.write(bytes); });
   } else if (origin.stack) {
     dense_stack(model_, stacks_[*origin.stack], spec.dtype, post);
-  } else if (spec.shape.size() == 1) {
-    dense_vector(model_, spec.name, model_.vector(spec.name, spec.shape[0]), spec.dtype, post);
+  } else if (spec.shape.size() != 2) {
+    const std::uint64_t count = spec.bytes() / dtype_bytes(spec.dtype);
+    dense_vector(model_, spec.name, model_.vector(spec.name, count), spec.dtype, post);
   } else {
     dense_matrix(model_, spec.name, spec.shape[0], spec.shape[1], spec.dtype, {}, post);
   }

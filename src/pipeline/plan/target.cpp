@@ -248,6 +248,9 @@ std::string why_not_experts(const Target& target, const Codec& codec, const mode
 std::string why_not_fused(const Target& target, const Codec& codec, const model::Architecture& architecture,
                           const model::FusionGroup& group) {
   const model::Linear& first = architecture.linears[group.linears.front()];
+  if (target.container == Container::gguf && first.role == model::Role::kv_b && codec.has_codes())
+    return "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other "
+           "weights";
   if (first.routed() || !codec.is_integer() || quantizes_activations(codec)) return {};
   std::uint64_t rows = 0;
   for (const std::size_t l : group.linears) {

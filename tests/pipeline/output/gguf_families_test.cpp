@@ -10,8 +10,10 @@
 #include "model/tensors.h"
 #include "pipeline/output/gguf_file.h"
 #include "pipeline/output/linear_encoder.h"
+#include "pipeline/plan/target.h"
 #include "support/error_of.h"
 #include "support/golden_model.h"
+#include "support/made_model.h"
 #include "support/temporary_folder.h"
 
 namespace strata::pipeline {
@@ -23,14 +25,20 @@ namespace fs = std::filesystem;
 const std::map<std::string, std::string>& refused() {
   static const std::map<std::string, std::string> all = {
       {"cohere2_bias", "biases of o"},
+      {"deepseek_v2", "no 'q_lora_rank' and 2 blocks"},
+      {"deepseek_v2_q_lora", "'group_limited_greedy'"},
+      {"deepseek_v3_half_rope", "biases of o"},
       {"exaone4", "the sliding window in block 0"},
       {"gemma2", "factors of embedding"},  // of q: 24 is not the size of a head
       {"gemma3", "factors of embedding"},
       {"gemma3_text", "factors of embedding"},
       {"gemma3_text_layer_types", "the cap on logits"},
       {"glm4_moe_groups", "'n_group'"},
+      {"glm_moe_dsa", "the indexer has heads of 16"},
       {"gpt_oss", "'swiglu_limit'"},
       {"gpt_oss_mxfp4", "'swiglu_limit'"},
+      {"lfm2_bias", "'conv_bias'"},
+      {"lfm2_moe", "'routed_scaling_factor'"},
       {"llama4", "the factor of q"},
       {"llama4_text", "the factor of q"},
       {"llama4_text_step2", "biases of o"},
@@ -43,6 +51,7 @@ const std::map<std::string, std::string>& refused() {
       {"olmoe_clip", "a norm of k"},
       {"olmoe_packed", "a norm of k"},
       {"qwen3_moe_sparse", "'norm_topk_prob'"},
+      {"qwen3_next", "heads of 8 for keys and of 12 for values"},
       {"seed_oss_all_biases", "biases of o"},
       {"smollm3_interval", "where there is a rotary embedding in block 1"}};
   return all;
@@ -74,6 +83,7 @@ void write_gguf(const model::Model& model, DType dense, const fs::path& path) {
 
 std::vector<float> values_of(const model::Model& model, const model::ExpectedTensor& tensor) {
   if (tensor.shape.size() == 1) return model.vector(tensor.name, tensor.shape[0]);
+  if (tensor.shape.size() == 3) return model.vector(tensor.name, tensor.shape[0] * tensor.shape[1] * tensor.shape[2]);
   const model::LinearWeights weights = model.matrix(tensor.name, tensor.shape[0], tensor.shape[1]);
   const MatrixView& view = weights.view().dense;
   std::vector<float> values(view.rows * view.cols);
@@ -114,9 +124,74 @@ TEST_P(GgufOfAFamily, ComesBackOrIsRefused) {
       continue;
     }
     write_gguf(model, dense, folder / "m.gguf");
-    const model::Model back = model::Model::open(folder / "m.gguf", model::Fusion::single);
-    EXPECT_EQ(model::lost_in_gguf(model.architecture(), back.architecture()), "");
-    ASSERT_NO_FATAL_FAILURE(expect_same_tensors(model, back, dense));
+    for (const model::Fusion fusion : {model::Fusion::single, model::Fusion::fused}) {
+      const model::Model original = model::Model::open(folder / "model", fusion);
+      const model::Model back = model::Model::open(folder / "m.gguf", fusion);
+      EXPECT_EQ(model::lost_in_gguf(original.architecture(), back.architecture()), "");
+      ASSERT_NO_FATAL_FAILURE(expect_same_tensors(original, back, dense));
+    }
+  }
+}
+
+bool same(const codec::Stored& a, const codec::Stored& b) {
+  return std::ranges::equal(a.views, b.views, [](auto x, auto y) { return std::ranges::equal(x, y); });
+}
+
+/// A Qwen3-Next whose sizes llama.cpp has, in codes.
+TEST(GgufFileOfCodes, AMatrixInTwoTensorsComesBackBitForBit) {
+  const testing::MadeModel made(*model::find_family("qwen3_next"), {{"linear_num_key_heads", 2},
+                                                                    {"linear_num_value_heads", 4},
+                                                                    {"linear_key_head_dim", 16},
+                                                                    {"linear_value_head_dim", 16},
+                                                                    {"full_attention_interval", 2},
+                                                                    {"head_dim", 16},
+                                                                    {"partial_rotary_factor", 0.5},
+                                                                    {"moe_intermediate_size", 32},
+                                                                    {"shared_expert_intermediate_size", 32},
+                                                                    {"num_experts", 4},
+                                                                    {"num_experts_per_tok", 2}});
+  const model::Model model = made.open();
+  write_tokenizer(model.path());
+  const TemporaryFolder folder;
+  const fs::path path = folder / "m.gguf";
+  for (const char* name : {"q8_0", "keep"}) {
+    const Codecs codecs(model.architecture().linears.size(), &codec::by_name(name));
+    LinearEncoder encoder(model, codecs);
+    const GgufFile output(model, codecs, 0, DType::bf16);
+    output.write_whole(encoder, path, true);
+    EXPECT_EQ(output.bytes(), fs::file_size(path));
+    const std::size_t fused = model.architecture().index(0, model::Role::in_qkvz);
+    EXPECT_EQ(output.places(fused, path).size(), 2u) << "attn_qkv and attn_gate";
+    if (!codecs[fused]->has_codes()) continue;
+    const model::Model back = model::Model::open(path);
+    for (std::size_t l = 0; l < codecs.size(); ++l) {
+      const auto stored = encoder.linear(l);
+      EXPECT_TRUE(same(output.read(l, path), *stored)) << model.architecture().linears[l].module;
+      ASSERT_EQ(back.source_codec(l), codecs[l]) << model.architecture().linears[l].module;
+      EXPECT_TRUE(same(back.as_in_source(l), *stored)) << model.architecture().linears[l].module;
+    }
+  }
+}
+
+TEST(GgufFileOfCodes, AMatrixThatLiesTransposedHasNone) {
+  const TemporaryFolder folder;
+  fs::copy(golden_model("deepseek_v3"), folder / "model");
+  write_tokenizer(folder / "model");
+  const model::Model model = model::Model::open(folder / "model", model::Fusion::single);
+  Codecs codecs(model.architecture().linears.size(), &codec::by_name("keep"));
+  const std::size_t kv_b = model.architecture().index(1, model::Role::kv_b);
+  write_gguf(model, DType::bf16, folder / "m.gguf");
+  const format::GgufFile file = format::GgufFile::open(folder / "m.gguf");
+  EXPECT_EQ(file.find("blk.1.attn_k_b.weight")->shape, (std::vector<std::uint64_t>{4, 16, 8}));
+  EXPECT_EQ(file.find("blk.1.attn_v_b.weight")->shape, (std::vector<std::uint64_t>{4, 12, 16}));
+  codecs[kv_b] = &codec::by_name("q8_0");
+  const std::string error = error_of([&] { GgufFile(model, codecs, 0, DType::bf16); });
+  EXPECT_NE(error.find("kv_b_proj.weight lies transposed"), std::string::npos) << error;
+  const Target& target = target_by_name("llama.cpp");
+  for (const model::FusionGroup& group : model.architecture().groups) {
+    const bool refused = !why_not_fused(target, codec::by_name("q8_0"), model.architecture(), group).empty();
+    EXPECT_EQ(refused, model.architecture().linears[group.linears.front()].role == model::Role::kv_b) << group.name;
+    EXPECT_EQ(why_not_group(target, codec::by_name("keep"), model.architecture(), group), "");
   }
 }
 
