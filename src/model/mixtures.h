@@ -99,7 +99,7 @@ inline constexpr Mixture kDeepseekV3{.experts = {.score = Experts::Score::sigmoi
 inline constexpr Mixture kMistral4{.experts = {.normalize = true,
                                                .shared_module = "shared_experts",
                                                .stacks = Experts::Stacks::always,
-                                               .stacks_turned = false},
+                                               .stacks_transposed = false},
                                    .count_key = "n_routed_experts",
                                    .shared_count_key = "n_shared_experts",
                                    .grouped = true};

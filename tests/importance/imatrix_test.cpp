@@ -21,7 +21,7 @@ struct Written {
   explicit Written(const char* name)
       : model(model::Model::open(golden_model(name), model::Fusion::single)),
         engine(model),
-        set(random_tokens(80, 3, 16, 1)),
+        set(random_tokens(std::min<std::size_t>(80, model.architecture().vocab), 3, 16, 1)),
         inputs(input_mean_square(engine, set)),
         path(folder.path() / "m.gguf") {
     write_imatrix(path, model, inputs, set.source);

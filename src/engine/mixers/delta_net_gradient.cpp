@@ -87,7 +87,8 @@ std::vector<float> DeltaNetGradient::forward(const Batch& batch, BlockProducts& 
                      .k_heads = d_.key_heads,
                      .v_heads = d_.value_heads,
                      .k_dim = d_.key_size,
-                     .v_dim = d_.value_size});
+                     .v_dim = d_.value_size,
+                     .tiled = d_.tiled});
     row += s.tokens;
   }
   kernel::convolution(convolutions);
@@ -126,7 +127,8 @@ void DeltaNetGradient::backward(const Batch& batch, BlockProducts& products, std
                      .k_heads = d_.key_heads,
                      .v_heads = d_.value_heads,
                      .k_dim = d_.key_size,
-                     .v_dim = d_.value_size});
+                     .v_dim = d_.value_size,
+                     .tiled = d_.tiled});
     row += s.tokens;
   }
   kernel::delta_rule_gradient(rules);

@@ -103,5 +103,41 @@ TEST(GgufSource, ExpertsMayBeATensorEach) {
   }
 }
 
+TEST(GgufSource, BlocksThatPredictSeveralTokensAreNotRead) {
+  const TemporaryFolder folder;
+  const auto write = [&](std::uint32_t announced) {
+    format::GgufKeys keys;
+    keys.add("general.architecture", "llama");
+    for (const auto& [key, value] : {std::pair{"embedding_length", 32u},
+                                     {"feed_forward_length", 64u},
+                                     {"block_count", 2u},
+                                     {"context_length", 128u},
+                                     {"attention.head_count", 2u},
+                                     {"nextn_predict_layers", announced}})
+      keys.add(fmt::format("llama.{}", key), value);
+    keys.add("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    std::vector<format::GgufTensorSpec> specs = {{"token_embd.weight", 0, {40, 32}}, {"output_norm.weight", 0, {32}}};
+    for (const auto& [name, rows, cols] : {std::tuple{"attn_q", 32u, 32u},
+                                           {"attn_k", 32u, 32u},
+                                           {"attn_v", 32u, 32u},
+                                           {"attn_output", 32u, 32u},
+                                           {"ffn_gate", 64u, 32u},
+                                           {"ffn_up", 64u, 32u},
+                                           {"ffn_down", 32u, 64u}})
+      specs.push_back({fmt::format("blk.0.{}.weight", name), 0, {rows, cols}});
+    for (const char* name : {"attn_norm", "ffn_norm"}) specs.push_back({fmt::format("blk.0.{}.weight", name), 0, {32}});
+    for (const char* name : {"attn_q", "nextn.eh_proj"})
+      specs.push_back({fmt::format("blk.1.{}.weight", name), 0, {32, 32}});
+    const format::GgufLayout layout = format::lay_out_gguf(std::move(keys), std::move(specs));
+    format::GgufWriter writer(folder / "m.gguf", layout);
+    for (const format::GgufTensorSpec& tensor : layout.tensors) writer.write(format::Bytes(tensor.bytes()));
+    writer.commit();
+    return folder / "m.gguf";
+  };
+  EXPECT_EQ(Model::open(write(1)).architecture().blocks, 1u);
+  std::filesystem::remove(folder / "m.gguf");
+  EXPECT_THROW(Model::open(write(0)), Error) << "a second block that is not whole";
+}
+
 }  // namespace
 }  // namespace strata::model
