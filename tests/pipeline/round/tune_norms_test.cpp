@@ -53,7 +53,7 @@ class TuneNorms : public ::testing::Test {
 };
 
 TEST_F(TuneNorms, DamagedNormsAreLearnedBack) {
-  for (const char* name : {"llama_tied", "qwen2_untied_sharded", "qwen3", "qwen3_moe", "qwen3_next"}) {
+  for (const char* name : {"llama_tied", "qwen2_untied_sharded", "qwen3", "qwen3_moe", "qwen3_next", "nemotron"}) {
     const model::Model original = tiny(name), wrong = damaged(original, name);
     const importance::CalibrationSet set = tokens_for(original, 16);
     NormOptions options;
@@ -64,7 +64,8 @@ TEST_F(TuneNorms, DamagedNormsAreLearnedBack) {
     EXPECT_EQ(tuned.steps, 12 * 7) << name;
     EXPECT_GT(tuned.start, 0.0) << name;
     EXPECT_LT(tuned.best, 0.3 * tuned.start) << name;
-    EXPECT_EQ(tuned.weights.size(), 2 * original.architecture().blocks + 1) << name;
+    const std::size_t each = original.architecture().norm_bias ? 2 : 1;  // weights, and biases
+    EXPECT_EQ(tuned.weights.size(), each * (2 * original.architecture().blocks + 1)) << name;
   }
 }
 
