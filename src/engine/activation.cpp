@@ -1,6 +1,8 @@
 // Which kernel an activation is.
 #include "engine/activation.h"
 
+#include <vector>
+
 #include "core/error.h"
 #include "kernel/gates.h"
 #include "kernel/gradients.h"
@@ -11,6 +13,11 @@ namespace strata::engine {
 using model::Activation;
 
 void activate(const model::Architecture& a, float* gate, const float* up, std::size_t count) {
+  std::vector<float> ones;  // kernels multiply by something
+  if (up == nullptr && a.activation != Activation::relu_squared) {
+    ones.assign(count, 1.0f);
+    up = ones.data();
+  }
   switch (a.activation) {
     case Activation::silu:
       return kernel::silu_multiply(gate, up, count);
