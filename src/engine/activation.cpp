@@ -13,6 +13,11 @@ namespace strata::engine {
 using model::Activation;
 
 void activate(const model::Architecture& a, float* gate, const float* up, std::size_t count) {
+  std::vector<float> ones;  // kernels multiply by something
+  if (up == nullptr && a.activation != Activation::relu_squared) {
+    ones.assign(count, 1.0f);
+    up = ones.data();
+  }
   switch (a.activation) {
     case Activation::silu:
       return kernel::silu_multiply(gate, up, count);
@@ -28,6 +33,11 @@ void activate(const model::Architecture& a, float* gate, const float* up, std::s
 }
 
 void activate_gradient(const model::Architecture& a, float* gate, float* up, const float* dy, std::size_t count) {
+  std::vector<float> ones;  // what activate() multiplied by; the gradient by that is of no use
+  if (up == nullptr && a.activation != Activation::relu_squared) {
+    ones.assign(count, 1.0f);
+    up = ones.data();
+  }
   switch (a.activation) {
     case Activation::silu:
       return kernel::silu_multiply_gradient(gate, up, dy, count);

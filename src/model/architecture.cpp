@@ -35,14 +35,12 @@ Scales parse_scales(const json& config, const Family& family, const Architecture
 Activation parse_activation(const json& config, const Family& family, const std::string& where) {
   if (family.clamped_swiglu) return Activation::clamped_swiglu;
   const auto name = get_or<std::string>(config, family.activation_key, "silu", where);
-  if (!family.gated) {
-    if (name == "relu2") return Activation::relu_squared;
-    fail("{}: {} '{}' without a gate is not supported; known is relu2", where, family.activation_key, name);
-  }
+  if (name == "relu2" && !family.gated) return Activation::relu_squared;
   if (name == "silu" || name == "swish") return Activation::silu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::gelu_tanh;
   if (name == "gelu") return Activation::gelu;
-  fail("{}: {} '{}' is not supported; known are silu, gelu_pytorch_tanh, gelu", where, family.activation_key, name);
+  fail("{}: {} '{}' is not supported; known are silu, gelu_pytorch_tanh, gelu{}", where, family.activation_key, name,
+       family.gated ? "" : ", relu2");
 }
 
 void parse_sizes(const json& config, const Family& family, Architecture& a, const std::string& where) {
@@ -234,6 +232,9 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   for (const auto& [key, value] : defaults.items())
     if (says_nothing(key)) config[key] = value;
 
+  for (const char* key : family->refused)
+    if (key != nullptr && get_or<bool>(config, key, false, where))
+      fail("{}: '{}' is true, and what {} models compute then is not computed here", where, key, type);
   if (family->mamba != nullptr) list_block_parts(config, *family->mamba, where);
 
   Architecture a;

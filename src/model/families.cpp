@@ -1,5 +1,6 @@
-// The rows of families of dense blocks; others are in mixture_families.cpp and mamba_families.cpp. A family whose parts
-// the engine has is a row and a tiny model in tests/golden/models; one of experts has a Mixture besides.
+// The rows of families of dense blocks; others are in norm_bias_families.cpp, mixture_families.cpp and
+// mamba_families.cpp. A family whose parts the engine has is a row and a tiny model in tests/golden/models; one of
+// experts has a Mixture besides.
 #include "model/families.h"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "model/mamba_families.h"
 #include "model/mixture_families.h"
 #include "model/mixtures.h"
+#include "model/norm_bias_families.h"
 #include "model/norm_places.h"
 
 namespace strata::model {
@@ -307,17 +309,6 @@ constexpr auto kDense = std::to_array<Family>({
      .gated = false,
      .default_norm_epsilon = 1e-5,
      .defaults = R"({"hidden_act": "relu2"})"},
-    {.model_type = "nemotron",
-     .class_name = "NemotronForCausalLM",
-     .mlp_bias_key = "mlp_bias",
-     .norm_offset = 1.0f,
-     .norm_kind = NormKind::layer,
-     .norm_bias = true,
-     .norm_epsilon_key = "norm_eps",
-     .gated = false,
-     .default_norm_epsilon = 1e-5,
-     .default_rotary_share = 0.5,
-     .defaults = R"({"hidden_act": "relu2"})"},
 });
 
 }  // namespace
@@ -325,7 +316,7 @@ constexpr auto kDense = std::to_array<Family>({
 std::span<const Family> families() {
   static const std::vector<Family> all = [] {
     std::vector<Family> rows(kDense.begin(), kDense.end());
-    for (const std::span<const Family> more : {mixture_families(), mamba_families()})
+    for (const std::span<const Family> more : {norm_bias_families(), mixture_families(), mamba_families()})
       rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();

@@ -134,7 +134,8 @@ struct Family {
   bool default_tied = false;  ///< lm_head is the embedding unless tie_word_embeddings is given
   ScaleKeys scales{};
   TensorNames names{};
-  const Mixture* mixture = nullptr;  ///< null for families of dense blocks
+  const Mixture* mixture = nullptr;      ///< null for families of dense blocks
+  std::array<const char*, 2> refused{};  ///< keys for parts that the engine lacks: true is an error
   /// A JSON object: values of keys that config.json may leave out. It may give no value for a key that tells a family
   /// by being there.
   const char* defaults = "{}";

@@ -39,6 +39,19 @@ TEST(Architecture, AnUntiedHeadIsALinearOfItsOwn) {
   EXPECT_EQ(a.linears.back().block, kNoBlock);
 }
 
+TEST(Architecture, APartThatTheEngineLacksIsRefusedByItsKey) {
+  json config = llama();
+  config["model_type"] = "stablelm";
+  EXPECT_TRUE(parse_architecture(config, "config.json").norm_bias);
+  for (const char* key : {"use_parallel_residual", "qk_layernorm"}) {
+    json other = config;
+    other[key] = true;
+    EXPECT_EQ(error_of(other), fmt::format("config.json: '{}' is true, and what stablelm models compute then is not "
+                                           "computed here",
+                                           key));
+  }
+}
+
 json qwen3_moe() {
   json config = llama();
   config.update({{"model_type", "qwen3_moe"},

@@ -169,7 +169,9 @@ TEST(ParseMamba, WhatDoesNotGoTogetherIsRefused) {
   expect(with(nemotron(), "conv_kernel", 1000), "a convolution over 1000 tokens are too large");
   expect(with(nemotron(), "ssm_state_size", 1 << 24), "are too large");
   expect(with(nemotron(), "mamba_hidden_act", "gelu"), "mamba_hidden_act 'gelu' is not supported in Mamba-2");
-  expect(with(nemotron(), "mlp_hidden_act", "silu"), "mlp_hidden_act 'silu' without a gate is not supported");
+  expect(with(nemotron(), "mlp_hidden_act", "tanh"), "mlp_hidden_act 'tanh' is not supported; known are silu, gelu_py");
+  expect(with(granite(), "hidden_act", "relu2"),
+         "hidden_act 'relu2' is not supported; known are silu, gelu_pytorch_tanh");
 }
 
 }  // namespace

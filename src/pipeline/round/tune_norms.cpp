@@ -123,7 +123,7 @@ class NormTuner {
 
   /// Puts down what a norm's tensors must hold for the forward pass to use `weights`, behind which biases may stand.
   void store(model::Norm norm, std::size_t block, const std::vector<float>& weights, TunedNorms& tuned) const {
-    const auto size = static_cast<std::ptrdiff_t>(a_.norm_size(norm));
+    const auto size = static_cast<std::ptrdiff_t>(a_.norm_size(norm, block));
     std::vector<float>& values = tuned.weights[model::norm_name(a_, norm, block)];
     values.assign(weights.begin(), weights.begin() + size);
     if (a_.norm_offset != 0.0f)

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/model.h"
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {

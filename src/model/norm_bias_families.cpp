@@ -1,0 +1,53 @@
+// The rows of families of dense blocks whose layer norms have biases: as PyTorch's LayerNorm has them.
+// A row and a tiny model in tests/golden/models make a family.
+#include "model/norm_bias_families.h"
+
+#include <array>
+
+namespace strata::model {
+namespace {
+
+constexpr auto kFamilies = std::to_array<Family>({
+    {.model_type = "nemotron",
+     .class_name = "NemotronForCausalLM",
+     .mlp_bias_key = "mlp_bias",
+     .norm_offset = 1.0f,
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .norm_epsilon_key = "norm_eps",
+     .gated = false,
+     .default_norm_epsilon = 1e-5,
+     .default_rotary_share = 0.5,
+     .defaults = R"({"hidden_act": "relu2"})"},
+    {.model_type = "starcoder2",
+     .class_name = "Starcoder2ForCausalLM",
+     .qkv_bias_key = "use_bias",
+     .o_bias_key = "use_bias",
+     .mlp_bias_key = "use_bias",
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .norm_epsilon_key = "norm_epsilon",
+     .window = WindowRule::every_block,
+     .gated = false,
+     .default_norm_epsilon = 1e-5,
+     .default_tied = true,
+     .names = {.up = "c_fc", .down = "c_proj"},
+     .defaults = R"({"use_bias": true, "hidden_act": "gelu_pytorch_tanh", "num_key_value_heads": 2})"},
+    {.model_type = "stablelm",
+     .class_name = "StableLmForCausalLM",
+     .o_bias = Bias::never,
+     .qkv_bias_key = "use_qkv_bias",
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .norm_epsilon_key = "layer_norm_eps",
+     .default_norm_epsilon = 1e-5,
+     .default_rotary_share = 0.25,
+     .refused = {"use_parallel_residual", "qk_layernorm"},
+     .defaults = R"({"num_key_value_heads": 32})"},
+});
+
+}  // namespace
+
+std::span<const Family> norm_bias_families() { return kFamilies; }
+
+}  // namespace strata::model
