@@ -92,10 +92,9 @@ class Engine {
   void keep_latents(std::size_t block, const Batch& batch, const LatentRows& rows) const;
   void attend_expanded(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
   void attend_latents(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
-  /// mix() by a gated delta net, and its parts; in mixers/delta_net.cpp.
+  /// mix() by a gated delta net, a short convolution, and Mamba-2: each in its file in mixers/.
   const float* mix_delta(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   void read_delta(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, DeltaRows& rows);
-  /// mix() by a short convolution, and by Mamba-2; in mixers/short_convolution.cpp and mixers/mamba.cpp.
   const float* mix_convolution(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   const float* mix_mamba(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
   /// mix() by attention, and its parts; in mixers/attention.cpp.
@@ -116,8 +115,8 @@ class Engine {
   void finish_block(BlockWeights& weights, std::size_t block, const Batch& batch, float* h, const Observer* observer,
                     Site last);
   /// Adds what the routed experts give to `out`, what the shared expert or the dense part gave. They read x, or what is
-  /// made of h where they stand beside a dense part. False when the pass ended at `last`. Defined in experts.cpp, as are
-  /// those below.
+  /// made of h where they stand beside a dense part. False when the pass ended at `last`. Defined in experts.cpp, as
+  /// are those below.
   bool add_experts(BlockWeights& weights, std::size_t block, const float* x, const float* h, std::size_t tokens,
                    float* out, const Observer* observer, Site last);
   /// Adds the outputs of all routed experts to `out` (tokens, hidden). False when the pass ended at `last`.

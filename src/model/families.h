@@ -76,7 +76,7 @@ struct Mixture {
   const char* list_key = nullptr;                ///< the mixtures by their indices, if it is there
   bool always_normalizes = false;                ///< norm_topk_prob is not read: Experts::normalize is as it is here
   const char* correction_key = nullptr;          ///< when false, Experts::correction is not there
-  bool grouped = false;  ///< with softmax scores, too, there are groups of experts and a scale of weights
+  bool grouped = false;               ///< with softmax scores, too, there are groups of experts and a scale of weights
   const char* method_key = nullptr;   ///< holds "greedy" when the groups do not count
   const char* latent_key = nullptr;   ///< holds Experts::latent
   bool may_be_none = false;           ///< where the count is 0, all blocks are dense

@@ -12,8 +12,8 @@ namespace strata::model {
 /// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so.
 /// q_a, q_b, kv_a and kv_b are those of latent attention; a gated delta net reads by in_qkv, in_z, in_b and in_a, or by
 /// in_qkvz and in_ba, which hold two of them each; a short convolution by in_bcx, Mamba-2 by in_zxbcdt. to_latent makes
-/// what narrow experts read, from_latent what is added of their sum. embed_gate and embed_out add what a token's row of a
-/// BlockEmbedding is to a block. other is a matrix of an unknown model (unknown.h) whose name tells nothing.
+/// what narrow experts read, from_latent what is added of their sum. embed_gate and embed_out add what a token's row of
+/// a BlockEmbedding is to a block. other is a matrix of an unknown model (unknown.h) whose name tells nothing.
 enum class Role {
   q,
   k,

@@ -7,9 +7,10 @@ namespace strata::model {
 
 std::string_view role_name(Role role) {
   constexpr std::array<std::string_view, 28> names = {
-      "q",      "k",         "v",         "o",           "gate",       "up",        "down",    "qkv",   "gate_up", "q_a",
-      "q_b",    "kv_a",      "kv_b",      "in_qkv",      "in_z",       "in_b",      "in_a",    "in_qkvz", "in_ba",
-      "in_bcx", "in_zxbcdt", "to_latent", "from_latent", "embed_gate", "embed_out", "lm_head", "embed", "other"};
+      "q",         "k",           "v",          "o",         "gate",    "up",     "down",
+      "qkv",       "gate_up",     "q_a",        "q_b",       "kv_a",    "kv_b",   "in_qkv",
+      "in_z",      "in_b",        "in_a",       "in_qkvz",   "in_ba",   "in_bcx", "in_zxbcdt",
+      "to_latent", "from_latent", "embed_gate", "embed_out", "lm_head", "embed",  "other"};
   return names[static_cast<std::size_t>(role)];
 }
 

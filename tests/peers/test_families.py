@@ -146,6 +146,7 @@ NOT_IN_VLLM = {
     "mistral3_mistral4": "it has no class for Mistral 4, and takes one for the text of Mistral 3 by its name only",
     "nemotron_h_latent": "experts without a gate: GPUs only",
     "nemotron_h_moe": "experts without a gate: GPUs only",
+    "stablelm": "its class does not say which modules it joins, so that it takes no quantized file",
     "qwen3_moe_sparse": "its class joins gate and up of a dense block, but says so too late for their codes to be expected",
 }
 VLLM_MODELS = [name for name in MODELS if name not in NOT_IN_VLLM]
