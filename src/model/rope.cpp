@@ -193,7 +193,7 @@ Ropes parse_ropes(const json& config, const Family& family, const HeadSizes& siz
     const double theta = positive(config, family.window_rope_key, family.window_rope_theta, where);
     ropes.windowed = read(settings, sizes.windowed, theta, false);
   } else {
-    ropes.windowed = ropes.full;
+    ropes.windowed = read(full, sizes.windowed, family.default_rope_theta, true);
   }
   return ropes;
 }

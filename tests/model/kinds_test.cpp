@@ -42,6 +42,13 @@ TEST(Kinds, SizesOfHeadsDifferByBlockInBothSpellings) {
   EXPECT_EQ(a.ropes, b.ropes);
 }
 
+TEST(Kinds, ARotaryEmbeddingOfAllKindsFitsTheHeadsOfEach) {
+  json config = config_of("gemma4_text_moe");
+  config["rope_parameters"] = json::object();
+  const Architecture a = parsed(config);
+  for (const BlockAttention& of : a.attention) EXPECT_LE(a.ropes[of.rope].dims, a.head_size(of));
+}
+
 TEST(Kinds, BlocksWhoseKeysAreValuesHaveNoV) {
   const Architecture a = parsed(config_of("gemma4_text_moe"));
   EXPECT_TRUE(a.has(0, Role::v));
