@@ -12,12 +12,22 @@ namespace strata::engine {
 
 using model::Activation;
 
+namespace {
+
+/// What the activation is multiplied by: `up`, or 1 in `ones` where there is none and the kernels multiply by
+/// something.
+template <class Float>
+Float* multiplier(const model::Architecture& a, Float* up, std::size_t count, std::vector<float>& ones) {
+  if (up != nullptr || a.activation == Activation::relu_squared) return up;
+  ones.assign(count, 1.0f);
+  return ones.data();
+}
+
+}  // namespace
+
 void activate(const model::Architecture& a, float* gate, const float* up, std::size_t count) {
-  std::vector<float> ones;  // kernels multiply by something
-  if (up == nullptr && a.activation != Activation::relu_squared) {
-    ones.assign(count, 1.0f);
-    up = ones.data();
-  }
+  std::vector<float> ones;
+  up = multiplier(a, up, count, ones);
   switch (a.activation) {
     case Activation::silu:
       return kernel::silu_multiply(gate, up, count);
@@ -33,11 +43,8 @@ void activate(const model::Architecture& a, float* gate, const float* up, std::s
 }
 
 void activate_gradient(const model::Architecture& a, float* gate, float* up, const float* dy, std::size_t count) {
-  std::vector<float> ones;  // what activate() multiplied by; the gradient by that is of no use
-  if (up == nullptr && a.activation != Activation::relu_squared) {
-    ones.assign(count, 1.0f);
-    up = ones.data();
-  }
+  std::vector<float> ones;  // the gradient by them is of no use
+  up = multiplier(a, up, count, ones);
   switch (a.activation) {
     case Activation::silu:
       return kernel::silu_multiply_gradient(gate, up, dy, count);

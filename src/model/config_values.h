@@ -4,12 +4,25 @@
 #include <cmath>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "core/json.h"
 
 namespace strata::model {
 
 inline constexpr std::size_t kLargestSize = std::size_t{1} << 24;
+inline constexpr std::size_t kLongestKernel = 64;  ///< tokens that a convolution may see
+
+inline bool has_value(const json& config, const char* key) { return config.contains(key) && !config[key].is_null(); }
+
+/// A list with a name for every block, such as layer_types; empty when the key is missing, null, or an empty list.
+inline std::vector<std::string> names_by_block(const json& config, const char* key, std::size_t blocks,
+                                               const std::string& where) {
+  auto names = get_or<std::vector<std::string>>(config, key, {}, where);
+  if (!names.empty() && names.size() != blocks)
+    fail("{}: '{}' has {} entries for {} blocks", where, key, names.size(), blocks);
+  return names;
+}
 
 /// A size from 1 to kLargestSize. Throws Error when the key is missing or its value is another.
 inline std::size_t size_of(const json& config, const char* key, const std::string& where) {

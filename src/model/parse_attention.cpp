@@ -78,9 +78,7 @@ std::vector<bool> rotated(const json& config, const Family& family, const Archit
 void parse_chunks(const json& config, const char* key, Architecture& a, const std::string& where) {
   const std::size_t chunk = key == nullptr ? 0 : size_or(config, key, 0, where);
   if (chunk == 0) return;
-  const auto types = get_or<std::vector<std::string>>(config, "layer_types", {}, where);
-  if (!types.empty() && types.size() != a.blocks)
-    fail("{}: 'layer_types' has {} entries for {} blocks", where, types.size(), a.blocks);
+  const std::vector<std::string> types = names_by_block(config, "layer_types", a.blocks, where);
   for (std::size_t b = 0; b < a.blocks; ++b) {
     const bool chunked = types.empty() ? a.attention[b].rope != kNoRope : types[b] == "chunked_attention";
     if (chunked) a.attention[b].chunk = chunk;

@@ -10,9 +10,8 @@ namespace {
 
 std::vector<bool> convolution_blocks(const json& config, std::size_t blocks, const std::string& where) {
   std::vector<bool> result(blocks, false);
-  const auto types = get_or<std::vector<std::string>>(config, "layer_types", {}, where);
+  const std::vector<std::string> types = names_by_block(config, "layer_types", blocks, where);
   if (!types.empty()) {
-    if (types.size() != blocks) fail("{}: 'layer_types' has {} entries for {} blocks", where, types.size(), blocks);
     for (std::size_t b = 0; b < blocks; ++b) {
       if (types[b] != "conv" && types[b] != "full_attention")
         fail("{}: 'layer_types' names '{}', expected conv or full_attention", where, types[b]);
@@ -20,7 +19,7 @@ std::vector<bool> convolution_blocks(const json& config, std::size_t blocks, con
     }
     return result;
   }
-  if (!config.contains("full_attn_idxs") || config["full_attn_idxs"].is_null()) return result;
+  if (!has_value(config, "full_attn_idxs")) return result;
   result.assign(blocks, true);
   for (const auto block : get<std::vector<std::uint64_t>>(config, "full_attn_idxs", where))
     if (block < blocks) result[block] = false;
@@ -42,11 +41,10 @@ std::size_t adjusted_width(const json& config, std::size_t width, const std::str
 }  // namespace
 
 void parse_convolution(const json& config, Architecture& a, const std::string& where) {
-  constexpr std::size_t longest_kernel = 64;
   a.convolution.kernel = size_or(config, "conv_L_cache", 3, where);
   a.convolution.bias = get_or<bool>(config, "conv_bias", false, where);
-  if (a.convolution.kernel > longest_kernel)
-    fail("{}: 'conv_L_cache' is {}, expected at most {}", where, a.convolution.kernel, longest_kernel);
+  if (a.convolution.kernel > kLongestKernel)
+    fail("{}: 'conv_L_cache' is {}, expected at most {}", where, a.convolution.kernel, kLongestKernel);
   a.attention.resize(a.blocks);
   const std::vector<bool> convolves = convolution_blocks(config, a.blocks, where);
   for (std::size_t b = 0; b < a.blocks; ++b)

@@ -9,9 +9,7 @@ namespace {
 /// Whether each block is a delta net: layer_types, or all but every n-th.
 std::vector<bool> delta_blocks(const json& config, std::size_t blocks, const std::string& where) {
   std::vector<bool> result(blocks);
-  const auto types = get_or<std::vector<std::string>>(config, "layer_types", {}, where);
-  if (!types.empty() && types.size() != blocks)
-    fail("{}: 'layer_types' has {} entries for {} blocks", where, types.size(), blocks);
+  const std::vector<std::string> types = names_by_block(config, "layer_types", blocks, where);
   const std::size_t every = size_or(config, "full_attention_interval", 4, where);
   for (std::size_t b = 0; b < blocks; ++b) {
     result[b] = types.empty() ? (b + 1) % every != 0 : types[b] == "linear_attention";
@@ -24,7 +22,6 @@ std::vector<bool> delta_blocks(const json& config, std::size_t blocks, const std
 }  // namespace
 
 void parse_delta(const json& config, const Family& family, Architecture& a, const std::string& where) {
-  constexpr std::size_t longest_kernel = 64;
   DeltaNet& d = a.delta;
   d.key_heads = size_or(config, "linear_num_key_heads", 16, where);
   d.value_heads = size_or(config, "linear_num_value_heads", 32, where);
@@ -34,7 +31,7 @@ void parse_delta(const json& config, const Family& family, Architecture& a, cons
   d.by_key_heads = family.delta_by_key_heads;
   if (d.value_heads % d.key_heads != 0)
     fail("{}: {} heads of keys cannot be shared by {} heads of values", where, d.key_heads, d.value_heads);
-  if (d.kernel > longest_kernel || std::max(d.key_heads, d.value_heads) > kLargestSize / (d.key_size + d.value_size))
+  if (d.kernel > kLongestKernel || std::max(d.key_heads, d.value_heads) > kLargestSize / (d.key_size + d.value_size))
     fail("{}: {} and {} heads of {} and {} with a convolution over {} tokens are too large", where, d.key_heads,
          d.value_heads, d.key_size, d.value_size, d.kernel);
   a.output_gate = true;

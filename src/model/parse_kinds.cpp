@@ -12,9 +12,7 @@ namespace {
 std::vector<bool> full_blocks(const json& config, std::size_t blocks, const std::string& where) {
   constexpr std::size_t usual = 6;  // one of so many
   std::vector<bool> result(blocks);
-  const auto types = get_or<std::vector<std::string>>(config, "layer_types", {}, where);
-  if (!types.empty() && types.size() != blocks)
-    fail("{}: 'layer_types' has {} entries for {} blocks", where, types.size(), blocks);
+  const std::vector<std::string> types = names_by_block(config, "layer_types", blocks, where);
   for (std::size_t b = 0; b < blocks; ++b) {
     if (!types.empty() && types[b] != "full_attention" && types[b] != "sliding_attention")
       fail("{}: 'layer_types' names '{}', expected full_attention or sliding_attention", where, types[b]);
@@ -42,7 +40,7 @@ void parse_own_sizes(const json& config, Architecture& a, const std::string& whe
 void size_heads(const json& config, const std::vector<bool>& full, bool k_is_v, Architecture& a,
                 const std::string& where) {
   constexpr std::size_t usual_head_dim = 512;
-  if (config.contains("per_layer_config") && !config["per_layer_config"].is_null()) {
+  if (has_value(config, "per_layer_config")) {
     parse_own_sizes(config, a, where);
   } else {
     const std::size_t head_dim = size_or(config, "global_head_dim", usual_head_dim, where),

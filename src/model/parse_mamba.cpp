@@ -27,8 +27,6 @@ constexpr auto kParts = std::to_array<PartName>({
     {"moe", 'E', Part::experts},
 });
 
-bool has_value(const json& config, const char* key) { return config.contains(key) && !config[key].is_null(); }
-
 json parts_of(const std::string& pattern, const char* key, const std::string& where) {
   json parts = json::array();
   for (const char letter : pattern) {
@@ -86,7 +84,6 @@ void parse_steps(const json& config, const MambaKeys& keys, Mamba& m, const std:
 }
 
 void parse_sizes(const json& config, const MambaKeys& keys, const Architecture& a, Mamba& m, const std::string& where) {
-  constexpr std::size_t longest_kernel = 64;
   m.heads = size_of(config, keys.heads, where);
   m.state = size_of(config, keys.state, where);
   m.groups = size_or(config, keys.groups, 1, where);
@@ -97,7 +94,7 @@ void parse_sizes(const json& config, const MambaKeys& keys, const Architecture& 
   if (m.head_dim == 0) fail("{}: '{}' is {}, too many for a hidden size of {}", where, keys.heads, m.heads, a.hidden);
   if (m.heads % m.groups != 0)
     fail("{}: '{}' {} cannot be shared out among '{}' {}", where, keys.heads, m.heads, keys.groups, m.groups);
-  if (m.kernel > longest_kernel || m.heads > kLargestSize / m.head_dim || m.groups > kLargestSize / m.state ||
+  if (m.kernel > kLongestKernel || m.heads > kLargestSize / m.head_dim || m.groups > kLargestSize / m.state ||
       m.rows() > kLargestSize || m.inner() > (std::size_t{1} << 31) / m.state)
     fail("{}: {} heads of {} with states of {} in {} groups and a convolution over {} tokens are too large", where,
          m.heads, m.head_dim, m.state, m.groups, m.kernel);

@@ -52,10 +52,6 @@ void mark(const json& config, const char* key, bool mixture, Architecture& a, co
     if (block < a.blocks) a.layout[block].mixture = mixture;
 }
 
-bool listed(const json& config, const char* key) {
-  return key != nullptr && config.contains(key) && !config[key].is_null();
-}
-
 }  // namespace
 
 void parse_mixture(const json& config, const Mixture* mixture, Architecture& a, const std::string& where) {
@@ -64,7 +60,8 @@ void parse_mixture(const json& config, const Mixture* mixture, Architecture& a, 
   if (mixture->may_be_none && get_or<std::uint64_t>(config, mixture->count_key, 0, where) == 0) return;
   if (mixture->enabled_key != nullptr && !get_or<bool>(config, mixture->enabled_key, false, where)) return;
   parse_experts(config, *mixture, a, where);
-  if (listed(config, mixture->list_key)) return mark(config, mixture->list_key, true, a, where);
+  if (mixture->list_key != nullptr && has_value(config, mixture->list_key))
+    return mark(config, mixture->list_key, true, a, where);
   std::uint64_t first = get_or<std::uint64_t>(config, "first_k_dense_replace", mixture->first_dense, where);
   if (mixture->first_key != nullptr) first = get_or<std::uint64_t>(config, mixture->first_key, first, where);
   std::int64_t last = -1;
@@ -72,11 +69,9 @@ void parse_mixture(const json& config, const Mixture* mixture, Architecture& a, 
   const std::size_t step = size_or(config, mixture->step_key, 1, where);
   for (std::size_t b = 0; b < a.blocks; ++b)
     a.layout[b].mixture = b >= first && (last < 0 || std::cmp_less_equal(b, last)) && (b + 1) % step == 0;
-  const auto kinds = get_or<std::vector<std::string>>(config, "mlp_layer_types", {}, where);
-  if (!kinds.empty() && kinds.size() != a.blocks)
-    fail("{}: 'mlp_layer_types' has {} entries for {} blocks", where, kinds.size(), a.blocks);
+  const std::vector<std::string> kinds = names_by_block(config, "mlp_layer_types", a.blocks, where);
   for (std::size_t b = 0; b < kinds.size(); ++b) a.layout[b].mixture = kinds[b] == "sparse";
-  if (listed(config, "mlp_only_layers")) mark(config, "mlp_only_layers", false, a, where);
+  if (has_value(config, "mlp_only_layers")) mark(config, "mlp_only_layers", false, a, where);
 }
 
 }  // namespace strata::model

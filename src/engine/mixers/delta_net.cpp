@@ -1,8 +1,8 @@
 // The mixer of gated delta nets: a convolution over time, then a state a head that forgets and is corrected by every
 // token. arXiv 2412.06464; transformers: Qwen3NextGatedDeltaNet of modeling_qwen3_next.py, modeling_qwen3_5.py.
 #include "engine/engine.h"
+#include "engine/mixers/convolve.h"
 #include "engine/mixers/delta_rows.h"
-#include "kernel/convolution.h"
 #include "kernel/delta_rule.h"
 #include "kernel/gates.h"
 
@@ -33,26 +33,22 @@ const float* Engine::mix_delta(BlockWeights& w, std::size_t block, const Batch& 
   make_gates(*w.delta, rows);
   float* const mixed = sized(attended_, tokens * d.values());
   float* const turned = sized(k_, tokens * d.channels());  // the convolution's rows
-  std::vector<kernel::Convolution> convolutions;
+  convolve(batch, {block, w.delta->convolution.data(), nullptr, d.channels(), d.kernel, true}, rows.qkv.data(),
+           d.channels(), turned, d.channels());
   std::vector<kernel::DeltaRule> rules;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
-    float *window = nullptr, *state = nullptr;
+    float* state = nullptr;
     if (s.cache != nullptr) {
-      s.cache->keys[block].resize((d.kernel - 1) * d.channels());
       s.cache->values[block].resize(d.key_size * d.values());
-      window = s.cache->keys[block].data();
       state = s.cache->values[block].data();
     }
-    float* const out = turned + row * d.channels();
-    convolutions.push_back({rows.qkv.data() + row * d.channels(), d.channels(), w.delta->convolution.data(), nullptr,
-                            window, out, d.channels(), s.tokens, d.channels(), d.kernel, true});
+    const float* const out = turned + row * d.channels();
     rules.push_back({out, out + keys, out + 2 * keys, d.channels(), rows.decay.data() + row * d.value_heads,
                      rows.beta.data() + row * d.value_heads, state, mixed + row * d.values(), d.values(), s.tokens,
                      d.key_heads, d.value_heads, d.key_size, d.value_size, d.tiled});
     row += s.tokens;
   }
-  kernel::convolution(convolutions);
   kernel::delta_rule(rules);
   kernel::norm_then_gate(mixed, w.delta->norm.data(), rows.z.data(), tokens * d.value_heads, d.value_size,
                          architecture_.norm_epsilon, mixed);

@@ -2,9 +2,9 @@
 #include <utility>
 
 #include "core/error.h"
+#include "engine/mixers/convolve.h"
 #include "engine/mixers/delta_rows.h"
 #include "engine/part_gradient.h"
-#include "kernel/convolution.h"
 #include "kernel/delta_rule.h"
 #include "kernel/gates.h"
 
@@ -16,7 +16,8 @@ using model::Role;
 class DeltaNetGradient final : public PartGradient {
  public:
   DeltaNetGradient(const model::Model& model, std::size_t block)
-      : d_(model.architecture().delta),
+      : block_(block),
+        d_(model.architecture().delta),
         epsilon_(model.architecture().norm_epsilon),
         weights_(read_delta_weights(model, block)) {}
   std::vector<float> forward(const Batch& batch, BlockProducts& products, std::span<const float> x) override;
@@ -26,10 +27,12 @@ class DeltaNetGradient final : public PartGradient {
  private:
   void read(BlockProducts& products, std::span<const float> x, std::size_t tokens);
   void read_backward(BlockProducts& products, std::span<const float> x, std::size_t tokens, DeltaRows& d, float* dx);
-  /// d.qkv, the gradient by what the convolution puts out, becomes that by what it reads.
-  void convolution_backward(const Batch& batch, DeltaRows& d) const;
+  TimeConvolution convolution() const {
+    return {block_, weights_.convolution.data(), nullptr, d_.channels(), d_.kernel, true};
+  }
   std::size_t keys() const { return d_.key_heads * d_.key_size; }
 
+  std::size_t block_;
   const model::DeltaNet& d_;
   float epsilon_;
   DeltaWeights weights_;
@@ -57,23 +60,12 @@ std::vector<float> DeltaNetGradient::forward(const Batch& batch, BlockProducts& 
   read(products, x, tokens);
   convolved_.resize(tokens * channels);
   ruled_.resize(tokens * values);
-  std::vector<kernel::Convolution> convolutions;
+  convolve(batch, convolution(), rows_.qkv.data(), channels, convolved_.data(), channels);
   std::vector<kernel::DeltaRule> rules;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
     STRATA_CHECK(s.cache == nullptr);
-    float* const turned = convolved_.data() + row * channels;
-    convolutions.push_back({.x = rows_.qkv.data() + row * channels,
-                            .x_stride = channels,
-                            .weight = weights_.convolution.data(),
-                            .bias = nullptr,
-                            .state = nullptr,
-                            .out = turned,
-                            .out_stride = channels,
-                            .tokens = s.tokens,
-                            .channels = channels,
-                            .kernel = d_.kernel,
-                            .silu = true});
+    const float* const turned = convolved_.data() + row * channels;
     rules.push_back({.q = turned,
                      .k = turned + keys(),
                      .v = turned + 2 * keys(),
@@ -91,7 +83,6 @@ std::vector<float> DeltaNetGradient::forward(const Batch& batch, BlockProducts& 
                      .tiled = d_.tiled});
     row += s.tokens;
   }
-  kernel::convolution(convolutions);
   kernel::delta_rule(rules);
   std::vector<float> mixed(ruled_.size());
   kernel::norm_then_gate(ruled_.data(), weights_.norm.data(), rows_.z.data(), tokens * d_.value_heads, d_.value_size,
@@ -132,34 +123,11 @@ void DeltaNetGradient::backward(const Batch& batch, BlockProducts& products, std
     row += s.tokens;
   }
   kernel::delta_rule_gradient(rules);
-  convolution_backward(batch, d);
+  convolve_gradient(batch, convolution(), rows_.qkv.data(), channels, d.qkv.data(), channels, d.qkv.data(), channels);
   kernel::sigmoid_gradient(rows_.beta.data(), d.beta.size(), d.beta.data());
   for (std::size_t i = 0; i < d.decay.size(); ++i) d.decay[i] *= weights_.rates[i % d_.value_heads];
   kernel::softplus_gradient(steps_.data(), d.decay.size(), d.decay.data());
   read_backward(products, x, tokens, d, dx);
-}
-
-void DeltaNetGradient::convolution_backward(const Batch& batch, DeltaRows& d) const {
-  const std::size_t channels = d_.channels();
-  std::vector<kernel::ConvolutionGradient> calls;
-  std::size_t row = 0;
-  for (const Sequence& s : batch.sequences) {
-    float* const rows = d.qkv.data() + row * channels;
-    calls.push_back({.x = rows_.qkv.data() + row * channels,
-                     .x_stride = channels,
-                     .weight = weights_.convolution.data(),
-                     .bias = nullptr,
-                     .dout = rows,
-                     .dout_stride = channels,
-                     .dx = rows,
-                     .dx_stride = channels,
-                     .tokens = s.tokens,
-                     .channels = channels,
-                     .kernel = d_.kernel,
-                     .silu = true});
-    row += s.tokens;
-  }
-  kernel::convolution_gradient(calls);
 }
 
 void DeltaNetGradient::read_backward(BlockProducts& products, std::span<const float> x, std::size_t tokens,

@@ -7,6 +7,7 @@
 #include "core/threads.h"
 #include "engine/engine.h"
 #include "engine/mixers/heads.h"
+#include "engine/mixers/latent_keys.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
 
@@ -16,20 +17,6 @@ using model::Norm;
 using model::Role;
 
 namespace {
-
-/// A part of every head: `count` floats at `first` of each, rows of heads that are `size` apart.
-struct HeadPart {
-  float* rows;
-  std::size_t size, first, count;
-  float* of(std::size_t head) const { return rows + head * size + first; }
-};
-
-/// Copies a part of every head of every token.
-void copy(const HeadPart& from, const HeadPart& to, std::size_t tokens, std::size_t heads) {
-  parallel_for(tokens, [&](std::size_t t) {
-    for (std::size_t h = t * heads; h < (t + 1) * heads; ++h) std::copy_n(from.of(h), from.count, to.of(h));
-  });
-}
 
 /// Whether no token of the sequence was run before.
 bool begins(const Sequence& s) { return s.cache == nullptr || s.cache->positions == 0; }
@@ -155,30 +142,11 @@ void Engine::attend_expanded(BlockWeights& w, std::size_t block, const Batch& ba
   std::vector<float> expanded(tokens * a.heads * both);
   multiply(w, a.index(block, Role::kv_b), rows.latents.data(), tokens, expanded.data());
   float *const k = sized(k_, tokens * a.q_size()), *const v = sized(v_, tokens * a.mixed_size(block));
-  copy({expanded.data(), both, 0, l.plain}, {k, a.head_dim, 0, l.plain}, tokens, a.heads);
-  copy({expanded.data(), both, l.plain, l.value}, {v, l.value, 0, l.value}, tokens, a.heads);
-  parallel_for(tokens, [&](std::size_t t) {
-    for (std::size_t h = t * a.heads; h < (t + 1) * a.heads; ++h)
-      std::copy_n(rows.turned.data() + t * l.turned, l.turned, k + h * a.head_dim + l.plain);
-  });
+  spread_keys(a, expanded.data(), rows.turned.data(), tokens, k, v);
   std::vector<kernel::Attention> calls;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
-    if (begins(s)) {
-      kernel::Attention call{};
-      call.q = rows.q + row * a.q_size();
-      call.k = k + row * a.q_size();
-      call.v = v + row * a.mixed_size(block);
-      call.out = attended_.data() + row * a.mixed_size(block);
-      call.q_stride = call.kv_stride = a.q_size();
-      call.v_stride = call.out_stride = a.mixed_size(block);
-      call.tokens = s.tokens;
-      call.heads = call.kv_heads = a.heads;
-      call.head_dim = a.head_dim;
-      call.v_dim = l.value;
-      call.scale = a.scales.attention;
-      calls.push_back(call);
-    }
+    if (begins(s)) calls.push_back(spread_attention(a, row, s.tokens, rows.q, k, v, attended_.data()));
     row += s.tokens;
   }
   kernel::attention(calls);

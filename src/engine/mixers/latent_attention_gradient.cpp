@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "engine/mixers/heads_gradient.h"
+#include "engine/mixers/latent_keys.h"
 #include "engine/part_gradient.h"
 #include "engine/scale.h"
 #include "kernel/gradients.h"
@@ -78,10 +79,9 @@ void LatentAttentionGradient::make_queries(const Batch& batch, BlockProducts& pr
 
 void LatentAttentionGradient::make_keys_and_values(const Batch& batch, BlockProducts& products,
                                                    std::span<const float> x) {
-  const std::size_t tokens = batch.tokens, heads = tokens * a_.heads, width = l_.kv_rank + l_.turned,
-                    both = l_.plain + l_.value;
+  const std::size_t tokens = batch.tokens, width = l_.kv_rank + l_.turned;
   const std::vector<float> made = products.multiply(Role::kv_a, x);
-  std::vector<float> latents(tokens * l_.kv_rank), turned(tokens * l_.turned), plain(heads * l_.plain);
+  std::vector<float> latents(tokens * l_.kv_rank), turned(tokens * l_.turned);
   take_columns(made.data(), tokens, width, 0, l_.kv_rank, latents.data());
   take_columns(made.data(), tokens, width, l_.kv_rank, l_.turned, turned.data());
   of_kv_.forward(std::move(latents), l_.norm_epsilon);
@@ -89,12 +89,7 @@ void LatentAttentionGradient::make_keys_and_values(const Batch& batch, BlockProd
   const std::vector<float> expanded = products.multiply(Role::kv_b, of_kv_.after);
   k_.resize(tokens * a_.q_size());
   v_.resize(tokens * values());
-  take_columns(expanded.data(), heads, both, l_.plain, l_.value, v_.data());
-  take_columns(expanded.data(), heads, both, 0, l_.plain, plain.data());
-  put_columns(plain.data(), heads, a_.head_dim, 0, l_.plain, k_.data());
-  parallel_for(heads, [&](std::size_t i) {
-    std::copy_n(turned.data() + i / a_.heads * l_.turned, l_.turned, k_.data() + i * a_.head_dim + l_.plain);
-  });
+  spread_keys(a_, expanded.data(), turned.data(), tokens, k_.data(), v_.data());
 }
 
 std::vector<float> LatentAttentionGradient::forward(const Batch& batch, BlockProducts& products,
@@ -106,19 +101,7 @@ std::vector<float> LatentAttentionGradient::forward(const Batch& batch, BlockPro
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
     STRATA_CHECK(s.cache == nullptr);
-    kernel::Attention call{};
-    call.q = q_.data() + row * a_.q_size();
-    call.k = k_.data() + row * a_.q_size();
-    call.v = v_.data() + row * values();
-    call.out = mixed.data() + row * values();
-    call.q_stride = call.kv_stride = a_.q_size();
-    call.v_stride = call.out_stride = values();
-    call.tokens = s.tokens;
-    call.heads = call.kv_heads = a_.heads;
-    call.head_dim = a_.head_dim;
-    call.v_dim = l_.value;
-    call.scale = a_.scales.attention;
-    calls.push_back(call);
+    calls.push_back(spread_attention(a_, row, s.tokens, q_.data(), k_.data(), v_.data(), mixed.data()));
     row += s.tokens;
   }
   kernel::attention(calls);

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "engine/engine.h"
+#include "engine/mixers/convolve.h"
 #include "engine/scale.h"
-#include "kernel/convolution.h"
 #include "kernel/gates.h"
 #include "kernel/state_space.h"
 #include "model/tensors.h"
@@ -42,27 +42,23 @@ const float* Engine::mix_mamba(BlockWeights& w, std::size_t block, const Batch& 
   const float* all = multiply_fused(w, architecture_.index(block, model::Role::in_zxbcdt), x, tokens);
   float* const turned = sized(k_, tokens * channels);  // the convolution's rows: x, b and c
   float* const mixed = sized(attended_, tokens * inner);
-  std::vector<kernel::Convolution> convolutions;
+  const float* const bias = m.convolution_bias ? w.mamba->convolution_bias.data() : nullptr;
+  convolve(batch, {block, w.mamba->convolution.data(), bias, channels, m.kernel, true}, all + inner, width, turned,
+           channels);
   std::vector<kernel::StateSpace> scans;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
-    float *window = nullptr, *state = nullptr;
+    float* state = nullptr;
     if (s.cache != nullptr) {
-      s.cache->keys[block].resize((m.kernel - 1) * channels);
       s.cache->values[block].resize(inner * m.state);
-      window = s.cache->keys[block].data();
       state = s.cache->values[block].data();
     }
     const float* const from = all + row * width;
-    float* const xbc = turned + row * channels;
-    const float* const bias = m.convolution_bias ? w.mamba->convolution_bias.data() : nullptr;
-    convolutions.push_back({from + inner, width, w.mamba->convolution.data(), bias, window, xbc, channels, s.tokens,
-                            channels, m.kernel, true});
+    const float* const xbc = turned + row * channels;
     scans.push_back({xbc, xbc + inner, xbc + inner + m.groups * m.state, channels, from + inner + channels, width,
                      state, mixed + row * inner, inner, s.tokens});
     row += s.tokens;
   }
-  kernel::convolution(convolutions);
   kernel::state_space(scan_weights(m, *w.mamba), scans);
   float* const gate = sized(v_, tokens * inner);
   take_columns(all, tokens, width, 0, inner, gate);

@@ -1,9 +1,9 @@
 // Mamba-2 with a backward pass: the counterpart of mamba.cpp for whole sequences.
 #include "core/error.h"
+#include "engine/mixers/convolve.h"
 #include "engine/mixers/mamba.h"
 #include "engine/part_gradient.h"
 #include "engine/scale.h"
-#include "kernel/convolution.h"
 #include "kernel/gates.h"
 #include "kernel/state_space.h"
 
@@ -15,7 +15,8 @@ using model::Role;
 class MambaGradient final : public PartGradient {
  public:
   MambaGradient(const model::Model& model, std::size_t block)
-      : m_(model.architecture().mamba),
+      : block_(block),
+        m_(model.architecture().mamba),
         epsilon_(model.architecture().norm_epsilon),
         weights_(read_mamba_weights(model, block)) {}
   std::vector<float> forward(const Batch& batch, BlockProducts& products, std::span<const float> x) override;
@@ -23,9 +24,13 @@ class MambaGradient final : public PartGradient {
                 float* dx) override;
 
  private:
-  const float* bias() const { return m_.convolution_bias ? weights_.convolution_bias.data() : nullptr; }
+  TimeConvolution convolution() const {
+    const float* const bias = m_.convolution_bias ? weights_.convolution_bias.data() : nullptr;
+    return {block_, weights_.convolution.data(), bias, m_.channels(), m_.kernel, true};
+  }
   std::size_t state_rows() const { return m_.groups * m_.state; }
 
+  std::size_t block_;
   const model::Mamba& m_;
   float epsilon_;
   MambaWeights weights_;
@@ -40,24 +45,13 @@ std::vector<float> MambaGradient::forward(const Batch& batch, BlockProducts& pro
   convolved_.resize(tokens * channels);
   scanned_.resize(tokens * inner);
   take_columns(all_.data(), tokens, width, 0, inner, gate_.data());
-  std::vector<kernel::Convolution> convolutions;
+  convolve(batch, convolution(), all_.data() + inner, width, convolved_.data(), channels);
   std::vector<kernel::StateSpace> scans;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
     STRATA_CHECK(s.cache == nullptr);
     const float* const from = all_.data() + row * width;
-    float* const xbc = convolved_.data() + row * channels;
-    convolutions.push_back({.x = from + inner,
-                            .x_stride = width,
-                            .weight = weights_.convolution.data(),
-                            .bias = bias(),
-                            .state = nullptr,
-                            .out = xbc,
-                            .out_stride = channels,
-                            .tokens = s.tokens,
-                            .channels = channels,
-                            .kernel = m_.kernel,
-                            .silu = true});
+    const float* const xbc = convolved_.data() + row * channels;
     scans.push_back({.x = xbc,
                      .b = xbc + inner,
                      .c = xbc + inner + state_rows(),
@@ -70,7 +64,6 @@ std::vector<float> MambaGradient::forward(const Batch& batch, BlockProducts& pro
                      .tokens = s.tokens});
     row += s.tokens;
   }
-  kernel::convolution(convolutions);
   kernel::state_space(scan_weights(m_, weights_), scans);
   std::vector<float> mixed(scanned_.size());
   kernel::gate_then_norm(scanned_.data(), weights_.norm.data(), gate_.data(), tokens, m_.groups, inner / m_.groups,
@@ -85,7 +78,6 @@ void MambaGradient::backward(const Batch& batch, BlockProducts& products, std::s
   kernel::gate_then_norm_gradient(scanned_.data(), weights_.norm.data(), gate_.data(), dy.data(), tokens, m_.groups,
                                   inner / m_.groups, epsilon_, dy.data(), dgate.data(), nullptr);
   put_columns(dgate.data(), tokens, width, 0, inner, dall.data());
-  std::vector<kernel::ConvolutionGradient> convolutions;
   std::vector<kernel::StateSpaceGradient> scans;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
@@ -103,22 +95,11 @@ void MambaGradient::backward(const Batch& batch, BlockProducts& products, std::s
                      .dc = d + inner + state_rows(),
                      .ddt = to + inner + channels,
                      .tokens = s.tokens});
-    convolutions.push_back({.x = from + inner,
-                            .x_stride = width,
-                            .weight = weights_.convolution.data(),
-                            .bias = bias(),
-                            .dout = d,
-                            .dout_stride = channels,
-                            .dx = to + inner,
-                            .dx_stride = width,
-                            .tokens = s.tokens,
-                            .channels = channels,
-                            .kernel = m_.kernel,
-                            .silu = true});
     row += s.tokens;
   }
   kernel::state_space_gradient(scan_weights(m_, weights_), scans);
-  kernel::convolution_gradient(convolutions);
+  convolve_gradient(batch, convolution(), all_.data() + inner, width, dxbc.data(), channels, dall.data() + inner,
+                    width);
   products.gradient(Role::in_zxbcdt, dall, x, dx);
 }
 

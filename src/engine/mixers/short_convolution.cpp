@@ -1,8 +1,8 @@
 // The mixer of gated short convolutions: what o reads is made of the last few tokens. transformers: Lfm2ShortConv of
 // modeling_lfm2.py.
 #include "engine/engine.h"
+#include "engine/mixers/convolve.h"
 #include "engine/scale.h"
-#include "kernel/convolution.h"
 #include "kernel/gates.h"
 #include "model/tensors.h"
 
@@ -23,20 +23,8 @@ const float* Engine::mix_convolution(BlockWeights& w, std::size_t block, const B
   take_columns(all, tokens, 3 * size, 2 * size, size, u);
   kernel::multiply(b, u, tokens * size, u);
   float* const mixed = sized(attended_, tokens * size);
-  std::vector<kernel::Convolution> calls;
-  std::size_t row = 0;
-  for (const Sequence& s : batch.sequences) {
-    float* state = nullptr;
-    if (s.cache != nullptr) {
-      s.cache->keys[block].resize((kernel - 1) * size);
-      state = s.cache->keys[block].data();
-    }
-    calls.push_back({u + row * size, size, w.convolution.data(),
-                     a.convolution.bias ? w.convolution_bias.data() : nullptr, state, mixed + row * size, size,
-                     s.tokens, size, kernel, false});
-    row += s.tokens;
-  }
-  kernel::convolution(calls);
+  const float* const bias = a.convolution.bias ? w.convolution_bias.data() : nullptr;
+  convolve(batch, {block, w.convolution.data(), bias, size, kernel, false}, u, size, mixed, size);
   kernel::multiply(c, mixed, tokens * size, mixed);
   return mixed;
 }

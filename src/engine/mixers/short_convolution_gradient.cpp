@@ -1,8 +1,8 @@
 // A gated short convolution with a backward pass: the counterpart of short_convolution.cpp for whole sequences.
 #include "core/error.h"
+#include "engine/mixers/convolve.h"
 #include "engine/part_gradient.h"
 #include "engine/scale.h"
-#include "kernel/convolution.h"
 #include "kernel/gates.h"
 #include "model/tensors.h"
 
@@ -19,16 +19,18 @@ class ShortConvolutionGradient final : public PartGradient {
                 float* dx) override;
 
  private:
-  const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }
+  TimeConvolution convolution() const {
+    return {block_, weights_.data(), bias_.empty() ? nullptr : bias_.data(), size_, kernel_, false};
+  }
 
-  std::size_t size_, kernel_;
+  std::size_t block_, size_, kernel_;
   std::vector<float> weights_, bias_;  ///< (hidden, kernel), (hidden) or empty
   // (tokens, hidden) each: what in_bcx gives, b times u, which the convolution reads, and what it puts out.
   std::vector<float> b_, c_, u_, gated_, convolved_;
 };
 
 ShortConvolutionGradient::ShortConvolutionGradient(const model::Model& model, std::size_t block)
-    : size_(model.architecture().hidden), kernel_(model.architecture().convolution.kernel) {
+    : block_(block), size_(model.architecture().hidden), kernel_(model.architecture().convolution.kernel) {
   const model::Architecture& a = model.architecture();
   weights_ = model.vector(model::convolution_name(a, block, "weight"), size_ * kernel_);
   if (a.convolution.bias) bias_ = model.vector(model::convolution_name(a, block, "bias"), size_);
@@ -47,24 +49,8 @@ std::vector<float> ShortConvolutionGradient::forward(const Batch& batch, BlockPr
   gated_.resize(tokens * size_);
   convolved_.resize(tokens * size_);
   kernel::multiply(b_.data(), u_.data(), gated_.size(), gated_.data());
-  std::vector<kernel::Convolution> calls;
-  std::size_t row = 0;
-  for (const Sequence& s : batch.sequences) {
-    STRATA_CHECK(s.cache == nullptr);
-    calls.push_back({.x = gated_.data() + row * size_,
-                     .x_stride = size_,
-                     .weight = weights_.data(),
-                     .bias = bias(),
-                     .state = nullptr,
-                     .out = convolved_.data() + row * size_,
-                     .out_stride = size_,
-                     .tokens = s.tokens,
-                     .channels = size_,
-                     .kernel = kernel_,
-                     .silu = false});
-    row += s.tokens;
-  }
-  kernel::convolution(calls);
+  for (const Sequence& s : batch.sequences) STRATA_CHECK(s.cache == nullptr);
+  convolve(batch, convolution(), gated_.data(), size_, convolved_.data(), size_);
   std::vector<float> mixed(tokens * size_);
   kernel::multiply(c_.data(), convolved_.data(), mixed.size(), mixed.data());
   return mixed;
@@ -76,25 +62,7 @@ void ShortConvolutionGradient::backward(const Batch& batch, BlockProducts& produ
   std::vector<float> dc(count), d(count), all(3 * count);
   kernel::multiply(dy.data(), convolved_.data(), count, dc.data());
   kernel::multiply(dy.data(), c_.data(), count, d.data());
-  std::vector<kernel::ConvolutionGradient> calls;
-  std::size_t row = 0;
-  for (const Sequence& s : batch.sequences) {
-    float* const rows = d.data() + row * size_;
-    calls.push_back({.x = gated_.data() + row * size_,
-                     .x_stride = size_,
-                     .weight = weights_.data(),
-                     .bias = bias(),
-                     .dout = rows,
-                     .dout_stride = size_,
-                     .dx = rows,
-                     .dx_stride = size_,
-                     .tokens = s.tokens,
-                     .channels = size_,
-                     .kernel = kernel_,
-                     .silu = false});
-    row += s.tokens;
-  }
-  kernel::convolution_gradient(calls);
+  convolve_gradient(batch, convolution(), gated_.data(), size_, d.data(), size_, d.data(), size_);
   kernel::multiply(d.data(), b_.data(), count, b_.data());  // the gradient by u
   kernel::multiply(d.data(), u_.data(), count, u_.data());  // that by b
   std::size_t first = 0;

@@ -92,10 +92,11 @@ std::string unloadable(const Architecture& a, const GgufFamily& row) {
 
 std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
   const Experts &x = a.experts, &y = b.experts;
+  const std::string mixer = lost_mixer(a, b);
   const std::pair<std::string, bool> parts[] = {
       {"the sizes", a.hidden == b.hidden && a.heads == b.heads && a.kv_heads == b.kv_heads &&
                         a.head_dim == b.head_dim && a.intermediate == b.intermediate},
-      {lost_mixer(a, b), lost_mixer(a, b).empty()},
+      {mixer, mixer.empty()},
       {"the norms' epsilon", close(a.norm_epsilon, b.norm_epsilon)},
       {"the kind of norms", a.norm_offset == b.norm_offset && a.norm_kind == b.norm_kind && a.parallel == b.parallel},
       {"the norms of q and k", a.qk_norm == b.qk_norm && a.qk_l2 == b.qk_l2},

@@ -74,10 +74,11 @@ std::vector<format::TensorSpec> SafetensorsFolder::list_tensors(std::vector<Orig
   for (std::size_t s = 0; s < stacks_.size(); ++s)
     for (const std::string& part : stacks_[s].parts) stacks[part] = s;
   std::vector<format::TensorSpec> specs;
-  std::map<std::string, std::string> types;
-  for (const model::TensorInfo& tensor : model_.tensors()) types[tensor.name] = tensor.type;
+  std::map<std::string, std::string> types;  // of the model's tensors, which few models are asked for
   for (const model::ExpectedTensor& expected : model::expected_tensors(a)) {
     if (expected.as_is) {
+      if (types.empty())
+        for (const model::TensorInfo& tensor : model_.tensors()) types[tensor.name] = tensor.type;
       const std::optional<DType> dtype = dtype_from_name(types[expected.name]);
       if (!dtype) fail("{}: {} is {}", model_.path().string(), expected.name, types[expected.name]);
       specs.push_back({expected.name, *dtype, expected.shape});
