@@ -51,13 +51,14 @@ void size_heads(const json& config, const std::vector<bool>& full, bool k_is_v, 
         a.attention[b].kv_heads = k_is_v ? kv_heads : a.kv_heads;
       }
   }
+  const bool windows = size_or(config, "sliding_window", 0, where) != 0;  // without them all blocks are of one kind
   std::size_t of_kind[2] = {0, 0};  // one rotary embedding turns the heads of all blocks of a kind
   for (std::size_t b = 0; b < a.blocks; ++b) {
     BlockAttention& block = a.attention[b];
     block.head_dim = a.head_size(block);
     block.kv_heads = a.kv_heads_of(block);
     check_heads(a.heads, block.kv_heads, block.head_dim, where);
-    std::size_t& size = of_kind[full[b] ? 1 : 0];
+    std::size_t& size = of_kind[full[b] || !windows ? 1 : 0];
     if (size != 0 && size != block.head_dim)
       fail("{}: heads of {} and {} in blocks of one kind are not supported", where, size, block.head_dim);
     size = block.head_dim;

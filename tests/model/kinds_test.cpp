@@ -96,6 +96,7 @@ TEST(Kinds, WhatIsNotSupportedIsRefused) {
   EXPECT_NE(error_with({{"global_head_dim", 7}}).find("head_dim 7"), std::string::npos);
   EXPECT_NE(error_with({{"per_layer_config", {{"1", {{"hidden_size", 8}}}}}}).find("'hidden_size' is not supported"),
             std::string::npos);
+  EXPECT_NE(error_with({{"sliding_window", nullptr}}).find("blocks of one kind"), std::string::npos);
   EXPECT_NE(error_with({{"per_layer_config", {{"1", {{"head_dim", 16}}}}}}).find("blocks of one kind"),
             std::string::npos);
   EXPECT_NE(error_with({{"hidden_size_per_layer_input", 1u << 24}}).find("too large"), std::string::npos);
