@@ -86,12 +86,16 @@ def ids(smollm2, text) -> list[int]:
     return Tokenizer.from_file(str(smollm2 / "tokenizer.json")).encode(text[:2000]).ids[:96]
 
 
-def random_model(folder: pathlib.Path, tokenizer_of: pathlib.Path, hidden: int, ffn: int, heads: int, bias: bool) -> pathlib.Path:
-    """A llama of two blocks with random bf16 weights: outliers, an all-zero row and a constant one among them."""
+def random_model(folder: pathlib.Path, tokenizer_of: pathlib.Path, hidden: int, ffn: int, heads: int, bias: bool,
+                 head_dim: int = 0, kv_heads: int = 0) -> pathlib.Path:
+    """A llama of two blocks with random bf16 weights: outliers, an all-zero row and a constant one among them.
+
+    Heads share the hidden size, and two of them one of keys and values, where `head_dim` and `kv_heads` are not given."""
+    head_dim, kv_heads = head_dim or hidden // heads, kv_heads or heads // 2
     config = json.loads((tokenizer_of / "config.json").read_text())
     config |= {"hidden_size": hidden, "intermediate_size": ffn, "num_hidden_layers": 2, "num_attention_heads": heads,
-               "num_key_value_heads": heads // 2, "head_dim": hidden // heads, "attention_bias": bias}
-    rng, kv, tensors = np.random.default_rng(hidden), hidden // 2, {}
+               "num_key_value_heads": kv_heads, "head_dim": head_dim, "attention_bias": bias}
+    rng, q, kv, tensors = np.random.default_rng(hidden), heads * head_dim, kv_heads * head_dim, {}
 
     def add(name: str, *shape: int, std: float | None = None) -> None:
         w = rng.standard_normal(shape, np.float32) * np.float32(std or 1.5 * shape[-1]**-0.5)
@@ -105,8 +109,8 @@ def random_model(folder: pathlib.Path, tokenizer_of: pathlib.Path, hidden: int, 
     add("model.embed_tokens.weight", config["vocab_size"], hidden, std=1.0)
     for block in range(2):
         prefix = f"model.layers.{block}."
-        for name, rows, cols in [("self_attn.q_proj", hidden, hidden), ("self_attn.k_proj", kv, hidden),
-                                 ("self_attn.v_proj", kv, hidden), ("self_attn.o_proj", hidden, hidden),
+        for name, rows, cols in [("self_attn.q_proj", q, hidden), ("self_attn.k_proj", kv, hidden),
+                                 ("self_attn.v_proj", kv, hidden), ("self_attn.o_proj", hidden, q),
                                  ("mlp.gate_proj", ffn, hidden), ("mlp.up_proj", ffn, hidden), ("mlp.down_proj", hidden, ffn)]:
             add(f"{prefix}{name}.weight", rows, cols)
             if bias and "self_attn" in name:
@@ -130,6 +134,12 @@ def wide(tmp_path_factory, smollm2) -> pathlib.Path:
 def odd(tmp_path_factory, smollm2) -> pathlib.Path:
     """Columns that leave padding in a packed row (72 and 100): for the channel codecs."""
     return random_model(tmp_path_factory.mktemp("model") / "odd", smollm2, 72, 100, 4, bias=False)
+
+
+@pytest.fixture(scope="session")
+def uneven(tmp_path_factory, smollm2) -> pathlib.Path:
+    """q, k and v are 72, 12 and 12 rows of 32 columns: one fused matrix of 96 rows, whose parts end inside 32-bit words."""
+    return random_model(tmp_path_factory.mktemp("model") / "uneven", smollm2, 32, 64, 6, bias=False, head_dim=12, kv_heads=1)
 
 
 @pytest.fixture(scope="session")
