@@ -206,7 +206,9 @@ def tensors(config):
 
 
 def shrunk(shape, blocks=None, experts=None):
-    """config.json of the shape with the blocks and experts that were asked for; of two blocks or more the last is a mixture."""
+    """config.json of the shape with the blocks and experts that were asked for; of two blocks or more the last is a mixture.
+
+    With fewer blocks there is none that predicts the token after the next one."""
     config = dict(SHAPES[shape])
     for option, key, wanted in (("blocks", "num_hidden_layers", blocks), ("experts", "num_experts", experts),
                                 ("experts", "n_routed_experts", experts)):
@@ -221,6 +223,8 @@ def shrunk(shape, blocks=None, experts=None):
         config["num_experts_per_tok"] = min(config["num_experts_per_tok"], experts_of(config))
     if config.get("n_group", 1) * 2 > experts_of(config):
         config |= {"n_group": 1, "topk_group": 1}
+    if blocks is not None and "num_nextn_predict_layers" in config:
+        config["num_nextn_predict_layers"] = 0
     for key in ("first_k_dense_replace", "num_dense_layers"):
         if key in config:
             config[key] = min(config[key], config["num_hidden_layers"] - 1)
