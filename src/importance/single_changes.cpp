@@ -117,9 +117,9 @@ class Measuring {
     rounded.put_into(replacing);
     const std::vector<double> values = meter->measure_sequences(first_block(unit));
     if (!std::ranges::all_of(values, [](double value) { return std::isfinite(value); }))
-      model::fail_not_finite(engine_.model(),
-                             fmt::format("the logits are not finite with {} at {}", unit.codec->name, group.name),
-                             fmt::format("leave {} out of the codecs that are measured", unit.codec->name));
+      model::fail_not_finite(engine_.model(), "the logits are not finite",
+                             fmt::format("{} at {} makes them so: leave it out of the codecs that are measured",
+                                         unit.codec->name, group.name));
     if (journal_)
       journal_->append({{"part", part}, {"group", group.name}, {"codec", unit.codec->name}, {"kl", values}});
     if (!announced_ && request_.announce) {

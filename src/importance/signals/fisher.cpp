@@ -17,6 +17,7 @@
 #include "engine/model_gradient.h"
 #include "engine/sampler.h"
 #include "kernel/gradients.h"
+#include "kernel/outer_products.h"
 #include "kernel/softmax.h"
 
 namespace strata::importance {
@@ -25,9 +26,9 @@ namespace {
 constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 constexpr std::size_t kBatchTokens =
     1024;  // tokens that run together, so that the weights are transposed once for all of them
+constexpr std::size_t kColumnsAtOnce = 64;  // columns whose sums a thread makes
 
-/// The sum over rows of G^2 by column of G = dy^T x, which is x_j^T (dy dy^T) x_j. It is made from products of tokens,
-/// since a sequence has fewer tokens than a linear has rows.
+/// The sum over rows of G^2 by column of G = dy^T x, which is x_j^T (dy dy^T) x_j: made from products of tokens.
 std::vector<double> squared_columns(std::span<const float> dy, std::span<const float> x, std::size_t tokens) {
   const std::size_t rows = dy.size() / tokens, cols = x.size() / tokens;
   std::vector<float> gram(tokens * tokens), turned(x.size()), product(x.size());
@@ -44,6 +45,42 @@ std::vector<double> squared_columns(std::span<const float> dy, std::span<const f
     result[j] = std::max(0.0, sum);
   });
   return result;
+}
+
+/// Sums of the squares of G = dy^T x (rows, cols).
+struct Squares {
+  std::vector<double> rows, columns;
+};
+
+Squares squares_by_products_of_tokens(const engine::LinearRows& of, std::size_t tokens) {
+  return {squared_columns(of.x, of.dy, tokens), squared_columns(of.dy, of.x, tokens)};
+}
+
+Squares squares_of_whole_gradient(const engine::LinearRows& of, std::size_t tokens) {
+  const std::size_t rows = of.dy.size() / tokens, cols = of.x.size() / tokens;
+  std::vector<float> gradient(rows * cols, 0.0f);
+  kernel::add_outer_products(of.dy.data(), rows, of.x.data(), cols, tokens, gradient.data(), kernel::Part::all,
+                             kPrecision);
+  Squares sums{std::vector<double>(rows), std::vector<double>(cols)};
+  const auto square = [&](std::size_t r, std::size_t c) {
+    return static_cast<double>(gradient[r * cols + c]) * static_cast<double>(gradient[r * cols + c]);
+  };
+  parallel_for(rows, [&](std::size_t r) {
+    for (std::size_t c = 0; c < cols; ++c) sums.rows[r] += square(r, c);
+  });
+  parallel_for(ceil_div(cols, kColumnsAtOnce), [&](std::size_t part) {
+    const std::size_t first = part * kColumnsAtOnce, end = std::min(cols, first + kColumnsAtOnce);
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = first; c < end; ++c) sums.columns[c] += square(r, c);
+  });
+  return sums;
+}
+
+/// Takes the way of fewer operations: with many tokens G is smaller than the products of every two of them.
+Squares squares_of_gradient(const engine::LinearRows& of, std::size_t tokens) {
+  const std::size_t rows = of.dy.size() / tokens, cols = of.x.size() / tokens;
+  return rows * cols < 2 * tokens * (rows + cols) ? squares_of_whole_gradient(of, tokens)
+                                                  : squares_by_products_of_tokens(of, tokens);
 }
 
 /// The rows of the sequence whose tokens are those from `first` to `end` of a batch of `tokens`.
@@ -131,20 +168,22 @@ class SquaredGradients {
         if (!own.x.empty()) body(own, columns);  // none of its tokens may be routed to an expert
       });
     };
-    const auto add_columns = [&](const engine::LinearRows& rows, std::vector<double>& columns) {
-      add_to(columns, squared_columns(rows.dy, rows.x, rows.x.size() / columns.size()));
-    };
     draw_tokens(gradient_.forward(batch, ids, between), a_.vocab, set_.source.hash + first * 0x10001);
     gradient_.backward(batch,
                        {.head =
                             [&](const auto& dy, const auto& x) {
-                              each_with_rows(a_.tied ? a_.embedding() : a_.lm_head(), {dy, x}, add_columns);
+                              each_with_rows(a_.tied ? a_.embedding() : a_.lm_head(), {dy, x},
+                                             [](const engine::LinearRows& own, std::vector<double>& columns) {
+                                               const std::size_t tokens = own.x.size() / columns.size();
+                                               add_to(columns, squared_columns(own.dy, own.x, tokens));
+                                             });
                             },
                         .linears =
                             [&](std::size_t l, const engine::LinearRows& rows) {
                               each_with_rows(l, rows, [&](const engine::LinearRows& own, std::vector<double>& columns) {
-                                add_columns(own, columns);
-                                add_to(sums_[l].rows, squared_columns(own.x, own.dy, own.x.size() / columns.size()));
+                                const Squares sums = squares_of_gradient(own, own.x.size() / columns.size());
+                                add_to(columns, sums.columns);
+                                add_to(sums_[l].rows, sums.rows);
                               });
                             },
                         .embedding =
@@ -187,6 +226,13 @@ class SquaredGradients {
 void visit(Sensitivity& sensitivity, Snapshot& snapshot) {
   snapshot(sensitivity.columns);
   snapshot(sensitivity.rows);
+}
+
+std::uint64_t sensitivity_bytes(const model::Architecture& architecture) {
+  std::uint64_t bytes = 0;
+  for (const model::Linear& linear : architecture.linears)
+    bytes += sizeof(double) * (linear.rows + kParts * linear.cols);
+  return bytes;
 }
 
 Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set) {

@@ -6,6 +6,9 @@
 #include <optional>
 
 #include "core/statistics.h"
+#include "engine/model_gradient.h"
+#include "importance/signals/fisher.h"
+#include "pipeline/choose/gradient_costs.h"
 #include "pipeline/choose/presets.h"
 
 namespace strata::pipeline {
@@ -23,12 +26,21 @@ std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec
   return result;
 }
 
-importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target) {
+bool gradients_are_cheap(const model::Architecture& architecture) {
+  return architecture.why_not_runnable.empty() && engine::why_no_gradient(architecture).empty() &&
+         importance::sensitivity_bytes(architecture) <= kMostSensitivityBytes;
+}
+
+importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target,
+                                       const model::Architecture& architecture) {
   importance::ScoreRequest needed;
   const Needs needs = preset_named(request.preset).needs;
   if (needs == Needs::linear_costs) {
     needed.codecs = allowed_codecs(target, request.codecs).codecs;
-    needed.signals = linear_cost_signals(needed.codecs);
+    if (gradients_are_cheap(architecture))
+      for (const char* name : {"act_mse", "fisher"}) needed.signals.push_back(&importance::signal_by_name(name));
+    else
+      needed.signals = linear_cost_signals(needed.codecs);
   }
   if (needs == Needs::block_signals) needed.signals.push_back(&importance::signal_by_name(request.signal));
   return needed;
@@ -77,24 +89,12 @@ std::optional<double> price_of(const importance::Scores& scores, const codec::Co
   return pricing == Pricing::mean ? std::sqrt(*first * *own) : *own;
 }
 
-/// The errors of a signal that are costs themselves.
-Costs costs_as_scored(const std::string& signal, const std::vector<importance::LinearScores>& linears) {
-  Costs costs;
-  costs.signal = signal;
-  for (const importance::LinearScores& linear : linears) {
-    auto& of_codec = costs.linears.emplace_back();
-    for (const importance::CodecScore& score : linear.codecs) of_codec[score.codec] = linear.relative(score);
-  }
-  return costs;
-}
-
 Costs costs_of_set(const importance::Scores& scores, const model::Architecture& architecture, Pricing pricing) {
   Costs costs;
-  const auto it = scores.linears.find("act_mse"), fisher = scores.linears.find("fisher");
+  const auto it = scores.linears.find("act_mse");
   const auto kl = scores.choices.find("kl");
   const bool priced = price_of(scores, codec::by_name("nvfp4"), 0, pricing).has_value();  // or any other codec
-  if (fisher != scores.linears.end() && (it == scores.linears.end() || (!priced && kl == scores.choices.end())))
-    return costs_as_scored(fisher->first, fisher->second);
+  if (has_gradient_costs(scores)) return gradient_costs(scores, architecture, pricing);
   if (it == scores.linears.end()) return costs;
   costs.signal = kl != scores.choices.end() ? "kl" : priced ? "alpha x act_mse" : "act_mse";
   costs.linears.resize(architecture.linears.size());

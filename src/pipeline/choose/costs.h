@@ -14,8 +14,15 @@ std::vector<const importance::Signal*> price_signals(std::span<const codec::Code
 /// The signals that the cost of a linear under these codecs is made of: act_mse, and those that price the codecs.
 std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs);
 
-/// The signals and codecs to score before planning by `request`.
-importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target);
+/// Whether costs by gradients (fisher) can be had: the model has a backward pass, and what is summed over it takes at
+/// most kMostSensitivityBytes, which the largest mixtures pass.
+bool gradients_are_cheap(const model::Architecture& architecture);
+inline constexpr std::uint64_t kMostSensitivityBytes = std::uint64_t{4} << 30;
+
+/// The signals and codecs to score before planning by `request`: fisher, whose errors confirm_costs corrects, or alphas
+/// where gradients are not cheap.
+importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target,
+                                       const model::Architecture& architecture);
 
 /// How a linear's codecs of different kinds of grid are priced against each other.
 enum class Pricing {
@@ -23,8 +30,9 @@ enum class Pricing {
   mean,  ///< by the geometric mean of that and the first kind's: error feedback corrects part of what sets kinds apart
 };
 
-/// What a codec costs a linear, in nats: `kl` where its group was measured (and in proportion to the relative act_mse
-/// for codecs that were not), else alpha x relative act_mse, else the latter alone. Of several calibration sets, each
+/// What a codec costs a linear, in nats. Scores with fisher and without an alpha: gradient_costs. Others: `kl` where its
+/// group was measured (and in proportion to the relative act_mse for codecs that were not), else alpha x relative
+/// act_mse, else the latter alone. Of several calibration sets, each
 /// set's costs are divided by their sum, then combined, then multiplied by the mean of the sums, so that they stay nats
 /// and no set outweighs another. Every block signal is turned so that higher is important. Signals that the scores do
 /// not hold are not among the costs.

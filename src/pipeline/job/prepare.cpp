@@ -4,9 +4,11 @@
 
 #include "importance/imatrix.h"
 #include "importance/weight_scores.h"
+#include "pipeline/choose/gradient_costs.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/methods.h"
 #include "pipeline/job/stages.h"
+#include "pipeline/measure/confirm.h"
 #include "pipeline/measure/max_kl.h"
 
 namespace strata::pipeline {
@@ -64,6 +66,8 @@ class Preparation {
   void measure_inputs();
   importance::InputMeanSquare score(engine::Engine& engine);
   importance::InputMeanSquare input_mean_square(engine::Engine& engine) const;
+  /// inputs: read where plans are measured, under --max-kl.
+  PlanResult plan_by_costs(const importance::InputMeanSquare* inputs) const;
   void plan();
   PlanResult read_plan() const;
 
@@ -96,7 +100,7 @@ void Preparation::find_what_is_known() {
   needs_.inputs = writes_ && request_.scale_fit == codec::ScaleFit::search && !method_of(request_).calibrated &&
                   prepared_.importance.empty() && runnable();
   if (needs_.scores && !runnable()) {  // by signals of weights alone (fitted_to)
-    prepared_.scores = importance::score_weights(model_, scores_needed(request_.plan, target_).signals);
+    prepared_.scores = importance::score_weights(model_, scores_needed(request_.plan, target_, model_.architecture()).signals);
     needs_.scores = false;
   }
   needs_.under_kl = makes_plan && std::holds_alternative<KlBudget>(request_.plan.budget);
@@ -140,7 +144,7 @@ void Preparation::measure_inputs() {
 importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
   listener_.on_remark(
       "scoring the model first, since no --scores are given; `strata score` makes them once for all sizes");
-  importance::ScoreRequest needed = scores_needed(request_.plan, target_);
+  importance::ScoreRequest needed = scores_needed(request_.plan, target_, model_.architecture());
   needed.fit = request_.scale_fit;
   needed.measure.journal = stages_.file("scores.journal");
   needed.resumed = [&](std::size_t blocks) {
@@ -151,32 +155,35 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
     sets = importance::make_calibrations(engine, model::Tokenizer::of(model_), request_.calibration);
   importance::ScoreResult result = importance::score(engine, sets, needed, importance::Combine::mean);
   prepared_.scores = std::move(result.scores);
-  if (sets.size() == 1) {
-    // A resumed job that has the scores but no plan measures plans with these.
-    if (needs_.measures())
-      importance::keep_input_mean_square(engine, sets.front(), result.inputs, stages_.file(kInputs));
-    return std::move(result.inputs);
-  }
-  return input_mean_square(engine);
+  // A resumed job that has the scores but no plan measures plans with these.
+  if (sets.size() == 1 && needs_.measures())
+    importance::keep_input_mean_square(engine, sets.front(), result.inputs, stages_.file(kInputs));
+  importance::InputMeanSquare inputs = sets.size() == 1 ? std::move(result.inputs) : input_mean_square(engine);
+  if (has_gradient_costs(*prepared_.scores))
+    confirm_costs(engine, sets, inputs, stages_.file("confirm.journal"), *prepared_.scores,
+                  [&] { return plan_by_costs(&inputs).plan; });
+  return inputs;
 }
 
 importance::InputMeanSquare Preparation::input_mean_square(engine::Engine& engine) const {
   return importance::input_mean_square(engine, *prepared_.calibration, stages_.file(kInputs));
 }
 
+PlanResult Preparation::plan_by_costs(const importance::InputMeanSquare* inputs) const {
+  const Problem problem(model_, target_, plan_request_, costs());
+  if (!needs_.under_kl) return make_plan(problem);
+  engine::Engine exact(model_, kernel::Precision::f32);
+  PlanMeter meter(exact, *prepared_.calibration, *inputs, kMaxKlTokens, stages_.file("plans.journal"), "max-kl");
+  return plan_under_kl(problem, meter);
+}
+
 void Preparation::plan() {
-  if (request_.plan_file.empty()) {
-    const Problem problem(model_, target_, plan_request_, costs());
-    if (needs_.under_kl) {
-      engine::Engine exact(model_, kernel::Precision::f32);
-      PlanMeter meter(exact, *prepared_.calibration, *inputs_, kMaxKlTokens, stages_.file("plans.journal"), "max-kl");
-      prepared_.plan = plan_under_kl(problem, meter);
-    } else if (needs_.search) {
-      prepared_.plan = search_on_set(problem, *prepared_.calibration, *inputs_, search_);
-    } else {
-      prepared_.plan = make_plan(problem);
-    }
-  }
+  if (!request_.plan_file.empty()) return;  // it was read
+  if (needs_.search && !needs_.under_kl)
+    prepared_.plan = search_on_set(Problem(model_, target_, plan_request_, costs()), *prepared_.calibration, *inputs_,
+                                   search_);
+  else
+    prepared_.plan = plan_by_costs(inputs_ ? &*inputs_ : nullptr);
   if (needs_.measures() || prepared_.scores) stages_.keep_plan(prepared_.plan);  // other plans are made in no time
 }
 
