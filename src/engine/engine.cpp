@@ -7,6 +7,7 @@
 
 #include "core/threads.h"
 #include "engine/activation.h"
+#include "engine/mixers/mixers.h"
 #include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
@@ -128,25 +129,6 @@ void Engine::add_half(const BlockWeights& w, Half half, float* out, std::size_t 
   kernel::add(h, out, tokens * a.hidden);
 }
 
-const float* Engine::mix(BlockWeights& w, std::size_t block, const Batch& batch, const float* x,
-                         const Observer* observer, Site last) {
-  switch (architecture_.attention[block].mixer) {
-    case model::Mixer::attention:
-      return mix_attention(w, block, batch, x);
-    case model::Mixer::latent:
-      return mix_latent(w, block, batch, x, observer, last);
-    case model::Mixer::delta:
-      return mix_delta(w, block, batch, x);
-    case model::Mixer::convolution:
-      return mix_convolution(w, block, batch, x);
-    case model::Mixer::mamba:
-      return mix_mamba(w, block, batch, x);
-    case model::Mixer::none:
-      break;
-  }
-  STRATA_CHECK(false);
-}
-
 void Engine::attend(std::size_t block, const Batch& batch, const float* from, float* h, const Observer* observer,
                     Site last) {
   if (!architecture_.mixes(block)) return;
@@ -155,7 +137,7 @@ void Engine::attend(std::size_t block, const Batch& batch, const float* from, fl
   const float* x = normed(w, Norm::before_attention, from, batch.tokens);
   observe(observer, Site::attn_in, block, x, batch.tokens, a.hidden);
   if (last == Site::attn_in) return;
-  const float* mixed = mix(w, block, batch, x, observer, last);
+  const float* mixed = (this->*MixerRow::of(a, block).forward)(w, block, batch, x, observer, last);
   if (mixed == nullptr) return;
   observe(observer, Site::o_in, block, mixed, batch.tokens, a.mixed_size(block));
   if (last != Site::o_in) add_output(block, Half::attention, mixed, batch.tokens, h);

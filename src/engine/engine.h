@@ -65,6 +65,7 @@ class Engine {
   friend class Recording;
   friend class Following;
   friend class Replacing;
+  friend struct MixerRow;
   static float* sized(std::vector<float>& buffer, std::size_t size);
   kernel::Weights embedding() const;
   kernel::Weights head() const;
@@ -79,27 +80,22 @@ class Engine {
   const float* normed(const BlockWeights& weights, model::Norm norm, const float* x, std::size_t tokens);
   /// The products of a matrix that holds several, (tokens, rows), valid until the next call.
   const float* multiply_fused(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens);
-  /// What o reads, (tokens, mixed_size), valid until the next call; nullptr when the pass ended at `last`. x: the
-  /// normed input.
-  const float* mix(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
-                   const Observer* observer, Site last);
-  /// mix() by latent attention, and its parts; in mixers/latent_attention.cpp.
-  const float* mix_latent(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
-                          const Observer* observer, Site last);
+  /// What o reads, (tokens, mixed_size), valid until the next call; nullptr when the pass ended at `last`, a site
+  /// within the mixer. x: the normed input, (tokens, hidden).
+  using Mix = const float*(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
+                           const Observer* observer, Site last);
+  /// One a kind of mixer, each in its file in mixers/; the table is in mixers/mixers.cpp.
+  Mix mix_attention, mix_latent, mix_delta, mix_convolution, mix_mamba;
+  /// Parts of latent attention.
   struct LatentRows;
   const float* latent_queries(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
                               const Observer* observer, Site last);
   void keep_latents(std::size_t block, const Batch& batch, const LatentRows& rows) const;
   void attend_expanded(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
   void attend_latents(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
-  /// mix() by a gated delta net, a short convolution, and Mamba-2: each in its file in mixers/.
-  const float* mix_delta(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
+  /// Fills rows with what a gated delta net's linears make of x.
   void read_delta(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, DeltaRows& rows);
-  const float* mix_convolution(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
-  const float* mix_mamba(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
-  /// mix() by attention, and its parts; in mixers/attention.cpp.
-  const float* mix_attention(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x);
-  /// Fills q_, k_ and v_.
+  /// Parts of attention. make_heads fills q_, k_ and v_.
   void make_heads(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens);
   /// Norm and rotary embedding of q or k, (tokens, heads * head_dim), in place.
   void prepare_heads(const BlockWeights& weights, std::size_t block, const Batch& batch, model::Norm norm,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "engine/mixers/mixers.h"
 #include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
@@ -12,32 +13,8 @@
 namespace strata::engine {
 namespace {
 
-using model::Mixer;
 using model::Norm;
 using model::Role;
-
-using Maker = std::unique_ptr<PartGradient> (*)(const model::Model& model, std::size_t block);
-
-/// In place of the mixer of a block that has none.
-std::unique_ptr<PartGradient> make_nothing(const model::Model&, std::size_t) { return nullptr; }
-
-/// The backward pass of a kind of mixer, or why there is none.
-struct MixerRow {
-  Mixer mixer;
-  Maker make;  ///< null: there is none
-  std::string_view why_not = {};
-};
-constexpr MixerRow kMixers[] = {
-    {Mixer::attention, make_attention_gradient}, {Mixer::latent, make_latent_attention_gradient},
-    {Mixer::delta, make_delta_net_gradient},     {Mixer::convolution, make_short_convolution_gradient},
-    {Mixer::mamba, make_mamba_gradient},         {Mixer::none, make_nothing},
-};
-
-const MixerRow& row_of(const model::Architecture& a, std::size_t block) {
-  const auto row = std::ranges::find(kMixers, a.attention[block].mixer, &MixerRow::mixer);
-  STRATA_CHECK(row != std::end(kMixers), "the mixer of block {} has no row", block);
-  return *row;
-}
 
 Norm norm_after(Half half) { return half == Half::attention ? Norm::after_attention : Norm::after_feed_forward; }
 
@@ -46,18 +23,20 @@ Norm norm_after(Half half) { return half == Half::attention ? Norm::after_attent
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
   if (architecture.block_embedding.size != 0) return "a row that every token has for the block is added to its output";
   if (architecture.v_norm) return "its heads of values are normed";
-  return std::string(row_of(architecture, block).why_not);
+  return std::string(MixerRow::of(architecture, block).why_no_gradient);
 }
 
 BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Precision precision)
     : architecture_(engine.architecture()),
       products_(engine.model(), block, precision),
       norms_(engine.model().norms(model::kStreamNorms, block)) {
-  const MixerRow& row = row_of(architecture_, block);
-  STRATA_CHECK(row.make != nullptr, "{}", row.why_not);
-  mixer_ = row.make(engine.model(), block);
+  if (architecture_.mixes(block)) {
+    const MixerRow& row = MixerRow::of(architecture_, block);
+    STRATA_CHECK(row.gradient != nullptr, "{}", row.why_no_gradient);
+    mixer_ = row.gradient(engine.model(), block);
+  }
   if (!architecture_.feeds(block)) return;
-  const Maker make = architecture_.layout[block].mixture ? make_experts_gradient : make_gated_gradient;
+  const PartMaker make = architecture_.layout[block].mixture ? make_experts_gradient : make_gated_gradient;
   feed_forward_ = make(engine.model(), block);
 }
 

@@ -24,6 +24,8 @@ class PartGradient {
                         float* dx) = 0;
 };
 
+using PartMaker = std::unique_ptr<PartGradient> (*)(const model::Model& model, std::size_t block);
+
 // The kinds of mixers, in mixers/. What they hold beside their linears is read from the model, whose architecture must
 // outlive the part.
 std::unique_ptr<PartGradient> make_attention_gradient(const model::Model& model, std::size_t block);

@@ -4,54 +4,14 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "model/roles.h"
 
 namespace strata::engine {
 
-using model::Role;
-
-Site input_site(Role role) {
-  switch (role) {
-    case Role::q:
-    case Role::k:
-    case Role::v:
-    case Role::qkv:
-    case Role::q_a:
-    case Role::kv_a:
-    case Role::in_qkv:
-    case Role::in_z:
-    case Role::in_b:
-    case Role::in_a:
-    case Role::in_qkvz:
-    case Role::in_ba:
-    case Role::in_bcx:
-    case Role::in_zxbcdt:
-      return Site::attn_in;
-    case Role::q_b:
-      return Site::q_b_in;
-    case Role::kv_b:
-      return Site::kv_b_in;
-    case Role::o:
-      return Site::o_in;
-    case Role::gate:
-    case Role::up:
-    case Role::gate_up:
-    case Role::to_latent:
-      return Site::mlp_in;
-    case Role::down:
-      return Site::down_in;
-    case Role::from_latent:
-      return Site::from_latent_in;
-    case Role::embed_gate:
-      return Site::embed_gate_in;
-    case Role::embed_out:
-      return Site::embed_out_in;
-    case Role::lm_head:
-    case Role::embed:
-      return Site::block_out;
-    case Role::other:
-      break;  // only models that are not run have such linears
-  }
-  STRATA_CHECK(false);
+Site input_site(model::Role role) {
+  const model::RoleRow& row = model::role_row(role);
+  STRATA_CHECK(row.site, "{} reads at no site", row.name);
+  return *row.site;
 }
 
 Site input_site(const model::Architecture& architecture, const model::Linear& linear) {

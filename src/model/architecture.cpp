@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 
 #include "model/config_values.h"
 #include "model/families.h"
+#include "model/mixers/mixer.h"
 #include "model/parse.h"
 
 namespace strata::model {
@@ -49,36 +51,23 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   if (a.blocks > 10000) fail("{}: 'num_hidden_layers' is {}, expected at most 10000", where, a.blocks);
   a.heads = size_of(config, "num_attention_heads", where);
   a.kv_heads = size_or(config, "num_key_value_heads", a.heads, where);
-  a.intermediate = family.convolution && config.contains("block_ff_dim")
-                       ? size_of(config, "block_ff_dim", where)
-                       : size_of(config, family.intermediate_key, where);
+  a.intermediate = size_of(config, family.intermediate_key, where);
   a.vocab = size_of(config, "vocab_size", where);
   a.max_position = size_or(config, "max_position_embeddings", 2048, where);
-  if (family.latent) return parse_latent(config, a, where);
+}
+
+/// Experts, mixers, and the sizes of heads unless the mixer has sized them.
+void parse_parts(const json& config, const Family& family, Architecture& a, const std::string& where) {
+  parse_mixture(config, family.mixture, a, where);
+  a.attention.resize(a.blocks);
+  mixer_kind(family.mixer).parse(config, family, a, where);
+  if (a.head_dim != 0) return;
   a.head_dim =
       size_or(config, "head_dim", family.default_head_dim != 0 ? family.default_head_dim : a.hidden / a.heads, where);
   check_heads(a.heads, a.kv_heads, a.head_dim, where);
 }
 
 }  // namespace
-
-std::string_view mixer_name(Mixer mixer) {
-  switch (mixer) {
-    case Mixer::attention:
-      return "attention";
-    case Mixer::latent:
-      return "latent attention";
-    case Mixer::delta:
-      return "gated delta net";
-    case Mixer::convolution:
-      return "short convolution";
-    case Mixer::mamba:
-      return "Mamba-2";
-    case Mixer::none:
-      return "none";
-  }
-  STRATA_CHECK(false);
-}
 
 void check_heads(std::size_t heads, std::size_t kv_heads, std::size_t head_dim, const std::string& where) {
   if (heads % kv_heads != 0)
@@ -106,21 +95,7 @@ std::size_t Architecture::dense_size() const {
 }
 
 std::size_t Architecture::mixed_size(std::size_t block) const {
-  switch (attention[block].mixer) {
-    case Mixer::attention:
-      return q_size(block);
-    case Mixer::latent:
-      return heads * latent.value;
-    case Mixer::delta:
-      return delta.values();
-    case Mixer::convolution:
-      return hidden;
-    case Mixer::mamba:
-      return mamba.inner();
-    case Mixer::none:
-      return 0;
-  }
-  STRATA_CHECK(false);
+  return mixer_kind(*this, block).sizes(*this, block).mixed;
 }
 
 std::size_t Architecture::mixed_size() const {
@@ -130,17 +105,11 @@ std::size_t Architecture::mixed_size() const {
 }
 
 std::size_t Architecture::cache_size(std::size_t block) const {
-  const Mixer mixer = attention[block].mixer;
-  if (attention[block].keys_of != kOwnKeys) return 0;
-  return mixer == Mixer::attention ? 2 * kv_size(block) : mixer == Mixer::latent ? latent.kv_rank + latent.turned : 0;
+  return mixer_kind(*this, block).sizes(*this, block).cache;
 }
 
 std::size_t Architecture::state_size(std::size_t block) const {
-  if (attention[block].mixer == Mixer::convolution) return (convolution.kernel - 1) * hidden;
-  if (attention[block].mixer == Mixer::mamba)
-    return mamba.inner() * mamba.state + (mamba.kernel - 1) * mamba.channels();
-  if (attention[block].mixer != Mixer::delta) return 0;
-  return delta.key_size * delta.values() + (delta.kernel - 1) * delta.channels();
+  return mixer_kind(*this, block).sizes(*this, block).state;
 }
 
 namespace {
@@ -148,27 +117,25 @@ namespace {
 bool stands_beside_experts(Norm norm) {
   return norm == Norm::after_dense || norm == Norm::before_experts || norm == Norm::after_experts;
 }
+
+bool is_of_mixer(Norm norm) { return std::ranges::find(kMixerNorms, norm) != kMixerNorms.end(); }
 }  // namespace
 
 bool Architecture::has(Norm norm, std::size_t block) const {
   if (block == kNoBlock) return norm == Norm::last;
-  const Mixer mixer = attention[block].mixer;
-  if ((norm == Norm::q || norm == Norm::k) && mixer != Mixer::attention) return false;
-  if (norm == Norm::k && attention[block].keys_of != kOwnKeys) return false;
+  if (is_of_mixer(norm)) return norm_size(norm, block) != 0;
   if (stands_beside_experts(norm) && !layout[block].mixture) return false;
-  if ((norm == Norm::q_a || norm == Norm::kv_a) && mixer != Mixer::latent) return false;
-  if ((norm == Norm::before_attention || norm == Norm::after_attention) && mixer == Mixer::none) return false;
+  if ((norm == Norm::before_attention || norm == Norm::after_attention) && !mixes(block)) return false;
   if ((norm == Norm::before_feed_forward || norm == Norm::after_feed_forward) && !feeds(block)) return false;
   return norm != Norm::last && has(norm);
 }
 
 bool Architecture::has(Norm norm) const {
-  const bool of_heads = norm == Norm::q || norm == Norm::k;
+  if (is_of_mixer(norm))
+    return std::ranges::any_of(std::views::iota(std::size_t{0}, blocks), [&](std::size_t b) { return has(norm, b); });
   if (stands_beside_experts(norm) && !experts.beside_dense) return false;
   if (norm == Norm::after_embedding && block_embedding.size == 0) return false;
-  if (norm == Norm::q_a) return latent.q_rank != 0;
-  if (norm == Norm::kv_a) return latent.kv_rank != 0;
-  return of_heads ? qk_norm != QkNorm::none : !names.norm(norm).empty();
+  return !names.norm(norm).empty();
 }
 
 bool Architecture::has_bias(Norm norm) const {
@@ -176,11 +143,7 @@ bool Architecture::has_bias(Norm norm) const {
 }
 
 std::size_t Architecture::norm_size(Norm norm, std::size_t block) const {
-  if (norm == Norm::q_a) return latent.q_rank;
-  if (norm == Norm::kv_a) return latent.kv_rank;
-  if (norm != Norm::q && norm != Norm::k) return hidden;
-  if (qk_norm == QkNorm::per_head) return head_size(attention[block]);
-  return norm == Norm::q ? q_size(block) : kv_size(block);
+  return is_of_mixer(norm) ? mixer_kind(*this, block).norm_size(*this, norm, block) : hidden;
 }
 
 bool Architecture::adds_outputs_plainly() const {
@@ -196,12 +159,11 @@ std::uint64_t Architecture::block_linear_weights() const {
 
 std::size_t Architecture::activations_per_token() const {
   const std::size_t widest = std::max({dense_size(), experts.intermediate, experts.shared_intermediate});
-  const std::size_t latents = latent.kv_rank == 0 ? 0 : latent.q_rank + 2 * latent.kv_rank + mixed_size();
-  const std::size_t convolution_rows = convolution.kernel == 0 ? 0 : 5 * hidden;
-  const std::size_t delta_rows = delta.kernel == 0 ? 0 : 2 * delta.channels() + 3 * delta.values();
   const std::size_t beside = shared_size + (block_embedding.size == 0 ? 0 : 2 * hidden + 2 * block_embedding.size);
-  return 4 * hidden + 2 * q_size() + 2 * kv_size() + latents + delta_rows + convolution_rows + mamba.floats() +
-         2 * widest + beside + (experts.count == 0 ? 0 : 2 * hidden + 2 * experts.latent + experts.count);
+  std::size_t mixers = 0;
+  for (const MixerKind* kind : mixer_kinds()) mixers += kind->floats(*this);
+  return 4 * hidden + mixers + 2 * widest + beside +
+         (experts.count == 0 ? 0 : 2 * hidden + 2 * experts.latent + experts.count);
 }
 
 json text_configuration(const json& config, const std::string& where) {
@@ -235,7 +197,7 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   for (const char* key : family->refused)
     if (key != nullptr && get_or<bool>(config, key, false, where))
       fail("{}: '{}' is true, and what {} models compute then is not computed here", where, key, type);
-  if (family->mamba != nullptr) list_block_parts(config, *family->mamba, where);
+  mixer_kind(family->mixer).prepare(config, *family, where);
 
   Architecture a;
   a.model_type = type;
@@ -257,13 +219,10 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   if (!family->qk_norm_key || get_or<bool>(config, "use_qk_norm", false, where)) a.qk_norm = family->qk_norm;
   a.tied = get_or<bool>(config, "tie_word_embeddings", family->default_tied, where);
   if (family->tied_key != nullptr) a.tied = get_or<bool>(config, family->tied_key, a.tied, where);
+  parse_parts(config, *family, a, where);
   a.scales = parse_scales(config, *family, a, where);
-  if (family->delta) parse_delta(config, *family, a, where);
-  if (family->convolution) parse_convolution(config, a, where);
   if (family->by_kind) parse_kinds(config, a, where);
   parse_attention(config, *family, a, where);
-  parse_mixture(config, family->mixture, a, where);
-  if (family->mamba != nullptr) parse_mamba(config, *family->mamba, a, where);
   if (family->by_kind) parse_block_embedding(config, a, where);
   list_linears(a);
   return a;

@@ -102,11 +102,9 @@ struct Family {
   bool norm_bias = false;  ///< Architecture::norm_bias
   const char* norm_epsilon_key = "rms_norm_eps";
   bool parallel = false;             ///< Architecture::parallel
-  bool latent = false;               ///< all blocks have Mixer::latent
-  bool delta = false;                ///< blocks that layer_types does not call full_attention have Mixer::delta
+  Mixer mixer = Mixer::attention;    ///< of blocks that do not attend, as its file in mixers/ reads config.json
   bool delta_by_key_heads = false;   ///< DeltaNet::by_key_heads
-  bool convolution = false;          ///< blocks that are not full_attention have Mixer::convolution
-  const MambaKeys* mamba = nullptr;  ///< null: no block has Mixer::mamba
+  const MambaKeys* mamba = nullptr;  ///< with Mixer::mamba
   bool by_kind = false;              ///< blocks differ as parse_kinds.cpp reads it (Gemma 4)
   const char* tied_key = nullptr;    ///< counts before tie_word_embeddings
   const char* index_key = nullptr;   ///< holds Architecture::whole_positions

@@ -118,9 +118,9 @@ HeadOrders value_head_orders(const Architecture& a, bool tiled) {
     add(weight(Role::in_b), 1);
     add(weight(Role::in_a), 1);
     add(weight(Role::o), d.value_size, 0, true);
-    add(delta_name(a, b, "conv1d.weight"), d.value_size * d.kernel, keys * d.kernel);
-    add(delta_name(a, b, "A_log"), 1);
-    add(delta_name(a, b, "dt_bias"), 1);
+    add(kept_name(a, b, "conv1d.weight"), d.value_size * d.kernel, keys * d.kernel);
+    add(kept_name(a, b, "A_log"), 1);
+    add(kept_name(a, b, "dt_bias"), 1);
   }
   return orders;
 }

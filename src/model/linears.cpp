@@ -5,6 +5,7 @@
 #include <array>
 
 #include "model/architecture.h"
+#include "model/mixers/mixer.h"
 #include "model/tensors.h"
 
 namespace strata::model {
@@ -65,99 +66,14 @@ class Lister {
   }
 
   void mixer(std::size_t b) {
-    switch (a_.attention[b].mixer) {
-      case Mixer::attention:
-        return attention(b);
-      case Mixer::latent:
-        return latent_attention(b);
-      case Mixer::delta:
-        return delta_net(b);
-      case Mixer::convolution:
-        return short_convolution(b);
-      case Mixer::mamba:
-        return mamba(b);
-      case Mixer::none:
-        return;
-    }
-  }
-
-  void mamba(std::size_t b) {
-    const Mamba& m = a_.mamba;
     const std::string block = names_.block(b);
-    alone(block + names_.linear(Role::in_zxbcdt), b, Role::in_zxbcdt, m.rows(), a_.hidden, m.bias);
-    alone(fmt::format("{}{}.{}", block, names_.mamba, names_.mamba_out), b, Role::o, a_.hidden, m.inner(), m.bias);
-  }
-
-  void short_convolution(std::size_t b) {
-    const std::string block = names_.block(b), in = block + names_.linear(Role::in_bcx),
-                      out = fmt::format("{}{}.{}", block, names_.convolution, names_.convolution_out);
-    alone(in, b, Role::in_bcx, 3 * a_.hidden, a_.hidden, a_.convolution.bias);
-    alone(out, b, Role::o, a_.hidden, a_.hidden, a_.convolution.bias);
-  }
-
-  /// vLLM holds what reads the block's input in two matrices (qwen3_5.py), as Qwen3-Next's files do.
-  void delta_net(std::size_t b) {
-    const std::string block = names_.block(b);
-    const DeltaNet& d = a_.delta;
-    const auto one = [&](Role role, std::size_t rows) {
-      linear(block + names_.linear(role), role, rows, a_.hidden, false);
-    };
-    group(block + names_.linear(Role::in_qkvz), b);
-    if (d.by_key_heads) {
-      one(Role::in_qkvz, d.channels() + d.values());
-    } else {
-      one(Role::in_qkv, d.channels());
-      one(Role::in_z, d.values());
+    std::string last;
+    for (const MixerLinear& l : mixer_kind(a_, b).linears(a_, b)) {
+      const std::string module = block + (l.name.empty() ? names_.linear(l.role) : l.name);
+      if (l.group.empty() || l.group != last) group(l.group.empty() ? module : block + l.group, b);
+      linear(module, l.role, l.rows, l.cols, l.bias);
+      last = l.group;
     }
-    group(block + names_.linear(Role::in_ba), b);
-    if (d.by_key_heads) {
-      one(Role::in_ba, 2 * d.value_heads);
-    } else {
-      one(Role::in_b, d.value_heads);
-      one(Role::in_a, d.value_heads);
-    }
-    alone(fmt::format("{}{}.{}", block, names_.delta, names_.delta_out), b, Role::o, a_.hidden, d.values(), false);
-  }
-
-  /// vLLM holds q_a and kv_a in one matrix (fused_qkv_a_proj of deepseek_v2.py).
-  void latent_attention(std::size_t b) {
-    const std::string block = names_.block(b);
-    const Latent& l = a_.latent;
-    const auto name = [&](Role role) { return block + names_.linear(role); };
-    const auto by_role = [&](Role role, std::size_t rows, std::size_t cols, bool bias) {
-      alone(name(role), b, role, rows, cols, bias);
-    };
-    if (l.q_rank != 0) {
-      group(fmt::format("{}{}.fused_qkv_a_proj", block, names_.attention), b);
-      linear(name(Role::q_a), Role::q_a, l.q_rank, a_.hidden, a_.qkv_bias);
-      linear(name(Role::kv_a), Role::kv_a, l.kv_rank + l.turned, a_.hidden, a_.qkv_bias);
-      by_role(Role::q_b, a_.q_size(), l.q_rank, false);
-    } else {
-      by_role(Role::q, a_.q_size(), a_.hidden, false);
-      by_role(Role::kv_a, l.kv_rank + l.turned, a_.hidden, a_.qkv_bias);
-    }
-    by_role(Role::kv_b, a_.heads * (l.plain + l.value), l.kv_rank, false);
-    by_role(Role::o, a_.hidden, a_.mixed_size(b), a_.o_bias);
-  }
-
-  /// vLLM has q alone in a block that reads another's keys, and fills the place of a v that k is with k (gemma4.py).
-  void attention(std::size_t b) {
-    const std::string block = names_.block(b);
-    const BlockAttention& of = a_.attention[b];
-    const bool own_keys = of.keys_of == kOwnKeys;
-    const std::size_t q_size = a_.q_size(b), kv_size = a_.kv_size(b);
-    const auto one = [&](Role role, std::size_t rows) {
-      linear(block + names_.linear(role), role, rows, a_.hidden, a_.qkv_bias);
-    };
-    group(own_keys ? fmt::format("{}{}.qkv_proj", block, names_.attention) : block + names_.linear(Role::q), b);
-    if (!names_.qkv.empty()) {
-      one(Role::qkv, q_size + 2 * kv_size);
-    } else {
-      one(Role::q, (a_.output_gate ? 2 : 1) * q_size);
-      if (own_keys) one(Role::k, kv_size);
-      if (own_keys && !of.k_is_v) one(Role::v, kv_size);
-    }
-    alone(block + names_.linear(Role::o), b, Role::o, a_.hidden, q_size, a_.o_bias);
   }
 
   void block_embedding(std::size_t b) {

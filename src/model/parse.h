@@ -1,5 +1,5 @@
 // The parts of config.json's reading, each of which fills its members of the Architecture. Keys and defaults are those
-// of transformers; `where` names the file in errors.
+// of transformers; `where` names the file in errors. What a kind of mixer reads is in its file in mixers/.
 #pragma once
 #include <string>
 
@@ -9,17 +9,6 @@
 
 namespace strata::model {
 
-/// Sizes of latent attention, and with them head_dim and kv_heads.
-void parse_latent(const json& config, Architecture& architecture, const std::string& where);
-/// Sizes of gated delta nets.
-void parse_delta(const json& config, const Family& family, Architecture& architecture, const std::string& where);
-/// The size of short convolutions, which blocks have one, and the width of the dense blocks beside them.
-void parse_convolution(const json& config, Architecture& architecture, const std::string& where);
-/// Puts the parts of blocks, however config.json spells them, into the list of MambaKeys::parts and their number into
-/// num_hidden_layers, where the family has blocks of one part.
-void list_block_parts(json& config, const MambaKeys& keys, const std::string& where);
-/// Sizes of Mamba-2, and which blocks have it, attention, a feed-forward part or experts. After parse_mixture.
-void parse_mamba(const json& config, const MambaKeys& keys, Architecture& architecture, const std::string& where);
 /// Sizes of heads by kind of block (with a window or without), keys that are values, and blocks that share keys. Writes
 /// layer_types as it holds for the model.
 void parse_kinds(json& config, Architecture& architecture, const std::string& where);

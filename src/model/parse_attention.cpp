@@ -110,13 +110,11 @@ float cap(const json& config, const char* key, const std::string& where) {
 }  // namespace
 
 void parse_attention(const json& config, const Family& family, Architecture& a, const std::string& where) {
-  a.attention.resize(a.blocks);
-  if (family.latent)
-    for (BlockAttention& block : a.attention) block.mixer = Mixer::latent;
   const std::vector<std::size_t> window = windows(config, family, a.blocks, where);
   for (std::size_t b = 0; b < a.blocks; ++b) a.attention[b].window = window[b];
   const std::vector<bool> has_rope = rotated(config, family, a, where);
-  const std::size_t usual = family.latent ? a.latent.turned : a.head_dim;
+  const bool latent = a.latent.kv_rank != 0;
+  const std::size_t usual = latent ? a.latent.turned : a.head_dim;
   HeadSizes sizes{.full = usual, .windowed = usual};
   for (const BlockAttention& block : a.attention)  // blocks of one kind have heads of one size: parse_kinds checks it
     if (block.head_dim != 0) (block.window == 0 ? sizes.full : sizes.windowed) = block.head_dim;
@@ -127,7 +125,7 @@ void parse_attention(const json& config, const Family& family, Architecture& a, 
   for (std::size_t b = 0; b < a.blocks; ++b)
     a.attention[b].rope = !has_rope[b] ? kNoRope : window[b] == 0 ? 0 : windowed;
   // Yarn's factor for long contexts acts on the products, and so on the plain dimensions too.
-  if (family.latent) a.scales.attention *= static_cast<float>(a.ropes[0].scores_factor);
+  if (latent) a.scales.attention *= static_cast<float>(a.ropes[0].scores_factor);
   if (family.window == WindowRule::without_rope)
     for (BlockAttention& block : a.attention)
       if (block.rope != kNoRope) block.window = 0;

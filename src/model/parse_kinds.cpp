@@ -93,7 +93,6 @@ void parse_kinds(json& config, Architecture& a, const std::string& where) {
   if (get_or<std::string>(config, "use_bidirectional_attention", "", where) == "all")
     fail("{}: 'use_bidirectional_attention' is 'all': models whose tokens see those after them are not supported",
          where);
-  a.attention.resize(a.blocks);
   a.v_norm = true;
   const std::vector<bool> full = full_blocks(config, a.blocks, where);
   const bool k_is_v = get_or<bool>(config, "attention_k_eq_v", false, where);

@@ -1,38 +1,11 @@
 // Names of tensors, put together from the family's parts of them, and the list of all.
 #include "model/tensors.h"
 
-#include <array>
+#include "model/mixers/mixer.h"
 
 namespace strata::model {
 
-std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 28> names = {
-      "q",         "k",           "v",          "o",         "gate",    "up",     "down",
-      "qkv",       "gate_up",     "q_a",        "q_b",       "kv_a",    "kv_b",   "in_qkv",
-      "in_z",      "in_b",        "in_a",       "in_qkvz",   "in_ba",   "in_bcx", "in_zxbcdt",
-      "to_latent", "from_latent", "embed_gate", "embed_out", "lm_head", "embed",  "other"};
-  return names[static_cast<std::size_t>(role)];
-}
-
 std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}.", root, blocks, block); }
-
-std::string Names::linear(Role role) const {
-  if (role == Role::lm_head) return head_root + std::string(head);
-  if (role == Role::embed) return root + std::string(embedding);
-  if (role == Role::embed_gate || role == Role::embed_out)
-    return std::string(role == Role::embed_gate ? embed_gate : embed_out);
-  const std::array<std::string_view, 21> names = {q,    k,       v,    o,       gate,  up,     down,
-                                                  qkv,  gate_up, q_a,  q_b,     kv_a,  kv_b,   in_qkv,
-                                                  in_z, in_b,    in_a, in_qkvz, in_ba, in_bcx, in_zxbcdt};
-  STRATA_CHECK(static_cast<std::size_t>(role) < names.size(), "{} is not named here", role_name(role));
-  const bool feeds = role == Role::gate || role == Role::up || role == Role::down || role == Role::gate_up;
-  const std::string_view module = feeds                     ? feed_forward
-                                  : role == Role::in_zxbcdt ? mamba
-                                  : role == Role::in_bcx    ? convolution
-                                  : role >= Role::in_qkv    ? delta
-                                                            : attention;
-  return fmt::format("{}.{}", module, names[static_cast<std::size_t>(role)]);
-}
 
 std::string_view TensorNames::norm(Norm norm) const {
   switch (norm) {
@@ -138,18 +111,6 @@ void expect_norm(const Architecture& a, Norm norm, std::size_t block, std::vecto
   if (a.has_bias(norm)) result.push_back({norm_bias_name(a, norm, block), {a.norm_size(norm, block)}});
 }
 
-/// What a gated delta net has beside its linears.
-void expect_delta(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
-  const DeltaNet& d = a.delta;
-  const auto expect = [&](std::string_view part, std::vector<std::uint64_t> shape) {
-    result.push_back({.name = delta_name(a, block, part), .shape = std::move(shape), .as_is = true});
-  };
-  expect("conv1d.weight", {d.channels(), 1, d.kernel});
-  expect("A_log", {d.value_heads});
-  expect("dt_bias", {d.value_heads});
-  expect("norm.weight", {d.value_size});
-}
-
 /// What a mixture has beside its linears.
 void expect_mixture(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
   const Experts& e = a.experts;
@@ -170,41 +131,7 @@ void expect_block_embedding(const Architecture& a, std::vector<ExpectedTensor>& 
   result.push_back({block_projection_norm_name(a), {a.block_embedding.size}});
 }
 
-/// What a short convolution has beside its linears.
-void expect_convolution(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
-  result.push_back(
-      {.name = convolution_name(a, block, "weight"), .shape = {a.hidden, 1, a.convolution.kernel}, .as_is = true});
-  if (a.convolution.bias)
-    result.push_back({.name = convolution_name(a, block, "bias"), .shape = {a.hidden}, .as_is = true});
-}
-
-/// What Mamba-2 has beside its linears.
-void expect_mamba(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
-  const Mamba& m = a.mamba;
-  const auto expect = [&](std::string_view part, std::vector<std::uint64_t> shape) {
-    result.push_back({.name = mamba_name(a, block, part), .shape = std::move(shape), .as_is = true});
-  };
-  expect("conv1d.weight", {m.channels(), 1, m.kernel});
-  if (m.convolution_bias) expect("conv1d.bias", {m.channels()});
-  expect("A_log", {m.heads});
-  expect("D", {m.heads});
-  expect("dt_bias", {m.heads});
-  expect("norm.weight", {m.inner()});
-}
-
 }  // namespace
-
-std::string mamba_name(const Architecture& a, std::size_t block, std::string_view part) {
-  return fmt::format("{}{}.{}", a.names.block(block), a.names.mamba, part);
-}
-
-std::string convolution_name(const Architecture& a, std::size_t block, std::string_view part) {
-  return fmt::format("{}{}.conv.{}", a.names.block(block), a.names.convolution, part);
-}
-
-std::string delta_name(const Architecture& a, std::size_t block, std::string_view part) {
-  return fmt::format("{}{}.{}", a.names.block(block), a.names.delta, part);
-}
 
 std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
   std::vector<ExpectedTensor> result;
@@ -217,10 +144,7 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
   for (std::size_t b = 0; b < a.blocks; ++b) {
     for (const Norm norm : kBlockNorms)
       if (a.has(norm, b)) expect_norm(a, norm, b, result);
-    if (a.attention[b].mixer == Mixer::delta) expect_delta(a, b, result);
-    if (a.attention[b].mixer == Mixer::convolution) expect_convolution(a, b, result);
-    if (a.attention[b].mixer == Mixer::mamba) expect_mamba(a, b, result);
-    if (a.sinks) result.push_back({sinks_name(a, b), {a.heads}});
+    for (ExpectedTensor& tensor : mixer_kind(a, b).kept(a, b)) result.push_back(std::move(tensor));
     if (a.block_scale) result.push_back({block_scale_name(a, b), {1}});
     if (a.layout[b].mixture) expect_mixture(a, b, result);
   }

@@ -26,14 +26,9 @@ std::string norm_name(const Architecture& architecture, Norm norm, std::size_t b
 std::string norm_bias_name(const Architecture& architecture, Norm norm, std::size_t block = kNoBlock);
 /// The logits that take part in a block's softmax without a key of their own, (heads).
 std::string sinks_name(const Architecture& architecture, std::size_t block);
-/// A tensor of a gated delta net: "conv1d.weight" (channels, 1, kernel), "A_log", "dt_bias" (value_heads),
-/// "norm.weight" (value_size).
-std::string delta_name(const Architecture& architecture, std::size_t block, std::string_view part);
-/// A tensor of a short convolution: "weight" (hidden, 1, kernel) or "bias" (hidden).
-std::string convolution_name(const Architecture& architecture, std::size_t block, std::string_view part);
-/// A tensor of Mamba-2: "conv1d.weight" (channels, 1, kernel), "conv1d.bias" (channels), "A_log", "D", "dt_bias"
-/// (heads), "norm.weight" (inner).
-std::string mamba_name(const Architecture& architecture, std::size_t block, std::string_view part);
+/// A tensor that a block's mixer has beside its linears and norms, such as "conv1d.weight", named within the mixer;
+/// which there are is in the mixer's file in mixers/.
+std::string kept_name(const Architecture& architecture, std::size_t block, std::string_view part);
 /// The number that a block's output is multiplied by, (1).
 std::string block_scale_name(const Architecture& architecture, std::size_t block);
 /// Of a BlockEmbedding: the table (tokens, blocks * size), the projection of the embedding (blocks * size, hidden), and

@@ -58,7 +58,7 @@ TEST(HeadOrder, AModelForLlamaCppHasItsOrderInEveryTensorOfADeltaNet) {
   expect_moved(matrix(plain, Role::o), matrix(tiled, Role::o),
                [&](std::size_t i) { return i / 32 * 32 + place(i % 32); });
   const auto vector = [](const Model& model, const char* part, std::size_t size) {
-    return model.vector(delta_name(model.architecture(), 0, part), size);
+    return model.vector(kept_name(model.architecture(), 0, part), size);
   };
   for (const char* part : {"A_log", "dt_bias"}) expect_moved(vector(plain, part, 4), vector(tiled, part, 4), head);
   expect_moved(vector(plain, "conv1d.weight", 64 * 4), vector(tiled, "conv1d.weight", 64 * 4), [&](std::size_t i) {

@@ -97,7 +97,8 @@ void Engine::prepare_heads(const BlockWeights& w, std::size_t block, const Batch
                         it == w.norms.end() ? nullptr : it->second.data(), heads, rows);
 }
 
-const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Batch& batch, const float* x) {
+const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Batch& batch, const float* x,
+                                   const Observer*, Site) {
   const model::Architecture& a = architecture_;
   const model::BlockAttention& of = a.attention[block];
   const std::size_t q_size = a.q_size(block), kv_heads = a.kv_heads_of(of);

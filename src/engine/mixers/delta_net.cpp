@@ -24,7 +24,8 @@ void Engine::read_delta(BlockWeights& w, std::size_t block, const float* x, std:
   take_ba(d, multiply_fused(w, a.index(block, Role::in_ba), x, tokens), tokens, rows);
 }
 
-const float* Engine::mix_delta(BlockWeights& w, std::size_t block, const Batch& batch, const float* x) {
+const float* Engine::mix_delta(BlockWeights& w, std::size_t block, const Batch& batch, const float* x, const Observer*,
+                               Site) {
   const model::DeltaNet& d = architecture_.delta;
   if (!w.delta) w.delta = read_delta_weights(model_, block);
   const std::size_t tokens = batch.tokens, keys = d.key_heads * d.key_size;

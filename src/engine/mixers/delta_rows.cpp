@@ -76,7 +76,7 @@ auto with_ba(const model::DeltaNet& d, DeltaRows& rows, const Body& body) {
 DeltaWeights read_delta_weights(const model::Model& model, std::size_t block) {
   const model::DeltaNet& d = model.architecture().delta;
   const auto read = [&](const char* part, std::size_t size) {
-    return model.vector(model::delta_name(model.architecture(), block, part), size);
+    return model.vector(model::kept_name(model.architecture(), block, part), size);
   };
   DeltaWeights w{read("conv1d.weight", d.channels() * d.kernel), read("A_log", d.value_heads),
                  read("dt_bias", d.value_heads), read("norm.weight", d.value_size)};

@@ -17,7 +17,7 @@ MambaWeights read_mamba_weights(const model::Model& model, std::size_t block) {
   const model::Architecture& a = model.architecture();
   const model::Mamba& m = a.mamba;
   const auto read = [&](const char* part, std::size_t size) {
-    return model.vector(model::mamba_name(a, block, part), size);
+    return model.vector(model::kept_name(a, block, part), size);
   };
   MambaWeights w{.convolution = read("conv1d.weight", m.channels() * m.kernel),
                  .convolution_bias = {},
@@ -35,7 +35,8 @@ kernel::StateSpaceWeights scan_weights(const model::Mamba& m, const MambaWeights
           w.skip.data(), w.dt_bias.data(), m.least_step, m.most_step};
 }
 
-const float* Engine::mix_mamba(BlockWeights& w, std::size_t block, const Batch& batch, const float* x) {
+const float* Engine::mix_mamba(BlockWeights& w, std::size_t block, const Batch& batch, const float* x, const Observer*,
+                               Site) {
   const model::Mamba& m = architecture_.mamba;
   if (!w.mamba) w.mamba = read_mamba_weights(model_, block);
   const std::size_t tokens = batch.tokens, inner = m.inner(), channels = m.channels(), width = m.rows();

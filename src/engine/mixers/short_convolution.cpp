@@ -8,14 +8,15 @@
 
 namespace strata::engine {
 
-const float* Engine::mix_convolution(BlockWeights& w, std::size_t block, const Batch& batch, const float* x) {
+const float* Engine::mix_convolution(BlockWeights& w, std::size_t block, const Batch& batch, const float* x,
+                                     const Observer*, Site) {
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens, size = a.hidden, kernel = a.convolution.kernel;
   const auto read = [&](const char* part, std::size_t count) {
-    return model_.vector(model::convolution_name(a, block, part), count);
+    return model_.vector(model::kept_name(a, block, part), count);
   };
-  if (w.convolution.empty()) w.convolution = read("weight", size * kernel);
-  if (a.convolution.bias && w.convolution_bias.empty()) w.convolution_bias = read("bias", size);
+  if (w.convolution.empty()) w.convolution = read("conv.weight", size * kernel);
+  if (a.convolution.bias && w.convolution_bias.empty()) w.convolution_bias = read("conv.bias", size);
   const float* all = multiply_fused(w, a.index(block, model::Role::in_bcx), x, tokens);
   float *const b = sized(q_, tokens * size), *const c = sized(k_, tokens * size), *const u = sized(v_, tokens * size);
   take_columns(all, tokens, 3 * size, 0, size, b);

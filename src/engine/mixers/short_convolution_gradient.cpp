@@ -32,8 +32,8 @@ class ShortConvolutionGradient final : public PartGradient {
 ShortConvolutionGradient::ShortConvolutionGradient(const model::Model& model, std::size_t block)
     : block_(block), size_(model.architecture().hidden), kernel_(model.architecture().convolution.kernel) {
   const model::Architecture& a = model.architecture();
-  weights_ = model.vector(model::convolution_name(a, block, "weight"), size_ * kernel_);
-  if (a.convolution.bias) bias_ = model.vector(model::convolution_name(a, block, "bias"), size_);
+  weights_ = model.vector(model::kept_name(a, block, "conv.weight"), size_ * kernel_);
+  if (a.convolution.bias) bias_ = model.vector(model::kept_name(a, block, "conv.bias"), size_);
 }
 
 std::vector<float> ShortConvolutionGradient::forward(const Batch& batch, BlockProducts& products,

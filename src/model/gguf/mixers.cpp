@@ -146,7 +146,7 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   if (heads == 0) fail("{}: {}{} is 0", where, arch, kHeads);
   config["num_attention_heads"] = heads;
   if (row.indexer) add_indexer_config(config, gguf, arch, family);
-  if (family.latent) return add_latent_config(config, gguf, arch, where);
+  if (family.mixer == Mixer::latent) return add_latent_config(config, gguf, arch, where);
   std::int64_t kv_heads = static_cast<std::int64_t>(heads);
   if (gguf.has(arch + kKvHeads)) {
     const std::vector<std::int64_t> given = by_block(gguf, arch + kKvHeads);
@@ -156,8 +156,8 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   config["num_key_value_heads"] = kv_heads;
   config["head_dim"] =
       gguf.has(arch + kKeyLength) ? gguf.integer(arch + kKeyLength) : gguf.integer(arch + ".embedding_length") / heads;
-  if (family.delta) add_delta_config(config, gguf, arch, where);
-  if (family.convolution) add_convolution_config(config, gguf, arch, family.mixture != nullptr);
+  if (family.mixer == Mixer::delta) add_delta_config(config, gguf, arch, where);
+  if (family.mixer == Mixer::convolution) add_convolution_config(config, gguf, arch, family.mixture != nullptr);
 }
 
 void add_indexer_keys(format::GgufKeys& keys, const GgufFamily& row, const Model& model) {

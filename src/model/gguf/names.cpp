@@ -136,13 +136,13 @@ std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
   };
   if (a.sinks) add("attn_sinks.weight", sinks_name(a, b));
   if (a.attention[b].mixer == Mixer::delta) {
-    add("ssm_conv1d.weight", delta_name(a, b, "conv1d.weight"), GgufForm::squeezed);
-    add("ssm_a", delta_name(a, b, "A_log"), GgufForm::rates);
-    add("ssm_dt.bias", delta_name(a, b, "dt_bias"));
-    add("ssm_norm.weight", delta_name(a, b, "norm.weight"));
+    add("ssm_conv1d.weight", kept_name(a, b, "conv1d.weight"), GgufForm::squeezed);
+    add("ssm_a", kept_name(a, b, "A_log"), GgufForm::rates);
+    add("ssm_dt.bias", kept_name(a, b, "dt_bias"));
+    add("ssm_norm.weight", kept_name(a, b, "norm.weight"));
   }
   if (a.attention[b].mixer == Mixer::convolution)
-    add("shortconv.conv.weight", convolution_name(a, b, "weight"), GgufForm::squeezed);
+    add("shortconv.conv.weight", kept_name(a, b, "conv.weight"), GgufForm::squeezed);
   if (!a.layout[b].mixture) return names;
   const Experts& e = a.experts;
   add("ffn_gate_inp.weight", router_name(a, b), GgufForm::float32);

@@ -248,11 +248,11 @@ std::vector<std::pair<std::string, std::vector<float>>> rope_tensors(const Archi
 void add_rope_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
                      const std::string& where) {
   const std::string arch(row.name);
-  const std::size_t dims = read_dims(config, gguf, row, family.latent, where);
+  const std::size_t dims = read_dims(config, gguf, row, family.mixer == Mixer::latent, where);
   config["rope_theta"] = gguf.has(arch + kTheta) ? as_float32(gguf.real(arch + kTheta)) : 10000.0;
   if (row.window_theta && gguf.has(arch + kWindowTheta))
     config[family.window_rope_key] = as_float32(gguf.real(arch + kWindowTheta));
-  json scaling = read_scaling(config, gguf, row, family.latent, dims, where);
+  json scaling = read_scaling(config, gguf, row, family.mixer == Mixer::latent, dims, where);
   if (has_sections(row)) {
     if (scaling.is_null()) scaling["rope_type"] = "default";
     for (const std::int64_t section : gguf.integers(arch + kSections))

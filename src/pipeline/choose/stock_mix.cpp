@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
+#include "engine/site.h"
 #include "format/ggml_types.h"
 
 namespace strata::pipeline {
@@ -114,43 +115,30 @@ class Chooser {
         return a_.tied ? head(linear.cols) : embedding();
       case Role::v:
         return v(linear.block);
-      case Role::q:
-      case Role::k:
-      case Role::q_a:
-      case Role::q_b:
-      case Role::kv_a:
-      case Role::kv_b:
-      case Role::in_qkv:
-      case Role::in_z:
-      case Role::in_b:
-      case Role::in_a:
-      case Role::in_qkvz:
-      case Role::in_ba:
-      case Role::in_bcx:
-      case Role::in_zxbcdt:
-        return mix_ == Mix::IQ3_XS ? kIQ3_XXS : mix_ == Mix::IQ3_XXS ? kIQ2_S : base_;
+      case Role::qkv:
+        return qkv();
       case Role::o:
         return o();
+      case Role::down:
+        return down(linear.block);
       case Role::embed_gate:
       case Role::embed_out:
         return base_;
-      case Role::down:
-        return down(linear.block);
-      case Role::qkv:
-        return qkv();
-      case Role::gate:
-      case Role::up:
-      case Role::gate_up:
-      case Role::to_latent:
-      case Role::from_latent:
       case Role::other:
-        return mix_ == Mix::IQ3_XS && linear.block >= a_.blocks / 8 && linear.block < 7 * a_.blocks / 8 ? kIQ3_XXS
-                                                                                                        : base_;
+        return feeding(linear.block);
+      default:
+        return engine::half_of(engine::input_site(linear.role)) == engine::Half::attention ? mixing()
+                                                                                           : feeding(linear.block);
     }
-    STRATA_CHECK(false);
   }
 
  private:
+  /// Of q, k and all else that a mixer reads by.
+  Type mixing() const { return mix_ == Mix::IQ3_XS ? kIQ3_XXS : mix_ == Mix::IQ3_XXS ? kIQ2_S : base_; }
+  /// Of gate, up and all else that feed-forward parts read by.
+  Type feeding(std::size_t block) const {
+    return mix_ == Mix::IQ3_XS && block >= a_.blocks / 8 && block < 7 * a_.blocks / 8 ? kIQ3_XXS : base_;
+  }
   Type qkv() const {
     if (mix_ == Mix::Q3_K_M || mix_ == Mix::Q3_K_L || mix_ == Mix::IQ3_M) return kQ4_K;
     if (mix_ == Mix::Q4_K_M) return kQ5_K;

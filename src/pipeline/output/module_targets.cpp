@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "model/mixers/mixer.h"
+
 namespace strata::pipeline {
 namespace {
 
@@ -72,17 +74,15 @@ std::vector<std::string> experts_targets(const model::Architecture& a, const mod
   return targets;
 }
 
-/// What vLLM calls Mamba-2 in a block, whatever the file calls it.
-constexpr std::string_view kHeldMamba = "mixer";
-
-/// A linear of Mamba-2 within its block, as vLLM calls it; empty for others and where the file calls it so.
-std::string held_mamba_name(const model::Architecture& a, const model::Linear& linear) {
-  const std::string_view own = a.names.mamba;
-  if (own == kHeldMamba || linear.block == model::kNoBlock || a.attention[linear.block].mixer != model::Mixer::mamba)
-    return {};
+/// A linear of a mixer within its block, as vLLM calls it; empty for others and where the file calls it so.
+std::string held_name(const model::Architecture& a, const model::Linear& linear) {
+  if (linear.block == model::kNoBlock) return {};
+  const model::MixerKind& mixer = model::mixer_kind(a, linear.block);
+  if (mixer.held.empty()) return {};
+  const std::string_view own = a.names.*mixer.module;
   const std::string_view within = std::string_view(linear.module).substr(a.names.block(linear.block).size());
-  if (!within.starts_with(std::string(own) + ".")) return {};
-  return std::string(kHeldMamba) + std::string(within.substr(own.size()));
+  if (own == mixer.held || !within.starts_with(std::string(own) + ".")) return {};
+  return std::string(mixer.held) + std::string(within.substr(own.size()));
 }
 
 /// The module of a linear without what stands before it in the file.
@@ -122,7 +122,7 @@ std::vector<format::ModuleCodec> module_targets(const model::Model& model, const
       continue;
     }
     for (const std::size_t l : group.linears) {
-      if (const std::string held = held_mamba_name(a, a.linears[l]); !held.empty())
+      if (const std::string held = held_name(a, a.linears[l]); !held.empty())
         patterns.add(a.linears[l].block, held, codecs[l]);
       for (const model::Linear& linear : with_missing_v(a, a.linears[l])) {
         if (any_prefix)

@@ -22,7 +22,7 @@ model::Architecture sample(const model::Family& family, bool normalizes) {
   json config = {{"model_type", family.model_type}, {"hidden_size", heads * head_dim}, {"num_hidden_layers", blocks},
                  {"num_attention_heads", heads},    {"num_key_value_heads", heads},    {"vocab_size", size},
                  {family.intermediate_key, size}};
-  if (family.convolution) config["full_attn_idxs"] = {1};  // which blocks attend has no default
+  if (family.mixer == model::Mixer::convolution) config["full_attn_idxs"] = {1};  // which blocks attend has no default
   if (const model::Mixture* mixture = family.mixture) {
     config["norm_topk_prob"] = normalizes;
     config[mixture->count_key] = count;

@@ -1,12 +1,13 @@
-// config.json -> short convolutions, which blocks have one, and the width of dense blocks.
+// Gated short convolutions (ShortConvolution): which blocks have one, what these hold, and the width of dense parts.
 // Keys and defaults are those of transformers' configuration_lfm2.py and configuration_lfm2_moe.py.
-#include <cmath>
-
 #include "model/config_values.h"
-#include "model/parse.h"
+#include "model/families.h"
+#include "model/mixers/mixer.h"
 
 namespace strata::model {
 namespace {
+
+constexpr const char* kWidth = "block_ff_dim";  ///< in place of the family's key
 
 std::vector<bool> convolution_blocks(const json& config, std::size_t blocks, const std::string& where) {
   std::vector<bool> result(blocks, false);
@@ -26,9 +27,8 @@ std::vector<bool> convolution_blocks(const json& config, std::size_t blocks, con
   return result;
 }
 
-/// LFM2 writes the width that two thirds are taken of, and rounded up: only of models that have block_* keys.
+/// LFM2 writes the width that two thirds are taken of, and rounded up.
 std::size_t adjusted_width(const json& config, std::size_t width, const std::string& where) {
-  width = size_or(config, "block_ff_dim", width, where);
   if (!get_or<bool>(config, "block_auto_adjust_ff_dim", true, where)) return width;
   width = 2 * width / 3;
   if (const auto it = config.find("block_ffn_dim_multiplier"); it != config.end() && !it->is_null())
@@ -38,18 +38,53 @@ std::size_t adjusted_width(const json& config, std::size_t width, const std::str
   return (width + multiple - 1) / multiple * multiple;
 }
 
-}  // namespace
+void prepare(json& config, const Family& family, const std::string& where) {
+  if (config.contains(kWidth)) config[family.intermediate_key] = size_of(config, kWidth, where);
+}
 
-void parse_convolution(const json& config, Architecture& a, const std::string& where) {
+void parse(const json& config, const Family&, Architecture& a, const std::string& where) {
   a.convolution.kernel = size_or(config, "conv_L_cache", 3, where);
   a.convolution.bias = get_or<bool>(config, "conv_bias", false, where);
   if (a.convolution.kernel > kLongestKernel)
     fail("{}: 'conv_L_cache' is {}, expected at most {}", where, a.convolution.kernel, kLongestKernel);
-  a.attention.resize(a.blocks);
   const std::vector<bool> convolves = convolution_blocks(config, a.blocks, where);
   for (std::size_t b = 0; b < a.blocks; ++b)
     if (convolves[b]) a.attention[b].mixer = Mixer::convolution;
   if (!config.contains("num_experts")) a.intermediate = adjusted_width(config, a.intermediate, where);
 }
+
+std::vector<MixerLinear> linears(const Architecture& a, std::size_t) {
+  const bool bias = a.convolution.bias;
+  return {{.role = Role::in_bcx, .rows = 3 * a.hidden, .cols = a.hidden, .bias = bias},
+          {.role = Role::o,
+           .rows = a.hidden,
+           .cols = a.hidden,
+           .bias = bias,
+           .name = fmt::format("{}.{}", a.names.convolution, a.names.convolution_out)}};
+}
+
+std::vector<ExpectedTensor> kept(const Architecture& a, std::size_t block) {
+  std::vector<ExpectedTensor> list = {kept_tensor(a, block, "conv.weight", {a.hidden, 1, a.convolution.kernel})};
+  if (a.convolution.bias) list.push_back(kept_tensor(a, block, "conv.bias", {a.hidden}));
+  return list;
+}
+
+MixerSizes sizes(const Architecture& a, std::size_t) {
+  return {.mixed = a.hidden, .state = (a.convolution.kernel - 1) * a.hidden};
+}
+
+std::size_t floats(const Architecture& a) { return a.convolution.kernel == 0 ? 0 : 5 * a.hidden; }
+
+}  // namespace
+
+constinit const MixerKind kConvolutionMixer{.mixer = Mixer::convolution,
+                                            .name = "short convolution",
+                                            .module = &TensorNames::convolution,
+                                            .prepare = prepare,
+                                            .parse = parse,
+                                            .linears = linears,
+                                            .kept = kept,
+                                            .sizes = sizes,
+                                            .floats = floats};
 
 }  // namespace strata::model

@@ -1,12 +1,13 @@
-// config.json -> sizes of Mamba-2, and what every block consists of.
+// Mamba-2 (Mamba): its sizes, what every block of a model with it consists of, and what its blocks hold.
 // Keys and defaults are those of transformers' configuration_nemotron_h.py and configuration_granitemoehybrid.py.
 #include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "model/config_values.h"
+#include "model/families.h"
 #include "model/mamba_keys.h"
-#include "model/parse.h"
+#include "model/mixers/mixer.h"
 
 namespace strata::model {
 namespace {
@@ -100,9 +101,10 @@ void parse_sizes(const json& config, const MambaKeys& keys, const Architecture& 
          m.heads, m.head_dim, m.state, m.groups, m.kernel);
 }
 
-}  // namespace
-
-void list_block_parts(json& config, const MambaKeys& keys, const std::string& where) {
+/// Puts the parts of blocks, however config.json spells them, into the list of MambaKeys::parts and their number into
+/// num_hidden_layers, where the family has blocks of one part.
+void prepare(json& config, const Family& family, const std::string& where) {
+  const MambaKeys& keys = *family.mamba;
   if (!keys.one_part || keys.usual_parts == nullptr) return;
   const char* const other = "layer_types";  // transformers reads it as the other name of the list
   if (!has_value(config, keys.parts) && has_value(config, other)) config[keys.parts] = config[other];
@@ -114,7 +116,8 @@ void list_block_parts(json& config, const MambaKeys& keys, const std::string& wh
   config["num_hidden_layers"] = config[keys.parts].size();  // transformers believes the list, not this key
 }
 
-void parse_mamba(const json& config, const MambaKeys& keys, Architecture& a, const std::string& where) {
+void parse(const json& config, const Family& family, Architecture& a, const std::string& where) {
+  const MambaKeys& keys = *family.mamba;
   Mamba& m = a.mamba;
   parse_sizes(config, keys, a, m, where);
   parse_steps(config, keys, m, where);
@@ -132,5 +135,44 @@ void parse_mamba(const json& config, const MambaKeys& keys, Architecture& a, con
   }
   if (keys.one_part && std::ranges::find(parts, Part::experts) == parts.end()) a.experts = {};
 }
+
+std::vector<MixerLinear> linears(const Architecture& a, std::size_t) {
+  const Mamba& m = a.mamba;
+  return {{.role = Role::in_zxbcdt, .rows = m.rows(), .cols = a.hidden, .bias = m.bias},
+          {.role = Role::o,
+           .rows = a.hidden,
+           .cols = m.inner(),
+           .bias = m.bias,
+           .name = fmt::format("{}.{}", a.names.mamba, a.names.mamba_out)}};
+}
+
+std::vector<ExpectedTensor> kept(const Architecture& a, std::size_t block) {
+  const Mamba& m = a.mamba;
+  std::vector<ExpectedTensor> list = {kept_tensor(a, block, "conv1d.weight", {m.channels(), 1, m.kernel})};
+  if (m.convolution_bias) list.push_back(kept_tensor(a, block, "conv1d.bias", {m.channels()}));
+  for (const char* part : {"A_log", "D", "dt_bias"}) list.push_back(kept_tensor(a, block, part, {m.heads}));
+  list.push_back(kept_tensor(a, block, "norm.weight", {m.inner()}));
+  return list;
+}
+
+MixerSizes sizes(const Architecture& a, std::size_t) {
+  const Mamba& m = a.mamba;
+  return {.mixed = m.inner(), .state = m.inner() * m.state + (m.kernel - 1) * m.channels()};
+}
+
+std::size_t floats(const Architecture& a) { return a.mamba.floats(); }
+
+}  // namespace
+
+constinit const MixerKind kMambaMixer{.mixer = Mixer::mamba,
+                                      .name = "Mamba-2",
+                                      .module = &TensorNames::mamba,
+                                      .held = "mixer",
+                                      .prepare = prepare,
+                                      .parse = parse,
+                                      .linears = linears,
+                                      .kept = kept,
+                                      .sizes = sizes,
+                                      .floats = floats};
 
 }  // namespace strata::model
