@@ -34,12 +34,25 @@ const std::vector<LinearScores>* find(const importance::Scores& scores, const ch
   return it == scores.linears.end() ? nullptr : &it->second;
 }
 
+/// What is alike in groups: the kind of grid, and the role of their linears.
+struct Likeness {
+  const Signal* kind;
+  model::Role role;
+  auto operator<=>(const Likeness&) const = default;
+};
+
+double drawn_mean(const std::vector<double>& values) {
+  const auto count = static_cast<double>(values.size());
+  return values.empty() ? 0.0 : estimate(values).mean * count / (count + kUncorrected);
+}
+
 class Corrections {
  public:
   Corrections(const importance::Scores& scores, const model::Architecture& a) : points_(a.groups.size()) {
+    for (const model::FusionGroup& group : a.groups) roles_.push_back(a.linears[group.linears.front()].role);
     const auto kl = scores.choices.find("kl");
     if (kl == scores.choices.end()) return;
-    std::map<const Signal*, std::vector<double>> by_kind;
+    std::map<const Signal*, std::vector<double>> of_kind;
     for (std::size_t g = 0; g < a.groups.size(); ++g)
       for (const importance::Measurement& m : kl->second[g]) {
         const double predicted = relative_error(*find(scores, "fisher"), a.groups[g], *m.codec);
@@ -47,12 +60,14 @@ class Corrections {
         const double least = predicted * std::exp(-kMostCorrection);
         const double correction = std::min(kMostCorrection, std::log(std::max(m.value, least) / predicted));
         points_[g].push_back({m.codec, kind_of(*m.codec), correction});
-        by_kind[kind_of(*m.codec)].push_back(correction);
+        of_kind[kind_of(*m.codec)].push_back(correction);
       }
-    for (const auto& [kind, values] : by_kind) {
-      const auto count = static_cast<double>(values.size());
-      means_[kind] = estimate(values).mean * count / (count + kUncorrected);
-    }
+    for (const auto& [kind, values] : of_kind) by_kind_[kind] = drawn_mean(values);
+    std::map<Likeness, std::vector<double>> apart;
+    for (std::size_t g = 0; g < points_.size(); ++g)
+      for (const Point& point : points_[g])
+        apart[{point.kind, roles_[g]}].push_back(point.correction - by_kind_[point.kind]);
+    for (const auto& [likeness, values] : apart) by_likeness_[likeness] = drawn_mean(values);
   }
 
   /// The logarithm of what a codec costs a group over what fisher says.
@@ -62,10 +77,10 @@ class Corrections {
     for (const Point& point : points_[group]) {
       if (point.codec == &codec) return point.correction;
       if (point.kind == kind) same.push_back(point.correction);
-      apart.push_back(point.correction - mean_of(point.kind));
+      apart.push_back(point.correction - mean_of(group, point.kind));
     }
     if (!same.empty()) return estimate(same).mean;
-    return mean_of(kind) + (apart.empty() ? 0.0 : kAcrossKinds * estimate(apart).mean);
+    return mean_of(group, kind) + (apart.empty() ? 0.0 : kAcrossKinds * estimate(apart).mean);
   }
 
  private:
@@ -74,13 +89,18 @@ class Corrections {
     const Signal* kind;
     double correction;
   };
-  double mean_of(const Signal* kind) const {
-    const auto it = means_.find(kind);
-    return it == means_.end() ? 0.0 : it->second;
+  /// What groups of this role and kind of grid show.
+  double mean_of(std::size_t group, const Signal* kind) const {
+    const auto of_kind = by_kind_.find(kind);
+    const auto alike = by_likeness_.find({kind, roles_[group]});
+    return (of_kind == by_kind_.end() ? 0.0 : of_kind->second) +
+           (alike == by_likeness_.end() ? 0.0 : alike->second);
   }
 
   std::vector<std::vector<Point>> points_;  ///< by group
-  std::map<const Signal*, double> means_;
+  std::vector<model::Role> roles_;          ///< by group
+  std::map<const Signal*, double> by_kind_;
+  std::map<Likeness, double> by_likeness_;  ///< beside that of the kind
 };
 
 /// The codec that the first kind of grid among the scored codecs is measured with, where the linear has a score for it.

@@ -11,7 +11,7 @@ bool has_gradient_costs(const importance::Scores& scores);
 
 /// Costs in nats per token. Where `kl` was measured for a group at a codec, the group's cost there is that. Elsewhere
 /// fisher is multiplied by what measurements show of it: those of the group with codecs of the same kind of grid, else
-/// the mean over groups of that kind together with a share of what sets this group apart under other kinds.
+/// the mean over groups of that kind and role together with a share of what sets this group apart under other kinds.
 Costs gradient_costs(const importance::Scores& scores, const model::Architecture& architecture, Pricing pricing);
 
 }  // namespace strata::pipeline
