@@ -63,6 +63,23 @@ FIXED = {
     "deepseek_v3": {},
     "glm_moe_dsa": {"index_head_dim": 128, "index_n_heads": 4},
     "glm4_moe_lite": {"rms_norm_eps": 1e-6},
+    # Of the Granite models Mamba-2 has twice the hidden size, which is 64 here.
+    "granitemoehybrid": {"mamba_d_head": 32},
+    "granitemoehybrid_dense": {"mamba_d_head": 32, "mamba_proj_bias": False, "mamba_conv_bias": True},
+    "granitemoehybrid_attention": {"mamba_d_head": 32, "layer_types": ["attention", "attention"], "position_embedding_type": "rope"},
+    "granitemoehybrid_dense_attention": {"mamba_d_head": 32, "layer_types": ["attention"] * 3, "mamba_proj_bias": False},
+    "bamba": {"mamba_d_head": 32},
+    "nemotron_h": {"mamba_num_heads": 6},
+    "nemotron_h_moe": {},
+    "nemotron_h_latent": {"mlp_bias": False, "use_bias": False, "use_conv_bias": True},
+    "mamba2": {"head_dim": 32},
+    "granitemoe": {},
+    "nemotron": {},
+    "arcee": {"head_dim": 16},
+    "starcoder2": {"sliding_window": None},
+    "stablelm": {},
+    "gemma": {},
+    "cohere": {"head_dim": 16},
 }
 
 
@@ -75,7 +92,7 @@ VOCABULARY, MARKS = 512, 17  # tokens of the models; the first of them stand for
 
 
 def adjusted(name: str) -> goldens.Variant:
-    variant = {**goldens.VARIANTS, **goldens.LATER}[name]
+    variant = {**goldens.VARIANTS, **goldens.LATER}[name.removesuffix("_attention")]
     config = dict(variant.config)
     text = config["text_config"] = dict(config["text_config"]) if "text_config" in config else config
     text |= {"vocab_size": VOCABULARY, "hidden_size": 64, **FIXED[name]}
