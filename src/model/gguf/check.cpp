@@ -94,7 +94,7 @@ std::string unloadable(const Architecture& a, const GgufFamily& row) {
   if (a.mlp_bias && !row.mlp_bias) return "biases of gate, up and down";
   if (row.needs_biases && !(a.o_bias && a.mlp_bias)) return "no biases";
   if (!row.divisors && !rope_tensors(a).empty())
-    return "a rotary embedding with frequencies that are divided by others";
+    return "frequencies of the rotary embedding that are divided ('llama3' or 'longrope')";
   if (row.square_k && a.kv_size() != a.hidden) return fmt::format("a norm of k of {}", a.kv_size());
   if (row.experts.needs_shared && a.experts.count != 0 && a.experts.shared_intermediate == 0) return "no shared expert";
   if (a.experts.groups > 1 && a.experts.group_best != 2)

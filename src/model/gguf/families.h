@@ -32,7 +32,8 @@ struct GgufFamily {
   std::string_view plain{};   ///< the name without sections of the rotary embedding; empty: the architecture has none
   std::string_view dense{};   ///< the name where there are no experts; empty: it is the same, or there is none
   std::string_view hybrid{};  ///< the name where some blocks have Mamba-2; empty: it is the same, or there is none
-  bool interleaved = false;   ///< rows of q and k are interleaved within a head
+  std::string_view root = "model.";  ///< Names::root in folders that are made of files
+  bool interleaved = false;          ///< rows of q and k are interleaved within a head
   Activation activation = Activation::silu;
   bool o_bias = false, mlp_bias = false;            ///< such biases are read
   bool needs_biases = false;                        ///< these two are always there

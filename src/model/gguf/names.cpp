@@ -70,7 +70,8 @@ std::vector<BothNames> block_names(const Names& names, const GgufFamily& row) {
   for (const auto& [role, gguf] : kLinearNames)
     if (is_stored(names, role)) result.push_back({std::string(gguf), names.linear(role)});
   result.push_back({"ssm_out", fmt::format("{}.{}", names.delta, names.delta_out)});
-  result.push_back({"ssm_out", fmt::format("{}.{}", names.mamba, names.mamba_out)});  // read by gguf_part_names
+  // This name may stand for two parts: gguf_part_names, which knows the blocks, tells what a file's is.
+  result.push_back({"ssm_out", fmt::format("{}.{}", names.mamba, names.mamba_out)});
   for (const auto& [hf, gguf] : kIndexerNames)
     if (row.indexer)
       result.push_back({fmt::format("indexer.{}", gguf), fmt::format("{}.indexer.{}", names.attention, hf)});

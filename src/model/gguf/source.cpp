@@ -41,7 +41,9 @@ class GgufSource final : public TensorSource {
     const bool permuted = row.interleaved;
     heads_ = permuted ? config["num_attention_heads"].get<std::size_t>() : 0;
     kv_heads_ = permuted ? config["num_key_value_heads"].get<std::size_t>() : 0;
-    const Architecture a = parse_architecture(config, where_);
+    Architecture a = parse_architecture(config, where_);
+    a.names.root = row.root;
+    list_linears(a);
     norm_offset_ = a.norm_offset;
     turned_ = a.ropes.front().dims;
     for (const format::GgufTensor& tensor : gguf_->tensors())
@@ -322,6 +324,7 @@ GgufModel open_gguf_model(const std::filesystem::path& path) {
   auto gguf = std::make_shared<const format::GgufFile>(format::GgufFile::open(path));
   GgufModel model;
   model.config = config_from_gguf(*gguf, path.string());
+  model.root = gguf_family(gguf->text("general.architecture")).root;
   model.source = std::make_unique<GgufSource>(gguf, model.config, path.string());
   return model;
 }
