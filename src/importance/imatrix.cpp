@@ -2,6 +2,7 @@
 // stacked: importance = sum / count. Source: llama.cpp, tools/imatrix/imatrix.cpp.
 #include "importance/imatrix.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "format/gguf_write.h"
 #include "importance/imatrix_dat.h"
 #include "model/gguf/names.h"
+#include "model/gguf/splits.h"
 #include "model/head_order.h"
 
 namespace strata::importance {
@@ -32,23 +34,30 @@ bool is_collected(const model::Linear& linear) { return linear.role != model::Ro
 std::vector<Weight> weights_of(const model::Architecture& a, const std::string& where) {
   if (a.experts.shared_intermediate != 0)
     fail("{}: importance matrices of models with shared experts are not read or written here", where);
-  std::map<std::string, std::string> stacks;  // by a part's name
-  for (std::size_t b = 0; b < a.blocks; ++b)
+  std::map<std::string, std::vector<std::string>> names;  // of stacked experts and of matrices in two tensors
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    for (const model::GgufSplit& split : model::gguf_splits(a, b))
+      if (std::ranges::none_of(split.pieces, &model::GgufPiece::transposed))  // whose inputs are other ones
+        for (const model::GgufPiece& piece : split.pieces) names[split.hf].push_back(piece.name);
     if (a.layout[b].mixture)
       for (const model::GgufStack& stack : model::gguf_stacks(a, b))
-        for (const std::string& part : stack.parts) stacks[part] = stack.name;
+        for (const std::string& part : stack.parts) names[part] = {stack.name};
+  }
   std::vector<Weight> result;
   std::map<std::string, std::size_t> places;
   for (const model::Linear& linear : a.linears) {
     if (!is_collected(linear)) continue;
     const std::string hf_name = linear.module + ".weight";
-    const auto stack = stacks.find(hf_name);
-    const auto name =
-        stack != stacks.end() ? stack->second : model::gguf_tensor_name(a.names, hf_name, model::gguf_family_of(a));
-    if (!name) fail("{}: {} has no place in an importance matrix", where, linear.module);
-    const auto [place, added] = places.emplace(*name, result.size());
-    if (added) result.push_back({*name, {}});
-    result[place->second].linears.push_back(&linear);
+    if (!names.contains(hf_name)) {
+      const auto name = model::gguf_tensor_name(a.names, hf_name, model::gguf_family_of(a));
+      if (!name) fail("{}: {} has no place in an importance matrix", where, linear.module);
+      names[hf_name] = {*name};
+    }
+    for (const std::string& name : names[hf_name]) {
+      const auto [place, added] = places.emplace(name, result.size());
+      if (added) result.push_back({name, {}});
+      result[place->second].linears.push_back(&linear);
+    }
   }
   return result;
 }

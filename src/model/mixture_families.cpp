@@ -267,6 +267,7 @@ constexpr auto kMixtures = std::to_array<Family>({
                       "qk_rope_head_dim": 64, "v_head_dim": 128, "num_experts_per_tok": 4})"},
     {.model_type = "granitemoe",
      .class_name = "GraniteMoeForCausalLM",
+     .gguf = "granitemoe",
      .scales = kGraniteScales,
      .mixture = &kGraniteMoe,
      .defaults = R"({"attention_multiplier": 1.0})"},

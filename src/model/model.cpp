@@ -69,6 +69,7 @@ Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> t
     model.gguf_ = true;
     model.config_ = std::move(gguf.config);
     model.architecture_ = parse_architecture(model.config_, path.string(), table);
+    model.architecture_.names.root = gguf.root;
     model.source_ = std::move(gguf.source);
   }
   if (!model.architecture_.why_not_runnable.empty()) {

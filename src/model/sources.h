@@ -20,6 +20,7 @@ std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& direct
 struct GgufModel {
   json config;
   std::unique_ptr<TensorSource> source;
+  std::string root;  ///< Names::root that the source's tensors have
 };
 GgufModel open_gguf_model(const std::filesystem::path& file);
 std::vector<std::pair<std::string, std::string>> gguf_companion_files(const std::filesystem::path& file);

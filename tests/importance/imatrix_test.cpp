@@ -35,8 +35,8 @@ struct Written {
 };
 
 TEST(Imatrix, WhatWasWrittenIsReadBack) {
-  for (const char* name :
-       {"llama_tied", "llama_untied_sharded", "qwen3_moe", "qwen3_moe_sparse", "mixtral", "qwen3_5_text"}) {
+  for (const char* name : {"llama_tied", "llama_untied_sharded", "qwen3_moe", "qwen3_moe_sparse", "mixtral",
+                           "qwen3_5_text", "nemotron_h", "granitemoehybrid_dense"}) {
     const Written w(name);
     const auto read = read_imatrix(w.path, w.model);
     for (std::size_t l = 0; l < read.size(); ++l) {
@@ -50,6 +50,13 @@ TEST(Imatrix, WhatWasWrittenIsReadBack) {
       for (std::size_t c = 0; c < want.size(); ++c) EXPECT_NEAR(read[l][c], want[c], 1e-6f * want[c]) << linear.module;
     }
   }
+}
+
+TEST(Imatrix, EachTensorOfAMatrixHasItsInputs) {
+  const Written w("granitemoehybrid_dense");
+  const format::GgufFile file = format::GgufFile::open(w.path);
+  for (const char* name : {"blk.0.ssm_in", "blk.0.ssm_out", "blk.0.ffn_gate", "blk.0.ffn_up", "blk.0.ffn_down"})
+    EXPECT_NE(file.find(std::string(name) + ".weight.in_sum2"), nullptr) << name;
 }
 
 TEST(Imatrix, HeadsAreInLlamaCppsOrderWhateverTheModelIsPlannedFor) {

@@ -29,8 +29,10 @@ format::GgufFile described(const Architecture& a, const GgufFamily& row, const V
   };
   tensor("token_embd.weight", {a.vocab, a.hidden}, {});
   if (!a.tied) tensor("output.weight", {a.vocab, a.hidden}, {});
-  for (const auto& [name, given] :
-       {std::pair{"attn_q", a.qkv_bias}, {"attn_output", a.o_bias}, {"ffn_down", a.mlp_bias}})
+  for (const auto& [name, given] : {std::pair{"attn_q", a.qkv_bias},
+                                    {"attn_output", a.o_bias},
+                                    {"ffn_down", a.mlp_bias},
+                                    {"ssm_conv1d", a.mamba.convolution_bias}})
     if (given) tensor(fmt::format("blk.0.{}.bias", name), {1}, {});
   if (a.qk_norm != QkNorm::none) tensor("blk.0.attn_q_norm.weight", {1}, {});
   for (const auto& [name, values] : divisors) tensor(name, {values.size()}, std::as_bytes(std::span(values)));
@@ -71,6 +73,16 @@ std::string lost_block(const Architecture& a, const Architecture& b, std::size_t
   return what.empty() ? what : fmt::format("{} in block {}", what, block);
 }
 
+bool has_heads(const Architecture& a) {
+  return std::ranges::any_of(a.attention, [](const BlockAttention& block) {
+    return block.mixer == Mixer::attention || block.mixer == Mixer::latent;
+  });
+}
+
+bool has_dense_part(const Architecture& a) {
+  return std::ranges::any_of(a.layout, [](const BlockLinears& block) { return block.feeds && !block.mixture; });
+}
+
 /// What llama.cpp cannot load of an architecture; empty when it loads all.
 std::string unloadable(const Architecture& a, const GgufFamily& row) {
   if (row.needs_window && std::ranges::none_of(a.attention, [](const auto& block) { return block.window != 0; }))
@@ -80,6 +92,9 @@ std::string unloadable(const Architecture& a, const GgufFamily& row) {
   if (row.needs_tied && !a.tied) return "a head that is not the embedding";
   if (a.o_bias && !row.o_bias) return "biases of o";
   if (a.mlp_bias && !row.mlp_bias) return "biases of gate, up and down";
+  if (row.needs_biases && !(a.o_bias && a.mlp_bias)) return "no biases";
+  if (!row.divisors && !rope_tensors(a).empty())
+    return "frequencies of the rotary embedding that are divided ('llama3' or 'longrope')";
   if (row.square_k && a.kv_size() != a.hidden) return fmt::format("a norm of k of {}", a.kv_size());
   if (row.experts.needs_shared && a.experts.count != 0 && a.experts.shared_intermediate == 0) return "no shared expert";
   if (a.experts.groups > 1 && a.experts.group_best != 2)
@@ -94,13 +109,14 @@ std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
   const Experts &x = a.experts, &y = b.experts;
   const std::string mixer = lost_mixer(a, b);
   const std::pair<std::string, bool> parts[] = {
-      {"the sizes", a.hidden == b.hidden && a.heads == b.heads && a.kv_heads == b.kv_heads &&
-                        a.head_dim == b.head_dim && a.intermediate == b.intermediate},
+      {"the sizes", a.hidden == b.hidden && (a.intermediate == b.intermediate || !has_dense_part(a))},
+      {"the sizes of heads",
+       (a.heads == b.heads && a.kv_heads == b.kv_heads && a.head_dim == b.head_dim) || !has_heads(a)},
       {mixer, mixer.empty()},
       {"the norms' epsilon", close(a.norm_epsilon, b.norm_epsilon)},
       {"the kind of norms", a.norm_offset == b.norm_offset && a.norm_kind == b.norm_kind && a.parallel == b.parallel},
       {"the norms of q and k", a.qk_norm == b.qk_norm && a.qk_l2 == b.qk_l2},
-      {"the activation", a.activation == b.activation},
+      {"the activation", a.activation == b.activation && a.gated == b.gated},
       {"'swiglu_limit' or 'swiglu_alpha'", a.activation != Activation::clamped_swiglu ||
                                                (a.swiglu.limit == b.swiglu.limit && a.swiglu.alpha == b.swiglu.alpha)},
       {"biases of q, k and v", a.qkv_bias == b.qkv_bias},
@@ -117,8 +133,9 @@ std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
       {"a head apart from the embedding, or of one with it", a.tied == b.tied},
       {"factors of embedding, attention, residual sums or logits", same(a.scales, b.scales)},
       {"the number of rotary embeddings", a.ropes.size() == b.ropes.size()},
-      {"the number or sizes of experts",
-       x.count == y.count && x.used == y.used && (x.count == 0 || x.intermediate == y.intermediate)},
+      {"the number or sizes of experts", x.count == y.count &&
+                                             (x.count == 0 || (x.used == y.used && x.intermediate == y.intermediate)) &&
+                                             x.latent == y.latent},
       {"the shared expert", x.shared_intermediate == y.shared_intermediate && x.shared_gate == y.shared_gate},
       {"whether the experts' weights are normalized ('norm_topk_prob')", x.normalize == y.normalize},
       {"the factor of the experts' weights ('routed_scaling_factor')", close(x.scale, y.scale)},

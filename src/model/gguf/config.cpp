@@ -2,14 +2,18 @@
 // Every number goes through parse_architecture afterwards, which checks it.
 #include "model/gguf/config.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
 #include <utility>
+#include <variant>
 
 #include "model/families.h"
 #include "model/gguf/experts.h"
 #include "model/gguf/families.h"
+#include "model/gguf/keys.h"
+#include "model/gguf/mamba.h"
 #include "model/gguf/mixers.h"
 #include "model/gguf/rope.h"
 #include "model/gguf/tokenizer.h"
@@ -19,6 +23,12 @@ namespace {
 
 using NamePair = std::pair<std::string_view, std::string_view>;
 
+/// Whether a family may have experts where the file has some, and none where it has none.
+bool counts_alike(const format::GgufFile& gguf, const Family& family) {
+  if (has_experts(gguf)) return family.mixture != nullptr;
+  return family.mixture == nullptr || family.mixture->may_be_none || has_blocks_of_one_part(family);
+}
+
 /// The family whose files these are: of several with one architecture, the one that has what the file has.
 const Family* family_of(const format::GgufFile& gguf, const GgufFamily& row) {
   const std::string_view name = row.plain.empty() ? row.name : row.plain;
@@ -26,8 +36,12 @@ const Family* family_of(const format::GgufFile& gguf, const GgufFamily& row) {
   const bool windows = gguf.has(key) && gguf.integer(key) != 0;
   const Family* found = nullptr;
   for (const Family& candidate : families()) {
-    if (candidate.gguf != name || (candidate.mixture != nullptr) != has_experts(gguf)) continue;
-    if ((candidate.window == WindowRule::pattern) == windows && scores_alike(gguf, row, candidate)) return &candidate;
+    if ((candidate.gguf != name && candidate.gguf != row.dense && candidate.gguf != row.hybrid) ||
+        candidate.gguf.empty() || !counts_alike(gguf, candidate))
+      continue;
+    if ((candidate.window == WindowRule::pattern) == windows && scores_alike(gguf, row, candidate) &&
+        shared_alike(gguf, row, candidate) && mamba_alike(gguf, row, candidate))
+      return &candidate;
     if (found == nullptr) found = &candidate;
   }
   return found;
@@ -35,23 +49,32 @@ const Family* family_of(const format::GgufFile& gguf, const GgufFamily& row) {
 
 /// Sets the switches of biases and of norms of q and k, as far as the family has such.
 void add_switches(json& config, const format::GgufFile& gguf, const Family& family) {
-  const auto has = [&](const char* part) { return gguf.find(fmt::format("blk.0.{}.bias", part)) != nullptr; };
+  const auto blocks = config["num_hidden_layers"].get<std::size_t>();
+  const auto has_tensor = [&](const char* part) {
+    for (std::size_t b = 0; b < blocks; ++b)
+      if (gguf.find(fmt::format("blk.{}.{}", b, part)) != nullptr) return true;
+    return false;
+  };
+  const auto has = [&](const char* part) { return has_tensor(fmt::format("{}.bias", part).c_str()); };
   if (family.qkv_bias == Bias::config) config[family.qkv_bias_key] = has("attn_q");
   if (family.qkv_bias == Bias::unless_off && !has("attn_q")) config["qkv_bias"] = false;
   if (family.o_bias == Bias::config && std::string_view(family.o_bias_key) != family.qkv_bias_key)
     config[family.o_bias_key] = has("attn_output");
-  if (family.qk_norm_key) config["use_qk_norm"] = gguf.find("blk.0.attn_q_norm.weight") != nullptr;
+  if (family.qk_norm_key) config["use_qk_norm"] = has_tensor("attn_q_norm.weight");
   if (family.mlp_bias_key != nullptr && has("ffn_down")) config[family.mlp_bias_key] = true;
 }
 
-void add_sizes(json& config, const format::GgufFile& gguf, const Family& family, const std::string& where) {
-  const std::string arch = gguf.text("general.architecture");
+void add_sizes(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
+               const std::string& where) {
+  const std::string arch(row.name);
   const auto integer = [&](const char* key) { return gguf.integer(arch + key); };
   config["hidden_size"] = integer(".embedding_length");
-  const char* const length = ".feed_forward_length";  // models without dense blocks may be without it
-  config[family.intermediate_key] =
-      integer(gguf.has(arch + length) || !has_experts(gguf) ? length : ".expert_feed_forward_length");
-  config["num_hidden_layers"] = block_count(gguf, where);
+  const std::uint64_t blocks = block_count(gguf, where);
+  config["num_hidden_layers"] = blocks;
+  const char* length = gguf_key::kWidth;
+  if (!gguf.has(arch + length) && has_experts(gguf)) length = ".expert_feed_forward_length";  // no block is dense
+  if (row.attends)  // otherwise there is no feed-forward part either
+    config[family.intermediate_key] = std::ranges::max(by_block(gguf, arch + length, blocks, where));
   config["max_position_embeddings"] = integer(".context_length");
   const format::GgufTensor* embedding = gguf.find("token_embd.weight");
   if (embedding == nullptr || embedding->shape.size() != 2)
@@ -69,8 +92,21 @@ std::string norm_epsilon_key(NormKind kind) {
 std::uint64_t block_count(const format::GgufFile& gguf, const std::string& where) {
   const std::string arch = gguf.text("general.architecture"), ahead = arch + ".nextn_predict_layers";
   const std::uint64_t all = gguf.integer(arch + ".block_count"), more = gguf.has(ahead) ? gguf.integer(ahead) : 0;
+  constexpr std::uint64_t kMost = 10000;
+  if (all > kMost) fail("{}: {}.block_count is {}, expected at most {}", where, arch, all, kMost);
   if (more >= all) fail("{}: {} is {} of {} blocks", where, ahead, more, all);
   return all - more;
+}
+
+std::vector<std::int64_t> by_block(const format::GgufFile& gguf, const std::string& key, std::size_t blocks,
+                                   const std::string& where) {
+  const auto it = gguf.metadata().find(key);
+  if (it == gguf.metadata().end() || !std::holds_alternative<format::GgufArray>(it->second))
+    return std::vector<std::int64_t>(blocks, static_cast<std::int64_t>(gguf.integer(key)));
+  std::vector<std::int64_t> values = gguf.integers(key);
+  if (values.size() < blocks) fail("{}: {} has {} numbers for {} blocks", where, key, values.size(), blocks);
+  values.resize(blocks);
+  return values;
 }
 
 double as_float32(double value) {
@@ -89,7 +125,7 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
   config["architectures"] = json::array({family->class_name});
   config["model_type"] = family->model_type;
   config["torch_dtype"] = "bfloat16";
-  add_sizes(config, gguf, *family, where);
+  add_sizes(config, gguf, row, *family, where);
   add_mixer_config(config, gguf, row, *family, where);
   add_switches(config, gguf, *family);
   config["tie_word_embeddings"] = gguf.find("output.weight") == nullptr;

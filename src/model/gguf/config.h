@@ -1,7 +1,9 @@
 // GGUF metadata -> the config.json of the same model. llama.cpp, gguf-py/gguf/constants.py; conversion/*.py for the
 // keys.
 #pragma once
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/json.h"
 #include "format/gguf.h"
@@ -19,6 +21,11 @@ std::string norm_epsilon_key(NormKind kind);
 /// How many blocks a file's model has without those that predict several tokens at once, which come after them and are
 /// not read. Throws Error where there are no others.
 std::uint64_t block_count(const format::GgufFile& gguf, const std::string& where);
+
+/// The values of a key that is a number for all blocks, or an array with one for each of them and perhaps of more.
+/// Throws Error where there are fewer.
+std::vector<std::int64_t> by_block(const format::GgufFile& gguf, const std::string& key, std::size_t blocks,
+                                   const std::string& where);
 
 /// The shortest decimal of a float32, so that 1e-5 stays 1e-05 and not 9.99999974e-06.
 double as_float32(double value);

@@ -3,6 +3,7 @@
 #include "model/gguf/experts.h"
 
 #include "model/gguf/config.h"
+#include "model/gguf/keys.h"
 
 namespace strata::model {
 namespace {
@@ -19,6 +20,7 @@ constexpr const char* kFirst = ".leading_dense_block_count";
 constexpr const char* kStep = ".interleave_moe_layer_step";
 constexpr const char* kGroups = ".expert_group_count";
 constexpr const char* kGroupsUsed = ".expert_group_used_count";
+constexpr const char* kLatent = ".moe_latent_size";
 
 /// llama.cpp's numbers of what makes weights of the router's logits.
 std::uint32_t score_number(Experts::Score score) { return score == Experts::Score::sigmoid ? 2 : 1; }
@@ -44,10 +46,9 @@ void add_expert_keys(format::GgufKeys& keys, const GgufFamily& row, const Archit
   size(kCount, e.count);
   size(kUsed, e.used);
   size(kSize, e.intermediate);
-  if (row.experts.shared_keys) {
-    size(kSharedCount, e.shared_intermediate / e.intermediate);
-    size(kSharedSize, e.shared_intermediate);
-  }
+  if (row.experts.shared_keys && row.experts.shared_count) size(kSharedCount, e.shared_intermediate / e.intermediate);
+  if (row.experts.shared_keys) size(kSharedSize, e.shared_intermediate);
+  if (e.latent != 0) size(kLatent, e.latent);
   const auto [first, step] = places(a);
   if (row.experts.first_key) size(kFirst, first);
   if (row.experts.step_key) size(kStep, step);
@@ -66,6 +67,12 @@ bool scores_alike(const format::GgufFile& gguf, const GgufFamily& row, const Fam
          gguf.integer(key) == score_number(family.mixture->experts.score);
 }
 
+bool shared_alike(const format::GgufFile& gguf, const GgufFamily& row, const Family& family) {
+  if (!has_experts(gguf) || !row.experts.in_length) return true;
+  const std::string key = std::string(row.name) + kSharedSize;
+  return (gguf.has(key) && gguf.integer(key) != 0) == (family.mixture->shared_size_key != nullptr);
+}
+
 bool has_experts(const format::GgufFile& gguf) {
   const std::string key = gguf.text("general.architecture") + kCount;
   return gguf.has(key) && gguf.integer(key) != 0;
@@ -75,13 +82,18 @@ void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFam
                        const std::string& where) {
   if (family.mixture == nullptr) return;
   const Mixture& mixture = *family.mixture;
+  if (!has_experts(gguf)) {
+    if (mixture.may_be_none) config[mixture.count_key] = 0;
+    return;
+  }
   const std::string arch(row.name);
   const auto copy = [&](const char* to, const char* key) {
     if (to != nullptr && gguf.has(arch + key)) config[to] = gguf.integer(arch + key);
   };
   config[mixture.count_key] = gguf.integer(arch + kCount);
   config[mixture.used_key] = gguf.integer(arch + kUsed);
-  copy(mixture.size_key, kSize);
+  copy(mixture.size_key, row.experts.in_length ? gguf_key::kWidth : kSize);
+  copy(mixture.latent_key, kLatent);
   if (row.experts.shared_keys) {
     copy(mixture.shared_count_key, kSharedCount);
     copy(mixture.shared_size_key, kSharedSize);

@@ -17,6 +17,9 @@ void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFam
                        const std::string& where);
 /// Whether the keys say that a file's experts are scored as the family's are; true where no key says it.
 bool scores_alike(const format::GgufFile& gguf, const GgufFamily& row, const Family& family);
+/// Whether a file has a shared expert as the family has, where llama.cpp has both kinds of models under one name; true
+/// elsewhere.
+bool shared_alike(const format::GgufFile& gguf, const GgufFamily& row, const Family& family);
 /// Whether a GGUF file has experts.
 bool has_experts(const format::GgufFile& gguf);
 

@@ -8,15 +8,21 @@
 #include "model/gguf/config.h"
 #include "model/gguf/experts.h"
 #include "model/gguf/families.h"
+#include "model/gguf/keys.h"
+#include "model/gguf/mamba.h"
 #include "model/gguf/mixers.h"
 #include "model/gguf/rope.h"
 
 namespace strata::model {
 namespace {
 
+/// The length that llama.cpp's converter writes for models whose states hold a text of any length.
+constexpr std::size_t kNoEnd = std::size_t{1} << 20;
+
 /// The smallest window where blocks have one: llama.cpp has no sliding window for these architectures, which matters
 /// only for texts longer than the window.
 std::size_t context_length(const Architecture& a, const GgufFamily& row) {
+  if (!row.attends) return kNoEnd;
   std::size_t length = a.max_position;
   if (row.window_pattern != 0) return length;
   for (const BlockAttention& block : a.attention)
@@ -46,11 +52,17 @@ void add_architecture_keys(format::GgufKeys& keys, const Architecture& a, const 
   size(".block_count", a.blocks);
   size(".context_length", context_length(a, row));
   size(".embedding_length", a.hidden);
-  size(".feed_forward_length", a.intermediate);
+  if (!row.attends)
+    size(gguf_key::kWidth, 0);
+  else if (std::ranges::any_of(a.layout, [](const BlockLinears& block) { return !block.feeds; }))
+    keys.add(arch + gguf_key::kWidth, feed_forward_lengths(a));
+  else
+    size(gguf_key::kWidth, row.experts.in_length && a.experts.count != 0 ? a.experts.intermediate : a.intermediate);
   add_mixer_keys(keys, row, a);
   size(".vocab_size", a.vocab);
   add_expert_keys(keys, row, a);
   keys.add(arch + norm_epsilon_key(a.norm_kind), a.norm_epsilon);
+  if (row.both_epsilons) keys.add(arch + norm_epsilon_key(NormKind::layer), a.norm_epsilon);
   add_rope_keys(keys, row, a, where);
   add_part_keys(keys, row, a);
 }

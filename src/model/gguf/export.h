@@ -14,10 +14,10 @@
 namespace strata::model {
 
 /// The Hugging Face row that GGUF's row `row` of a head of head_dim rows comes from: GGUF interleaves the two halves
-/// of a head that the rotary embedding turns together (llama architecture, q and k only).
-inline std::size_t interleaved_from(std::size_t row, std::size_t head_dim) {
+/// of what the rotary embedding turns of a head, its first `turned` rows (llama architecture, q and k only).
+inline std::size_t interleaved_from(std::size_t row, std::size_t head_dim, std::size_t turned) {
   const std::size_t within = row % head_dim;
-  return row - within + within % 2 * (head_dim / 2) + within / 2;
+  return within >= turned ? row : row - within + within % 2 * (turned / 2) + within / 2;
 }
 /// How many heads have interleaved rows in this tensor of a GGUF file; 0: none.
 std::size_t interleaved_heads(const Architecture& architecture, std::string_view hf_name);

@@ -25,6 +25,9 @@ constexpr GgufExperts kLatentExperts{.normalize_key = true,
                                      .group_keys = true,
                                      .needs_shared = true};
 
+/// Granite's, whose key for the width of dense parts is that of experts.
+constexpr GgufExperts kGraniteExperts{.shared_keys = true, .shared_count = false, .in_length = true};
+
 constexpr std::array kRows{
     GgufFamily{.name = "llama", .interleaved = true, .o_bias = true, .mlp_bias = true},
     GgufFamily{.name = "qwen2vl", .plain = "qwen2", .square_heads = true},
@@ -38,6 +41,11 @@ constexpr std::array kRows{
         .partial_rope = true,
         .experts =
             {.normalize_key = true, .scale_key = true, .score_key = true, .shared_keys = true, .first_key = true}},
+    GgufFamily{.name = "gemma",
+               .activation = Activation::gelu_tanh,
+               .needs_tied = true,
+               .divisors = false,
+               .embedding_by_hidden = true},
     GgufFamily{.name = "gemma2",
                .activation = Activation::gelu_tanh,
                .window_pattern = 2,
@@ -56,13 +64,85 @@ constexpr std::array kRows{
                .wide_query_blocks = 62},
     GgufFamily{.name = "olmo2", .square_heads = true, .needs_head = true, .window_pattern = 4, .window_rope = true},
     GgufFamily{.name = "smollm3", .interleaved = true, .no_rope_step = 4},
-    GgufFamily{.name = "granite", .interleaved = true, .o_bias = true, .mlp_bias = true, .scales = true},
+    GgufFamily{.name = "granite",
+               .hybrid = "granitehybrid",
+               .interleaved = true,
+               .o_bias = true,
+               .mlp_bias = true,
+               .rope_key = true,
+               .scales = true,
+               .gate_up_apart = true},
+    GgufFamily{.name = "granitemoe",
+               .dense = "granite",
+               .hybrid = "granitehybrid",
+               .interleaved = true,
+               .o_bias = true,
+               .scales = true,
+               .gate_up_apart = true,
+               .experts = kGraniteExperts},
+    GgufFamily{.name = "granitehybrid",
+               .interleaved = true,
+               .o_bias = true,
+               .mlp_bias = true,
+               .partial_rope = true,
+               .rope_key = true,
+               .scales = true,
+               .needs_mamba = true,
+               .twice_hidden = true,
+               .gate_up_apart = true,
+               .experts = kGraniteExperts},
+    GgufFamily{.name = "nemotron_h",
+               .root = "backbone.",
+               .interleaved = true,
+               .activation = Activation::relu_squared,
+               .divisors = false,
+               .needs_mamba = true,
+               .both_epsilons = true},
+    GgufFamily{.name = "nemotron_h_moe",
+               .dense = "nemotron_h",
+               .root = "backbone.",
+               .interleaved = true,
+               .activation = Activation::relu_squared,
+               .divisors = false,
+               .needs_mamba = true,
+               .both_epsilons = true,
+               .experts = {.normalize_key = true,
+                           .scale_key = true,
+                           .shared_keys = true,
+                           .shared_count = false,
+                           .group_keys = true,
+                           .needs_shared = true}},
+    GgufFamily{.name = "mamba2", .root = "backbone.", .divisors = false, .attends = false},
+    GgufFamily{.name = "nemotron",
+               .activation = Activation::relu_squared,
+               .o_bias = true,
+               .mlp_bias = true,
+               .square_heads = true,
+               .needs_head = true,
+               .partial_rope = true,
+               .divisors = false},
+    GgufFamily{.name = "arcee", .interleaved = true, .activation = Activation::relu_squared},
+    GgufFamily{.name = "starcoder2",
+               .activation = Activation::gelu_tanh,
+               .o_bias = true,
+               .mlp_bias = true,
+               .needs_biases = true,
+               .square_heads = true,
+               .divisors = false},
+    GgufFamily{.name = "stablelm",
+               .square_heads = true,
+               .needs_head = true,
+               .partial_rope = true,
+               .divisors = false,
+               .parallel_key = true},
     GgufFamily{.name = "seed_oss", .feed_forward_norm = kAfterAttention},
     GgufFamily{.name = "phi3", .square_heads = true, .partial_rope = true},
     GgufFamily{.name = "glm4", .partial_rope = true},
     GgufFamily{.name = "ernie4_5"},
     GgufFamily{.name = "ernie4_5-moe", .experts = {.shared_keys = true, .first_key = true, .step_key = true}},
     GgufFamily{.name = "mistral3", .interleaved = true, .yarn_betas = true, .temperature = true},
+    GgufFamily{
+        .name = "command-r", .square_heads = true, .needs_tied = true, .divisors = false, .multiplies_logits = true},
     GgufFamily{.name = "cohere2",
                .square_heads = true,
                .needs_tied = true,
@@ -117,6 +197,13 @@ constexpr const char* kWindow = ".attention.sliding_window";
 constexpr const char* kScoreCap = ".attn_logit_softcapping";
 constexpr const char* kLogitCap = ".final_logit_softcapping";
 constexpr const char* kLogitScale = ".logit_scale";
+constexpr const char* kParallel = "use_parallel_residual";  // in config.json too
+
+/// config.json's names of what stands between the matrices of a feed-forward part, where keys do not say it.
+const char* activation_name(Activation activation) {
+  if (activation == Activation::gelu_tanh) return "gelu_pytorch_tanh";
+  return activation == Activation::relu_squared ? "relu2" : "silu";
+}
 
 /// The size of the heads that llama.cpp divides q by the square root of.
 std::size_t query_size(const GgufFamily& row, std::size_t blocks, std::size_t hidden, std::size_t heads,
@@ -145,9 +232,19 @@ GgufFamily gguf_family(std::string_view name) {
 }
 
 GgufFamily gguf_family_of(const Architecture& a) {
-  const std::string_view name = find_family(a.model_type)->gguf;
-  const auto* row = std::ranges::find(kRows, name, &GgufFamily::plain);
-  return a.ropes.front().sections.empty() || row == kRows.end() ? gguf_family(name) : *row;
+  std::string_view name = find_family(a.model_type)->gguf;
+  const auto replace_by = [&](std::string_view GgufFamily::*with) {
+    const auto* row = std::ranges::find(kRows, name, with);
+    if (row != kRows.end()) name = row->name;
+  };
+  if (!has_mixer(a, Mixer::mamba)) replace_by(&GgufFamily::hybrid);
+  if (a.experts.count != 0) replace_by(&GgufFamily::dense);
+  if (!a.ropes.front().sections.empty()) replace_by(&GgufFamily::plain);
+  return gguf_family(name);
+}
+
+bool has_mixer(const Architecture& a, Mixer mixer) {
+  return std::ranges::find(a.attention, mixer, &BlockAttention::mixer) != a.attention.end();
 }
 
 bool tiles_value_heads(const Architecture& a) {
@@ -169,6 +266,7 @@ void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
   if (row.temperature_length)
     keys.add(arch + ".attention.temperature_length", static_cast<std::uint32_t>(a.query_scale.length));
   if (row.multiplies_logits) keys.add(arch + kLogitScale, a.scales.logits);
+  if (row.parallel_key) keys.add(fmt::format("{}.{}", arch, kParallel), a.parallel);
   if (!row.scales) return;
   keys.add(arch + ".embedding_scale", a.scales.embedding);
   keys.add(arch + ".attention.scale", a.scales.attention);
@@ -182,8 +280,7 @@ void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamil
   const auto copy = [&](const char* to, const std::string& key) {
     if (to != nullptr && gguf.has(arch + key)) config[to] = as_float32(gguf.real(arch + key));
   };
-  if (!family.clamped_swiglu)
-    config[family.activation_key] = row.activation == Activation::gelu_tanh ? "gelu_pytorch_tanh" : "silu";
+  if (!family.clamped_swiglu) config[family.activation_key] = activation_name(row.activation);
   const std::size_t blocks = size("num_hidden_layers");
   add_windows(config, gguf, row, blocks);
   if (row.no_rope_step != 0) config["no_rope_layer_interval"] = row.no_rope_step;
@@ -202,6 +299,8 @@ void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamil
     config[family.scales.query_size] =
         query_size(row, blocks, size("hidden_size"), size("num_attention_heads"), size("head_dim"));
   if (row.multiplies_logits) copy(family.scales.logits, kLogitScale);
+  if (const std::string key = fmt::format("{}.{}", arch, kParallel); row.parallel_key && gguf.has(key))
+    config[kParallel] = gguf.boolean(key);
   if (!row.scales) return;
   copy(family.scales.embedding, ".embedding_scale");
   if (family.scales.attention != nullptr)

@@ -19,18 +19,24 @@ struct GgufExperts {
   bool scale_key = false;      ///< expert_weights_scale multiplies the weights
   bool score_key = false;      ///< expert_gating_func says what makes weights of the router's logits
   bool shared_keys = false;   ///< expert_shared_count and expert_shared_feed_forward_length say how large the shared is
+  bool shared_count = true;   ///< there is a count among these keys
   bool first_key = false;     ///< leading_dense_block_count says how many blocks come before the first mixture
   bool step_key = false;      ///< interleave_moe_layer_step says that every n-th block is a mixture
   bool group_keys = false;    ///< expert_group_count and expert_group_used_count say of groups that are chosen from
   bool needs_shared = false;  ///< there is a shared expert
+  bool in_length = false;     ///< feed_forward_length is the width of experts where there are any
 };
 
 struct GgufFamily {
-  std::string_view name;     ///< general.architecture
-  std::string_view plain{};  ///< the name without sections of the rotary embedding; empty: the architecture has none
-  bool interleaved = false;  ///< rows of q and k are interleaved within a head
+  std::string_view name;      ///< general.architecture
+  std::string_view plain{};   ///< the name without sections of the rotary embedding; empty: the architecture has none
+  std::string_view dense{};   ///< the name where there are no experts; empty: it is the same, or there is none
+  std::string_view hybrid{};  ///< the name where some blocks have Mamba-2; empty: it is the same, or there is none
+  std::string_view root = "model.";  ///< Names::root in folders that are made of files
+  bool interleaved = false;          ///< rows of q and k are interleaved within a head
   Activation activation = Activation::silu;
   bool o_bias = false, mlp_bias = false;            ///< such biases are read
+  bool needs_biases = false;                        ///< these two are always there
   bool square_heads = false;                        ///< all heads together have the hidden size
   bool square_k = false;                            ///< so have those of k
   bool needs_head = false;                          ///< lm_head is never the embedding
@@ -44,6 +50,8 @@ struct GgufFamily {
   bool window_theta = false;       ///< which may have a theta of its own
   std::size_t no_rope_step = 0;    ///< every n-th block has no rotary embedding; 0: all have one
   bool partial_rope = false;       ///< a part of a head may be rotated
+  bool rope_key = false;           ///< rope.scaling.finetuned says whether there is a rotary embedding
+  bool divisors = true;            ///< a tensor may hold what the rotary embedding's frequencies are divided by
   /// The rotary embedding's sections where a model has none; zeros: files may be without.
   std::array<std::int32_t, 4> sections{};
   bool rope_parameters = false;       ///< config.json has the settings of the rotary embedding in one object
@@ -64,15 +72,25 @@ struct GgufFamily {
   std::size_t wide_query_blocks = 0;  ///< a model of so many blocks divides q by sqrt(hidden / heads), not of head_dim
   /// Latent attention has q in one matrix in models of so many blocks, and in no others.
   std::array<std::size_t, 2> whole_query_blocks{};
-  bool tiled_values = false;  ///< DeltaNet::tiled
-  bool indexer = false;       ///< files hold the indexer of sparse attention, which is carried elsewhere
+  bool tiled_values = false;   ///< DeltaNet::tiled
+  bool indexer = false;        ///< files hold the indexer of sparse attention, which is carried elsewhere
+  bool attends = true;         ///< some blocks attend; false: all are Mamba-2 alone
+  bool needs_mamba = false;    ///< some blocks have Mamba-2
+  bool both_epsilons = false;  ///< the norms' epsilon has the key of layer norms besides its own
+  bool twice_hidden = false;   ///< in which all heads together are twice as wide as the hidden size
+  bool gate_up_apart = false;  ///< what the model has in one matrix, gate and up, lies in two tensors
+  bool parallel_key = false;   ///< use_parallel_residual says whether both halves of a block read the same norm
   GgufExperts experts{};
 };
 
 /// The row of an architecture; for one without a row, what all of them share.
 GgufFamily gguf_family(std::string_view name);
-/// The row that a model's files are of: its family's, or the one that has sections of the rotary embedding besides.
+/// The row that a model's files are of: its family's, or the one for models of the family without blocks of Mamba-2,
+/// with experts, or with sections of the rotary embedding.
 GgufFamily gguf_family_of(const Architecture& architecture);
+
+/// Whether any block has this mixer.
+bool has_mixer(const Architecture& architecture, Mixer mixer);
 
 /// DeltaNet::tiled in GGUF files of the model's family; false for a family without such files.
 bool tiles_value_heads(const Architecture& architecture);

@@ -5,23 +5,21 @@
 #include <algorithm>
 #include <variant>
 
+#include "model/gguf/config.h"
+#include "model/gguf/keys.h"
+#include "model/gguf/mamba.h"
+
 namespace strata::model {
 namespace {
 
+using namespace gguf_key;
+
 constexpr const char* kHeads = ".attention.head_count";
-constexpr const char* kKvHeads = ".attention.head_count_kv";
-constexpr const char* kKeyLength = ".attention.key_length";
 constexpr const char* kValueLength = ".attention.value_length";
 constexpr const char* kWholeKeyLength = ".attention.key_length_mla";
 constexpr const char* kWholeValueLength = ".attention.value_length_mla";
 constexpr const char* kQueryRank = ".attention.q_lora_rank";
 constexpr const char* kKvRank = ".attention.kv_lora_rank";
-constexpr const char* kTurned = ".rope.dimension_count";
-constexpr const char* kKernel = ".ssm.conv_kernel";
-constexpr const char* kKeySize = ".ssm.state_size";
-constexpr const char* kKeyHeads = ".ssm.group_count";
-constexpr const char* kValueHeads = ".ssm.time_step_rank";
-constexpr const char* kValues = ".ssm.inner_size";
 constexpr const char* kInterval = ".full_attention_interval";
 constexpr const char* kIndexed = ".attention.indexer.top_k";
 constexpr const char* kIndexerHeads = ".attention.indexer.head_count";
@@ -37,13 +35,6 @@ std::size_t attention_interval(const Architecture& a) {
   std::size_t block = 0;
   while (block < a.blocks && a.attention[block].mixer != Mixer::attention) ++block;
   return block + 1;
-}
-
-/// The values of a key that is a number for all blocks, or an array with one for each.
-std::vector<std::int64_t> by_block(const format::GgufFile& gguf, const std::string& key) {
-  const auto it = gguf.metadata().find(key);
-  if (it != gguf.metadata().end() && std::holds_alternative<format::GgufArray>(it->second)) return gguf.integers(key);
-  return {static_cast<std::int64_t>(gguf.integer(key))};
 }
 
 void add_latent_config(json& config, const format::GgufFile& gguf, const std::string& arch, const std::string& where) {
@@ -79,22 +70,23 @@ void add_indexer_config(json& config, const format::GgufFile& gguf, const std::s
 }
 
 void add_delta_config(json& config, const format::GgufFile& gguf, const std::string& arch, const std::string& where) {
-  const std::uint64_t heads = gguf.integer(arch + kValueHeads), values = gguf.integer(arch + kValues);
+  const std::uint64_t heads = gguf.integer(arch + kStateHeads), values = gguf.integer(arch + kInner);
   if (heads == 0 || values % heads != 0)
-    fail("{}: {}{} {} is not a multiple of {}{} {}", where, arch, kValues, values, arch, kValueHeads, heads);
-  config["linear_num_key_heads"] = gguf.integer(arch + kKeyHeads);
+    fail("{}: {}{} {} is not a multiple of {}{} {}", where, arch, kInner, values, arch, kStateHeads, heads);
+  config["linear_num_key_heads"] = gguf.integer(arch + kGroups);
   config["linear_num_value_heads"] = heads;
-  config["linear_key_head_dim"] = gguf.integer(arch + kKeySize);
+  config["linear_key_head_dim"] = gguf.integer(arch + kState);
   config["linear_value_head_dim"] = values / heads;
   config["linear_conv_kernel_dim"] = gguf.integer(arch + kKernel);
   config["full_attention_interval"] = gguf.has(arch + kInterval) ? gguf.integer(arch + kInterval) : 4;
 }
 
 /// Blocks whose attention has no heads of keys and values are convolutions.
-void add_convolution_config(json& config, const format::GgufFile& gguf, const std::string& arch, bool mixture) {
+void add_convolution_config(json& config, const format::GgufFile& gguf, const std::string& arch, bool mixture,
+                            const std::string& where) {
   config["conv_L_cache"] = gguf.integer(arch + kConvolution);
   json types = json::array();
-  for (const std::int64_t heads : by_block(gguf, arch + kKvHeads))
+  for (const std::int64_t heads : by_block(gguf, arch + kKvHeads, config["num_hidden_layers"], where))
     types.push_back(heads == 0 ? "conv" : "full_attention");
   config["layer_types"] = std::move(types);
   if (!mixture) config["block_auto_adjust_ff_dim"] = false;
@@ -107,6 +99,8 @@ void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Archite
   const auto size = [&](const char* key, std::size_t value) {
     keys.add(arch + key, static_cast<std::uint32_t>(value));
   };
+  add_mamba_keys(keys, row, a);
+  if (!row.attends) return size(kHeads, 0);
   size(kHeads, a.heads);
   if (const Latent& l = a.latent; l.kv_rank != 0) {  // as one head of keys, which is the latent
     size(kKvHeads, 1);
@@ -118,7 +112,10 @@ void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Archite
     if (l.q_rank != 0) size(kQueryRank, l.q_rank);
     return size(kKvRank, l.kv_rank);
   }
-  if (a.convolution.kernel != 0) {
+  const auto has_keys = [](const BlockAttention& block) {
+    return block.mixer == Mixer::attention || block.mixer == Mixer::delta;
+  };
+  if (!std::ranges::all_of(a.attention, has_keys)) {
     std::vector<std::int32_t> heads;
     for (const BlockAttention& block : a.attention)
       heads.push_back(block.mixer == Mixer::attention ? static_cast<std::int32_t>(a.kv_heads) : 0);
@@ -131,10 +128,10 @@ void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Archite
   if (a.convolution.kernel != 0) size(kConvolution, a.convolution.kernel);
   if (const DeltaNet& d = a.delta; d.kernel != 0) {
     size(kKernel, d.kernel);
-    size(kKeySize, d.key_size);
-    size(kKeyHeads, d.key_heads);
-    size(kValueHeads, d.value_heads);
-    size(kValues, d.values());
+    size(kState, d.key_size);
+    size(kGroups, d.key_heads);
+    size(kStateHeads, d.value_heads);
+    size(kInner, d.values());
     size(kInterval, attention_interval(a));
   }
 }
@@ -142,6 +139,8 @@ void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Archite
 void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
                       const std::string& where) {
   const std::string arch(row.name);
+  if (family.mamba != nullptr) add_mamba_config(config, gguf, row, family, where);
+  if (!row.attends) return;
   const std::uint64_t heads = gguf.integer(arch + kHeads);
   if (heads == 0) fail("{}: {}{} is 0", where, arch, kHeads);
   config["num_attention_heads"] = heads;
@@ -149,15 +148,15 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   if (family.mixer == Mixer::latent) return add_latent_config(config, gguf, arch, where);
   std::int64_t kv_heads = static_cast<std::int64_t>(heads);
   if (gguf.has(arch + kKvHeads)) {
-    const std::vector<std::int64_t> given = by_block(gguf, arch + kKvHeads);
-    kv_heads = given.empty() ? 0 : std::ranges::max(given);
+    kv_heads = std::ranges::max(by_block(gguf, arch + kKvHeads, config["num_hidden_layers"], where));
   }
   if (kv_heads < 0) fail("{}: {}{} is {}", where, arch, kKvHeads, kv_heads);
   config["num_key_value_heads"] = kv_heads;
   config["head_dim"] =
       gguf.has(arch + kKeyLength) ? gguf.integer(arch + kKeyLength) : gguf.integer(arch + ".embedding_length") / heads;
   if (family.mixer == Mixer::delta) add_delta_config(config, gguf, arch, where);
-  if (family.mixer == Mixer::convolution) add_convolution_config(config, gguf, arch, family.mixture != nullptr);
+  if (family.mixer == Mixer::convolution)
+    add_convolution_config(config, gguf, arch, family.mixture != nullptr, where);
 }
 
 void add_indexer_keys(format::GgufKeys& keys, const GgufFamily& row, const Model& model) {
@@ -191,6 +190,7 @@ std::string lost_mixer(const Architecture& a, const Architecture& b) {
     return "the sizes of gated delta nets";
   if (a.convolution.kernel != b.convolution.kernel || a.convolution.bias != b.convolution.bias)
     return "the size or biases of short convolutions";
+  if (std::string what = lost_mamba(a, b); !what.empty()) return what;
   if (a.output_gate != b.output_gate) return "the gate of what attention puts out";
   if (a.whole_positions != b.whole_positions) return "'index_topk'";
   for (std::size_t block = 0; block < a.blocks; ++block)
@@ -207,7 +207,7 @@ std::string unloadable_mixer(const Architecture& a, const GgufFamily& row) {
     return fmt::format("gated delta nets with heads of {} for keys and of {} for values", a.delta.key_size,
                        a.delta.value_size);
   if (a.convolution.bias) return "convolutions with biases ('conv_bias')";
-  return {};
+  return unloadable_mamba(a, row);
 }
 
 }  // namespace strata::model

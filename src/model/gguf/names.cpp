@@ -2,14 +2,16 @@
 // A family's names come from its TensorNames, GGUF's from the tables here.
 #include "model/gguf/names.h"
 
+#include <algorithm>
 #include <array>
+#include <span>
 
 #include "model/tensors.h"
 
 namespace strata::model {
 namespace {
 
-constexpr std::array<std::pair<Role, std::string_view>, 19> kLinearNames{{{Role::q, "attn_q"},
+constexpr std::array<std::pair<Role, std::string_view>, 20> kLinearNames{{{Role::q, "attn_q"},
                                                                           {Role::k, "attn_k"},
                                                                           {Role::v, "attn_v"},
                                                                           {Role::o, "attn_output"},
@@ -27,7 +29,8 @@ constexpr std::array<std::pair<Role, std::string_view>, 19> kLinearNames{{{Role:
                                                                           {Role::in_b, "ssm_beta"},
                                                                           {Role::in_a, "ssm_alpha"},
                                                                           {Role::in_ba, "ssm_ba"},
-                                                                          {Role::in_bcx, "shortconv.in_proj"}}};
+                                                                          {Role::in_bcx, "shortconv.in_proj"},
+                                                                          {Role::in_zxbcdt, "ssm_in"}}};
 constexpr std::array<std::pair<Norm, std::string_view>, 8> kNormNames{{{Norm::before_attention, "attn_norm"},
                                                                        {Norm::q, "attn_q_norm"},
                                                                        {Norm::k, "attn_k_norm"},
@@ -44,12 +47,13 @@ constexpr std::string_view kBlocks = "blk.";
 /// A tensor's name in both kinds of file, without ".weight".
 struct BothNames {
   std::string gguf, hf;
+  bool bias = false;  ///< there may be biases besides; of a block's tensors all may have some
 };
 
 /// The tensors that belong to no block.
 std::array<BothNames, 3> whole_names(const Names& names, const GgufFamily& row) {
   return {{{"token_embd", names.linear(Role::embed)},
-           {std::string(row.last_norm), names.root + std::string(names.last_norm)},
+           {std::string(row.last_norm), names.root + std::string(names.last_norm), true},
            {"output", names.linear(Role::lm_head)}}};
 }
 
@@ -66,6 +70,8 @@ std::vector<BothNames> block_names(const Names& names, const GgufFamily& row) {
   for (const auto& [role, gguf] : kLinearNames)
     if (is_stored(names, role)) result.push_back({std::string(gguf), names.linear(role)});
   result.push_back({"ssm_out", fmt::format("{}.{}", names.delta, names.delta_out)});
+  // This name may stand for two parts: gguf_part_names, which knows the blocks, tells what a file's is.
+  result.push_back({"ssm_out", fmt::format("{}.{}", names.mamba, names.mamba_out)});
   for (const auto& [hf, gguf] : kIndexerNames)
     if (row.indexer)
       result.push_back({fmt::format("indexer.{}", gguf), fmt::format("{}.indexer.{}", names.attention, hf)});
@@ -96,7 +102,8 @@ std::optional<std::string> translate(const Names& names, const GgufFamily& row, 
                                      std::string BothNames::*from, std::string BothNames::*to,
                                      std::string_view from_blocks, std::string_view to_blocks) {
   for (const BothNames& both : whole_names(names, row))
-    if (both.*from + ".weight" == name) return both.*to + ".weight";
+    for (const char* suffix : {".weight", ".bias"})
+      if (both.*from + suffix == name && (both.bias || suffix == std::string_view(".weight"))) return both.*to + suffix;
   const std::optional<BlockTensor> tensor = split(name, from_blocks);
   if (!tensor) return std::nullopt;
   for (const BothNames& both : block_names(names, row))
@@ -131,8 +138,9 @@ bool holds_norm_offset(std::string_view gguf_name) {
 
 std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
   std::vector<GgufName> names;
-  const auto add = [&](std::string_view gguf, std::string hf, GgufForm form = GgufForm::as_it_is) {
-    names.push_back({fmt::format("{}{}.{}", kBlocks, b, gguf), std::move(hf), form});
+  const auto add = [&](std::string_view gguf, std::string hf, GgufForm form = GgufForm::as_it_is,
+                       std::size_t matrix_rows = 0) {
+    names.push_back({fmt::format("{}{}.{}", kBlocks, b, gguf), std::move(hf), form, matrix_rows});
   };
   if (a.sinks) add("attn_sinks.weight", sinks_name(a, b));
   if (a.attention[b].mixer == Mixer::delta) {
@@ -140,6 +148,15 @@ std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
     add("ssm_a", kept_name(a, b, "A_log"), GgufForm::rates);
     add("ssm_dt.bias", kept_name(a, b, "dt_bias"));
     add("ssm_norm.weight", kept_name(a, b, "norm.weight"));
+  }
+  if (a.attention[b].mixer == Mixer::mamba) {
+    add("ssm_conv1d.weight", kept_name(a, b, "conv1d.weight"), GgufForm::squeezed);
+    if (a.mamba.convolution_bias) add("ssm_conv1d.bias", kept_name(a, b, "conv1d.bias"));
+    add("ssm_a", kept_name(a, b, "A_log"), GgufForm::rates, a.mamba.heads);
+    add("ssm_d", kept_name(a, b, "D"), GgufForm::as_it_is, a.mamba.heads);
+    add("ssm_dt.bias", kept_name(a, b, "dt_bias"));
+    add("ssm_norm.weight", kept_name(a, b, "norm.weight"), GgufForm::as_it_is, a.mamba.groups);
+    add("ssm_out.weight", a.linear(b, Role::o).module + ".weight");
   }
   if (a.attention[b].mixer == Mixer::convolution)
     add("shortconv.conv.weight", kept_name(a, b, "conv.weight"), GgufForm::squeezed);
@@ -150,8 +167,11 @@ std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
   if (e.correction)
     add("exp_probs_b.bias", correction_name(a, b), e.correction_is_row ? GgufForm::row : GgufForm::as_it_is);
   if (e.shared_gate) add("ffn_gate_inp_shexp.weight", shared_gate_name(a, b), GgufForm::row);
+  for (const auto& [role, name] :
+       {std::pair{Role::to_latent, "ffn_latent_down.weight"}, {Role::from_latent, "ffn_latent_up.weight"}})
+    if (e.latent != 0) add(name, a.linear(b, role).module + ".weight");
   for (const auto& [role, name] : kExpertNames) {
-    if (e.shared_intermediate == 0) break;
+    if (e.shared_intermediate == 0 || !a.has(b, role)) continue;
     const Linear& linear = a.linear(b, role, kSharedExpert);
     add(fmt::format("ffn_{}_shexp.weight", name), linear.module + ".weight");
     if (linear.bias) add(fmt::format("ffn_{}_shexp.bias", name), linear.module + ".bias");
@@ -163,7 +183,8 @@ std::vector<GgufStack> gguf_stacks(const Architecture& a, std::size_t block) {
   std::vector<GgufStack> stacks;
   for (const bool bias : {false, true})
     for (const auto& [role, name] : kExpertNames) {
-      if (bias && !a.experts.bias) continue;
+      const std::span<const Role> roles = a.expert_roles();
+      if ((bias && !a.experts.bias) || std::ranges::find(roles, role) == roles.end()) continue;
       const std::string_view suffix = bias ? "bias" : "weight";
       GgufStack& stack = stacks.emplace_back(
           GgufStack{fmt::format("{}{}.ffn_{}_exps.{}", kBlocks, block, name, suffix), bias, {}, {}});

@@ -33,6 +33,7 @@ enum class GgufForm {
 struct GgufName {
   std::string gguf, hf;
   GgufForm form = GgufForm::as_it_is;
+  std::size_t matrix_rows = 0;  ///< a vector is a matrix of so many rows in GGUF, float32; 0: it is a vector there too
 };
 /// The tensors of a block whose names tell of parts: sinks, what a mixer has beside its linears, the router and its
 /// biases, the shared expert.

@@ -2,19 +2,21 @@
 // Yarn's factor of cosine and sine is spread over several keys and a formula of llama.cpp.
 #include "model/gguf/rope.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>
 
 #include "model/gguf/config.h"
+#include "model/gguf/keys.h"
 
 namespace strata::model {
 namespace {
 
 constexpr const char* kTheta = ".rope.freq_base";
 constexpr const char* kWindowTheta = ".rope.freq_base_swa";
-constexpr const char* kDims = ".rope.dimension_count";
 constexpr const char* kSections = ".rope.dimension_sections";
+constexpr const char* kRotates = ".rope.scaling.finetuned";
 constexpr const char* kDivisors = "rope_freqs.weight";
 constexpr const char* kLong = "rope_factors_long.weight";
 constexpr const char* kShort = "rope_factors_short.weight";
@@ -185,6 +187,17 @@ json read_scaling(json& config, const format::GgufFile& gguf, const GgufFamily& 
 /// Whether files of the architecture say which dimensions turn by time, height and width.
 bool has_sections(const GgufFamily& row) { return !row.plain.empty() || row.sections.front() != 0; }
 
+/// Whether blocks that attend have a rotary embedding, where a key says so. Throws Error where a family's always have.
+void add_rotation(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
+                  const std::string& where) {
+  const std::string key = std::string(row.name) + kRotates;
+  const bool rotates = !row.rope_key || !gguf.has(key) || gguf.boolean(key);
+  if (family.rope == RopeRule::when_rope)
+    config["position_embedding_type"] = rotates ? "rope" : "nope";
+  else if (!rotates)
+    fail("{}: {} is false, and {} models always have a rotary embedding", where, key, family.model_type);
+}
+
 /// Whether config.json has the embeddings of blocks with and without a window apart.
 bool by_kind(const json& config, const GgufFamily& row) {
   return row.window_rope && !row.window_theta && config.contains("sliding_window") &&
@@ -195,7 +208,7 @@ std::size_t read_dims(json& config, const format::GgufFile& gguf, const GgufFami
                       const std::string& where) {
   if (latent) return config["qk_rope_head_dim"].get<std::size_t>();
   const auto head_dim = config["head_dim"].get<std::size_t>();
-  const std::string key = std::string(row.name) + kDims;
+  const std::string key = std::string(row.name) + gguf_key::kTurned;
   const std::uint64_t dims = gguf.has(key) ? gguf.integer(key) : head_dim;
   if (dims == head_dim && !row.partial_rope) return dims;
   if (!row.partial_rope || dims == 0 || dims % 2 != 0 || dims > head_dim)
@@ -213,13 +226,16 @@ void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
   keys.add(arch + kTheta, static_cast<float>(rope.theta));
   if (row.window_theta) keys.add(arch + kWindowTheta, static_cast<float>(a.ropes.back().theta));
   if (row.interleaved || row.partial_rope || a.latent.kv_rank != 0)
-    keys.add(arch + kDims, static_cast<std::uint32_t>(rope.dims));
+    keys.add(arch + gguf_key::kTurned, static_cast<std::uint32_t>(rope.dims));
   if (has_sections(row)) {
     std::vector<std::int32_t> sections(rope.sections.begin(), rope.sections.end());
     if (sections.empty()) sections.assign(row.sections.begin(), row.sections.end());
     sections.resize(4, 0);
     keys.add(arch + kSections, sections);
   }
+  if (row.rope_key && a.mamba.kernel != 0)
+    keys.add(arch + kRotates,
+             std::ranges::any_of(a.attention, [](const auto& block) { return block.rope != kNoRope; }));
   const std::string key = arch + ".rope.scaling.";
   if (rope.scaling == Rope::Scaling::dynamic)
     fail(
@@ -249,6 +265,7 @@ void add_rope_config(json& config, const format::GgufFile& gguf, const GgufFamil
                      const std::string& where) {
   const std::string arch(row.name);
   const std::size_t dims = read_dims(config, gguf, row, family.mixer == Mixer::latent, where);
+  add_rotation(config, gguf, row, family, where);
   config["rope_theta"] = gguf.has(arch + kTheta) ? as_float32(gguf.real(arch + kTheta)) : 10000.0;
   if (row.window_theta && gguf.has(arch + kWindowTheta))
     config[family.window_rope_key] = as_float32(gguf.real(arch + kWindowTheta));

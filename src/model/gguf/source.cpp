@@ -41,8 +41,11 @@ class GgufSource final : public TensorSource {
     const bool permuted = row.interleaved;
     heads_ = permuted ? config["num_attention_heads"].get<std::size_t>() : 0;
     kv_heads_ = permuted ? config["num_key_value_heads"].get<std::size_t>() : 0;
-    const Architecture a = parse_architecture(config, where_);
+    Architecture a = parse_architecture(config, where_);
+    a.names.root = row.root;
+    list_linears(a);
     norm_offset_ = a.norm_offset;
+    turned_ = a.ropes.front().dims;
     for (const format::GgufTensor& tensor : gguf_->tensors())
       if (!is_ahead(tensor.name, a.blocks)) by_name_[tensor.name] = tensor;
     for (std::size_t b = 0; b < a.blocks; ++b) {
@@ -226,6 +229,8 @@ class GgufSource final : public TensorSource {
       if (name.form == GgufForm::row && shape.size() == 1) shape.insert(shape.begin(), 1);
       if (name.form == GgufForm::squeezed && shape.size() == 2) shape.insert(shape.begin() + 1, 1);
       if (name.form == GgufForm::rates) rates_.insert(name.hf);
+      if (shape.size() == 2 && shape.front() != 0 && shape.front() == name.matrix_rows)
+        shape = {shape.front() * shape.back()};
       by_name_[name.hf] = node.mapped();
     }
   }
@@ -263,15 +268,16 @@ class GgufSource final : public TensorSource {
     if (heads == 0) return [](std::size_t r) { return r; };
     if (rows % heads != 0 || rows / heads % 2 != 0)
       fail("{}: {}: {} rows are not {} heads of even size", where_, name, rows, heads);
-    return [head_dim = rows / heads](std::size_t r) {
-      const std::size_t first = r / head_dim * head_dim, within = r % head_dim, half = head_dim / 2;
-      return first + within % half * 2 + within / half;
+    return [head_dim = rows / heads, turned = turned_](std::size_t r) {
+      const std::size_t first = r / head_dim * head_dim, within = r % head_dim, half = turned / 2;
+      return within >= turned ? r : first + within % half * 2 + within / half;
     };
   }
 
   std::shared_ptr<const format::GgufFile> gguf_;
   std::string where_;
   std::size_t heads_ = 0, kv_heads_ = 0;
+  std::size_t turned_ = 0;    ///< how many rows of a head are interleaved
   float norm_offset_ = 0.0f;  ///< GGUF's norms hold this + what Hugging Face's files hold
   std::map<std::string, format::GgufTensor, std::less<>> by_name_;
   std::map<std::string, GgufSplitMatrix, std::less<>> splits_;
@@ -318,6 +324,7 @@ GgufModel open_gguf_model(const std::filesystem::path& path) {
   auto gguf = std::make_shared<const format::GgufFile>(format::GgufFile::open(path));
   GgufModel model;
   model.config = config_from_gguf(*gguf, path.string());
+  model.root = gguf_family(gguf->text("general.architecture")).root;
   model.source = std::make_unique<GgufSource>(gguf, model.config, path.string());
   return model;
 }

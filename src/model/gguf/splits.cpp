@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "model/gguf/families.h"
+
 namespace strata::model {
 
 std::size_t GgufPiece::rows() const {
@@ -27,6 +29,23 @@ std::vector<std::uint64_t> GgufPiece::shape() const {
   return {rows(), cols};
 }
 
+namespace {
+
+/// A matrix whose first half of the rows is one tensor, and the second another.
+GgufSplit halves(const Linear& linear, const std::string& first, const std::string& second) {
+  const std::size_t half = linear.rows / 2;
+  GgufSplit split{linear.module + ".weight", {}};
+  for (const auto& [name, begin] : {std::pair{first, std::size_t{0}}, {second, half}})
+    split.pieces.push_back({.name = fmt::format("blk.{}.{}.weight", linear.block, name),
+                            .heads = 1,
+                            .head_rows = linear.rows,
+                            .cols = linear.cols,
+                            .stretches = {{begin, half}}});
+  return split;
+}
+
+}  // namespace
+
 std::vector<GgufSplit> gguf_splits(const Architecture& a, std::size_t b) {
   std::vector<GgufSplit> splits;
   const auto split = [&](Role role, std::size_t heads, const auto& add) {
@@ -47,6 +66,12 @@ std::vector<GgufSplit> gguf_splits(const Architecture& a, std::size_t b) {
       piece("attn_qkv", {{0, k}, {k, k}, {2 * k, v}});
       piece("attn_gate", {{2 * k + v, v}});
     });
+  if (gguf_family_of(a).gate_up_apart)
+    for (const Linear& linear : a.block_linears(b))
+      if (linear.role == Role::gate_up) {
+        const char* of = linear.expert == kSharedExpert ? "_shexp" : "";
+        splits.push_back(halves(linear, fmt::format("ffn_gate{}", of), fmt::format("ffn_up{}", of)));
+      }
   const Latent& l = a.latent;
   if (a.attention[b].mixer == Mixer::latent)
     split(Role::kv_b, a.heads, [&](const auto& piece) {

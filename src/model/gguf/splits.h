@@ -1,6 +1,6 @@
 // Matrices of a Hugging Face model that a GGUF file holds in two tensors: what reads the input of a gated delta net
-// where it lies together by heads of keys, and what makes keys and values of a latent.
-// llama.cpp, conversion/deepseek.py and conversion/qwen.py (modify_tensors).
+// where it lies together by heads of keys, what makes keys and values of a latent, and Granite's gate and up.
+// llama.cpp, conversion/{deepseek,qwen,granite}.py (modify_tensors).
 #pragma once
 #include <cstdint>
 #include <string>

@@ -18,7 +18,9 @@ namespace {
 RowOrder row_order(const model::Architecture& a, const std::string& hf_name, std::size_t rows) {
   const std::size_t heads = model::interleaved_heads(a, hf_name);
   if (heads == 0) return {};
-  return [head_dim = rows / heads](std::size_t row) { return model::interleaved_from(row, head_dim); };
+  return [head_dim = rows / heads, turned = a.ropes.front().dims](std::size_t row) {
+    return model::interleaved_from(row, head_dim, turned);
+  };
 }
 
 /// Appends `rows` rows of a stored linear to a file, those that `order` says or all as they are.
@@ -70,7 +72,7 @@ void GgufFile::write_tensor(const Tensor& tensor, LinearEncoder& encoder, PartWr
   for (const std::string& name : tensor.vectors)
     dense_vector(model_, name, model_.vector(name, shape.back()), DType::f32, post);
   if (!tensor.vectors.empty()) return;
-  if (shape.size() == 1 || tensor.form == model::GgufForm::squeezed)
+  if (shape.size() == 1 || tensor.matrix_rows != 0 || tensor.form == model::GgufForm::squeezed)
     return dense_vector(model_, tensor.hf_name, vector_of(tensor), DType::f32, post);
   if (tensor.piece) return write_piece(tensor, encoder, writer);
   const std::size_t rows = shape[shape.size() - 2], cols = shape.back();

@@ -75,7 +75,9 @@ void refuse_existing(const std::filesystem::path& path, bool overwrite) {
 }
 
 /// The shape that a tensor of the model has in GGUF.
-std::vector<std::uint64_t> shape_in(model::GgufForm form, std::vector<std::uint64_t> shape) {
+std::vector<std::uint64_t> shape_in(const model::GgufName& name, std::vector<std::uint64_t> shape) {
+  const model::GgufForm form = name.form;
+  if (name.matrix_rows != 0) return {name.matrix_rows, shape.front() / name.matrix_rows};
   if (form == model::GgufForm::row && shape.size() == 2) shape.erase(shape.begin());
   if (form == model::GgufForm::squeezed) shape.erase(shape.begin() + 1);
   return shape;
@@ -133,9 +135,11 @@ std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {
     if (named != parts.named.end()) {
       name = named->second.gguf;
       tensor.form = named->second.form;
-      tensor.spec.shape = shape_in(tensor.form, std::move(tensor.spec.shape));
+      tensor.matrix_rows = named->second.matrix_rows;
+      tensor.spec.shape = shape_in(named->second, std::move(tensor.spec.shape));
     }
-    const bool exact = tensor.form == model::GgufForm::float32 || tensor.form == model::GgufForm::squeezed;
+    const bool exact =
+        tensor.form == model::GgufForm::float32 || tensor.form == model::GgufForm::squeezed || tensor.matrix_rows != 0;
     if (tensor.spec.shape.size() > 1 && tensor.vectors.empty() && !exact) tensor.spec.type = type_of(tensor);
     if (!name) fail("{}: {} has no name in GGUF", model_.path().string(), expected.name);
     tensor.spec.name = *name;

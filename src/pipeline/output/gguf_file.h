@@ -40,6 +40,7 @@ class GgufFile final : public Output {
     std::vector<std::string> vectors{};  ///< the stacked biases in order
     std::vector<float> values{};         ///< what the tensor holds that is none of the model's
     model::GgufForm form = model::GgufForm::as_it_is;
+    std::size_t matrix_rows = 0;              ///< GgufName's
     std::optional<model::GgufPiece> piece{};  ///< what it holds of its linear; absent: all
   };
   struct File {

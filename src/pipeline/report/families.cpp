@@ -15,8 +15,8 @@ namespace strata::pipeline {
 namespace {
 
 /// normalizes: what config.json says of the weights of chosen experts, which has no default that published models
-/// share.
-model::Architecture sample(const model::Family& family, bool normalizes) {
+/// share. pattern: which parts the blocks are, where the family's are one part each; null: its usual ones.
+model::Architecture sample(const model::Family& family, bool normalizes, const char* pattern = nullptr) {
   constexpr std::size_t heads = 8, usual_head_dim = 64, size = 256, blocks = 64, count = 64, used = 2;
   const std::size_t head_dim = family.default_head_dim == 0 ? usual_head_dim : family.default_head_dim;
   json config = {{"model_type", family.model_type}, {"hidden_size", heads * head_dim}, {"num_hidden_layers", blocks},
@@ -36,6 +36,7 @@ model::Architecture sample(const model::Family& family, bool normalizes) {
     config[family.mamba->parts] = std::vector<std::string>(blocks - 1, "mamba");
     config[family.mamba->parts].push_back("attention");
   }
+  if (pattern != nullptr) config[family.mamba->pattern] = pattern;
   return model::parse_architecture(config, std::string(family.model_type));
 }
 
@@ -47,6 +48,12 @@ bool has_gguf(const model::Architecture& a) {
   } catch (const Error&) {
     return false;
   }
+}
+
+/// Whether they are of any models of the family.
+bool has_gguf(const model::Family& family) {
+  if (has_gguf(sample(family, true)) || has_gguf(sample(family, false))) return true;
+  return family.mamba != nullptr && family.mamba->pattern != nullptr && has_gguf(sample(family, true, "M*-"));
 }
 
 std::vector<std::string> fused_groups(const model::Architecture& a) {
@@ -73,7 +80,7 @@ FamilySupport support_of(const model::Family& family) {
   }
   if (family.mixture != nullptr && family.mixture->enabled_key != nullptr) row.dense = true;
   row.shared_expert = row.experts && a.experts.shared_intermediate != 0;
-  if (has_gguf(a) || has_gguf(sample(family, false))) row.gguf = family.gguf;
+  if (has_gguf(family)) row.gguf = family.gguf;
   row.fused = fused_groups(a);
   return row;
 }

@@ -17,6 +17,7 @@ TEST(GgufNames, GoBothWays) {
   const Names names;
   for (const auto& [gguf, hf] : {std::pair{"token_embd.weight", "model.embed_tokens.weight"},
                                  {"output_norm.weight", "model.norm.weight"},
+                                 {"output_norm.bias", "model.norm.bias"},
                                  {"output.weight", "lm_head.weight"},
                                  {"blk.3.attn_q.bias", "model.layers.3.self_attn.q_proj.bias"},
                                  {"blk.0.ffn_down.weight", "model.layers.0.mlp.down_proj.weight"},

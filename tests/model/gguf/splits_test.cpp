@@ -70,8 +70,23 @@ TEST(GgufSplits, KeysOfALatentAreTransposedWithinTheirHead) {
   EXPECT_EQ(transposed(v, values, false), values);
 }
 
+TEST(GgufSplits, GateAndUpOfGraniteAreHalves) {
+  const std::vector<GgufSplit> dense = splits_of("granitemoehybrid_dense", 0),
+                               shared = splits_of("granitemoehybrid", 1);
+  ASSERT_EQ(dense.size(), 1u);
+  EXPECT_EQ(dense[0].hf, "model.layers.0.shared_mlp.input_linear.weight");
+  EXPECT_EQ(dense[0].pieces.at(0).name, "blk.0.ffn_gate.weight");
+  EXPECT_EQ(dense[0].pieces.at(1).name, "blk.0.ffn_up.weight");
+  EXPECT_EQ(sources(dense[0].pieces[0]), range(0, 24));
+  EXPECT_EQ(sources(dense[0].pieces[1]), range(24, 24));
+  ASSERT_EQ(shared.size(), 1u);
+  EXPECT_EQ(shared[0].pieces.at(0).name, "blk.1.ffn_gate_shexp.weight");
+  EXPECT_EQ(shared[0].pieces.at(1).name, "blk.1.ffn_up_shexp.weight");
+  EXPECT_TRUE(splits_of("phi3", 0).empty()) << "there ffn_up is both";
+}
+
 TEST(GgufSplits, EveryRowIsInOnePiece) {
-  for (const char* golden : {"qwen3_next", "deepseek_v3", "mistral4"})
+  for (const char* golden : {"qwen3_next", "deepseek_v3", "mistral4", "granitemoehybrid", "granitemoehybrid_dense"})
     for (const GgufSplit& split : splits_of(golden, 0)) {
       std::set<std::size_t> rows;
       std::size_t count = 0;
