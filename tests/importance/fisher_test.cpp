@@ -74,8 +74,8 @@ TEST_P(FisherOf, IsWhatNoiseCosts) {
   }
 }
 
-// In mixtral an expert sees a few of the tokens.
-INSTANTIATE_TEST_SUITE_P(Models, FisherOf, ::testing::Values("llama_untied_sharded", "mixtral"));
+// In mixtral an expert sees a few of the tokens; in gemma4_text blocks read keys and values of blocks below them.
+INSTANTIATE_TEST_SUITE_P(Models, FisherOf, ::testing::Values("llama_untied_sharded", "mixtral", "gemma4_text"));
 
 TEST(Fisher, IsTheSameAtAnyThreadCount) {
   const model::Model model = golden("qwen3_moe");
@@ -104,7 +104,8 @@ TEST(Fisher, ScoresLinearsInNats) {
     engine::Engine engine(model);
     return score(engine, random_tokens(model.architecture().vocab, 8, 24, 7), request).scores;
   };
-  for (const char* name : {"llama_untied_sharded", "mixtral", "qwen3_next", "lfm2_moe", "deepseek_v3"})
+  for (const char* name :
+       {"llama_untied_sharded", "mixtral", "qwen3_next", "lfm2_moe", "deepseek_v3", "gemma4_text", "gemma4_text_moe"})
     for (const Scores scores = scored(name); const LinearScores& linear : scores.linears.at("fisher")) {
       ASSERT_GE(linear.codecs.size(), 1u) << linear.module;
       EXPECT_GT(linear.codecs.back().error, 0.0) << linear.module;
