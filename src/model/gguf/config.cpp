@@ -21,6 +21,7 @@ using NamePair = std::pair<std::string_view, std::string_view>;
 
 /// The family whose files these are: of several with one architecture, the one that has what the file has.
 const Family* family_of(const format::GgufFile& gguf, const GgufFamily& row) {
+  if (!row.read_as.empty()) return find_family(row.read_as);
   const std::string_view name = row.plain.empty() ? row.name : row.plain;
   const std::string key = std::string(row.name) + ".attention.sliding_window";
   const bool windows = gguf.has(key) && gguf.integer(key) != 0;
@@ -49,8 +50,9 @@ void add_sizes(json& config, const format::GgufFile& gguf, const Family& family,
   const auto integer = [&](const char* key) { return gguf.integer(arch + key); };
   config["hidden_size"] = integer(".embedding_length");
   const char* const length = ".feed_forward_length";  // models without dense blocks may be without it
-  config[family.intermediate_key] =
-      integer(gguf.has(arch + length) || !has_experts(gguf) ? length : ".expert_feed_forward_length");
+  if (!gguf_family(arch).by_kind)
+    config[family.intermediate_key] =
+        integer(gguf.has(arch + length) || !has_experts(gguf) ? length : ".expert_feed_forward_length");
   config["num_hidden_layers"] = block_count(gguf, where);
   config["max_position_embeddings"] = integer(".context_length");
   const format::GgufTensor* embedding = gguf.find("token_embd.weight");

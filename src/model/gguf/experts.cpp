@@ -75,6 +75,8 @@ void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFam
                        const std::string& where) {
   if (family.mixture == nullptr) return;
   const Mixture& mixture = *family.mixture;
+  if (mixture.enabled_key != nullptr) config[mixture.enabled_key] = has_experts(gguf);
+  if (!has_experts(gguf)) return;
   const std::string arch(row.name);
   const auto copy = [&](const char* to, const char* key) {
     if (to != nullptr && gguf.has(arch + key)) config[to] = gguf.integer(arch + key);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "model/gguf/kinds.h"
+
 namespace strata::model {
 namespace {
 
@@ -118,6 +120,7 @@ void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Archite
     if (l.q_rank != 0) size(kQueryRank, l.q_rank);
     return size(kKvRank, l.kv_rank);
   }
+  if (row.by_kind) return add_kind_keys(keys, row, a);
   if (a.convolution.kernel != 0) {
     std::vector<std::int32_t> heads;
     for (const BlockAttention& block : a.attention)
@@ -147,6 +150,7 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   config["num_attention_heads"] = heads;
   if (row.indexer) add_indexer_config(config, gguf, arch, family);
   if (family.latent) return add_latent_config(config, gguf, arch, where);
+  if (row.by_kind) return add_kind_config(config, gguf, row, where);
   std::int64_t kv_heads = static_cast<std::int64_t>(heads);
   if (gguf.has(arch + kKvHeads)) {
     const std::vector<std::int64_t> given = by_block(gguf, arch + kKvHeads);

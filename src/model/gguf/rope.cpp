@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "model/gguf/config.h"
+#include "model/gguf/kinds.h"
 
 namespace strata::model {
 namespace {
@@ -208,6 +209,7 @@ std::size_t read_dims(json& config, const format::GgufFile& gguf, const GgufFami
 }  // namespace
 
 void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a, const std::string& where) {
+  if (row.by_kind) return add_kind_rope_keys(keys, row, a);
   const std::string arch(row.name);
   const Rope& rope = a.ropes.front();
   keys.add(arch + kTheta, static_cast<float>(rope.theta));
@@ -239,6 +241,7 @@ void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
 
 std::vector<std::pair<std::string, std::vector<float>>> rope_tensors(const Architecture& a) {
   const Rope& rope = a.ropes.front();
+  if (gguf_family_of(a).by_kind) return {{kDivisors, kind_divisors(rope)}};
   if (rope.scaling == Rope::Scaling::llama3) return {{kDivisors, divisors(rope)}};
   if (rope.scaling == Rope::Scaling::longrope)
     return {{kLong, as_floats(rope.long_factors)}, {kShort, as_floats(rope.short_factors)}};
@@ -247,6 +250,12 @@ std::vector<std::pair<std::string, std::vector<float>>> rope_tensors(const Archi
 
 void add_rope_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
                      const std::string& where) {
+  if (row.by_kind) {
+    const format::GgufTensor* const factors = gguf.find(kDivisors);
+    if (factors == nullptr) fail("{}: {} is missing", where, kDivisors);
+    const std::size_t pairs = config["global_head_dim"].get<std::size_t>() / 2;
+    return add_kind_rope_config(config, gguf, row, read_factors(*factors, pairs, where), where);
+  }
   const std::string arch(row.name);
   const std::size_t dims = read_dims(config, gguf, row, family.latent, where);
   config["rope_theta"] = gguf.has(arch + kTheta) ? as_float32(gguf.real(arch + kTheta)) : 10000.0;
