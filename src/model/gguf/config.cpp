@@ -72,6 +72,8 @@ std::uint64_t block_count(const format::GgufFile& gguf, const std::string& where
   const std::string arch = gguf.text("general.architecture"), ahead = arch + ".nextn_predict_layers";
   const std::uint64_t all = gguf.integer(arch + ".block_count"), more = gguf.has(ahead) ? gguf.integer(ahead) : 0;
   if (more >= all) fail("{}: {} is {} of {} blocks", where, ahead, more, all);
+  constexpr std::uint64_t most = 10000;  // lists with a value for every block are made before config.json is checked
+  if (all > most) fail("{}: {}.block_count is {}, expected at most {}", where, arch, all, most);
   return all - more;
 }
 

@@ -92,6 +92,7 @@ TEST(GgufKinds, FilesThatContradictThemselvesAreRefused) {
   expect(set("gemma4.attention.head_count_kv", format::GgufArray(std::vector<std::int64_t>{2, -1, 2, 2})),
          "is -1 for block 1");
   expect(set("gemma4.rope.dimension_count", std::uint64_t{8}), "expected all 16 dimensions of a head");
+  expect(set("gemma4.block_count", std::uint64_t{1} << 40), "expected at most 10000");
   expect([](format::GgufContent& c) { c.tensors.pop_back(); }, "rope_freqs.weight is missing");
   static const std::vector<float> wrong = {1.0f, 2.0f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f};
   expect([](format::GgufContent& c) { c.tensors.back().data = std::as_bytes(std::span(wrong)); },
