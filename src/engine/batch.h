@@ -38,6 +38,12 @@ struct Batch {
   /// (tokens, Architecture::shared_size), or nullptr: keys and values that blocks leave to later ones. Sequences with a
   /// cache have them there.
   float* shared = nullptr;
+  // What backward passes of single blocks leave to each other; nullptr: nobody wants it.
+  /// (tokens, Architecture::shared_size): the gradient by `shared`. A block that reads keys of another one adds to it,
+  /// and the block that made them takes it up.
+  float* shared_gradient = nullptr;
+  /// (tokens, hidden): the gradient by what Engine::embed gives, as far as it comes through a BlockEmbedding; added to.
+  float* embedded_gradient = nullptr;
 
   /// The ids of whole sequences, one after another.
   void set_ids(std::span<const std::vector<Token>> of_sequences) {

@@ -1,13 +1,15 @@
 // The end of a block whose tokens have a row of their own for it: the row is made of the token and of its embedding,
-// gated by the hidden state, and added. transformers: Gemma4TextModel and Gemma4TextDecoderLayer of modeling_gemma4.py.
+// gated by the hidden state, and added.
+#include "engine/block_embedding.h"
+
 #include <cmath>
 #include <numbers>
 
 #include "core/threads.h"
 #include "engine/activation.h"
-#include "engine/engine.h"
 #include "engine/norms.h"
 #include "engine/scale.h"
+#include "kernel/gradients.h"
 #include "kernel/ops.h"
 
 namespace strata::engine {
@@ -31,7 +33,39 @@ MatrixView rows_of(MatrixView matrix, std::size_t first, std::size_t count) {
   return matrix;
 }
 
-/// The rows of a batch's tokens for a block, (tokens, size).
+/// What projects the embedding to the rows of a block.
+kernel::Weights projection_of(const Engine& engine, const BlockEmbeddingWeights& weights, std::size_t block) {
+  const std::size_t size = engine.architecture().block_embedding.size;
+  return {rows_of(weights.projection.view().dense, block * size, size), nullptr};
+}
+
+/// The factors of the projection before its norm, and of the sum of both parts of a row.
+float projection_factor(const model::Architecture& a) { return 1.0f / std::sqrt(static_cast<float>(a.hidden)); }
+constexpr float kOfBoth = std::numbers::sqrt2_v<float> / 2;
+
+/// The projection of the tokens' embeddings before its norm, (tokens, size).
+std::vector<float> projected(const Engine& engine, const BlockEmbeddingWeights& weights, std::size_t block,
+                             const Batch& batch) {
+  const model::Architecture& a = engine.architecture();
+  const std::size_t size = a.block_embedding.size, tokens = batch.tokens;
+  std::vector<float> embedded(tokens * a.hidden), rows(tokens * size);
+  engine.embed(batch.ids, embedded.data());
+  kernel::matmul(embedded.data(), a.hidden, tokens, projection_of(engine, weights, block), rows.data(), size,
+                 engine.precision());
+  scale(rows.data(), rows.size(), projection_factor(a));
+  return rows;
+}
+
+}  // namespace
+
+BlockEmbeddingWeights block_embedding_weights(const model::Model& model) {
+  const model::Architecture& a = model.architecture();
+  const std::size_t width = a.blocks * a.block_embedding.size;
+  return {model.packed(model::block_table_name(a), a.block_embedding.tokens, width),
+          model.matrix(model::block_projection_name(a), width, a.hidden),
+          model.vector(model::block_projection_norm_name(a), a.block_embedding.size)};
+}
+
 std::vector<float> block_rows(const Engine& engine, const BlockEmbeddingWeights& weights, std::size_t block,
                               const Batch& batch) {
   const model::Architecture& a = engine.architecture();
@@ -41,23 +75,29 @@ std::vector<float> block_rows(const Engine& engine, const BlockEmbeddingWeights&
     if (id >= a.block_embedding.tokens)
       fail("{}: token {} has no row in {}, which has {}", engine.model().path().string(), id,
            model::block_table_name(a), a.block_embedding.tokens);
-  std::vector<float> embedded(tokens * a.hidden), rows(tokens * size);
-  engine.embed(batch.ids, embedded.data());
-  const MatrixView projection = rows_of(weights.projection.view().dense, block * size, size);
-  kernel::matmul(embedded.data(), a.hidden, tokens, {projection, nullptr}, rows.data(), size, engine.precision());
-  scale(rows.data(), rows.size(), 1.0f / std::sqrt(static_cast<float>(a.hidden)));
+  std::vector<float> rows = projected(engine, weights, block, batch);
   kernel::rms_norm(rows.data(), weights.norm.data(), tokens, size, a.norm_epsilon, rows.data());
   const kernel::Weights table = weights.table.view();
-  const float of_table = std::sqrt(static_cast<float>(size)), of_both = std::numbers::sqrt2_v<float> / 2;
+  const float of_table = std::sqrt(static_cast<float>(size));
   parallel_for(tokens, [&](std::size_t t) {
     std::vector<float> own(size);
     read_part(table, batch.ids[t], block * size, size, own.data());
-    for (std::size_t i = 0; i < size; ++i) rows[t * size + i] = (rows[t * size + i] + of_table * own[i]) * of_both;
+    for (std::size_t i = 0; i < size; ++i) rows[t * size + i] = (rows[t * size + i] + of_table * own[i]) * kOfBoth;
   });
   return rows;
 }
 
-}  // namespace
+void add_embedded_gradient(const Engine& engine, const BlockEmbeddingWeights& weights, std::size_t block,
+                           const Batch& batch, std::vector<float> drows, BlockProducts& products) {
+  const model::Architecture& a = engine.architecture();
+  scale(drows.data(), drows.size(), kOfBoth);
+  const std::vector<float> before_norm = projected(engine, weights, block, batch);
+  kernel::rms_norm_gradient(before_norm.data(), weights.norm.data(), drows.data(), batch.tokens, a.block_embedding.size,
+                            a.norm_epsilon, drows.data());
+  scale(drows.data(), drows.size(), projection_factor(a));
+  products.add_turned_product(projection_of(engine, weights, block), drows, products.precision(),
+                              batch.embedded_gradient);
+}
 
 void Engine::finish_block(BlockWeights& w, std::size_t block, const Batch& batch, float* h, const Observer* observer,
                           Site last) {

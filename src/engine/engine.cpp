@@ -7,6 +7,7 @@
 
 #include "core/threads.h"
 #include "engine/activation.h"
+#include "engine/block_embedding.h"
 #include "engine/mixers/mixers.h"
 #include "engine/norms.h"
 #include "engine/scale.h"
@@ -61,16 +62,6 @@ namespace {
 const model::Architecture& runnable(const model::Model& model) {
   model.require_runnable();
   return model.architecture();
-}
-}  // namespace
-
-namespace {
-BlockEmbeddingWeights block_embedding_weights(const model::Model& model) {
-  const model::Architecture& a = model.architecture();
-  const std::size_t width = a.blocks * a.block_embedding.size;
-  return {model.packed(model::block_table_name(a), a.block_embedding.tokens, width),
-          model.matrix(model::block_projection_name(a), width, a.hidden),
-          model.vector(model::block_projection_norm_name(a), a.block_embedding.size)};
 }
 }  // namespace
 

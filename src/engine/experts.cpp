@@ -122,6 +122,14 @@ std::vector<Share> route(const model::Experts& experts, const float* logits, std
   return shares;
 }
 
+std::vector<Share> route(const model::Experts& experts, const RouterWeights& weights, const float* logits,
+                         std::size_t tokens) {
+  std::vector<Share> shares = route(experts, logits, tokens, weights.correction);
+  for (std::size_t e = 0; e < weights.expert_scale.size(); ++e)
+    for (float& weight : shares[e].weights) weight *= weights.expert_scale[e];
+  return shares;
+}
+
 RouterWeights router_weights(const model::Model& model, std::size_t block) {
   const model::Architecture& a = model.architecture();
   const std::size_t count = a.experts.count;
@@ -189,9 +197,7 @@ bool Engine::mix_experts(BlockWeights& w, std::size_t block, ExpertInput input, 
   const std::size_t size = a.expert_size();
   const Site until = last > Site::down_in ? Site::block_out : last;  // of what the experts themselves do
   const std::vector<float> logits = router_logits(*w.router, input.routed_by, tokens, a.hidden);
-  std::vector<Share> shares = route(a.experts, logits.data(), tokens, w.router->correction);
-  for (std::size_t e = 0; e < w.router->expert_scale.size(); ++e)
-    for (float& weight : shares[e].weights) weight *= w.router->expert_scale[e];
+  const std::vector<Share> shares = route(a.experts, *w.router, logits.data(), tokens);
   if (a.experts.latent == 0) {
     run_experts(w, block, shares, input.rows, tokens, out, until);
     return until == Site::block_out;

@@ -40,6 +40,10 @@ struct Share {
 std::vector<Share> route(const model::Experts& experts, const float* logits, std::size_t tokens,
                          std::span<const float> correction);
 
+/// The same, with weights times those of each expert (RouterWeights::expert_scale).
+std::vector<Share> route(const model::Experts& experts, const RouterWeights& weights, const float* logits,
+                         std::size_t tokens);
+
 // What route() weighs one token by: the weight of a chosen expert is its score over the divisor, times
 // Experts::scale.
 /// The scores of all experts (count) by the router's outputs.

@@ -1,14 +1,15 @@
-// Backward pass of a block in the reverse order of engine.cpp: feed-forward part, then o and the mixer; each half adds
-// its gradient to that of the residual stream.
+// Backward pass of a block in the reverse order of engine.cpp: what is added of its own rows, the feed-forward part,
+// then o and the mixer; each adds its gradient to that of the residual stream.
 #include "engine/gradient.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 #include "engine/mixers/mixers.h"
-#include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
+#include "model/tensors.h"
 
 namespace strata::engine {
 namespace {
@@ -21,62 +22,42 @@ Norm norm_after(Half half) { return half == Half::attention ? Norm::after_attent
 }  // namespace
 
 std::string why_no_gradient(const model::Architecture& architecture, std::size_t block) {
-  if (architecture.block_embedding.size != 0) return "a row that every token has for the block is added to its output";
-  if (architecture.v_norm) return "its heads of values are normed";
   return std::string(MixerRow::of(architecture, block).why_no_gradient);
 }
 
 BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Precision precision)
     : architecture_(engine.architecture()),
       products_(engine.model(), block, precision),
-      norms_(engine.model().norms(model::kStreamNorms, block)) {
+      norms_(std::make_unique<StreamNorms>(engine.model(), block)) {
   if (architecture_.mixes(block)) {
     const MixerRow& row = MixerRow::of(architecture_, block);
     STRATA_CHECK(row.gradient != nullptr, "{}", row.why_no_gradient);
     mixer_ = row.gradient(engine.model(), block);
   }
+  if (architecture_.block_scale)
+    scale_ = engine.model().vector(model::block_scale_name(architecture_, block), 1).front();
+  if (architecture_.block_embedding.size != 0) embedding_.emplace(engine, block);
   if (!architecture_.feeds(block)) return;
-  const PartMaker make = architecture_.layout[block].mixture ? make_experts_gradient : make_gated_gradient;
-  feed_forward_ = make(engine.model(), block);
-}
-
-const float* BlockGradient::weights_of(Norm norm) const {
-  const auto it = norms_.find(norm);
-  return it == norms_.end() ? nullptr : it->second.data();
-}
-
-void BlockGradient::run_norm(Norm norm, const std::vector<float>& x, std::vector<float>& y) const {
-  y.resize(x.size());
-  if (const float* const weights = weights_of(norm))
-    norm_rows(architecture_, x.data(), weights, x.size() / architecture_.hidden, y.data());
+  const bool mixture = architecture_.layout[block].mixture;
+  reads_stream_ = mixture && architecture_.experts.beside_dense;
+  if (reads_stream_)
+    feed_forward_ = make_dense_beside_gradient(engine.model(), block, *norms_);
   else
-    std::copy(x.begin(), x.end(), y.begin());
-}
-
-void BlockGradient::norm_backward(Norm norm, Norms* norms, const std::vector<float>& x, std::vector<float>& dy) const {
-  const float* const weights = weights_of(norm);
-  if (weights == nullptr) return;
-  const std::size_t tokens = x.size() / architecture_.hidden;
-  if (norms != nullptr) {
-    std::vector<float>& slope = (*norms)[norm];
-    slope.assign(norms_.at(norm).size(), 0.0f);
-    norm_rows_weight_gradient(architecture_, x.data(), dy.data(), tokens, slope.data());
-  }
-  norm_rows_gradient(architecture_, x.data(), weights, dy.data(), tokens, dy.data());
+    feed_forward_ = (mixture ? make_experts_gradient : make_gated_gradient)(engine.model(), block);
 }
 
 void BlockGradient::add_half(Half half, const std::vector<float>& made, const std::vector<float>& h,
                              std::vector<float>& out) const {
-  run_norm(norm_after(half), made, out);
+  norms_->run(norm_after(half), made, out);
   scale(out.data(), out.size(), architecture_.scales.residual);
   kernel::add(out.data(), h.data(), out.size());
 }
 
-std::vector<float> BlockGradient::made_gradient(Half half, Norms* norms, const std::vector<float>& made,
+std::vector<float> BlockGradient::made_gradient(Half half, const std::vector<float>& made,
                                                 const std::vector<float>& dsum) const {
   std::vector<float> d = dsum;
   scale(d.data(), d.size(), architecture_.scales.residual);
-  norm_backward(norm_after(half), norms, made, d);
+  norms_->backward(norm_after(half), made, d);
   return d;
 }
 
@@ -85,7 +66,7 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
   h_.assign(h, h + batch.tokens * architecture_.hidden);
   middle_ = h_;
   if (mixer_) {
-    run_norm(Norm::before_attention, h_, attn_in_);
+    norms_->run(Norm::before_attention, h_, attn_in_);
     mixed_ = mixer_->forward(batch, products_, attn_in_);
     o_out_ = products_.multiply(Role::o, mixed_);
     add_half(Half::attention, o_out_, h_, middle_);
@@ -94,12 +75,38 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
   if (feed_forward_) {
     if (architecture_.parallel)
       mlp_in_ = attn_in_;
+    else if (reads_stream_)
+      mlp_in_ = middle_;
     else
-      run_norm(Norm::before_feed_forward, middle_, mlp_in_);
+      norms_->run(Norm::before_feed_forward, middle_, mlp_in_);
     fed_ = feed_forward_->forward(batch, products_, mlp_in_);
     add_half(Half::feed_forward, fed_, middle_, out_);
   }
+  if (embedding_) embedding_->forward(batch, products_, *norms_, out_);
+  scale(out_.data(), out_.size(), scale_);
   return out_.data();
+}
+
+void BlockGradient::feed_forward_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& dattn_in) {
+  std::vector<float> dmlp_in(d.size(), 0.0f);
+  feed_forward_->backward(batch, products_, mlp_in_, made_gradient(Half::feed_forward, fed_, d), dmlp_in.data());
+  if (architecture_.parallel) {  // both halves read one norm's rows
+    dattn_in = std::move(dmlp_in);
+    return;
+  }
+  if (!reads_stream_) norms_->backward(Norm::before_feed_forward, middle_, dmlp_in);
+  kernel::add(d.data(), dmlp_in.data(), d.size());
+}
+
+void BlockGradient::mixer_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& dattn_in,
+                                   bool wants_input) {
+  std::vector<float> dmixed(mixed_.size(), 0.0f), dx(wants_input ? d.size() : 0, 0.0f);
+  products_.gradient(Role::o, made_gradient(Half::attention, o_out_, d), mixed_, dmixed.data());
+  mixer_->backward(batch, products_, attn_in_, std::move(dmixed), wants_input ? dx.data() : nullptr);
+  if (!wants_input) return;
+  if (!dattn_in.empty()) kernel::add(dx.data(), dattn_in.data(), d.size());
+  norms_->backward(Norm::before_attention, h_, dx);
+  kernel::add(d.data(), dx.data(), d.size());
 }
 
 void BlockGradient::backward(const Batch& batch, const float* dout, const Linears& linears,
@@ -108,24 +115,13 @@ void BlockGradient::backward(const Batch& batch, const float* dout, const Linear
   STRATA_CHECK(norms == nullptr || dh != nullptr);
   products_.use(linears);
   products_.make_gradients(wanted, gradients);
-  std::vector<float> d(dout, dout + h_.size()), dmlp_in(h_.size(), 0.0f);
-  if (feed_forward_) {
-    feed_forward_->backward(batch, products_, mlp_in_, made_gradient(Half::feed_forward, norms, fed_, d),
-                            dmlp_in.data());
-    if (!architecture_.parallel) {
-      norm_backward(Norm::before_feed_forward, norms, middle_, dmlp_in);
-      kernel::add(d.data(), dmlp_in.data(), d.size());
-    }
-  }
-  if (mixer_) {
-    std::vector<float> dmixed(mixed_.size(), 0.0f), dattn_in(dh == nullptr ? 0 : h_.size(), 0.0f);
-    products_.gradient(Role::o, made_gradient(Half::attention, norms, o_out_, d), mixed_, dmixed.data());
-    mixer_->backward(batch, products_, attn_in_, std::move(dmixed), dh == nullptr ? nullptr : dattn_in.data());
-    if (dh == nullptr) return;
-    if (architecture_.parallel) kernel::add(dattn_in.data(), dmlp_in.data(), d.size());  // both read one norm's rows
-    norm_backward(Norm::before_attention, norms, h_, dattn_in);
-    kernel::add(d.data(), dattn_in.data(), d.size());
-  }
+  norms_->make_slopes(norms);
+  std::vector<float> d(dout, dout + h_.size()), dattn_in;
+  scale(d.data(), d.size(), scale_);
+  if (embedding_) embedding_->backward(batch, products_, *norms_, d);
+  if (feed_forward_) feed_forward_backward(batch, d, dattn_in);
+  if (mixer_) mixer_backward(batch, d, dattn_in, dh != nullptr);
+  norms_->make_slopes(nullptr);
   if (dh != nullptr) std::copy(d.begin(), d.end(), dh);
 }
 

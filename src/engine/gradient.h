@@ -2,13 +2,16 @@
 // Hand-written for what engine.cpp runs; tests compare the two, and the gradients with finite differences.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/block_embedding.h"
 #include "engine/block_products.h"
 #include "engine/engine.h"
 #include "engine/part_gradient.h"
+#include "engine/stream_norms.h"
 
 namespace strata::engine {
 
@@ -23,10 +26,10 @@ class BlockGradient {
 
   /// What the block's norms over the hidden size (model::kStreamNorms) multiply by, (hidden) each, and then as many
   /// biases where norms have any.
-  using Norms = model::NormWeights;
-  const Norms& norms() const { return norms_; }
+  using Norms = StreamNorms::Weights;
+  const Norms& norms() const { return norms_->weights(); }
   /// Uses these instead of the model's, by the same places.
-  void set_norms(Norms norms) { norms_ = std::move(norms); }
+  void set_norms(Norms norms) { norms_->set(std::move(norms)); }
 
   /// Weights of the block's linears; they must outlive the backward pass.
   using Linears = LinearViews;
@@ -35,34 +38,37 @@ class BlockGradient {
   void watch(LinearWatch watch) { products_.watch(std::move(watch)); }
 
   /// h: (batch.tokens, hidden), the block's input, of which a copy is kept until the backward pass. The batch must have
-  /// no caches. Returns the block's output (tokens, hidden), valid until the next call.
+  /// no caches, but the ids and the keys of earlier blocks that the block reads. Returns the block's output (tokens,
+  /// hidden), valid until the next call.
   const float* forward(const Batch& batch, const float* h, const Linears& linears);
 
   /// Must follow forward with the same batch, h and linears. dout: (tokens, hidden), the gradient of a loss by the
   /// block's output; the experts that tokens go to are held. gradients[i] becomes the gradient by linear i, (rows,
   /// cols), where wanted[i], and empty elsewhere and for an expert to which no token is routed. dh, unless nullptr,
   /// becomes the gradient by the block's input. norms, unless nullptr, become the gradients by what the norms multiply
-  /// by; dh must not be nullptr then.
+  /// by; dh must not be nullptr then. All are gradients of the block alone: keys and values of an earlier block are
+  /// what they are, and what later blocks make of those that this one leaves to them counts only as far as
+  /// Batch::shared_gradient tells.
   void backward(const Batch& batch, const float* dout, const Linears& linears, const std::vector<bool>& wanted,
                 std::vector<std::vector<float>>& gradients, float* dh, Norms* norms = nullptr);
 
  private:
-  /// The model's weights of a norm of this block; nullptr when there is no such norm.
-  const float* weights_of(model::Norm norm) const;
-  /// y = the norm of x (tokens, hidden), or x itself.
-  void run_norm(model::Norm norm, const std::vector<float>& x, std::vector<float>& y) const;
-  /// dy, the gradient by what the norm of x puts out, becomes the gradient by x; that by the norm is kept in `norms`.
-  void norm_backward(model::Norm norm, Norms* norms, const std::vector<float>& x, std::vector<float>& dy) const;
   /// out = h + the half's output after its norm and factor. made: what o or the feed-forward part put out.
   void add_half(Half half, const std::vector<float>& made, const std::vector<float>& h, std::vector<float>& out) const;
   /// The gradient by `made` of add_half, from that by the sum.
-  std::vector<float> made_gradient(Half half, Norms* norms, const std::vector<float>& made,
-                                   const std::vector<float>& dsum) const;
+  std::vector<float> made_gradient(Half half, const std::vector<float>& made, const std::vector<float>& dsum) const;
+  /// The backward pass of the halves; each makes of d, the gradient by what it puts out, that by what the residual
+  /// stream was before it. dattn_in: the gradient by what the mixer reads, as far as the other half reads it too.
+  void feed_forward_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& dattn_in);
+  void mixer_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& dattn_in, bool wants_input);
 
   const model::Architecture& architecture_;
   BlockProducts products_;
-  Norms norms_;
+  std::unique_ptr<StreamNorms> norms_;                  ///< which the feed-forward part may hold on to
+  float scale_ = 1.0f;                                  ///< of what the block puts out
   std::unique_ptr<PartGradient> mixer_, feed_forward_;  ///< null where the block has none
+  std::optional<BlockEmbeddingGradient> embedding_;
+  bool reads_stream_ = false;  ///< the feed-forward part does, and norms it itself
 
   // What the last forward pass made, (tokens, size) each: what the halves read and put out, what o reads, and middle_,
   // the residual stream between the halves.

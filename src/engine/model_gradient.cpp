@@ -64,14 +64,26 @@ BlockGradient ModelGradient::block(std::size_t b) const {
   return gradient;
 }
 
+Batch ModelGradient::with_sides(const Batch& batch) {
+  Batch full = batch;
+  full.ids = ids_;
+  full.shared = shared_.data();
+  full.shared_gradient = shared_gradient_.data();
+  if (!embedded_gradient_.empty()) full.embedded_gradient = embedded_gradient_.data();
+  return full;
+}
+
 std::vector<float>& ModelGradient::forward(const Batch& batch, std::span<const Token> tokens,
                                            const std::function<void()>& between) {
+  ids_.assign(tokens.begin(), tokens.end());
+  shared_.resize(batch.tokens * a_.shared_size);
+  const Batch full = with_sides(batch);
   inputs_.assign(a_.blocks + 1, {});
   inputs_[0].resize(batch.tokens * a_.hidden);
   engine_.embed(tokens, inputs_[0].data());
   for (std::size_t b = 0; b < a_.blocks; ++b) {
     BlockGradient gradient = block(b);
-    const float* const out = gradient.forward(batch, inputs_[b].data(), linears(b));
+    const float* const out = gradient.forward(full, inputs_[b].data(), linears(b));
     inputs_[b + 1].assign(out, out + inputs_[b].size());
     between();
   }
@@ -129,20 +141,24 @@ void ModelGradient::backward(const Batch& batch, const GradientWatch& watch, con
   if (watch.final_norm) norm_rows_weight_gradient(a_, last.data(), dh.data(), tokens, slope.data());
   norm_rows_gradient(a_, last.data(), final_norm_.data(), dh.data(), tokens, dh.data());
   if (watch.final_norm) watch.final_norm(slope);
+  shared_gradient_.assign(shared_.size(), 0.0f);
+  embedded_gradient_.assign(a_.block_embedding.size == 0 ? 0 : dh.size(), 0.0f);
+  const Batch full = with_sides(batch);
   std::vector<std::vector<float>> none;
   for (std::size_t b = a_.blocks; b-- > 0;) {
     BlockGradient gradient = block(b);
     if (watch.linears)
       gradient.watch([&](std::size_t i, const LinearRows& rows) { watch.linears(a_.layout[b].first + i, rows); });
     const BlockGradient::Linears& weights = linears(b);
-    gradient.forward(batch, inputs_[b].data(), weights);
+    gradient.forward(full, inputs_[b].data(), weights);
     none.resize(weights.size());
     BlockGradient::Norms slopes;
-    gradient.backward(batch, dh.data(), weights, std::vector<bool>(weights.size(), false), none, dh.data(),
+    gradient.backward(full, dh.data(), weights, std::vector<bool>(weights.size(), false), none, dh.data(),
                       watch.norms ? &slopes : nullptr);
     if (watch.norms) watch.norms(b, slopes);
     between();
   }
+  if (!embedded_gradient_.empty()) kernel::add(dh.data(), embedded_gradient_.data(), dh.size());
   scale(dh.data(), dh.size(), a_.scales.embedding);
   if (watch.embedding) watch.embedding(dh);
 }

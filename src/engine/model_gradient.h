@@ -26,7 +26,8 @@ struct GradientWatch {
 };
 
 /// Memory in bytes: one block's weights without its routed experts as f32, two of its matrices more, and 4 * tokens *
-/// (hidden * blocks + vocab); while a mixture runs, 4 * tokens * used * (hidden + 3 * intermediate) besides.
+/// (hidden * blocks + vocab + 2 * shared_size); while a mixture runs, 4 * tokens * used * (hidden + 3 * intermediate)
+/// besides.
 class ModelGradient {
  public:
   /// The engine must outlive this; weights that are replaced in it are not seen here. Throws Error for a model that
@@ -48,6 +49,8 @@ class ModelGradient {
  private:
   const BlockGradient::Linears& linears(std::size_t block);
   BlockGradient block(std::size_t b) const;
+  /// The batch with what blocks read beside hidden states, and with what their backward passes leave to each other.
+  Batch with_sides(const Batch& batch);
   std::vector<float> head_backward(std::size_t tokens) const;
   /// Takes the logits' cap and factor into logits_, which hold the gradient by the logits.
   void undo_cap(std::size_t tokens);
@@ -60,7 +63,10 @@ class ModelGradient {
   std::vector<float> final_norm_;
   std::vector<std::vector<float>> inputs_;  ///< of every block, then the last block's output: (tokens, hidden)
   std::vector<float> normed_, logits_;
-  std::vector<std::vector<float>> weights_;  ///< of the block that runs
+  std::vector<Token> ids_;
+  std::vector<float> shared_, shared_gradient_;  ///< (tokens, Architecture::shared_size): keys and values, by blocks
+  std::vector<float> embedded_gradient_;         ///< (tokens, hidden) where there is a BlockEmbedding
+  std::vector<std::vector<float>> weights_;      ///< of the block that runs
   BlockGradient::Linears views_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "engine/batch.h"
 #include "engine/block_products.h"
+#include "engine/stream_norms.h"
 #include "model/model.h"
 
 namespace strata::engine {
@@ -37,5 +38,8 @@ std::unique_ptr<PartGradient> make_mamba_gradient(const model::Model& model, std
 // The kinds of feed-forward parts: gate, where there is one, up and down; or a mixture of such.
 std::unique_ptr<PartGradient> make_gated_gradient(const model::Model& model, std::size_t block);
 std::unique_ptr<PartGradient> make_experts_gradient(const model::Model& model, std::size_t block);
+/// A dense part beside experts, which reads the residual stream: it has norms of its own, which must outlive it.
+std::unique_ptr<PartGradient> make_dense_beside_gradient(const model::Model& model, std::size_t block,
+                                                         StreamNorms& norms);
 
 }  // namespace strata::engine

@@ -23,13 +23,16 @@ class SideStates {
 
   /// Gives a batch of the sequences [first, first + count) what its blocks read, valid until the next call.
   void lend(Batch& batch, std::size_t first, std::size_t count);
-  /// Stores what this half of a block has left to later ones, if it does, in what was lent last.
+  /// The same for single sequences one after another, by their indices, in a copy.
+  void lend(Batch& batch, std::span<const std::size_t> sequences);
+  /// Stores what this half of a block has left to later ones, if it does, in the range that was lent last.
   void keep(std::size_t block, Half half);
 
  private:
   const model::Architecture& architecture_;
   std::span<const std::vector<Token>> sequences_;
   std::optional<HiddenStates> shared_;
+  std::vector<float> copied_;  ///< keys and values of single sequences
 };
 
 }  // namespace strata::engine

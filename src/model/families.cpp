@@ -98,6 +98,7 @@ constexpr auto kDense = std::to_array<Family>({
     {.model_type = "gemma4_unified_text",
      .also = {"gemma4_unified"},
      .class_name = "Gemma4UnifiedForCausalLM",
+     .gguf = "gemma4",
      .qk_norm = QkNorm::per_head,
      .by_kind = true,
      .logit_softcap_key = "final_logit_softcapping",

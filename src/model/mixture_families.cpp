@@ -123,6 +123,7 @@ constexpr auto kMixtures = std::to_array<Family>({
     {.model_type = "gemma4_text",
      .also = {"gemma4"},
      .class_name = "Gemma4ForCausalLM",
+     .gguf = "gemma4",
      .qk_norm = QkNorm::per_head,
      .by_kind = true,
      .logit_softcap_key = "final_logit_softcapping",

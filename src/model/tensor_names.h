@@ -67,9 +67,10 @@ enum class Norm {
   last
 };
 
-/// The norms of the two halves of a block, which act on rows of the hidden size.
-inline constexpr std::array kStreamNorms = {Norm::before_attention, Norm::after_attention, Norm::before_feed_forward,
-                                            Norm::after_feed_forward};
+/// The norms of a block that act on rows of the hidden size.
+inline constexpr std::array kStreamNorms = {Norm::before_attention,   Norm::after_attention, Norm::before_feed_forward,
+                                            Norm::after_feed_forward, Norm::after_dense,     Norm::before_experts,
+                                            Norm::after_experts,      Norm::after_embedding};
 /// The norms within mixers, each of which says which of them it has (mixers/mixer.h).
 inline constexpr std::array kMixerNorms = {Norm::q, Norm::k, Norm::q_a, Norm::kv_a};
 /// All norms of a block, in the order of its tensors.

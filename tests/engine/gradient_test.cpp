@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -31,9 +32,14 @@ struct Tested {
 
 /// The last block of every kind that has gradients.
 std::vector<std::size_t> kinds_of_blocks(const model::Architecture& a) {
-  std::map<std::pair<model::Mixer, bool>, std::size_t> last;
-  for (std::size_t b = 0; b < a.blocks; ++b)
-    if (why_no_gradient(a, b).empty()) last[{a.attention[b].mixer, a.layout[b].mixture}] = b;
+  using Kind = std::tuple<model::Mixer, bool, std::size_t, bool, bool, bool>;
+  std::map<Kind, std::size_t> last;
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    const model::BlockAttention& of = a.attention[b];
+    const Kind kind{of.mixer,  a.layout[b].mixture,           a.head_size(of),
+                    of.k_is_v, of.keys_of != model::kOwnKeys, of.shared_at != model::kNotShared};
+    if (why_no_gradient(a, b).empty()) last[kind] = b;
+  }
   std::vector<std::size_t> blocks;
   for (const auto& [kind, block] : last) blocks.push_back(block);
   return blocks;
@@ -68,7 +74,13 @@ class TinyBlock : public ::testing::TestWithParam<Tested> {
       linears_.push_back({MatrixView::dense(weights_[i].data(), model_.architecture().linears[l].rows,
                                             model_.architecture().linears[l].cols, DType::f32),
                           nullptr});
-    dout_ = random_values(batch_.tokens * model_.architecture().hidden);
+    const model::Architecture& a = model_.architecture();
+    dout_ = random_values(batch_.tokens * a.hidden);
+    for (std::size_t t = 0; t < batch_.tokens; ++t) batch_.ids.push_back(static_cast<Token>(random_.below(a.vocab)));
+    shared_ = random_values(batch_.tokens * a.shared_size);
+    shared_gradient_ = random_values(shared_.size());
+    batch_.shared = shared_.data();
+    if (leaves_keys()) batch_.shared_gradient = shared_gradient_.data();
   }
 
   /// Draws the input; in a mixture one for which no token is about to go to another expert.
@@ -99,15 +111,22 @@ class TinyBlock : public ::testing::TestWithParam<Tested> {
     return values;
   }
 
+  /// Of what the block puts out, and of the keys and values that it leaves to later ones.
   double loss(BlockGradient& gradient) {
     const float* const out = gradient.forward(batch_, h_.data(), linears_);
     double sum = 0;
     for (std::size_t i = 0; i < h_.size(); ++i) sum += static_cast<double>(out[i]) * static_cast<double>(dout_[i]);
+    if (!leaves_keys()) return sum;
+    const std::size_t width = architecture().shared_size, at = architecture().attention[block_].shared_at;
+    for (std::size_t i = 0; i < shared_.size(); ++i)
+      if (i % width >= at && i % width < at + 2 * architecture().kv_size(block_))
+        sum += static_cast<double>(shared_[i]) * static_cast<double>(shared_gradient_[i]);
     return sum;
   }
 
   const model::Architecture& architecture() const { return model_.architecture(); }
   bool mixture() const { return architecture().layout[block_].mixture; }
+  bool leaves_keys() const { return architecture().attention[block_].shared_at != model::kNotShared; }
   /// Whether values are clipped, so that a value that crosses its limit bends the loss.
   bool clips() const {
     return architecture().clip_qkv != 0 || architecture().activation == model::Activation::clamped_swiglu;
@@ -145,8 +164,9 @@ class TinyBlock : public ::testing::TestWithParam<Tested> {
       jumps = jumps || (mixture() && routes(block) != routed);
       return result;
     };
-    const bool plain =
-        !mixture() && architecture().gated && architecture().attention[block_].mixer == model::Mixer::attention;
+    // Scores that are products of q and k as they are bend softmax more.
+    const bool plain = !mixture() && architecture().gated && architecture().scales.attention < 1 &&
+                       architecture().attention[block_].mixer == model::Mixer::attention;
     const double relative = clips() ? 0.001 : plain ? 0.01 : 0.003;
     const double step = relative * std::sqrt(dot(kept, kept) / static_cast<double>(kept.size()));
     int directions = 0;
@@ -174,6 +194,8 @@ class TinyBlock : public ::testing::TestWithParam<Tested> {
   std::vector<std::vector<float>> weights_;
   BlockGradient::Linears linears_;
   std::vector<float> h_, dout_;
+  /// Batch::shared; and the loss's gradient by what the block leaves there, of which other columns are not read.
+  std::vector<float> shared_, shared_gradient_;
 };
 
 TEST_P(TinyBlock, ForwardEqualsTheEngine) {
@@ -201,6 +223,20 @@ TEST_P(TinyBlock, GradientsEqualFiniteDifferences) {
   }
   EXPECT_LT(2 * idle, weights_.size());
   expect_gradient(gradient, h_, dh, "input");
+}
+
+TEST_P(TinyBlock, KeysOfAnEarlierBlockGetTheirGradient) {
+  if (architecture().attention[block_].keys_of == model::kOwnKeys) GTEST_SKIP() << "the block has keys of its own";
+  BlockGradient gradient(engine_, block_, kernel::Precision::f32);
+  std::vector<std::vector<float>> none(weights_.size());
+  const std::vector<float> before = shared_gradient_;
+  batch_.shared_gradient = shared_gradient_.data();
+  loss(gradient);
+  gradient.backward(batch_, dout_.data(), linears_, std::vector<bool>(weights_.size(), false), none, nullptr);
+  batch_.shared_gradient = nullptr;
+  std::vector<float> added = shared_gradient_;
+  for (std::size_t i = 0; i < added.size(); ++i) added[i] -= before[i];
+  expect_gradient(gradient, shared_, added, "keys and values");
 }
 
 TEST_P(TinyBlock, NormsAreLearned) {

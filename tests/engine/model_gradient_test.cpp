@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 // Models of made-up families, which have together every part that llama does not have.
 constexpr const char *kMadeUp = "made_up", *kSideBySide = "made_up_side_by_side";
 
-model::Model golden(const std::string& name) {
-  return model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models" / name);
+model::Model golden(const std::string& name, model::Fusion fusion = model::Fusion::fused) {
+  return model::Model::open(fs::path(STRATA_TEST_DATA) / "golden/models" / name, fusion);
 }
 
 double dot(const std::vector<float>& a, const std::vector<float>& b) {
@@ -197,6 +197,45 @@ TEST_P(WholeModel, TheHeadIsShownItsGradient) {
   EXPECT_NEAR(derivative(moved), dot(gradient, along), 0.05 * std::sqrt(dot(gradient, gradient)) + 1e-3);
 }
 
+TEST_P(WholeModel, TheEmbeddingIsShownItsGradient) {
+  if (mixture()) GTEST_SKIP() << "a token may go to another expert";
+  if (GetParam() == kMadeUp || GetParam() == kSideBySide) GTEST_SKIP() << "its embedding cannot be replaced";
+  const model::Model model = golden(GetParam(), model::Fusion::single);  // where the embedding is a linear
+  const model::Architecture& a = model.architecture();
+  Engine engine(model);
+  ModelGradient gradient(engine, kernel::Precision::f32);
+  std::vector<float> of_table(a.vocab * a.hidden, 0.0f);
+  gradient.forward(batch_, tokens_, [] {}) = dlogits_;
+  gradient.backward(batch_,
+                    {.head =
+                         [&](const std::vector<float>& dy, const std::vector<float>& x) {
+                           for (std::size_t t = 0; t < batch_.tokens && a.tied; ++t)
+                             for (std::size_t r = 0; r < a.vocab; ++r)
+                               for (std::size_t c = 0; c < a.hidden; ++c)
+                                 of_table[r * a.hidden + c] += dy[t * a.vocab + r] * x[t * a.hidden + c];
+                         },
+                     .embedding =
+                         [&](const std::vector<float>& dh) {
+                           for (std::size_t i = 0; i < dh.size(); ++i)
+                             of_table[tokens_[i / a.hidden] * a.hidden + i % a.hidden] += dh[i];
+                         }},
+                    [] {});
+  const model::LinearWeights held = model.embedding();
+  std::vector<float> table(of_table.size());
+  for (std::size_t r = 0; r < a.vocab; ++r)
+    codec::widen_row(held.view().dense, r, std::span(table).subspan(r * a.hidden, a.hidden));
+  std::vector<float> there = table, logits(dlogits_.size());
+  Replacing replacing(engine);
+  replacing.set(a.embedding(), {MatrixView::dense(there.data(), a.vocab, a.hidden, DType::f32), nullptr});
+  const std::vector<float> along = random_values(table.size());
+  const auto moved = [&](float by) {
+    for (std::size_t i = 0; i < table.size(); ++i) there[i] = table[i] + by * along[i];
+    engine.logits(engine.forward(tokens_, sequences_).data(), batch_.tokens, logits.data());
+    return loss(logits);
+  };
+  EXPECT_NEAR(derivative(moved), dot(of_table, along), 0.05 * std::sqrt(dot(of_table, of_table)) + 1e-3);
+}
+
 TEST_P(WholeModel, NormsAreShownTheirSlopes) {
   std::map<std::size_t, BlockGradient::Norms> slopes;
   std::vector<float> last;
@@ -226,7 +265,8 @@ INSTANTIATE_TEST_SUITE_P(Families, WholeModel,
                          ::testing::Values("llama_untied_sharded", "qwen2", "qwen3", "gemma2", "cohere2", "phi3",
                                            "glm4", "olmo2", "ministral3", "qwen2_moe", "gpt_oss", "llama4_text",
                                            "glm4_moe_groups", "deepseek_v2_q_lora", "qwen3_next", "lfm2_moe",
-                                           "nemotron", "granitemoehybrid", "nemotron_h_latent", kMadeUp, kSideBySide));
+                                           "nemotron", "granitemoehybrid", "nemotron_h_latent", "gemma4_text",
+                                           "gemma4_text_moe", "gemma4_unified_text", kMadeUp, kSideBySide));
 
 }  // namespace
 }  // namespace strata::engine

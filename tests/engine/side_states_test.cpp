@@ -70,6 +70,27 @@ TEST(SideStates, BlocksRunAloneGiveWhatAForwardPassGives) {
   }
 }
 
+TEST(SideStates, SingleSequencesAreLentAsTheyWereKept) {
+  const model::Model model = model::Model::open(golden_model("gemma4_text"));
+  const auto sequences = some_sequences(model.architecture().vocab);
+  const std::size_t floats = kTokens * model.architecture().shared_size;
+  for (const std::filesystem::path& folder : {std::filesystem::path(), std::filesystem::temp_directory_path()}) {
+    SideStates side(model.architecture(), sequences, folder);
+    Batch batch;
+    side.lend(batch, 1, 3);
+    for (std::size_t i = 0; i < 3 * floats; ++i) batch.shared[i] = static_cast<float>(i);
+    side.keep(0, Half::attention);
+    side.lend(batch, std::vector<std::size_t>{3, 1});
+    std::vector<Token> ids = sequences[3];
+    ids.insert(ids.end(), sequences[1].begin(), sequences[1].end());
+    EXPECT_EQ(batch.ids, ids);
+    for (std::size_t i = 0; i < floats; ++i) {
+      ASSERT_EQ(batch.shared[i], static_cast<float>(2 * floats + i));
+      ASSERT_EQ(batch.shared[floats + i], static_cast<float>(i));
+    }
+  }
+}
+
 TEST(SideStates, ATokenWithoutARowIsAnError) {
   const model::Model model = model::Model::open(golden_model("gemma4_text"));
   Engine engine(model);

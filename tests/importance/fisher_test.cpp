@@ -43,6 +43,22 @@ double measured(engine::Engine& engine, DivergenceMeter& meter, const model::Lin
   return sum / static_cast<double>(draws);
 }
 
+/// Expects that noise in the first rows of linear l costs what its sensitivity says.
+void expect_noise_costs(engine::Engine& engine, DivergenceMeter& meter, const Sensitivity& sensitivity, std::size_t l,
+                        std::size_t rows) {
+  const model::Linear& linear = engine.architecture().linears[l];
+  double columns = 0.0;
+  for (const std::vector<double>& part : sensitivity.columns)
+    columns += std::accumulate(part.begin(), part.end(), 0.0) / static_cast<double>(sensitivity.columns.size());
+  constexpr float size = 2e-3f;
+  const double expected =
+      static_cast<double>(size) * static_cast<double>(size) * columns *
+      std::accumulate(sensitivity.rows.begin(), sensitivity.rows.begin() + static_cast<std::ptrdiff_t>(rows), 0.0);
+  const double kl = measured(engine, meter, linear, l, rows, size);
+  EXPECT_GT(kl, 0.6 * expected) << linear.module << ", " << rows << " rows";
+  EXPECT_LT(kl, 1.6 * expected) << linear.module << ", " << rows << " rows";
+}
+
 class FisherOf : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(FisherOf, IsWhatNoiseCosts) {
@@ -59,23 +75,26 @@ TEST_P(FisherOf, IsWhatNoiseCosts) {
     // A token that goes to another expert costs more than a gradient tells, so only what is behind every router counts.
     const bool last = linear.block == model::kNoBlock || linear.block + 1 == a.blocks;
     if (a.layout.back().mixture && !(last && (linear.routed() || linear.block == model::kNoBlock))) continue;
-    double columns = 0.0;
-    for (const std::vector<double>& part : result[l].columns)
-      columns += std::accumulate(part.begin(), part.end(), 0.0) / static_cast<double>(result[l].columns.size());
-    constexpr float size = 2e-3f;
-    for (const std::size_t rows : {linear.rows, linear.rows / 4}) {
-      const double expected =
-          static_cast<double>(size) * static_cast<double>(size) * columns *
-          std::accumulate(result[l].rows.begin(), result[l].rows.begin() + static_cast<std::ptrdiff_t>(rows), 0.0);
-      const double kl = measured(engine, meter, linear, l, rows, size);
-      EXPECT_GT(kl, 0.6 * expected) << linear.module << ", " << rows << " rows";
-      EXPECT_LT(kl, 1.6 * expected) << linear.module << ", " << rows << " rows";
-    }
+    for (const std::size_t rows : {linear.rows, linear.rows / 4}) expect_noise_costs(engine, meter, result[l], l, rows);
   }
 }
 
 // In mixtral an expert sees a few of the tokens.
 INSTANTIATE_TEST_SUITE_P(Models, FisherOf, ::testing::Values("llama_untied_sharded", "mixtral"));
+
+TEST(Fisher, CountsWhatLaterBlocksReadOfKeysAndValues) {
+  const model::Model model = golden("gemma4_text");  // blocks 2 and 3 read those of blocks 0 and 1
+  const model::Architecture& a = model.architecture();
+  engine::Engine engine(model);
+  const CalibrationSet set = random_tokens(a.vocab, 32, 32, 7);
+  DivergenceMeter meter(engine, set, 32 * 32);
+  const Sensitivities result = sensitivities(engine, set);
+  for (const std::size_t block : {0u, 1u})
+    for (const model::Role role : {model::Role::k, model::Role::v, model::Role::embed_out}) {
+      const std::size_t l = a.index(block, role);
+      expect_noise_costs(engine, meter, result[l], l, a.linears[l].rows);
+    }
+}
 
 TEST(Fisher, IsTheSameAtAnyThreadCount) {
   const model::Model model = golden("qwen3_moe");
@@ -104,7 +123,8 @@ TEST(Fisher, ScoresLinearsInNats) {
     engine::Engine engine(model);
     return score(engine, random_tokens(model.architecture().vocab, 8, 24, 7), request).scores;
   };
-  for (const char* name : {"llama_untied_sharded", "mixtral", "qwen3_next", "lfm2_moe", "deepseek_v3"})
+  for (const char* name :
+       {"llama_untied_sharded", "mixtral", "qwen3_next", "lfm2_moe", "deepseek_v3", "gemma4_text", "gemma4_text_moe"})
     for (const Scores scores = scored(name); const LinearScores& linear : scores.linears.at("fisher")) {
       ASSERT_GE(linear.codecs.size(), 1u) << linear.module;
       EXPECT_GT(linear.codecs.back().error, 0.0) << linear.module;

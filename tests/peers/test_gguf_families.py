@@ -27,6 +27,9 @@ S, F = "sliding_attention", "full_attention"
 FIXED = {
     "gemma2": {"query_pre_attn_scalar": 16},
     "gemma3_text": {"query_pre_attn_scalar": 16, "sliding_window_pattern": 6, "num_hidden_layers": 7},
+    "gemma4_text": {"vocab_size_per_layer_input": 512},
+    "gemma4_text_moe": {"vocab_size_per_layer_input": 512},
+    "gemma4_unified_text": {},
     "olmo2": {"rms_norm_eps": 1e-5, "head_dim": 16},
     "olmo3": {"rope_scaling": YARN},
     "smollm3": {},

@@ -17,12 +17,12 @@ void turn_heads_gradient(const model::Architecture& a, const model::BlockAttenti
 void prepare_heads_gradient(const model::Architecture& a, const model::BlockAttention& attention, const Batch& batch,
                             model::Norm norm, const float* weights, std::size_t heads, const HeadSteps& steps,
                             float* d) {
-  const std::size_t width = heads * a.head_dim, count = batch.tokens * width;
+  const std::size_t head_dim = a.head_size(attention), width = heads * head_dim, count = batch.tokens * width;
   if (attention.scales_query && norm == model::Norm::q)
     kernel::scale_rows(d, width, batch.tokens, width, batch.query_factors.data());
   if (a.qk_l2 && attention.rope != model::kNoRope)
-    kernel::l2_norm_gradient(steps.before_l2.data(), d, batch.tokens * heads, a.head_dim, a.norm_epsilon, d);
-  turn_heads_gradient(a, attention, batch, d, heads, a.head_dim);
+    kernel::l2_norm_gradient(steps.before_l2.data(), d, batch.tokens * heads, head_dim, a.norm_epsilon, d);
+  turn_heads_gradient(a, attention, batch, d, heads, head_dim);
   if (a.clip_qkv != 0.0f) kernel::clamp_gradient(steps.before_clip.data(), count, a.clip_qkv, d);
   if (weights == nullptr) return;
   const std::size_t size = head_norm_size(a, attention, heads);

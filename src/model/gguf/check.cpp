@@ -8,6 +8,7 @@
 #include "model/gguf/config.h"
 #include "model/gguf/export.h"
 #include "model/gguf/families.h"
+#include "model/gguf/kinds.h"
 #include "model/gguf/mixers.h"
 #include "model/gguf/rope.h"
 
@@ -35,6 +36,10 @@ format::GgufFile described(const Architecture& a, const GgufFamily& row, const V
                                     {"ssm_conv1d", a.mamba.convolution_bias}})
     if (given) tensor(fmt::format("blk.0.{}.bias", name), {1}, {});
   if (a.qk_norm != QkNorm::none) tensor("blk.0.attn_q_norm.weight", {1}, {});
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    if (a.has(b, Role::v)) tensor(fmt::format("blk.{}.attn_v.weight", b), {1}, {});
+  if (a.block_embedding.size != 0)
+    tensor("per_layer_token_embd.weight", {a.block_embedding.tokens, a.blocks * a.block_embedding.size}, {});
   for (const auto& [name, values] : divisors) tensor(name, {values.size()}, std::as_bytes(std::span(values)));
   return format::GgufFile(std::move(content), where);
 }
@@ -63,7 +68,7 @@ bool same(const Scales& a, const Scales& b) {
 
 std::string lost_block(const Architecture& a, const Architecture& b, std::size_t block) {
   const BlockAttention &x = a.attention[block], &y = b.attention[block];
-  std::string what;
+  std::string what = lost_kind(a, b, block);
   if (gguf_family_of(a).window_pattern != 0 && x.window != y.window) what = "the sliding window";
   if (x.chunk != y.chunk) what = "the stretches of 'attention_chunk_size'";
   if ((x.rope == kNoRope) != (y.rope == kNoRope)) what = "where there is a rotary embedding";
@@ -100,6 +105,8 @@ std::string unloadable(const Architecture& a, const GgufFamily& row) {
   if (a.experts.groups > 1 && a.experts.group_best != 2)
     return "groups of experts that are as good as the best of each ('group_limited_greedy')";
   if (!row.yarn && a.ropes.front().scaling == Rope::Scaling::yarn) return "a rotary embedding stretched by yarn";
+  if (row.by_kind)
+    if (std::string what = unloadable_kind(a); !what.empty()) return what;
   return unloadable_mixer(a, row);
 }
 
@@ -136,7 +143,11 @@ std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
       {"the number or sizes of experts", x.count == y.count &&
                                              (x.count == 0 || (x.used == y.used && x.intermediate == y.intermediate)) &&
                                              x.latent == y.latent},
-      {"the shared expert", x.shared_intermediate == y.shared_intermediate && x.shared_gate == y.shared_gate},
+      {"the shared expert", x.shared_intermediate == y.shared_intermediate && x.shared_gate == y.shared_gate &&
+                                x.beside_dense == y.beside_dense},
+      {"rows of tokens for blocks ('hidden_size_per_layer_input')",
+       a.block_embedding.size == b.block_embedding.size && a.block_embedding.tokens == b.block_embedding.tokens},
+      {"norms of values or factors of blocks", a.v_norm == b.v_norm && a.block_scale == b.block_scale},
       {"whether the experts' weights are normalized ('norm_topk_prob')", x.normalize == y.normalize},
       {"the factor of the experts' weights ('routed_scaling_factor')", close(x.scale, y.scale)},
       {"groups of experts ('n_group')", x.groups == y.groups && x.groups_used == y.groups_used},

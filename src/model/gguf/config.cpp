@@ -31,6 +31,7 @@ bool counts_alike(const format::GgufFile& gguf, const Family& family) {
 
 /// The family whose files these are: of several with one architecture, the one that has what the file has.
 const Family* family_of(const format::GgufFile& gguf, const GgufFamily& row) {
+  if (!row.read_as.empty()) return find_family(row.read_as);
   const std::string_view name = row.plain.empty() ? row.name : row.plain;
   const std::string key = std::string(row.name) + ".attention.sliding_window";
   const bool windows = gguf.has(key) && gguf.integer(key) != 0;
@@ -73,7 +74,7 @@ void add_sizes(json& config, const format::GgufFile& gguf, const GgufFamily& row
   config["num_hidden_layers"] = blocks;
   const char* length = gguf_key::kWidth;
   if (!gguf.has(arch + length) && has_experts(gguf)) length = ".expert_feed_forward_length";  // no block is dense
-  if (row.attends)  // otherwise there is no feed-forward part either
+  if (row.attends && !row.by_kind)  // otherwise there is none, or kinds.h reads it
     config[family.intermediate_key] = std::ranges::max(by_block(gguf, arch + length, blocks, where));
   config["max_position_embeddings"] = integer(".context_length");
   const format::GgufTensor* embedding = gguf.find("token_embd.weight");
@@ -92,7 +93,7 @@ std::string norm_epsilon_key(NormKind kind) {
 std::uint64_t block_count(const format::GgufFile& gguf, const std::string& where) {
   const std::string arch = gguf.text("general.architecture"), ahead = arch + ".nextn_predict_layers";
   const std::uint64_t all = gguf.integer(arch + ".block_count"), more = gguf.has(ahead) ? gguf.integer(ahead) : 0;
-  constexpr std::uint64_t kMost = 10000;
+  constexpr std::uint64_t kMost = 10000;  // lists with a value for every block are made before config.json is checked
   if (all > kMost) fail("{}: {}.block_count is {}, expected at most {}", where, arch, all, kMost);
   if (more >= all) fail("{}: {} is {} of {} blocks", where, ahead, more, all);
   return all - more;

@@ -82,6 +82,7 @@ void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFam
                        const std::string& where) {
   if (family.mixture == nullptr) return;
   const Mixture& mixture = *family.mixture;
+  if (mixture.enabled_key != nullptr) config[mixture.enabled_key] = has_experts(gguf);
   if (!has_experts(gguf)) {
     if (mixture.may_be_none) config[mixture.count_key] = 0;
     return;

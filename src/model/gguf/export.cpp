@@ -3,6 +3,7 @@
 #include "model/gguf/export.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "model/gguf/check.h"
 #include "model/gguf/config.h"
@@ -28,6 +29,16 @@ std::size_t context_length(const Architecture& a, const GgufFamily& row) {
   for (const BlockAttention& block : a.attention)
     if (block.window != 0) length = std::min(length, block.window);
   return length;
+}
+
+/// One number, or one for every block where they differ.
+void add_dense_sizes(format::GgufKeys& keys, const Architecture& a, const std::string& key) {
+  std::vector<std::int32_t> sizes;
+  for (std::size_t b = 0; b < a.blocks; ++b) sizes.push_back(static_cast<std::int32_t>(a.dense_size(b)));
+  if (std::ranges::adjacent_find(sizes, std::not_equal_to()) != sizes.end())
+    keys.add(key, sizes);
+  else
+    keys.add(key, static_cast<std::uint32_t>(a.intermediate));
 }
 
 void copy_tokenizer(format::GgufKeys& keys, const format::GgufFile& gguf) {
@@ -56,8 +67,10 @@ void add_architecture_keys(format::GgufKeys& keys, const Architecture& a, const 
     size(gguf_key::kWidth, 0);
   else if (std::ranges::any_of(a.layout, [](const BlockLinears& block) { return !block.feeds; }))
     keys.add(arch + gguf_key::kWidth, feed_forward_lengths(a));
+  else if (row.experts.in_length && a.experts.count != 0)
+    size(gguf_key::kWidth, a.experts.intermediate);
   else
-    size(gguf_key::kWidth, row.experts.in_length && a.experts.count != 0 ? a.experts.intermediate : a.intermediate);
+    add_dense_sizes(keys, a, arch + gguf_key::kWidth);
   add_mixer_keys(keys, row, a);
   size(".vocab_size", a.vocab);
   add_expert_keys(keys, row, a);

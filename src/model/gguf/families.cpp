@@ -62,6 +62,14 @@ constexpr std::array kRows{
                .window_theta = true,
                .embedding_by_hidden = true,
                .wide_query_blocks = 62},
+    GgufFamily{.name = "gemma4",
+               .read_as = "gemma4_text",
+               .activation = Activation::gelu_tanh,
+               .window_pattern = 6,
+               .needs_window = true,
+               .logit_softcap = true,
+               .embedding_by_hidden = true,
+               .by_kind = true},
     GgufFamily{.name = "olmo2", .square_heads = true, .needs_head = true, .window_pattern = 4, .window_rope = true},
     GgufFamily{.name = "smollm3", .interleaved = true, .no_rope_step = 4},
     GgufFamily{.name = "granite",
@@ -218,6 +226,7 @@ void add_windows(json& config, const format::GgufFile& gguf, const GgufFamily& r
   if (row.window_blocks != 0 && row.window_blocks != blocks) return;
   if (!gguf.has(key) || gguf.integer(key) == 0) return;
   config["sliding_window"] = gguf.integer(key);
+  if (row.by_kind) return;  // a key says which blocks they are on
   json types = json::array();
   for (std::size_t b = 0; b < blocks; ++b)
     types.push_back((b + 1) % row.window_pattern == 0 ? "full_attention" : "sliding_attention");

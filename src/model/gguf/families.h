@@ -33,7 +33,10 @@ struct GgufFamily {
   std::string_view dense{};   ///< the name where there are no experts; empty: it is the same, or there is none
   std::string_view hybrid{};  ///< the name where some blocks have Mamba-2; empty: it is the same, or there is none
   std::string_view root = "model.";  ///< Names::root in folders that are made of files
-  bool interleaved = false;          ///< rows of q and k are interleaved within a head
+  /// The model_type that files are read as, where that family has all that others of the architecture have; empty: that
+  /// of the family that has what the file has.
+  std::string_view read_as{};
+  bool interleaved = false;  ///< rows of q and k are interleaved within a head
   Activation activation = Activation::silu;
   bool o_bias = false, mlp_bias = false;            ///< such biases are read
   bool needs_biases = false;                        ///< these two are always there
@@ -72,6 +75,7 @@ struct GgufFamily {
   std::size_t wide_query_blocks = 0;  ///< a model of so many blocks divides q by sqrt(hidden / heads), not of head_dim
   /// Latent attention has q in one matrix in models of so many blocks, and in no others.
   std::array<std::size_t, 2> whole_query_blocks{};
+  bool by_kind = false;        ///< Family::by_kind: what blocks with and without a window have is in kinds.h
   bool tiled_values = false;   ///< DeltaNet::tiled
   bool indexer = false;        ///< files hold the indexer of sparse attention, which is carried elsewhere
   bool attends = true;         ///< some blocks attend; false: all are Mamba-2 alone

@@ -7,6 +7,7 @@
 
 #include "model/gguf/config.h"
 #include "model/gguf/keys.h"
+#include "model/gguf/kinds.h"
 #include "model/gguf/mamba.h"
 
 namespace strata::model {
@@ -112,6 +113,7 @@ void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Archite
     if (l.q_rank != 0) size(kQueryRank, l.q_rank);
     return size(kKvRank, l.kv_rank);
   }
+  if (row.by_kind) return add_kind_keys(keys, row, a);
   const auto has_keys = [](const BlockAttention& block) {
     return block.mixer == Mixer::attention || block.mixer == Mixer::delta;
   };
@@ -146,6 +148,7 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   config["num_attention_heads"] = heads;
   if (row.indexer) add_indexer_config(config, gguf, arch, family);
   if (family.mixer == Mixer::latent) return add_latent_config(config, gguf, arch, where);
+  if (row.by_kind) return add_kind_config(config, gguf, row, where);
   std::int64_t kv_heads = static_cast<std::int64_t>(heads);
   if (gguf.has(arch + kKvHeads)) {
     kv_heads = std::ranges::max(by_block(gguf, arch + kKvHeads, config["num_hidden_layers"], where));
@@ -155,8 +158,7 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   config["head_dim"] =
       gguf.has(arch + kKeyLength) ? gguf.integer(arch + kKeyLength) : gguf.integer(arch + ".embedding_length") / heads;
   if (family.mixer == Mixer::delta) add_delta_config(config, gguf, arch, where);
-  if (family.mixer == Mixer::convolution)
-    add_convolution_config(config, gguf, arch, family.mixture != nullptr, where);
+  if (family.mixer == Mixer::convolution) add_convolution_config(config, gguf, arch, family.mixture != nullptr, where);
 }
 
 void add_indexer_keys(format::GgufKeys& keys, const GgufFamily& row, const Model& model) {

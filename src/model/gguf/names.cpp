@@ -31,14 +31,18 @@ constexpr std::array<std::pair<Role, std::string_view>, 20> kLinearNames{{{Role:
                                                                           {Role::in_ba, "ssm_ba"},
                                                                           {Role::in_bcx, "shortconv.in_proj"},
                                                                           {Role::in_zxbcdt, "ssm_in"}}};
-constexpr std::array<std::pair<Norm, std::string_view>, 8> kNormNames{{{Norm::before_attention, "attn_norm"},
-                                                                       {Norm::q, "attn_q_norm"},
-                                                                       {Norm::k, "attn_k_norm"},
-                                                                       {Norm::q_a, "attn_q_a_norm"},
-                                                                       {Norm::kv_a, "attn_kv_a_norm"},
-                                                                       {Norm::after_attention, "post_attention_norm"},
-                                                                       {Norm::before_feed_forward, {}},
-                                                                       {Norm::after_feed_forward, "post_ffw_norm"}}};
+constexpr std::array<std::pair<Norm, std::string_view>, 12> kNormNames{{{Norm::before_attention, "attn_norm"},
+                                                                        {Norm::q, "attn_q_norm"},
+                                                                        {Norm::k, "attn_k_norm"},
+                                                                        {Norm::q_a, "attn_q_a_norm"},
+                                                                        {Norm::kv_a, "attn_kv_a_norm"},
+                                                                        {Norm::after_attention, "post_attention_norm"},
+                                                                        {Norm::before_feed_forward, {}},
+                                                                        {Norm::after_feed_forward, "post_ffw_norm"},
+                                                                        {Norm::after_dense, "post_ffw_norm_1"},
+                                                                        {Norm::before_experts, "pre_ffw_norm_2"},
+                                                                        {Norm::after_experts, "post_ffw_norm_2"},
+                                                                        {Norm::after_embedding, "post_norm"}}};
 /// The indexer of sparse attention, named within a block's attention and within GGUF's block.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kIndexerNames{
     {{"wq_b", "attn_q_b"}, {"wk", "attn_k"}, {"k_norm", "k_norm"}, {"weights_proj", "proj"}}};
@@ -51,10 +55,14 @@ struct BothNames {
 };
 
 /// The tensors that belong to no block.
-std::array<BothNames, 3> whole_names(const Names& names, const GgufFamily& row) {
+std::array<BothNames, 6> whole_names(const Names& names, const GgufFamily& row) {
+  const auto below_root = [&](std::string_view name) { return names.root + std::string(name); };
   return {{{"token_embd", names.linear(Role::embed)},
-           {std::string(row.last_norm), names.root + std::string(names.last_norm), true},
-           {"output", names.linear(Role::lm_head)}}};
+           {std::string(row.last_norm), below_root(names.last_norm), true},
+           {"output", names.linear(Role::lm_head)},
+           {"per_layer_token_embd", below_root(names.block_table)},
+           {"per_layer_model_proj", below_root(names.block_projection)},
+           {"per_layer_proj_norm", below_root(names.block_projection_norm)}}};
 }
 
 /// Whether a family has this matrix rather than the one that it is a part of, or its parts.
@@ -75,6 +83,8 @@ std::vector<BothNames> block_names(const Names& names, const GgufFamily& row) {
   for (const auto& [hf, gguf] : kIndexerNames)
     if (row.indexer)
       result.push_back({fmt::format("indexer.{}", gguf), fmt::format("{}.indexer.{}", names.attention, hf)});
+  result.push_back({"inp_gate", std::string(names.embed_gate)});
+  result.push_back({"proj", std::string(names.embed_out)});
   result.push_back({"shortconv.out_proj", fmt::format("{}.{}", names.convolution, names.convolution_out)});
   for (const auto& [norm, gguf] : kNormNames)
     if (!names.norm(norm).empty())
@@ -143,6 +153,7 @@ std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
     names.push_back({fmt::format("{}{}.{}", kBlocks, b, gguf), std::move(hf), form, matrix_rows});
   };
   if (a.sinks) add("attn_sinks.weight", sinks_name(a, b));
+  if (a.block_scale) add("layer_output_scale.weight", block_scale_name(a, b));
   if (a.attention[b].mixer == Mixer::delta) {
     add("ssm_conv1d.weight", kept_name(a, b, "conv1d.weight"), GgufForm::squeezed);
     add("ssm_a", kept_name(a, b, "A_log"), GgufForm::rates);
@@ -170,13 +181,22 @@ std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
   for (const auto& [role, name] :
        {std::pair{Role::to_latent, "ffn_latent_down.weight"}, {Role::from_latent, "ffn_latent_up.weight"}})
     if (e.latent != 0) add(name, a.linear(b, role).module + ".weight");
+  if (e.beside_dense) {
+    add("ffn_gate_inp.scale", router_scale_name(a, b));
+    add("ffn_down_exps.scale", expert_scale_name(a, b));
+  }
+  const std::string_view shared = e.beside_dense ? "" : "_shexp";
   for (const auto& [role, name] : kExpertNames) {
     if (e.shared_intermediate == 0 || !a.has(b, role)) continue;
     const Linear& linear = a.linear(b, role, kSharedExpert);
-    add(fmt::format("ffn_{}_shexp.weight", name), linear.module + ".weight");
-    if (linear.bias) add(fmt::format("ffn_{}_shexp.bias", name), linear.module + ".bias");
+    add(fmt::format("ffn_{}{}.weight", name, shared), linear.module + ".weight");
+    if (linear.bias) add(fmt::format("ffn_{}{}.bias", name, shared), linear.module + ".bias");
   }
   return names;
+}
+
+std::string gguf_gate_up_stack(std::size_t block) {
+  return fmt::format("{}{}.ffn_gate_up_exps.weight", kBlocks, block);
 }
 
 std::vector<GgufStack> gguf_stacks(const Architecture& a, std::size_t block) {

@@ -48,5 +48,8 @@ struct GgufStack {
 };
 /// The stacks of a mixture block: blk.N.ffn_{gate,up,down}_exps.
 std::vector<GgufStack> gguf_stacks(const Architecture& architecture, std::size_t block);
+/// The stack that other writers make of gate and up, one after another for every expert; such files have it in place of
+/// the two.
+std::string gguf_gate_up_stack(std::size_t block);
 
 }  // namespace strata::model

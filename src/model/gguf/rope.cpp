@@ -9,6 +9,7 @@
 
 #include "model/gguf/config.h"
 #include "model/gguf/keys.h"
+#include "model/gguf/kinds.h"
 
 namespace strata::model {
 namespace {
@@ -221,6 +222,7 @@ std::size_t read_dims(json& config, const format::GgufFile& gguf, const GgufFami
 }  // namespace
 
 void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a, const std::string& where) {
+  if (row.by_kind) return add_kind_rope_keys(keys, row, a);
   const std::string arch(row.name);
   const Rope& rope = a.ropes.front();
   keys.add(arch + kTheta, static_cast<float>(rope.theta));
@@ -255,6 +257,7 @@ void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
 
 std::vector<std::pair<std::string, std::vector<float>>> rope_tensors(const Architecture& a) {
   const Rope& rope = a.ropes.front();
+  if (gguf_family_of(a).by_kind) return {{kDivisors, kind_divisors(rope)}};
   if (rope.scaling == Rope::Scaling::llama3) return {{kDivisors, divisors(rope)}};
   if (rope.scaling == Rope::Scaling::longrope)
     return {{kLong, as_floats(rope.long_factors)}, {kShort, as_floats(rope.short_factors)}};
@@ -263,6 +266,12 @@ std::vector<std::pair<std::string, std::vector<float>>> rope_tensors(const Archi
 
 void add_rope_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
                      const std::string& where) {
+  if (row.by_kind) {
+    const format::GgufTensor* const factors = gguf.find(kDivisors);
+    if (factors == nullptr) fail("{}: {} is missing", where, kDivisors);
+    const std::size_t pairs = config["global_head_dim"].get<std::size_t>() / 2;
+    return add_kind_rope_config(config, gguf, row, read_factors(*factors, pairs, where), where);
+  }
   const std::string arch(row.name);
   const std::size_t dims = read_dims(config, gguf, row, family.mixer == Mixer::latent, where);
   add_rotation(config, gguf, row, family, where);

@@ -51,6 +51,7 @@ class GgufSource final : public TensorSource {
     for (std::size_t b = 0; b < a.blocks; ++b) {
       assemble(a, b);
       rename_parts(a, b);
+      if (a.layout[b].mixture) unstack_pairs(a, b);
       if (a.layout[b].mixture) unstack(a, b);
     }
     std::map<std::string, format::GgufTensor, std::less<>> named;
@@ -233,6 +234,19 @@ class GgufSource final : public TensorSource {
         shape = {shape.front() * shape.back()};
       by_name_[name.hf] = node.mapped();
     }
+  }
+
+  /// Lists the gate and up of every expert where one tensor holds both.
+  void unstack_pairs(const Architecture& a, std::size_t b) {
+    const auto node = by_name_.extract(gguf_gate_up_stack(b));
+    if (!node || !a.gated) return;
+    const format::GgufTensor& whole = node.mapped();
+    const std::uint64_t rows = a.experts.intermediate;
+    expect_shape(whole, {a.experts.count, 2 * rows, a.expert_size()});
+    const std::size_t bytes = whole.data.size() / (2 * a.experts.count);
+    for (std::size_t part = 0; part < 2 * a.experts.count; ++part)
+      by_name_[a.linear(b, part % 2 == 0 ? Role::gate : Role::up, part / 2).module + ".weight"] = {
+          whole.name, whole.type, {rows, a.expert_size()}, whole.data.subspan(part * bytes, bytes)};
   }
 
   /// Lists the experts' matrices and biases, which are parts of the stacked tensors, under names of their own.

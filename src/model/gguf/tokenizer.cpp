@@ -1,6 +1,5 @@
-// GGUF vocabulary -> tokenizer.json. Byte-level BPE keeps the file's merges, if it has them; SentencePiece BPE has
-// none, so they are rebuilt from pieces and scores as transformers' generate_merges does (its
-// convert_slow_tokenizer.py).
+// GGUF vocabulary -> tokenizer.json. The file's merges are kept, if it has them; SentencePiece BPE has none but Gemma
+// 4's, so they are rebuilt from pieces and scores as transformers' generate_merges does (convert_slow_tokenizer.py).
 #include "model/gguf/tokenizer.h"
 
 #include <algorithm>
@@ -27,10 +26,10 @@ class Builder {
  public:
   Builder(const GgufVocabulary& vocabulary, const std::string& where) : vocabulary_(vocabulary), where_(where) {
     check_lists();
-    sentencepiece_ = vocabulary.model == "llama";
+    sentencepiece_ = vocabulary.model == "llama" || has_listed_merges();
     if (!sentencepiece_ && vocabulary.model != "gpt2")
-      fail("{}: tokenizer.ggml.model is '{}'; supported are gpt2 (byte-level BPE) and llama (SentencePiece)", where_,
-           vocabulary.model);
+      fail("{}: tokenizer.ggml.model is '{}'; supported are gpt2 (byte-level BPE), llama and gemma4 (SentencePiece)",
+           where_, vocabulary.model);
     if (!sentencepiece_) {
       pre_ = find_pre_tokenizer(vocabulary.pre.empty() ? "default" : vocabulary.pre);
       if (pre_ == nullptr)
@@ -65,6 +64,7 @@ class Builder {
   void write_merge(std::string& out, std::string_view left, std::string_view right) const;
   std::vector<Merge> merges_from_scores() const;
   const std::string& token(std::uint32_t id) const { return vocabulary_.tokens[id]; }
+  bool has_listed_merges() const { return vocabulary_.model == "gemma4"; }  // of SentencePiece, beside its scores
 
   const GgufVocabulary& vocabulary_;
   const std::string& where_;
@@ -268,7 +268,7 @@ std::vector<std::string_view> Builder::ordinary_tokens() const {
 
 std::string Builder::merges_text() const {
   std::string out = "[";
-  if (sentencepiece_) {
+  if (sentencepiece_ && !has_listed_merges()) {
     for (const Merge& merge : merges_from_scores()) write_merge(out, merge.left, merge.right);
     return out + "]";
   }

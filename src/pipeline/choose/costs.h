@@ -30,8 +30,8 @@ enum class Pricing {
   mean,  ///< by the geometric mean of that and the first kind's: error feedback corrects part of what sets kinds apart
 };
 
-/// What a codec costs a linear, in nats. Scores with fisher and without an alpha: gradient_costs. Others: `kl` where its
-/// group was measured (and in proportion to the relative act_mse for codecs that were not), else alpha x relative
+/// What a codec costs a linear, in nats. Scores with fisher and without an alpha: gradient_costs. Others: `kl` where
+/// its group was measured (and in proportion to the relative act_mse for codecs that were not), else alpha x relative
 /// act_mse, else the latter alone. Of several calibration sets, each
 /// set's costs are divided by their sum, then combined, then multiplied by the mean of the sums, so that they stay nats
 /// and no set outweighs another. Every block signal is turned so that higher is important. Signals that the scores do

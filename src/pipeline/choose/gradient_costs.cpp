@@ -93,8 +93,7 @@ class Corrections {
   double mean_of(std::size_t group, const Signal* kind) const {
     const auto of_kind = by_kind_.find(kind);
     const auto alike = by_likeness_.find({kind, roles_[group]});
-    return (of_kind == by_kind_.end() ? 0.0 : of_kind->second) +
-           (alike == by_likeness_.end() ? 0.0 : alike->second);
+    return (of_kind == by_kind_.end() ? 0.0 : of_kind->second) + (alike == by_likeness_.end() ? 0.0 : alike->second);
   }
 
   std::vector<std::vector<Point>> points_;  ///< by group

@@ -100,7 +100,8 @@ void Preparation::find_what_is_known() {
   needs_.inputs = writes_ && request_.scale_fit == codec::ScaleFit::search && !method_of(request_).calibrated &&
                   prepared_.importance.empty() && runnable();
   if (needs_.scores && !runnable()) {  // by signals of weights alone (fitted_to)
-    prepared_.scores = importance::score_weights(model_, scores_needed(request_.plan, target_, model_.architecture()).signals);
+    prepared_.scores =
+        importance::score_weights(model_, scores_needed(request_.plan, target_, model_.architecture()).signals);
     needs_.scores = false;
   }
   needs_.under_kl = makes_plan && std::holds_alternative<KlBudget>(request_.plan.budget);
@@ -180,8 +181,8 @@ PlanResult Preparation::plan_by_costs(const importance::InputMeanSquare* inputs)
 void Preparation::plan() {
   if (!request_.plan_file.empty()) return;  // it was read
   if (needs_.search && !needs_.under_kl)
-    prepared_.plan = search_on_set(Problem(model_, target_, plan_request_, costs()), *prepared_.calibration, *inputs_,
-                                   search_);
+    prepared_.plan =
+        search_on_set(Problem(model_, target_, plan_request_, costs()), *prepared_.calibration, *inputs_, search_);
   else
     prepared_.plan = plan_by_costs(inputs_ ? &*inputs_ : nullptr);
   if (needs_.measures() || prepared_.scores) stages_.keep_plan(prepared_.plan);  // other plans are made in no time

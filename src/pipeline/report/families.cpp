@@ -19,9 +19,9 @@ namespace {
 model::Architecture sample(const model::Family& family, bool normalizes, const char* pattern = nullptr) {
   constexpr std::size_t heads = 8, usual_head_dim = 64, size = 256, blocks = 64, count = 64, used = 2;
   const std::size_t head_dim = family.default_head_dim == 0 ? usual_head_dim : family.default_head_dim;
-  json config = {{"model_type", family.model_type}, {"hidden_size", heads * head_dim}, {"num_hidden_layers", blocks},
-                 {"num_attention_heads", heads},    {"num_key_value_heads", heads},    {"vocab_size", size},
-                 {family.intermediate_key, size}};
+  json config = {{"model_type", family.model_type}, {"hidden_size", heads * head_dim},   {"num_hidden_layers", blocks},
+                 {"num_attention_heads", heads},    {"num_key_value_heads", heads},      {"vocab_size", size},
+                 {family.intermediate_key, size},   {"vocab_size_per_layer_input", size}};
   if (family.mixer == model::Mixer::convolution) config["full_attn_idxs"] = {1};  // which blocks attend has no default
   if (const model::Mixture* mixture = family.mixture) {
     config["norm_topk_prob"] = normalizes;

@@ -229,7 +229,7 @@ void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs,
 void Rounding::tune(std::size_t block) {
   if (learned_.empty()) return;
   progress_.note(fmt::format("block {}/{} as a whole", block + 1, model_.architecture().blocks));
-  tuned_.push_back(tune_block(engine_, block, {*inputs_, original_->states(), set_.source.seq_len}, learned_,
+  tuned_.push_back(tune_block(engine_, block, {*inputs_, side_, original_->states(), set_.source.seq_len}, learned_,
                               options_.tune, [this] { progress_.advance(0); }));
   for (const auto& [l, linear] : learned_) {
     stored_[l] = linear.stored();

@@ -90,6 +90,7 @@ class Tuner {
     }
     gathered_.assign(sequences.begin(), sequences.end());
     batch_ = engine_.make_batch(std::vector<engine::Sequence>(sequences.size(), engine::Sequence{data_.seq_len}));
+    data_.side.lend(batch_, sequences);
   }
 
   /// The weight of gathered token `t` in the loss.

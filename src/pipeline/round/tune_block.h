@@ -9,6 +9,7 @@
 #include "core/options.h"
 #include "engine/engine.h"
 #include "engine/hidden_states.h"
+#include "engine/side_states.h"
 #include "quantize/learned_rounding.h"
 
 namespace strata::pipeline {
@@ -22,15 +23,18 @@ struct TuneOptions {
 
 void visit(TuneOptions& options, OptionVisitor& visitor);
 
-/// The states that go into the block and those that should come out of it, by sequence.
+/// The states that go into the block, what it reads beside them, and the states that should come out of it, by
+/// sequence.
 struct TuneData {
   engine::HiddenStates& inputs;
+  engine::SideStates& side;
   engine::HiddenStates& targets;
   std::size_t seq_len;
 };
 
 /// The squared error of the block's output on the sequences held out of the learning (hold_out). Each token's error is
-/// relative to the square of its target plus the square of its error at the start.
+/// relative to the square of its target plus the square of its error at the start. Keys and values that the block
+/// leaves to later ones count only as far as its own output tells.
 struct BlockLoss {
   double start = 0.0, best = 0.0;
 };

@@ -53,8 +53,11 @@ TEST(GgufSource, PackedMatricesHaveTheValuesOfDequantizedOnes) {
 
 constexpr std::uint32_t kExperts = 3;
 
-/// A mixtral of one block, its experts stacked or, as files of before April 2024 have them, a tensor each.
-void write_mixture(const std::filesystem::path& path, bool stacked) {
+/// How experts lie in a file: stacked, stacked with gate and up of each together, or, before April 2024, a tensor each.
+enum class Lie { stacked, pairs, single };
+
+/// A mixtral of one block.
+void write_mixture(const std::filesystem::path& path, Lie lie) {
   format::GgufKeys keys;
   keys.add("general.architecture", "llama");
   for (const auto& [key, value] : {std::pair{"embedding_length", 32u},
@@ -76,8 +79,12 @@ void write_mixture(const std::filesystem::path& path, bool stacked) {
                                                {"blk.0.attn_output.weight", 0, {32, 32}},
                                                {"blk.0.ffn_gate_inp.weight", 0, {kExperts, 32}}};
   for (const auto& [name, rows, cols] : {std::tuple{"gate", 64u, 32u}, {"up", 64u, 32u}, {"down", 32u, 64u}}) {
-    if (stacked) specs.push_back({fmt::format("blk.0.ffn_{}_exps.weight", name), 0, {kExperts, rows, cols}});
-    for (std::uint32_t e = 0; e < kExperts && !stacked; ++e)
+    const bool paired = lie == Lie::pairs && rows == 64;
+    if (paired && specs.back().name != "blk.0.ffn_gate_up_exps.weight")
+      specs.push_back({"blk.0.ffn_gate_up_exps.weight", 0, {kExperts, 2 * rows, cols}});
+    if (lie != Lie::single && !paired)
+      specs.push_back({fmt::format("blk.0.ffn_{}_exps.weight", name), 0, {kExperts, rows, cols}});
+    for (std::uint32_t e = 0; e < kExperts && lie == Lie::single; ++e)
       specs.push_back({fmt::format("blk.0.ffn_{}.{}.weight", name, e), 0, {rows, cols}});
   }
   const format::GgufLayout layout = format::lay_out_gguf(std::move(keys), std::move(specs));
@@ -91,10 +98,26 @@ void write_mixture(const std::filesystem::path& path, bool stacked) {
   writer.commit();
 }
 
+TEST(GgufSource, GateAndUpOfExpertsMayBeOneTensor) {
+  const TemporaryFolder folder;
+  write_mixture(folder / "m.gguf", Lie::pairs);
+  const Model model = Model::open(folder / "m.gguf");
+  const auto first = [&](Role role, std::size_t expert) {
+    float value = 0;
+    read_row(model.weights(model.architecture().linear(0, role, expert)).view().dense, 0, 0, 1, &value);
+    return value;
+  };
+  const float matrix = 64 * 32;  // numbers, each one more than the number before it in the file
+  for (std::size_t e = 0; e < kExperts; ++e) {
+    EXPECT_EQ(first(Role::gate, e), first(Role::gate, 0) + 2 * matrix * static_cast<float>(e));
+    EXPECT_EQ(first(Role::up, e), first(Role::gate, e) + matrix);
+  }
+}
+
 TEST(GgufSource, ExpertsMayBeATensorEach) {
   const TemporaryFolder folder;
-  write_mixture(folder / "stacked.gguf", true);
-  write_mixture(folder / "single.gguf", false);
+  write_mixture(folder / "stacked.gguf", Lie::stacked);
+  write_mixture(folder / "single.gguf", Lie::single);
   const Model stacked = Model::open(folder / "stacked.gguf"), single = Model::open(folder / "single.gguf");
   EXPECT_EQ(single.architecture().experts.count, kExperts);
   for (const Linear& linear : single.architecture().linears) {

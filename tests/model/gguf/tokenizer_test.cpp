@@ -213,6 +213,18 @@ TEST(GgufTokenizer, ScoresDecideTheOrderOfMerges) {
   EXPECT_EQ(rebuild(v).encode("abc"), (Ids{261, 265}));
 }
 
+TEST(GgufTokenizer, MergesOfGemma4CountAndScoresDoNot) {
+  GgufVocabulary v = small_pieces();
+  v.model = "gemma4";
+  v.add_space_prefix = false;
+  v.merges = {"a b", "ab c", "b c"};
+  EXPECT_EQ(rebuild(v).encode("abc"), (Ids{262}));
+  v.merges = {"b c"};
+  EXPECT_EQ(rebuild(v).encode("abc"), (Ids{263, 260}));  // by scores "abc" is one piece
+  EXPECT_EQ(rebuild(v).encode("b c\xC3\xA9"), (Ids{264, 266, 265, 3 + 0xC3, 3 + 0xA9}));
+  EXPECT_EQ(rebuild(v).decode(Ids{264, 266, 265}), "b c");
+}
+
 TEST(GgufTokenizer, UnknownCharactersBecomeBytes) {
   const Tokenizer tokenizer = rebuild(small_pieces());
   EXPECT_EQ(tokenizer.encode("\xC3\xA9"), (Ids{266, 3 + 0xC3, 3 + 0xA9}));

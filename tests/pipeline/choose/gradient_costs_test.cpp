@@ -14,7 +14,8 @@ class GradientCosts : public testing::Test {
  protected:
   GradientCosts() {
     for (const model::Linear& linear : a_.linears) {
-      scores_.linears["fisher"].push_back({linear.module, 1.0, {{&int4_, 1, 0.2}, {&int8_, 1, 0.01}, {&nvfp4_, 1, 0.1}}});
+      scores_.linears["fisher"].push_back(
+          {linear.module, 1.0, {{&int4_, 1, 0.2}, {&int8_, 1, 0.01}, {&nvfp4_, 1, 0.1}}});
       scores_.linears["act_mse"].push_back(
           {linear.module, 1.0, {{&int4_, 1, 0.02}, {&int8_, 1, 0.001}, {&nvfp4_, 1, 0.02}}});
     }

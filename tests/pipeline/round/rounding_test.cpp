@@ -245,7 +245,8 @@ TEST(Rounding, TuningLowersTheHeldOutError) {
   for (const auto& [name, codec] : {std::pair("qwen3_untied", "int2_g32"),
                                     {"qwen3_untied", "nvfp4"},
                                     {"qwen3_moe", "int2_g32"},
-                                    {"qwen3_next", "int4_channel"}}) {
+                                    {"qwen3_next", "int4_channel"},
+                                    {"gemma4_text", "int4_channel"}}) {
     const model::Model model = tiny(name);
     const auto codecs = all_linears(model, codec);
     const importance::CalibrationSet set = tokens_for(model, 40);

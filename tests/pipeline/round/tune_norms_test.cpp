@@ -53,7 +53,8 @@ class TuneNorms : public ::testing::Test {
 };
 
 TEST_F(TuneNorms, DamagedNormsAreLearnedBack) {
-  for (const char* name : {"llama_tied", "qwen2_untied_sharded", "qwen3", "qwen3_moe", "qwen3_next", "nemotron"}) {
+  for (const char* name : {"llama_tied", "qwen2_untied_sharded", "qwen3", "qwen3_moe", "qwen3_next", "nemotron",
+                           "gemma4_text", "gemma4_text_moe"}) {
     const model::Model original = tiny(name), wrong = damaged(original, name);
     const importance::CalibrationSet set = tokens_for(original, 16);
     NormOptions options;
@@ -64,8 +65,12 @@ TEST_F(TuneNorms, DamagedNormsAreLearnedBack) {
     EXPECT_EQ(tuned.steps, 12 * 7) << name;
     EXPECT_GT(tuned.start, 0.0) << name;
     EXPECT_LT(tuned.best, 0.3 * tuned.start) << name;
-    const std::size_t each = original.architecture().norm_bias ? 2 : 1;  // weights, and biases
-    EXPECT_EQ(tuned.weights.size(), each * (2 * original.architecture().blocks + 1)) << name;
+    const model::Architecture& a = original.architecture();
+    std::size_t norms = 1;  // the last one
+    for (std::size_t b = 0; b < a.blocks; ++b)
+      norms += static_cast<std::size_t>(
+          std::ranges::count_if(model::kStreamNorms, [&](model::Norm norm) { return a.has(norm, b); }));
+    EXPECT_EQ(tuned.weights.size(), norms * (a.norm_bias ? 2 : 1)) << name;  // weights, and biases
   }
 }
 
