@@ -102,10 +102,14 @@ std::uint64_t block_count(const format::GgufFile& gguf, const std::string& where
 std::vector<std::int64_t> by_block(const format::GgufFile& gguf, const std::string& key, std::size_t blocks,
                                    const std::string& where) {
   const auto it = gguf.metadata().find(key);
-  if (it == gguf.metadata().end() || !std::holds_alternative<format::GgufArray>(it->second))
-    return std::vector<std::int64_t>(blocks, static_cast<std::int64_t>(gguf.integer(key)));
-  std::vector<std::int64_t> values = gguf.integers(key);
-  if (values.size() < blocks) fail("{}: {} has {} numbers for {} blocks", where, key, values.size(), blocks);
+  const bool* const one = it == gguf.metadata().end() ? nullptr : std::get_if<bool>(&it->second);
+  if (one != nullptr) return std::vector<std::int64_t>(blocks, *one ? 1 : 0);
+  const auto* const array = it == gguf.metadata().end() ? nullptr : std::get_if<format::GgufArray>(&it->second);
+  if (array == nullptr) return std::vector<std::int64_t>(blocks, static_cast<std::int64_t>(gguf.integer(key)));
+  const auto* const truths = std::get_if<std::vector<bool>>(array);
+  std::vector<std::int64_t> values =
+      truths != nullptr ? std::vector<std::int64_t>(truths->begin(), truths->end()) : gguf.integers(key);
+  if (values.size() < blocks) fail("{}: {} has {} values for {} blocks", where, key, values.size(), blocks);
   values.resize(blocks);
   return values;
 }

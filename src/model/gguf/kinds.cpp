@@ -38,23 +38,6 @@ std::size_t sharing_blocks(const Architecture& a) {
       std::ranges::count_if(a.attention, [](const BlockAttention& of) { return of.keys_of != kOwnKeys; }));
 }
 
-/// An array with a value for every block; a single number or truth stands for all.
-std::vector<std::int64_t> by_block(const format::GgufFile& gguf, const std::string& key, std::size_t blocks,
-                                   const std::string& where) {
-  const auto it = gguf.metadata().find(key);
-  if (it == gguf.metadata().end()) fail("{}: {} is missing", where, key);
-  if (const bool* one = std::get_if<bool>(&it->second)) return std::vector<std::int64_t>(blocks, *one ? 1 : 0);
-  const auto* const array = std::get_if<format::GgufArray>(&it->second);
-  if (array == nullptr) return std::vector<std::int64_t>(blocks, static_cast<std::int64_t>(gguf.integer(key)));
-  std::vector<std::int64_t> values;
-  if (const auto* truths = std::get_if<std::vector<bool>>(array))
-    values.assign(truths->begin(), truths->end());
-  else
-    values = gguf.integers(key);
-  if (values.size() != blocks) fail("{}: {} has {} values for {} blocks", where, key, values.size(), blocks);
-  return values;
-}
-
 }  // namespace
 
 void add_kind_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a) {

@@ -108,13 +108,13 @@ TEST(GgufMamba, KeysOfAFileAreChecked) {
   for (const auto& [key, value, piece] :
        {std::tuple{"ssm.time_step_rank", 0u, "nemotron_h.ssm.inner_size 64 is not a multiple of"},
         {"ssm.inner_size", 65u, "nemotron_h.ssm.inner_size 65 is not a multiple of"},
-        {"block_count", 5u, "has 4 numbers for 5 blocks"},
+        {"block_count", 5u, "has 4 values for 5 blocks"},
         {"block_count", 4000000000u, "block_count is 4000000000, expected at most"}}) {
     const std::string error = error_of([&, key = key, value = value] { config_of({{key, value}}); });
     EXPECT_NE(error.find(piece), std::string::npos) << error;
   }
   const std::string error = error_of([] { config_of({}, {0, 0, 2}); });
-  EXPECT_NE(error.find("head_count_kv has 3 numbers for 4 blocks"), std::string::npos) << error;
+  EXPECT_NE(error.find("head_count_kv has 3 values for 4 blocks"), std::string::npos) << error;
 }
 
 }  // namespace
