@@ -20,7 +20,7 @@
 namespace strata::kernel {
 namespace {
 
-constexpr std::size_t kFewTokens = 8;  // up to here a product is judged by bandwidth
+constexpr std::size_t kBandwidthTokens = 8;  // up to here a product is judged by bandwidth
 constexpr std::array<MatmulShape, 10> kShapes{{{"SmolLM2", 576, 576},
                                                {"SmolLM2", 192, 576},
                                                {"SmolLM2", 1536, 576},
@@ -114,7 +114,7 @@ struct Product {
 Product make_product(const MatmulShape& shape, std::size_t tokens) {
   const std::size_t fitting = physical_memory_bytes() / 8 / (shape.cols * 2);
   Product p{std::min(shape.rows, fitting), shape.cols, {}, 1, {}, {}};
-  if (tokens <= kFewTokens) p.copies = std::max<std::size_t>(1, big_buffer_bytes() / p.bytes());
+  if (tokens <= kBandwidthTokens) p.copies = std::max<std::size_t>(1, big_buffer_bytes() / p.bytes());
   p.weights.resize(p.copies * p.bytes());
   // Weights of magnitude 1 to 2 over 64, either sign: 7 random bits of mantissa and one of sign. A period that is no
   // divisor of a row makes all rows differ.
@@ -181,7 +181,7 @@ KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precis
   multiply();
   check_product(p, tokens, precision);
   KernelFigure figure{fmt::format("{} {}x{}", shape.model, p.rows, p.cols), tokens, precision};
-  figure.by_bandwidth = tokens <= kFewTokens;
+  figure.by_bandwidth = tokens <= kBandwidthTokens;
   const Timing timing = time_in_turns(seconds, multiply, [&] {
     return figure.by_bandwidth ? read_once(p.weights)
                                : spin_once(precision == Precision::bf16 ? variant.bf16 : variant.f32);
