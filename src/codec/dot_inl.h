@@ -42,6 +42,14 @@ class FewTokens {
   Floats sums_[kTogether] = {all(0.0f), all(0.0f), all(0.0f), all(0.0f)};
 };
 
+/// Asks for the next kBytes bytes of the stream of rows, before they are needed: rows lie one after the other. Nothing
+/// is read that is not there.
+template <std::size_t kBytes>
+inline void prefetch(const std::uint8_t* in) {
+  constexpr std::size_t kAhead = 1024, kLine = 64;
+  unrolled<(kBytes + kLine - 1) / kLine>([&](auto line) { __builtin_prefetch(in + kAhead + kLine * line); });
+}
+
 /// y[t * y_stride + r] for r < rows. row(r, sums) hands the weights of row r to the sums.
 template <class Row>
 inline void dot_rows(std::size_t rows, FewRows x, float* y, std::size_t y_stride, Row row) {

@@ -99,8 +99,10 @@ void dot_blocks(BlockType type, const unsigned char* in, std::size_t rows, FewRo
       };
       constexpr unsigned kBlocks = Type::kWeights < kStep ? kStep / Type::kWeights : 1;  // of a step
       std::size_t b = 0;
-      for (; b + kBlocks <= blocks; b += kBlocks, sums.advance(kBlocks * Type::kWeights))
+      for (; b + kBlocks <= blocks; b += kBlocks, sums.advance(kBlocks * Type::kWeights)) {
+        prefetch<kBlocks * Type::kBytes>(block);
         unrolled<kBlocks>([&](auto k) { add(k * Type::kWeights); });
+      }
       for (; b < blocks; ++b, sums.advance(Type::kWeights)) add(0);
     });
   });
