@@ -4,7 +4,7 @@
 usage: bench/peers/decode.py MODEL [--types q8_0,q4_0,q4_k,q6_k] [--rounds 5] [--tokens 64] [--threads 2] [--work DIR]
 MODEL: a Hugging Face folder; a uniform file of every type is made of it in the work folder unless it is there. llama.cpp
 is the library in the xllamacpp wheel (scripts/make_venv.sh llama), by tests/peers/llama_cpp.py; its own process is
-started for every round, as strata is. Both read the same prompt of four words; only the tokens that follow are counted.
+started for every round, as strata is. Both read the same short prompt; only the tokens that follow are counted.
 Medians of the rounds: a machine that other programs use slows both.
 """
 import argparse
@@ -16,7 +16,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROMPT = "The capital of France"
+PROMPT = "Once upon a time, there was"
 
 
 def llama_speed(path: str, tokens: int, threads: int) -> float:

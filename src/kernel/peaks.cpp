@@ -204,6 +204,18 @@ KernelFigure measure_work(const std::string& name, std::size_t tokens, Precision
   return figure;
 }
 
+KernelFigure measure_reading(const std::string& name, std::size_t tokens, double operations,
+                             std::span<const std::byte> bytes, const std::function<void()>& work, double seconds) {
+  work();
+  const Timing timing = time_in_turns(seconds, work, [&] { return read_once(bytes); });
+  KernelFigure figure{name, tokens, Precision::f32};
+  figure.by_bandwidth = true;
+  figure.gflops = 1e-9 * operations / timing.seconds;
+  figure.gb_per_second = 1e-9 * static_cast<double>(bytes.size()) / timing.seconds;
+  figure.share = figure.gb_per_second / timing.peak;
+  return figure;
+}
+
 KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,
                                double seconds) {
   const Variant& variant = selected_variant();
