@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """One token at a time: `strata generate` beside llama.cpp on the same GGUF files, in turns, tokens per second and ratios.
 
-usage: bench/peers/decode.py MODEL [--types q8_0,q4_0,q4_k,q6_k] [--rounds 5] [--tokens 64] [--threads 2] [--work DIR]
+usage: bench/peers/decode.py MODEL [--types q8_0,q4_0,q4_k,q6_k] [--rounds 5] [--tokens 64] [--threads 2 | --cpu] [--work DIR]
 MODEL: a Hugging Face folder; a uniform file of every type is made of it in the work folder unless it is there. llama.cpp
 is the library in the xllamacpp wheel (scripts/make_venv.sh llama), by tests/peers/llama_cpp.py; its own process is
 started for every round, as strata is. Both read the same short prompt; only the tokens that follow are counted.
-Medians of the rounds: a machine that other programs use slows both.
+Medians of the rounds: a machine that other programs use slows both. On one that is busy, where threads wait for each
+other, --cpu counts the processor's seconds of one thread instead.
 """
 import argparse
 import json
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -19,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROMPT = "Once upon a time, there was"
 
 
-def llama_speed(path: str, tokens: int, threads: int) -> float:
+def llama_speed(path: str, tokens: int, threads: int, clock) -> float:
     """Runs in build/venv-llama."""
     sys.path.insert(0, str(ROOT / "tests/peers"))
     import llama_cpp
@@ -27,10 +29,10 @@ def llama_speed(path: str, tokens: int, threads: int) -> float:
     model = llama_cpp.Model(path)
     model.lib.llama_set_n_threads(model.context, threads, threads)
     last = int(model.logits(model.tokenize(PROMPT))[-1].argmax())
-    begin = time.perf_counter()
+    begin = clock()
     for _ in range(tokens):
         last = int(model.logits(np.array([last]), fresh=False)[-1].argmax())
-    return tokens / (time.perf_counter() - begin)
+    return tokens / (clock() - begin)
 
 
 def output(*args) -> str:
@@ -40,12 +42,22 @@ def output(*args) -> str:
     return result.stdout
 
 
-def strata_speed(strata: str, path: pathlib.Path, tokens: int, threads: int) -> float:
+def processor_seconds() -> float:
+    """Of all processes that have ended so far."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def strata_speed(strata: str, path: pathlib.Path, args) -> float:
     """Of the tokens after the first, by two runs of different lengths: opening and prompt cancel out."""
-    seconds = [json.loads(output(strata, "generate", path, PROMPT, "--max-tokens", n, "--threads", threads, "--json"))
-               for n in (1, tokens + 1)]
-    made = seconds[1]["tokens"] - seconds[0]["tokens"]
-    return made / (seconds[1]["seconds"] - seconds[0]["seconds"])
+    tokens, seconds = [], []
+    for count in (1, args.tokens + 1):
+        begin = processor_seconds()
+        result = json.loads(output(strata, "generate", path, PROMPT, "--max-tokens", count, "--threads", args.threads,
+                                   "--json"))
+        tokens.append(result["tokens"])
+        seconds.append(processor_seconds() - begin if args.cpu else result["seconds"])
+    return (tokens[1] - tokens[0]) / (seconds[1] - seconds[0])
 
 
 def main() -> None:
@@ -56,11 +68,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu", action="store_true", help="processor time of one thread")
     parser.add_argument("--work", default=str(ROOT / "build/peers-decode"))
     parser.add_argument("--llama", action="store_true", help=argparse.SUPPRESS)  # this script in llama.cpp's environment
     args = parser.parse_args()
+    args.threads = 1 if args.cpu else args.threads
+    mode = ["--tokens", args.tokens, "--threads", args.threads, *(["--cpu"] if args.cpu else [])]
     if args.llama:
-        print(llama_speed(args.model, args.tokens, args.threads))
+        print(llama_speed(args.model, args.tokens, args.threads, time.process_time if args.cpu else time.perf_counter))
         return
     work = pathlib.Path(args.work)
     work.mkdir(parents=True, exist_ok=True)
@@ -72,9 +87,8 @@ def main() -> None:
                    "--method", "rtn", "--scale", "minmax", "--no-verify")
         ours, theirs = [], []
         for _ in range(args.rounds):
-            ours.append(strata_speed(args.strata, path, args.tokens, args.threads))
-            theirs.append(float(output(ROOT / "build/venv-llama/bin/python", __file__, path, "--llama", "--tokens",
-                                       args.tokens, "--threads", args.threads)))
+            ours.append(strata_speed(args.strata, path, args))
+            theirs.append(float(output(ROOT / "build/venv-llama/bin/python", __file__, path, "--llama", *mode)))
         a, b = statistics.median(ours), statistics.median(theirs)
         print(f"| {kind} | {a:.1f} | {b:.1f} | {a / b:.2f} | {a * path.stat().st_size * 1e-9:.1f} |", flush=True)
 
