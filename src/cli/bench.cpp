@@ -32,6 +32,8 @@ std::vector<kernel::KernelFigure> measure(double seconds) {
       figures.push_back(kernel::measure_matmul(shape, 512, precision, seconds));
   for (const kernel::MatmulShape& shape : kernel::model_shapes())
     figures.push_back(kernel::measure_matmul(shape, 1, kernel::Precision::bf16, seconds));
+  for (const char* codec : {"q8_0", "q4_0", "q4_k", "q6_k", "int8_channel", "int4_g128", "fp8_channel", "nvfp4"})
+    figures.push_back(kernel::measure_stored(codec::by_name(codec), 4096, 1, seconds));
   figures.push_back(kernel::measure_attention(512, 9, 3, 64, seconds));
   figures.push_back(kernel::measure_attention(512, 32, 8, 128, seconds));
   // Of Qwen3-Next and of Nemotron 3 Nano.

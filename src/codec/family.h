@@ -10,9 +10,9 @@
 
 namespace strata::codec {
 
-/// A codec's work on one row of `cols` weights, by the kernels of one variant. Every codec with codes has all six
-/// functions; `keep` has only decode. importance: cols values; it may be null for ScaleFit::minmax, which does not look
-/// at it.
+/// A codec's work on one row of `cols` weights, by the kernels of one variant. Every codec with codes has all seven
+/// functions; `keep` has only decode and dot. importance: cols values; it may be null for ScaleFit::minmax, which does
+/// not look at it.
 struct RowFunctions {
   void (*fit)(const Variant&, const Codec&, const float* weights, const float* importance, std::size_t cols, ScaleFit,
               float tensor_scale, GroupParams* groups) = nullptr;
@@ -29,6 +29,9 @@ struct RowFunctions {
   /// Weights [col, col + count) of a row, 64 | col.
   void (*decode)(const Variant&, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
                  float* out) = nullptr;
+  /// y[t * y_stride + r] = the product of row `row` + r with x[t], for r < rows (Variant::dot_blocks and its kin).
+  void (*dot)(const Variant&, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+              std::size_t y_stride) = nullptr;
 };
 
 void append_keep(std::vector<Codec>& table);

@@ -91,7 +91,15 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   variant.values_e4m3(bytes_of(in, kCodes) + row * in.cols + col, {count, count}, &group, out);
 }
 
-constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
+void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+         std::size_t y_stride) {
+  for (std::size_t r = row; r < row + rows; ++r, ++y) {
+    const float scale = load_group(in, r).scale;
+    variant.dot_e4m3(bytes_of(in, kCodes) + r * in.cols, in.cols, {&scale, nullptr}, x, y, y_stride);
+  }
+}
+
+constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot};
 
 }  // namespace
 

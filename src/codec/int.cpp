@@ -100,14 +100,10 @@ void store_zero_point(Stored& out, std::size_t row, std::size_t group, float zer
 
 float load_zero_point(const Stored& in, std::size_t row, std::size_t group) {
   const Codec& codec = *in.codec;
-  const std::size_t groups = codec.groups_per_row(in.cols);
-  const unsigned char* part = bytes_of(in, kZeroPoints);
-  unsigned code = 0;
-  for (unsigned bit = 0; bit < codec.code_bits; ++bit) {
-    const std::size_t at = row * codec.code_bits + bit;
-    code |= (part[4 * ((at / 32) * groups + group) + at % 32 / 8] >> (at % 8) & 1u) << bit;
-  }
-  return static_cast<float>(code) - half_range(codec.code_bits);
+  const std::size_t groups = codec.groups_per_row(in.cols), at = row * codec.code_bits;
+  const unsigned byte = bytes_of(in, kZeroPoints)[4 * ((at / 32) * groups + group) + at % 32 / 8];
+  // Asymmetric codecs have 4 or 8 bits, so that a zero point lies within a byte.
+  return static_cast<float>(byte >> (at % 8) & ((1u << codec.code_bits) - 1)) - half_range(codec.code_bits);
 }
 
 GroupParams load_group(const Stored& in, std::size_t row, std::size_t group) {
@@ -192,7 +188,21 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   });
 }
 
-constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
+void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+         std::size_t y_stride) {
+  const Codec& codec = *in.codec;
+  const std::size_t groups = codec.groups_per_row(in.cols);
+  std::vector<float> scales(groups), zero_points(codec.symmetric ? 0 : groups);
+  for (std::size_t r = row; r < row + rows; ++r, ++y) {
+    variant.widen_bf16(bytes_of(in, kScales) + 2 * r * groups, groups, scales.data());
+    for (std::size_t g = 0; g < zero_points.size(); ++g) zero_points[g] = load_zero_point(in, r, g);
+    variant.dot_int({bytes_of(in, kCodes) + r * row_bytes(in), codec.code_bits, !is_packed(codec)},
+                    row_shape(codec, in.cols).group_size, scales.data(), codec.symmetric ? nullptr : zero_points.data(),
+                    x, y, y_stride);
+  }
+}
+
+constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot};
 
 Codec make(std::string name, unsigned bits, std::size_t group_size, bool symmetric) {
   return {.name = std::move(name),

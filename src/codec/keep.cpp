@@ -20,7 +20,13 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   variant.widen_bf16(bytes_of(in, 0) + 2 * (row * in.cols + col), count, out);
 }
 
-constexpr RowFunctions kRows = {.decode = decode};
+void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+         std::size_t y_stride) {
+  for (std::size_t r = row; r < row + rows; ++r, ++y)
+    variant.dot_bf16(bytes_of(in, 0) + 2 * r * in.cols, x, y, y_stride);
+}
+
+constexpr RowFunctions kRows = {.decode = decode, .dot = dot};
 
 }  // namespace
 

@@ -1,5 +1,5 @@
 // Sixteen lanes in two AVX2 registers. The operations and their contracts: lanes_portable.h.
-// Needs AVX2, FMA and BMI2.
+// Needs AVX2, FMA, F16C and BMI2.
 #pragma once
 #include <immintrin.h>
 
@@ -54,6 +54,10 @@ inline Words bytes_of(std::uint64_t low, std::uint64_t high) {
   return {_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(low))),
           _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(high)))};
 }
+inline Words load_signed_bytes(const std::uint8_t* in) {
+  return {_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(in))),
+          _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(in + 8)))};
+}
 inline void store_bytes(std::uint8_t* out, Words x) {
   // Only the low bytes are wanted; packing saturates, so the others are cleared first.
   const __m256i low = _mm256_set1_epi32(255);
@@ -67,6 +71,15 @@ inline Floats operator+(Floats x, Floats y) { return {_mm256_add_ps(x.a, y.a), _
 inline Floats operator-(Floats x, Floats y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
 inline Floats operator*(Floats x, Floats y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
 inline Floats operator/(Floats x, Floats y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline Floats fused(Floats x, Floats y, Floats z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+inline float sum(Floats x) {
+  const __m256 eight = _mm256_add_ps(x.a, x.b);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
 inline Floats subtract_exact_product(Floats x, Floats y, Floats z) {
   return {_mm256_fnmadd_ps(y.a, z.a, x.a), _mm256_fnmadd_ps(y.b, z.b, x.b)};
 }
@@ -105,6 +118,41 @@ inline Floats look_up(const float* table, Words index) {
   };
   return {entry(index.a), entry(index.b)};
 }
+inline Floats all_half(const unsigned char* in) {
+  short half;
+  std::memcpy(&half, in, sizeof half);
+  const __m256 value = _mm256_cvtph_ps(_mm_set1_epi16(half));
+  return {value, value};
+}
+struct Each {
+  explicit Each(Floats values) { store(lanes, values); }
+  Floats operator[](std::size_t i) const { return all(lanes[i]); }
+  float lanes[kLanes];
+};
+inline Words nibbles_at(const std::uint8_t* in) {
+  int low, high;
+  std::memcpy(&low, in, sizeof low);
+  std::memcpy(&high, in + sizeof low, sizeof high);
+  const __m256i shifts = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+  return {_mm256_srlv_epi32(_mm256_set1_epi32(low), shifts), _mm256_srlv_epi32(_mm256_set1_epi32(high), shifts)};
+}
+
+struct Line {
+  Floats scale, min;
+  Words lowest;
+};
+struct Book {
+  const float* table;
+  Floats scale;
+};
+inline Line line_of(Floats scale, int lowest, Floats min_ = all(0.0f)) {
+  return {scale, min_, all_words(static_cast<std::uint32_t>(lowest))};
+}
+inline Book book_of(const float* table, Floats scale) { return {table, scale}; }
+inline Floats weights(const Line& line, Words codes) {
+  return line.scale * floats_of((codes & all_words(15)) + line.lowest) - line.min;
+}
+inline Floats weights(const Book& book, Words codes) { return book.scale * look_up(book.table, codes); }
 template <unsigned kBit>
 inline Words spread_bits(std::uint32_t bits) {
   const __m256i all_bits = _mm256_set1_epi32(static_cast<int>(bits)), value = _mm256_set1_epi32(1);
@@ -124,6 +172,10 @@ inline Words shift_left(Words x) {
 template <unsigned kBits>
 inline Words shift_right(Words x) {
   return {_mm256_srli_epi32(x.a, kBits), _mm256_srli_epi32(x.b, kBits)};
+}
+template <unsigned kBits>
+inline Words shift_right_signed(Words x) {
+  return {_mm256_srai_epi32(x.a, kBits), _mm256_srai_epi32(x.b, kBits)};
 }
 inline Mask operator<(Words x, Words y) {
   return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(y.a, x.a)), _mm256_castsi256_ps(_mm256_cmpgt_epi32(y.b, x.b))};

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "codec/bits_inl.h"
+
 namespace strata::codec {
 namespace {
 
@@ -64,6 +66,12 @@ inline Words bytes_of(std::uint64_t low, std::uint64_t high) {
   std::memcpy(bytes + 8, &high, 8);
   return load_bytes(bytes);
 }
+/// Bytes as signed integers.
+inline Words load_signed_bytes(const std::uint8_t* in) {
+  return each<Words>([&](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<std::int32_t>(static_cast<std::int8_t>(in[i])));
+  });
+}
 /// The low byte of each lane.
 inline void store_bytes(std::uint8_t* out, Words a) {
   for (std::size_t i = 0; i < kLanes; ++i) out[i] = static_cast<std::uint8_t>(a.v[i]);
@@ -80,6 +88,14 @@ inline Floats operator*(const Floats& a, const Floats& b) {
 }
 inline Floats operator/(const Floats& a, const Floats& b) {
   return each<Floats>([&](std::size_t i) { return a.v[i] / b.v[i]; });
+}
+/// a * b + c, rounded once on CPUs that can: the only operation here whose bits depend on the CPU.
+inline Floats fused(const Floats& a, const Floats& b, const Floats& c) { return a * b + c; }
+/// The sum of all lanes.
+inline float sum(const Floats& a) {
+  float total = 0.0f;
+  for (std::size_t i = 0; i < kLanes; ++i) total += a.v[i];
+  return total;
 }
 /// a - b * c where b * c is exact, so that it does not matter whether the product is rounded.
 inline Floats subtract_exact_product(const Floats& a, const Floats& b, const Floats& c) { return a - b * c; }
@@ -147,6 +163,42 @@ inline Floats floats_of(const Words& a) {
 inline Floats look_up(const float* table, const Words& index) {
   return each<Floats>([&](std::size_t i) { return table[index.v[i]]; });
 }
+/// The little-endian float16 at `in` in all lanes; a NaN stays one.
+inline Floats all_half(const unsigned char* in) {
+  const std::uint32_t half = static_cast<std::uint32_t>(in[0]) | static_cast<std::uint32_t>(in[1]) << 8;
+  return all(float_of_half(half));
+}
+/// Sixteen floats, any of which can be had in all lanes.
+struct Each {
+  explicit Each(const Floats& values) : lanes(values) {}
+  Floats operator[](std::size_t i) const { return all(lanes.v[i]); }
+  Floats lanes;
+};
+/// Lane i has nibble i of eight bytes in its low four bits; its others do not matter.
+inline Words nibbles_at(const std::uint8_t* in) {
+  return each<Words>([&](std::size_t i) { return static_cast<std::uint32_t>(in[i / 2] >> (4 * (i % 2))); });
+}
+
+/// The sixteen weights scale * (code + lowest) - min of a group, or scale * table[code].
+struct Line {
+  Floats scale, min;
+  Words lowest;
+};
+struct Book {
+  const float* table;
+  Floats scale;
+};
+inline Line line_of(const Floats& scale, int lowest, const Floats& min_ = all(0.0f)) {
+  return {scale, min_, all_words(static_cast<std::uint32_t>(lowest))};
+}
+inline Book book_of(const float* table, const Floats& scale) { return {table, scale}; }
+/// Weights of a group by the low four bits of each lane.
+inline Floats weights(const Line& line, const Words& codes) {
+  return line.scale * floats_of((codes & all_words(15)) + line.lowest) - line.min;
+}
+inline Floats weights(const Book& book, const Words& codes) {
+  return book.scale * look_up(book.table, codes & all_words(15));
+}
 /// Lane i is 2^kBit where bit i is set, else 0.
 template <unsigned kBit>
 inline Words spread_bits(std::uint32_t bits) {
@@ -165,6 +217,12 @@ inline Words shift_left(const Words& a) {
 template <unsigned kBits>
 inline Words shift_right(const Words& a) {
   return each<Words>([&](std::size_t i) { return a.v[i] >> kBits; });
+}
+/// The top bit moves in from the left.
+template <unsigned kBits>
+inline Words shift_right_signed(const Words& a) {
+  return each<Words>(
+      [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<std::int32_t>(a.v[i]) >> kBits); });
 }
 inline Mask operator<(const Words& a, const Words& b) {  // unsigned, below 2^31
   return each<Mask>([&](std::size_t i) { return a.v[i] < b.v[i]; });

@@ -1,6 +1,7 @@
 // mxfp4 and mxfp8: E2M1 or E4M3 codes with an E8M0 scale a group of 32 (mxfp4-pack-quantized, mxfp8-quantized), and
 // mxfp4_gguf. Byte layout and formulas: docs/formats/mxfp.md, gguf.md.
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "codec/family.h"
@@ -124,6 +125,25 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   });
 }
 
+/// The scales of all codes.
+const float* all_scales() {
+  static const std::array<float, 256> scales = [] {
+    std::array<float, 256> values{};
+    for (std::size_t code = 0; code < 256; ++code) values[code] = e8m0_to_float(static_cast<std::uint8_t>(code));
+    return values;
+  }();
+  return scales.data();
+}
+
+void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+         std::size_t y_stride) {
+  const std::size_t groups = in.codec->groups_per_row(in.cols);
+  const auto dot_row = is_fp4(*in.codec) ? variant.dot_e2m1 : variant.dot_e4m3;
+  for (std::size_t r = row; r < row + rows; ++r, ++y)
+    dot_row(bytes_of(in, kCodes) + r * row_bytes(in), in.codec->group_size,
+            {all_scales(), bytes_of(in, kScales) + r * groups}, x, y, y_stride);
+}
+
 /// mxfp4's codes and scales as a type of GGUF: a block of 32 is the byte of its scale and 16 bytes of nibbles.
 struct GgufMxfp4 : GgmlStorage<GgufMxfp4> {
   static void store_block_codes(const std::uint8_t* codes, unsigned char* block) {
@@ -148,9 +168,10 @@ struct GgufMxfp4 : GgmlStorage<GgufMxfp4> {
   }
 };
 constexpr RowFunctions kGgufRows = {
-    fit_row, round_row, GgufMxfp4::values_row, GgufMxfp4::store_codes, GgufMxfp4::store_groups, GgufMxfp4::decode};
+    fit_row,           round_row,     GgufMxfp4::values_row, GgufMxfp4::store_codes, GgufMxfp4::store_groups,
+    GgufMxfp4::decode, GgufMxfp4::dot};
 
-constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
+constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot};
 
 Codec make(const char* name, Family family, unsigned bits) {
   return {.name = name,

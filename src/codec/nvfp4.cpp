@@ -148,7 +148,29 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   });
 }
 
-constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode};
+/// The scales of all codes for a tensor scale. A thread keeps those that it used last: the rows of a tensor come
+/// together.
+const float* scales_over(float tensor_scale) {
+  thread_local std::array<float, 256> scales;
+  thread_local float made_for = std::numeric_limits<float>::quiet_NaN();
+  if (made_for != tensor_scale) {
+    for (std::size_t code = 0; code < 256; ++code) scales[code] = scale_values().of_code[code] / tensor_scale;
+    made_for = tensor_scale;
+  }
+  return scales.data();
+}
+
+void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+         std::size_t y_stride) {
+  const std::size_t groups = in.codec->groups_per_row(in.cols);
+  const float tensor_scale = load_f32(bytes_of(in, kTensorScale), 0);
+  const float* const scales = scales_over(tensor_scale);
+  for (std::size_t r = row; r < row + rows; ++r, ++y)
+    variant.dot_e2m1(bytes_of(in, kCodes) + r * row_bytes(in), in.codec->group_size,
+                     {scales, bytes_of(in, kScales) + r * groups}, x, y, y_stride);
+}
+
+constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot};
 
 }  // namespace
 

@@ -88,4 +88,11 @@ void decode_row(const Stored& in, std::size_t row, std::size_t col, std::size_t 
   in.codec->rows->decode(selected_variant(), in, row, col, count, out);
 }
 
+void multiply_rows(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+                   std::size_t y_stride) {
+  STRATA_CHECK(x.cols == in.cols && row + rows <= in.rows, "rows {} + {} of {} x {}, {} columns of x", row, rows,
+               in.rows, in.cols, x.cols);
+  in.codec->rows->dot(variant, in, row, rows, x, y, y_stride);
+}
+
 }  // namespace strata::codec

@@ -136,15 +136,18 @@ void round_e4m3(const float* weights, RowShape shape, const GroupParams* groups,
   });
 }
 
-void values_e4m3(const std::uint8_t* codes, RowShape shape, const GroupParams* groups, float* out) {
+inline Floats values_of_e4m3(Words code) {
   const Words nan_code = all_words(0x7F);
+  const Words low = code & nan_code;
+  const Words sign = shift_left<24>(code & all_words(0x80));
+  const Words value = bits_of(magnitude_of_code<3, 7>(low)) | sign;
+  const Words nan = all_words(0x7FC00000u);
+  return from_bits(select(low < nan_code, value, nan));
+}
+
+void values_e4m3(const std::uint8_t* codes, RowShape shape, const GroupParams* groups, float* out) {
   for_each_step(shape, [&](std::size_t i, std::size_t lanes, std::size_t group) {
-    const Words code = load_some_bytes(codes + i, lanes);
-    const Words low = code & nan_code;
-    const Words sign = shift_left<24>(code & all_words(0x80));
-    const Words value = bits_of(magnitude_of_code<3, 7>(low)) | sign;
-    const Words nan = all_words(0x7FC00000u);
-    store_some(out + i, lanes, from_bits(select(low < nan_code, value, nan)) * all(groups[group].scale));
+    store_some(out + i, lanes, values_of_e4m3(load_some_bytes(codes + i, lanes)) * all(groups[group].scale));
   });
 }
 

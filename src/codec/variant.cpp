@@ -17,15 +17,16 @@ constexpr std::array kVariants = {&kVariantPortable};
 
 std::span<const Variant* const> variants() { return kVariants; }
 
+const Variant& variant_of(Isa isa) {
+  for (const Variant* variant : kVariants)
+    if (variant->isa <= isa) return *variant;
+  STRATA_CHECK(false, "no kernels for {}", isa_name(isa));
+  return *kVariants.back();
+}
+
 const Variant& selected_variant() {
-  static const Variant* const chosen = [] {
-    const Isa isa = selected_isa();
-    for (const Variant* variant : kVariants)
-      if (variant->isa <= isa) return variant;
-    STRATA_CHECK(false, "no kernels for {}", isa_name(isa));
-    return kVariants.back();
-  }();
-  return *chosen;
+  static const Variant& chosen = variant_of(selected_isa());
+  return chosen;
 }
 
 }  // namespace strata::codec

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "codec/few_rows.h"
 #include "codec/ggml/blocks.h"
 #include "codec/group_params.h"
 #include "core/isa.h"
@@ -55,6 +56,7 @@ struct Hull {
   float cross[kMost], square[kMost];
 };
 
+/// All kernels of one instruction set give the bits of every other, but for the sums of dot_*, whose weights do.
 struct Variant {
   const char* name;  ///< the name of its Isa
   Isa isa;
@@ -97,6 +99,19 @@ struct Variant {
 
   /// `blocks` blocks of a GGUF type (unpack_blocks_inl.h, unpack_grids_inl.h) as f32. Total: any bytes decode.
   void (*decode_blocks)(BlockType, const unsigned char* in, std::size_t blocks, float* out);
+
+  // Products of stored rows with a few rows of activations, straight from the bytes: y[t * y_stride] = the sum over the
+  // columns of weight * x[t], weights as decoding gives them, in f32.
+  /// `rows` rows of blocks, one after the other: y[t * y_stride + r].
+  void (*dot_blocks)(BlockType, const unsigned char* in, std::size_t rows, FewRows x, float* y, std::size_t y_stride);
+  /// One row of codes. zero_points: by group, or null for zeros.
+  void (*dot_int)(IntegerCodes codes, std::size_t group_size, const float* scales, const float* zero_points, FewRows x,
+                  float* y, std::size_t y_stride);
+  void (*dot_e4m3)(const std::uint8_t* codes, std::size_t group_size, Scales scales, FewRows x, float* y,
+                   std::size_t y_stride);
+  void (*dot_e2m1)(const std::uint8_t* packed, std::size_t group_size, Scales scales, FewRows x, float* y,
+                   std::size_t y_stride);
+  void (*dot_bf16)(const unsigned char* in, FewRows x, float* y, std::size_t y_stride);
 
   // GGUF's IQ types (points_inl.h).
   /// The sums of every point for magnitudes a and importance h of grid.dims weights. odd: the sign of one weight, the

@@ -1,9 +1,9 @@
 // All kernels of the *_inl.h as a Variant, constant-initialized, so that it can be used before main.
 // A file that includes this one includes its lanes_*.h first, in whose operations the kernels are written.
 #pragma once
+#include "codec/ggml/blocks_inl.h"
 #include "codec/ggml/levels_inl.h"
 #include "codec/ggml/points_inl.h"
-#include "codec/ggml/unpack_grids_inl.h"
 #include "codec/rows_inl.h"
 #include "codec/search_inl.h"
 #include "codec/variant.h"
@@ -31,6 +31,11 @@ constexpr Variant make_variant(const char* name, Isa isa) {
           .moments_of_levels = moments_of_levels,
           .round_levels = round_levels,
           .decode_blocks = decode_blocks,
+          .dot_blocks = dot_blocks,
+          .dot_int = dot_int,
+          .dot_e4m3 = dot_e4m3,
+          .dot_e2m1 = dot_e2m1,
+          .dot_bf16 = dot_bf16,
           .grid_costs = grid_costs,
           .lowest_point = lowest_point,
           .costs_at_scales = costs_at_scales,

@@ -3,13 +3,21 @@
 #pragma once
 #include <span>
 
+#include "codec/codec.h"
 #include "codec/variant.h"
 
 namespace strata::codec {
 
 /// Every variant that was compiled, fastest first; portable is the last. Ask isa_runs_here(variant->isa) before use.
 std::span<const Variant* const> variants();
+/// The fastest variant that an instruction set can run.
+const Variant& variant_of(Isa isa);
 /// The variant of selected_isa().
 const Variant& selected_variant();
+
+/// y[t * y_stride + r] = the product of row `row` + r of a stored linear with x[t], for r < rows, read straight from
+/// its bytes. x.cols are the linear's.
+void multiply_rows(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+                   std::size_t y_stride);
 
 }  // namespace strata::codec

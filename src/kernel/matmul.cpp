@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "codec/variants.h"
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/threads.h"
@@ -18,9 +19,7 @@ namespace {
 constexpr std::size_t kBlock = 768;             // columns of a block at most; a multiple of 64 for the codecs
 constexpr std::size_t kMostRows = 256;          // rows of a packed block of weights at most
 constexpr std::size_t kPackedX = 8 << 20;       // floats of packed x held at a time
-constexpr std::size_t kDotTokens = 16;          // up to here no packing
-constexpr std::size_t kDotRows = 8;             // rows decoded together on that path
-constexpr std::size_t kStretch = 1024;          // columns decoded together on that path
+constexpr std::size_t kDotRows = 8;             // rows of a piece of work on the path of few tokens are a multiple
 constexpr std::size_t kDotItemsPerThread = 16;  // pieces of work on that path
 constexpr std::size_t kSmallWork = 1 << 17;     // weights times tokens below which threads do not pay
 
@@ -51,40 +50,45 @@ void decode(const codec::Stored& stored, std::size_t row, std::size_t rows, std:
 
 // ---- few tokens: dot products over the rows ----
 
-void dot_stored(const Job& job, const float* x, std::size_t width, std::size_t row, std::size_t rows) {
-  thread_local Scratch scratch;
-  float* decoded = scratch.floats(kDotRows * kStretch);
-  const std::size_t cols = job.w.cols();
-  for (std::size_t r = 0; r < rows; r += kDotRows) {
-    const std::size_t n = std::min(kDotRows, rows - r);
-    for (std::size_t c = 0; c < cols; c += kStretch) {
-      const std::size_t count = std::min(kStretch, cols - c);
-      decode(*job.w.stored, row + r, n, c, count, decoded);
-      job.kernel.dot(x + c / job.kernel.unit, width, job.tokens, reinterpret_cast<const std::byte*>(decoded),
-                     count * sizeof(float), DType::f32, n, count, job.y + row + r, job.y_stride,
-                     c == 0 ? Update::store : Update::add);
-    }
-  }
-}
-
-void multiply_few(const Job& job) {
-  const MatmulKernel& kernel = job.kernel;
-  const std::size_t rows = job.w.rows(), cols = job.w.cols();
-  const std::size_t width = padded(ceil_div(cols, kernel.unit), kernel.lanes);
-  thread_local Scratch scratch;
-  float* x = scratch.floats(job.tokens * width);
-  for (std::size_t t = 0; t < job.tokens; ++t) kernel.prepare_x(job.x + t * job.x_stride, cols, x + t * width);
+/// Calls body(first row, rows) for stretches of the weights' rows, on all threads.
+template <class Body>
+void over_weight_rows(const Job& job, const Body& body) {
+  const std::size_t rows = job.w.rows();
   const std::size_t items = std::min(ceil_div(rows, kDotRows), kDotItemsPerThread * thread_count());
   const std::size_t rows_per_item = padded(ceil_div(rows, items), kDotRows);
-  run(ceil_div(rows, rows_per_item), rows * cols * job.tokens, [&](std::size_t item) {
-    const std::size_t row = item * rows_per_item, n = std::min(rows_per_item, rows - row);
-    if (job.w.stored != nullptr) {
-      dot_stored(job, x, width, row, n);
-    } else {
-      const MatrixView& dense = job.w.dense;
-      kernel.dot(x, width, job.tokens, dense.row(row), dense.row_stride_bytes, dense.dtype, n, cols, job.y + row,
-                 job.y_stride, Update::store);
-    }
+  run(ceil_div(rows, rows_per_item), rows * job.w.cols() * job.tokens,
+      [&](std::size_t item) { body(item * rows_per_item, std::min(rows_per_item, rows - item * rows_per_item)); });
+}
+
+/// The tokens as codec::multiply_rows wants them, in aligned rows, valid until the next call.
+codec::FewRows padded_rows(const Job& job) {
+  const std::size_t cols = job.w.cols(), width = padded(cols, 16);
+  thread_local Scratch scratch;
+  const std::size_t rows = job.tokens == 1 ? 1 : padded(job.tokens, codec::kTogether);
+  float* const x = scratch.floats(rows * width);
+  std::fill_n(x, rows * width, 0.0f);
+  for (std::size_t t = 0; t < job.tokens; ++t) std::copy_n(job.x + t * job.x_stride, cols, x + t * width);
+  return {x, width, job.tokens, cols};
+}
+
+void multiply_few_stored(const Variant& variant, const Job& job) {
+  const codec::FewRows x = padded_rows(job);
+  const codec::Variant& decoding = codec::variant_of(variant.isa);
+  over_weight_rows(job, [&](std::size_t row, std::size_t rows) {
+    codec::multiply_rows(decoding, *job.w.stored, row, rows, x, job.y + row, job.y_stride);
+  });
+}
+
+void multiply_few_dense(const Job& job) {
+  const MatmulKernel& kernel = job.kernel;
+  const MatrixView& w = job.w.dense;
+  const std::size_t width = padded(ceil_div(w.cols, kernel.unit), kernel.lanes);
+  thread_local Scratch scratch;
+  float* x = scratch.floats(job.tokens * width);
+  for (std::size_t t = 0; t < job.tokens; ++t) kernel.prepare_x(job.x + t * job.x_stride, w.cols, x + t * width);
+  over_weight_rows(job, [&](std::size_t row, std::size_t rows) {
+    kernel.dot(x, width, job.tokens, w.row(row), w.row_stride_bytes, w.dtype, rows, w.cols, job.y + row, job.y_stride,
+               Update::store);
   });
 }
 
@@ -215,10 +219,7 @@ void matmul(const Variant& variant, const float* x, std::size_t x_stride, std::s
   }
   const MatmulKernel& kernel = precision == Precision::bf16 ? variant.bf16 : variant.f32;
   const Job job{kernel, x, x_stride, tokens, w, y, y_stride};
-  if (tokens <= kDotTokens) {
-    multiply_few(job);
-    return;
-  }
+  if (tokens <= kFewTokens) return w.stored != nullptr ? multiply_few_stored(variant, job) : multiply_few_dense(job);
   const std::size_t together =
       std::max<std::size_t>(16, kPackedX / padded(ceil_div(cols, kernel.unit), 64) / kernel.tile_tokens) *
       kernel.tile_tokens;

@@ -8,9 +8,13 @@
 
 namespace strata::kernel {
 
+/// Tokens up to which weights are multiplied where they lie, without packing.
+inline constexpr std::size_t kFewTokens = 16;
+
 enum class Precision {
   f32,   ///< activations and weights in f32, sums in f32
-  bf16,  ///< activations and weights rounded to bf16, sums in f32
+  bf16,  ///< activations and weights rounded to bf16, sums in f32. Weights that are stored in a codec and multiplied by
+         ///< at most kFewTokens tokens are read straight from their bytes, and then nothing is rounded
 };
 
 /// The weights of a linear, (rows, cols) = (out, in): a dense view, or a stored linear that is decoded on the fly.

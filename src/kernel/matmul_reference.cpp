@@ -11,9 +11,8 @@ namespace strata::kernel {
 void matmul_reference(const float* x, std::size_t x_stride, std::size_t tokens, const Weights& w, float* y,
                       std::size_t y_stride, Precision precision) {
   const std::size_t cols = w.cols();
-  const auto operand = [precision](float value) {
-    return static_cast<double>(precision == Precision::bf16 ? round_bf16(value) : value);
-  };
+  const bool rounded = precision == Precision::bf16 && (w.stored == nullptr || tokens > kFewTokens);
+  const auto operand = [rounded](float value) { return static_cast<double>(rounded ? round_bf16(value) : value); };
   const auto row_of_y = [&](std::size_t r) {
     std::vector<float> row(cols);
     if (w.stored != nullptr)

@@ -20,7 +20,7 @@
 namespace strata::kernel {
 namespace {
 
-constexpr std::size_t kFewTokens = 8;  // up to here a product is judged by bandwidth
+constexpr std::size_t kBandwidthTokens = 8;  // up to here a product is judged by bandwidth
 constexpr std::array<MatmulShape, 10> kShapes{{{"SmolLM2", 576, 576},
                                                {"SmolLM2", 192, 576},
                                                {"SmolLM2", 1536, 576},
@@ -114,7 +114,7 @@ struct Product {
 Product make_product(const MatmulShape& shape, std::size_t tokens) {
   const std::size_t fitting = physical_memory_bytes() / 8 / (shape.cols * 2);
   Product p{std::min(shape.rows, fitting), shape.cols, {}, 1, {}, {}};
-  if (tokens <= kFewTokens) p.copies = std::max<std::size_t>(1, big_buffer_bytes() / p.bytes());
+  if (tokens <= kBandwidthTokens) p.copies = std::max<std::size_t>(1, big_buffer_bytes() / p.bytes());
   p.weights.resize(p.copies * p.bytes());
   // Weights of magnitude 1 to 2 over 64, either sign: 7 random bits of mantissa and one of sign. A period that is no
   // divisor of a row makes all rows differ.
@@ -181,7 +181,7 @@ KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precis
   multiply();
   check_product(p, tokens, precision);
   KernelFigure figure{fmt::format("{} {}x{}", shape.model, p.rows, p.cols), tokens, precision};
-  figure.by_bandwidth = tokens <= kFewTokens;
+  figure.by_bandwidth = tokens <= kBandwidthTokens;
   const Timing timing = time_in_turns(seconds, multiply, [&] {
     return figure.by_bandwidth ? read_once(p.weights)
                                : spin_once(precision == Precision::bf16 ? variant.bf16 : variant.f32);
@@ -201,6 +201,18 @@ KernelFigure measure_work(const std::string& name, std::size_t tokens, Precision
   KernelFigure figure{name, tokens, precision};
   figure.gflops = 1e-9 * operations / timing.seconds;
   figure.share = figure.gflops / timing.peak;
+  return figure;
+}
+
+KernelFigure measure_reading(const std::string& name, std::size_t tokens, double operations,
+                             std::span<const std::byte> bytes, const std::function<void()>& work, double seconds) {
+  work();
+  const Timing timing = time_in_turns(seconds, work, [&] { return read_once(bytes); });
+  KernelFigure figure{name, tokens, Precision::f32};
+  figure.by_bandwidth = true;
+  figure.gflops = 1e-9 * operations / timing.seconds;
+  figure.gb_per_second = 1e-9 * static_cast<double>(bytes.size()) / timing.seconds;
+  figure.share = figure.gb_per_second / timing.peak;
   return figure;
 }
 

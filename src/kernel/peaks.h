@@ -49,6 +49,14 @@ KernelFigure measure_matmul(const MatmulShape& shape, std::size_t tokens, Precis
 KernelFigure measure_work(const std::string& name, std::size_t tokens, Precision precision, double operations,
                           const std::function<void()>& work, double seconds);
 
+/// Any work that takes `operations` and reads `bytes`, as a share of the bandwidth of reading these. The caller has
+/// checked the work's answer.
+KernelFigure measure_reading(const std::string& name, std::size_t tokens, double operations,
+                             std::span<const std::byte> bytes, const std::function<void()>& work, double seconds);
+
+/// A product of a few tokens with as many rows of `cols` weights as 64 MiB hold in a codec, straight from their bytes.
+KernelFigure measure_stored(const codec::Codec& codec, std::size_t cols, std::size_t tokens, double seconds);
+
 /// Causal attention of one sequence from its start, as a share of the f32 peak (only what the mask leaves counts).
 KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,
                                double seconds);

@@ -73,6 +73,25 @@ TEST_P(Threads, AnExceptionOfATeamReachesTheCaller) {
   EXPECT_THROW(parallel_team([](std::size_t, std::size_t) { throw std::runtime_error("x"); }), std::runtime_error);
 }
 
+TEST_P(Threads, ShortLoopsAndTeamsInTurnsLoseNothing) {
+  // So short that threads come late, into the next loop or none.
+  std::atomic<std::size_t> visits = 0, members = 0;
+  std::size_t wanted = 0;
+  for (std::size_t round = 0; round < 3000; ++round) {
+    parallel_for(round % 5, [&](std::size_t i) { visits += i + 1; });
+    wanted += (round % 5) * (round % 5 + 1) / 2;
+    ASSERT_EQ(visits, wanted);
+    if (round % 7 != 0) continue;
+    members = 0;
+    std::size_t size = 0;
+    parallel_team([&](std::size_t thread, std::size_t total) {
+      members += thread + 1;
+      if (thread == 0) size = total;
+    });
+    ASSERT_EQ(members, size * (size + 1) / 2);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Counts, Threads, testing::Values(1u, 2u, 5u), testing::PrintToStringParamName());
 
 TEST(ThreadCount, ZeroIsAutomatic) {

@@ -19,6 +19,16 @@ TEST(Peaks, FiguresOfAProductFitTogether) {
     }
 }
 
+TEST(Peaks, StoredWeightsAreMeasuredInBytesOfTheirCodec) {
+  for (const std::size_t tokens : {1, 3}) {
+    const KernelFigure figure = measure_stored(codec::by_name("q8_0"), 4096, tokens, 0.0);
+    EXPECT_TRUE(figure.by_bandwidth);
+    EXPECT_GT(figure.share, 0.0);
+    // Two operations a weight and token against 34 bytes for 32 weights.
+    EXPECT_NEAR(figure.gflops, figure.gb_per_second * static_cast<double>(tokens) * 2 * 32 / 34, 1e-9 * figure.gflops);
+  }
+}
+
 TEST(Peaks, AttentionAndLogSumExpAreMeasured) {
   EXPECT_GT(measure_attention(40, 4, 2, 24, 0.0).gflops, 0.0);
   EXPECT_GT(measure_log_sum_exp(1000, 0.0).gb_per_second, 0.0);

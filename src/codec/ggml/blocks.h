@@ -39,6 +39,11 @@ enum class BlockType : std::uint8_t {
 inline constexpr float kIq4Levels[16] = {-127.f, -104.f, -83.f, -65.f, -49.f, -35.f, -22.f, -10.f,
                                          1.f,    13.f,   25.f,  38.f,  53.f,  69.f,  89.f,  113.f};
 
+/// The values of E2M1 by code, as they are, and times two, as ggml has them.
+inline constexpr float kE2m1Values[16] = {0.f,  0.5f,  1.f,  1.5f,  2.f,  3.f,  4.f,  6.f,
+                                          -0.f, -0.5f, -1.f, -1.5f, -2.f, -3.f, -4.f, -6.f};
+inline constexpr float kE2m1Doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
 // The points of codebooks (grids.h) as bytes: 8 levels a point (4 for IQ3), raised by one for IQ1.
 const std::uint8_t* points_iq2_xxs();
 const std::uint8_t* points_iq2_xs();

@@ -72,6 +72,12 @@ struct GgmlStorage {
     decode(kVariantPortable, in, row, col, count, out);
   }
 
+  static void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+                  std::size_t y_stride) {
+    variant.dot_blocks(Type::kLayout.type, bytes_of(in, 0) + row * Type::kLayout.row_bytes(in.cols), rows, x, y,
+                       y_stride);
+  }
+
   static void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
                      float* out) {
     constexpr const GgmlLayout& kLayout = Type::kLayout;

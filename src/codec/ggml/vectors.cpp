@@ -113,7 +113,7 @@ struct Functions : GgmlStorage<Functions<kIndex>> {
   }
 
   static constexpr RowFunctions kRows = {
-      fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode};
+      fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode, Storage::dot};
 
   static Codec codec() {
     Codec result = Storage::codec();
