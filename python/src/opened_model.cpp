@@ -1,0 +1,73 @@
+// Descriptions and forward passes of an opened model.
+// The sequences of a call run in one batch, without caches.
+#include "opened_model.h"
+
+#include "pipeline/job/precision.h"
+
+namespace strata::python {
+namespace {
+
+kernel::Precision precision_named(const std::string& name) {
+  for (const kernel::Precision precision : {kernel::Precision::f32, kernel::Precision::bf16})
+    if (name == pipeline::precision_name(precision)) return precision;
+  fail_usage("precision {}: expected f32 or bf16", name);
+}
+
+json linears_of(const model::Model& model) {
+  const model::Architecture& a = model.architecture();
+  json linears = json::array();
+  for (const model::Linear& linear : a.linears) {
+    const codec::Codec* codec = model.codec_of(linear);
+    linears.push_back({{"module", linear.module},
+                       {"block", linear.block == model::kNoBlock ? json() : json(linear.block)},
+                       {"role", model::role_name(linear.role)},
+                       {"group", a.groups[linear.group].name},
+                       {"rows", linear.rows},
+                       {"cols", linear.cols},
+                       {"codec", codec == nullptr ? json() : json(codec->name)},
+                       {"bytes", model.stored_bytes(linear)}});
+  }
+  return linears;
+}
+
+}  // namespace
+
+OpenedModel::OpenedModel(const std::string& path, const std::string& precision)
+    : model_(model::Model::open(path)), precision_(precision_named(precision)) {}
+
+json OpenedModel::describe() const {
+  const model::Architecture& a = model_.architecture();
+  return {{"path", model_.path().string()},
+          {"fingerprint", model_.fingerprint()},
+          {"container", model_.from_gguf() ? "gguf" : "safetensors"},
+          {"model_type", a.model_type},
+          {"blocks", a.blocks},
+          {"hidden", a.hidden},
+          {"vocab", a.vocab},
+          {"max_position", a.max_position},
+          {"linears", linears_of(model_)}};
+}
+
+const model::Tokenizer& OpenedModel::tokenizer() {
+  const std::lock_guard lock(busy_);
+  if (!tokenizer_) tokenizer_ = model::Tokenizer::of(model_);
+  return *tokenizer_;
+}
+
+engine::Engine& OpenedModel::engine() {
+  model_.require_runnable();
+  if (!engine_) engine_.emplace(model_, precision_);
+  return *engine_;
+}
+
+std::vector<float> OpenedModel::logits(std::span<const engine::Token> ids, std::size_t sequences) {
+  const std::lock_guard lock(busy_);
+  if (ids.empty()) return {};
+  const std::vector<engine::Sequence> batch(sequences, engine::Sequence{ids.size() / sequences});
+  const std::vector<float> h = engine().forward(ids, batch);
+  std::vector<float> out(ids.size() * vocab());
+  engine().logits(h.data(), ids.size(), out.data());
+  return out;
+}
+
+}  // namespace strata::python

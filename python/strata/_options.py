@@ -1,0 +1,60 @@
+"""Functions that take a job's options: what they are called with becomes words, and help() shows every option."""
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+from . import _core
+from ._declared import Option, parse
+
+Function = TypeVar("Function", bound=Callable[..., object])
+Words = dict[str, list[list[str]]]
+
+
+@functools.cache
+def options_of(job: str) -> Mapping[str, Option]:
+    """The options of a job by their Python names, in the order of the command line's help."""
+    return parse(_core.declarations(job))
+
+
+def words_of(job: str, given: Mapping[str, object]) -> Words:
+    """The words of the options that are given, by their names on the command line; None stands for not given."""
+    known, words = options_of(job), {}
+    for key, value in given.items():
+        if key not in known:
+            close = get_close_matches(key, known, 1)
+            raise TypeError(f"{job} has no option {key!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+        if value is not None and (said := known[key].words(value)):
+            words[known[key].name] = said
+    return words
+
+
+def takes_options(job: str, *held: str) -> Callable[[Function], Function]:
+    """Shows the options of a job, but for those `held` by a parameter of another name, in a function's signature and
+    docstring, where it takes them as **options."""
+
+    def shown(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        named = {parameter.name for parameter in own} | set(held) | {"MODEL"}
+        options = [option for key, option in options_of(job).items() if key not in named]
+        keywords = [inspect.Parameter(option.key, inspect.Parameter.KEYWORD_ONLY, default=option.default,
+                                      annotation=option.type()) for option in options]
+        setattr(function, "__signature__", signature.replace(parameters=own + keywords))
+        function.__doc__ = f"{inspect.getdoc(function)}\n\nOptions, as `strata {job.replace('dry_run', 'quantize')}` has them:\n{_list(options)}"
+        return function
+
+    return shown
+
+
+def _list(options: list[Option]) -> str:
+    lines, heading = [], None
+    for option in options:
+        if option.heading != heading and option.heading:
+            lines += ["", f"{option.heading}:"]
+        heading = option.heading
+        usual = "" if option.default is None else f" (default: {option.default})"
+        lines.append(textwrap.fill(f"{option.key}: {option.help}{usual}", 100, initial_indent="  ", subsequent_indent="      "))
+    return "\n".join(lines)
