@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shlex
 import tempfile
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from . import _core
-from ._options import Words, options_of, words_of
+from ._options import VERBS, Words, options_of, words_of
 from ._progress import Callback, listener_of
 
 Path = str | os.PathLike[str]
@@ -22,23 +23,31 @@ class Saved(Protocol):
     def save(self, path: Path) -> None: ...
 
 
+FILES_OF_VALUES = "strata-value-"  # begins the names of temporary folders
+
+
 def command_of(job: str, words: Words) -> str:
-    """What a person would type for the same job."""
-    line = ["strata", "eval" if job == "evaluate" else job]
+    """What a person would type for the same job, after saving the values that it was given."""
+    line = ["strata", VERBS.get(job, job)]
     for option in options_of(job).values():
         for group in words.get(option.name, []):
             if option.kind == "flag":
                 line.append(option.name if group == ["true"] else f"--no-{option.name[2:]}")
             else:
                 line += ([option.name] if option.name.startswith("-") else []) + group
-    return shlex.join(line)
+    return re.sub(rf"\S*/{FILES_OF_VALUES}[^/]*/", "", shlex.join(line))
+
+
+def in_main_thread() -> bool:
+    """Ctrl-C is the main thread's: only what runs there is stopped by it."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def run(job: str, given: Mapping[str, object], progress: bool | Callback | None) -> dict[str, Any]:
     """What came of the job. Raises strata.Error with the command line's sentence, and KeyboardInterrupt after Ctrl-C."""
     words = words_of(job, given)
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    result: dict[str, Any] = json.loads(_core.run(job, words, listener_of(progress), command_of(job, words), in_main_thread))
+    told = _core.run(job, words, listener_of(progress), command_of(job, words), in_main_thread())
+    result: dict[str, Any] = json.loads(told)
     return result
 
 
@@ -48,7 +57,7 @@ def file_of(value: "Path | Saved | None", name: str) -> Iterator[Path | None]:
     if value is None or isinstance(value, (str, os.PathLike)):
         yield value
         return
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
+    with tempfile.TemporaryDirectory(prefix=FILES_OF_VALUES) as folder:
         path = pathlib.Path(folder, name)
         value.save(path)
         yield path

@@ -11,6 +11,7 @@ from ._declared import Option, parse
 
 Function = TypeVar("Function", bound=Callable[..., object])
 Words = dict[str, list[list[str]]]
+VERBS = {"dry_run": "quantize", "evaluate": "eval"}  # of the command line, where a job is named otherwise
 
 
 @functools.cache
@@ -43,7 +44,8 @@ def takes_options(job: str, *held: str) -> Callable[[Function], Function]:
         keywords = [inspect.Parameter(option.key, inspect.Parameter.KEYWORD_ONLY, default=option.default,
                                       annotation=option.type()) for option in options]
         setattr(function, "__signature__", signature.replace(parameters=own + keywords))
-        function.__doc__ = f"{inspect.getdoc(function)}\n\nOptions, as `strata {job.replace('dry_run', 'quantize')}` has them:\n{_list(options)}"
+        head = f"Options, as `strata {VERBS.get(job, job)}` has them:"
+        function.__doc__ = f"{inspect.getdoc(function)}\n\n{head}\n{_list(options)}"
         return function
 
     return shown

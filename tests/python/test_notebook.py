@@ -6,7 +6,7 @@ import pathlib
 import re
 
 import pytest
-from tqdm.std import tqdm  # type: ignore[import-untyped]
+from tqdm.std import tqdm
 
 import strata
 from strata._progress import Bars, Listener, listener_of

@@ -34,10 +34,11 @@ def test_one_wheel_serves_all_pythons_from_3_12_on() -> None:
 
 
 def test_the_package_and_its_tests_have_types(tmp_path: pathlib.Path) -> None:
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), str(ROOT / "tests/python")]
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path)]
+    command = [*mypy, str(ROOT / "tests/python")]
     told = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert told.returncode == 0, told.stdout
-    package = [*command[:-1], "-p", "strata"]
+    package = [*mypy, "-p", "strata"]
     told = subprocess.run(package, capture_output=True, text=True, cwd=tmp_path)
     assert told.returncode == 0, told.stdout
 
@@ -50,6 +51,14 @@ def test_everything_public_says_what_it_is() -> None:
             for member, value in vars(thing).items():
                 if not member.startswith("_") and (callable(value) or isinstance(value, property)):
                     assert value.__doc__, f"{name}.{member}"
+
+
+def test_each_public_thing_has_a_page(tmp_path: pathlib.Path) -> None:
+    subprocess.run([sys.executable, ROOT / "scripts/make_python_pages.py", tmp_path], check=True)
+    names = [name for name in strata.__all__ if not name.startswith("_")]
+    assert {page.name for page in tmp_path.iterdir()} == {f"{name}.md" for name in [*names, "README"]}
+    page = (tmp_path / "Model.md").read_text()
+    assert "## .quantize" in page and "act_order: " in page and "(rows, cols)" in page
 
 
 def test_the_tour_runs(random_path: pathlib.Path, text: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
