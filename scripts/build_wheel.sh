@@ -25,8 +25,9 @@ builder=$(STRATA_PYTHON=$oldest scripts/make_venv.sh wheel)
 uv=$(scripts/tools_venv.sh)/bin/uv
 export UV_CACHE_DIR=$PWD/build/uv-cache UV_PYTHON_DOWNLOADS=never STRATA_CARGO_TARGET_DIR=$PWD/build/cargo
 rm -rf build/wheel build/venv-python
-VIRTUAL_ENV=$builder "$uv" build -q --wheel --no-build-isolation --python "$builder/bin/python" --out-dir build/wheel \
-  -C build-dir=build/release -C cmake.define.STRATA_TESTS=ON .
+VIRTUAL_ENV=$builder "$uv" build --wheel --no-build-isolation --python "$builder/bin/python" --out-dir build/wheel \
+  -C build-dir=build/release -C cmake.define.STRATA_TESTS=ON . >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
 "$uv" venv -q --python "$newest" build/venv-python
-VIRTUAL_ENV=build/venv-python "$uv" pip install -q --no-deps -r tests/python/requirements-python.txt build/wheel/*.whl
+VIRTUAL_ENV=build/venv-python "$uv" pip install -q --no-deps -r tests/python/requirements-python.txt \
+  -r tests/python/requirements-tasks.txt build/wheel/*.whl
 printf '%s, in %s\n' build/wheel/*.whl "$(build/venv-python/bin/python --version)"

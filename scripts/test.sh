@@ -112,6 +112,7 @@ stage_fuzz() {
 
 stage_python() {
   [ -x build/release/strata ] || build release || return 1
+  finish models || return 1
   scripts/build_wheel.sh || return 1
   build/venv-python/bin/python -m pytest tests/python -q -rs --durations=5
 }
@@ -138,7 +139,7 @@ export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_SLOPPINESS=pch_defines,time_mac
 summary+=("$(printf '%-8s %-6s %4d s' set-up ok $((SECONDS - before)))")
 
 # Downloads need the network and builds the processors, so both run at once. The tools come first: both jobs use them.
-if wants release || wants peers; then
+if wants release || wants python || wants peers; then
   scripts/tools_venv.sh >/dev/null
   start models make_models
   ! wants peers || start venvs make_venvs

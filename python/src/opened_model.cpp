@@ -2,6 +2,8 @@
 // The sequences of a call run in one batch, without caches.
 #include "opened_model.h"
 
+#include <algorithm>
+
 #include "pipeline/job/precision.h"
 
 namespace strata::python {
@@ -68,6 +70,39 @@ std::vector<float> OpenedModel::logits(std::span<const engine::Token> ids, std::
   std::vector<float> out(ids.size() * vocab());
   engine().logits(h.data(), ids.size(), out.data());
   return out;
+}
+
+std::vector<eval::Continuation> OpenedModel::log_likelihoods(
+    std::span<const engine::Token> context, std::span<const std::vector<engine::Token>> continuations) {
+  const std::lock_guard lock(busy_);
+  return eval::log_likelihoods(engine(), context, continuations);
+}
+
+std::string OpenedModel::generate(std::span<const engine::Token> prompt, std::size_t count,
+                                  const engine::Sampling& sampling, const std::vector<std::string>& until) {
+  const model::Tokenizer& words = tokenizer();
+  const std::lock_guard lock(busy_);
+  model::StreamDecoder decoder(words);
+  std::string text;
+  std::size_t end = std::string::npos;
+  const auto ends_with = [&](const std::string& piece) {
+    const std::size_t before = text.size();
+    text += piece;
+    for (const std::string& stop : until)
+      if (!stop.empty()) end = std::min(end, text.find(stop, before - std::min(before, stop.size() - 1)));
+    return end != std::string::npos;
+  };
+  engine::generate(engine(), prompt, count, sampling, words.eos(),
+                   [&](engine::Token token) { return !ends_with(decoder.push(token)); });
+  if (end == std::string::npos) ends_with(decoder.finish());
+  return text.substr(0, end);
+}
+
+const model::ChatTemplate& OpenedModel::chat() {
+  const std::lock_guard lock(busy_);
+  if (!chat_) chat_ = model::ChatTemplate::from_files(model::tokenizer_files(model_), model_.path().string());
+  if (!chat_) fail("{}: has no chat template", model_.path().string());
+  return *chat_;
 }
 
 }  // namespace strata::python

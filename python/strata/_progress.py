@@ -70,7 +70,7 @@ def listener_of(progress: bool | Callback | None) -> Listener:
         return Caller(progress)
     if progress is False:
         return Listener()
-    from tqdm.auto import tqdm  # type: ignore[import-untyped]  # takes a moment to import
+    from tqdm.auto import tqdm  # takes a moment to import
 
     in_notebook = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)
     return Bars(tqdm) if progress or in_notebook or sys.stderr.isatty() else Listener()

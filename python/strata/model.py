@@ -1,13 +1,14 @@
 """Models: opened, looked at, run, scored, planned for and quantized."""
 import json
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._jobs import Path, file_of, run
+from ._jobs import Path, file_of, in_main_thread, run
 from ._options import takes_options
 from ._progress import Callback
 from .plan import Plan
@@ -53,6 +54,11 @@ class Model:
         return int(self._about["vocab"])
 
     @property
+    def max_position(self) -> int:
+        """How many tokens of context config.json says that it was made for; 0 where it does not say."""
+        return int(self._about["max_position"])
+
+    @property
     def linears(self) -> list[dict[str, Any]]:
         """A record for each weight matrix (rows, cols): module, block, role, group (of linears that must share a codec),
         rows (outputs), cols (inputs), codec (None for dense weights), bytes on disk."""
@@ -76,6 +82,32 @@ class Model:
         if array.ndim not in (1, 2):
             raise ValueError(f"ids have {array.ndim} dimensions: expected (tokens,) or (sequences, tokens)")
         return self._opened.logits(array)
+
+    def log_likelihoods(self, context: ArrayLike, continuations: Sequence[ArrayLike]) -> list[tuple[float, bool]]:
+        """How likely the model finds each continuation of a context: what a task of several choices asks.
+
+        context: ids (tokens,), at least one; it runs once. continuations: ids (tokens,) each. Returns for each the sum of
+        log p over its tokens, in nats, and whether each of its tokens is the most likely one.
+        """
+        return self._opened.log_likelihoods(_ids(context), [_ids(each).tolist() for each in continuations])
+
+    def generate(self, prompt: str | ArrayLike, *, max_tokens: int = 128, temperature: float = 0.0, top_p: float = 1.0,
+                 seed: int = 0, until: Sequence[str] = ()) -> str:
+        """The text that the model writes after a prompt, to the token that ends a text or to the first of `until`.
+
+        prompt: a text, or ids (tokens,). temperature: 0 takes the most likely token each time. top_p: samples from the
+        fewest tokens with that probability together. The same seed gives the same text.
+        """
+        ids = self.tokenize(prompt, add_special=True) if isinstance(prompt, str) else _ids(prompt)
+        return self._opened.generate(ids, max_tokens, temperature, top_p, seed, list(until), in_main_thread())
+
+    def render_chat(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True) -> str:
+        """The prompt of a conversation by the model's chat template, as transformers' apply_chat_template renders it.
+
+        messages: {"role": "user", "content": "..."} each. add_generation_prompt: with what opens the answer. Its ids
+        are those of `tokenize`, since the template has put BOS where it belongs. Raises strata.Error without a template.
+        """
+        return self._opened.render_chat(json.dumps(list(messages)), add_generation_prompt)
 
     @takes_options("score")
     def score(self, *, output: Path | None = None, progress: bool | Callback | None = None,

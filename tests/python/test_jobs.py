@@ -48,6 +48,9 @@ def test_the_whole_way(model: strata.Model, scores: strata.Scores, text: pathlib
     result = model.quantize(out, plan=plan, method="gptq", target="transformers", calib=text, samples=4, seq_len=24)
     assert result.path == out and result.bytes == plan.output_bytes == sum(f.stat().st_size for f in out.iterdir())
     assert result.plan.groups[0]["codec"] == plan.groups[0]["codec"]
+    report = json.loads((tmp_path / "out.report.json").read_text())
+    assert report["plan"]["command"].startswith(f"strata quantize {model.path} --output {out}")
+    assert "--plan plan.json --calib" in report["plan"]["command"]
     assert {"module", "codec", "relative_error"} <= set(result.linears[0])
     assert result.verification is not None and result.verification.kl_divergence is not None
     measured = strata.evaluate(result, ref=model, text=text, seq_len=24, samples=4)

@@ -1,6 +1,7 @@
 """Texts and logits as arrays, against the goldens that transformers made."""
 import json
 import pathlib
+import shutil
 import threading
 import time
 
@@ -64,6 +65,40 @@ def test_a_model_is_described(model: strata.Model, path: pathlib.Path) -> None:
     assert (first["module"], first["role"], first["block"], first["codec"]) == ("model.layers.0.self_attn.q_proj", "q", 0, None)
     assert (first["rows"], first["cols"]) == (32, 32)
     assert "llama" in repr(model)
+
+
+def test_log_likelihoods_are_those_of_the_logits(model: strata.Model) -> None:
+    context, answers = [3, 1, 4, 1, 5], [[9, 2, 6], [5], []]
+    found = model.log_likelihoods(context, answers)
+    for answer, (log_likelihood, greedy) in zip(answers, found):
+        logits = model.logits(context + answer)[len(context) - 1 : -1].astype(np.float64)
+        logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        assert log_likelihood == pytest.approx(sum(row[token] for row, token in zip(logs, answer)), abs=1e-4)
+        assert greedy == (logits.argmax(-1).tolist() == answer)
+
+
+def test_a_text_goes_on_to_where_it_is_told_to_end(model: strata.Model) -> None:
+    text = model.generate("THE CAT", max_tokens=12)
+    assert len(text) == 12 and text == model.generate(model.tokenize("THE CAT"), max_tokens=12)
+    best = model.logits(model.tokenize("THE CAT"))[-1].argmax()
+    assert text[0] == model.detokenize([best])
+    assert model.generate("THE CAT", max_tokens=12, until=[text[4:7]]) == text[: text.find(text[4:7])]
+    assert model.generate("THE CAT", max_tokens=3, temperature=1.0, seed=1) == model.generate(
+        "THE CAT", max_tokens=3, temperature=1.0, seed=1)
+    with pytest.raises(strata.Error, match="the prompt is empty"):
+        model.generate([])
+
+
+def test_a_conversation_becomes_a_prompt(path: pathlib.Path, tmp_path: pathlib.Path, model: strata.Model) -> None:
+    folder = tmp_path / "chat"
+    shutil.copytree(path, folder)
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+                                                "{% if add_generation_prompt %}[assistant]{% endif %}")
+    messages = [{"role": "user", "content": "HELLO"}]
+    assert strata.open(folder).render_chat(messages) == "[user]HELLO[assistant]"
+    assert strata.open(folder).render_chat(messages, add_generation_prompt=False) == "[user]HELLO"
+    with pytest.raises(strata.Error, match="has no chat template"):
+        model.render_chat(messages)
 
 
 def test_what_cannot_be_opened_is_an_error_with_a_sentence(tmp_path: pathlib.Path, path: pathlib.Path) -> None:
