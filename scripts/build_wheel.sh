@@ -24,6 +24,7 @@ newest=$(tail -n 1 <<<"${found:-3 python3}" | cut -d ' ' -f 2)
 builder=$(STRATA_PYTHON=$oldest scripts/make_venv.sh wheel)
 uv=$(scripts/tools_venv.sh)/bin/uv
 export UV_CACHE_DIR=$PWD/build/uv-cache UV_PYTHON_DOWNLOADS=never STRATA_CARGO_TARGET_DIR=$PWD/build/cargo
+export CC=${CC:-cc} CXX=${CXX:-c++}  # scikit-build-core would take Python's, and another compiler builds everything anew
 rm -rf build/wheel build/venv-python
 VIRTUAL_ENV=$builder "$uv" build --wheel --no-build-isolation --python "$builder/bin/python" --out-dir build/wheel \
   -C build-dir=build/release -C cmake.define.STRATA_TESTS=ON . >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
