@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Writes a page of Markdown for each public thing of the installed package, from its docstring: scripts/make_python_pages.py FOLDER
+"""Writes a page of Markdown for each public thing of the installed package, from its docstring.
 
-README.md there lists them. Nothing is written by hand: what a page lacks, the docstring lacks.
+    build/venv-python/bin/python scripts/make_python_pages.py FOLDER
+
+README.md in the folder lists them. Nothing is written by hand: what a page lacks, the docstring lacks.
 """
 import inspect
 import pathlib

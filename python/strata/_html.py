@@ -7,7 +7,8 @@ HEIGHT = 640  # of a report, in pixels
 
 def frame(page: str) -> str:
     """A whole page in a frame of its own, so that neither its styles nor its script meet the notebook's."""
-    return f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:{HEIGHT}px;border:0" title="strata report"></iframe>'
+    style = f"width:100%;height:{HEIGHT}px;border:0"
+    return f'<iframe srcdoc="{html.escape(page)}" style="{style}" title="strata report"></iframe>'
 
 
 def table(records: Sequence[Mapping[str, object]], columns: Sequence[str], caption: str) -> str:

@@ -15,15 +15,13 @@ from ._options import VERBS, Words, options_of, words_of
 from ._progress import Callback, listener_of
 
 Path = str | os.PathLike[str]
+FILES_OF_VALUES = "strata-value-"  # begins the names of temporary folders
 
 
 class Saved(Protocol):
     """Something that can be written to a file, such as scores."""
 
     def save(self, path: Path) -> None: ...
-
-
-FILES_OF_VALUES = "strata-value-"  # begins the names of temporary folders
 
 
 def command_of(job: str, words: Words) -> str:

@@ -32,14 +32,14 @@ def words_of(job: str, given: Mapping[str, object]) -> Words:
     return words
 
 
-def takes_options(job: str, *held: str) -> Callable[[Function], Function]:
-    """Shows the options of a job, but for those `held` by a parameter of another name, in a function's signature and
-    docstring, where it takes them as **options."""
+def takes_options(job: str) -> Callable[[Function], Function]:
+    """Shows the options of a job in the signature and docstring of a function that takes them as **options, but for those
+    that it has parameters for."""
 
     def shown(function: Function) -> Function:
         signature = inspect.signature(function)
         own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        named = {parameter.name for parameter in own} | set(held) | {"MODEL"}
+        named = {parameter.name for parameter in own} | {"MODEL"}
         options = [option for key, option in options_of(job).items() if key not in named]
         keywords = [inspect.Parameter(option.key, inspect.Parameter.KEYWORD_ONLY, default=option.default,
                                       annotation=option.type()) for option in options]
@@ -58,5 +58,6 @@ def _list(options: list[Option]) -> str:
             lines += ["", f"{option.heading}:"]
         heading = option.heading
         usual = "" if option.default is None else f" (default: {option.default})"
-        lines.append(textwrap.fill(f"{option.key}: {option.help}{usual}", 100, initial_indent="  ", subsequent_indent="      "))
+        text = f"{option.key}: {option.help}{usual}"
+        lines.append(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="      "))
     return "\n".join(lines)

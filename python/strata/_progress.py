@@ -37,7 +37,8 @@ class Caller(Listener):
     """Hands everything to a callback."""
 
     def __init__(self, callback: Callback) -> None:
-        self._callback, self._last = callback, {}  # type: Callback, dict[str, tuple[int, int]]
+        self._callback = callback
+        self._last: dict[str, tuple[int, int]] = {}
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
         self._last[stage] = (done, total)
@@ -51,7 +52,8 @@ class Bars(Listener):
     """A bar of tqdm for each stage, which goes away when it ends."""
 
     def __init__(self, bar: Callable[..., Any]) -> None:
-        self._make, self._bars = bar, {}  # type: Callable[..., Any], dict[str, Any]
+        self._make = bar
+        self._bars: dict[str, Any] = {}
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
         if stage not in self._bars:

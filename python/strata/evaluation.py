@@ -43,7 +43,8 @@ class Evaluation:
     def of(cls, data: dict[str, Any]) -> Self:
         """From a member of eval.json."""
         kl = data["kl_divergence"]
-        plain = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name not in ("kl_divergence", "data")}
+        names = [field.name for field in dataclasses.fields(cls) if field.name not in ("kl_divergence", "data")]
+        plain = {name: data[name] for name in names}
         return cls(kl_divergence=KlDivergence(**kl) if kl else None, data=data, **plain)
 
 
