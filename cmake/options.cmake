@@ -3,6 +3,9 @@ add_library(strata_options INTERFACE)
 target_include_directories(strata_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(strata_options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow -Werror -ffp-contract=off)
+# The same objects make the programs and the Python module. Hidden symbols cannot be replaced at run time, so that the
+# compiler inlines and calls them as in code that is for programs alone.
+target_compile_options(strata_options INTERFACE -fPIC -fvisibility=hidden)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports its own intrinsic headers and std::string here (GCC bugs 105593 and 105329).
   target_compile_options(strata_options INTERFACE -Wno-maybe-uninitialized -Wno-psabi -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)

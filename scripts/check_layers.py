@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks that every file under src/ includes only its own layer and lower ones, and its own room and earlier ones.
 
-docs/code.md has both orders. A layer of the same level is not lower, and a room of the same step is not earlier.
+The sources of the Python module, python/src, are a layer beside the command line. docs/code.md has both orders. A layer of the same level is not lower, and a room of the same step is not earlier.
 Prints each forbidden #include as file:line and exits with 1 if there is one.
 """
 import pathlib
@@ -9,7 +9,7 @@ import re
 import sys
 
 LEVELS = [["core"], ["codec", "allocate"], ["format", "kernel"], ["model", "quantize"], ["engine"], ["importance", "eval"],
-          ["pipeline"], ["cli"]]
+          ["pipeline"], ["cli", "python"]]
 # The rooms of each layer whose files all stand in rooms. Other layers keep their machinery beside their rooms.
 ROOMS = {"pipeline": [["plan"], ["output"], ["choose", "round"], ["measure"], ["report"], ["job"]]}
 OUTSIDE = {"strata_tokenizer.h": "model"}  # header of the Rust crate -> the only layer that may include it
@@ -30,6 +30,8 @@ def fault(layer: str, room: str, included: str) -> str | None:
         return None if layer == OUTSIDE[included] else f"only {OUTSIDE[included]} may include it"
     parts = included.split("/")
     folder = parts[0]
+    if layer == "python" and len(parts) == 1:
+        return None
     if len(parts) < 2 or folder not in LEVEL or ".." in parts:
         return "write it as \"layer/file.h\", with a layer of docs/code.md"
     if folder != layer and LEVEL[folder] >= LEVEL[layer]:
@@ -55,9 +57,10 @@ def place(file: pathlib.Path, source: pathlib.Path) -> tuple[str, str, str | Non
 def main() -> None:
     source = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "src")
     files = [f for f in sorted(source.rglob("*")) if f.suffix in (".h", ".cpp", ".inc")]
+    module = sorted((source.parent / "python/src").glob("*"))
     faults = 0
-    for file in files:
-        layer, room, wrong = place(file, source)
+    for file in files + module:
+        layer, room, wrong = ("python", "", None) if file in module else place(file, source)
         if wrong:
             print(f"{file}: {wrong}")
             faults += 1
@@ -67,7 +70,7 @@ def main() -> None:
             if match and (what := fault(layer, room, match[1])):
                 print(f'{file}:{number}: "{match[1]}": {what}')
                 faults += 1
-    print(f"layers: {len(files)} files, {faults} forbidden includes")
+    print(f"layers: {len(files + module)} files, {faults} forbidden includes")
     sys.exit(faults > 0)
 
 

@@ -33,6 +33,7 @@ def sizes(hidden, intermediate, blocks, heads, kv_heads, vocab, tied, theta, pos
 
 
 SHAPES = {
+    "tiny": LLAMA | sizes(128, 256, 2, 4, 2, 258, True, 10000.0, 1024),
     "smollm2-135m": LLAMA | sizes(576, 1536, 30, 9, 3, 49152, True, 100000.0, 8192),
     "llama-1b": LLAMA | sizes(2048, 8192, 16, 32, 8, 128256, True, 500000.0, 8192),
     "llama-8b": LLAMA | sizes(4096, 14336, 32, 32, 8, 128256, False, 500000.0, 8192),

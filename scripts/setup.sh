@@ -14,7 +14,7 @@ EOF
 }
 
 packages=(cmake ninja-build g++ pkg-config libeigen3-dev nlohmann-json3-dev libcli11-dev libfmt-dev libgtest-dev
-  libbenchmark-dev python3 python3-venv ca-certificates nodejs npm)
+  libbenchmark-dev python3 python3-venv python3-dev ca-certificates nodejs npm)
 case "${1:-}" in
   "") ;;
   --dev) packages+=(clang clang-format libclang-rt-dev ccache git chromium fonts-dejavu-core) ;;
@@ -61,6 +61,7 @@ for package in "${packages[@]}"; do
   # A python3 of the user's own (pyenv, conda) that can make virtual environments serves as well as Debian's.
   # A Node of the user's own serves too when it can build the report's page: Debian's cannot be installed beside it.
   case $package in
+    python3-dev) python3 -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_paths()["include"], "Python.h").stat()' 2>/dev/null && continue ;;
     python3 | python3-venv) python3 -c 'import venv, ensurepip' 2>/dev/null && continue ;;
     nodejs | npm) command -v npm >/dev/null && node -e 'process.exit(+(parseInt(process.versions.node) < 18))' && continue ;;
   esac

@@ -12,18 +12,19 @@ usage: scripts/test.sh [STAGE...]      (none: all of them, in this order)
   release   optimized build, all tests
   debug     AddressSanitizer and UndefinedBehaviorSanitizer, all tests but those that run a whole model
   fuzz      every reader's fuzz target, FUZZ_SECONDS each (default 30)
+  python    the wheel of the Python package, installed into a fresh environment, and its tests
   peers     checkpoints, logits and perplexity against transformers, vLLM and llama.cpp; the report in Chromium
 
 JOBS (default: number of CPUs) bounds what runs at once.
 EOF
 }
 
-all=(lint release debug fuzz peers)
+all=(lint release debug fuzz python peers)
 stages=("$@")
 [ $# -gt 0 ] || stages=("${all[@]}")
 for stage in "${stages[@]}"; do
   case $stage in
-    lint | release | debug | fuzz | peers) ;;
+    lint | release | debug | fuzz | python | peers) ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -109,6 +110,13 @@ stage_fuzz() {
   xargs -P "$jobs" -I TARGET bash -c "fuzz_one TARGET $fuzz_seconds" <<<"$targets"
 }
 
+stage_python() {
+  [ -x build/release/strata ] || build release || return 1
+  finish models || return 1
+  scripts/build_wheel.sh || return 1
+  build/venv-python/bin/python -m pytest tests/python -q -rs --durations=5
+}
+
 stage_peers() {
   [ -x build/release/strata ] || build release || return 1
   finish models || return 1
@@ -131,7 +139,7 @@ export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_SLOPPINESS=pch_defines,time_mac
 summary+=("$(printf '%-8s %-6s %4d s' set-up ok $((SECONDS - before)))")
 
 # Downloads need the network and builds the processors, so both run at once. The tools come first: both jobs use them.
-if wants release || wants peers; then
+if wants release || wants python || wants peers; then
   scripts/tools_venv.sh >/dev/null
   start models make_models
   ! wants peers || start venvs make_venvs

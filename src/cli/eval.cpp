@@ -1,26 +1,13 @@
 // strata eval: perplexity of models, and their distance from the original they were made from.
-// All models run on the same text, a batch of sequences at a time; no logits are kept.
-#include <algorithm>
-#include <chrono>
+// pipeline::evaluate does the work; this file says what a person sees of it.
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "cli/options.h"
-#include "core/file.h"
-#include "eval/eval_file.h"
-#include "eval/text.h"
-#include "model/tokenizer.h"
+#include "pipeline/job/evaluation.h"
 
 namespace strata::cli {
 namespace {
-
-struct Options {
-  std::vector<std::string> models;
-  std::string reference, text, output;
-  kernel::Precision precision = kernel::Precision::f32;
-  std::size_t seq_len = 512, samples = 0;
-};
 
 std::string with_error(double value, const std::optional<double>& error) {
   return error ? fmt::format("{:.4f} +- {:.4f}", value, *error) : fmt::format("{:.4f}", value);
@@ -58,99 +45,22 @@ void show(const std::vector<std::string>& names, const std::vector<eval::Evaluat
                with_error(*all[0].ref_perplexity, all[0].ref_perplexity_standard_error));
 }
 
-/// Returns whether two models have the same linears, as a quantized model and its original do.
-bool same_linears(const model::Model& one, const model::Model& other) {
-  return std::ranges::equal(one.architecture().linears, other.architecture().linears,
-                            [](const model::Linear& a, const model::Linear& b) {
-                              return a.module == b.module && a.rows == b.rows && a.cols == b.cols;
-                            });
-}
-
-/// Throws Error where the models' tokens are different words. Warns when the original is quantized itself, and when a
-/// model cannot have been made from it.
-void check_comparison(const std::vector<const model::Model*>& models, const model::Tokenizer& tokenizer,
-                      const eval::EvalText& text, const model::Model* original) {
-  std::vector<const model::Model*> others(models.begin() + 1, models.end());
-  if (original != nullptr) others.push_back(original);
-  for (const model::Model* other : others) {
-    const model::NamedTexts files = model::tokenizer_files(*other);
-    if (model::find_text(files, "tokenizer.json") == nullptr) continue;  // the models share the first one's
-    eval::check_same_words(text, tokenizer, model::Tokenizer::from_files(files, other->path().string()));
-  }
-  for (const model::Model* model : models)
-    if (original != nullptr && !same_linears(*model, *original))
-      remark("warning: --ref {} has other linears than {}, which was not made from it\n", original->path().string(),
-             model->path().string());
-  if (original != nullptr && !original->low_bit_types().empty())
-    remark("warning: --ref {} is quantized itself, so its own loss is not in the divergence from it\n",
-           original->path().string());
-}
-
-void run(const Options& options, const Common& common) {
-  const auto begin = std::chrono::steady_clock::now();
-  std::vector<std::unique_ptr<model::Model>> models;
-  std::vector<const model::Model*> opened;
-  eval::EvalFile file;
-  for (const std::string& path : options.models) {
-    models.push_back(std::make_unique<model::Model>(model::Model::open(path)));
-    models.back()->require_runnable();
-    opened.push_back(models.back().get());
-    file.models.push_back(eval::ModelName::of(*opened.back()));
-  }
-  std::optional<model::Model> reference;
-  if (!options.reference.empty()) reference = model::Model::open(options.reference);
-  if (reference) file.original = eval::ModelName::of(*reference);
-  const auto tokenizer = model::Tokenizer::of(*opened[0]);
-  const eval::EvalText text = eval::read_eval_text(tokenizer, options.text, options.seq_len, options.samples);
-  check_comparison(opened, tokenizer, text, reference ? &*reference : nullptr);
-  std::vector<std::unique_ptr<engine::Engine>> engines;
-  std::vector<engine::Engine*> judged;
-  for (const auto& model : models) {
-    engines.push_back(std::make_unique<engine::Engine>(*model, options.precision));
-    judged.push_back(engines.back().get());
-  }
-  std::optional<engine::Engine> original;
-  if (reference) original.emplace(*reference, options.precision);
-  file.evaluations = eval::evaluate(judged, original ? &*original : nullptr, text.sequences);
-  file.text = text.describe();
-  file.precision = options.precision == kernel::Precision::bf16 ? "bf16" : "f32";
-  file.command = common.command;
-  file.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-
-  const json value = file.to_json();
-  if (!options.output.empty()) write_json_file(options.output, value);
-  print_json(common, value);
+void run(const pipeline::EvaluationRequest& request, const Common& common) {
+  Remarks remarks;
+  const eval::EvalFile file = pipeline::evaluate(request, remarks, common.command);
+  print_json(common, file.to_json());
   if (common.json_output) return;
   if (file.evaluations.size() == 1)
     show(file.evaluations[0]);
   else
-    show(options.models, file.evaluations);
+    show(request.models, file.evaluations);
   fmt::print("{} tokens scored in {:.1f} s\n", file.evaluations[0].tokens, file.seconds);
 }
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
-  auto options = std::make_shared<Options>();
-  line.list({.name = "MODEL",
-             .help = "Models to judge; several are held in memory together and take less time than one by one",
-             .required = true},
-            options->models);
-  line.option({.name = "--ref", .help = "The original, for KL divergence and top-1 agreement"}, options->reference);
-  line.option({.name = "--text", .help = "UTF-8 text file", .required = true}, options->text);
-  line.option({.name = "--samples",
-               .help = "Sequences to score, from the start of the text; 0: all",
-               .example = "40",
-               .aliases = "--chunks"},
-              options->samples);
-  line.option({.name = "--seq-len",
-               .help = "Tokens of a sequence; the second half is scored",
-               .example = "2048",
-               .least = 4,
-               .most = 1 << 20,
-               .aliases = "--n-ctx"},
-              options->seq_len);
-  declare_precision(line, options->precision);
-  line.option({.name = "--output", .help = "Also write the result to this JSON file", .letter = "-o"}, options->output);
-  return [options, &common] { run(*options, common); };
+  auto request = std::make_shared<pipeline::EvaluationRequest>();
+  visit(*request, line);
+  return [request, &common] { run(*request, common); };
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "engine/sampler.h"
 #include "model/chat_template.h"
 #include "model/tokenizer.h"
+#include "pipeline/job/precision.h"
 
 namespace strata::cli {
 namespace {
@@ -44,7 +45,7 @@ void declare_shared(CommandLine& line, Options& options) {
               options.top_p);
   line.option({.name = "--seed", .help = "Seed of the sampling", .example = "1"}, options.seed);
   line.option({.name = "--system", .help = "System message of a chat", .example = "Answer in French."}, options.system);
-  declare_precision(line, options.precision);
+  pipeline::declare_precision(options.precision, line);
 }
 
 model::Model open_to_run(const std::string& path) {

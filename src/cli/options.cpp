@@ -9,12 +9,6 @@
 
 namespace strata::cli {
 
-void declare_precision(CommandLine& line, kernel::Precision& precision) {
-  line.choice({.name = "--precision",
-               .help = "Activations in matrix products; f32 is exact, bf16 faster but adds its own divergence"},
-              precision, {{"f32", kernel::Precision::f32}, {"bf16", kernel::Precision::bf16}});
-}
-
 void declare_show_calibration(CommandLine& line, bool& show) {
   line.flag({.name = "--show-calib", .help = "Print the calibration text to stderr", .effect = Effect::run}, show);
 }
@@ -23,6 +17,10 @@ void show_calibration(const importance::CalibrationSet& set, const model::Tokeni
   remark("calibration: {}\n", set.source.text());
   for (std::size_t i = 0; i < set.sequences.size(); ++i)
     remark("--- {} ---\n{}\n", i + 1, tokenizer.decode(set.sequences[i], model::SkipSpecial::no));
+}
+
+void Remarks::on_calibration(const model::Model& model, const importance::CalibrationSet& set) {
+  if (shows_calibration_) show_calibration(set, model::Tokenizer::of(model));
 }
 
 void show_plan(const pipeline::PlanResult& result, const model::Model& model) {

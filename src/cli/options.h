@@ -5,15 +5,25 @@
 #include "importance/calibration.h"
 #include "model/tokenizer.h"
 #include "pipeline/choose/planner.h"
+#include "pipeline/job/listener.h"
 
 namespace strata::cli {
 
-/// --precision of activations in matrix products.
-void declare_precision(CommandLine& line, kernel::Precision& precision);
 /// --show-calib.
 void declare_show_calibration(CommandLine& line, bool& show);
 /// The decoded sequences, to stderr.
 void show_calibration(const importance::CalibrationSet& set, const model::Tokenizer& tokenizer);
+
+/// Tells a person of a job that has remarks and nothing else to say; with --show-calib also its text.
+class Remarks final : public pipeline::Listener {
+ public:
+  explicit Remarks(bool shows_calibration = false) : shows_calibration_(shows_calibration) {}
+  void on_remark(const std::string& text) override { remark("{}\n", text); }
+  void on_calibration(const model::Model& model, const importance::CalibrationSet& set) override;
+
+ private:
+  bool shows_calibration_;
+};
 
 /// The plan for people: totals, codecs by role, notes.
 void show_plan(const pipeline::PlanResult& result, const model::Model& model);

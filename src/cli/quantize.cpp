@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "core/cpu.h"
 #include "core/units.h"
+#include "pipeline/job/result_json.h"
 #include "pipeline/output/copies.h"
 
 namespace strata::cli {
@@ -16,44 +17,6 @@ struct Options {
   pipeline::QuantizeRequest request;
   bool events = false, dry_run = false, show_calibration = false;
 };
-
-json describe(const pipeline::PlanResult& plan) {
-  json left_out = json::array();
-  for (const pipeline::LeftOut& item : plan.left_out)
-    left_out.push_back({{"codec", item.codec}, {"reason", item.reason}});
-  return {{"bits", plan.plan.bits()},
-          {"linear_bytes", plan.plan.bytes()},
-          {"output_bytes", plan.output_bytes},
-          {"plan", plan.plan.to_json()},
-          {"notes", plan.notes},
-          {"left_out", left_out}};
-}
-
-json describe(const pipeline::Written& written, std::string_view method) {
-  json linears = json::array();
-  for (const pipeline::RoundedLinear& linear : written.linears) {
-    linears.push_back({{"module", linear.module},
-                       {"codec", linear.codec},
-                       {"relative_error", linear.relative_error},
-                       {"nearest_relative_error", linear.nearest_relative_error},
-                       {"tokens", linear.tokens}});
-    if (linear.routed) linears.back()["routed_tokens"] = *linear.routed;
-  }
-  json value = {{"method", method}};
-  if (written.calibration) value.update({{"calibration", written.calibration->to_json()}, {"linears", linears}});
-  json tuned = json::array();
-  for (const pipeline::BlockLoss& loss : written.tuned)
-    tuned.push_back({{"held_out_error_before", loss.start}, {"held_out_error", loss.best}});
-  if (!tuned.empty()) value["tuned_blocks"] = tuned;
-  return value;
-}
-
-json describe(const pipeline::Forecast& forecast) {
-  return {{"seconds", forecast.seconds},
-          {"memory_bytes", forecast.memory_bytes},
-          {"disk_bytes", forecast.disk_bytes},
-          {"spills", forecast.spills}};
-}
 
 std::string text_of(const pipeline::Forecast& forecast) {
   return fmt::format("estimate: {} to round and write, {} of memory, {} bytes on disk ({}{})",
@@ -78,7 +41,7 @@ class Teller final : public pipeline::Listener {
     if (!common_.json_output && options_.dry_run) show_left_out(prepared.plan);
     print(common_, "{}\n", text_of(forecast));
     json event = {{"event", "estimate"}};
-    event.update(describe(forecast));
+    event.update(pipeline::to_json(forecast));
     tell(event);
   }
   void on_linear(const pipeline::RoundedLinear& linear) override {
@@ -127,26 +90,15 @@ class Teller final : public pipeline::Listener {
 void show_dry_run(const Options& options, const Common& common) {
   Teller teller(options, common);
   const pipeline::DryRun run = pipeline::dry_run(options.request, teller);
-  json value = describe(run.prepared.plan);
-  value["estimate"] = describe(run.forecast);
-  print_json(common, value);
+  print_json(common, pipeline::to_json(run));
 }
 
 void run(const Options& options, const Common& common) {
   if (options.dry_run) return show_dry_run(options, common);
   Teller teller(options, common);
   const pipeline::Quantized done = pipeline::quantize(options.request, teller, common.command);
-  json value = describe(done.prepared.plan);
-  value["estimate"] = describe(done.forecast);
-  value["rounding_seconds"] = done.written.seconds;
-  value["output"] = done.written.path.string();
-  value["output_bytes"] = done.written.bytes;
-  value["rounding"] = describe(done.written, pipeline::method_of(options.request).name);
-  if (done.verification) value["verification"] = done.verification->to_json();
-  value["seconds"] = done.seconds;
-  value["peak_memory_bytes"] = peak_resident_bytes();
   if (!done.report.empty()) remark("{}\n", done.report);
-  print_json(common, value);
+  print_json(common, pipeline::to_json(done, pipeline::method_of(options.request).name));
   print(common, "{}: {} in {:.1f} s, peak memory {}\n", done.written.path.string(), human_bytes(done.written.bytes),
         done.seconds, human_bytes(peak_resident_bytes()));
 }

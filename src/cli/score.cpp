@@ -1,38 +1,13 @@
 // strata score: the importance of every block and linear, into scores.json.
-// One pass over the calibration set; plans for every budget follow from it without another.
-#include "importance/score.h"
-
-#include <algorithm>
-#include <chrono>
+// pipeline::score does the work; this file says what a person sees of it.
 #include <map>
 #include <memory>
 
 #include "cli/options.h"
-#include "core/file.h"
-#include "core/interrupt.h"
-#include "core/units.h"
-#include "engine/model_gradient.h"
-#include "importance/imatrix.h"
-#include "importance/judge.h"
-#include "importance/weight_scores.h"
-#include "model/tokenizer.h"
-#include "pipeline/choose/costs.h"
-#include "pipeline/report/scores_csv.h"
-#include "pipeline/round/options.h"
+#include "pipeline/job/scoring.h"
 
 namespace strata::cli {
 namespace {
-
-struct Options {
-  std::string model, output, imatrix, target = "vllm", prior;
-  std::vector<std::string> signals, codecs, kl_codecs = {"int4_g64", "nvfp4", "int8_channel"};
-  std::size_t kl_tokens = 512;
-  kernel::Precision precision = kernel::Precision::f32;
-  codec::ScaleFit scale_fit = codec::ScaleFit::search;
-  importance::Combine combine = importance::Combine::mean;
-  bool judge = false, show_calibration = false;
-  importance::CalibrationRequest calibration;
-};
 
 void show(const importance::Scores& scores) {
   std::vector<std::vector<std::string>> rows = {{"block"}};
@@ -66,22 +41,21 @@ void show_ranking(const importance::Scores& scores) {
 
 /// Prints a row for every signal: for each measured codec its rank correlation with kl and how much of kl's top quarter
 /// it finds, then how stable the signal is and how long it took.
-void show_judgement(const importance::ScoreResult& result, const model::Architecture& a) {
+void show_judgement(const pipeline::Scored& scored) {
   fmt::print("signals against kl: rank correlation, and how much of its top quarter they find\n");
   std::vector<std::vector<std::string>> rows = {{"signal", "of"}};
   std::map<std::string, std::vector<std::string>> cells;
-  const auto codecs = importance::judged_codecs(result.scores);
-  for (const codec::Codec* codec : codecs) {
-    rows[0].insert(rows[0].end(), {codec->name, "top"});
-    for (const importance::Judgement& j : importance::judge(result.scores, a, *codec)) {
-      if (codec == codecs.front()) rows.push_back({j.signal, std::string(j.level)});
+  for (const pipeline::JudgedCodec& judged : scored.judged) {
+    rows[0].insert(rows[0].end(), {judged.codec->name, "top"});
+    for (const importance::Judgement& j : judged.signals) {
+      if (&judged == &scored.judged.front()) rows.push_back({j.signal, std::string(j.level)});
       cells[j.signal].insert(cells[j.signal].end(),
                              {fmt::format("{:.3f}", j.spearman), fmt::format("{:.0f} %", 100 * j.top_quarter)});
     }
   }
   rows[0].insert(rows[0].end(), {"halves", "seconds"});
   rows.push_back({"kl", "group"});
-  for (std::size_t i = 0; i < codecs.size(); ++i) cells["kl"].insert(cells["kl"].end(), {"1.000", "100 %"});
+  for (std::size_t i = 0; i < scored.judged.size(); ++i) cells["kl"].insert(cells["kl"].end(), {"1.000", "100 %"});
   const auto cell = [](const std::map<std::string, double>& values, const std::string& name, int digits) {
     const auto it = values.find(name);
     return it == values.end() ? std::string("-") : fmt::format("{:.{}f}", it->second, digits);
@@ -89,171 +63,35 @@ void show_judgement(const importance::ScoreResult& result, const model::Architec
   for (std::size_t i = 1; i < rows.size(); ++i) {
     const std::string name = rows[i][0];
     rows[i].insert(rows[i].end(), cells[name].begin(), cells[name].end());
-    rows[i].insert(rows[i].end(), {cell(result.scores.stability, name, 3), cell(result.seconds, name, 1)});
+    rows[i].insert(rows[i].end(), {cell(scored.scores.stability, name, 3), cell(scored.seconds, name, 1)});
   }
   fmt::print("{}", table(rows));
 }
 
-json judgement_json(const importance::ScoreResult& result, const model::Architecture& a) {
-  json codecs = json::array();
-  for (const codec::Codec* codec : importance::judged_codecs(result.scores)) {
-    json rows = json::array();
-    for (const importance::Judgement& j : importance::judge(result.scores, a, *codec))
-      rows.push_back({{"signal", j.signal}, {"of", j.level}, {"spearman", j.spearman}, {"top_quarter", j.top_quarter}});
-    codecs.push_back({{"codec", codec->name}, {"signals", std::move(rows)}});
-  }
-  return {{"codecs", std::move(codecs)}, {"seconds", result.seconds}};
-}
-
-importance::ScoreRequest request_of(const Options& options) {
-  importance::ScoreRequest request;
-  request.codecs = pipeline::allowed_codecs(pipeline::target_by_name(options.target), options.codecs).codecs;
-  bool all = false;
-  for (const std::string& name : options.signals) {
-    all = all || name == "all";
-    if (name == "alpha")  // alpha is measured for every kind of grid among the codecs
-      for (const importance::Signal* signal : pipeline::price_signals(request.codecs))
-        request.signals.push_back(signal);
-    else if (name != "all")
-      request.signals.push_back(&importance::signal_by_name(name));
-  }
-  if (options.judge) {
-    all = all || request.signals.empty();
-    request.signals.push_back(&importance::signal_by_name("kl"));
-  }
-  for (const importance::Signal& signal : importance::signals())
-    if (all && concerns(signal, request.codecs)) request.signals.push_back(&signal);
-  request.fit = options.scale_fit;
-  for (const std::string& name : options.kl_codecs) request.measure.codecs.push_back(&codec::by_name(name));
-  request.measure.tokens = options.kl_tokens;
-  request.measure.journal = options.output + ".journal";
-  if (!options.prior.empty())
-    request.prior = importance::Prior::from_json(read_json_file(options.prior), options.prior);
-  return request;
-}
-
-/// Scores, and says how work resumes that Ctrl-C has stopped.
-importance::ScoreResult score_sets(engine::Engine& engine, std::span<const importance::CalibrationSet> sets,
-                                   importance::ScoreRequest request, importance::Combine how) {
-  request.measure.announce = [](const std::string& label, std::size_t units, double seconds) {
-    if (seconds > 2) remark("{}: {} measurements, about {} in all\n", label, units, human_seconds(seconds));
-  };
-  request.resumed = [&](std::size_t blocks) {
-    remark("resuming: {} of {} blocks were scored before\n", blocks, engine.architecture().blocks);
-  };
-  try {
-    return importance::score(engine, sets, request, how);
-  } catch (const Interrupted&) {
-    const auto kept = importance::kept_files(request.measure, sets.size());
-    if (!kept.empty()) remark("what is done is kept in {}; the same command resumes there\n", kept.front().string());
-    throw;
-  }
-}
-
-void write(const importance::Scores& scores, const Options& options, const model::Model& model) {
-  if (options.output.ends_with(".csv"))
-    write_text_file(options.output, pipeline::scores_csv(scores, model.architecture()));
-  else
-    write_json_file(options.output, scores.to_json());
-}
-
-/// Scores a model that cannot be run, which takes signals of weights alone.
-void run_on_weights(const model::Model& model, const importance::ScoreRequest& request, const Options& options,
-                    const Common& common) {
-  const bool possible = !request.signals.empty() && std::ranges::all_of(request.signals, [](const auto* signal) {
-    return signal->of_block != nullptr;
-  });
-  if (!possible)
-    fail("{}: {}; score --signals {} reads weights alone", model.path().string(), model.architecture().why_not_runnable,
-         importance::weight_signals());
-  const importance::Scores scores = importance::score_weights(model, request.signals);
-  write(scores, options, model);
-  print_json(common, scores.to_json());
-  if (common.json_output) return;
-  show(scores);
-  fmt::print("{}: of weights alone; {} was not run\n", options.output, model.path().string());
-}
-
-/// Says which of the signals that were asked for a model cannot have.
-void say_left_out(const importance::ScoreRequest& request, const model::Model& model) {
-  const std::string why = engine::why_no_gradient(model.architecture());
-  for (const importance::Signal* signal : request.signals)
-    if (signal->needs_gradients && !why.empty())
-      remark("{} is left out: it needs gradients, which this model has not here: {}\n", signal->name, why);
-}
+struct Options {
+  pipeline::ScoringRequest request;
+  bool show_calibration = false;
+};
 
 void run(const Options& options, const Common& common) {
-  const auto begin = std::chrono::steady_clock::now();
-  const importance::ScoreRequest request = request_of(options);
-  const model::Model model = model::Model::open(options.model, pipeline::target_by_name(options.target).fusion());
-  if (!model.architecture().why_not_runnable.empty()) return run_on_weights(model, request, options, common);
-  const auto tokenizer = model::Tokenizer::of(model);
-  engine::Engine engine(model, options.precision);
-  const auto sets = importance::make_calibrations(engine, tokenizer, options.calibration);
-  if (sets.size() > 1 && !options.imatrix.empty())
-    fail_usage("--imatrix-out is of one calibration text; give --calib once");
-  if (options.show_calibration)
-    for (const importance::CalibrationSet& set : sets) show_calibration(set, tokenizer);
-  say_left_out(request, model);
-  const importance::ScoreResult result = score_sets(engine, sets, request, options.combine);
-  const importance::Scores& scores = result.scores;
-  json value = scores.to_json();
-  write(scores, options, model);
-  if (!options.imatrix.empty()) importance::write_imatrix(options.imatrix, model, result.inputs, scores.calibration);
-  importance::remove_kept(request.measure, sets.size());
-  if (options.judge) value["judge"] = judgement_json(result, model.architecture());
-  print_json(common, value);
+  Remarks remarks(options.show_calibration);
+  const pipeline::Scored scored = pipeline::score(options.request, remarks);
+  print_json(common, pipeline::to_json(scored));
   if (common.json_output) return;
-  show(scores);
-  show_ranking(scores);
-  if (options.judge) show_judgement(result, model.architecture());
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  fmt::print("{} on {} in {:.1f} s\n", options.output, scores.calibration.text(), seconds);
+  const pipeline::ScoringRequest& request = options.request;
+  show(scored.scores);
+  if (scored.of_weights_alone) {
+    fmt::print("{}: of weights alone; {} was not run\n", request.output, request.model.string());
+    return;
+  }
+  show_ranking(scored.scores);
+  if (request.judge) show_judgement(scored);
+  fmt::print("{} on {} in {:.1f} s\n", request.output, scored.scores.calibration.text(), scored.took);
 }
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  std::vector<std::string> known;
-  for (const importance::Signal& signal : importance::signals())
-    known.push_back(std::string(signal.name) + (signal.costly ? " (costly)" : ""));
-  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options->model);
-  line.option({.name = "--output",
-               .help = "File to write: JSON for plan and quantize, or a table when its name ends in .csv",
-               .letter = "-o",
-               .required = true},
-              options->output);
-  line.option({.name = "--imatrix-out",
-               .help = "Also write the inputs' mean squares as an importance matrix for llama-quantize",
-               .example = "m.gguf"},
-              options->imatrix);
-  line.comma_list({.name = "--signals",
-                   .help = fmt::format("Signals, or all (default: all that are not costly); alpha stands for all its "
-                                       "kinds that price the codecs. docs/signals.md explains them: {}",
-                                       fmt::join(known, ", ")),
-                   .example = "lim,zd"},
-                  options->signals);
-  pipeline::declare_target(options->target, line);
-  line.comma_list({.name = "--codecs", .help = "Codecs to score (default: all of the target)", .example = "int4_g64"},
-                  options->codecs);
-  line.comma_list({.name = "--kl-codecs",
-                   .help = "Codecs that kl measures; costs of others follow from these",
-                   .example = "int4_g64"},
-                  options->kl_codecs);
-  line.option({.name = "--kl-tokens",
-               .help = "Calibration tokens that kl measures on",
-               .example = "1024",
-               .least = 2,
-               .most = 1 << 20},
-              options->kl_tokens);
-  line.choice({.name = "--combine", .help = "How the values of several --calib texts become one"}, options->combine,
-              {{"mean", importance::Combine::mean}, {"max", importance::Combine::max}});
-  line.option({.name = "--prior", .help = "Rules of the signal prior, in place of the literature's (docs/files.md)"},
-              options->prior);
-  line.flag({.name = "--judge", .help = "Measure kl too, and show how well every signal agrees with it"},
-            options->judge);
-  pipeline::declare_scale_fit(options->scale_fit, line);
-  declare_precision(line, options->precision);
-  visit(options->calibration, line);
+  visit(options->request, line);
   declare_show_calibration(line, options->show_calibration);
   return [options, &common] { run(*options, common); };
 }

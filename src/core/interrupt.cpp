@@ -2,8 +2,6 @@
 // Nothing but the flag is touched in the handler.
 #include "core/interrupt.h"
 
-#include <signal.h>
-
 #include <csignal>
 
 namespace strata {
@@ -21,6 +19,8 @@ void on_signal(int number) {
   g_interrupted = 1;
 }
 
+void note_signal(int) { g_interrupted = 1; }
+
 }  // namespace
 
 void install_interrupt_handler() {
@@ -31,6 +31,19 @@ void install_interrupt_handler() {
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file that grows beyond a limit is an error of that write
+}
+
+InterruptibleWork::InterruptibleWork() {
+  g_interrupted = 0;
+  struct sigaction action {};
+  action.sa_handler = note_signal;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, &before_);
+}
+
+InterruptibleWork::~InterruptibleWork() {
+  sigaction(SIGINT, &before_, nullptr);
+  g_interrupted = 0;
 }
 
 void check_interrupt() {

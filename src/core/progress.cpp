@@ -1,4 +1,4 @@
-// Draws the bar of a terminal and writes the lines of a pipe.
+// Draws the bar of a terminal, writes the lines of a pipe, and tells a listener.
 // The bar's width follows the terminal.
 #include "core/progress.h"
 
@@ -20,6 +20,9 @@ using std::chrono::steady_clock;
 
 constexpr double kQuietSeconds = 2.0;       // a stage that takes less is not shown
 constexpr double kAnnouncedSeconds = 10.0;  // a pipe hears of a stage beforehand when more than this is left
+constexpr double kSecondsBetween = 0.1;     // two pictures of the bar, or two calls of a listener
+
+thread_local ProgressListener* t_listener = nullptr;
 
 std::size_t terminal_columns() {
   winsize size{};
@@ -29,15 +32,25 @@ std::size_t terminal_columns() {
 
 }  // namespace
 
+ListeningToProgress::ListeningToProgress(ProgressListener& listener) : before_(t_listener) { t_listener = &listener; }
+ListeningToProgress::~ListeningToProgress() { t_listener = before_; }
+
 Progress::Progress(std::string label, std::size_t total)
-    : label_(std::move(label)),
+    : listener_(t_listener),
+      label_(std::move(label)),
       total_(total),
       start_(steady_clock::now()),
       last_draw_(start_),
       exceptions_(std::uncaught_exceptions()),
-      terminal_(isatty(STDERR_FILENO) != 0) {}
+      terminal_(isatty(STDERR_FILENO) != 0) {
+  if (listener_ != nullptr) listener_->on_progress(label_, 0, total_);
+}
 
 Progress::~Progress() {
+  if (listener_ != nullptr) {
+    listener_->on_end(label_);
+    return;
+  }
   const double elapsed = duration<double>(steady_clock::now() - start_).count();
   if (drawn_)
     std::fputs("\r\033[K", stderr);
@@ -51,8 +64,15 @@ void Progress::advance(std::size_t units) {
   check_interrupt();
   done_ += units;
   const auto now = steady_clock::now();
+  const bool due = duration<double>(now - last_draw_).count() >= kSecondsBetween;
+  if (listener_ != nullptr) {
+    if (!due) return;
+    last_draw_ = now;
+    listener_->on_progress(label_, done_, total_);
+    return;
+  }
   if (duration<double>(now - start_).count() < kQuietSeconds) return;
-  if (terminal_ && duration<double>(now - last_draw_).count() >= 0.1) {
+  if (terminal_ && due) {
     last_draw_ = now;
     draw();
   } else if (!terminal_ && !announced_) {

@@ -1,0 +1,79 @@
+"""Evaluations: perplexity of a model, and its distance from the original."""
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self, overload
+
+from ._jobs import Path, path_of, run
+from ._options import takes_options
+from ._progress import Callback
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ._options_of_jobs import EvaluateOptions
+    from .model import Model
+    from .result import Result
+
+
+@dataclasses.dataclass(frozen=True)
+class KlDivergence:
+    """D(original || model) over the scored positions, nats per token."""
+
+    mean: float
+    stderr: float | None  # None for a single position
+    median: float
+    p99: float
+    max: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one model. What needs an original is None without one."""
+
+    tokens: int  #: scored positions
+    perplexity: float
+    perplexity_stderr: float | None
+    ref_perplexity: float | None
+    ref_perplexity_stderr: float | None
+    kl_divergence: KlDivergence | None
+    top1_agreement: float | None  #: share of the positions where both have the same most likely token, 0 to 1
+    data: dict[str, Any] = dataclasses.field(repr=False)  #: all of it, as in eval.json (docs/files.md)
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Self:
+        """From a member of eval.json."""
+        kl = data["kl_divergence"]
+        names = [field.name for field in dataclasses.fields(cls) if field.name not in ("kl_divergence", "data")]
+        plain = {name: data[name] for name in names}
+        return cls(kl_divergence=KlDivergence(**kl) if kl else None, data=data, **plain)
+
+
+@overload
+def evaluate(model: "Path | Model | Result", *, text: Path,  # type: ignore[overload-overlap]  # a str is a sequence, too
+             ref: "Path | Model | None" = None, output: Path | None = None,
+             progress: bool | Callback | None = None, **options: "Unpack[EvaluateOptions]") -> Evaluation: ...
+
+
+@overload
+def evaluate(model: "Sequence[Path | Model | Result]", *, text: Path, ref: "Path | Model | None" = None,
+             output: Path | None = None, progress: bool | Callback | None = None,
+             **options: "Unpack[EvaluateOptions]") -> list[Evaluation]: ...
+
+
+@takes_options("evaluate")
+def evaluate(model: "Path | Model | Result | Sequence[Path | Model | Result]", *, text: Path,
+             ref: "Path | Model | None" = None, output: Path | None = None, progress: bool | Callback | None = None,
+             **options: "Unpack[EvaluateOptions]") -> Evaluation | list[Evaluation]:
+    """Measures perplexity on a text, and with `ref`, the original, also KL divergence and top-1 agreement.
+
+    model: a path, an opened model or a result; of a list all run on the same text together, and a list comes back.
+    text: a file of UTF-8 text. output: also writes eval.json. progress: False for none, or a callback.
+    Raises strata.Error for models that cannot be run or compared.
+    """
+    several = isinstance(model, (list, tuple))
+    models = [path_of(one) for one in (model if isinstance(model, (list, tuple)) else [model])]
+    held = {"MODEL": models, "ref": None if ref is None else path_of(ref), "text": text, "output": output}
+    data = run("evaluate", {**held, **options}, progress)
+    if not several or len(models) == 1:
+        return [Evaluation.of(data)] if several else Evaluation.of(data)
+    return [Evaluation.of(one) for one in data["models"]]

@@ -1,0 +1,113 @@
+// Opens the models, checks that they can be compared, and measures them together.
+// The first model's tokenizer cuts the text; another that would cut it into other words is refused.
+#include "pipeline/job/evaluation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "core/file.h"
+#include "eval/text.h"
+#include "model/tokenizer.h"
+#include "pipeline/job/precision.h"
+
+namespace strata::pipeline {
+namespace {
+
+/// Returns whether two models have the same linears, as a quantized model and its original do.
+bool same_linears(const model::Model& one, const model::Model& other) {
+  return std::ranges::equal(one.architecture().linears, other.architecture().linears,
+                            [](const model::Linear& a, const model::Linear& b) {
+                              return a.module == b.module && a.rows == b.rows && a.cols == b.cols;
+                            });
+}
+
+/// Throws Error where the models' tokens are different words. Warns when the original is quantized itself, and when a
+/// model cannot have been made from it.
+void check_comparison(const std::vector<const model::Model*>& models, const model::Tokenizer& tokenizer,
+                      const eval::EvalText& text, const model::Model* original, Listener& listener) {
+  std::vector<const model::Model*> others(models.begin() + 1, models.end());
+  if (original != nullptr) others.push_back(original);
+  for (const model::Model* other : others) {
+    const model::NamedTexts files = model::tokenizer_files(*other);
+    if (model::find_text(files, "tokenizer.json") == nullptr) continue;  // the models share the first one's
+    eval::check_same_words(text, tokenizer, model::Tokenizer::from_files(files, other->path().string()));
+  }
+  for (const model::Model* model : models)
+    if (original != nullptr && !same_linears(*model, *original))
+      listener.on_remark(fmt::format("warning: --ref {} has other linears than {}, which was not made from it",
+                                     original->path().string(), model->path().string()));
+  if (original != nullptr && !original->low_bit_types().empty())
+    listener.on_remark(
+        fmt::format("warning: --ref {} is quantized itself, so its own loss is not in the divergence from it",
+                    original->path().string()));
+}
+
+/// Runs the models on the text, the original once for all of them.
+std::vector<eval::Evaluation> judge(const std::vector<const model::Model*>& models, const model::Model* original,
+                                    const eval::EvalText& text, kernel::Precision precision) {
+  std::vector<std::unique_ptr<engine::Engine>> engines;
+  std::vector<engine::Engine*> judged;
+  for (const model::Model* model : models) {
+    engines.push_back(std::make_unique<engine::Engine>(*model, precision));
+    judged.push_back(engines.back().get());
+  }
+  std::optional<engine::Engine> reference;
+  if (original != nullptr) reference.emplace(*original, precision);
+  return eval::evaluate(judged, reference ? &*reference : nullptr, text.sequences);
+}
+
+}  // namespace
+
+void visit(EvaluationRequest& r, OptionVisitor& v) {
+  v.list({.name = "MODEL",
+          .help = "Models to judge; several are held in memory together and take less time than one by one",
+          .required = true},
+         r.models);
+  v.option({.name = "--ref", .help = "The original, for KL divergence and top-1 agreement"}, r.reference);
+  v.option({.name = "--text", .help = "UTF-8 text file", .required = true}, r.text);
+  v.option({.name = "--samples",
+            .help = "Sequences to score, from the start of the text; 0: all",
+            .example = "40",
+            .aliases = "--chunks"},
+           r.samples);
+  v.option({.name = "--seq-len",
+            .help = "Tokens of a sequence; the second half is scored",
+            .example = "2048",
+            .least = 4,
+            .most = 1 << 20,
+            .aliases = "--n-ctx"},
+           r.seq_len);
+  declare_precision(r.precision, v);
+  v.option({.name = "--output", .help = "Also write the result to this JSON file", .letter = "-o"}, r.output);
+}
+
+eval::EvalFile evaluate(const EvaluationRequest& request, Listener& listener, const std::string& command) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<std::unique_ptr<model::Model>> models;
+  std::vector<const model::Model*> opened;
+  eval::EvalFile file;
+  for (const std::string& path : request.models) {
+    models.push_back(std::make_unique<model::Model>(model::Model::open(path)));
+    models.back()->require_runnable();
+    opened.push_back(models.back().get());
+    file.models.push_back(eval::ModelName::of(*opened.back()));
+  }
+  std::optional<model::Model> original;
+  if (!request.reference.empty()) original = model::Model::open(request.reference);
+  if (original) file.original = eval::ModelName::of(*original);
+  const model::Model* reference = original ? &*original : nullptr;
+  const auto tokenizer = model::Tokenizer::of(*opened.at(0));
+  const eval::EvalText text = eval::read_eval_text(tokenizer, request.text, request.seq_len, request.samples);
+  check_comparison(opened, tokenizer, text, reference, listener);
+  file.evaluations = judge(opened, reference, text, request.precision);
+  file.text = text.describe();
+  file.precision = precision_name(request.precision);
+  file.command = command;
+  file.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (!request.output.empty()) write_json_file(request.output, file.to_json());
+  return file;
+}
+
+}  // namespace strata::pipeline

@@ -1,0 +1,26 @@
+// Evaluation as a user asks for it: perplexity of models, and their distance from the original they were made from.
+// All models run on the same text, a batch of sequences at a time; no logits are kept.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+#include "eval/eval_file.h"
+#include "kernel/matmul.h"
+#include "pipeline/job/listener.h"
+
+namespace strata::pipeline {
+
+struct EvaluationRequest {
+  std::vector<std::string> models;      ///< at least one
+  std::string reference, text, output;  ///< reference: empty for none; output: eval.json, empty for no file
+  kernel::Precision precision = kernel::Precision::f32;
+  std::size_t seq_len = 512, samples = 0;  ///< samples: 0 for the whole text
+};
+void visit(EvaluationRequest& request, OptionVisitor& visitor);
+
+/// Judges the models and writes the file that was asked for. command: what the result shows as its origin. Throws Error
+/// for models that cannot be run or compared and for a text that is too short, Interrupted after Ctrl-C.
+eval::EvalFile evaluate(const EvaluationRequest& request, Listener& listener, const std::string& command = {});
+
+}  // namespace strata::pipeline

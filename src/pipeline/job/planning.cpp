@@ -1,0 +1,63 @@
+// From a request to a plan of an opened model.
+// Everything that needs no model is refused before one is opened.
+#include "pipeline/job/planning.h"
+
+#include "core/file.h"
+#include "pipeline/choose/options.h"
+#include "pipeline/choose/presets.h"
+#include "pipeline/job/methods.h"
+
+namespace strata::pipeline {
+namespace {
+
+void check_request(const PlanningRequest& request) {
+  if (std::holds_alternative<KlBudget>(request.plan.budget))
+    fail_usage("--max-kl measures plans, which takes the model: use strata quantize --max-kl --dry-run");
+  check_options(request.plan);
+  check_options(request.search, request.plan);
+  if (request.scores.empty() && preset_named(request.plan.preset).reads_scores())
+    fail_usage("preset {} needs --scores FILE; make it with: strata score {} --for {} -o scores.json",
+               request.plan.preset, request.model.string(), request.target);
+}
+
+Costs costs_for(const PlanningRequest& request, const model::Model& model) {
+  if (request.scores.empty()) return {};
+  return costs_of(importance::Scores::from_json(read_json_file(request.scores), model, request.scores.string()),
+                  model.architecture(), method_by_name(request.method).pricing);
+}
+
+}  // namespace
+
+void visit(PlanningRequest& r, OptionVisitor& v) {
+  v.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, r.model);
+  v.option({.name = "--scores", .help = "scores.json of this model, for presets that spend bytes by them"}, r.scores);
+  v.option({.name = "--output", .help = "Plan file to write", .letter = "-o"}, r.output);
+  v.flag({.name = "--explain",
+          .help = "For every group the next better and next worse choice, and the bytes and cost that it would "
+                  "change"},
+         r.explain);
+  declare_target(r.target, v);
+  v.option({.name = "--method",
+            .help = "How the weights will be rounded, which changes what codecs cost",
+            .values = method_names()},
+           r.method);
+  visit(r.plan, v);
+  visit(r.search, v);
+  visit(r.calibration, v);
+}
+
+Planned plan(const PlanningRequest& asked) {
+  PlanningRequest request = asked;
+  request.plan.method = request.method;
+  check_request(request);
+  const Target& target = target_by_name(request.target);
+  Planned planned{model::Model::open(request.model, target.fusion()), {}, {}};
+  const Problem problem(planned.model, target, request.plan, costs_for(request, planned.model));
+  const SearchOptions search = search_of(request.search, planned.model.architecture());
+  planned.result = search.steps == 0 ? make_plan(problem) : search_on_calibration(problem, request.calibration, search);
+  if (!request.output.empty()) write_json_file(request.output, planned.result.plan.to_json());
+  if (request.explain) planned.explanations = explain(planned.result.plan, problem);
+  return planned;
+}
+
+}  // namespace strata::pipeline

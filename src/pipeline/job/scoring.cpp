@@ -1,0 +1,194 @@
+// The order of scoring: request, model, calibration texts, scores, files.
+// What is unfinished lies beside the output until the output is written.
+#include "pipeline/job/scoring.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/file.h"
+#include "core/interrupt.h"
+#include "core/units.h"
+#include "engine/model_gradient.h"
+#include "importance/imatrix.h"
+#include "importance/weight_scores.h"
+#include "model/tokenizer.h"
+#include "pipeline/choose/costs.h"
+#include "pipeline/job/precision.h"
+#include "pipeline/plan/target.h"
+#include "pipeline/report/scores_csv.h"
+#include "pipeline/round/options.h"
+
+namespace strata::pipeline {
+namespace {
+
+importance::ScoreRequest signals_of(const ScoringRequest& asked) {
+  importance::ScoreRequest request;
+  request.codecs = allowed_codecs(target_by_name(asked.target), asked.codecs).codecs;
+  bool all = false;
+  for (const std::string& name : asked.signals) {
+    all = all || name == "all";
+    if (name == "alpha")  // alpha is measured for every kind of grid among the codecs
+      for (const importance::Signal* signal : price_signals(request.codecs)) request.signals.push_back(signal);
+    else if (name != "all")
+      request.signals.push_back(&importance::signal_by_name(name));
+  }
+  if (asked.judge) {
+    all = all || request.signals.empty();
+    request.signals.push_back(&importance::signal_by_name("kl"));
+  }
+  for (const importance::Signal& signal : importance::signals())
+    if (all && concerns(signal, request.codecs)) request.signals.push_back(&signal);
+  request.fit = asked.scale_fit;
+  for (const std::string& name : asked.kl_codecs) request.measure.codecs.push_back(&codec::by_name(name));
+  request.measure.tokens = asked.kl_tokens;
+  if (!asked.output.empty()) request.measure.journal = asked.output + ".journal";
+  if (!asked.prior.empty()) request.prior = importance::Prior::from_json(read_json_file(asked.prior), asked.prior);
+  return request;
+}
+
+/// Scores, and says how work resumes that Ctrl-C has stopped.
+importance::ScoreResult score_sets(engine::Engine& engine, std::span<const importance::CalibrationSet> sets,
+                                   importance::ScoreRequest request, importance::Combine how, Listener& listener) {
+  request.measure.announce = [&](const std::string& label, std::size_t units, double seconds) {
+    if (seconds > 2)
+      listener.on_remark(fmt::format("{}: {} measurements, about {} in all", label, units, human_seconds(seconds)));
+  };
+  request.resumed = [&](std::size_t blocks) {
+    listener.on_remark(
+        fmt::format("resuming: {} of {} blocks were scored before", blocks, engine.architecture().blocks));
+  };
+  try {
+    return importance::score(engine, sets, request, how);
+  } catch (const Interrupted&) {
+    const auto kept = importance::kept_files(request.measure, sets.size());
+    if (!kept.empty())
+      listener.on_remark(
+          fmt::format("what is done is kept in {}; the same command resumes there", kept.front().string()));
+    throw;
+  }
+}
+
+void write(const importance::Scores& scores, const ScoringRequest& asked, const model::Model& model) {
+  if (asked.output.empty()) return;
+  if (asked.output.ends_with(".csv"))
+    write_text_file(asked.output, scores_csv(scores, model.architecture()));
+  else
+    write_json_file(asked.output, scores.to_json());
+}
+
+/// Scores a model that cannot be run, which takes signals of weights alone.
+Scored score_weights(const model::Model& model, const importance::ScoreRequest& request, const ScoringRequest& asked) {
+  const bool possible = !request.signals.empty() && std::ranges::all_of(request.signals, [](const auto* signal) {
+    return signal->of_block != nullptr;
+  });
+  if (!possible)
+    fail("{}: {}; score --signals {} reads weights alone", model.path().string(), model.architecture().why_not_runnable,
+         importance::weight_signals());
+  Scored scored;
+  scored.scores = importance::score_weights(model, request.signals);
+  scored.of_weights_alone = true;
+  write(scored.scores, asked, model);
+  return scored;
+}
+
+/// Says which of the signals that were asked for a model cannot have.
+void say_left_out(const importance::ScoreRequest& request, const model::Model& model, Listener& listener) {
+  const std::string why = engine::why_no_gradient(model.architecture());
+  for (const importance::Signal* signal : request.signals)
+    if (signal->needs_gradients && !why.empty())
+      listener.on_remark(
+          fmt::format("{} is left out: it needs gradients, which this model has not here: {}", signal->name, why));
+}
+
+Scored score_passes(const model::Model& model, const importance::ScoreRequest& request, const ScoringRequest& asked,
+                    Listener& listener) {
+  const auto tokenizer = model::Tokenizer::of(model);
+  engine::Engine engine(model, asked.precision);
+  const auto sets = importance::make_calibrations(engine, tokenizer, asked.calibration);
+  if (sets.size() > 1 && !asked.imatrix.empty())
+    fail_usage("--imatrix-out is of one calibration text; give --calib once");
+  for (const importance::CalibrationSet& set : sets) listener.on_calibration(model, set);
+  say_left_out(request, model, listener);
+  importance::ScoreResult result = score_sets(engine, sets, request, asked.combine, listener);
+  Scored scored;
+  scored.scores = std::move(result.scores);
+  scored.seconds = std::move(result.seconds);
+  write(scored.scores, asked, model);
+  if (!asked.imatrix.empty()) importance::write_imatrix(asked.imatrix, model, result.inputs, scored.scores.calibration);
+  importance::remove_kept(request.measure, sets.size());
+  if (asked.judge)
+    for (const codec::Codec* codec : importance::judged_codecs(scored.scores))
+      scored.judged.push_back({codec, importance::judge(scored.scores, model.architecture(), *codec)});
+  return scored;
+}
+
+}  // namespace
+
+void visit(ScoringRequest& r, OptionVisitor& v) {
+  std::vector<std::string> known;
+  for (const importance::Signal& signal : importance::signals())
+    known.push_back(std::string(signal.name) + (signal.costly ? " (costly)" : ""));
+  v.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, r.model);
+  v.option({.name = "--output",
+            .help = "File to write: JSON for plan and quantize, or a table when its name ends in .csv",
+            .letter = "-o",
+            .required = true},
+           r.output);
+  v.option({.name = "--imatrix-out",
+            .help = "Also write the inputs' mean squares as an importance matrix for llama-quantize",
+            .example = "m.gguf"},
+           r.imatrix);
+  v.comma_list({.name = "--signals",
+                .help = fmt::format("Signals, or all (default: all that are not costly); alpha stands for all its "
+                                    "kinds that price the codecs. docs/signals.md explains them: {}",
+                                    fmt::join(known, ", ")),
+                .example = "lim,zd"},
+               r.signals);
+  declare_target(r.target, v);
+  v.comma_list({.name = "--codecs", .help = "Codecs to score (default: all of the target)", .example = "int4_g64"},
+               r.codecs);
+  v.comma_list({.name = "--kl-codecs",
+                .help = "Codecs that kl measures; costs of others follow from these",
+                .example = "int4_g64"},
+               r.kl_codecs);
+  v.option({.name = "--kl-tokens",
+            .help = "Calibration tokens that kl measures on",
+            .example = "1024",
+            .least = 2,
+            .most = 1 << 20},
+           r.kl_tokens);
+  v.choice({.name = "--combine", .help = "How the values of several --calib texts become one"}, r.combine,
+           {{"mean", importance::Combine::mean}, {"max", importance::Combine::max}});
+  v.option({.name = "--prior", .help = "Rules of the signal prior, in place of the literature's (docs/files.md)"},
+           r.prior);
+  v.flag({.name = "--judge", .help = "Measure kl too, and show how well every signal agrees with it"}, r.judge);
+  declare_scale_fit(r.scale_fit, v);
+  declare_precision(r.precision, v);
+  visit(r.calibration, v);
+}
+
+Scored score(const ScoringRequest& asked, Listener& listener) {
+  const auto begin = std::chrono::steady_clock::now();
+  const importance::ScoreRequest request = signals_of(asked);
+  const model::Model model = model::Model::open(asked.model, target_by_name(asked.target).fusion());
+  Scored scored = model.architecture().why_not_runnable.empty() ? score_passes(model, request, asked, listener)
+                                                                : score_weights(model, request, asked);
+  scored.took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return scored;
+}
+
+json to_json(const Scored& scored) {
+  json value = scored.scores.to_json();
+  if (scored.judged.empty()) return value;
+  json codecs = json::array();
+  for (const JudgedCodec& judged : scored.judged) {
+    json rows = json::array();
+    for (const importance::Judgement& j : judged.signals)
+      rows.push_back({{"signal", j.signal}, {"of", j.level}, {"spearman", j.spearman}, {"top_quarter", j.top_quarter}});
+    codecs.push_back({{"codec", judged.codec->name}, {"signals", std::move(rows)}});
+  }
+  value["judge"] = {{"codecs", std::move(codecs)}, {"seconds", scored.seconds}};
+  return value;
+}
+
+}  // namespace strata::pipeline
