@@ -46,7 +46,7 @@ class FewTokens {
 /// is read that is not there.
 template <std::size_t kBytes>
 inline void prefetch(const std::uint8_t* in) {
-  constexpr std::size_t kAhead = 1024, kLine = 64;
+  constexpr std::size_t kAhead = 4096, kLine = 64;
   unrolled<(kBytes + kLine - 1) / kLine>([&](auto line) { __builtin_prefetch(in + kAhead + kLine * line); });
 }
 
@@ -71,18 +71,18 @@ inline void dot_rows(std::size_t rows, FewRows x, float* y, std::size_t y_stride
 constexpr std::size_t kStep = 64;  // columns of a step of dot_groups
 
 /// One row of codes in groups of kPiece weights, or, when kPiece is kStep, of `group_size`, a multiple of it or the
-/// whole row. group(g) gives what decodes the weights of group g: weights(first column, count), of sixteen weights the
-/// first `count`, fewer than all at the end of the row.
-template <std::size_t kPiece, class Group>
-inline void dot_groups(std::size_t group_size, FewRows x, float* y, std::size_t y_stride, Group group) {
+/// whole row. group(g) gives what makes weights of sixteen codes of group g.
+template <std::size_t kPiece, class Stream, class Group>
+inline void dot_groups(Stream stream, std::size_t group_size, FewRows x, float* y, std::size_t y_stride, Group group) {
   dot_rows(1, x, y, y_stride, [&](std::size_t, auto& sums) {
     std::size_t g = 0, left = group_size, c = 0;
     for (; c + kStep <= x.cols; c += kStep, sums.advance(kStep)) {
+      prefetch<kStep * Stream::kBits / 8>(stream.data + c / 8 * Stream::kBits);
       unrolled<kStep / kPiece>([&](auto p) {
         const auto weights_of = group(g + p);
         unrolled<kPiece / kLanes>([&](auto k) {
           const std::size_t at = kPiece * p + kLanes * k;
-          sums.add(at, weights_of(c + at, kLanes));
+          sums.add(at, weights_of(stream.codes(c + at, kLanes)));
         });
       });
       left -= kStep;
@@ -97,22 +97,24 @@ inline void dot_groups(std::size_t group_size, FewRows x, float* y, std::size_t 
       const std::size_t at = kLanes * k;
       if (c + at >= x.cols) return;
       const std::size_t rest = x.cols - c - at;
-      sums.add(at, group(kPiece < kStep ? g + at / kPiece : g)(c + at, rest < kLanes ? rest : kLanes));
+      sums.add(at, group(kPiece < kStep ? g + at / kPiece : g)(stream.codes(c + at, rest < kLanes ? rest : kLanes)));
     });
   });
 }
 
 /// dot_groups for groups of kSmall weights, or of multiples of kStep.
-template <std::size_t kSmall, class Group>
-inline void dot_sizes(std::size_t group_size, FewRows x, float* y, std::size_t y_stride, Group group) {
+template <std::size_t kSmall, class Stream, class Group>
+inline void dot_sizes(Stream stream, std::size_t group_size, FewRows x, float* y, std::size_t y_stride, Group group) {
   if (group_size == kSmall)
-    dot_groups<kSmall>(group_size, x, y, y_stride, group);
+    dot_groups<kSmall>(stream, group_size, x, y, y_stride, group);
   else
-    dot_groups<kStep>(group_size, x, y, y_stride, group);
+    dot_groups<kStep>(stream, group_size, x, y, y_stride, group);
 }
 
-/// Sixteen codes from code `at` on of a bit stream.
+// The streams in which codes of kBits bits lie. codes(at, count): sixteen codes from code `at` on, of which the first
+// `count`, fewer than all at the end of the row, exist.
 struct NibbleStream {
+  static constexpr unsigned kBits = 4;
   const std::uint8_t* data;
   Words codes(std::size_t at, std::size_t count) const {
     if (count == kLanes) return nibbles_at(data + at / 2);
@@ -122,10 +124,12 @@ struct NibbleStream {
   }
 };
 struct ByteStream {
+  static constexpr unsigned kBits = 8;
   const std::uint8_t* data;
   Words codes(std::size_t at, std::size_t count) const { return load_some_bytes(data + at, count); }
 };
 struct SignedByteStream {
+  static constexpr unsigned kBits = 8;
   const std::uint8_t* data;
   Words codes(std::size_t at, std::size_t count) const {
     if (count == kLanes) return load_signed_bytes(data + at);
@@ -134,8 +138,19 @@ struct SignedByteStream {
     return load_signed_bytes(padded);
   }
 };
-template <unsigned kBits>
+struct HalfStream {
+  static constexpr unsigned kBits = 16;
+  const std::uint8_t* data;
+  Words codes(std::size_t at, std::size_t count) const {
+    if (count == kLanes) return load_halves(data + 2 * at);
+    std::uint8_t padded[2 * kLanes] = {};
+    std::memcpy(padded, data + 2 * at, 2 * count);
+    return load_halves(padded);
+  }
+};
+template <unsigned kCodeBits>
 struct BitStream {
+  static constexpr unsigned kBits = kCodeBits;
   const std::uint8_t* data;
   Words codes(std::size_t at, std::size_t count) const {
     const std::uint8_t* in = data + at / 8 * kBits;
@@ -160,10 +175,8 @@ template <class Stream>
 inline void dot_integers(Stream stream, float offset, std::size_t group_size, const float* scales,
                          const float* zero_points, FewRows x, float* y, std::size_t y_stride) {
   const auto dot_from = [=](auto from) {
-    dot_sizes<32>(group_size, x, y, y_stride, [=](std::size_t g) {
-      return [=, scale = all(scales[g]), lowest = all(from(g))](std::size_t at, std::size_t count) {
-        return (floats_of(stream.codes(at, count)) - lowest) * scale;
-      };
+    dot_sizes<32>(stream, group_size, x, y, y_stride, [=](std::size_t g) {
+      return [scale = all(scales[g]), lowest = all(from(g))](Words code) { return (floats_of(code) - lowest) * scale; };
     });
   };
   if (zero_points == nullptr) return dot_from([=](std::size_t) { return offset; });
@@ -192,9 +205,8 @@ void dot_int(IntegerCodes codes, std::size_t group_size, const float* scales, co
       break;
   }
   const auto dot_lines = [=](auto lowest) {
-    dot_sizes<32>(group_size, x, y, y_stride, [=](std::size_t g) {
-      return [stream = NibbleStream{codes.data}, line = line_of(all(scales[g]), lowest(g))](
-                 std::size_t at, std::size_t count) { return weights(line, stream.codes(at, count)); };
+    dot_sizes<32>(NibbleStream{codes.data}, group_size, x, y, y_stride, [=](std::size_t g) {
+      return [line = line_of(all(scales[g]), lowest(g))](Words code) { return weights(line, code); };
     });
   };
   if (zero_points == nullptr) return dot_lines([](std::size_t) { return -8; });
@@ -224,42 +236,31 @@ void dot_e4m3(const std::uint8_t* codes, std::size_t group_size, Scales scales, 
               std::size_t y_stride) {
   if (!has_extremes(codes, group_size, scales, x.cols)) {
     // The bits of a code in their place in a float are 2^-120 times its value, subnormals included.
-    dot_sizes<32>(group_size, x, y, y_stride, [=](std::size_t g) {
-      return
-          [stream = ByteStream{codes}, scale = all(0x1p120f) * scale_at(scales, g)](std::size_t at, std::size_t count) {
-            const Words high = shift_left<24>(stream.codes(at, count));
-            return from_bits(shift_right_signed<4>(high) & all_words(0x87F00000u)) * scale;
-          };
+    return dot_sizes<32>(ByteStream{codes}, group_size, x, y, y_stride, [=](std::size_t g) {
+      return [scale = all(0x1p120f) * scale_at(scales, g)](Words code) {
+        return from_bits(shift_right_signed<4>(shift_left<24>(code)) & all_words(0x87F00000u)) * scale;
+      };
     });
-    return;
   }
-  dot_sizes<32>(group_size, x, y, y_stride, [=](std::size_t g) {
-    return [stream = ByteStream{codes}, scale = scale_at(scales, g)](std::size_t at, std::size_t count) {
-      return values_of_e4m3(stream.codes(at, count)) * scale;
-    };
+  dot_sizes<32>(ByteStream{codes}, group_size, x, y, y_stride, [=](std::size_t g) {
+    return [scale = scale_at(scales, g)](Words code) { return values_of_e4m3(code) * scale; };
   });
 }
 
 void dot_e2m1(const std::uint8_t* packed, std::size_t group_size, Scales scales, FewRows x, float* y,
               std::size_t y_stride) {
   const auto group = [=](std::size_t g) {
-    return [stream = NibbleStream{packed}, book = book_of(kE2m1Values, scale_at(scales, g))](
-               std::size_t at, std::size_t count) { return weights(book, stream.codes(at, count)); };
+    return [book = book_of(kE2m1Values, scale_at(scales, g))](Words code) { return weights(book, code); };
   };
   if (group_size == 16)
-    dot_groups<16>(group_size, x, y, y_stride, group);
+    dot_groups<16>(NibbleStream{packed}, group_size, x, y, y_stride, group);
   else
-    dot_sizes<32>(group_size, x, y, y_stride, group);
+    dot_sizes<32>(NibbleStream{packed}, group_size, x, y, y_stride, group);
 }
 
 void dot_bf16(const unsigned char* in, FewRows x, float* y, std::size_t y_stride) {
-  dot_groups<kStep>(x.cols, x, y, y_stride, [=](std::size_t) {
-    return [=](std::size_t at, std::size_t count) {
-      unsigned char padded[2 * kLanes] = {};
-      if (count < kLanes) std::memcpy(padded, in + 2 * at, 2 * count);
-      return from_bits(shift_left<16>(load_halves(count < kLanes ? padded : in + 2 * at)));
-    };
-  });
+  dot_groups<kStep>(HalfStream{in}, x.cols, x, y, y_stride,
+                    [](std::size_t) { return [](Words code) { return from_bits(shift_left<16>(code)); }; });
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Sixteen lanes of f32 or u32 in plain C++. The other lanes_*.h give the same operations, with the same bits.
+// Sixteen lanes of f32 or u32 in plain C++. The other lanes_*.h give the same operations, with the same bits but for
+// `fused` and `sum`.
 // kernel/vector_*.h is another vocabulary for the same instruction sets: its vectors are as wide as the registers, for
 // products where only speed counts. Here a lane can be a candidate of a search, so that every CPU has the same sixteen.
 // Comparisons with NaN are false; min and max then give their second argument, as the x86 instructions do.
@@ -89,9 +90,9 @@ inline Floats operator*(const Floats& a, const Floats& b) {
 inline Floats operator/(const Floats& a, const Floats& b) {
   return each<Floats>([&](std::size_t i) { return a.v[i] / b.v[i]; });
 }
-/// a * b + c, rounded once on CPUs that can: the only operation here whose bits depend on the CPU.
+/// a * b + c, rounded once on CPUs that can.
 inline Floats fused(const Floats& a, const Floats& b, const Floats& c) { return a * b + c; }
-/// The sum of all lanes.
+/// The sum of all lanes, in an order of the CPU's choice.
 inline float sum(const Floats& a) {
   float total = 0.0f;
   for (std::size_t i = 0; i < kLanes; ++i) total += a.v[i];

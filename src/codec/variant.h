@@ -1,5 +1,6 @@
-// The row kernels of the codecs for one instruction set, as a value; every variant gives the same bits.
-// Plain types only: the files of one instruction set include this header.
+// The row kernels of the codecs for one instruction set, as a value. Every variant gives the same bits, but for the
+// sums of dot_*, which the CPUs round differently. Plain types only: the files of one instruction set include this
+// header.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -56,7 +57,6 @@ struct Hull {
   float cross[kMost], square[kMost];
 };
 
-/// All kernels of one instruction set give the bits of every other, but for the sums of dot_*, whose weights do.
 struct Variant {
   const char* name;  ///< the name of its Isa
   Isa isa;
