@@ -86,7 +86,7 @@ TEST(GgufKinds, FilesThatContradictThemselvesAreRefused) {
     return [key, value](format::GgufContent& content) { content.metadata[key] = value; };
   };
   expect([](format::GgufContent& c) { c.metadata.erase("gemma4.attention.sliding_window_pattern"); },
-         "gemma4.attention.sliding_window_pattern is missing");
+         "'gemma4.attention.sliding_window_pattern' is missing");
   expect(set("gemma4.attention.sliding_window_pattern", format::GgufArray(std::vector<bool>{true, false})),
          "has 2 values for 4 blocks");
   expect(set("gemma4.attention.head_count_kv", format::GgufArray(std::vector<std::int64_t>{2, -1, 2, 2})),
