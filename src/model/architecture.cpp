@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 
 #include "model/config_values.h"
 #include "model/families.h"
@@ -131,8 +130,11 @@ bool Architecture::has(Norm norm, std::size_t block) const {
 }
 
 bool Architecture::has(Norm norm) const {
-  if (is_of_mixer(norm))
-    return std::ranges::any_of(std::views::iota(std::size_t{0}, blocks), [&](std::size_t b) { return has(norm, b); });
+  if (is_of_mixer(norm)) {
+    std::size_t block = 0;
+    while (block < blocks && !has(norm, block)) ++block;
+    return block < blocks;
+  }
   if (stands_beside_experts(norm) && !experts.beside_dense) return false;
   if (norm == Norm::after_embedding && block_embedding.size == 0) return false;
   return !names.norm(norm).empty();
