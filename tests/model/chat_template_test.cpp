@@ -11,8 +11,8 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 // A namespace stored in itself is a cycle of counted references inside minijinja; a hostile template can leak that
-// much.
-extern "C" const char* __lsan_default_suppressions();
+// much. The sanitizer's library looks the function up, so it is visible to it.
+extern "C" [[gnu::visibility("default")]] const char* __lsan_default_suppressions();
 extern "C" const char* __lsan_default_suppressions() { return "leak:minijinja::functions::builtins::namespace\n"; }
 #endif
 
