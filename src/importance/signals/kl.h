@@ -15,6 +15,11 @@ struct Measurement {
   std::vector<double> samples;  ///< by sequence; empty when it was read from a file
 };
 
+/// What each unit costs, in their order (measure_changes, which says what it throws).
+std::vector<Measurement> measurements(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
+                                      const std::vector<SingleChange>& units, const MeasureRequest& request,
+                                      const std::string& label);
+
 /// Measures every group at every codec of the request that can hold it (measure_changes). By group of the architecture,
 /// the codecs in the request's order.
 std::vector<std::vector<Measurement>> kl(engine::Engine& engine, const CalibrationSet& set,

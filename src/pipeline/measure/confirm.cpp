@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
-#include "core/statistics.h"
-#include "importance/single_changes.h"
+#include "importance/signals/kl.h"
 
 namespace strata::pipeline {
 namespace {
@@ -52,14 +52,9 @@ void confirm_costs(engine::Engine& engine, std::span<const importance::Calibrati
       const std::vector<importance::SingleChange> units = most_costly(plan, known, count);
       importance::MeasureRequest request{.codecs = {}, .tokens = kConfirmTokens, .journal = {}, .announce = {}};
       if (!journal.empty()) request.journal = journal.string() + fmt::format(".{}", s + 1);
-      const importance::Samples samples =
-          importance::measure_changes(engine, sets[s], inputs, units, request, "kl where the plan spends");
-      for (std::size_t u = 0; u < units.size(); ++u) {
-        const Estimate value = estimate(samples[u]);
-        // The value of a group without influence is the rounding of the sums, which may be below 0.
-        known[units[u].group].push_back(
-            {units[u].codec, std::max(0.0, value.mean), value.standard_error.value_or(0.0), samples[u]});
-      }
+      std::vector<importance::Measurement> measured =
+          importance::measurements(engine, sets[s], inputs, units, request, "kl where the plan spends");
+      for (std::size_t u = 0; u < units.size(); ++u) known[units[u].group].push_back(std::move(measured[u]));
     }
   }
 }
