@@ -102,9 +102,9 @@ std::uint64_t block_count(const format::GgufFile& gguf, const std::string& where
 std::vector<std::int64_t> by_block(const format::GgufFile& gguf, const std::string& key, std::size_t blocks,
                                    const std::string& where) {
   const auto it = gguf.metadata().find(key);
-  const bool* const one = it == gguf.metadata().end() ? nullptr : std::get_if<bool>(&it->second);
-  if (one != nullptr) return std::vector<std::int64_t>(blocks, *one ? 1 : 0);
-  const auto* const array = it == gguf.metadata().end() ? nullptr : std::get_if<format::GgufArray>(&it->second);
+  const format::GgufValue* const value = it == gguf.metadata().end() ? nullptr : &it->second;
+  if (const bool* const one = std::get_if<bool>(value)) return std::vector<std::int64_t>(blocks, *one ? 1 : 0);
+  const auto* const array = std::get_if<format::GgufArray>(value);
   if (array == nullptr) return std::vector<std::int64_t>(blocks, static_cast<std::int64_t>(gguf.integer(key)));
   const auto* const truths = std::get_if<std::vector<bool>>(array);
   std::vector<std::int64_t> values =

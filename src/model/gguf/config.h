@@ -23,8 +23,7 @@ std::string norm_epsilon_key(NormKind kind);
 std::uint64_t block_count(const format::GgufFile& gguf, const std::string& where);
 
 /// The values of a key that is a number or a truth for all blocks, or an array with one for each of them and perhaps of
-/// more.
-/// Throws Error where there are fewer.
+/// more. Throws Error where there are fewer, or none at all.
 std::vector<std::int64_t> by_block(const format::GgufFile& gguf, const std::string& key, std::size_t blocks,
                                    const std::string& where);
 
