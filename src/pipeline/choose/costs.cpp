@@ -26,10 +26,17 @@ std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec
   return result;
 }
 
+namespace {
+
+/// The largest mixtures pass this.
+constexpr std::uint64_t kMostSensitivityBytes = std::uint64_t{4} << 30;
+
 bool gradients_are_cheap(const model::Architecture& architecture) {
   return architecture.why_not_runnable.empty() && engine::why_no_gradient(architecture).empty() &&
          importance::sensitivity_bytes(architecture) <= kMostSensitivityBytes;
 }
+
+}  // namespace
 
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target,
                                        const model::Architecture& architecture) {

@@ -14,13 +14,8 @@ std::vector<const importance::Signal*> price_signals(std::span<const codec::Code
 /// The signals that the cost of a linear under these codecs is made of: act_mse, and those that price the codecs.
 std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs);
 
-/// Whether costs by gradients (fisher) can be had: the model has a backward pass, and what is summed over it takes at
-/// most kMostSensitivityBytes, which the largest mixtures pass.
-bool gradients_are_cheap(const model::Architecture& architecture);
-inline constexpr std::uint64_t kMostSensitivityBytes = std::uint64_t{4} << 30;
-
 /// The signals and codecs to score before planning by `request`: fisher, whose errors confirm_costs corrects, or alphas
-/// where gradients are not cheap.
+/// where the model has no backward pass or what is summed over it takes more than 4 GiB.
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target,
                                        const model::Architecture& architecture);
 

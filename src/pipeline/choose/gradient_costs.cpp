@@ -125,7 +125,8 @@ bool has_gradient_costs(const importance::Scores& scores) {
   const auto prices = [&](const Signal& signal) {
     return signal.prices && scores.groups.contains(std::string(signal.name));
   };
-  return find(scores, "fisher") != nullptr && std::ranges::none_of(importance::signals(), prices);
+  if (find(scores, "fisher") == nullptr) return false;
+  return find(scores, "act_mse") == nullptr || std::ranges::none_of(importance::signals(), prices);
 }
 
 Costs gradient_costs(const importance::Scores& scores, const model::Architecture& a, Pricing pricing) {

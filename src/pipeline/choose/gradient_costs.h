@@ -6,7 +6,7 @@
 
 namespace strata::pipeline {
 
-/// Whether costs of these scores are made here: they hold fisher, and no alpha.
+/// Whether costs of these scores are made here: they hold fisher, and no alpha or not the errors that it prices.
 bool has_gradient_costs(const importance::Scores& scores);
 
 /// Costs in nats per token. Where `kl` was measured for a group at a codec, the group's cost there is that. Elsewhere

@@ -47,6 +47,9 @@ TEST_F(GradientCosts, AreFishersWhereNothingWasMeasured) {
   EXPECT_TRUE(has_gradient_costs(scores_));
   scores_.groups["alpha_int"].values.assign(a_.groups.size(), 1.0);
   EXPECT_FALSE(has_gradient_costs(scores_)) << "an alpha prices the codecs";
+  scores_.linears.erase("act_mse");
+  EXPECT_TRUE(has_gradient_costs(scores_)) << "an alpha without errors prices nothing";
+  EXPECT_DOUBLE_EQ(costs_of(scores_, a_).linears.front().at(&int4_), 0.2);
 }
 
 TEST_F(GradientCosts, AMeasuredGroupCostsWhatWasMeasured) {
