@@ -160,9 +160,16 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
   if (sets.size() == 1 && needs_.measures())
     importance::keep_input_mean_square(engine, sets.front(), result.inputs, stages_.file(kInputs));
   importance::InputMeanSquare inputs = sets.size() == 1 ? std::move(result.inputs) : input_mean_square(engine);
+  // Under --max-kl a plan is found by measuring about ten; the rounds after the first take plans of the size found.
+  std::optional<Budget> size;
+  const auto next_plan = [&] {
+    const Plan plan = size ? make_plan(Problem(model_, target_, plan_request_, costs()).with(*size)).plan
+                           : plan_by_costs(&inputs).plan;
+    if (needs_.under_kl) size = BitsBudget{plan.bits()};
+    return plan;
+  };
   if (has_gradient_costs(*prepared_.scores))
-    confirm_costs(engine, sets, inputs, stages_.file("confirm.journal"), *prepared_.scores,
-                  [&] { return plan_by_costs(&inputs).plan; });
+    confirm_costs(engine, sets, inputs, stages_.file("confirm.journal"), *prepared_.scores, next_plan);
   return inputs;
 }
 
