@@ -27,6 +27,14 @@ struct MambaWeights {
   std::vector<float> norm;              ///< (inner)
 };
 
+/// What Mamba-1 has beside its linears.
+struct SelectiveWeights {
+  std::vector<float> convolution;       ///< (inner, kernel)
+  std::vector<float> convolution_bias;  ///< (inner), or empty
+  std::vector<float> rates;             ///< (state, inner): by how much a value forgets, below 0
+  std::vector<float> skip;              ///< (inner): how much of x goes straight out
+};
+
 /// What makes the rows that every token has for every block.
 struct BlockEmbeddingWeights {
   model::LinearWeights table, projection;
@@ -43,6 +51,7 @@ struct BlockWeights {
   float scale = 1.0f;                                ///< of what the block puts out
   std::optional<DeltaWeights> delta;                 ///< read when it is first needed
   std::optional<MambaWeights> mamba;                 ///< likewise
+  std::optional<SelectiveWeights> selective;         ///< likewise
   std::vector<float> convolution, convolution_bias;  ///< (hidden, kernel), (hidden) of a short convolution; likewise
 };
 

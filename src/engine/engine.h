@@ -85,7 +85,7 @@ class Engine {
   using Mix = const float*(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
                            const Observer* observer, Site last);
   /// One a kind of mixer, each in its file in mixers/; the table is in mixers/mixers.cpp.
-  Mix mix_attention, mix_latent, mix_delta, mix_convolution, mix_mamba;
+  Mix mix_attention, mix_latent, mix_delta, mix_convolution, mix_mamba, mix_selective;
   /// Parts of latent attention.
   struct LatentRows;
   const float* latent_queries(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,

@@ -34,6 +34,7 @@ std::unique_ptr<PartGradient> make_latent_attention_gradient(const model::Model&
 std::unique_ptr<PartGradient> make_delta_net_gradient(const model::Model& model, std::size_t block);
 std::unique_ptr<PartGradient> make_short_convolution_gradient(const model::Model& model, std::size_t block);
 std::unique_ptr<PartGradient> make_mamba_gradient(const model::Model& model, std::size_t block);
+std::unique_ptr<PartGradient> make_selective_space_gradient(const model::Model& model, std::size_t block);
 
 // The kinds of feed-forward parts: gate, where there is one, up and down; or a mixture of such.
 std::unique_ptr<PartGradient> make_gated_gradient(const model::Model& model, std::size_t block);

@@ -7,6 +7,7 @@
 #include "kernel/matmul.h"
 #include "kernel/ops.h"
 #include "kernel/outer_products.h"
+#include "kernel/selective_scan.h"
 #include "kernel/state_space.h"
 #include "kernel/variant.h"
 
@@ -24,6 +25,8 @@ void add_outer_products(const Variant& variant, const float* a, std::size_t rows
 void attention(const Variant& variant, std::span<const Attention> sequences);
 void delta_rule(const Variant& variant, std::span<const DeltaRule> sequences);
 void state_space(const Variant& variant, const StateSpaceWeights& weights, std::span<const StateSpace> sequences);
+void selective_scan(const Variant& variant, const SelectiveScanWeights& weights,
+                    std::span<const SelectiveScan> sequences);
 double log_sum_exp(const Variant& variant, const float* x, std::size_t size);
 
 }  // namespace strata::kernel

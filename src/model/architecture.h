@@ -61,6 +61,7 @@ struct Architecture {
   DeltaNet delta;
   ShortConvolution convolution;
   Mamba mamba;
+  SelectiveSpace selective;
   bool output_gate = false;     ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
   bool v_norm = false;          ///< heads of v are divided by their root mean square
   std::size_t shared_size = 0;  ///< how many values of keys and values blocks leave to later ones, of every token
@@ -72,7 +73,6 @@ struct Architecture {
   std::vector<Rope> ropes;                ///< the rotary embeddings that blocks choose from
   Experts experts;
   Names names;
-
   std::vector<BlockLinears> layout;  ///< by block
   std::vector<Linear> linears;  ///< the blocks' in order, then lm_head when untied, the embedding in Fusion::single
   std::vector<FusionGroup> groups;

@@ -17,6 +17,7 @@ enum class Mixer {
   delta,        ///< a gated delta net (DeltaNet)
   convolution,  ///< a gated convolution over a few tokens (ShortConvolution)
   mamba,        ///< a state space (Mamba)
+  selective,    ///< a state space of single channels (SelectiveSpace)
   none,         ///< nothing: the block is a feed-forward part
 };
 
@@ -69,6 +70,20 @@ struct Mamba {
   std::size_t rows() const { return inner() + channels() + heads; }
   /// How many floats a forward pass makes of a token: these rows, the convolution's, the gate and what o reads.
   std::size_t floats() const { return kernel == 0 ? 0 : rows() + channels() + 2 * inner(); }
+};
+
+/// Mamba-1: arXiv 2312.00752; transformers: modeling_mamba.py, modeling_falcon_mamba.py. in_xz gives x and the gate z,
+/// (inner) each; x goes through a convolution over time. dtbc makes of it what dt makes a step for every channel of,
+/// then b and c; a channel has a state (state) in place of a cache.
+struct SelectiveSpace {
+  std::size_t inner = 0, state = 0;
+  std::size_t rank = 0;    ///< values that the steps are made of
+  std::size_t kernel = 0;  ///< tokens that the convolution sees; 0: no block is of this kind
+  bool bias = false;       ///< in_xz and o have one
+  bool convolution_bias = false;
+  float norm_epsilon = 0.0f;  ///< what dt reads, b and c are divided by their root mean square; 0: they are not
+  /// The rows of dtbc.
+  std::size_t rows() const { return rank + 2 * state; }
 };
 
 /// Every token has a row for every block besides its embedding: transformers, Gemma4TextModel of modeling_gemma4.py.

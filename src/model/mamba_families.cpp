@@ -1,4 +1,4 @@
-// The rows of families whose blocks have Mamba-2, with the names and experts that these alone have.
+// The rows of families whose blocks have Mamba-1 or Mamba-2, with the names and experts that these alone have.
 // A row and a tiny model in tests/golden/models make a family.
 #include "model/mamba_families.h"
 
@@ -33,11 +33,12 @@ constexpr MambaKeys kNemotronMamba{.heads = "mamba_num_heads",
                                    .usual_parts = "ME*-",
                                    .one_part = true};
 
-/// Nemotron-H's, whose blocks are one part each.
+/// Of models whose blocks are one part each, such as Nemotron-H.
 constexpr TensorNames kOneMixer{.embedding = "embeddings",
                                 .attention = "mixer",
                                 .feed_forward = "mixer",
                                 .mamba = "mixer",
+                                .selective = "mixer",
                                 .before_attention = "norm",
                                 .before_feed_forward = "norm",
                                 .last_norm = "norm_f"};
@@ -131,6 +132,27 @@ constexpr auto kFamilies = std::to_array<Family>({
      .names = kOneMixer,
      .defaults = R"({"num_attention_heads": 1, "intermediate_size": 1, "num_heads": 128, "head_dim": 64,
                      "state_size": 128, "n_groups": 8, "conv_kernel": 4})"},
+    {.model_type = "mamba",
+     .class_name = "MambaForCausalLM",
+     .gguf = "mamba",
+     .norm_epsilon_key = "layer_norm_epsilon",
+     .mixer = Mixer::selective,
+     .rope = RopeRule::never,
+     .intermediate_key = "feed_forward_size",  // in no file: intermediate_size is that of the mixer
+     .default_norm_epsilon = 1e-5,
+     .default_tied = true,
+     .names = kOneMixer},
+    {.model_type = "falcon_mamba",
+     .class_name = "FalconMambaForCausalLM",
+     .gguf = "mamba",
+     .norm_epsilon_key = "layer_norm_epsilon",
+     .mixer = Mixer::selective,
+     .selective_norm_key = "mixer_rms_eps",
+     .rope = RopeRule::never,
+     .intermediate_key = "feed_forward_size",  // in no file: intermediate_size is that of the mixer
+     .default_norm_epsilon = 1e-5,
+     .default_tied = true,
+     .names = kOneMixer},
 });
 
 }  // namespace

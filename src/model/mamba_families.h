@@ -1,4 +1,4 @@
-// The rows of the family table whose blocks have Mamba-2.
+// The rows of the family table whose blocks have Mamba-1 or Mamba-2.
 #pragma once
 #include <span>
 

@@ -11,9 +11,10 @@ namespace strata::model {
 /// Which weight matrix of a block, or of the model, a linear is.
 /// qkv and gate_up are matrices that hold several of the others, one after another, where a family stores them so.
 /// q_a, q_b, kv_a and kv_b are those of latent attention; a gated delta net reads by in_qkv, in_z, in_b and in_a, or by
-/// in_qkvz and in_ba, which hold two of them each; a short convolution by in_bcx, Mamba-2 by in_zxbcdt. to_latent makes
-/// what narrow experts read, from_latent what is added of their sum. embed_gate and embed_out add what a token's row of
-/// a BlockEmbedding is to a block. other is a matrix of an unknown model (unknown.h) whose name tells nothing.
+/// in_qkvz and in_ba, which hold two of them each; a short convolution by in_bcx, Mamba-2 by in_zxbcdt, Mamba-1 by
+/// in_xz, dtbc and dt. to_latent makes what narrow experts read, from_latent what is added of their sum. embed_gate and
+/// embed_out add what a token's row of a BlockEmbedding is to a block. other is a matrix of an unknown model
+/// (unknown.h) whose name tells nothing.
 enum class Role {
   q,
   k,
@@ -36,6 +37,9 @@ enum class Role {
   in_ba,
   in_bcx,
   in_zxbcdt,
+  in_xz,
+  dtbc,
+  dt,
   to_latent,
   from_latent,
   embed_gate,
@@ -101,6 +105,7 @@ struct TensorNames {
                    in_a = "in_proj_a", in_qkvz = "in_proj_qkvz", in_ba = "in_proj_ba", delta_out = "out_proj";
   std::string_view convolution = "conv", in_bcx = "in_proj", convolution_out = "out_proj";
   std::string_view mamba = "mamba", in_zxbcdt = "in_proj", mamba_out = "out_proj";
+  std::string_view selective = "mamba", in_xz = "in_proj", dtbc = "x_proj", dt = "dt_proj", selective_out = "out_proj";
   std::string_view before_attention = "input_layernorm", after_attention{};
   std::string_view before_feed_forward = "post_attention_layernorm", after_feed_forward{};
   std::string_view q_norm = "self_attn.q_norm", k_norm = "self_attn.k_norm", last_norm = "norm";

@@ -63,7 +63,7 @@ class TensorSource {
   virtual codec::Stored native(const std::string& name, std::size_t, std::size_t) const {
     STRATA_CHECK(false, "{} has no native codec", name);
   }
-  /// A one-dimensional tensor as f32.
+  /// A tensor that is no linear, of `size` values along up to three axes, as f32.
   virtual std::vector<float> vector(const std::string& name, std::size_t size) const = 0;
   /// The codec of a linear in a quantized checkpoint; nullptr when the linear is dense.
   virtual const codec::Codec* codec_of(const std::string& module) const = 0;

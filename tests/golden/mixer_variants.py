@@ -103,6 +103,17 @@ MAMBA2 = {**without(small("Mamba2ForCausalLM", "mamba2"), "intermediate_size", "
           "layer_norm_epsilon": 1e-5, "residual_in_fp32": True, "rms_norm": True, "norm_before_gate": True, "use_bias": False,
           "use_conv_bias": True, "time_step_floor": 0.0001, "time_step_limit": [0.0, float("inf")], "time_step_max": 0.1,
           "time_step_min": 0.001, "time_step_rank": 2}
+# Mamba-1: an inner size of 64, steps of 2 values ("auto"), or of 3.
+MAMBA1 = {**without(small("MambaForCausalLM", "mamba", ("tie_word_embeddings",)), "intermediate_size", "num_attention_heads",
+                    "num_key_value_heads", "rope_theta", "max_position_embeddings", "rms_norm_eps"),
+          "conv_kernel": 4, "d_inner": 64, "d_model": 32, "expand": 2, "fused_add_norm": True, "intermediate_size": 64,
+          "layer_norm_epsilon": 1e-5, "n_layer": 2, "pad_vocab_size_multiple": 8, "rescale_prenorm_residual": False,
+          "residual_in_fp32": True, "rms_norm": True, "ssm_cfg": {}, "state_size": 8, "time_step_floor": 0.0001,
+          "time_step_init_scheme": "random", "time_step_max": 0.1, "time_step_min": 0.001, "time_step_rank": 3,
+          "time_step_scale": 1.0, "use_bias": False, "use_conv_bias": True}
+FALCON_MAMBA = {**without(MAMBA1, "d_inner", "d_model", "fused_add_norm", "n_layer", "pad_vocab_size_multiple", "rms_norm", "ssm_cfg"),
+                "architectures": ["FalconMambaForCausalLM"], "model_type": "falcon_mamba", "intermediate_size": 48,
+                "mixer_rms_eps": 0.05, "tie_word_embeddings": False}
 
 GEMMA4 = small("Gemma4ForCausalLM", "gemma4_text", ("tie_word_embeddings", "hidden_act", "rope_theta"), num_hidden_layers=4, head_dim=8,
                global_head_dim=16, attention_bias=False, attention_dropout=0.0, attention_k_eq_v=False, enable_moe_block=False,
@@ -184,6 +195,11 @@ MIXERS = {
                                "projectors_bias": True}, lengths=(40, 100)),
     "bamba": Variant(BAMBA, lengths=(100,), positions=True),
     "mamba2": Variant(MAMBA2, lengths=(100,)),
+    "mamba": Variant(MAMBA1, lengths=(40, 100)),
+    "mamba_bias": Variant({**without(MAMBA1, "time_step_rank", "d_inner", "d_model", "intermediate_size"), "hidden_size": 24,
+                           "conv_kernel": 3, "expand": 3, "use_bias": True, "use_conv_bias": False, "tie_word_embeddings": False},
+                          "float32", lengths=(100,)),
+    "falcon_mamba": Variant(FALCON_MAMBA, lengths=(100,)),
     "gemma4_text": Variant(GEMMA4, embedding=0.3),
     "gemma4_text_moe": Variant(GEMMA4_MOE, embedding=0.3),
     "gemma4_unified_text": Variant(GEMMA4_UNIFIED, embedding=0.3),

@@ -112,7 +112,7 @@ TEST(Architecture, AbsurdExpertsAreRefusedByName) {
 
 TEST(Architecture, AnUnknownModelTypeListsTheKnown) {
   json config = llama();
-  config["model_type"] = "mamba";
+  config["model_type"] = "rwkv";
   EXPECT_NE(error_of(config).find("llama, mistral, qwen2, qwen3"), std::string::npos);
 }
 

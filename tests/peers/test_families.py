@@ -78,7 +78,8 @@ def stack_experts(folder, out):
 
 
 #: Model -> why transformers 5.23 does not load its linears with codes.
-NOT_IN_TRANSFORMERS = {"mamba2": "its class gives out_proj.weight first values although out_proj has codes"}
+NOT_IN_TRANSFORMERS = dict.fromkeys(("mamba", "mamba_bias", "falcon_mamba", "mamba2"),
+                                    "its class gives out_proj.weight first values although out_proj has codes")
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in STACKS_ONLY and name not in NOT_IN_TRANSFORMERS])
@@ -89,6 +90,17 @@ def test_transformers(strata, tmp_path, name):
     ids = torch.arange(3, 60)[None]
     with torch.no_grad():
         expected, got = (load(folder)(input_ids=ids).logits for folder in (dense, out))
+    assert torch.equal(expected, got)
+
+
+@pytest.mark.parametrize("name", ("mamba", "mamba_bias"))  # Falcon's rounds steps otherwise beside any codes
+def test_transformers_loads_mamba_1_with_what_its_class_reads_itself_kept(strata, tmp_path, name):
+    out = strata.checkpoint(GOLDENS / name, "--preset", "uniform:int8_channel", "--scale", "minmax", "--keep", "out_proj|dt_proj",
+                            "--for", "transformers")
+    reference.write_dense(out, tmp_path / "dense")
+    ids = torch.arange(3, 60)[None]
+    with torch.no_grad():
+        expected, got = (load(folder)(input_ids=ids).logits for folder in (tmp_path / "dense", out))
     assert torch.equal(expected, got)
 
 
@@ -137,6 +149,7 @@ def for_vllm(strata, name):
 #: Model -> why vLLM 0.32 on a CPU does not load it, whatever its configuration says.
 NOT_IN_VLLM = {
     "bamba": "it has no class for it any more, and transformers' own does not attend in every block",
+    **dict.fromkeys(("mamba", "mamba_bias", "falcon_mamba"), "its Mamba-1 holds every linear dense: it takes no quantization"),
     "gemma4_unified_text": "run by transformers' modules, which do not fuse q and k of a block without v: k has 16 rows, fewer than 32",
     "glm_moe_dsa": "attention chosen by an indexer runs on no CPU there",
     "internlm3": "its transformers does not read such a config.json without the code of the model's repository",

@@ -59,6 +59,8 @@ FIXED = {
     "qwen3_next": {"linear_value_head_dim": 8},
     "qwen3_5_text": {},
     "qwen3_5_moe_text": {},
+    "mamba": {"intermediate_size": 128},
+    "falcon_mamba": {"intermediate_size": 128, "mixer_rms_eps": 1e-5},
     "lfm2": {"block_ff_dim": 120},
     "lfm2_moe": {"routed_scaling_factor": 1.0},
     "deepseek_v2": {"num_hidden_layers": 27, "num_experts_per_tok": 8, "rope_scaling": None},

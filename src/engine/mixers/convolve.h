@@ -1,4 +1,5 @@
-// The convolution over time that delta nets, short convolutions and Mamba-2 make of a batch's rows, for both passes.
+// The convolution over time that delta nets, short convolutions, Mamba-1 and Mamba-2 make of a batch's rows, for both
+// passes.
 #pragma once
 #include <cstddef>
 

@@ -17,6 +17,7 @@ const MixerRow& MixerRow::of(const model::Architecture& a, std::size_t block) {
       {Mixer::delta, &Engine::mix_delta, make_delta_net_gradient},
       {Mixer::convolution, &Engine::mix_convolution, make_short_convolution_gradient},
       {Mixer::mamba, &Engine::mix_mamba, make_mamba_gradient},
+      {Mixer::selective, &Engine::mix_selective, make_selective_space_gradient},
       {Mixer::none},
   });
   const auto row = std::ranges::find(kRows, a.attention[block].mixer, &MixerRow::mixer);

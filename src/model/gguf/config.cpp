@@ -40,6 +40,7 @@ const Family* family_of(const format::GgufFile& gguf, const GgufFamily& row) {
     if ((candidate.gguf != name && candidate.gguf != row.dense && candidate.gguf != row.hybrid) ||
         candidate.gguf.empty() || !counts_alike(gguf, candidate))
       continue;
+    if ((candidate.selective_norm_key != nullptr) != has_selective_norms(gguf, row)) continue;
     if ((candidate.window == WindowRule::pattern) == windows && scores_alike(gguf, row, candidate) &&
         shared_alike(gguf, row, candidate) && mamba_alike(gguf, row, candidate))
       return &candidate;

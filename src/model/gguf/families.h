@@ -84,6 +84,9 @@ struct GgufFamily {
   bool twice_hidden = false;   ///< in which all heads together are twice as wide as the hidden size
   bool gate_up_apart = false;  ///< what the model has in one matrix, gate and up, lies in two tensors
   bool parallel_key = false;   ///< use_parallel_residual says whether both halves of a block read the same norm
+  /// Of the mixer whose tensors are called ssm_...: its module, and the last of its linears.
+  std::string_view TensorNames::*states = &TensorNames::delta;
+  std::string_view TensorNames::*states_out = &TensorNames::delta_out;
   GgufExperts experts{};
 };
 

@@ -21,6 +21,8 @@ constexpr const char* kWholeKeyLength = ".attention.key_length_mla";
 constexpr const char* kWholeValueLength = ".attention.value_length_mla";
 constexpr const char* kQueryRank = ".attention.q_lora_rank";
 constexpr const char* kKvRank = ".attention.kv_lora_rank";
+constexpr const char* kRank = kStateHeads;  ///< of Mamba-1
+constexpr const char* kNormed = ".ssm.dt_b_c_rms";
 constexpr const char* kInterval = ".full_attention_interval";
 constexpr const char* kIndexed = ".attention.indexer.top_k";
 constexpr const char* kIndexerHeads = ".attention.indexer.head_count";
@@ -93,7 +95,21 @@ void add_convolution_config(json& config, const format::GgufFile& gguf, const st
   if (!mixture) config["block_auto_adjust_ff_dim"] = false;
 }
 
+void add_selective_config(json& config, const format::GgufFile& gguf, const std::string& arch, const Family& family) {
+  config["head_dim"] = 2;  // of no heads, but read like any
+  config["intermediate_size"] = gguf.integer(arch + kInner);
+  config["state_size"] = gguf.integer(arch + kState);
+  config["conv_kernel"] = gguf.integer(arch + kKernel);
+  config["time_step_rank"] = gguf.integer(arch + kRank);
+  if (family.selective_norm_key != nullptr) config[family.selective_norm_key] = config[family.norm_epsilon_key];
+}
+
 }  // namespace
+
+bool has_selective_norms(const format::GgufFile& gguf, const GgufFamily& row) {
+  const std::string key = std::string(row.name) + kNormed;
+  return gguf.has(key) && gguf.boolean(key);
+}
 
 void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a) {
   const std::string arch(row.name);
@@ -103,6 +119,13 @@ void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Archite
   add_mamba_keys(keys, row, a);
   if (!row.attends) return size(kHeads, 0);
   size(kHeads, a.heads);
+  if (const SelectiveSpace& s = a.selective; s.kernel != 0) {
+    size(kKernel, s.kernel);
+    size(kInner, s.inner);
+    size(kState, s.state);
+    size(kRank, s.rank);
+    return keys.add(arch + kNormed, s.norm_epsilon != 0.0f);
+  }
   if (const Latent& l = a.latent; l.kv_rank != 0) {  // as one head of keys, which is the latent
     size(kKvHeads, 1);
     size(kKeyLength, l.kv_rank + l.turned);
@@ -143,6 +166,7 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   const std::string arch(row.name);
   if (family.mamba != nullptr) add_mamba_config(config, gguf, row, family, where);
   if (!row.attends) return;
+  if (family.mixer == Mixer::selective) return add_selective_config(config, gguf, arch, family);
   const std::uint64_t heads = gguf.integer(arch + kHeads);
   if (heads == 0) fail("{}: {}{} is 0", where, arch, kHeads);
   config["num_attention_heads"] = heads;
@@ -193,6 +217,10 @@ std::string lost_mixer(const Architecture& a, const Architecture& b) {
   if (a.convolution.kernel != b.convolution.kernel || a.convolution.bias != b.convolution.bias)
     return "the size or biases of short convolutions";
   if (std::string what = lost_mamba(a, b); !what.empty()) return what;
+  const SelectiveSpace &s = a.selective, &t = b.selective;
+  if (s.inner != t.inner || s.state != t.state || s.rank != t.rank || s.kernel != t.kernel)
+    return "the sizes of Mamba-1";
+  if (s.norm_epsilon != t.norm_epsilon) return "an epsilon of the norms within the mixer ('mixer_rms_eps') of its own";
   if (a.output_gate != b.output_gate) return "the gate of what attention puts out";
   if (a.whole_positions != b.whole_positions) return "'index_topk'";
   for (std::size_t block = 0; block < a.blocks; ++block)
@@ -208,6 +236,11 @@ std::string unloadable_mixer(const Architecture& a, const GgufFamily& row) {
   if (a.delta.key_size != a.delta.value_size)
     return fmt::format("gated delta nets with heads of {} for keys and of {} for values", a.delta.key_size,
                        a.delta.value_size);
+  if (const SelectiveSpace& s = a.selective; s.kernel != 0) {
+    if (s.inner != 2 * a.hidden) return fmt::format("an inner size of {}, not twice the hidden size,", s.inner);
+    if (s.bias) return "biases of in_proj and out_proj ('use_bias')";
+    if (!s.convolution_bias) return "a convolution without a bias ('use_conv_bias')";
+  }
   if (a.convolution.bias) return "convolutions with biases ('conv_bias')";
   return unloadable_mamba(a, row);
 }

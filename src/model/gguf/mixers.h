@@ -1,5 +1,5 @@
 // Keys of what stands before a block's feed-forward part in a GGUF file: heads of attention, latent attention, gated
-// delta nets, short convolutions. llama.cpp, conversion/*.py and gguf-py/gguf/constants.py.
+// delta nets, short convolutions, Mamba-1. llama.cpp, conversion/*.py and gguf-py/gguf/constants.py.
 #pragma once
 #include <string>
 
@@ -10,6 +10,9 @@
 #include "model/model.h"
 
 namespace strata::model {
+
+/// Whether a file of Mamba-1 says that what makes steps, b and c are normed (SelectiveSpace::norm_epsilon).
+bool has_selective_norms(const format::GgufFile& gguf, const GgufFamily& row);
 
 /// Adds the keys of heads and of the architecture's mixers.
 void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& architecture);

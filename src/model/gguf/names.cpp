@@ -11,7 +11,7 @@
 namespace strata::model {
 namespace {
 
-constexpr std::array<std::pair<Role, std::string_view>, 20> kLinearNames{{{Role::q, "attn_q"},
+constexpr std::array<std::pair<Role, std::string_view>, 23> kLinearNames{{{Role::q, "attn_q"},
                                                                           {Role::k, "attn_k"},
                                                                           {Role::v, "attn_v"},
                                                                           {Role::o, "attn_output"},
@@ -30,7 +30,10 @@ constexpr std::array<std::pair<Role, std::string_view>, 20> kLinearNames{{{Role:
                                                                           {Role::in_a, "ssm_alpha"},
                                                                           {Role::in_ba, "ssm_ba"},
                                                                           {Role::in_bcx, "shortconv.in_proj"},
-                                                                          {Role::in_zxbcdt, "ssm_in"}}};
+                                                                          {Role::in_zxbcdt, "ssm_in"},
+                                                                          {Role::in_xz, "ssm_in"},
+                                                                          {Role::dtbc, "ssm_x"},
+                                                                          {Role::dt, "ssm_dt"}}};
 constexpr std::array<std::pair<Norm, std::string_view>, 12> kNormNames{{{Norm::before_attention, "attn_norm"},
                                                                         {Norm::q, "attn_q_norm"},
                                                                         {Norm::k, "attn_k_norm"},
@@ -77,7 +80,7 @@ std::vector<BothNames> block_names(const Names& names, const GgufFamily& row) {
   std::vector<BothNames> result;
   for (const auto& [role, gguf] : kLinearNames)
     if (is_stored(names, role)) result.push_back({std::string(gguf), names.linear(role)});
-  result.push_back({"ssm_out", fmt::format("{}.{}", names.delta, names.delta_out)});
+  result.push_back({"ssm_out", fmt::format("{}.{}", names.*row.states, names.*row.states_out)});
   // This name may stand for two parts: gguf_part_names, which knows the blocks, tells what a file's is.
   result.push_back({"ssm_out", fmt::format("{}.{}", names.mamba, names.mamba_out)});
   for (const auto& [hf, gguf] : kIndexerNames)
@@ -168,6 +171,12 @@ std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
     add("ssm_dt.bias", kept_name(a, b, "dt_bias"));
     add("ssm_norm.weight", kept_name(a, b, "norm.weight"), GgufForm::as_it_is, a.mamba.groups);
     add("ssm_out.weight", a.linear(b, Role::o).module + ".weight");
+  }
+  if (a.attention[b].mixer == Mixer::selective) {
+    add("ssm_conv1d.weight", kept_name(a, b, "conv1d.weight"), GgufForm::squeezed);
+    add("ssm_conv1d.bias", kept_name(a, b, "conv1d.bias"));
+    add("ssm_a", kept_name(a, b, "A_log"), GgufForm::rates);
+    add("ssm_d", kept_name(a, b, "D"));
   }
   if (a.attention[b].mixer == Mixer::convolution)
     add("shortconv.conv.weight", kept_name(a, b, "conv.weight"), GgufForm::squeezed);

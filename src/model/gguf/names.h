@@ -27,7 +27,7 @@ enum class GgufForm {
   float32,   ///< a matrix that is float32
   row,       ///< Hugging Face's files may have a matrix of one row, GGUF a vector
   squeezed,  ///< Hugging Face's files have (channels, 1, kernel), GGUF (channels, kernel), float32
-  rates,     ///< GGUF holds minus the exponentials of the values
+  rates,     ///< GGUF holds minus the exponentials of the values, float32
 };
 /// A tensor's whole name in both kinds of file.
 struct GgufName {

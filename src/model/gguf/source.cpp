@@ -80,6 +80,7 @@ class GgufSource final : public TensorSource {
       format::ggml_dequantize_row(tensor.type, tensor.data.data() + row_of(r) * row_bytes, cols,
                                   values.data() + r * cols);
     });
+    undo_rates(name, tensor, values);
     MappedFile::drop(tensor.data);
     return LinearWeights(std::move(values), rows, cols);
   }
@@ -87,8 +88,8 @@ class GgufSource final : public TensorSource {
   LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
     if (split_of(name, rows, cols) == nullptr) {
       const format::GgufTensor& tensor = checked(name, {rows, cols});
-      const bool permuted = heads_of(name) != 0;
-      if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !permuted)
+      const bool otherwise = heads_of(name) != 0 || rates_.contains(name);
+      if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !otherwise)
         return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
     }
     if (native_codec(name, rows, cols) == nullptr) return matrix(name, rows, cols);
@@ -120,23 +121,19 @@ class GgufSource final : public TensorSource {
   }
 
   std::vector<float> vector(const std::string& name, std::size_t size) const override {
-    const auto found = by_name_.find(name);
-    const std::size_t dimensions = found == by_name_.end() ? 1 : found->second.shape.size();
     std::vector<std::uint64_t> shape = {size};
-    if (dimensions == 2) shape = {1, size};
-    if (dimensions == 3 && found->second.shape.back() != 0)
-      shape = {size / found->second.shape.back(), 1, found->second.shape.back()};  // a convolution's
+    if (const auto found = by_name_.find(name); found != by_name_.end() && !found->second.shape.empty()) {
+      const std::uint64_t last = std::max<std::uint64_t>(found->second.shape.back(), 1);
+      if (found->second.shape.size() == 2) shape = {size / last, last};
+      if (found->second.shape.size() == 3) shape = {size / last, 1, last};  // a convolution's
+    }
     const format::GgufTensor& tensor = checked(name, shape);
     format::ggml_row_bytes(tensor.type, size, where_ + ": " + tensor.name);
     std::vector<float> values(size);
     format::ggml_dequantize_row(tensor.type, tensor.data.data(), size, values.data());
     if (holds_norm_offset(tensor.name))
       for (float& value : values) value -= norm_offset_;
-    if (rates_.contains(name))
-      for (float& value : values) {
-        if (!(value < 0)) fail("{}: {} holds {}, expected negative numbers", where_, tensor.name, value);
-        value = logarithm(-value);
-      }
+    undo_rates(name, tensor, values);
     if (heads_of(name) == 0) return values;
     const auto row_of = rows_of(name, size);
     std::vector<float> ordered(size);
@@ -172,6 +169,15 @@ class GgufSource final : public TensorSource {
     if (it == splits_.end()) return nullptr;
     STRATA_CHECK(it->second.rows() == rows && it->second.cols() == cols, "{}", name);
     return &it->second;
+  }
+
+  /// GgufForm::rates, where the tensor is of that form: in place of the rates their logarithms.
+  void undo_rates(const std::string& name, const format::GgufTensor& tensor, std::vector<float>& values) const {
+    if (!rates_.contains(name)) return;
+    for (float& value : values) {
+      if (!(value < 0)) fail("{}: {} holds {}, expected negative numbers", where_, tensor.name, value);
+      value = logarithm(-value);
+    }
   }
 
   /// Finds the tensors that a matrix of the block lies in.
@@ -298,40 +304,10 @@ class GgufSource final : public TensorSource {
   std::set<std::string, std::less<>> rates_;  ///< tensors whose numbers are logarithms of what the file holds
 };
 
-GgufVocabulary read_vocabulary(const format::GgufFile& gguf) {
-  GgufVocabulary vocabulary;
-  vocabulary.model = gguf.text("tokenizer.ggml.model");
-  if (gguf.has("tokenizer.ggml.pre")) vocabulary.pre = gguf.text("tokenizer.ggml.pre");
-  vocabulary.tokens = gguf.texts("tokenizer.ggml.tokens");
-  if (gguf.has("tokenizer.ggml.merges")) vocabulary.merges = gguf.texts("tokenizer.ggml.merges");
-  if (gguf.has("tokenizer.ggml.scores"))
-    for (const double score : gguf.reals("tokenizer.ggml.scores"))
-      vocabulary.scores.push_back(static_cast<float>(score));
-  if (gguf.has("tokenizer.ggml.token_type"))
-    for (const std::int64_t type : gguf.integers("tokenizer.ggml.token_type"))
-      vocabulary.token_type.push_back(static_cast<int>(std::clamp<std::int64_t>(type, -1, 1000)));
-  const auto flag = [&](const char* key) -> std::optional<bool> {
-    return gguf.has(key) ? std::optional(gguf.boolean(key)) : std::nullopt;
-  };
-  vocabulary.bos_token_id = gguf_special_token(gguf, "bos");
-  vocabulary.eos_token_id = gguf_special_token(gguf, "eos");
-  vocabulary.unknown_token_id = gguf_special_token(gguf, "unknown");
-  vocabulary.padding_token_id = gguf_special_token(gguf, "padding");
-  vocabulary.add_bos_token = flag("tokenizer.ggml.add_bos_token");
-  vocabulary.add_eos_token = flag("tokenizer.ggml.add_eos_token");
-  vocabulary.add_space_prefix = flag("tokenizer.ggml.add_space_prefix");
-  if (gguf.has("tokenizer.chat_template")) vocabulary.chat_template = gguf.text("tokenizer.chat_template");
-  constexpr std::string_view named = "tokenizer.chat_template.";
-  for (const auto& [key, value] : gguf.metadata())
-    if (const auto* text = std::get_if<std::string>(&value); text != nullptr && key.starts_with(named))
-      vocabulary.named_templates.emplace_back(key.substr(named.size()), *text);
-  return vocabulary;
-}
-
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> gguf_companion_files(const std::filesystem::path& path) {
-  return tokenizer_from_gguf(read_vocabulary(format::GgufFile::open(path)), path.string());
+  return tokenizer_from_gguf(gguf_vocabulary(format::GgufFile::open(path)), path.string());
 }
 
 GgufModel open_gguf_model(const std::filesystem::path& path) {

@@ -33,6 +33,10 @@ struct GgufVocabulary {
 /// tokenizer.ggml.NAME_token_id; nothing when the file does not have it, or has -1, which some writers take for none.
 std::optional<std::uint32_t> gguf_special_token(const format::GgufFile& gguf, std::string_view name);
 
+/// The vocabulary that the file's keys hold. Throws Error when the model or the tokens are missing, or a key has
+/// another type.
+GgufVocabulary gguf_vocabulary(const format::GgufFile& gguf);
+
 /// {"tokenizer.json", ...} and {"tokenizer_config.json", ...}. Throws Error, opened by `where`, for another model or
 /// an unknown pre (listing the known), and for lists whose lengths, ids or merges contradict each other. The ids of
 /// tokens that fill up a batch or stand for the unknown are left out when there are no such tokens.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/checked.h"
 #include "core/file.h"
 #include "core/threads.h"
 #include "format/compressed_tensors.h"
@@ -121,11 +122,9 @@ class HfSource final : public TensorSource {
         place->stack.read_row(place->plane, place->first + r * place->step, &values[r]);
       return values;
     }
-    // A convolution's weights are held with an axis of 1.
     const TensorView* given = find(name);
-    const bool stacked =
-        given != nullptr && given->shape.size() == 3 && given->shape[0] * given->shape[1] * given->shape[2] == size;
-    const TensorView& tensor = dense(name, stacked ? given->shape : std::vector<std::uint64_t>{size});
+    const bool fits = given != nullptr && given->shape.size() <= 3 && product(given->shape) == size;
+    const TensorView& tensor = dense(name, fits ? given->shape : std::vector<std::uint64_t>{size});
     read_row(MatrixView::dense(tensor.data.data(), 1, size, tensor.dtype), 0, 0, size, values.data());
     return values;
   }

@@ -65,7 +65,7 @@ struct MixerKind {
   std::size_t (*floats)(const Architecture& architecture) = nothing;
 };
 
-extern const MixerKind kAttentionMixer, kLatentMixer, kDeltaMixer, kConvolutionMixer, kMambaMixer;
+extern const MixerKind kAttentionMixer, kLatentMixer, kDeltaMixer, kConvolutionMixer, kMambaMixer, kSelectiveMixer;
 
 /// All kinds, Mixer::none among them.
 std::span<const MixerKind* const> mixer_kinds();

@@ -10,8 +10,8 @@ namespace {
 
 constexpr MixerKind kNoMixer{.mixer = Mixer::none, .name = "none"};
 
-constexpr std::array kKinds = {&kAttentionMixer,   &kLatentMixer, &kDeltaMixer,
-                               &kConvolutionMixer, &kMambaMixer,  &kNoMixer};
+constexpr std::array kKinds = {&kAttentionMixer, &kLatentMixer,    &kDeltaMixer, &kConvolutionMixer,
+                               &kMambaMixer,     &kSelectiveMixer, &kNoMixer};
 
 }  // namespace
 

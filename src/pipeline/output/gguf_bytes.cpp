@@ -72,7 +72,8 @@ void GgufFile::write_tensor(const Tensor& tensor, LinearEncoder& encoder, PartWr
   for (const std::string& name : tensor.vectors)
     dense_vector(model_, name, model_.vector(name, shape.back()), DType::f32, post);
   if (!tensor.vectors.empty()) return;
-  if (shape.size() == 1 || tensor.matrix_rows != 0 || tensor.form == model::GgufForm::squeezed)
+  if (shape.size() == 1 || tensor.matrix_rows != 0 || tensor.form == model::GgufForm::squeezed ||
+      tensor.form == model::GgufForm::rates)
     return dense_vector(model_, tensor.hf_name, vector_of(tensor), DType::f32, post);
   if (tensor.piece) return write_piece(tensor, encoder, writer);
   const std::size_t rows = shape[shape.size() - 2], cols = shape.back();

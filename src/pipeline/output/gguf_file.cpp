@@ -139,7 +139,7 @@ std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {
       tensor.spec.shape = shape_in(named->second, std::move(tensor.spec.shape));
     }
     const bool exact =
-        tensor.form == model::GgufForm::float32 || tensor.form == model::GgufForm::squeezed || tensor.matrix_rows != 0;
+        tensor.matrix_rows != 0 || (tensor.form != model::GgufForm::as_it_is && tensor.form != model::GgufForm::row);
     if (tensor.spec.shape.size() > 1 && tensor.vectors.empty() && !exact) tensor.spec.type = type_of(tensor);
     if (!name) fail("{}: {} has no name in GGUF", model_.path().string(), expected.name);
     tensor.spec.name = *name;

@@ -18,7 +18,7 @@ constexpr const char* kSizes = R"({"hidden_size": 64, "intermediate_size": 96, "
 Architecture made(const char* changes) {
   json config = json::parse(kSizes);
   config.update(json::parse(changes));
-  if (config["model_type"] == "qwen3_5_text" || config["model_type"] == "lfm2") config.erase("n_routed_experts");
+  if (find_family(config["model_type"].get<std::string>())->mixture == nullptr) config.erase("n_routed_experts");
   return parse_architecture(config, "config.json");
 }
 
@@ -39,6 +39,13 @@ TEST(GgufMixers, WhatKeysSayIsKept) {
   EXPECT_EQ(refused(R"({"model_type": "lfm2", "layer_types": ["conv", "full_attention", "conv", "conv"],
     "conv_L_cache": 4})"),
             "");
+  EXPECT_EQ(
+      refused(
+          R"({"model_type": "mamba", "intermediate_size": 128, "state_size": 6, "conv_kernel": 3, "time_step_rank": 5})"),
+      "");
+  EXPECT_EQ(refused(R"({"model_type": "falcon_mamba", "intermediate_size": 128, "layer_norm_epsilon": 1e-4,
+    "mixer_rms_eps": 1e-4})"),
+            "");
 }
 
 TEST(GgufMixers, WhatNoKeySaysIsRefusedByName) {
@@ -53,6 +60,10 @@ TEST(GgufMixers, WhatNoKeySaysIsRefusedByName) {
          "heads of 128 for keys and of 64 for values");
   expect(R"({"model_type": "qwen3_5_text", "attention_bias": true})", "biases of o");
   expect(R"({"model_type": "lfm2", "conv_bias": true})", "'conv_bias'");
+  expect(R"({"model_type": "mamba"})", "an inner size of 96");
+  expect(R"({"model_type": "mamba", "intermediate_size": 128, "use_bias": true})", "'use_bias'");
+  expect(R"({"model_type": "mamba", "intermediate_size": 128, "use_conv_bias": false})", "'use_conv_bias'");
+  expect(R"({"model_type": "falcon_mamba", "intermediate_size": 128, "layer_norm_epsilon": 1e-4})", "'mixer_rms_eps'");
   json latent = json::parse(kLatent);
   const auto expect_latent = [&](const json& changes, const char* piece) {
     json config = latent;
