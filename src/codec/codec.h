@@ -111,6 +111,10 @@ const Codec* find(std::string_view name);
 /// The codec of a name; throws Error listing the known names.
 const Codec& by_name(std::string_view name);
 
+/// E4M3 codes with a scale in f32 for every 128 weights of a row. Sources are read by it and nothing is written: it is
+/// not among all(), and has no fit, round and pack.
+const Codec& fp8_groups();
+
 /// Empty when the codec can hold a (rows, cols) linear, else why not ("its groups of 64 do not divide 100 columns").
 std::string why_not(const Codec&, std::uint64_t rows, std::uint64_t cols);
 /// Exact bytes of a linear on disk, padding and side tensors included. The planner and the writer both use this one.

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <fstream>
@@ -72,7 +73,12 @@ std::string cpu_model_name() {
 }
 
 std::uint64_t physical_memory_bytes() {
-  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto machine =
+      static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  // A container sees its own control group as the root. The file holds "max" where there is no limit.
+  std::ifstream limit("/sys/fs/cgroup/memory.max");
+  std::uint64_t bytes = 0;
+  return limit >> bytes && bytes != 0 ? std::min(machine, bytes) : machine;
 }
 
 std::uint64_t peak_resident_bytes() {

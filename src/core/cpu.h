@@ -20,7 +20,7 @@ Isa selected_isa();
 /// CPU model name as the system reports it, or "unknown".
 std::string cpu_model_name();
 
-/// Bytes of physical memory.
+/// Bytes of memory that this process may use: the machine's, or the limit of its container where that is less.
 std::uint64_t physical_memory_bytes();
 
 /// Largest resident memory of this process so far, in bytes.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/cpu.h"
 #include "core/threads.h"
 #include "engine/activation.h"
 #include "engine/block_embedding.h"
@@ -69,7 +70,7 @@ Engine::Engine(const model::Model& model, kernel::Precision precision, Residency
     : model_(model),
       architecture_(runnable(model)),
       precision_(precision),
-      residency_(residency),
+      residency_(resolved(residency, model)),
       embedding_(model.packed_embedding()),
       final_norm_(model.norm(Norm::last)),
       blocks_(architecture_.blocks),

@@ -10,6 +10,7 @@
 #include "engine/batch.h"
 #include "engine/block_weights.h"
 #include "engine/experts.h"
+#include "engine/residency.h"
 #include "engine/site.h"
 #include "kernel/matmul.h"
 #include "model/model.h"
@@ -18,17 +19,12 @@ namespace strata::engine {
 
 struct DeltaRows;
 
-enum class Residency {
-  all,        ///< dequantized weights are kept (mapped ones cost nothing either way)
-  one_block,  ///< only one block's weights and mapped pages are held at a time; in a mixture only one expert's
-};
-
 struct Record;
 
 class Engine {
  public:
   explicit Engine(const model::Model& model, kernel::Precision precision = kernel::Precision::f32,
-                  Residency residency = Residency::all);
+                  Residency residency = Residency::fitting);
 
   const model::Architecture& architecture() const { return architecture_; }
   const model::Model& model() const { return model_; }

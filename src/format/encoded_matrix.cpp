@@ -186,6 +186,11 @@ std::span<const std::byte> EncodedMatrix::plane_of(const TensorView& tensor, std
   return tensor.data.subspan(plane * bytes, bytes);
 }
 
+void EncodedMatrix::read_scales(std::uint64_t plane, std::uint64_t row, float* out) const {
+  const std::uint64_t first = (plane * ceil_div(rows_, block_[0]) + row / block_[0]) * scale_cols_;
+  for (std::uint64_t i = 0; i < scale_cols_; ++i) out[i] = scale_at(*parts_.scales, first + i);
+}
+
 void EncodedMatrix::read_row(std::uint64_t plane, std::uint64_t row, float* out) const {
   const TensorView& codes = *parts_.codes;
   const std::uint64_t index = plane * rows_ + row, first = index * row_bytes_;
@@ -193,13 +198,10 @@ void EncodedMatrix::read_row(std::uint64_t plane, std::uint64_t row, float* out)
     case Kind::dense:
       return strata::read_row(MatrixView::dense(codes.data.data() + first, 1, cols_, codes.dtype), 0, 0, cols_, out);
     case Kind::fp8: {
-      const std::uint64_t scale_rows = ceil_div(rows_, block_[0]);
-      const std::uint64_t at = (plane * scale_rows + row / block_[0]) * scale_cols_;
-      for (std::uint64_t c = 0; c < cols_; c += block_[1]) {
-        const float scale = scale_at(*parts_.scales, at + c / block_[1]);
-        const std::uint64_t end = std::min(cols_, c + block_[1]);
-        for (std::uint64_t i = c; i < end; ++i) out[i] = e4m3_values()[byte_at(codes, first + i)] * scale;
-      }
+      std::vector<float> scales(scale_cols_);
+      read_scales(plane, row, scales.data());
+      for (std::uint64_t c = 0; c < cols_; ++c)
+        out[c] = e4m3_values()[byte_at(codes, first + c)] * scales[c / block_[1]];
       return;
     }
     case Kind::mxfp4:

@@ -40,6 +40,10 @@ class EncodedMatrix {
   const EncodedParts& parts() const { return parts_; }
   /// Whether every row has one scale of its own, which fp8_channel can hold.
   bool has_row_scales() const { return kind_ == Kind::fp8 && block_[0] == 1 && scale_cols_ == 1; }
+  /// How many weights of a row share one scale of FP8; 0 for other kinds.
+  std::uint64_t scale_group() const { return kind_ == Kind::fp8 ? block_[1] : 0; }
+  /// The scales of row `row` of a plane of FP8, one for every scale_group() weights.
+  void read_scales(std::uint64_t plane, std::uint64_t row, float* out) const;
   /// "BF16", "F8_E4M3 in blocks of 128 x 128", "MXFP4".
   std::string type() const;
   /// Bytes of one row's codes.

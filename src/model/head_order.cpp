@@ -41,6 +41,12 @@ class Reordered final : public TensorSource {
                                                      : matrix(name, rows, cols);
   }
 
+  std::uint64_t copied_bytes(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    if (order_of(name) == nullptr) return source_->copied_bytes(name, rows, cols);
+    const codec::Codec* const codec = native_codec(name, rows, cols);
+    return codec != nullptr ? codec::stored_bytes(*codec, rows, cols) : rows * cols * sizeof(float);
+  }
+
   const codec::Codec* native_codec(const std::string& name, std::size_t rows, std::size_t cols) const override {
     const codec::Codec* const codec = source_->native_codec(name, rows, cols);
     const HeadOrder* const order = order_of(name);

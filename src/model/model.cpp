@@ -198,6 +198,10 @@ LinearWeights Model::packed(const Linear& linear) const {
   return source_->packed(linear.module + ".weight", linear.rows, linear.cols);
 }
 
+std::uint64_t Model::copied_bytes(const Linear& linear) const {
+  return source_->copied_bytes(linear.module + ".weight", linear.rows, linear.cols);
+}
+
 LinearWeights Model::packed_embedding() const {
   return source_->packed(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
 }

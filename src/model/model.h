@@ -59,6 +59,8 @@ class Model {
   LinearWeights embedding() const;
   /// The values of weights() and embedding() as they lie in the file, dense or stored, for products and look-ups.
   LinearWeights packed(const Linear& linear) const;
+  /// Bytes that packed() allocates: 0 for what only points into the mapped file.
+  std::uint64_t copied_bytes(const Linear& linear) const;
   LinearWeights packed_embedding() const;
   /// What the forward pass multiplies by at a norm, (Architecture::norm_size), and then as many biases where the norm
   /// has any; empty when the model has no such norm.

@@ -57,6 +57,8 @@ class TensorSource {
   virtual LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const {
     return matrix(name, rows, cols);
   }
+  /// Bytes that packed() allocates for a weight: 0 where it only points into the mapped file.
+  virtual std::uint64_t copied_bytes(const std::string& name, std::size_t rows, std::size_t cols) const = 0;
   /// The codec of ours that a weight of this shape lies in, bit for bit; nullptr for dense ones and other layouts.
   virtual const codec::Codec* native_codec(const std::string&, std::size_t, std::size_t) const { return nullptr; }
   /// The tensors of a weight that has a native_codec().

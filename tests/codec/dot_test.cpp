@@ -87,9 +87,11 @@ TEST_P(Dots, OfEveryNumberOfTokens) {
 
 TEST_P(Dots, OfAnyBytesAreAsFiniteAsTheirWeights) {
   Random random(9);
-  for (const Codec& codec : all()) {
+  std::vector<const Codec*> readable = {&fp8_groups()};
+  for (const Codec& codec : all()) readable.push_back(&codec);
+  for (const Codec* codec : readable) {
     const std::size_t cols = 512;
-    Stored stored = allocate(codec, 32, cols);  // NaN codes, infinite and subnormal scales included
+    Stored stored = allocate(*codec, 32, cols);  // NaN codes, infinite and subnormal scales included
     for (auto& part : stored.parts)
       for (std::byte& byte : part) byte = static_cast<std::byte>(random.next());
     for (const std::size_t tokens : {1u, 3u})

@@ -21,6 +21,7 @@ class Names final : public TensorSource {
     tensors_.push_back({name, type, std::move(shape), 0});
   }
   std::vector<TensorInfo> tensors() const override { return tensors_; }
+  std::uint64_t copied_bytes(const std::string&, std::size_t, std::size_t) const override { return 0; }
   bool has(std::string_view name) const override {
     return std::ranges::find(tensors_, name, &TensorInfo::name) != tensors_.end();
   }

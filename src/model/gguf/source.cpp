@@ -96,6 +96,14 @@ class GgufSource final : public TensorSource {
     return LinearWeights(native(name, rows, cols));
   }
 
+  std::uint64_t copied_bytes(const std::string& name, std::size_t rows, std::size_t cols) const override {
+    const codec::Codec* const codec = native_codec(name, rows, cols);
+    const auto it = by_name_.find(name);
+    const bool moved = it == by_name_.end() || heads_of(name) != 0 || rates_.contains(name);
+    if (codec != nullptr) return moved ? codec::stored_bytes(*codec, rows, cols) : 0;
+    return !moved && format::ggml_dense_type(it->second.type) ? 0 : rows * cols * sizeof(float);
+  }
+
   const codec::Codec* native_codec(const std::string& name, std::size_t rows, std::size_t cols) const override {
     const auto it = by_name_.find(name);
     const GgufSplitMatrix* const split = split_of(name, rows, cols);

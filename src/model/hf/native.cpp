@@ -72,6 +72,23 @@ bool narrow_scales(const Place& place, std::vector<std::byte>& out) {
   return values == again;
 }
 
+/// Whether rows have the groups of fp8_groups, as blocks of 128 x 128 give them.
+bool in_groups(const Place& place) {
+  return !place.transposed && place.stack.scale_group() == codec::fp8_groups().group_size &&
+         codec::why_not(codec::fp8_groups(), place.rows, place.cols).empty();
+}
+
+std::vector<std::byte> group_scales(const Place& place) {
+  const std::size_t groups = codec::fp8_groups().groups_per_row(place.cols);
+  std::vector<float> scales(place.rows * groups);
+  parallel_for(place.rows, [&](std::size_t r) {
+    place.stack.read_scales(place.plane, place.first + r * place.step, &scales[r * groups]);
+  });
+  std::vector<std::byte> bytes(scales.size() * sizeof(float));
+  std::memcpy(bytes.data(), scales.data(), bytes.size());
+  return bytes;
+}
+
 }  // namespace
 
 LinearWeights weights_of(const Place& place) {
@@ -95,6 +112,7 @@ LinearWeights decoded(const codec::Stored& stored) {
 const codec::Codec* native_codec_of(const Place& place) {
   const EncodedMatrix& stack = place.stack;
   const bool mxfp4 = stack.kind() == EncodedMatrix::Kind::mxfp4;
+  if (in_groups(place)) return &codec::fp8_groups();
   if (place.transposed || (!mxfp4 && !stack.has_row_scales())) return nullptr;
   const codec::Codec& codec = codec::by_name(mxfp4 ? "mxfp4" : "fp8_channel");
   if (!codec::why_not(codec, place.rows, place.cols).empty()) return nullptr;
@@ -111,10 +129,13 @@ codec::Stored native_of(const Place& place) {
   stored.views.push_back(rows_of(place, stack.codes(), stored.parts[0]));
   if (stack.kind() == EncodedMatrix::Kind::mxfp4) {
     stored.views.push_back(rows_of(place, *stack.parts().scales, stored.parts[1]));
-  } else {
-    narrow_scales(place, stored.parts[1]);
-    stored.views.emplace_back(stored.parts[1]);
+    return stored;
   }
+  if (codec == &codec::fp8_groups())
+    stored.parts[1] = group_scales(place);
+  else
+    narrow_scales(place, stored.parts[1]);
+  stored.views.emplace_back(stored.parts[1]);
   return stored;
 }
 

@@ -5,12 +5,24 @@
 
 #include "core/cpu.h"
 #include "core/units.h"
+#include "engine/residency.h"
 #include "pipeline/job/methods.h"
 
 namespace strata::pipeline {
 namespace {
 
 constexpr std::uint64_t kProgramBytes = 22u << 20;  // code, configuration, the model's table of tensors
+
+/// What passes over the whole model take: those of the calibration, and of the verification, which runs the output
+/// beside the model. Their rows are few beside the weights.
+std::uint64_t bytes_of_passes(const PlannedJob& job) {
+  using engine::Residency;
+  const QuantizeRequest& request = job.request;
+  const bool verifies = request.verify && job.model.architecture().why_not_runnable.empty();
+  if (request.memory_limit || (!verifies && !job.prepared.calibration)) return 0;
+  if (engine::resolved(Residency::fitting, job.model) == Residency::one_block) return 0;  // less than rounding takes
+  return kProgramBytes + engine::resident_bytes(job.model) + (verifies ? job.output.bytes() : 0);
+}
 
 }  // namespace
 
@@ -23,7 +35,7 @@ Forecast forecast_memory(const PlannedJob& job) {
   if (request.memory_limit && forecast.memory_bytes > *request.memory_limit)
     fail("--memory {} cannot be kept: rounding this model takes at least {}; allow that, or use smaller --seq-len",
          human_bytes(*request.memory_limit), human_bytes(forecast.memory_bytes));
-  forecast.memory_bytes = std::max(peak_resident_bytes(), forecast.memory_bytes);
+  forecast.memory_bytes = std::max({peak_resident_bytes(), forecast.memory_bytes, bytes_of_passes(job)});
   return forecast;
 }
 

@@ -8,11 +8,12 @@ namespace strata::pipeline {
 struct PlannedJob;
 
 struct Forecast {
-  double seconds = 0;              ///< of rounding and writing; scoring and the measurement of the result come on top
-  std::uint64_t memory_bytes = 0;  ///< largest resident memory of this process
-  std::uint64_t disk_bytes = 0;    ///< of the output, and of hidden states while they are spilled
-  bool keeps_rows = false;         ///< a calibrated method has room to keep the inputs of o and down
-  bool spills = false;             ///< hidden states go to a file, or the limit on memory would not be kept
+  double seconds = 0;  ///< of rounding and writing; scoring and the measurement of the result come on top
+  /// Largest resident memory of this process, mapped files included, which the system can take back.
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t disk_bytes = 0;  ///< of the output, and of hidden states while they are spilled
+  bool keeps_rows = false;       ///< a calibrated method has room to keep the inputs of o and down
+  bool spills = false;           ///< hidden states go to a file, or the limit on memory would not be kept
 };
 
 /// All but the seconds, which need no measuring. Throws Error when --memory cannot be kept, saying the smallest limit

@@ -15,7 +15,8 @@ std::vector<std::uint64_t> weight_bytes(const model::Model& model) {
 }
 
 std::uint64_t dequantized_bytes(const model::Model& model, const model::Linear& linear) {
-  return model.from_gguf() || model.is_reordered(linear) ? linear.rows * linear.cols * sizeof(float) : 0;
+  const bool decoded = model.from_gguf() || model.is_reordered(linear) || model.codec_of(linear) != nullptr;
+  return decoded ? linear.rows * linear.cols * sizeof(float) : model.copied_bytes(linear);
 }
 
 }  // namespace strata::pipeline

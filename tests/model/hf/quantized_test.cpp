@@ -83,6 +83,42 @@ TEST(QuantizedSource, Fp8WithScalesThatBf16HoldsIsKeptInItsCodec) {
   EXPECT_EQ(values_of(packed), values_of(model.weights(linear_of(model, kModule))));
 }
 
+TEST(QuantizedSource, Fp8InBlocksOf128ColumnsIsNotCopied) {
+  constexpr std::size_t hidden = 32, wide = 256;
+  TensorFolder folder("llama_tied");
+  folder.config["intermediate_size"] = wide;
+  folder.config["quantization_config"] = {{"quant_method", "fp8"}, {"weight_block_size", {16, 128}}};
+  FileTensor codes;
+  const std::vector<float> scale = scales(2 * 2);
+  for (const std::string block : {"model.layers.0.mlp.", "model.layers.1.mlp."}) {
+    for (const std::string name : {"gate_proj", "up_proj"})
+      folder.add_floats(block + name + ".weight", {wide, hidden}, std::vector<float>(wide * hidden, 0.5f));
+    codes = folder.add_bytes(block + "down_proj.weight", DType::e4m3, {hidden, wide}, 127);
+    folder.add_floats(block + "down_proj.weight_scale_inv", {2, 2}, scale);
+  }
+  const model::Model model = folder.open();
+  const model::Linear down = linear_of(model, "model.layers.1.mlp.down_proj");
+  std::vector<float> expected;
+  for (std::size_t i = 0; i < hidden * wide; ++i)
+    expected.push_back(e4m3(codes, i) * scale[i / wide / 16 * 2 + i % wide / 128]);
+  EXPECT_EQ(values_of(model.weights(down)), expected);
+  const model::LinearWeights packed = model.packed(down);
+  EXPECT_EQ(values_of(packed), expected);
+  ASSERT_NE(packed.view().stored, nullptr);
+  EXPECT_EQ(packed.view().stored->codec, &codec::fp8_groups());
+  EXPECT_EQ(model.copied_bytes(down), 0u);
+}
+
+TEST(QuantizedSource, WhatIsDecodedToF32CountsAsACopy) {
+  TensorFolder folder("llama_tied");
+  make_fp8(folder);
+  folder.add_floats(kModule + ".weight_scale_inv", {4, 2}, scales(4 * 2));
+  folder.config["quantization_config"] = {{"quant_method", "fp8"}, {"weight_block_size", {20, 24}}};
+  const model::Model model = folder.open();
+  EXPECT_EQ(model.copied_bytes(linear_of(model, kModule)), kRows * kCols * sizeof(float));
+  EXPECT_EQ(model.copied_bytes(linear_of(model, "model.layers.1.mlp.up_proj")), 0u);
+}
+
 TEST(QuantizedSource, CompressedTensorsMayHoldFp8InBlocks) {
   TensorFolder folder("llama_tied");
   const FileTensor codes = make_fp8(folder);
