@@ -164,7 +164,9 @@ class Model:
 
 
 def open_model(path: Path, precision: Literal["f32", "bf16"] = "f32") -> Model:
-    """Opens a Hugging Face folder of safetensors or a GGUF file.
+    """Opens a Hugging Face folder of safetensors, a GGUF file, or hf:ORG/NAME[@REVISION][:FILE.gguf] of the hub.
+
+    What is not on this machine yet is fetched, with a bar, into the cache of huggingface_hub; docs/hub.md tells more.
 
     precision: of activations in matrix products of `logits`; f32 is exact, bf16 faster. Raises strata.Error saying what is
     missing, superfluous or damaged.
