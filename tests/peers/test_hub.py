@@ -94,3 +94,27 @@ def test_transformers_loads_what_strata_pulled(world):
     folder = world.strata("pull", "org/model")
     code = "import transformers\nprint(transformers.AutoModelForCausalLM.from_pretrained('org/model').name_or_path)"
     assert world.run(sys.executable, "-c", code, HF_HUB_OFFLINE="1") in (folder, "org/model")
+
+
+@pytest.mark.parametrize("part_size", [None, 4000])
+def test_strata_pushes_as_the_library_does(world, part_size):
+    """The same folder by both: the same requests, the same commit, and the library reads what strata pushed."""
+    world.hub.part_size = part_size
+    out = world.home / "out"
+    out.mkdir()
+    for name, data in FILES.items():
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(data)
+    world.hub.blobs.clear()
+    world.library("hub.create_repo('me/theirs'), "
+                  "hub.upload_folder(repo_id='me/theirs', folder_path='out', commit_message='first')", HF_TOKEN=TOKEN)
+    theirs, asked = world.hub.repositories["me/theirs"], world.asked()
+    world.hub.blobs.clear()
+    world.hub.requests.clear()
+    world.strata("push", "out", "me/ours", "--create", "--message", "first", HF_TOKEN=TOKEN)
+    ours = world.hub.repositories["me/ours"]
+    assert ours.files == theirs.files == FILES
+    assert world.asked() == asked
+    assert [sorted(map(json.dumps, lines)) for lines in ours.commits] == [sorted(map(json.dumps, lines)) for lines in theirs.commits]
+    folder = pathlib.Path(world.library("hub.snapshot_download('me/ours')"))
+    assert (folder / "model.safetensors").read_bytes() == FILES["model.safetensors"]
