@@ -19,6 +19,12 @@ namespace strata::hub {
 namespace {
 
 constexpr std::size_t kMostFailures = 5;
+constexpr int kNoSuchRange = 416;  // what an earlier attempt left is no part of the file
+
+/// Whether the same request may do better; Client::send has been patient with 429 and 503 before.
+bool is_passing(int status) {
+  return status == kNoSuchRange || status == 408 || status == 500 || status == 502 || status == 504;
+}
 
 /// A large file that only Xet's own protocol hands out; its storage has no address for plain requests.
 [[noreturn]] void refuse_xet(const std::string& where, const RepositoryName& repository) {
@@ -116,19 +122,18 @@ void fetch(Client& client, const RepositoryName& repository, const std::string& 
     const std::uint64_t before = blob.size();
     Request request{.url = file_url(client.settings(), repository, commit, file.name), .sink = &blob};
     if (before > 0) request.headers.emplace_back("Range", blob.range());
-    bool lasts = failures + 1 >= kMostFailures;
+    const bool last = failures + 1 >= kMostFailures;
     try {
       const Response response = client.send(request, Repeat::if_not_done);
-      if (response.status == 416) blob.begin_anew();
-      const bool passing = response.status == 416 || response.status == 408 || response.status >= 500;
-      if (!response.succeeded() && response.headers.contains("x-xet-hash")) refuse_xet(where, repository);
-      if (!response.succeeded() && (!passing || lasts)) refuse(response, client.settings(), repository, file.name);
-      if (response.succeeded() && blob.size() == before && file.size > 0) {
-        if (response.headers.contains("x-xet-hash")) refuse_xet(where, repository);
-        if (lasts) fail("{}: the server sends nothing of it", where);
-      }
+      const bool nothing = response.succeeded() && blob.size() == before && !blob.complete();
+      const bool may_pass = is_passing(response.status);
+      if (response.headers.contains("x-xet-hash") && (nothing || !(response.succeeded() || may_pass)))
+        refuse_xet(where, repository);
+      if (response.status == kNoSuchRange) blob.begin_anew();
+      if (!response.succeeded() && (last || !may_pass)) refuse(response, client.settings(), repository, file.name);
+      if (nothing && last) fail("{}: {} sends nothing of it", where, response.host);
     } catch (const Unreachable& e) {
-      if (blob.size() <= before && lasts)
+      if (blob.size() <= before && last)
         throw Unreachable(fmt::format("{}: {}; what has arrived is kept", where, e.what()));
     }
     failures = blob.size() > before ? 0 : failures + 1;

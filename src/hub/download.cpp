@@ -126,10 +126,10 @@ class Downloads {
 std::uint64_t download(const Settings& settings, const RepositoryName& repository, const std::string& commit,
                        std::span<const RemoteFile> files) {
   const RepositoryCache cache(settings.cache, repository.name);
-  cache.prepare();
   const std::vector<RemoteFile> missing = missing_in(cache, files);
   const std::uint64_t bytes = bytes_missing(cache, missing);
   if (!missing.empty()) {
+    cache.prepare();
     check_space(settings.cache, bytes);
     Progress progress("pull " + repository.name, bytes);
     Downloads(settings, repository, commit, cache, missing).run(progress);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <string_view>
@@ -176,6 +177,9 @@ void set_up(CURL* curl, Transfer& transfer, curl_slist* headers) {
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_USERAGENT, "strata; libcurl");
+  // Networks with certificates of their own: the variable that OpenSSL, httpx and the curl program read.
+  if (const char* trusted = std::getenv("SSL_CERT_FILE"); trusted != nullptr && *trusted != '\0')
+    set(CURLOPT_CAINFO, trusted);
   set(CURLOPT_HTTPHEADER, headers);
   set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
   set(CURLOPT_LOW_SPEED_LIMIT, 1L);

@@ -9,6 +9,7 @@ import hashlib
 import http.server
 import json
 import re
+import ssl
 import threading
 import time
 import urllib.parse
@@ -55,7 +56,9 @@ class Repository:
 class Hub:
     """`with Hub() as hub:`; hub.endpoint is what HF_ENDPOINT should be."""
 
-    def __init__(self):
+    def __init__(self, certificate: str | None = None):
+        """certificate: a file with a certificate for localhost and its key; the hub then speaks https, the storage does not."""
+        self.certificate = certificate
         self.repositories: dict[str, Repository] = {}
         self.blobs: dict[str, bytes] = {}  # of the storage, by SHA-256
         self.requests: list[tuple[str, str, str, dict]] = []  # "hub" or "storage", method, path, headers
@@ -85,6 +88,11 @@ class Hub:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         self.endpoint = f"http://127.0.0.1:{self.servers[0].server_port}"
         self.storage = f"http://localhost:{self.servers[1].server_port}"
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            self.servers[0].socket = context.wrap_socket(self.servers[0].socket, server_side=True)
+            self.endpoint = f"https://localhost:{self.servers[0].server_port}"
         return self
 
     def __exit__(self, *_):
@@ -192,9 +200,9 @@ class HubHandler(Handler):
         data = found.files[file]
         if not file.endswith(LARGE):
             return self.answer(200, data, ETag=f'"{git_blob(data)}"', **common)
-        common.update(X_Linked_Etag=f'"{sha256(data)}"', X_Linked_Size=len(data))
+        common.update(X_Linked_Etag=f'"{sha256(data)}"', X_Linked_Size=len(data), X_Xet_Hash="00" * 32)
         if self.hub.xet_only:
-            return self.answer(200, b"", X_Xet_Hash="00" * 32, **common)
+            return self.answer(200, b"", **common)
         self.answer(302, b"", Location=f"{self.hub.storage}/{sha256(data)}?{SIGNATURE}", **common)
 
     def create(self, asked: dict):

@@ -90,6 +90,9 @@ class Pull(WithHub):
         said = json.loads(self.run_strata("pull", "org/model", "--json").stdout)
         self.assertEqual(said["fetched_bytes"], 0)
         self.assertEqual(len(self.hub.requests), 1)
+        shutil.rmtree(self.home / "hub/.locks")
+        self.run_strata("inspect", "hf:org/model")
+        self.assertFalse((self.home / "hub/.locks").exists(), "nothing is written into a cache that has all")
         self.assertEqual(said["commit"], self.repository.commit)
         self.assertIn("pytorch_model.bin", [file["name"] for file in said["left_out"]])
 
@@ -183,6 +186,9 @@ class Refusals(WithHub):
         said = self.refused("org/model")
         self.assertIn("Xet protocol", said)
         self.assertIn("hf download org/model", said)
+        self.hub.xet_only = False
+        self.hub.scripted = [("Signature", 403, {})]
+        self.assertIn("Xet protocol", self.refused("org/model"))
 
     def test_no_hub_at_all(self):
         said = self.refused("org/model", HF_ENDPOINT="http://127.0.0.1:1")
@@ -196,6 +202,33 @@ class Refusals(WithHub):
     def test_redirects_to_other_protocols(self):
         self.hub.scripted = [("/api/models", 302, {"Location": "file:///etc/passwd"})]
         self.assertIn("neither http nor https", self.refused("org/model"))
+
+
+class Encrypted(WithHub):
+    """A hub with a certificate that nobody but SSL_CERT_FILE vouches for; its storage is not encrypted."""
+
+    def setUp(self):
+        super().setUp()
+        self.certificate = str(self.home / "certificate.pem")
+        made = subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+                               "subjectAltName=DNS:localhost", "-keyout", self.certificate, "-out", self.certificate + ".public"],
+                              capture_output=True) if shutil.which("openssl") else None
+        if made is None or made.returncode != 0:
+            self.skipTest("there is no openssl program to make a certificate with")
+        with open(self.certificate, "ab") as both:
+            both.write(pathlib.Path(self.certificate + ".public").read_bytes())
+        self.hub = self.enterContext(Hub(self.certificate))
+        self.hub.add("org/model", self.files)
+
+    def test_a_certificate_must_be_trusted(self):
+        said = self.refused("org/model", HF_TOKEN=TOKEN)
+        self.assertIn("certificate", said)
+        self.assertEqual(self.hub.requests, [])
+        self.pull("org/model", "--include", "config.json", SSL_CERT_FILE=self.certificate + ".public")
+
+    def test_a_redirect_does_not_leave_encryption(self):
+        self.assertIn("not encrypted", self.refused("org/model", SSL_CERT_FILE=self.certificate + ".public"))
+        self.assertEqual(self.hub.seen("storage"), [])
 
 
 class Patience(WithHub):
