@@ -350,6 +350,7 @@ class Names(WithHub):
         self.assertEqual(said["path"], str(self.storage / "snapshots" / self.repository.commit))
         self.run_strata("quantize", "hf:org/model@v1", "-o", "out", "--preset", "uniform:int4_g32", "--no-verify", "--scale", "minmax")
         self.assertIn("base_model: org/model", (self.home / "out/README.md").read_text())
+        self.assertEqual(json.loads((self.home / "out.report.json").read_text())["model"]["name"], "org/model")
         self.assertIn("hf:ORG/NAME", self.run_strata("inspect", "org/model", expect=1).stderr)
 
     def test_offline_is_what_the_cache_has(self):

@@ -11,12 +11,11 @@
 #include "core/units.h"
 #include "hub/cache.h"
 #include "model/carried.h"
+#include "model/model_name.h"
 #include "pipeline/output/card_file.h"
 
 namespace strata::pipeline {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::size_t kMostHeadLine = 200, kMostHead = 800;
 constexpr double kNormal95 = 1.96;  ///< standard errors on each side of a 95 % interval
@@ -58,13 +57,6 @@ std::string source_card(const model::Model& model) {
     if (companion.name == kCardName && companion.bytes <= most_bytes && !companion.file.empty())
       return read_text_file(companion.file);
   return {};
-}
-
-/// "# name" needs a name: the Hub's, or the folder's.
-std::string name_of(const model::Model& model) {
-  if (std::string hub = hub::repository_of(model.path()); !hub.empty()) return hub;
-  const fs::path path = model.path().lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
 std::string head(const CardFacts& facts) {
@@ -158,7 +150,7 @@ std::string kept_head(const std::string& card) {
 std::string model_card(const CardFacts& facts) {
   const std::string parts = model::describe_carried(model::carried_parts(facts.model));
   std::string text = head(facts);
-  text += fmt::format("\n# {}, quantized\n\nMade from {} by strata.\n", name_of(facts.model), name_of(facts.model));
+  text += fmt::format("\n# {0}, quantized\n\nMade from {0} by strata.\n", model::model_name(facts.model.path()));
   std::string rest = fmt::format("\n{}\n{}", figures(facts), loading(facts));
   if (!parts.empty())
     rest += fmt::format("\nCarried over byte for byte from the original, neither run nor measured: {}.\n", parts);
