@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cli/verb.h"
+#include "core/interrupt.h"
 #include "core/units.h"
 #include "hub/model_argument.h"
 
@@ -42,6 +43,16 @@ void show_left(std::vector<hub::RemoteFile> files) {
          files.size() > most ? fmt::format(" and {} more", files.size() - most) : "");
 }
 
+hub::Pulled pull_or_say(const hub::Settings& settings, const hub::RepositoryName& repository,
+                        const std::vector<std::string>& include) {
+  try {
+    return hub::pull(settings, repository, include);
+  } catch (const Interrupted&) {
+    remark("what has arrived is kept; the same command goes on there\n");
+    throw;
+  }
+}
+
 void run(const Options& options, const Common& common) {
   const hub::RepositoryName repository = hub::parse_repository(hub::without_scheme(options.repository));
   std::vector<std::string> include = options.include;
@@ -53,7 +64,7 @@ void run(const Options& options, const Common& common) {
     print_json(common, {{"path", folder->string()}, {"fetched_bytes", 0}});
     return print(common, "{}\n", folder->string());
   }
-  const hub::Pulled pulled = hub::pull(settings, repository, include);
+  const hub::Pulled pulled = pull_or_say(settings, repository, include);
   print_json(common, {{"path", pulled.folder.string()},
                       {"commit", pulled.commit},
                       {"fetched_bytes", pulled.fetched},

@@ -27,7 +27,9 @@ double wait_seconds(std::size_t failures) {
 }  // namespace
 
 Client::Client(Settings settings, std::stop_token stop)
-    : settings_(std::move(settings)), origin_(origin_of(settings_.endpoint)), connection_(std::move(stop)) {}
+    : settings_(std::move(settings)),
+      origin_(origin_of(settings_.endpoint)),
+      connection_(settings_.silence_seconds, std::move(stop)) {}
 
 Response Client::follow(Request request) {
   const std::vector<std::pair<std::string, std::string>> plain = request.headers;

@@ -21,7 +21,7 @@ constexpr std::size_t kMostBody = 256u << 20;     // of an answer that is kept i
 constexpr std::size_t kMostErrorBody = 1u << 20;  // of an answer that only says what went wrong
 constexpr std::size_t kMostHeaders = 256;         // lines
 constexpr long kConnectSeconds = 15;
-constexpr long kSilentSeconds = 30;  // without a byte in either direction
+constexpr long kWorkSeconds = 60;  // that a server may take for what it was sent
 
 /// What the callbacks of one exchange share.
 struct Transfer {
@@ -166,7 +166,7 @@ std::string host_of(const std::string& url) {
   return url_part(parts.get(), CURLUPART_HOST) + (port.empty() ? "" : ":" + port);
 }
 
-void set_up(CURL* curl, Transfer& transfer, curl_slist* headers) {
+void set_up(CURL* curl, Transfer& transfer, curl_slist* headers, long silence_seconds) {
   const Request& request = transfer.request;
   curl_easy_reset(curl);  // keeps the connection
   const auto set = [curl](CURLoption option, auto value) {
@@ -183,7 +183,7 @@ void set_up(CURL* curl, Transfer& transfer, curl_slist* headers) {
   set(CURLOPT_HTTPHEADER, headers);
   set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
   set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-  set(CURLOPT_LOW_SPEED_TIME, kSilentSeconds);
+  set(CURLOPT_LOW_SPEED_TIME, silence_seconds);
   set(CURLOPT_BUFFERSIZE, 512L << 10);
   set(CURLOPT_HEADERFUNCTION, &header_arrived);
   set(CURLOPT_HEADERDATA, &transfer);
@@ -240,7 +240,8 @@ std::string percent_encoded(const std::string& text, bool keep_slashes) {
 
 void Connection::Free::operator()(void* handle) const { curl_easy_cleanup(handle); }
 
-Connection::Connection(std::stop_token stop) : stop_(std::move(stop)) {
+Connection::Connection(long silence_seconds, std::stop_token stop)
+    : silence_seconds_(silence_seconds), stop_(std::move(stop)) {
   static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);  // once for the process
   if (ready != CURLE_OK) fail("libcurl cannot be set up: {}", curl_easy_strerror(ready));
   handle_.reset(curl_easy_init());
@@ -252,7 +253,8 @@ Response Connection::exchange(const Request& request) {
   Transfer transfer{request, stop_};
   transfer.response.host = host_of(request.url);
   const HeaderList headers = header_list(request);
-  set_up(handle_.get(), transfer, headers.get());
+  const long silence = request.body.empty() ? silence_seconds_ : std::max(silence_seconds_, kWorkSeconds);
+  set_up(handle_.get(), transfer, headers.get(), silence);
   const CURLcode code = curl_easy_perform(handle_.get());
   if (transfer.thrown) std::rethrow_exception(transfer.thrown);
   Response& response = transfer.response;

@@ -68,8 +68,10 @@ std::string percent_encoded(const std::string& text, bool keep_slashes);
 /// A connection that is kept open from one exchange to the next. One thread uses it at a time.
 class Connection {
  public:
-  /// stop: ends an exchange at once, as Ctrl-C does; it then throws Interrupted.
-  explicit Connection(std::stop_token stop = {});
+  /// silence_seconds: without a byte for so long, in either direction, an exchange counts as broken; one that sends a
+  /// body waits a minute at least, since the other side may have work to do with it. stop: ends an exchange at once, as
+  /// Ctrl-C does; it then throws Interrupted.
+  Connection(long silence_seconds, std::stop_token stop);
 
   /// Throws Unreachable, Error for what will not pass (a certificate that is not trusted), Interrupted, and what the
   /// sink throws. Messages name the host alone, since the rest of an address may be a secret.
@@ -81,6 +83,7 @@ class Connection {
   struct Free {
     void operator()(void* handle) const;
   };
+  long silence_seconds_;
   std::stop_token stop_;
   std::unique_ptr<void, Free> handle_;
 };

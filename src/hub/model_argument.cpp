@@ -46,13 +46,15 @@ std::vector<fs::path> gguf_files(const fs::path& folder) {
 
 }  // namespace
 
+bool is_on_hub(const std::string& argument) { return argument.starts_with(kScheme); }
+
 std::string without_scheme(const std::string& argument) {
-  return argument.starts_with(kScheme) ? argument.substr(kScheme.size()) : argument;
+  return is_on_hub(argument) ? argument.substr(kScheme.size()) : argument;
 }
 
 fs::path model_path(const fs::path& argument) {
   const std::string text = argument.string();
-  if (!text.starts_with(kScheme)) return argument;
+  if (!is_on_hub(text)) return argument;
   const RepositoryName repository = parse_repository(without_scheme(text));
   if (!repository.file.empty() && !repository.file.ends_with(".gguf"))
     fail_usage("{}: only a GGUF model has a name of its own in a repository; leave out ':{}'", text, repository.file);

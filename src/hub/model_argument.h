@@ -9,6 +9,8 @@ namespace strata::hub {
 /// For help pages and messages.
 inline constexpr const char* kModelArgument = "Hugging Face folder, GGUF file, or hf:ORG/NAME[@REVISION][:FILE.gguf]";
 
+/// Whether an argument names a repository of the hub.
+bool is_on_hub(const std::string& argument);
 /// "ORG/NAME" of "hf:ORG/NAME"; what does not begin so stays as it is.
 std::string without_scheme(const std::string& argument);
 

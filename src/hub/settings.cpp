@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
 #include <initializer_list>
 #include <string_view>
@@ -104,6 +105,11 @@ Settings settings_from_environment() {
   settings.token = token_of_user();
   const std::string cache = first_of({"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"});
   settings.cache = fs::absolute(cache.empty() ? home() / "hub" : fs::path(expanded(cache))).lexically_normal();
+  if (const std::string set = variable("HF_HUB_DOWNLOAD_TIMEOUT"); !set.empty()) {
+    const auto [end, error] = std::from_chars(set.data(), set.data() + set.size(), settings.silence_seconds);
+    if (error != std::errc() || end != set.data() + set.size() || settings.silence_seconds < 1)
+      fail("HF_HUB_DOWNLOAD_TIMEOUT={}: expected whole seconds, at least 1", set);
+  }
   settings.offline = is_true(first_of({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}));
   return settings;
 }

@@ -66,6 +66,7 @@ class Hub:
         self.listing: str | None = None  # what is answered in place of every list of files
         self.instead: tuple[str, bytes] | None = None  # a part of a path, and what is always answered there
         self.cut_after: int | None = None  # bytes of a body after which the storage closes the connection
+        self.stall = 0.0  # seconds of silence before the storage cuts a connection
         self.ranges = True
         self.spoil = False  # the storage sends other bytes than those of the hash
         self.xet_only = False
@@ -302,3 +303,4 @@ class StorageHandler(Handler):
             return self.answer(status, rest, **headers)
         self.close_connection = True
         self.answer(status, rest[:cut], Content_Length=len(rest), **headers)
+        time.sleep(self.hub.stall)

@@ -20,7 +20,7 @@ from hub_server import TOKEN, Hub, git_blob, sha256  # noqa: E402
 PROGRAM = pathlib.Path(os.environ.get("STRATA", "build/release/strata")).absolute()
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/models/llama_tied"
 OTHER_WORDS = ("HF_TOKEN", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HUGGINGFACE_HUB_CACHE",
-               "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "TRANSFORMERS_OFFLINE", "XDG_CACHE_HOME")
+               "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_DOWNLOAD_TIMEOUT", "TRANSFORMERS_OFFLINE", "XDG_CACHE_HOME")
 
 
 def model_files() -> dict[str, bytes]:
@@ -256,6 +256,16 @@ class Patience(WithHub):
         ranges = [headers.get("Range") for _, headers in self.hub.seen("storage")]
         self.assertEqual(ranges, [None] + [f"bytes={n << 20}-" for n in range(1, 6)])
 
+    def test_a_connection_that_falls_silent_goes_on_where_it_was(self):
+        data = hashlib.shake_256(b"silent").digest((1 << 20) + 1)
+        self.hub.add("org/large", {"model.safetensors": data})
+        self.hub.cut_after, self.hub.stall = 1 << 20, 20.0
+        begin = time.monotonic()
+        folder = self.pull("org/large", HF_HUB_DOWNLOAD_TIMEOUT="1")
+        self.assertLess(time.monotonic() - begin, 15.0)
+        self.assertEqual((folder / "model.safetensors").read_bytes(), data)
+        self.assertIn("at least 1", self.refused("org/large", HF_HUB_DOWNLOAD_TIMEOUT="soon"))
+
     def test_a_server_that_does_not_send_parts_begins_anew(self):
         self.hub.ranges = False
         self.pull("org/model", "--include", "config.json")
@@ -296,6 +306,7 @@ class Patience(WithHub):
             program.send_signal(number)
             _, said = program.communicate(timeout=20)
             self.assertEqual(program.returncode, code, said)
+            self.assertEqual("is kept" in said, number == signal.SIGINT)
             self.assertGreater(part.stat().st_size, had)
         self.assertEqual((self.pull("org/large") / "model.safetensors").read_bytes(), data)
 
@@ -352,6 +363,7 @@ class Names(WithHub):
         self.assertIn("base_model: org/model", (self.home / "out/README.md").read_text())
         self.assertEqual(json.loads((self.home / "out.report.json").read_text())["model"]["name"], "org/model")
         self.assertIn("hf:ORG/NAME", self.run_strata("inspect", "org/model", expect=1).stderr)
+        self.assertIn("on this machine", self.run_strata("report", "hf:org/model", expect=2).stderr)
 
     def test_offline_is_what_the_cache_has(self):
         self.assertIn("HF_HUB_OFFLINE", self.run_strata("inspect", "hf:org/model", expect=1, HF_HUB_OFFLINE="1").stderr)
