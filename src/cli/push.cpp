@@ -53,8 +53,7 @@ void run(const Options& options, const Common& common) {
                       {"files", pushed.files},
                       {"bytes", pushed.bytes}});
   if (pushed.commit.empty()) return print(common, "{} has all of it already\n", repository.name);
-  print(common, "{} files, {}: {}\n", pushed.files, human_bytes(pushed.bytes),
-        client.settings().without_token(pushed.url));
+  print(common, "{} files, {}: {}\n", pushed.files, human_bytes(pushed.bytes), pushed.url);
 }
 
 std::function<void()> setup(CommandLine& line, const Common& common) {

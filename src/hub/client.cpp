@@ -43,6 +43,8 @@ Response Client::follow(Request request) {
     if (response.headers.contains("x-xet-hash")) xet = response.header("x-xet-hash");
     if (response.redirect.empty()) {
       if (!xet.empty()) response.headers["x-xet-hash"] = xet;  // said by the hub, before it sends on to the storage
+      response.body = settings_.without_token(std::move(response.body));
+      for (auto& [name, value] : response.headers) value = settings_.without_token(std::move(value));
       return response;
     }
     if (redirects == kMostRedirects) fail("{}: redirects without end", response.host);

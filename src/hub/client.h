@@ -24,7 +24,8 @@ class Client {
   /// Follows at most ten redirects, never from https to http. An exchange that breaks (Unreachable) and the statuses
   /// 408, 429, 500, 502, 503 and 504 are tried again, `attempts` times in all, after a time that doubles from half a
   /// second, or that the server asks for where that is at most five minutes. Returns what was answered last, whatever
-  /// its status. Throws as Connection::exchange.
+  /// its status, with "*" for the token wherever the server repeats it, since answers become messages. Throws as
+  /// Connection::exchange.
   Response send(Request request, Repeat repeat = Repeat::always, std::size_t attempts = 5);
   /// Waits before the attempt that follows so many failures in a row, as send() does.
   void wait_after(std::size_t failures) const;

@@ -3,18 +3,30 @@
 #include <algorithm>
 #include <string_view>
 
+#include "core/json.h"
 #include "core/units.h"
 #include "hub/repository.h"
 
 namespace strata::hub {
 namespace {
 
-/// What a server says, in one line of plain characters and without the token; empty where it says nothing.
-std::string said_by(const Response& response, const Settings& settings) {
-  constexpr std::size_t most = 200;
+/// The text of a body such as {"error": "..."}; empty for any other.
+std::string error_in(const std::string& body) {
+  try {
+    const json value = parse_json(body, "answer");
+    return value.is_object() ? get_or<std::string>(value, "error", "", "answer") : "";
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+/// What a server says, in one line of plain characters; empty where it says nothing.
+std::string said_by(const Response& response) {
+  constexpr std::size_t most = 300;
   std::string text = response.header("x-error-message");
+  if (text.empty()) text = error_in(response.body);
   if (text.empty() && response.header("content-type").starts_with("text/plain")) text = response.body;
-  text = settings.without_token(std::move(text)).substr(0, most);
+  text = text.substr(0, most);
   std::ranges::replace_if(
       text, [](unsigned char c) { return c < 0x20 || c >= 0x7F; }, ' ');
   const std::size_t end = text.find_last_not_of(' ');
@@ -42,7 +54,7 @@ void refuse(const Response& response, const Settings& settings, const Repository
             const std::string& file) {
   const std::string& code = response.header("x-error-code");
   const std::string where = fmt::format("hf:{}{}", repository.text(), file.empty() ? "" : ": " + file);
-  const std::string said = said_by(response, settings);
+  const std::string said = said_by(response);
   if (code == "GatedRepo")
     fail("{}: is gated: accept its terms at {}/{}, then {}", where, settings.endpoint, repository.name,
          settings.token.empty() ? "set HF_TOKEN to a token of that account (or run `hf auth login`)"

@@ -13,7 +13,7 @@ struct Settings {
   bool offline = false;                             ///< HF_HUB_OFFLINE: only what is cached counts
   long silence_seconds = 10;  ///< HF_HUB_DOWNLOAD_TIMEOUT: without a byte for so long, a connection counts as broken
 
-  /// `text` with the token, wherever it stands in it, made unreadable: for everything that a server says.
+  /// `text` with "*" for the token, wherever it stands in it: for everything that a server says.
   std::string without_token(std::string text) const;
 };
 

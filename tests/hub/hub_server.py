@@ -62,7 +62,7 @@ class Hub:
         self.repositories: dict[str, Repository] = {}
         self.blobs: dict[str, bytes] = {}  # of the storage, by SHA-256
         self.requests: list[tuple[str, str, str, dict]] = []  # "hub" or "storage", method, path, headers
-        self.scripted: list[tuple[str, int, dict]] = []  # a part of a path, status and headers of its next answer
+        self.scripted: list[tuple] = []  # a part of a path, then status, headers and perhaps body of its next answer
         self.listing: str | None = None  # what is answered in place of every list of files
         self.instead: tuple[str, bytes] | None = None  # a part of a path, and what is always answered there
         self.cut_after: int | None = None  # bytes of a body after which the storage closes the connection
@@ -134,7 +134,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if scripted[0] in self.path:
                 self.hub.scripted.remove(scripted)
                 self.body()
-                return self.answer(scripted[1], b"", **scripted[2])
+                return self.answer(scripted[1], *scripted[3:], **scripted[2])
         if self.hub.instead is not None and self.hub.instead[0] in self.path:
             self.body()
             return self.answer(200, self.hub.instead[1])

@@ -153,6 +153,9 @@ class Token(WithHub):
     def test_that_a_server_repeats_is_not_shown(self):
         self.hub.scripted = [("/api/models", 403, {"X-Error-Message": f"You sent {TOKEN}!"})]
         self.assertIn("You sent", self.refused("org/model", HF_TOKEN=TOKEN))
+        for listing in (f'{{"sha": "{TOKEN}", "siblings": []}}', f'["{TOKEN}"]', f'{{"sha": "{self.repository.commit}", "siblings": [{{"rfilename": "/{TOKEN}"}}]}}'):
+            self.hub.listing = listing
+            self.refused("org/model", HF_TOKEN=TOKEN)
 
     def test_with_a_line_end_inside_is_refused(self):
         said = self.refused("org/model", HF_TOKEN="hf_a b")

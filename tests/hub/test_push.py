@@ -118,6 +118,11 @@ class Push(WithHub):
         self.assertIn("HF_HUB_OFFLINE", self.refused("out", "me/model", HF_HUB_OFFLINE="1"))
         self.assertEqual(self.hub.repositories["me/model"].files, {})
 
+    def test_what_the_hub_says_against_a_commit_is_shown(self):
+        self.hub.add("me/model", {})
+        self.hub.scripted = [("/commit/", 400, {"Content-Type": "application/json"}, b'{"error": "license: must be one of"}')]
+        self.assertIn('status 400 ("license: must be one of")', self.refused("out", "me/model"))
+
     def test_links_are_not_followed(self):
         self.hub.add("me/model", {})
         (self.out / "key").symlink_to("/etc/hostname")
