@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-LEVELS = [["core"], ["codec", "allocate"], ["format", "kernel"], ["model", "quantize"], ["engine"], ["importance", "eval"],
+LEVELS = [["core"], ["codec", "allocate"], ["format", "kernel", "hub"], ["model", "quantize"], ["engine"], ["importance", "eval"],
           ["pipeline"], ["cli", "python"]]
 # The rooms of each layer whose files all stand in rooms. Other layers keep their machinery beside their rooms.
 ROOMS = {"pipeline": [["plan"], ["output"], ["choose", "round"], ["measure"], ["report"], ["job"]]}

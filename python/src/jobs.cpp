@@ -5,9 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <array>
-#include <optional>
 
-#include "core/interrupt.h"
 #include "module.h"
 #include "options.h"
 #include "pipeline/job/evaluation.h"
@@ -85,12 +83,8 @@ std::string declarations(const std::string& job) {
 
 std::string run(const std::string& job, const Words& words, nb::handle listener, const std::string& command,
                 bool interruptible) {
-  PythonListener told(listener);
-  std::optional<InterruptibleWork> work;
-  if (interruptible) work.emplace();
-  const nb::gil_scoped_release no_gil;
-  const ListeningToProgress listening(told);
-  return json_text(job_named(job).run(words, told, command));
+  return while_told(listener, interruptible,
+                    [&](PythonListener& told) { return json_text(job_named(job).run(words, told, command)); });
 }
 
 }  // namespace

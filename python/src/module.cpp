@@ -11,6 +11,7 @@ NB_MODULE(_core, module) {
   module.doc() = "The C++ side of strata in plain types. Use the package strata, which stands on it.";
   module.attr("version") = STRATA_VERSION;
   strata::python::add_errors(module);
+  strata::python::add_hub(module);
   strata::python::add_jobs(module);
   strata::python::add_model(module);
   strata::python::add_reports(module);

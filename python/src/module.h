@@ -12,6 +12,7 @@
 namespace strata::python {
 
 void add_errors(nanobind::module_& module);
+void add_hub(nanobind::module_& module);
 void add_jobs(nanobind::module_& module);
 void add_model(nanobind::module_& module);
 void add_reports(nanobind::module_& module);

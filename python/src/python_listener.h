@@ -3,8 +3,10 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
+#include <optional>
 #include <string>
 
+#include "core/interrupt.h"
 #include "core/progress.h"
 #include "pipeline/job/listener.h"
 
@@ -23,5 +25,17 @@ class PythonListener final : public pipeline::Listener, public ProgressListener 
  private:
   nanobind::handle listener_;
 };
+
+/// Runs `work` without the GIL and returns what it gives; the Python object hears of its progress meanwhile.
+/// interruptible: Ctrl-C stops it; for the main thread only.
+template <class Work>
+auto while_told(nanobind::handle listener, bool interruptible, const Work& work) {
+  PythonListener told(listener);
+  std::optional<InterruptibleWork> stoppable;
+  if (interruptible) stoppable.emplace();
+  const nanobind::gil_scoped_release no_gil;
+  const ListeningToProgress listening(told);
+  return work(told);
+}
 
 }  // namespace strata::python

@@ -1,5 +1,6 @@
 """Models: opened, looked at, run, scored, planned for and quantized."""
 import json
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._jobs import Path, file_of, in_main_thread, run
 from ._options import takes_options
-from ._progress import Callback
+from ._progress import Callback, listener_of
 from .plan import Plan
 from .result import Forecast, Result
 from .scores import Scores
@@ -28,8 +29,9 @@ class Model:
     anew, as the target groups its linears, so that a model may be in several at once.
     """
 
-    def __init__(self, path: Path, precision: Literal["f32", "bf16"] = "f32") -> None:
-        self.path = pathlib.Path(path)  #: as given
+    def __init__(self, path: Path, precision: Literal["f32", "bf16"] = "f32", progress: bool | Callback | None = None) -> None:
+        found = _core.model_path(os.fspath(path), listener_of(progress), in_main_thread())
+        self.path = pathlib.Path(found)  #: as given; for a name of the hub, where it lies on this machine
         self._opened = _core.Model(str(self.path), precision)
         self._about: dict[str, Any] = json.loads(self._opened.describe())
 
@@ -163,13 +165,15 @@ class Model:
         return f"<strata.Model {self.path}: {self.model_type}, {self.blocks} blocks>"
 
 
-def open_model(path: Path, precision: Literal["f32", "bf16"] = "f32") -> Model:
-    """Opens a Hugging Face folder of safetensors or a GGUF file.
+def open_model(path: Path, precision: Literal["f32", "bf16"] = "f32", progress: bool | Callback | None = None) -> Model:
+    """Opens a Hugging Face folder of safetensors, a GGUF file, or hf:ORG/NAME[@REVISION][:FILE.gguf] of the hub.
 
-    precision: of activations in matrix products of `logits`; f32 is exact, bf16 faster. Raises strata.Error saying what is
-    missing, superfluous or damaged.
+    What is not on this machine yet is fetched, with a bar, into the cache of huggingface_hub; docs/hub.md tells more.
+
+    precision: of activations in matrix products of `logits`; f32 is exact, bf16 faster. progress: of what is fetched, as in
+    Model.score. Raises strata.Error saying what is missing, superfluous or damaged, or why the hub refuses.
     """
-    return Model(path, precision)
+    return Model(path, precision, progress)
 
 
 def _ids(ids: ArrayLike) -> NDArray[np.uint32]:

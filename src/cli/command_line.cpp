@@ -201,7 +201,7 @@ void show_program(const std::vector<std::string>& words) {
   app.set_version_flag("--version", "strata " STRATA_VERSION);
   app.formatter(std::make_shared<HelpPage>());
   app.footer(
-      "MODEL is a Hugging Face folder or a GGUF file. `strata VERB --help` has examples. The first one:\n"
+      "MODEL is a Hugging Face folder, a GGUF file, or hf:ORG/NAME. `strata VERB --help` has examples. The first one:\n"
       "  strata quantize MODEL -o OUT --bits 4.5\n"
       "Exit codes: 0 done, 1 the input or the machine is at fault, 2 the command line is, 130 interrupted.\n"
       "Environment: STRATA_ISA=portable|avx2|avx512|avx512bf16 forces an instruction set.");

@@ -4,6 +4,7 @@
 
 #include "cli/verb.h"
 #include "core/units.h"
+#include "hub/model_argument.h"
 #include "model/model.h"
 #include "pipeline/output/copies.h"
 #include "pipeline/output/linear_encoder.h"
@@ -41,7 +42,7 @@ void run(const Options& options, const Common& common) {
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  line.option({.name = "MODEL", .help = "GGUF file or Hugging Face folder", .required = true}, options->model);
+  line.option({.name = "MODEL", .help = hub::kModelArgument, .required = true}, options->model);
   line.option({.name = "--output",
                .help = "Folder to write, or a file whose name ends in .gguf",
                .letter = "-o",

@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "core/file.h"
 #include "engine/sampler.h"
+#include "hub/model_argument.h"
 #include "model/chat_template.h"
 #include "model/tokenizer.h"
 #include "pipeline/job/precision.h"
@@ -24,7 +25,7 @@ struct Options {
 };
 
 void declare_shared(CommandLine& line, Options& options) {
-  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options.model);
+  line.option({.name = "MODEL", .help = hub::kModelArgument, .required = true}, options.model);
   line.option({.name = "--max-tokens",
                .help = "Most tokens to generate",
                .example = "64",

@@ -8,6 +8,7 @@
 #include "cli/plot.h"
 #include "cli/verb.h"
 #include "core/units.h"
+#include "hub/model_argument.h"
 #include "model/carried.h"
 #include "model/model.h"
 #include "pipeline/report/data.h"
@@ -241,7 +242,7 @@ void run(const Options& options, const Common& common) {
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file"}, options->model);
+  line.option({.name = "MODEL", .help = hub::kModelArgument}, options->model);
   line.flag({.name = "--tensors", .help = "List every tensor instead of a summary by role"}, options->tensors);
   line.flag({.name = "--plot", .help = "Draw a map of blocks and roles: bits, or the signals of --scores"},
             options->plot);

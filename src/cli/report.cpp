@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/units.h"
 #include "eval/eval_file.h"
+#include "hub/model_argument.h"
 #include "pipeline/job/methods.h"
 #include "pipeline/report/stored_codecs.h"
 #include "pipeline/report/texts.h"
@@ -156,6 +157,8 @@ ReportData gather(const Options& options, const Common& common, bool sweep, cons
 }
 
 void run(const Options& options, const Common& common) {
+  if (hub::is_on_hub(options.output))
+    fail_usage("{}: a report is written beside OUT, which must be on this machine", options.output);
   const bool sweep = is_sweep(options.output);
   check(options, sweep);
   const fs::path data_path = sweep ? fs::path() : pipeline::beside(options.output, ".report.json");

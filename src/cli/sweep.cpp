@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "core/file.h"
 #include "core/journal.h"
+#include "hub/model_argument.h"
 #include "model/tokenizer.h"
 #include "pipeline/report/data.h"
 
@@ -108,7 +109,7 @@ void run(const Options& options, const Common& common) {
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
   auto options = std::make_shared<Options>();
-  line.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, options->model);
+  line.option({.name = "MODEL", .help = hub::kModelArgument, .required = true}, options->model);
   line.option({.name = "--output", .help = "Folder for sweep.json and sweep.csv", .letter = "-o", .required = true},
               options->output);
   line.option({.name = "--high", .help = "Codec of the blocks that are not lowered; keep stands for the original"},

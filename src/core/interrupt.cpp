@@ -2,12 +2,15 @@
 // Nothing but the flag is touched in the handler.
 #include "core/interrupt.h"
 
+#include <atomic>
 #include <csignal>
 
 namespace strata {
 namespace {
 
-volatile std::sig_atomic_t g_interrupted = 0;
+/// Set by a handler in whatever thread the signal finds, and read by all.
+std::atomic<int> g_interrupted = 0;
+static_assert(std::atomic<int>::is_always_lock_free, "a handler may touch it");
 
 void on_signal(int number) {
   if (g_interrupted != 0) {

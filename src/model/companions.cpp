@@ -70,9 +70,10 @@ bool is_below(const fs::path& file, const fs::path& folder) {
 class Walk {
  public:
   explicit Walk(const fs::path& directory) : directory_(directory), root_(fs::canonical(directory)) {
-    // .../models--NAME/snapshots/REVISION is a folder of links into .../models--NAME/blobs.
+    // .../models--NAME/snapshots/REVISION is a folder of links into .../models--NAME/blobs, and these may be links into
+    // .../blobs, where huggingface_hub keeps what several repositories have.
     for (fs::path at = root_; at.has_relative_path(); at = at.parent_path())
-      if (at.filename() == "snapshots") blobs_ = at.parent_path() / "blobs";
+      if (at.filename() == "snapshots") blobs_ = {at.parent_path() / "blobs", at.parent_path().parent_path() / "blobs"};
   }
 
   std::vector<Companion> run() {
@@ -105,7 +106,8 @@ class Walk {
   void check_link(const fs::path& link) const {
     std::error_code code;
     const fs::path file = fs::canonical(link, code);
-    if (!code && (is_below(file, root_) || (!blobs_.empty() && is_below(file, blobs_)))) return;
+    const auto holds = [&](const fs::path& folder) { return is_below(file, folder); };
+    if (!code && (holds(root_) || std::ranges::any_of(blobs_, holds))) return;
     fail("{}: is a link to {}, which is no file of this model; put a copy of it in its place, or remove the link",
          link.string(), file.string());
   }
@@ -119,7 +121,8 @@ class Walk {
     files_.push_back({.name = file.lexically_relative(directory_).generic_string(), .bytes = bytes, .file = file});
   }
 
-  fs::path directory_, root_, blobs_;
+  fs::path directory_, root_;
+  std::vector<fs::path> blobs_;  ///< of the Hub's cache that the folder is in
   std::vector<Companion> files_;
 };
 

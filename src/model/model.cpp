@@ -10,6 +10,7 @@
 
 #include "core/hash.h"
 #include "format/gguf.h"
+#include "hub/model_argument.h"
 #include "model/check_tensors.h"
 #include "model/gguf/families.h"
 #include "model/sources.h"
@@ -53,12 +54,12 @@ std::string advice_without_config(const fs::path& folder) {
 
 }  // namespace
 
-Model Model::open(const fs::path& path, Fusion fusion, std::span<const Family> table) {
+Model Model::open(const fs::path& argument, Fusion fusion, std::span<const Family> table) {
+  const fs::path path = hub::model_path(argument);
   Model model;
   model.path_ = path;
   std::error_code code;
-  if (!fs::exists(path, code))
-    fail("{}: does not exist; give a Hugging Face model folder or a GGUF file", path.string());
+  if (!fs::exists(path, code)) fail("{}: does not exist; give a {}", path.string(), hub::kModelArgument);
   if (fs::is_directory(path, code)) {
     if (!fs::exists(path / "config.json", code))
       fail("{}: has no config.json; {}", path.string(), advice_without_config(path));

@@ -49,6 +49,17 @@ TEST(Companions, AllGoesAlongButWeightsAndWhatWouldBeFalse) {
   EXPECT_EQ(companions_of(folder.path()).front().bytes, 4u);
 }
 
+TEST(Companions, LinksAreFollowedToWhatSeveralRepositoriesOfTheHubsCacheHave) {
+  const TemporaryFolder folder;
+  const fs::path hub = folder / "models--org--name", snapshot = hub / "snapshots/0123";
+  put(folder / "blobs/ab/abcd", "blob");
+  fs::create_directories(hub / "blobs");
+  fs::create_directories(snapshot);
+  fs::create_symlink("../../blobs/ab/abcd", hub / "blobs/aaaa");
+  fs::create_symlink("../../blobs/aaaa", snapshot / "tokenizer.json");
+  EXPECT_EQ(names_in(snapshot), std::vector<std::string>{"tokenizer.json"});
+}
+
 TEST(Companions, LinksAreFollowedWithinTheModelAndTheHubsCacheOnly) {
   const TemporaryFolder folder;
   const fs::path hub = folder / "models--org--name", snapshot = hub / "snapshots/0123";

@@ -27,7 +27,7 @@ Encoded = tuple[tuple[str, str] | None, list[int], list[int]]  # the texts, wher
 class StrataLM(TemplateLM):  # type: ignore[misc]
     """A model that strata runs, as lm-evaluation-harness asks models.
 
-    pretrained: a folder or a GGUF file. precision: "f32" or "bf16". max_length: tokens of context and answer; unset:
+    pretrained: a folder, a GGUF file or hf:ORG/NAME. precision: "f32" or "bf16". max_length: tokens of context and answer; unset:
     config.json's. threads: 0 for all CPUs. Contexts of several answers run once. Other arguments of the harness
     (batch_size, device) change nothing.
     """

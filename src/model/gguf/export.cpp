@@ -13,6 +13,7 @@
 #include "model/gguf/mamba.h"
 #include "model/gguf/mixers.h"
 #include "model/gguf/rope.h"
+#include "model/model_name.h"
 
 namespace strata::model {
 namespace {
@@ -89,9 +90,9 @@ format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type) {
   keys.add("general.type", "model");
   std::optional<format::GgufFile> source;
   if (model.from_gguf()) source.emplace(format::GgufFile::open(model.path()));
-  const std::filesystem::path named = std::filesystem::absolute(model.path()).lexically_normal();
-  const std::string stem = (named.has_filename() ? named : named.parent_path()).filename().string();
-  keys.add("general.name", source && source->has("general.name") ? source->text("general.name") : stem);
+  const std::string name = model_name(model.path());  // llama.cpp's converter leaves out whose it is
+  keys.add("general.name", source && source->has("general.name") ? source->text("general.name")
+                                                                 : name.substr(name.find_last_of('/') + 1));
   keys.add("general.file_type", file_type);
   keys.add("general.quantization_version", std::uint32_t{2});
   add_architecture_keys(keys, a, where);

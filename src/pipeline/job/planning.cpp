@@ -3,6 +3,7 @@
 #include "pipeline/job/planning.h"
 
 #include "core/file.h"
+#include "hub/model_argument.h"
 #include "pipeline/choose/options.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/methods.h"
@@ -29,7 +30,7 @@ Costs costs_for(const PlanningRequest& request, const model::Model& model) {
 }  // namespace
 
 void visit(PlanningRequest& r, OptionVisitor& v) {
-  v.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, r.model);
+  v.option({.name = "MODEL", .help = hub::kModelArgument, .required = true}, r.model);
   v.option({.name = "--scores", .help = "scores.json of this model, for presets that spend bytes by them"}, r.scores);
   v.option({.name = "--output", .help = "Plan file to write", .letter = "-o"}, r.output);
   v.flag({.name = "--explain",

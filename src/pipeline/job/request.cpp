@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/cpu.h"
+#include "hub/model_argument.h"
 #include "pipeline/choose/options.h"
 #include "pipeline/job/methods.h"
 
@@ -36,7 +37,7 @@ void check_nothing_to_plan(const QuantizeRequest& request) {
 
 void visit(QuantizeRequest& r, OptionVisitor& v) {
   v.option({.name = "MODEL",
-            .help = "Hugging Face folder or GGUF file",
+            .help = hub::kModelArgument,
             .example = "MODEL",
             .effect = Effect::run,  // the identity has the model's fingerprint
             .required = true},

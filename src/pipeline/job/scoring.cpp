@@ -9,6 +9,7 @@
 #include "core/interrupt.h"
 #include "core/units.h"
 #include "engine/model_gradient.h"
+#include "hub/model_argument.h"
 #include "importance/imatrix.h"
 #include "importance/weight_scores.h"
 #include "model/tokenizer.h"
@@ -128,7 +129,7 @@ void visit(ScoringRequest& r, OptionVisitor& v) {
   std::vector<std::string> known;
   for (const importance::Signal& signal : importance::signals())
     known.push_back(std::string(signal.name) + (signal.costly ? " (costly)" : ""));
-  v.option({.name = "MODEL", .help = "Hugging Face folder or GGUF file", .required = true}, r.model);
+  v.option({.name = "MODEL", .help = hub::kModelArgument, .required = true}, r.model);
   v.option({.name = "--output",
             .help = "File to write: JSON for plan and quantize, or a table when its name ends in .csv",
             .letter = "-o",

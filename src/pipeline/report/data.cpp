@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/file.h"
+#include "model/model_name.h"
 #include "pipeline/report/missing.h"
 #include "pipeline/report/page.h"
 #include "pipeline/report/score_parts.h"
@@ -84,8 +85,7 @@ void ReportData::set_model(const model::Model& model) {
          text_in(value_, "output", "path"));
   std::uint64_t bytes = 0;
   for (const model::TensorInfo& tensor : model.tensors()) bytes += tensor.bytes;
-  const std::filesystem::path path = std::filesystem::absolute(model.path()).lexically_normal();
-  value_["model"] = {{"name", (path.has_filename() ? path : path.parent_path()).filename().string()},
+  value_["model"] = {{"name", model::model_name(model.path())},
                      {"path", where},
                      {"fingerprint", model.fingerprint()},
                      {"model_type", a.model_type},

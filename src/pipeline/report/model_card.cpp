@@ -1,5 +1,5 @@
-// The YAML head follows https://huggingface.co/docs/hub/model-cards; how the Hub's cache names folders:
-// https://huggingface.co/docs/huggingface_hub/guides/manage-cache. Versions of runtimes are those of tests/peers.
+// The YAML head follows https://huggingface.co/docs/hub/model-cards. Versions of runtimes are those of tests/peers.
+// What a model was called on the hub is read off the folder of its snapshot.
 #include "pipeline/report/model_card.h"
 
 #include <algorithm>
@@ -9,13 +9,13 @@
 
 #include "core/file.h"
 #include "core/units.h"
+#include "hub/cache.h"
 #include "model/carried.h"
+#include "model/model_name.h"
 #include "pipeline/output/card_file.h"
 
 namespace strata::pipeline {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::size_t kMostHeadLine = 200, kMostHead = 800;
 constexpr double kNormal95 = 1.96;  ///< standard errors on each side of a 95 % interval
@@ -59,16 +59,9 @@ std::string source_card(const model::Model& model) {
   return {};
 }
 
-/// "# name" needs a name: the Hub's, or the folder's.
-std::string name_of(const model::Model& model) {
-  if (std::string hub = hub_name(model.path()); !hub.empty()) return hub;
-  const fs::path path = model.path().lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
-}
-
 std::string head(const CardFacts& facts) {
   std::string kept = kept_head(source_card(facts.model));
-  const std::string hub = hub_name(facts.model.path());
+  const std::string hub = hub::repository_of(facts.model.path());
   std::string text = "---\n";
   if (!hub.empty()) text += fmt::format("base_model: {}\nbase_model_relation: quantized\n", hub);
   if (kept.find("library_name:") == std::string::npos) text += "library_name: transformers\n";
@@ -130,22 +123,6 @@ std::string loading(const CardFacts& facts) {
 
 }  // namespace
 
-std::string hub_name(const fs::path& folder) {
-  std::error_code code;
-  const fs::path path = fs::absolute(folder, code).lexically_normal();
-  constexpr std::string_view prefix = "models--";
-  for (fs::path at = path; at.has_relative_path(); at = at.parent_path()) {
-    std::string name = at.filename().string();
-    if (at.parent_path() == at) break;
-    if (!name.starts_with(prefix)) continue;
-    name.erase(0, prefix.size());
-    const std::size_t cut = name.find("--");
-    if (cut == std::string::npos || !is_plain(name)) return {};
-    return name.substr(0, cut) + "/" + name.substr(cut + 2);
-  }
-  return {};
-}
-
 std::string kept_head(const std::string& card) {
   const std::vector<std::string> lines = lines_of(card);
   if (lines.empty() || lines.front() != "---") return {};
@@ -173,7 +150,7 @@ std::string kept_head(const std::string& card) {
 std::string model_card(const CardFacts& facts) {
   const std::string parts = model::describe_carried(model::carried_parts(facts.model));
   std::string text = head(facts);
-  text += fmt::format("\n# {}, quantized\n\nMade from {} by strata.\n", name_of(facts.model), name_of(facts.model));
+  text += fmt::format("\n# {0}, quantized\n\nMade from {0} by strata.\n", model::model_name(facts.model.path()));
   std::string rest = fmt::format("\n{}\n{}", figures(facts), loading(facts));
   if (!parts.empty())
     rest += fmt::format("\nCarried over byte for byte from the original, neither run nor measured: {}.\n", parts);

@@ -1,7 +1,6 @@
 // The model card of a quantized folder: what it was made from and how, what was measured, and what loads it.
 // It says nothing that was not measured or read.
 #pragma once
-#include <filesystem>
 #include <string>
 
 #include "eval/evaluate.h"
@@ -23,9 +22,6 @@ struct CardFacts {
 
 /// Markdown behind a YAML head, at most most_card_text() bytes (output/card_file.h): a command that is too long is cut.
 std::string model_card(const CardFacts& facts);
-
-/// "org/name" when the folder is a snapshot in the Hub's cache, else empty.
-std::string hub_name(const std::filesystem::path& folder);
 
 /// The lines of the YAML head of a card that stay true for a quantized model: its licence, languages, task, library.
 /// The card is hostile: what is no short plain text is left out.

@@ -85,11 +85,5 @@ TEST(KeptHead, LeavesOutWhatIsNoShortPlainText) {
   EXPECT_EQ(kept_head("---\nlanguage:\n- \x01\nlicense: mit\n---\n"), "license: mit\n");
 }
 
-TEST(HubName, IsTheNameOfTheCachesFolder) {
-  EXPECT_EQ(hub_name("/a/hub/models--Qwen--Qwen3-0.6B/snapshots/0123"), "Qwen/Qwen3-0.6B");
-  EXPECT_EQ(hub_name("/a/models/Qwen3-0.6B"), "");
-  EXPECT_EQ(hub_name("/a/models--only"), "");
-}
-
 }  // namespace
 }  // namespace strata::pipeline
