@@ -144,6 +144,22 @@ TEST_F(Cli, PageOfFamiliesIsTheTableOfTheProgram) {
                                                                        << outcome.out;
 }
 
+TEST_F(Cli, PageOfConsumersIsTheTableOfTheProgram) {
+  const Outcome outcome = run("inspect --targets --markdown");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::string page = read_text_file(fs::path(STRATA_TEST_DATA) / "../docs/formats/consumers.md");
+  EXPECT_NE(page.find("\n\n" + outcome.out + "\n"), std::string::npos)
+      << "put this table into docs/formats/consumers.md:\n"
+      << outcome.out;
+  const json listed = json::parse(run("inspect --targets --json").out);
+  const json& vllm = listed["targets"][0];
+  EXPECT_EQ(vllm["name"], "vllm");
+  EXPECT_EQ(vllm["codecs"]["int3_g64"]["dense"], true);
+  EXPECT_EQ(vllm["codecs"]["int3_g64"]["least_version"], "vLLM 0.25");
+  EXPECT_TRUE(vllm["codecs"]["int3_channel"]["experts"].is_string());
+  expect_refused("inspect model --targets", "leave out model", 2);
+}
+
 TEST_F(Cli, FamiliesAreListedWithoutAModel) {
   const json listed = json::parse(run("inspect --families --json").out);
   EXPECT_GT(listed["families"].size(), 30u);
