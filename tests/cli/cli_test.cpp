@@ -218,7 +218,7 @@ TEST_F(Cli, WrongCommandLinesExitWithTwo) {
   expect_refused("plan model --preset prior --bits 5 --prior model/config.json", "strata prior");
   expect_refused("plan model --preset prior --bits 5 --at-least q_proj", "REGEX=CODEC", 2);
   expect_refused("quantize model -o out --bits 5 --codecs int9_g7", "int9_g7");
-  expect_refused("quantize model -o out --bits 3", "smallest plan");
+  expect_refused("quantize model -o out --bits 3 --for vllm:marlin", "smallest plan");
 }
 
 TEST_F(Cli, InspectTellsWhatAModelIs) {
@@ -420,7 +420,8 @@ TEST_F(Cli, PlansRoundTripAndEditedOnesAreChecked) {
   json plan = read_json_file(folder_ / "plan.json");
   plan["groups"][0]["codec"] = "int2_g32";
   write_json_file(folder_ / "plan.json", plan);
-  expect_refused("quantize model -o out --plan plan.json --scale minmax", "targets that can: transformers");
+  expect_refused("quantize model -o out --plan plan.json --scale minmax --for vllm:marlin",
+                 "targets that can: vllm, vllm:sm75, vllm:sm80, vllm:sm89, vllm:sm100, transformers");
   std::ofstream(folder_ / "plan.json") << "{\"kind\": \"strata pl";
   expect_refused("quantize model -o out --plan plan.json --scale minmax", "JSON");
 }

@@ -58,7 +58,7 @@ def test_minmax_equals_numpy(strata, wide, codec):
 
 def test_asymmetric_linears_need_rows_that_fill_words(strata, uneven):
     """vLLM refuses packed zero points that end inside a 32-bit word, so fusion groups with such rows stay in bf16."""
-    quantized = reference.groups_of(strata.checkpoint(uneven, *uniform("int4_asym_channel")))
+    quantized = reference.groups_of(strata.checkpoint(uneven, "--preset", "uniform:int4_asym_channel", "--for", "vllm:cpu"))
     assert {name.rpartition(".")[2] for name in quantized} == {"gate_proj", "up_proj", "down_proj"}
     with_words = reference.groups_of(strata.checkpoint(uneven, "--preset", "uniform:int4_channel", "--for", "vllm:cpu"))
     assert {"q_proj", "k_proj", "v_proj"} <= {name.rpartition(".")[2] for name in with_words}
