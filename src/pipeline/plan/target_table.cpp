@@ -64,7 +64,7 @@ constexpr auto kVllmReleases = std::to_array<Release>({
 
 /// What vLLM is on every NVIDIA GPU; rows differ from it in what they say besides.
 constexpr Target kCuda = {.name = "vllm",
-                          .description = "stock vLLM on NVIDIA GPUs",
+                          .description = "stock vLLM on NVIDIA GPUs from sm80 on",
                           .activations = Activations::dynamic,
                           .container = Container::compressed_tensors,
                           .gpu = true,
