@@ -27,9 +27,9 @@ CELLS = {
     ("transformers", 4.25): (["int4_g128", "int4_g64", "mxfp4", "nvfp4"], "nvfp4", "int3_g32"),
     ("transformers", 5.5): (["int5_g64", "int5_g32", "int6_g64"], "int6_g64", "int5_g64"),
     ("transformers", 8.0): (["int6_g32", "int8_channel"], "int8_channel", "int6_g64"),
-    ("vllm", 4.25): (["int4_g128", "int4_g64", "mxfp4", "nvfp4"], "nvfp4", "int4_channel"),
-    ("vllm", 5.5): (["nvfp4", "int8_channel"], "int8_channel", "nvfp4"),
-    ("vllm", 8.0): (["nvfp4", "int8_channel"], "int8_channel", "nvfp4"),
+    ("vllm:marlin", 4.25): (["int4_g128", "int4_g64", "mxfp4", "nvfp4"], "nvfp4", "int4_channel"),
+    ("vllm:marlin", 5.5): (["nvfp4", "int8_channel"], "int8_channel", "nvfp4"),
+    ("vllm:marlin", 8.0): (["nvfp4", "int8_channel"], "int8_channel", "nvfp4"),
 }
 
 

@@ -11,6 +11,7 @@
 #include "hub/model_argument.h"
 #include "model/carried.h"
 #include "model/model.h"
+#include "pipeline/report/consumers.h"
 #include "pipeline/report/data.h"
 #include "pipeline/report/families.h"
 #include "pipeline/report/loads.h"
@@ -22,7 +23,7 @@ namespace {
 struct Options {
   std::string model, scores, signal;
   std::optional<std::string> target;
-  bool tensors = false, plot = false, families = false, markdown = false;
+  bool tensors = false, plot = false, families = false, targets = false, markdown = false;
 };
 
 double bits_of(std::uint64_t bytes, std::uint64_t weights) {
@@ -215,9 +216,18 @@ void show_families(const Options& options, const Common& common) {
   print(common, "{}", options.markdown ? markdown(rows) : table(rows));
 }
 
+void show_targets(const Options& options, const Common& common) {
+  if (!options.model.empty()) fail_usage("--targets lists all that strata knows; leave out {}", options.model);
+  print_json(common, pipeline::consumers_json());
+  const auto rows = pipeline::consumers_rows();
+  print(common, "{}", options.markdown ? markdown(rows) : table(rows));
+}
+
 void run(const Options& options, const Common& common) {
-  if (options.markdown && !options.families) fail_usage("--markdown is for --families");
+  if (options.markdown && !options.families && !options.targets)
+    fail_usage("--markdown is for --families and --targets");
   if (options.families) return show_families(options, common);
+  if (options.targets) return show_targets(options, common);
   if (options.model.empty()) fail_usage("MODEL is required");
   if (!options.plot && (!options.scores.empty() || !options.signal.empty()))
     fail_usage("--scores and --signal say what --plot draws; add --plot");
@@ -248,7 +258,11 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
             options->plot);
   line.flag({.name = "--families", .help = "List the families of models, and what is there for each; takes no MODEL"},
             options->families);
-  line.flag({.name = "--markdown", .help = "--families as a table of a Markdown page"}, options->markdown);
+  line.flag(
+      {.name = "--targets", .help = "List which codecs each target takes, and from which version; takes no MODEL"},
+      options->targets);
+  line.flag({.name = "--markdown", .help = "--families and --targets as a table of a Markdown page"},
+            options->markdown);
   line.option({.name = "--scores", .help = "scores.json of this model, to draw"}, options->scores);
   line.option({.name = "--signal", .help = "Draw this signal only"}, options->signal);
   line.option({.name = "--for",

@@ -43,6 +43,7 @@ void show_plan(const pipeline::PlanResult& result, const model::Model& model) {
     }
   }
   fmt::print("{}", table(rows));
+  if (!result.least_version.empty()) fmt::print("loads in {} and newer\n", result.least_version);
   for (const std::string& note : result.notes) fmt::print("note: {}\n", note);
 }
 

@@ -199,6 +199,8 @@ void dot_int(IntegerCodes codes, std::size_t group_size, const float* scales, co
       return dot(BitStream<5>{codes.data}, 5);
     case 6:
       return dot(BitStream<6>{codes.data}, 6);
+    case 7:
+      return dot(BitStream<7>{codes.data}, 7);
     case 8:
       return dot(ByteStream{codes.data}, 8);
     default:

@@ -101,9 +101,11 @@ void store_zero_point(Stored& out, std::size_t row, std::size_t group, float zer
 float load_zero_point(const Stored& in, std::size_t row, std::size_t group) {
   const Codec& codec = *in.codec;
   const std::size_t groups = codec.groups_per_row(in.cols), at = row * codec.code_bits;
-  const unsigned byte = bytes_of(in, kZeroPoints)[4 * ((at / 32) * groups + group) + at % 32 / 8];
-  // Asymmetric codecs have 4 or 8 bits, so that a zero point lies within a byte.
-  return static_cast<float>(byte >> (at % 8) & ((1u << codec.code_bits) - 1)) - half_range(codec.code_bits);
+  const unsigned char* const column = bytes_of(in, kZeroPoints) + 4 * group;
+  const auto byte = [&](std::size_t bit) -> unsigned { return column[4 * groups * (bit / 32) + bit % 32 / 8]; };
+  const std::size_t last = at + codec.code_bits - 1;  // a code lies in one byte or in two
+  const unsigned code = (byte(at) | (last / 8 == at / 8 ? 0u : byte(last) << 8)) >> (at % 8);
+  return static_cast<float>(code & ((1u << codec.code_bits) - 1)) - half_range(codec.code_bits);
 }
 
 GroupParams load_group(const Stored& in, std::size_t row, std::size_t group) {
@@ -224,10 +226,10 @@ Codec make(std::string name, unsigned bits, std::size_t group_size, bool symmetr
 void append_int(std::vector<Codec>& table) {
   constexpr std::size_t kGroupSizes[] = {32, 64, 128, 0};
   const auto suffix = [](std::size_t g) { return g == 0 ? std::string("channel") : "g" + std::to_string(g); };
-  for (const unsigned bits : {2u, 3u, 4u, 5u, 6u, 8u})
+  for (unsigned bits = 2; bits <= 8; ++bits)
     for (const std::size_t g : kGroupSizes)
       table.push_back(make("int" + std::to_string(bits) + "_" + suffix(g), bits, g, true));
-  for (const unsigned bits : {4u, 8u})
+  for (unsigned bits = 2; bits <= 8; ++bits)
     for (const std::size_t g : kGroupSizes)
       table.push_back(make("int" + std::to_string(bits) + "_asym_" + suffix(g), bits, g, false));
   table.push_back(make("int8_w8a8", 8, 0, true));

@@ -144,6 +144,22 @@ TEST_F(Cli, PageOfFamiliesIsTheTableOfTheProgram) {
                                                                        << outcome.out;
 }
 
+TEST_F(Cli, PageOfConsumersIsTheTableOfTheProgram) {
+  const Outcome outcome = run("inspect --targets --markdown");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::string page = read_text_file(fs::path(STRATA_TEST_DATA) / "../docs/formats/consumers.md");
+  EXPECT_NE(page.find("\n\n" + outcome.out + "\n"), std::string::npos)
+      << "put this table into docs/formats/consumers.md:\n"
+      << outcome.out;
+  const json listed = json::parse(run("inspect --targets --json").out);
+  const json& vllm = listed["targets"][0];
+  EXPECT_EQ(vllm["name"], "vllm");
+  EXPECT_EQ(vllm["codecs"]["int3_g64"]["dense"], true);
+  EXPECT_EQ(vllm["codecs"]["int3_g64"]["least_version"], "vLLM 0.25");
+  EXPECT_TRUE(vllm["codecs"]["int3_channel"]["experts"].is_string());
+  expect_refused("inspect model --targets", "leave out model", 2);
+}
+
 TEST_F(Cli, FamiliesAreListedWithoutAModel) {
   const json listed = json::parse(run("inspect --families --json").out);
   EXPECT_GT(listed["families"].size(), 30u);
@@ -202,7 +218,7 @@ TEST_F(Cli, WrongCommandLinesExitWithTwo) {
   expect_refused("plan model --preset prior --bits 5 --prior model/config.json", "strata prior");
   expect_refused("plan model --preset prior --bits 5 --at-least q_proj", "REGEX=CODEC", 2);
   expect_refused("quantize model -o out --bits 5 --codecs int9_g7", "int9_g7");
-  expect_refused("quantize model -o out --bits 3", "smallest plan");
+  expect_refused("quantize model -o out --bits 3 --for vllm:marlin", "smallest plan");
 }
 
 TEST_F(Cli, InspectTellsWhatAModelIs) {
@@ -404,7 +420,8 @@ TEST_F(Cli, PlansRoundTripAndEditedOnesAreChecked) {
   json plan = read_json_file(folder_ / "plan.json");
   plan["groups"][0]["codec"] = "int2_g32";
   write_json_file(folder_ / "plan.json", plan);
-  expect_refused("quantize model -o out --plan plan.json --scale minmax", "targets that can: transformers");
+  expect_refused("quantize model -o out --plan plan.json --scale minmax --for vllm:marlin",
+                 "targets that can: vllm, vllm:sm75, vllm:sm80, vllm:sm89, vllm:sm100, transformers");
   std::ofstream(folder_ / "plan.json") << "{\"kind\": \"strata pl";
   expect_refused("quantize model -o out --plan plan.json --scale minmax", "JSON");
 }

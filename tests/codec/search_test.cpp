@@ -89,9 +89,10 @@ INSTANTIATE_TEST_SUITE_P(Codecs, SearchWindow,
                                          Window{"int6_g64", 0.525, 0.563}, Window{"int8_g32", 0.376, 0.399},
                                          Window{"int8_channel", 0.791, 0.827}, Window{"int4_asym_g32", 0.481, 0.519},
                                          Window{"int4_asym_channel", 0.595, 0.522},
-                                         Window{"int8_asym_g64", 0.522, 0.517}, Window{"fp8_channel", 0.668, 0.623},
-                                         Window{"nvfp4", 0.329, 0.372}, Window{"mxfp4", 0.945, 0.913},
-                                         Window{"mxfp8", 1, 1}),
+                                         Window{"int8_asym_g64", 0.522, 0.517}, Window{"int2_asym_g32", 0.384, 0.375},
+                                         Window{"int3_asym_g64", 0.493, 0.460}, Window{"int7_g64", 0.488, 0.534},
+                                         Window{"fp8_channel", 0.668, 0.623}, Window{"nvfp4", 0.329, 0.372},
+                                         Window{"mxfp4", 0.945, 0.913}, Window{"mxfp8", 1, 1}),
                          [](const auto& window) { return std::string(window.param.codec); });
 
 /// The best of all bf16 scales from a sixteenth to twice the min-max one, of both signs when `both`.
@@ -108,8 +109,8 @@ double exhaustive(const Codec& codec, std::span<const float> w, std::span<const 
 TEST(Search, IsWithinTwoPercentOfTheBestStoredScale) {
   const Matrix m = random_matrix(6, 1024, 31, Shape::laplace);
   const std::vector<float> importance = random_importance(m.cols, 32);
-  for (const char* name : {"int2_g32", "int3_g128", "int4_g32", "int4_channel", "int5_g64", "int6_g32", "int8_g32",
-                           "int8_channel", "fp8_channel"}) {
+  for (const char* name : {"int2_g32", "int3_g128", "int4_g32", "int4_channel", "int5_g64", "int6_g32", "int7_g64",
+                           "int8_g32", "int8_channel", "fp8_channel"}) {
     const Codec& codec = by_name(name);
     const std::size_t size = codec.group_size == 0 ? m.cols : codec.group_size;
     double found = 0, best = 0;

@@ -15,10 +15,29 @@ TEST(Table, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
     EXPECT_EQ(find(codec.name), &codec);
   }
-  EXPECT_EQ(names.size(), 56u);
-  for (const char* name : {"keep", "int2_g32", "int3_g64", "int4_g128", "int5_channel", "int6_g32", "int8_channel",
-                           "int4_asym_g64", "int8_asym_channel", "int8_w8a8", "fp8_channel", "nvfp4", "mxfp4", "mxfp8",
-                           "q8_0", "q4_k", "iq4_xs", "iq3_s", "iq2_xxs"})
+  EXPECT_EQ(names.size(), 80u);
+  for (const char* name : {"keep",
+                           "int2_g32",
+                           "int3_g64",
+                           "int4_g128",
+                           "int5_channel",
+                           "int6_g32",
+                           "int7_g64",
+                           "int8_channel",
+                           "int2_asym_g32",
+                           "int4_asym_g64",
+                           "int7_asym_channel",
+                           "int8_asym_channel",
+                           "int8_w8a8",
+                           "fp8_channel",
+                           "nvfp4",
+                           "mxfp4",
+                           "mxfp8",
+                           "q8_0",
+                           "q4_k",
+                           "iq4_xs",
+                           "iq3_s",
+                           "iq2_xxs"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 
@@ -58,6 +77,8 @@ TEST(Table, StoredBytesCountScalesPaddingAndSideTensors) {
   EXPECT_EQ(bytes("int3_channel", 10, 33), 10u * (4 * 4 + 2) + 16);              // 99 bits in 4 words
   EXPECT_EQ(bytes("int4_asym_g32", 9, 64), 9u * (32 + 2 * 2) + 16 + 2 * 2 * 4);  // 9 zero points in 2 words a group
   EXPECT_EQ(bytes("int8_asym_channel", 9, 64), 9u * (64 + 2) + 16 + 3 * 4);
+  EXPECT_EQ(bytes("int7_g32", 9, 64), 9u * (56 + 2 * 2) + 16);
+  EXPECT_EQ(bytes("int3_asym_g32", 11, 64), 11u * (24 + 2 * 2) + 16 + 2 * 2 * 4);  // 33 bits in 2 words a group
   EXPECT_EQ(bytes("int8_w8a8", 9, 65), 9u * (65 + 2));
   EXPECT_EQ(bytes("fp8_channel", 9, 65), 9u * (65 + 2));
   EXPECT_EQ(bytes("nvfp4", 9, 64), 9u * (32 + 4) + 4);

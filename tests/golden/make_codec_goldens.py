@@ -120,10 +120,10 @@ def codecs(channel_only):
     out = {}
     for group in (0,) if channel_only else (32, 64, 128, 0):
         suffix = f"g{group}" if group else "channel"
-        for bits in (2, 3, 4, 5, 6, 8):
+        for bits in range(2, 9):
             out[f"int{bits}_{suffix}"] = (lambda w, b=bits, g=group: int_codec(w, b, g, True),
                                           ("pack-quantized", weights(bits, "int", group)))
-        for bits in (4, 8):
+        for bits in range(2, 9):
             out[f"int{bits}_asym_{suffix}"] = (lambda w, b=bits, g=group: int_codec(w, b, g, False),
                                                ("pack-quantized", weights(bits, "int", group, False)))
     out["int8_w8a8"] = (lambda w: int_codec(w, 8, 0, True, False), ("int-quantized", weights(8, "int", 0)))

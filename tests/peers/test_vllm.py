@@ -19,6 +19,7 @@ PLANS = {
     "int4_g64": ("--preset", "uniform:int4_g64", *CPU),
     "int4_channel": ("--preset", "uniform:int4_channel", *CPU),
     "int4_asym_g64": ("--preset", "uniform:int4_asym_g64", *CPU),
+    "int4_asym_channel": ("--preset", "uniform:int4_asym_channel", *CPU),
     "int8_w8a8": ("--preset", "uniform:int8_w8a8", *CPU),
     "fp8_channel": ("--preset", "uniform:fp8_channel", *CPU),
     "mixed by block": ("--preset", "uniform:int4_g64", "--assign", r"layers\.[0-4]\.=int8_w8a8", "--assign",

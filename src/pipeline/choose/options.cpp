@@ -5,7 +5,7 @@
 #include "importance/signals/prior.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/choose/stock_mix.h"
-#include "pipeline/plan/target.h"
+#include "pipeline/plan/shapes.h"
 
 namespace strata::pipeline {
 namespace {
@@ -165,6 +165,12 @@ void visit(PlanRequest& r, OptionVisitor& v) {
   visit(r.budget, v);
   v.heading("Plan");
   v.option({.name = "--preset", .help = "How the budget is spent. " + preset_meanings(), .example = "prior"}, r.preset);
+  v.option({.name = "--tp",
+            .help = "vLLM: number of GPUs that will hold a part of every layer each (tensor_parallel_size; default: 1)",
+            .example = "4",
+            .least = 1,
+            .most = static_cast<double>(kMostParts)},
+           r.parts);
   v.bytes({.name = "--shard-size", .help = "Largest weight file (default: one file)", .example = "5GB"}, r.shard_bytes);
   declare_codecs(v, r);
   declare_lwq(v, r);

@@ -8,6 +8,7 @@
 #include "core/expression.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/choose/prior_costs.h"
+#include "pipeline/plan/shapes.h"
 
 namespace strata::pipeline {
 
@@ -17,7 +18,8 @@ namespace {
 
 class Resolver {
  public:
-  Resolver(const model::Architecture& a, const Target& target) : a_(a), target_(target) {
+  Resolver(const model::Architecture& a, const Target& target, std::size_t parts)
+      : a_(a), target_(target), parts_(parts) {
     pins.exact.assign(a.groups.size(), nullptr);
     pins.floor.assign(a.groups.size(), nullptr);
   }
@@ -69,7 +71,7 @@ class Resolver {
     if (const std::string why = why_not_shape(codec, linear.rows, linear.cols); !why.empty())
       fail("{}: {} cannot hold {}: {}", option, codec.name, linear.module, why);
     const model::FusionGroup& group = a_.groups[linear.group];
-    if (const std::string why = why_not_fused(target_, codec, a_, group); !why.empty())
+    if (const std::string why = why_not_fused(target_, codec, a_, group, parts_); !why.empty())
       fail("{}: {} cannot be {} for {}: {}", option, group.name, codec.name, target_.name, why);
   }
   std::vector<std::size_t> matches(const std::string& expression, const std::string& option) const {
@@ -84,6 +86,7 @@ class Resolver {
 
   const model::Architecture& a_;
   const Target& target_;
+  std::size_t parts_;
 };
 
 /// A pin of some experts holds for all.
@@ -104,7 +107,7 @@ void pin_all_experts(const model::Architecture& a, const Target& target, std::ve
 }  // namespace
 
 Pins resolve_pins(const model::Architecture& a, const Target& target, const PlanRequest& request) {
-  Resolver resolver(a, target);
+  Resolver resolver(a, target, request.parts);
   for (const std::string& expression : request.keep) resolver.exact(expression, "keep", "--keep");
   for (const auto& [expression, name] : request.assign) resolver.exact(expression, name, "--assign");
   if (!request.embed_codec.empty()) {

@@ -12,6 +12,7 @@
 #include "pipeline/choose/presets.h"
 #include "pipeline/choose/refusal.h"
 #include "pipeline/choose/runtime_memory.h"
+#include "pipeline/plan/least_version.h"
 
 namespace strata::pipeline {
 namespace {
@@ -87,8 +88,9 @@ PlanResult make_plan(const Problem& problem) {
   const std::optional<std::uint64_t> size = size_budget(problem);
   const ByteLimit limit = size ? ByteLimit{} : limit_of(problem);
   Made made = size ? plan_of_size(problem, preset, output, *size) : preset.make(problem, limit);
-  PlanResult result{std::move(made.plan), problem.allowed().left_out, std::move(made.notes), 0};
+  PlanResult result{std::move(made.plan), problem.allowed().left_out, std::move(made.notes), 0, {}};
   result.output_bytes = output.of(result.plan);
+  result.least_version = least_version(problem.target(), result.plan, problem.architecture());
   if (problem.target().fusion() == model::Fusion::single) list_choices(problem, result.plan);
   result.plan.target = problem.target().name;
   result.plan.preset = request.preset;

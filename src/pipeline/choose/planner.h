@@ -13,6 +13,7 @@ struct PlanResult {
   std::vector<LeftOut> left_out;   ///< codecs that were not considered, and why
   std::vector<std::string> notes;  ///< what a user should know
   std::uint64_t output_bytes = 0;  ///< exact size of the whole output
+  std::string least_version{};     ///< of the runtime ("vLLM 0.29"); empty where the target does not say
 };
 
 /// The plan that the request's preset makes within the request's budget. Throws Error for a budget that cannot be met

@@ -10,6 +10,7 @@
 #include "pipeline/choose/limits.h"
 #include "pipeline/choose/presets/makers.h"
 #include "pipeline/choose/refusal.h"
+#include "pipeline/plan/shapes.h"
 
 namespace strata::pipeline {
 namespace {
@@ -138,14 +139,16 @@ void check_experts(const Plan& plan, const model::Architecture& a, const Target&
   }
 }
 
-void check_plan(const Plan& plan, const model::Architecture& architecture, const Target& target,
+void check_plan(const Plan& plan, const model::Architecture& architecture, const Target& target, std::size_t parts,
                 const std::string& where) {
+  check_parts(target, architecture, parts);
   for (const PlannedGroup& group : plan.groups)
     if (const std::string why = target.why_not(*group.codec); !why.empty())
       fail("{}: {} cannot be {} for {}: {} (targets that can: {})", where, group.name, group.codec->name, target.name,
            why, targets_that_can(*group.codec));
   for (std::size_t g = 0; g < plan.groups.size(); ++g)
-    if (const std::string why = why_not_fused(target, *plan.groups[g].codec, architecture, architecture.groups[g]);
+    if (const std::string why =
+            why_not_fused(target, *plan.groups[g].codec, architecture, architecture.groups[g], parts);
         !why.empty())
       fail("{}: {} cannot be {} for {}: {}", where, plan.groups[g].name, plan.groups[g].codec->name, target.name, why);
   check_experts(plan, architecture, target, where);

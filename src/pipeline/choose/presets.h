@@ -64,9 +64,9 @@ void check_within(const Problem& problem, ByteLimit limit, const Assignment& giv
 void check_experts(const Plan& plan, const model::Architecture& architecture, const Target& target,
                    const std::string& where);
 
-/// Throws Error, opening with `where`, when the target cannot load the plan: a codec that it has no kernel for, or
-/// experts as check_experts says.
-void check_plan(const Plan& plan, const model::Architecture& architecture, const Target& target,
+/// Throws Error, opening with `where`, when the target cannot load the plan: a codec that it has no kernel for, a shape
+/// that one of `parts` GPUs cannot hold, or experts as check_experts says.
+void check_plan(const Plan& plan, const model::Architecture& architecture, const Target& target, std::size_t parts,
                 const std::string& where);
 
 /// The codec of lm_head, or of the embedding of a GGUF file, in presets that have no costs.

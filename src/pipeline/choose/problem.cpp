@@ -7,6 +7,8 @@
 #include <limits>
 #include <utility>
 
+#include "pipeline/plan/shapes.h"
+
 namespace strata::pipeline {
 
 using codec::Codec;
@@ -18,6 +20,7 @@ Problem::Problem(const model::Model& model, const Target& target, PlanRequest re
       costs_(std::make_shared<const Costs>(std::move(costs))),
       pins_(resolve_pins(model.architecture(), target, request_)),
       allowed_(allowed_codecs(target, request_.codecs)) {
+  check_parts(target, model.architecture(), request_.parts);
   make_bundles();
 }
 
@@ -82,7 +85,7 @@ std::string Problem::why_not(std::size_t group, const Codec& codec) const {
     if (std::string why = target_->why_not_experts(codec); !why.empty()) return why;
   for (const std::size_t l : linears)
     if (std::string why = why_not_shape(codec, a.linears[l].rows, a.linears[l].cols); !why.empty()) return why;
-  return why_not_fused(*target_, codec, a, a.groups[group]);
+  return why_not_fused(*target_, codec, a, a.groups[group], request_.parts);
 }
 
 std::vector<Choice> Problem::choices_of(std::span<const std::size_t> groups) const {

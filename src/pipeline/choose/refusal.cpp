@@ -9,6 +9,7 @@
 #include "pipeline/choose/output_size.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/choose/runtime_memory.h"
+#include "pipeline/plan/shapes.h"
 
 namespace strata::pipeline {
 namespace {
@@ -145,7 +146,8 @@ class Refusal {
   std::uint64_t smallest_for(const Target& other, std::size_t group) const {
     std::uint64_t smallest = problem_.bytes(group, codec::by_name("keep"));
     for (const codec::Codec& codec : codec::all())
-      if (why_not_group(other, codec, a_, a_.groups[group]).empty() && holds(group, codec))
+      if (why_not_group(other, codec, a_, a_.groups[group], other.cuts ? problem_.request().parts : 1).empty() &&
+          holds(group, codec))
         smallest = std::min(smallest, problem_.bytes(group, codec));
     return smallest;
   }

@@ -10,6 +10,7 @@
 #include "pipeline/job/stages.h"
 #include "pipeline/measure/confirm.h"
 #include "pipeline/measure/max_kl.h"
+#include "pipeline/plan/least_version.h"
 
 namespace strata::pipeline {
 namespace {
@@ -199,7 +200,8 @@ PlanResult Preparation::read_plan() const {
   const std::string where = request_.plan_file.string();
   PlanResult result;
   result.plan = Plan::from_json(read_json_file(request_.plan_file), model_, where);
-  check_plan(result.plan, model_.architecture(), target_, where);
+  check_plan(result.plan, model_.architecture(), target_, request_.plan.parts, where);
+  result.least_version = least_version(target_, result.plan, model_.architecture());
   const auto codecs = codecs_by_linear(result.plan, model_.architecture());
   result.output_bytes = plan_output(model_, codecs, target_, request_.plan.shard_bytes)->bytes();
   return result;

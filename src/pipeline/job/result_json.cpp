@@ -31,12 +31,14 @@ json to_json(const Written& written, std::string_view method) {
 json to_json(const PlanResult& plan) {
   json left_out = json::array();
   for (const LeftOut& item : plan.left_out) left_out.push_back({{"codec", item.codec}, {"reason", item.reason}});
-  return {{"bits", plan.plan.bits()},
-          {"linear_bytes", plan.plan.bytes()},
-          {"output_bytes", plan.output_bytes},
-          {"plan", plan.plan.to_json()},
-          {"notes", plan.notes},
-          {"left_out", left_out}};
+  json value = {{"bits", plan.plan.bits()},
+                {"linear_bytes", plan.plan.bytes()},
+                {"output_bytes", plan.output_bytes},
+                {"plan", plan.plan.to_json()},
+                {"notes", plan.notes},
+                {"left_out", left_out}};
+  if (!plan.least_version.empty()) value["least_version"] = plan.least_version;
+  return value;
 }
 
 json to_json(const Forecast& forecast) {

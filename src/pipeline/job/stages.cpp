@@ -78,6 +78,7 @@ bool Stages::plan(PlanResult& result) const {
   result.plan = Plan::from_json(value, model_, where);
   result.notes = get<std::vector<std::string>>(value, "notes", where);
   result.output_bytes = get<std::uint64_t>(value, "output_bytes", where);
+  result.least_version = get_or<std::string>(value, "least_version", "", where);
   result.left_out.clear();
   const json left_out = get<json>(value, "left_out", where);
   for (const auto& [codec, reason] : left_out.items()) result.left_out.push_back({codec, reason.get<std::string>()});
@@ -89,6 +90,7 @@ void Stages::keep_plan(const PlanResult& result) const {
   json value = result.plan.to_json();
   value["notes"] = result.notes;
   value["output_bytes"] = result.output_bytes;
+  value["least_version"] = result.least_version;
   value["left_out"] = json::object();
   for (const LeftOut& item : result.left_out) value["left_out"][item.codec] = item.reason;
   write_json_file(file(kPlan), value);

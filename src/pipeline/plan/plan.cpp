@@ -7,7 +7,7 @@
 #include <map>
 #include <numeric>
 
-#include "pipeline/plan/target.h"
+#include "pipeline/plan/shapes.h"
 
 namespace strata::pipeline {
 namespace {

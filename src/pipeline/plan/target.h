@@ -11,9 +11,30 @@
 #include "core/options.h"
 #include "format/compressed_tensors.h"
 #include "model/architecture.h"
+#include "pipeline/plan/schemes.h"
 
 namespace strata::pipeline {
 
+/// Why a target does not take these schemes.
+struct Reason {
+  Schemes schemes;
+  std::string_view why;
+};
+
+/// A runtime's version, and what it has that older ones lack.
+struct Release {
+  std::string_view version;  ///< "vLLM 0.29"
+  Schemes dense, experts;
+};
+
+/// Experts that a runtime cannot load in codes, which come one by one.
+enum class ExpertStacks {
+  any,             ///< it loads all
+  without_biases,  ///< vLLM leaves whatever is in memory in experts that have biases
+  one_by_one,      ///< transformers gives random weights to experts that it holds as stacks (model::Experts::Stacks)
+};
+
+/// All but the names are facts, which target_table.cpp states with their sources.
 struct Target {
   std::string_view name;         ///< "vllm", "vllm:cpu", "transformers"
   std::string_view description;  ///< one line for --help and the dry run
@@ -21,21 +42,36 @@ struct Target {
   codec::Container container;  ///< what its outputs are; pipeline/output has a class for each
   bool gpu;                    ///< it runs on a GPU, which has a context and takes longer stretches of a prompt at once
   bool one_expert_codec;       ///< the runtime loads one scheme for all experts of a model
+
+  Schemes dense;                 ///< what the runtime has kernels for
+  Schemes experts;               ///< of these, what it has kernels for in the experts of a mixture
+  Schemes expert_rows = {};      ///< of these, integers that may have one scale a row ("channel") in experts
+  Schemes on_request = {};       ///< of `dense`, what is a choice only where the user names it
+  std::string_view no_kernel{};  ///< why other codecs are not taken, where no refusal says so
+  std::span<const Reason> refusals{}, expert_refusals{};  ///< the first that holds the scheme counts
+  ExpertStacks stacks = ExpertStacks::any;
+
   /// Rows and columns of a matrix of integers must be multiples of this, the linears that the runtime fuses being one.
   std::uint64_t integer_multiple = 1;
+  /// Experts with one scale a row read rows of a multiple of this.
+  std::uint64_t expert_row_multiple = 1;
+  bool whole_words = false;             ///< packed rows of integers must fill whole 32-bit words
+  bool cuts = false;                    ///< it can hold a model in parts (--tp)
+  std::span<const Release> releases{};  ///< the newest first, the last with all schemes; empty where nobody looked
+
   /// Empty when the runtime has a kernel for the codec, else why not.
-  std::string (*why_not)(const codec::Codec&);
+  std::string why_not(const codec::Codec& codec) const;
   /// Empty when the runtime also has a kernel for the codec in the experts of a mixture, else why not. It is asked
   /// about codecs that why_not allows.
-  std::string (*why_not_experts)(const codec::Codec&);
+  std::string why_not_experts(const codec::Codec& codec) const;
   /// Empty when the runtime loads experts of this kind in any codec that has codes, else why not, and what to do.
-  std::string (*why_no_codes)(const model::Experts&);
+  std::string why_no_codes(const model::Experts& experts) const;
   /// llama.cpp fuses nothing, and holds the embedding in any type.
-  model::Fusion fusion() const {
+  constexpr model::Fusion fusion() const {
     return container == codec::Container::gguf ? model::Fusion::single : model::Fusion::fused;
   }
   /// What the name of an output must end in; empty for a folder, which may have any other name.
-  std::string_view extension() const { return container == codec::Container::gguf ? ".gguf" : ""; }
+  constexpr std::string_view extension() const { return container == codec::Container::gguf ? ".gguf" : ""; }
 };
 
 std::span<const Target> targets();
@@ -58,20 +94,8 @@ std::string target_names();
 /// Declares --for.
 void declare_target(std::string& name, OptionVisitor& visitor);
 
-/// Empty when runtimes load a (rows, cols) linear in this codec, else why not: codec::why_not, and the rule that zero
-/// points of asymmetric codecs must fill whole 32-bit words (vLLM refuses the layer otherwise).
-std::string why_not_shape(const codec::Codec& codec, std::uint64_t rows, std::uint64_t cols);
-
 /// Empty when the target loads a mixture's experts in this codec, which its why_not allows, else why not.
 std::string why_not_experts(const Target& target, const codec::Codec& codec, const model::Experts& experts);
-
-/// Empty when the target's kernels take the matrix that it makes of this group in the codec, else why not.
-std::string why_not_fused(const Target& target, const codec::Codec& codec, const model::Architecture& architecture,
-                          const model::FusionGroup& group);
-
-/// Empty when the target has a kernel for the codec in this group, else why not.
-std::string why_not_group(const Target& target, const codec::Codec& codec, const model::Architecture& architecture,
-                          const model::FusionGroup& group);
 
 /// A codec that a target leaves out, and why.
 struct LeftOut {
@@ -82,7 +106,8 @@ struct AllowedCodecs {
   std::vector<LeftOut> left_out;
 };
 /// The codecs a plan for `target` may use. `only` has the names that the user asked for; when it is empty, all are
-/// considered. Throws Error for a codec that the target has no kernel for, naming the targets that have one.
+/// considered but those on request. Throws Error for a codec that the target has no kernel for, naming the targets that
+/// have one.
 AllowedCodecs allowed_codecs(const Target& target, std::span<const std::string> only);
 
 /// What a tensor of a GGUF file becomes when `codec` cannot hold its shape: the next larger type with blocks of 32

@@ -2,6 +2,7 @@
 #include "pipeline/report/loads.h"
 
 #include "model/gguf/check.h"
+#include "pipeline/plan/shapes.h"
 #include "pipeline/report/stored_codecs.h"
 
 namespace strata::pipeline {
@@ -17,7 +18,7 @@ std::string why_not_linear(const Target& target, const Codec& codec, const Linea
   std::string why = target.why_not(codec);
   if (why.empty() && linear.routed()) why = why_not_experts(target, codec, a.experts);
   if (why.empty()) why = why_not_shape(codec, linear.rows, linear.cols);
-  if (why.empty()) why = why_not_fused(target, codec, a, a.groups[linear.group]);
+  if (why.empty()) why = why_not_fused(target, codec, a, a.groups[linear.group], 1);
   return why;
 }
 

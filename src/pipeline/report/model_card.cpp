@@ -13,6 +13,7 @@
 #include "model/carried.h"
 #include "model/model_name.h"
 #include "pipeline/output/card_file.h"
+#include "pipeline/plan/least_version.h"
 
 namespace strata::pipeline {
 namespace {
@@ -110,6 +111,12 @@ std::string figures(const CardFacts& facts) {
   return text + fmt::format("\nMeasured on {}.\n", measured->measured_on().substr(0, kMostHeadLine));
 }
 
+/// " It needs vLLM 0.29 or newer."; empty where the target says no version.
+std::string needed_version(const CardFacts& facts) {
+  const std::string_view version = least_version(facts.target, facts.plan, facts.model.architecture());
+  return version.empty() ? "" : fmt::format(" It needs {} or newer.", version);
+}
+
 std::string loading(const CardFacts& facts) {
   const Target& target = facts.target;
   if (!facts.model.architecture().why_not_runnable.empty())
@@ -117,7 +124,7 @@ std::string loading(const CardFacts& facts) {
                        target.description);
   for (const Loading& row : kLoading)
     if (target.name.starts_with(row.runtime))
-      return fmt::format("Made for {} ({}). {}\n", target.name, target.description, row.text);
+      return fmt::format("Made for {} ({}). {}{}\n", target.name, target.description, row.text, needed_version(facts));
   return fmt::format("Made for {} ({}).\n", target.name, target.description);
 }
 

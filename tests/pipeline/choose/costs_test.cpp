@@ -90,7 +90,8 @@ TEST(CostSignals, AreThoseOfTheCodecsAtHand) {
       result.emplace_back(signal->name);
     return result;
   };
-  EXPECT_EQ(names("vllm"), (std::vector<std::string>{"alpha", "alpha_int", "act_mse"}));
+  EXPECT_EQ(names("vllm:marlin"), (std::vector<std::string>{"alpha", "alpha_int", "act_mse"}));
+  EXPECT_EQ(names("vllm"), (std::vector<std::string>{"alpha", "alpha_int", "alpha_int3", "act_mse"}));
   EXPECT_EQ(names("transformers"), (std::vector<std::string>{"alpha", "alpha_int", "alpha_int3", "act_mse"}));
   EXPECT_EQ(names("llama.cpp"), (std::vector<std::string>{"alpha_ggml", "alpha_ggml3", "act_mse"}));
 }

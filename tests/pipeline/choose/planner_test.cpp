@@ -15,6 +15,7 @@
 #include "pipeline/choose/stock_mix.h"
 #include "pipeline/choose/tiny_plans.h"
 #include "pipeline/output/safetensors_folder.h"
+#include "pipeline/plan/shapes.h"
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
@@ -63,9 +64,10 @@ TEST(Planner, ABudgetThatCannotBeMetSaysTheSmallestAndWhoCan) {
   const model::Model model = tiny();
   PlanRequest request;
   request.budget = BitsBudget{3.6};
-  const std::string message = error_of(model, "vllm", request);
+  const std::string message = error_of(model, "vllm:marlin", request);
   EXPECT_NE(message.find("smallest plan"), std::string::npos) << message;
   EXPECT_NE(message.find("--for transformers"), std::string::npos) << message;
+  EXPECT_NE(message.find("--for vllm "), std::string::npos) << message;
   request.budget = BitsBudget{NAN};
   EXPECT_NE(error_of(model, "vllm", request), "");
   request.budget = BitsBudget{-1};
@@ -99,7 +101,7 @@ TEST(Planner, PinsThatCannotHoldAreErrors) {
   EXPECT_NE(error_of(model, "vllm", request).find("one codec only"), std::string::npos);
   request.keep.clear();
   request.assign = {{"v_proj", "int2_g32"}};
-  EXPECT_NE(error_of(model, "vllm", request).find("transformers"), std::string::npos);
+  EXPECT_NE(error_of(model, "vllm:marlin", request).find("transformers"), std::string::npos);
   request.assign = {{"v_proj", "int9"}};
   EXPECT_NE(error_of(model, "vllm", request).find("int9"), std::string::npos);
 }
@@ -131,7 +133,7 @@ TEST(Planner, FloorsThatContradictPinsAreErrors) {
   request.at_least = {{"no_such_thing", "int8_g32"}};
   EXPECT_NE(error_of(model, "vllm", request).find("matches no linear"), std::string::npos);
   request.at_least = {{"q_proj", "int2_g32"}};
-  EXPECT_NE(error_of(model, "vllm", request).find("transformers"), std::string::npos);
+  EXPECT_NE(error_of(model, "vllm:marlin", request).find("transformers"), std::string::npos);
 }
 
 TEST(Planner, ThePriorPlansWithoutScoresAndPutsDownFirst) {
@@ -251,14 +253,6 @@ TEST(Planner, ExplainsTheNeighboursOfEveryChoice) {
     EXPECT_TRUE(!e.worse || (e.worse->bytes < 0 && e.worse->cost > 0));
     EXPECT_TRUE(e.pinned || e.better || e.worse) << e.group;
   }
-}
-
-TEST(Target, ZeroPointsFillWholeWords) {
-  const codec::Codec& asymmetric = codec::by_name("int4_asym_channel");
-  EXPECT_EQ(why_not_shape(asymmetric, 16, 64), "");
-  EXPECT_NE(why_not_shape(asymmetric, 12, 64).find("only when 8 divides the 12 rows"), std::string::npos);
-  EXPECT_NE(why_not_shape(codec::by_name("int8_asym_channel"), 6, 64), "");
-  EXPECT_EQ(why_not_shape(codec::by_name("int4_channel"), 12, 64), "");
 }
 
 TEST(Planner, LwqGivesTheHighCodecToTheMostImportantBlocks) {
@@ -396,15 +390,6 @@ TEST(Plan, OtherNamesOfItsFirstMembersAreRead) {
   EXPECT_EQ(Plan::from_json(value, model, "plan.json").to_json(), plan.to_json());
 }
 
-TEST(Target, IsKnownByTheNameOfItsGpu) {
-  EXPECT_EQ(target_by_name("a100").name, "vllm:sm80");
-  EXPECT_EQ(target_by_name("vllm:L40S").name, "vllm:sm89");
-  EXPECT_EQ(target_by_name("RTX5090").name, "vllm:sm100");
-  for (const TargetAlias& alias : target_aliases()) EXPECT_TRUE(target_by_name(alias.gpu).gpu) << alias.gpu;
-  const std::string text = ::strata::testing::error_of([] { target_by_name("vlm"); });
-  EXPECT_NE(text.find("did you mean vllm?"), std::string::npos) << text;
-}
-
 /// Every member at every depth, removed, and replaced by things of other types and out of range.
 TEST(Plan, AnyDamageIsAnErrorOrAnotherPlan) {
   const model::Model model = tiny();
@@ -473,6 +458,9 @@ TEST(Planner, ExpertsThatATargetCannotLoadAreSaid) {
   EXPECT_NE(error_of(model, "transformers", request).find("beside quantized layers"), std::string::npos);
   request.assign = {{"layers.0.mlp.experts", "fp8_channel"}, {"layers.1.mlp.experts", "int8_channel"}};
   EXPECT_NE(error_of(model, "transformers", request).find("one codec for all experts"), std::string::npos);
+  EXPECT_EQ(error_of(model, "vllm:marlin", request), "");
+  EXPECT_NE(error_of(model, "vllm", request).find("not of whole rows"), std::string::npos);
+  request.assign = {{"layers.0.mlp.experts", "fp8_channel"}, {"layers.1.mlp.experts", "int3_asym_g32"}};
   EXPECT_EQ(error_of(model, "vllm", request), "");
   request.assign = {{"layers.0.mlp.experts.3.up_proj", "fp8_channel"}};
   const Plan plan = make_plan({model, target_by_name("transformers"), request, made_up_costs(model)}).plan;
@@ -488,7 +476,7 @@ TEST(Planner, CodesAreRefusedInExpertsThatATargetLoadsAsStacksOnly) {
     EXPECT_NE(error.find("stacks only"), error.npos) << name << target << error;
     EXPECT_NE(error.find(advice), error.npos) << name << target << error;
   };
-  expect_refused("gpt_oss", "vllm", "--for llama.cpp");
+  expect_refused("gpt_oss", "vllm:marlin", "--for llama.cpp");
   expect_refused("gpt_oss", "transformers", "--for llama.cpp");
   expect_refused("qwen3_vl_moe", "transformers", "--for vllm");
   EXPECT_EQ(error_of(tiny("qwen3_vl_moe"), "vllm", request), "");
@@ -518,14 +506,14 @@ TEST(Planner, MatricesThatVllmFusesHaveShapesThatItsKernelsTake) {
   const model::Architecture& a = model.architecture();
   const model::FusionGroup& fused = a.groups[a.linear(0, model::Role::q_a).group];
   ASSERT_EQ(fused.linears.size(), 2u);
-  const std::string why = why_not_group(target_by_name("vllm:cpu"), codec::by_name("int4_g32"), a, fused);
+  const std::string why = why_not_group(target_by_name("vllm:cpu"), codec::by_name("int4_g32"), a, fused, 1);
   EXPECT_NE(why.find("multiples of 32, not 48 rows"), why.npos) << why;
-  EXPECT_EQ(why_not_group(target_by_name("vllm:cpu"), codec::by_name("int8_w8a8"), a, fused), "");
-  EXPECT_EQ(why_not_group(target_by_name("vllm"), codec::by_name("int4_g32"), a, fused), "");
+  EXPECT_EQ(why_not_group(target_by_name("vllm:cpu"), codec::by_name("int8_w8a8"), a, fused, 1), "");
+  EXPECT_EQ(why_not_group(target_by_name("vllm"), codec::by_name("int4_g32"), a, fused, 1), "");
   const model::Model gemma = tiny("gemma4_text_moe");  // q of 64 rows, and k of 16 in its place and in that of v
   const model::Architecture& g4 = gemma.architecture();
   const model::FusionGroup& k_is_v = g4.groups[g4.linear(1, model::Role::q).group];
-  EXPECT_EQ(why_not_group(target_by_name("vllm:cpu"), codec::by_name("int4_g32"), g4, k_is_v), "");
+  EXPECT_EQ(why_not_group(target_by_name("vllm:cpu"), codec::by_name("int4_g32"), g4, k_is_v, 1), "");
   PlanRequest request;
   request.preset = "uniform:int4_g32";
   const auto made = make_plan({model, target_by_name("vllm:cpu"), request, made_up_costs(model)});
@@ -534,6 +522,41 @@ TEST(Planner, MatricesThatVllmFusesHaveShapesThatItsKernelsTake) {
   EXPECT_NE(fmt::format("{}", fmt::join(made.notes, "\n")).find(fused.name + " stays in bf16"), std::string::npos);
   request.assign = {{"q_a_proj", "int4_g32"}};
   EXPECT_NE(error_of(model, "vllm:cpu", request).find("multiples of 32"), std::string::npos);
+}
+
+TEST(Planner, PlansForPartsKeepToShapesThatPartsCanHold) {
+  const model::Model model = tiny();  // down has 64 columns
+  PlanRequest request;
+  request.preset = "uniform:int4_g64";
+  const auto down = [&] {
+    const auto made = make_plan({model, target_by_name("vllm"), request, made_up_costs(model)});
+    return made.plan.groups[model.architecture().linear(0, model::Role::down).group].codec->name;
+  };
+  EXPECT_EQ(down(), "int4_g64");
+  request.parts = 2;
+  EXPECT_EQ(down(), "keep");
+  request.assign = {{"down_proj", "int4_g64"}};
+  EXPECT_NE(error_of(model, "vllm", request).find("groups of 64 do not divide 32 of the 64 columns"), std::string::npos)
+      << error_of(model, "vllm", request);
+  request.assign.clear();
+  request.parts = 3;
+  EXPECT_NE(error_of(model, "vllm", request).find("heads of attention"), std::string::npos);
+  request.parts = 2;
+  EXPECT_NE(error_of(model, "transformers", request).find("--tp 2: transformers does not cut"), std::string::npos);
+}
+
+TEST(Planner, SaysTheLeastVersionOfTheRuntime) {
+  const model::Model model = tiny("qwen3_moe");
+  PlanRequest request;
+  request.preset = "uniform:int4_g32";
+  const auto version = [&] {
+    return make_plan({model, target_by_name("vllm"), request, made_up_costs(model)}).least_version;
+  };
+  EXPECT_EQ(version(), "vLLM 0.24");
+  request.assign = {{"self_attn", "int3_g32"}};
+  EXPECT_EQ(version(), "vLLM 0.25");
+  request.assign = {{"\\.experts\\.", "int3_g32"}};
+  EXPECT_EQ(version(), "vLLM 0.29");
 }
 
 TEST(Layout, ExpertsAreOneTargetABlockAndRoutersAreIgnored) {

@@ -46,13 +46,13 @@ class Refusal : public ::testing::Test {
 
 TEST_F(Refusal, OfBitsNamesTheFewestThatWork) {
   request_.budget = BitsBudget{3};
-  const std::string text = refusal();
+  const std::string text = refusal("vllm:marlin");
   EXPECT_TRUE(text.starts_with("--bits 3 ")) << text;
   const double least = std::stod(value_after(text, "give --bits"));
   request_.budget = BitsBudget{least};
-  EXPECT_LE(planned().plan.bits(), least);
+  EXPECT_LE(planned("vllm:marlin").plan.bits(), least);
   request_.budget = BitsBudget{least - 0.001};
-  EXPECT_NE(refusal(), "");
+  EXPECT_NE(refusal("vllm:marlin"), "");
 }
 
 TEST_F(Refusal, OfASizeAnswersInBytesThatWork) {
@@ -84,7 +84,9 @@ TEST_F(Refusal, BlamesFloorsAndPinsNotTheRuntime) {
   EXPECT_TRUE(holds(text, "--assign and --at-least")) << text;
   EXPECT_FALSE(holds(text, "possible with")) << text;
   request_.budget = BitsBudget{3};
-  EXPECT_TRUE(holds(refusal(), "possible with --for transformers")) << "they are not what is in the way";
+  const std::string of_marlin = refusal("vllm:marlin");
+  EXPECT_TRUE(holds(of_marlin, "possible with --for vllm ")) << "they are not what is in the way";
+  EXPECT_TRUE(holds(of_marlin, "--for transformers")) << of_marlin;
 }
 
 TEST_F(Refusal, ThreeTiersSpeakOfTheirBudgetToo) {

@@ -10,7 +10,7 @@
 #include "model/tensors.h"
 #include "pipeline/output/gguf_file.h"
 #include "pipeline/output/linear_encoder.h"
-#include "pipeline/plan/target.h"
+#include "pipeline/plan/shapes.h"
 #include "support/error_of.h"
 #include "support/golden_model.h"
 #include "support/made_model.h"
@@ -215,9 +215,9 @@ TEST(GgufFileOfCodes, AMatrixThatLiesTransposedHasNone) {
   EXPECT_NE(error.find("kv_b_proj.weight lies transposed"), std::string::npos) << error;
   const Target& target = target_by_name("llama.cpp");
   for (const model::FusionGroup& group : model.architecture().groups) {
-    const bool refused = !why_not_fused(target, codec::by_name("q8_0"), model.architecture(), group).empty();
+    const bool refused = !why_not_fused(target, codec::by_name("q8_0"), model.architecture(), group, 1).empty();
     EXPECT_EQ(refused, model.architecture().linears[group.linears.front()].role == model::Role::kv_b) << group.name;
-    EXPECT_EQ(why_not_group(target, codec::by_name("keep"), model.architecture(), group), "");
+    EXPECT_EQ(why_not_group(target, codec::by_name("keep"), model.architecture(), group, 1), "");
   }
 }
 

@@ -55,7 +55,7 @@ TEST_F(ModelCard, TellsWhatWasMeasured) {
   for (const char* part :
        {"```\nstrata quantize m -o out\n```", "8.000", "123456 bytes", "int4_g32 75.0 %, keep 25.0 %", "gptq",
         "0.02000 nats a token, 95 % interval 0.01804 to 0.02196", "96.12 %", "10.500 (original: 10.000)", "wiki.txt",
-        "vllm serve", "visual (1 tensor, 4 bytes)", "README.base.md"})
+        "vllm serve", "It needs vLLM 0.24 or newer.", "visual (1 tensor, 4 bytes)", "README.base.md"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in:\n" << text;
   EXPECT_EQ(text.find("base_model:"), std::string::npos) << "the folder does not say where it is from";
   EXPECT_NE(card("x", true, "transformers").find("from_pretrained"), std::string::npos);

@@ -1,0 +1,156 @@
+// Parts are those of vLLM's ColumnParallelLinear (rows), RowParallelLinear (columns) and ReplicatedLinear. Keys and
+// values of fewer heads than parts are held by several parts each.
+#include "pipeline/plan/shapes.h"
+
+#include <numeric>
+
+namespace strata::pipeline {
+namespace {
+
+using codec::Codec;
+using model::Role;
+
+constexpr std::uint64_t kWordBits = 32;
+/// vLLM pads a vocabulary to a multiple of this before it cuts it.
+constexpr std::uint64_t kVocabularyMultiple = 64;
+
+enum class Cut { nothing, rows, columns };
+
+Cut cut_of(const model::Linear& linear) {
+  switch (linear.role) {
+    case Role::o:
+    case Role::down:
+      return Cut::columns;
+    case Role::q_a:  // latents are made and normed by every part alike
+    case Role::kv_a:
+    case Role::to_latent:
+    case Role::from_latent:
+    case Role::embed_gate:
+    case Role::embed_out:
+    case Role::other:
+      return Cut::nothing;
+    default:
+      return Cut::rows;
+  }
+}
+
+bool in_words(std::uint64_t codes, unsigned bits) { return codes % kWordBits * bits % kWordBits == 0; }
+
+/// The fewest codes that end with a word.
+std::uint64_t words_end(unsigned bits) { return kWordBits / std::gcd(kWordBits, std::uint64_t{bits}); }
+
+/// What a part's tensors must be, if they are to be cut out of the whole's between two words and two groups.
+std::string why_not_cut(const Target& target, const Codec& codec, const model::Linear& linear, PartShape part,
+                        std::uint64_t parts) {
+  const bool cut = part.cols != linear.cols;
+  const auto says = [&](std::string_view what) {
+    return fmt::format("{} of the {} columns {}", part.cols, linear.cols,
+                       what.empty() ? fmt::format("in each of {} parts", parts) : what);
+  };
+  if (cut && codec.group_size != 0 && part.cols % codec.group_size != 0)
+    return fmt::format("its groups of {} do not divide {}", codec.group_size, says(""));
+  const bool packed = codec.is_integer() && scheme_of(codec).bits != kInt8Activations.bits;
+  if (packed && (target.whole_words || cut) && !in_words(part.cols, codec.code_bits))
+    return fmt::format("its codes fill whole 32-bit words only when {} divides {}", words_end(codec.code_bits),
+                       cut ? says("") : fmt::format("the {} columns", linear.cols));
+  if (packed && !codec.symmetric && part.rows != linear.rows && !in_words(part.rows, codec.code_bits))
+    return fmt::format(
+        "its zero points fill whole 32-bit words only when {} divides {} of the {} rows in each of {} "
+        "parts",
+        words_end(codec.code_bits), part.rows, linear.rows, parts);
+  return {};
+}
+
+std::string why_not_multiple(const Target& target, const model::Architecture& a, const model::FusionGroup& group,
+                             std::uint64_t parts) {
+  const model::Linear& first = a.linears[group.linears.front()];
+  const std::uint64_t multiple = target.integer_multiple;
+  std::uint64_t rows = 0;
+  const std::uint64_t cols = part_of(a, first, parts).cols;
+  for (const std::size_t l : group.linears) {
+    const model::Linear& linear = a.linears[l];
+    const bool twice = linear.role == Role::k && a.attention[linear.block].k_is_v;  // in v's place too
+    rows += (twice ? 2 : 1) * part_of(a, linear, parts).rows;
+  }
+  if (rows % multiple == 0 && cols % multiple == 0) return {};
+  return fmt::format("the kernel of {} for integers takes multiples of {}, not {} rows of {} columns", target.name,
+                     multiple, rows, cols);
+}
+
+}  // namespace
+
+PartShape part_of(const model::Architecture& a, const model::Linear& linear, std::uint64_t parts) {
+  PartShape part{linear.rows, linear.cols};
+  const Cut cut = parts == 1 ? Cut::nothing : cut_of(linear);
+  if (cut == Cut::columns) part.cols /= parts;
+  if (cut != Cut::rows) return part;
+  if (linear.role == Role::lm_head || linear.role == Role::embed) {
+    part.rows = (part.rows + kVocabularyMultiple - 1) / kVocabularyMultiple * kVocabularyMultiple;
+  } else if (linear.role == Role::k || linear.role == Role::v) {
+    const std::uint64_t heads = a.kv_heads_of(a.attention[linear.block]);
+    parts = std::min(parts, std::max<std::uint64_t>(heads, 1));
+  }
+  part.rows /= parts;
+  return part;
+}
+
+void check_parts(const Target& target, const model::Architecture& a, std::uint64_t parts) {
+  if (parts == 1) return;
+  if (!target.cuts) fail_usage("--tp {}: {} does not cut models in parts; leave it out", parts, target.name);
+  if (parts > kMostParts) fail_usage("--tp {}: at most {} parts", parts, kMostParts);
+  const auto refuse = [&](std::string_view what, std::uint64_t count) {
+    fail_usage("--tp {}: vLLM cannot cut {} {} in so many equal parts", parts, count, what);
+  };
+  for (const model::BlockAttention& attention : a.attention) {
+    if (attention.mixer != model::Mixer::attention && attention.mixer != model::Mixer::latent) continue;
+    const std::uint64_t shared = a.kv_heads_of(attention);
+    if (a.heads % parts != 0) refuse("heads of attention", a.heads);
+    if (attention.mixer == model::Mixer::attention && shared % parts != 0 &&
+        parts % std::max<std::uint64_t>(shared, 1) != 0)
+      refuse("heads of keys", shared);
+  }
+  for (const model::Linear& linear : a.linears) {
+    const Cut cut = cut_of(linear);
+    if (cut == Cut::columns && linear.cols % parts != 0) refuse("columns of " + linear.module, linear.cols);
+    const bool whole_heads = linear.role == Role::k || linear.role == Role::v;  // looked at above
+    if (cut == Cut::rows && !whole_heads && linear.block != model::kNoBlock && linear.rows % parts != 0)
+      refuse("rows of " + linear.module, linear.rows);
+  }
+}
+
+std::string why_not_shape(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  std::string why = codec::why_not(codec, rows, cols);
+  if (why.empty() && codec.is_integer() && !codec.symmetric && !in_words(rows, codec.code_bits))
+    why = fmt::format("its zero points fill whole 32-bit words only when {} divides the {} rows",
+                      words_end(codec.code_bits), rows);
+  return why;
+}
+
+std::string why_not_fused(const Target& target, const Codec& codec, const model::Architecture& a,
+                          const model::FusionGroup& group, std::uint64_t parts) {
+  const model::Linear& first = a.linears[group.linears.front()];
+  if (target.container == codec::Container::gguf && first.role == Role::kv_b && codec.has_codes())
+    return "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other "
+           "weights";
+  if (!codec.has_codes()) return {};
+  for (const std::size_t l : group.linears)
+    if (std::string why = why_not_cut(target, codec, a.linears[l], part_of(a, a.linears[l], parts), parts);
+        !why.empty())
+      return why;
+  if (!codec.is_integer() || scheme_of(codec).bits == kInt8Activations.bits) return {};
+  if (!first.routed()) return why_not_multiple(target, a, group, parts);
+  if (codec.group_size == 0 && first.cols % target.expert_row_multiple != 0)
+    return fmt::format("vLLM takes experts with one scale a row when {} divides what they read, not {} columns",
+                       target.expert_row_multiple, first.cols);
+  return {};
+}
+
+std::string why_not_group(const Target& target, const Codec& codec, const model::Architecture& architecture,
+                          const model::FusionGroup& group, std::uint64_t parts) {
+  std::string why = target.why_not(codec);
+  if (why.empty() && architecture.linears[group.linears.front()].routed())
+    why = why_not_experts(target, codec, architecture.experts);
+  return why.empty() ? why_not_fused(target, codec, architecture, group, parts) : why;
+}
+
+}  // namespace strata::pipeline

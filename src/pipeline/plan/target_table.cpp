@@ -1,0 +1,199 @@
+// The table of targets: a row each, whose fields are facts. The rules that read them are in target.cpp and shapes.cpp.
+// Sources: vLLM 0.32, and for versions those back to 0.24; transformers 5.23 with compressed-tensors 0.20. vLLM's own
+// selection of kernels is asked in tests/peers/test_vllm_kernels.py; docs/formats/consumers.md shows the table.
+#include <array>
+
+#include "pipeline/plan/target.h"
+
+namespace strata::pipeline {
+namespace {
+
+using codec::Container;
+using format::Activations;
+
+constexpr Schemes kFloats = kFp8 | kNvfp4 | kMxfp4 | kMxfp8;
+/// vLLM's Marlin kernels have the integers of 4 and 8 bits; its Humming kernels, since 0.25, those of 2 to 8.
+constexpr Schemes kMarlin = symmetric(4) | symmetric(8);
+constexpr Schemes kHumming = symmetric(2, 8) | asymmetric(2, 8);
+constexpr Schemes kHummingExperts = kHumming - asymmetric(8);
+/// Only Marlin takes experts with one scale a row. On Hopper vLLM asks Humming first, and fails; but 4 bits with zero
+/// points and one scale a row Humming refuses, so that Marlin gets them there too.
+constexpr Schemes kExpertRows = kMarlin | asymmetric(4), kExpertRowsOnHopper = asymmetric(4);
+/// From 5 bits on a zero point saves next to nothing, and every codec that is considered must be priced.
+constexpr Schemes kLargeWithZeros = asymmetric(5, 8);
+
+constexpr Reason kOnlyGguf{kGgufTypes, "a type of GGUF files; --for llama.cpp writes them"};
+constexpr Reason kRoundsActivations{kInt8Activations,
+                                    "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu"};
+constexpr auto kCudaRefusals = std::to_array<Reason>({kOnlyGguf, kRoundsActivations});
+constexpr auto kTuringRefusals =
+    std::to_array<Reason>({kOnlyGguf, kRoundsActivations, {kMxfp4, "vLLM has no kernel for it before sm80"}});
+constexpr auto kBlackwellRefusals = std::to_array<Reason>(
+    {kOnlyGguf,
+     kRoundsActivations,
+     {kMxfp4 | kMxfp8, "vLLM quantizes activations too on sm100, which the measured loss does not include"}});
+constexpr auto kMarlinRefusals =
+    std::to_array<Reason>({kOnlyGguf,
+                           kRoundsActivations,
+                           {asymmetric(2, 8), "this target takes no zero points; --for vllm does"},
+                           {symmetric(2, 8), "vLLM's Marlin kernels lack this width; --for vllm allows it"}});
+constexpr auto kCpuRefusals = std::to_array<Reason>({kOnlyGguf});
+constexpr auto kTransformersRefusals = std::to_array<Reason>(
+    {kOnlyGguf,
+     {asymmetric(2, 8), "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights"},
+     {kInt8Activations, "rounds activations to 8 bits; int8_channel has the same weights without that"}});
+constexpr auto kLlamaRefusals =
+    std::to_array<Reason>({{kAnyScheme, "a compressed-tensors codec; llama.cpp reads GGUF types only"}});
+
+// Experts: docs/formats/compressed-tensors.md ("Mixtures of experts").
+constexpr auto kCudaExpertRefusals = std::to_array<Reason>(
+    {{kMxfp8, "vLLM rounds the activations of MXFP8 experts, which the measured loss does not include"},
+     {asymmetric(8), "vLLM has no kernel for it in experts"}});
+constexpr auto kTransformersExpertRefusals =
+    std::to_array<Reason>({{kKept, "transformers cannot load experts in bf16 beside quantized layers; --for vllm can"},
+                           {kNvfp4, "transformers leaves out the global scale of NVFP4 experts; --for vllm allows it"},
+                           {kMxfp8, "transformers fails on MXFP8 experts"}});
+
+/// The newest first.
+constexpr auto kVllmReleases = std::to_array<Release>({
+    {"vLLM 0.31", asymmetric(2, 8) - asymmetric(4) - asymmetric(8), asymmetric(2, 8)},
+    {"vLLM 0.29", kNoScheme, symmetric(2, 8) - symmetric(4)},
+    {"vLLM 0.25", (symmetric(2, 8) - kMarlin) | asymmetric(8), kNoScheme},
+    {"vLLM 0.24", kAnyScheme, kAnyScheme},
+});
+
+/// What vLLM is on every NVIDIA GPU; rows differ from it in what they say besides.
+constexpr Target kCuda = {.name = "vllm",
+                          .description = "stock vLLM on NVIDIA GPUs from sm80 on",
+                          .activations = Activations::dynamic,
+                          .container = Container::compressed_tensors,
+                          .gpu = true,
+                          .one_expert_codec = false,
+                          .dense = kKept | kFloats | kHumming,
+                          .experts = (kKept | kFloats | kHummingExperts) - kMxfp8,
+                          .expert_rows = kExpertRowsOnHopper,
+                          .on_request = kLargeWithZeros,
+                          .no_kernel = "vLLM has no kernel for it",
+                          .refusals = kCudaRefusals,
+                          .expert_refusals = kCudaExpertRefusals,
+                          .stacks = ExpertStacks::without_biases,
+                          .expert_row_multiple = 128,
+                          .whole_words = true,
+                          .cuts = true,
+                          .releases = kVllmReleases};
+
+constexpr Target on_cuda(std::string_view name, std::string_view description, Schemes lacks, Schemes expert_rows,
+                         std::span<const Reason> refusals) {
+  Target target = kCuda;
+  target.name = name;
+  target.description = description;
+  target.dense = target.dense - lacks;
+  target.experts = target.experts - lacks;
+  target.expert_rows = expert_rows;
+  target.refusals = refusals;
+  return target;
+}
+
+constexpr auto kTargets = std::to_array<Target>({
+    kCuda,
+    on_cuda("vllm:sm75", "vLLM on Turing GPUs (T4, RTX 20)", kMxfp4, kExpertRows, kTuringRefusals),
+    on_cuda("vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", kNoScheme, kExpertRows, kCudaRefusals),
+    on_cuda("vllm:sm89", "vLLM on Ada and Hopper GPUs (L4, L40, RTX 40, H100, H200)", kNoScheme, kExpertRowsOnHopper,
+            kCudaRefusals),
+    on_cuda("vllm:sm100", "vLLM on Blackwell GPUs (B200, RTX 50)", kMxfp4 | kMxfp8, kExpertRows, kBlackwellRefusals),
+    {.name = "vllm:marlin",
+     .description = "vLLM on NVIDIA GPUs by its Marlin kernels, which older versions have too",
+     .activations = Activations::dynamic,
+     .container = Container::compressed_tensors,
+     .gpu = true,
+     .one_expert_codec = false,
+     .dense = kKept | kFloats | kMarlin,
+     .experts = (kKept | kFloats | kMarlin) - kMxfp8,
+     .expert_rows = kMarlin,
+     .no_kernel = "vLLM has no kernel for it",
+     .refusals = kMarlinRefusals,
+     .expert_refusals = kCudaExpertRefusals,
+     .stacks = ExpertStacks::without_biases,
+     .cuts = true,
+     .releases = kVllmReleases},
+    {.name = "vllm:cpu",
+     .description = "vLLM on CPUs",
+     .activations = Activations::dynamic,
+     .container = Container::compressed_tensors,
+     .gpu = false,
+     .one_expert_codec = false,
+     .dense = kKept | kFp8 | kInt8Activations | symmetric(4) | asymmetric(4),
+     .experts = kKept | symmetric(4),
+     .expert_rows = symmetric(4),
+     .no_kernel = "vLLM has no CPU kernel for it",
+     .refusals = kCpuRefusals,
+     .stacks = ExpertStacks::without_biases,
+     .integer_multiple = 32,
+     .cuts = true,
+     .releases = kVllmReleases},
+    {.name = "vllm:rocm",
+     .description = "vLLM on AMD GPUs (MI300)",
+     .activations = Activations::dynamic,
+     .container = Container::compressed_tensors,
+     .gpu = true,
+     .one_expert_codec = false,
+     .dense = kKept | kFp8 | symmetric(4) | asymmetric(4),
+     .experts = kKept | kFp8 | symmetric(4) | asymmetric(4),
+     .no_kernel = "vLLM has no kernel for it on AMD GPUs",
+     .refusals = kCudaRefusals,
+     .stacks = ExpertStacks::without_biases,
+     .integer_multiple = 8,
+     .whole_words = true,
+     .cuts = true,
+     .releases = kVllmReleases},
+    {.name = "transformers",
+     .description = "every compressed-tensors format that transformers loads",
+     .activations = Activations::none,
+     .container = Container::compressed_tensors,
+     .gpu = false,
+     .one_expert_codec = true,
+     .dense = kKept | kFloats | symmetric(2, 8),
+     .experts = kFp8 | kMxfp4 | symmetric(2, 8),
+     .expert_rows = symmetric(2, 8),
+     .on_request = symmetric(7),
+     .refusals = kTransformersRefusals,
+     .expert_refusals = kTransformersExpertRefusals,
+     .stacks = ExpertStacks::one_by_one},
+    {.name = "llama.cpp",
+     .description = "one GGUF file of types that every llama.cpp loads",
+     .activations = Activations::none,
+     .container = Container::gguf,
+     .gpu = false,
+     .one_expert_codec = false,
+     .dense = kKept | kGgufTypes,
+     .experts = kKept | kGgufTypes,
+     .refusals = kLlamaRefusals,
+     .stacks = ExpertStacks::any},
+});
+
+constexpr auto kAliases = std::to_array<TargetAlias>({
+    {"t4", "vllm:sm75"},
+    {"rtx2080", "vllm:sm75"},
+    {"a100", "vllm:sm80"},
+    {"a10", "vllm:sm80"},
+    {"a40", "vllm:sm80"},
+    {"rtx3090", "vllm:sm80"},
+    {"l4", "vllm:sm89"},
+    {"l40", "vllm:sm89"},
+    {"l40s", "vllm:sm89"},
+    {"rtx4090", "vllm:sm89"},
+    {"h100", "vllm:sm89"},
+    {"h200", "vllm:sm89"},
+    {"b100", "vllm:sm100"},
+    {"b200", "vllm:sm100"},
+    {"gb200", "vllm:sm100"},
+    {"rtx5090", "vllm:sm100"},
+    {"mi300x", "vllm:rocm"},
+});
+
+}  // namespace
+
+std::span<const Target> targets() { return kTargets; }
+std::span<const TargetAlias> target_aliases() { return kAliases; }
+
+}  // namespace strata::pipeline
