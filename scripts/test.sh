@@ -61,7 +61,7 @@ make_models() {
 }
 
 make_venvs() {
-  for name in vllm hf llama recipes; do scripts/make_venv.sh $name || return 1; done
+  for name in vllm hf llama mlx recipes; do scripts/make_venv.sh $name || return 1; done
   scripts/download_llama_quantize.sh
 }
 

@@ -15,10 +15,15 @@ TEST(Table, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
     EXPECT_EQ(find(codec.name), &codec);
   }
-  EXPECT_EQ(names.size(), 56u);
-  for (const char* name : {"keep", "int2_g32", "int3_g64", "int4_g128", "int5_channel", "int6_g32", "int8_channel",
-                           "int4_asym_g64", "int8_asym_channel", "int8_w8a8", "fp8_channel", "nvfp4", "mxfp4", "mxfp8",
-                           "q8_0", "q4_k", "iq4_xs", "iq3_s", "iq2_xxs"})
+  EXPECT_EQ(names.size(), 77u);
+  for (const char* name : {"keep",         "int2_g32",      "int3_g64",
+                           "int4_g128",    "int5_channel",  "int6_g32",
+                           "int8_channel", "int4_asym_g64", "int8_asym_channel",
+                           "int8_w8a8",    "fp8_channel",   "nvfp4",
+                           "mxfp4",        "mxfp8",         "q8_0",
+                           "q4_k",         "iq4_xs",        "iq3_s",
+                           "iq2_xxs",      "mlx2_g32",      "mlx3_g64",
+                           "mlx8_g128",    "mlx_mxfp4",     "mlx_nvfp4"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 
@@ -70,6 +75,11 @@ TEST(Table, StoredBytesCountScalesPaddingAndSideTensors) {
   EXPECT_EQ(bytes("iq3_s", 9, 512), 9u * 220);
   EXPECT_EQ(bytes("iq2_xxs", 9, 512), 9u * 132);
   EXPECT_EQ(bytes("mxfp4_gguf", 9, 512), 9u * 272);
+  EXPECT_EQ(bytes("mlx3_g64", 9, 512), 9u * (192 + 4 * 8));
+  EXPECT_EQ(bytes("mlx6_g32", 9, 512), 9u * (384 + 4 * 16));
+  EXPECT_EQ(bytes("mlx_nvfp4", 9, 64), 9u * (32 + 4));
+  EXPECT_EQ(bytes("mlx_mxfp4", 9, 64), 9u * (32 + 2));
+  EXPECT_EQ(bytes("mlx_mxfp8", 9, 64), 9u * (64 + 2));
 }
 
 TEST(Table, AllocateHoldsTheBytesThatArePlanned) {

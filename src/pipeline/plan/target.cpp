@@ -6,6 +6,8 @@
 #include <cctype>
 
 #include "core/suggest.h"
+#include "model/gguf/check.h"
+#include "model/mlx/families.h"
 
 namespace strata::pipeline {
 namespace {
@@ -19,10 +21,17 @@ bool is_plain_int(const Codec& c, unsigned bits) { return c.is_integer() && c.co
 /// int8_channel's weights, in the format whose kernels round the activations to 8 bits too.
 bool quantizes_activations(const Codec& c) { return c.name == "int8_w8a8"; }
 
-constexpr const char* kOnlyGguf = "a type of GGUF files; --for llama.cpp writes them";
+/// Empty when an output of this container can hold the codec, else whose it is.
+std::string why_not_in(Container container, const Codec& c) {
+  if (!c.has_codes() || c.container == container) return {};
+  if (c.container == Container::gguf) return "a type of GGUF files; --for llama.cpp writes them";
+  if (c.container == Container::mlx) return "a quantization of MLX; --for mlx writes it";
+  return fmt::format("a compressed-tensors codec; {}",
+                     container == Container::gguf ? "llama.cpp reads GGUF types only" : "MLX has its own");
+}
 
 std::string stock_gpu(const Codec& c) {
-  if (c.container == Container::gguf) return kOnlyGguf;
+  if (std::string why = why_not_in(Container::compressed_tensors, c); !why.empty()) return why;
   if (quantizes_activations(c)) return "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu";
   if (!c.is_integer() || is_plain_int(c, 4) || is_plain_int(c, 8)) return {};
   if (!c.symmetric)
@@ -37,23 +46,22 @@ std::string stock_sm100(const Codec& c) {
 }
 
 std::string stock_cpu(const Codec& c) {
-  if (c.container == Container::gguf) return kOnlyGguf;
+  if (std::string why = why_not_in(Container::compressed_tensors, c); !why.empty()) return why;
   if (!c.has_codes() || c.family == Family::fp8 || quantizes_activations(c)) return {};
   if (c.is_integer() && c.code_bits == 4) return {};
   return "vLLM has no CPU kernel for it";
 }
 
 std::string any_compressed_tensors(const Codec& c) {
-  if (c.container == Container::gguf) return kOnlyGguf;
+  if (std::string why = why_not_in(Container::compressed_tensors, c); !why.empty()) return why;
   if (c.is_integer() && !c.symmetric) return "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights";
   if (quantizes_activations(c)) return "rounds activations to 8 bits; int8_channel has the same weights without that";
   return {};
 }
 
-std::string llama_cpp(const Codec& c) {
-  return c.container == Container::compressed_tensors ? "a compressed-tensors codec; llama.cpp reads GGUF types only"
-                                                      : "";
-}
+std::string llama_cpp(const Codec& c) { return why_not_in(Container::gguf, c); }
+
+std::string mlx(const Codec& c) { return why_not_in(Container::mlx, c); }
 
 // Experts: docs/formats/compressed-tensors.md ("Mixtures of experts").
 
@@ -161,6 +169,15 @@ constexpr auto kTargets = std::to_array<Target>({
      .why_not = llama_cpp,
      .why_not_experts = any_experts,
      .why_no_codes = no_stacks},
+    {.name = "mlx",
+     .description = "a folder that mlx_lm loads on Apple silicon",
+     .activations = Activations::none,
+     .container = Container::mlx,
+     .gpu = false,
+     .one_expert_codec = false,
+     .why_not = mlx,
+     .why_not_experts = any_experts,
+     .why_no_codes = no_stacks},
 });
 
 constexpr auto kAliases = std::to_array<TargetAlias>({
@@ -245,12 +262,28 @@ std::string why_not_experts(const Target& target, const Codec& codec, const mode
   return why.empty() ? target.why_not_experts(codec) : why;
 }
 
+std::string why_not_family(const Target& target, const model::Architecture& architecture) {
+  switch (target.container) {
+    case Container::gguf:
+      return model::has_gguf_files(architecture)
+                 ? ""
+                 : fmt::format("it loads GGUF files only, and those of {} models are not written here",
+                               architecture.model_type);
+    case Container::mlx:
+      return model::why_not_mlx(architecture);
+    default:
+      return {};
+  }
+}
+
 std::string why_not_fused(const Target& target, const Codec& codec, const model::Architecture& architecture,
                           const model::FusionGroup& group) {
   const model::Linear& first = architecture.linears[group.linears.front()];
   if (target.container == Container::gguf && first.role == model::Role::kv_b && codec.has_codes())
     return "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other "
            "weights";
+  if (target.container == Container::mlx && codec.has_codes() && model::taken_apart_by_mlx(architecture, first))
+    return "mlx_lm makes two matrices of kv_b as it loads it, and their codes would be of other weights";
   if (first.routed() || !codec.is_integer() || quantizes_activations(codec)) return {};
   std::uint64_t rows = 0;
   for (const std::size_t l : group.linears) {
@@ -270,26 +303,6 @@ std::string why_not_group(const Target& target, const Codec& codec, const model:
   if (why.empty() && architecture.linears[group.linears.front()].routed())
     why = why_not_experts(target, codec, architecture.experts);
   return why.empty() ? why_not_fused(target, codec, architecture, group) : why;
-}
-
-const Codec& smaller_blocks(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kInstead{{
-      {"q2_k", "iq4_nl"},
-      {"q3_k", "iq4_nl"},
-      {"iq4_xs", "iq4_nl"},
-      {"iq3_s", "iq4_nl"},
-      {"iq3_xxs", "iq4_nl"},
-      {"iq2_s", "iq4_nl"},
-      {"iq2_xs", "iq4_nl"},
-      {"iq2_xxs", "iq4_nl"},
-      {"q4_k", "q5_0"},
-      {"q5_k", "q5_1"},
-      {"q6_k", "q8_0"},
-  }};
-  for (const auto& [name, instead] : kInstead)
-    if (name == codec.name && codec::why_not(codec::by_name(instead), rows, cols).empty())
-      return codec::by_name(instead);
-  return codec::by_name("keep");
 }
 
 std::string targets_that_can(const Codec& codec) {
