@@ -96,13 +96,11 @@ std::vector<std::string> mlx_stack_modules(const Architecture& a, std::size_t bl
 }
 
 void say_rope_for_mlx(json& config) {
-  const auto rope = config.find("rope_parameters");
-  if (rope == config.end() || !rope->is_object()) return;
-  const auto theta = rope->find("rope_theta");
-  if (theta == rope->end() || !theta->is_number()) return;  // one object a kind of block
-  if (!config.contains("rope_theta")) config["rope_theta"] = *theta;
-  const bool plain = rope->value("rope_type", json("default")) == "default";
-  if (!plain && !config.contains("rope_scaling")) config["rope_scaling"] = *rope;
+  const json rope = config.value("rope_parameters", json());
+  if (!rope.is_object() || !rope.contains("rope_theta") || !rope["rope_theta"].is_number()) return;  // or one a kind
+  if (!config.contains("rope_theta")) config["rope_theta"] = rope["rope_theta"];
+  const bool plain = rope.value("rope_type", json("default")) == "default";
+  if (!plain && !config.contains("rope_scaling")) config["rope_scaling"] = rope;
 }
 
 }  // namespace strata::model

@@ -12,7 +12,6 @@
 namespace strata {
 namespace {
 
-using strata::testing::error_of;
 using strata::testing::FileTensor;
 using strata::testing::TensorFolder;
 using strata::testing::values_of;
