@@ -9,8 +9,6 @@
 namespace strata::model {
 namespace {
 
-using strata::testing::golden_model;
-
 TEST(MlxFamilies, ThoseThatAreNotKnownAndThoseWithinOthersAreRefused) {
   const auto why = [](const char* name) { return why_not_mlx(Model::open(golden_model(name)).architecture()); };
   EXPECT_EQ(why("llama_tied"), "");
