@@ -13,7 +13,7 @@ usage: scripts/test.sh [STAGE...]      (none: all of them, in this order)
   debug     AddressSanitizer and UndefinedBehaviorSanitizer, all tests but those that run a whole model
   fuzz      every reader's fuzz target, FUZZ_SECONDS each (default 30)
   python    the wheel of the Python package, installed into a fresh environment, and its tests
-  peers     checkpoints, logits and perplexity against transformers, vLLM and llama.cpp; the report in Chromium
+  peers     checkpoints, logits and perplexity against transformers, vLLM, llama.cpp and mlx-lm; the report in Chromium
 
 JOBS (default: number of CPUs) bounds what runs at once.
 EOF
