@@ -114,7 +114,7 @@ def test_families(strata, families, name):
 
 @pytest.fixture(scope="module")
 def real(strata, smollm2, text, tmp_path_factory):
-    ids, path = with_tokens(smollm2, text, tmp_path_factory.mktemp("text"), 2, 128)
+    ids, path = with_tokens(smollm2, text, tmp_path_factory.mktemp("text"), 1, 64)
     jobs = {}
     for plan, args in REAL.items():
         scores = ("--scores", strata.scores(smollm2, *args[2:])) if plan == "best" else ()
@@ -135,7 +135,7 @@ def test_folders_that_mlx_lm_makes_are_read(strata, smollm2, text, tmp_path):
     out = tmp_path / "mlx"
     subprocess.run([python, "-m", "mlx_lm", "convert", "--hf-path", smollm2, "--mlx-path", out, "-q", "--q-bits", "4"], check=True,
                    capture_output=True)
-    ids, path = with_tokens(smollm2, text, tmp_path, 2, 128)
+    ids, path = with_tokens(smollm2, text, tmp_path, 1, 64)
     job = {"dir": out, "ids": ids, "text": path, "prompt": ""}
     said = answers(strata, [job])
     check(strata, job, said[job["dir"]])
