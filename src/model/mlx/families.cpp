@@ -39,7 +39,6 @@ constexpr auto kFamilies = std::to_array<MlxFamily>({
     {.model_type = "mixtral"},
     {.model_type = "nemotron"},
     {.model_type = "olmo2"},
-    {.model_type = "olmo3"},
     {.model_type = "olmoe"},
     {.model_type = "qwen2"},
     {.model_type = "qwen2_moe"},
@@ -65,7 +64,7 @@ const MlxFamily& row_of(const Architecture& a) {
 
 std::string why_not_mlx(const Architecture& a) {
   if (find_row(a) == nullptr)
-    return fmt::format("how mlx_lm holds {} models is not known here; docs/formats/mlx.md lists the families",
+    return fmt::format("how mlx_lm holds {} models is not known here; docs/families.md lists the families",
                        a.model_type);
   if (a.names.root != Names{}.root)
     return fmt::format("its text model lies below '{}', and mlx_lm loads those at the top alone", a.names.root);
