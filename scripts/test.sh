@@ -13,7 +13,7 @@ usage: scripts/test.sh [STAGE...]      (none: all of them, in this order)
   debug     AddressSanitizer and UndefinedBehaviorSanitizer, all tests but those that run a whole model
   fuzz      every reader's fuzz target, FUZZ_SECONDS each (default 30)
   python    the wheel of the Python package, installed into a fresh environment, and its tests
-  peers     checkpoints, logits and perplexity against transformers, vLLM and llama.cpp; the report in Chromium
+  peers     checkpoints, logits and perplexity against transformers, vLLM, llama.cpp and mlx-lm; the report in Chromium
 
 JOBS (default: number of CPUs) bounds what runs at once.
 EOF
@@ -61,7 +61,7 @@ make_models() {
 }
 
 make_venvs() {
-  for name in vllm hf llama recipes; do scripts/make_venv.sh $name || return 1; done
+  for name in vllm hf llama mlx recipes; do scripts/make_venv.sh $name || return 1; done
   scripts/download_llama_quantize.sh
 }
 

@@ -50,6 +50,15 @@ ROWS = {
     "strata best 4.5, transformers, 40 steps of tuning": ("strata", "--bits 4.5 --method gptq --tune-steps 40 --for transformers", None),
     "strata best 5.5, vllm, gptq": ("strata", "--bits 5.5 --method gptq", None),
     "strata best 5.5, transformers, gptq": ("strata", "--bits 5.5 --method gptq --for transformers", None),
+    "mlx-lm convert, 3 bits": ("mlx", "3", 3.5),
+    "strata best 3.5, mlx": ("strata", "--bits 3.5 --embed-codec mlx3_g64 --for mlx", None),
+    "strata best 3.5, mlx, gptq": ("strata", "--bits 3.5 --embed-codec mlx3_g64 --for mlx --method gptq", None),
+    "mlx-lm convert, 4 bits": ("mlx", "4", 4.5),
+    "strata best 4.5, mlx": ("strata", "--bits 4.5 --embed-codec mlx4_g64 --for mlx", None),
+    "strata best 4.5, mlx, gptq": ("strata", "--bits 4.5 --embed-codec mlx4_g64 --for mlx --method gptq", None),
+    "mlx-lm convert, 5 bits": ("mlx", "5", 5.5),
+    "strata best 5.5, mlx": ("strata", "--bits 5.5 --embed-codec mlx5_g64 --for mlx", None),
+    "strata best 5.5, mlx, gptq": ("strata", "--bits 5.5 --embed-codec mlx5_g64 --for mlx --method gptq", None),
 }
 
 

@@ -27,10 +27,10 @@ struct Codec;
 struct RowFunctions;
 
 /// Codecs of one family share their formulas. All types of GGUF are one family.
-enum class Family { keep, integer, fp8, nvfp4, mxfp4, mxfp8, ggml };
+enum class Family { keep, integer, affine, fp8, nvfp4, mxfp4, mxfp8, ggml };
 
 /// The kind of checkpoint that holds a codec.
-enum class Container { any, compressed_tensors, gguf };
+enum class Container { any, compressed_tensors, gguf, mlx };
 
 /// The largest vector_size.
 inline constexpr std::size_t kMostVector = 8;

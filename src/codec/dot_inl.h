@@ -215,6 +215,32 @@ void dot_int(IntegerCodes codes, std::size_t group_size, const float* scales, co
   dot_lines([=](std::size_t g) { return -8 - static_cast<int>(zero_points[g]); });
 }
 
+void dot_affine(IntegerCodes codes, std::size_t group_size, const float* scales, const float* mins, FewRows x, float* y,
+                std::size_t y_stride) {
+  const auto dot = [=](auto stream) {
+    dot_sizes<32>(stream, group_size, x, y, y_stride, [=](std::size_t g) {
+      return [scale = all(scales[g]), min_ = all(mins[g])](Words code) { return floats_of(code) * scale - min_; };
+    });
+  };
+  switch (codes.bits) {
+    case 2:
+      return dot(BitStream<2>{codes.data});
+    case 3:
+      return dot(BitStream<3>{codes.data});
+    case 5:
+      return dot(BitStream<5>{codes.data});
+    case 6:
+      return dot(BitStream<6>{codes.data});
+    case 8:
+      return dot(ByteStream{codes.data});
+    default:
+      break;
+  }
+  dot_sizes<32>(NibbleStream{codes.data}, group_size, x, y, y_stride, [=](std::size_t g) {
+    return [line = line_of(all(scales[g]), 0, all(mins[g]))](Words code) { return weights(line, code); };
+  });
+}
+
 inline Floats scale_at(Scales scales, std::size_t g) {
   return all(scales.values[scales.codes == nullptr ? g : scales.codes[g]]);
 }

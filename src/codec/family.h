@@ -36,12 +36,15 @@ struct RowFunctions {
 
 void append_keep(std::vector<Codec>& table);
 void append_int(std::vector<Codec>& table);
+void append_affine(std::vector<Codec>& table);
 void append_fp8(std::vector<Codec>& table);
 void append_nvfp4(std::vector<Codec>& table);
 void append_mxfp(std::vector<Codec>& table);
 void append_ggml(std::vector<Codec>& table);
 void append_ggml_vectors(std::vector<Codec>& table);
 void append_ggml_mxfp4(std::vector<Codec>& table);
+void append_mlx_mxfp(std::vector<Codec>& table);
+void append_mlx_nvfp4(std::vector<Codec>& table);
 
 /// Row `row` of a codec without codes.
 void keep_row(const MatrixView& weights, std::size_t row, Stored& out);

@@ -6,8 +6,8 @@
 namespace strata::codec {
 
 /// The parameters as a reader sees them, already rounded to the precision that they are stored in. They mean:
-/// integers: weight = (q - zero_point) * scale; floats: weight = value * scale; GGUF types: weight = level * scale -
-/// min.
+/// integers: weight = (q - zero_point) * scale; floats: weight = value * scale; GGUF types and affine ones: weight =
+/// level * scale - min.
 struct GroupParams {
   float scale = 1.0f;
   float zero_point = 0.0f;

@@ -1,5 +1,5 @@
 // mxfp4 and mxfp8: E2M1 or E4M3 codes with an E8M0 scale a group of 32 (mxfp4-pack-quantized, mxfp8-quantized), and
-// mxfp4_gguf. Byte layout and formulas: docs/formats/mxfp.md, gguf.md.
+// mxfp4_gguf, and both as MLX holds them. Byte layout and formulas: docs/formats/mxfp.md, gguf.md, mlx.md.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -60,6 +60,12 @@ std::vector<PartSpec> layout(const Codec& codec, std::uint64_t rows, std::uint64
   PartSpec codes = is_fp4(codec) ? PartSpec{"weight_packed", DType::u8, {rows, cols / 2 + cols % 2}}
                                  : PartSpec{"weight", DType::e4m3, {rows, cols}};
   return {std::move(codes), {"weight_scale", DType::u8, {rows, codec.groups_per_row(cols)}}};
+}
+
+/// The same bytes as words.
+std::vector<PartSpec> mlx_layout(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  return {{"weight", DType::u32, {rows, cols / (32 / codec.code_bits)}},
+          {"scales", DType::u8, {rows, codec.groups_per_row(cols)}}};
 }
 
 std::size_t row_bytes(const Stored& stored) {
@@ -192,6 +198,14 @@ Codec make(const char* name, Family family, unsigned bits) {
 void append_mxfp(std::vector<Codec>& table) {
   table.push_back(make("mxfp4", Family::mxfp4, 4));
   table.push_back(make("mxfp8", Family::mxfp8, 8));
+}
+
+void append_mlx_mxfp(std::vector<Codec>& table) {
+  for (Codec codec : {make("mlx_mxfp4", Family::mxfp4, 4), make("mlx_mxfp8", Family::mxfp8, 8)}) {
+    codec.container = Container::mlx;
+    codec.layout = mlx_layout;
+    table.push_back(codec);
+  }
 }
 
 void append_ggml_mxfp4(std::vector<Codec>& table) {

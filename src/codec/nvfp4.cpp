@@ -1,5 +1,5 @@
-// nvfp4: E2M1 codes, an E4M3 scale a group of 16, and an f32 divisor a tensor (nvfp4-pack-quantized).
-// Byte layout and formulas: docs/formats/nvfp4.md.
+// nvfp4: E2M1 codes, an E4M3 scale a group of 16, and an f32 divisor a tensor (nvfp4-pack-quantized); mlx_nvfp4 is
+// without the divisor. Byte layout and formulas: docs/formats/nvfp4.md, mlx.md.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -69,6 +69,16 @@ std::vector<PartSpec> layout(const Codec& codec, std::uint64_t rows, std::uint64
           {"weight_global_scale", DType::f32, {1}}};
 }
 
+/// Without a tensor scale, the codes as words.
+std::vector<PartSpec> mlx_layout(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+  return {{"weight", DType::u32, {rows, cols / 8}}, {"scales", DType::u8, {rows, codec.groups_per_row(cols)}}};
+}
+
+/// 1 for the codec that has none.
+float tensor_scale_of(const Stored& in) {
+  return in.codec->tensor_scaled ? load_f32(bytes_of(in, kTensorScale), 0) : 1.0f;
+}
+
 std::size_t row_bytes(const Stored& stored) { return stored.cols / 2 + stored.cols % 2; }
 
 /// A group's scale times the tensor scale is within 2^-23 of the E4M3 value that it was made from.
@@ -82,7 +92,7 @@ void store_groups(const Variant& variant, Stored& out, std::size_t row, std::siz
     for (std::size_t k = 0; k < chunk; ++k) values[k] = groups[i + k].scale * tensor_scale;
     round_scales(variant, values, chunk, codes + i);
   }
-  if (row == 0) store_f32(bytes_of(out, kTensorScale), 0, tensor_scale);
+  if (row == 0 && out.codec->tensor_scaled) store_f32(bytes_of(out, kTensorScale), 0, tensor_scale);
 }
 
 void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
@@ -99,7 +109,7 @@ GroupParams load_group(const Stored& in, std::size_t row, std::size_t group, flo
 
 void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
   const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
-  const float tensor_scale = load_f32(bytes_of(in, kTensorScale), 0);
+  const float tensor_scale = tensor_scale_of(in);
   for (std::size_t i = 0; i < count; ++i)
     out[i] = value(codec, static_cast<std::uint8_t>(load_code(stream, col + i, 4)),
                    load_group(in, row, group_of(codec, col + i), tensor_scale));
@@ -137,7 +147,7 @@ void store_codes(const Variant& variant, Stored& out, std::size_t row, const std
 
 void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
   const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
-  const float tensor_scale = load_f32(bytes_of(in, kTensorScale), 0);
+  const float tensor_scale = tensor_scale_of(in);
   each_piece(*in.codec, col, count, [&](std::size_t from, std::size_t to, RowShape shape) {
     std::uint8_t codes[kPiece];
     GroupParams groups[kPieceGroups];
@@ -163,7 +173,7 @@ const float* scales_over(float tensor_scale) {
 void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
          std::size_t y_stride) {
   const std::size_t groups = in.codec->groups_per_row(in.cols);
-  const float tensor_scale = load_f32(bytes_of(in, kTensorScale), 0);
+  const float tensor_scale = tensor_scale_of(in);
   const float* const scales = scales_over(tensor_scale);
   for (std::size_t r = row; r < row + rows; ++r, ++y)
     variant.dot_e2m1(bytes_of(in, kCodes) + r * row_bytes(in), in.codec->group_size,
@@ -172,21 +182,31 @@ void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t 
 
 constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot};
 
+Codec make(const char* name) {
+  return {.name = name,
+          .family = Family::nvfp4,
+          .code_bits = 4,
+          .group_size = 16,
+          .tensor_scaled = true,
+          .fit = fit,
+          .round = round,
+          .value = value,
+          .layout = layout,
+          .pack = pack,
+          .unpack = unpack,
+          .rows = &kRows};
+}
+
 }  // namespace
 
-void append_nvfp4(std::vector<Codec>& table) {
-  table.push_back({.name = "nvfp4",
-                   .family = Family::nvfp4,
-                   .code_bits = 4,
-                   .group_size = 16,
-                   .tensor_scaled = true,
-                   .fit = fit,
-                   .round = round,
-                   .value = value,
-                   .layout = layout,
-                   .pack = pack,
-                   .unpack = unpack,
-                   .rows = &kRows});
+void append_nvfp4(std::vector<Codec>& table) { table.push_back(make("nvfp4")); }
+
+void append_mlx_nvfp4(std::vector<Codec>& table) {
+  Codec codec = make("mlx_nvfp4");
+  codec.container = Container::mlx;
+  codec.tensor_scaled = false;
+  codec.layout = mlx_layout;
+  table.push_back(codec);
 }
 
 }  // namespace strata::codec

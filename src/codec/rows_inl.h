@@ -101,6 +101,14 @@ void values_int(const std::uint8_t* codes, RowShape shape, const GroupParams* gr
   });
 }
 
+void values_affine(const std::uint8_t* codes, RowShape shape, const GroupParams* groups, float* out) {
+  const Words exponent = all_words(0x4B000000u);
+  for_each_step(shape, [&](std::size_t i, std::size_t lanes, std::size_t group) {
+    const Floats code = from_bits(load_some_bytes(codes + i, lanes) | exponent) - all(8388608.0f);
+    store_some(out + i, lanes, code * all(groups[group].scale) - all(groups[group].min));
+  });
+}
+
 /// The code of a magnitude: kMantissa bits below kBias' exponent, saturated at `most`; half to even.
 /// A magnitude below the smallest normal number is a multiple of 2^(1 - kBias - kMantissa): adding the float whose last
 /// bit is that leaves the multiple in the low bits.

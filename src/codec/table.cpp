@@ -22,6 +22,9 @@ const std::vector<Codec>& table() {
     append_ggml(rows);
     append_ggml_vectors(rows);
     append_ggml_mxfp4(rows);
+    append_affine(rows);
+    append_mlx_nvfp4(rows);
+    append_mlx_mxfp(rows);
     return rows;
   }();
   return codecs;

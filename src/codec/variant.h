@@ -72,6 +72,8 @@ struct Variant {
   void (*round_e4m3)(const float* weights, RowShape, const GroupParams*, std::uint8_t* codes);
   void (*round_e2m1)(const float* weights, RowShape, const GroupParams*, std::uint8_t* codes);
   void (*values_int)(const std::uint8_t* codes, RowShape, const GroupParams*, unsigned bits, float* out);
+  /// code * scale - min
+  void (*values_affine)(const std::uint8_t* codes, RowShape, const GroupParams*, float* out);
   void (*values_e4m3)(const std::uint8_t* codes, RowShape, const GroupParams*, float* out);
   void (*values_e2m1)(const std::uint8_t* codes, RowShape, const GroupParams*, float* out);
 
@@ -107,6 +109,9 @@ struct Variant {
   /// One row of codes. zero_points: by group, or null for zeros.
   void (*dot_int)(IntegerCodes codes, std::size_t group_size, const float* scales, const float* zero_points, FewRows x,
                   float* y, std::size_t y_stride);
+  /// One row of codes whose weights are code * scale - min, with a scale and a min a group. No signed bytes.
+  void (*dot_affine)(IntegerCodes codes, std::size_t group_size, const float* scales, const float* mins, FewRows x,
+                     float* y, std::size_t y_stride);
   void (*dot_e4m3)(const std::uint8_t* codes, std::size_t group_size, Scales scales, FewRows x, float* y,
                    std::size_t y_stride);
   void (*dot_e2m1)(const std::uint8_t* packed, std::size_t group_size, Scales scales, FewRows x, float* y,

@@ -77,6 +77,7 @@ Scheme scheme_of(const codec::Codec& codec) {
               codec.group_size,
               codec.symmetric};
     case keep:
+    case affine:
     case ggml:
       break;
   }

@@ -174,6 +174,7 @@ const codec::Codec* Model::codec_of_name(const std::string& tensor) const {
 json Model::config() const {
   json config = config_;
   config.erase("quantization_config");
+  config.erase("quantization");  // MLX's name for it
   // Readers that believe config.json would leave out a head that the file has.
   const auto untie = [&](json& part) {
     if (const auto it = part.find("tie_word_embeddings"); it != part.end() && *it == true) *it = architecture_.tied;

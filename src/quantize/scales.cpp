@@ -26,7 +26,11 @@ MovableScales::MovableScales(const codec::Codec& codec, float tensor_scale)
     : codec_(codec), tensor_scale_(tensor_scale) {
   if (codec.super_size != 0 || codec.fit == nullptr || !codec.has_codes()) return;
   if (codec.container == codec::Container::gguf) {
-    float16_ = has_float16_scale(codec);
+    if (has_float16_scale(codec)) type_ = DType::f16;
+    return;
+  }
+  if (codec.family == codec::Family::affine) {
+    type_ = DType::bf16;
     return;
   }
   float low = 0.0f, high = 0.0f;
@@ -43,9 +47,13 @@ MovableScales::MovableScales(const codec::Codec& codec, float tensor_scale)
 }
 
 float MovableScales::storable(float scale) const {
-  if (float16_) {
+  if (type_ == DType::f16) {
     constexpr float least = 0x1p-24f, most = 65504.0f;
     return std::copysign(to_float(to_f16(std::clamp(std::fabs(scale), least, most))), scale);
+  }
+  if (type_ == DType::bf16) {
+    constexpr float least = 0x1p-126f, most = 0x1.FEp127f;
+    return std::copysign(round_bf16(std::clamp(std::fabs(scale), least, most)), scale);
   }
   const float ends[] = {-half_range_ * std::fabs(scale), half_range_ * std::fabs(scale)};
   const float stored =

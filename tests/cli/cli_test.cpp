@@ -171,6 +171,8 @@ TEST_F(Cli, FamiliesAreListedWithoutAModel) {
   EXPECT_EQ(by_type["gpt_oss"]["vllm_fusion"], json({"qkv_proj", "experts"}));
   EXPECT_EQ(by_type["phi3"]["vllm_fusion"], json::array());
   EXPECT_EQ(by_type["qwen3_moe"]["gguf"], "qwen3moe");
+  EXPECT_EQ(by_type["qwen3_moe"]["mlx"], true);
+  EXPECT_EQ(by_type["arcee"]["mlx"], false);
   EXPECT_EQ(by_type["mistral"]["also"], json({"mistral3"}));
   expect_refused("inspect model --families", "leave out model", 2);
   expect_refused("inspect", "MODEL is required", 2);

@@ -1,4 +1,4 @@
-// The worked examples of docs/formats/int.md, fp8.md, nvfp4.md, mxfp.md and gguf.md, typed in from the pages.
+// The worked examples of docs/formats/int.md, fp8.md, nvfp4.md, mxfp.md, gguf.md and mlx.md, typed in from the pages.
 // Every example is one row with min-max scales, or a block of bytes.
 #include "support.h"
 
@@ -73,6 +73,17 @@ TEST(Pages, Nvfp4) {
 TEST(Pages, Mxfp) {
   check({"mxfp4", {7, -0.2f, 3, -6}, 32, {{0x86, 0xD3, 0}, {0x80}}, {8, -0.0f, 3, -6}});
   check({"mxfp8", {448, 1, -0.0f}, 32, {{0x76, 0x30, 0x80, 0}, {0x80}}, {448, 1, -0.0f}});
+}
+
+TEST(Pages, Mlx) {
+  check({"mlx4_g32",
+         {-7.5f, 0.5f, 7, -0.5f},
+         32,
+         {{0x90, 0x7F, 0x88, 0x88}, {0x70, 0x3F}, {0xF0, 0xC0}},
+         {-7.5f, 0.9375f, 6.5625f, -0.9375f}});
+  check({"mlx_mxfp4", {7, -0.2f, 3, -6}, 32, {{0x86, 0xD3, 0}, {0x80}}, {8, -0.0f, 3, -6}});
+  check({"mlx_mxfp8", {448, 1, -0.0f}, 32, {{0x76, 0x30, 0x80, 0}, {0x80}}, {448, 1, -0.0f}});
+  check({"mlx_nvfp4", {6, -0.2f, 2.5f, -5}, 16, {{0x87, 0xE4, 0, 0, 0, 0, 0, 0}, {0x38}}, {6, -0.0f, 2, -4}});
 }
 
 /// One block with the bytes that the page names, all else 0.

@@ -92,7 +92,10 @@ INSTANTIATE_TEST_SUITE_P(Codecs, SearchWindow,
                                          Window{"int8_asym_g64", 0.522, 0.517}, Window{"int2_asym_g32", 0.384, 0.375},
                                          Window{"int3_asym_g64", 0.493, 0.460}, Window{"int7_g64", 0.488, 0.534},
                                          Window{"fp8_channel", 0.668, 0.623}, Window{"nvfp4", 0.329, 0.372},
-                                         Window{"mxfp4", 0.945, 0.913}, Window{"mxfp8", 1, 1}),
+                                         Window{"mxfp4", 0.945, 0.913}, Window{"mxfp8", 1, 1},
+                                         Window{"mlx2_g64", 0.356, 0.327}, Window{"mlx3_g64", 0.352, 0.344},
+                                         Window{"mlx4_g64", 0.373, 0.401}, Window{"mlx6_g128", 0.520, 0.548},
+                                         Window{"mlx8_g64", 0.507, 0.505}, Window{"mlx_nvfp4", 0.421, 0.419}),
                          [](const auto& window) { return std::string(window.param.codec); });
 
 /// The best of all bf16 scales from a sixteenth to twice the min-max one, of both signs when `both`.
@@ -127,6 +130,40 @@ TEST(Search, IsWithinTwoPercentOfTheBestStoredScale) {
   }
 }
 
+/// The best of all pairs of a bf16 scale from a quarter to 1.1 times the step of the whole range, and of a bf16 bias
+/// that puts the codes' middle within a sixth of the range of the weights' middle.
+double exhaustive_affine(const Codec& codec, std::span<const float> w, std::span<const float> h) {
+  const auto [low, high] = std::ranges::minmax(w);
+  const float most = static_cast<float>((1u << codec.code_bits) - 1), step = (high - low) / most;
+  double best = HUGE_VAL;
+  for (unsigned s = to_bf16(step / 4).bits; s <= to_bf16(step * 1.1f).bits; ++s) {
+    const float scale = to_float(bf16{static_cast<std::uint16_t>(s)});
+    const float middle = (low + high - scale * most) / 2, reach = (high - low) / 6;
+    for (float bias = round_bf16(middle - reach), next; bias < middle + reach; bias = next) {
+      best = std::min(best, group_error(codec, w, h, {.scale = scale, .min = -bias}));
+      for (float more = scale / 8; (next = round_bf16(bias + more)) <= bias;) more *= 2;
+    }
+  }
+  return best;
+}
+
+TEST(Search, OfScaleAndBiasIsNearTheBestStoredPair) {
+  const Matrix m = random_matrix(1, 384, 33, Shape::laplace);
+  const std::vector<float> importance = random_importance(m.cols, 34);
+  for (const auto& [name, most] : {std::pair{"mlx2_g64", 1.05}, std::pair{"mlx4_g64", 1.05}, std::pair{"mlx8_g32", 1.5},
+                                   std::pair{"mlx8_g128", 1.15}}) {
+    const Codec& codec = by_name(name);
+    double found = 0, best = 0;
+    for (std::size_t c = 0; c < m.cols; c += codec.group_size) {
+      const auto w = m.row(0).subspan(c, codec.group_size);
+      const auto h = std::span<const float>(importance).subspan(c, codec.group_size);
+      found += group_error(codec, w, h, codec.fit(codec, w, h, ScaleFit::search, 1));
+      best += exhaustive_affine(codec, w, h);
+    }
+    EXPECT_LE(found, most * best) << name << " " << found / best;
+  }
+}
+
 TEST(Search, FindsTheScaleThatMakesAGroupExact) {
   // 16 levels of 0.25, once with +8 and once with -8 levels: only the sign of the scale differs.
   std::vector<float> weights(32);
@@ -142,7 +179,7 @@ TEST(Search, FindsTheScaleThatMakesAGroupExact) {
 TEST(Search, EightBitAndFloatScalesArePositive) {
   const Matrix m = random_matrix(8, 256, 41, Shape::laplace);
   for (const Codec& codec : all()) {
-    if (!codec.has_codes() || codec.container == Container::gguf ||
+    if (!codec.has_codes() || codec.container == Container::gguf || codec.family == Family::affine ||
         (codec.is_integer() && codec.symmetric && codec.code_bits < 8))
       continue;
     std::vector<GroupParams> groups(codec.groups_per_row(m.cols));

@@ -15,7 +15,7 @@ TEST(Table, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
     EXPECT_EQ(find(codec.name), &codec);
   }
-  EXPECT_EQ(names.size(), 80u);
+  EXPECT_EQ(names.size(), 101u);
   for (const char* name : {"keep",
                            "int2_g32",
                            "int3_g64",
@@ -37,7 +37,12 @@ TEST(Table, NamesAreUniqueAndFound) {
                            "q4_k",
                            "iq4_xs",
                            "iq3_s",
-                           "iq2_xxs"})
+                           "iq2_xxs",
+                           "mlx2_g32",
+                           "mlx3_g64",
+                           "mlx8_g128",
+                           "mlx_mxfp4",
+                           "mlx_nvfp4"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 
@@ -91,6 +96,11 @@ TEST(Table, StoredBytesCountScalesPaddingAndSideTensors) {
   EXPECT_EQ(bytes("iq3_s", 9, 512), 9u * 220);
   EXPECT_EQ(bytes("iq2_xxs", 9, 512), 9u * 132);
   EXPECT_EQ(bytes("mxfp4_gguf", 9, 512), 9u * 272);
+  EXPECT_EQ(bytes("mlx3_g64", 9, 512), 9u * (192 + 4 * 8));
+  EXPECT_EQ(bytes("mlx6_g32", 9, 512), 9u * (384 + 4 * 16));
+  EXPECT_EQ(bytes("mlx_nvfp4", 9, 64), 9u * (32 + 4));
+  EXPECT_EQ(bytes("mlx_mxfp4", 9, 64), 9u * (32 + 2));
+  EXPECT_EQ(bytes("mlx_mxfp8", 9, 64), 9u * (64 + 2));
 }
 
 TEST(Table, AllocateHoldsTheBytesThatArePlanned) {

@@ -18,7 +18,8 @@ bool has_few_bits(const codec::Codec& codec) {
 
 Grid grid_of(const codec::Codec& codec) {
   if (codec.container == codec::Container::gguf) return Grid::ggml;
-  return codec.is_integer() ? Grid::integers : Grid::floats;
+  const bool integers = codec.is_integer() || codec.family == codec::Family::affine;
+  return integers ? Grid::integers : Grid::floats;
 }
 
 /// The codec that a row measures a group with, or null: its errors are well above rounding noise and still small. One

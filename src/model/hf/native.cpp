@@ -92,6 +92,7 @@ std::vector<std::byte> group_scales(const Place& place) {
 }  // namespace
 
 LinearWeights weights_of(const Place& place) {
+  if (place.mlx != nullptr) return {place.mlx->values(place.plane), place.rows, place.cols};
   const EncodedMatrix& stack = place.stack;
   if (stack.kind() != EncodedMatrix::Kind::dense) return {values_of(place), place.rows, place.cols};
   const DType type = stack.codes().dtype;
@@ -110,6 +111,7 @@ LinearWeights decoded(const codec::Stored& stored) {
 }
 
 const codec::Codec* native_codec_of(const Place& place) {
+  if (place.mlx != nullptr) return place.mlx->is_native() ? &place.mlx->codec() : nullptr;
   const EncodedMatrix& stack = place.stack;
   const bool mxfp4 = stack.kind() == EncodedMatrix::Kind::mxfp4;
   if (in_groups(place)) return &codec::fp8_groups();
@@ -124,6 +126,7 @@ codec::Stored native_of(const Place& place) {
   const EncodedMatrix& stack = place.stack;
   const codec::Codec* const codec = native_codec_of(place);
   STRATA_CHECK(codec != nullptr, "a place without a native codec");
+  if (place.mlx != nullptr) return place.mlx->plane(place.plane);
   codec::Stored stored{codec, place.rows, place.cols, codec->layout(*codec, place.rows, place.cols), {}, {}};
   stored.parts.resize(2);
   stored.views.push_back(rows_of(place, stack.codes(), stored.parts[0]));

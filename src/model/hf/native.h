@@ -10,8 +10,8 @@ namespace strata::model {
 LinearWeights weights_of(const Place& place);
 /// Weights of a codec as f32.
 LinearWeights decoded(const codec::Stored& stored);
-/// The codec that has the same bits as the file: mxfp4 for MXFP4, fp8_channel for FP8 with a scale a row that BF16
-/// holds exactly. nullptr for all others.
+/// The codec that has the same bits as the file: MLX's own, mxfp4 for MXFP4, fp8_channel for FP8 with a scale a row
+/// that BF16 holds exactly. nullptr for all others.
 const codec::Codec* native_codec_of(const Place& place);
 /// The tensors of a place that has a native codec.
 codec::Stored native_of(const Place& place);

@@ -2,10 +2,12 @@
 // stack has follows from its shape. The scales of a quantized weight are named after it.
 #include "model/hf/places.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/checked.h"
 #include "core/error.h"
+#include "model/mlx/families.h"
 #include "model/tensors.h"
 
 namespace strata::model {
@@ -51,9 +53,20 @@ class Finder {
     }
   }
 
+  /// Matrices that MLX has quantized: linears, the embedding, routers.
+  void add_mlx() {
+    for (const ExpectedTensor& tensor : expected_tensors(a_)) {
+      if (tensor.shape.size() != 2 || !tensor.name.ends_with(kWeight)) continue;
+      const std::string module = tensor.name.substr(0, tensor.name.size() - kWeight.size());
+      if (auto matrix = mlx_matrix(module, 0, tensor.shape[0], tensor.shape[1]))
+        places_.by_name.emplace(tensor.name,
+                                Place{.rows = tensor.shape[0], .cols = tensor.shape[1], .mlx = std::move(matrix)});
+    }
+  }
+
   void add_experts() {
     for (std::size_t b = 0; b < a_.blocks; ++b) {
-      if (!a_.layout[b].mixture) continue;
+      if (!a_.layout[b].mixture || add_mlx_stacks(b)) continue;
       if (!a_.gated) continue;  // no family without gates has stacks in its files
       const std::string own = mixture_prefix(a_, b);
       const std::string held = a_.names.block(b) + std::string(kHeldModule) + ".";
@@ -65,6 +78,48 @@ class Finder {
   Places take() { return std::move(places_); }
 
  private:
+  static constexpr std::string_view kWeight = ".weight";
+
+  std::shared_ptr<const format::MlxMatrix> mlx_matrix(const std::string& module, std::uint64_t planes,
+                                                      std::uint64_t rows, std::uint64_t cols) {
+    auto matrix = format::MlxMatrix::find(
+        module, planes, rows, cols, [&](std::string_view name) { return files_.find(name); }, where_);
+    if (!matrix) return nullptr;
+    for (const TensorView* part : matrix->parts()) places_.taken.insert(part->name);
+    return std::make_shared<const format::MlxMatrix>(*std::move(matrix));
+  }
+
+  /// A stack for each role, quantized or dense, as mlx_lm saves them.
+  bool add_mlx_stacks(std::size_t b) {
+    const std::vector<std::string> modules = mlx_stack_modules(a_, b);
+    const auto has_stack = [&](const std::string& module) {
+      return files_.find(fmt::format("{}.{}.weight", module, mlx_role_name(Role::down))) != nullptr;
+    };
+    const auto module = std::ranges::find_if(modules, has_stack);
+    if (module == modules.end()) return false;
+    for (const Role role : a_.expert_roles())
+      add_mlx_stack(b, role, fmt::format("{}.{}", *module, mlx_role_name(role)));
+    return true;
+  }
+
+  void add_mlx_stack(std::size_t b, Role role, const std::string& module) {
+    const Linear& first = a_.linear(b, role, 0);
+    const std::string name = module + std::string(kWeight);
+    Place place{.mlx = mlx_matrix(module, a_.experts.count, first.rows, first.cols)};
+    if (place.mlx == nullptr) {
+      if (files_.find(name) == nullptr) fail("{}: {} is missing", where_, name);
+      place.stack = encoded(name, true);
+      const EncodedMatrix& stack = place.stack;
+      if (stack.planes() != a_.experts.count || stack.rows() != first.rows || stack.cols() != first.cols)
+        fail("{}: {} has shape [{}, {}, {}], but config.json asks for [{}, {}, {}]", where_, name, stack.planes(),
+             stack.rows(), stack.cols(), a_.experts.count, first.rows, first.cols);
+    }
+    for (std::size_t e = 0; e < a_.experts.count; ++e) {
+      place.plane = e;
+      add(a_.linear(b, role, e), place);
+    }
+  }
+
   /// A tensor, or the codes of one in MXFP4.
   const TensorView* codes_of(const std::string& name) const {
     const TensorView* tensor = files_.find(name);
@@ -186,16 +241,21 @@ std::vector<std::uint64_t> Place::shape() const {
   return {rows, cols};
 }
 
+std::string Place::type() const { return mlx != nullptr ? mlx->codec().name : stack.type(); }
+
 std::uint64_t Place::bytes() const {
+  if (mlx != nullptr) return mlx->plane_bytes();
   const std::uint64_t all = transposed ? stack.cols() : stack.rows();  // the other extent is whole
   if (rows == all) return stack.plane_bytes();
   return stack.plane_bytes() / all * rows + stack.plane_bytes() % all * rows / all;
 }
 
-std::span<const std::byte> Place::span() const {
-  const auto plane_bytes = stack.plane_of(stack.codes(), plane);
-  if (transposed || step != 1) return plane_bytes;
-  return plane_bytes.subspan(first * stack.row_bytes(), rows * stack.row_bytes());
+std::vector<std::span<const std::byte>> Place::spans() const {
+  if (mlx != nullptr) return mlx->spans(plane);
+  std::vector<std::span<const std::byte>> result = {stack.plane_of(stack.codes(), plane)};
+  if (!transposed && step == 1) result[0] = result[0].subspan(first * stack.row_bytes(), rows * stack.row_bytes());
+  if (stack.parts().scales != nullptr) result.push_back(stack.plane_of(*stack.parts().scales, plane));
+  return result;
 }
 
 Places find_places(const format::SafetensorsSet& files, const Architecture& architecture,
@@ -203,6 +263,7 @@ Places find_places(const format::SafetensorsSet& files, const Architecture& arch
                    const std::string& where) {
   Finder finder(files, architecture, block, where);
   finder.add_linears(has_codec);
+  finder.add_mlx();
   finder.add_experts();
   return finder.take();
 }

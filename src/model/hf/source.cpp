@@ -1,5 +1,5 @@
-// Tensors of a Hugging Face folder by one name a matrix: dense, in a codec (compressed-tensors), quantized by another
-// program, or stacked experts. Dense weights are views into the mapped files wherever their rows lie in order.
+// Tensors of a Hugging Face folder by one name a matrix: dense, in a codec (compressed-tensors), quantized by MLX or
+// another program, or stacked experts. Dense weights are views into the mapped files wherever their rows lie in order.
 #include <algorithm>
 #include <array>
 
@@ -56,7 +56,7 @@ class HfSource final : public TensorSource {
     blocks_ = a.names.root + std::string(a.names.blocks);
     EncodedMatrix::Block block = {128, 128};
     const auto it = config.find("quantization_config");
-    if (it != config.end() && !it->is_null()) {
+    if (it != config.end() && !it->is_null() && !format::is_mlx_quantization(config)) {
       const std::string file = (directory / "config.json").string();
       const std::string method = it->is_object() ? get_or<std::string>(*it, "quant_method", "", file) : "";
       if (std::ranges::find(kSelfDescribing, method) == kSelfDescribing.end())
@@ -80,7 +80,7 @@ class HfSource final : public TensorSource {
       if (!places_.taken.contains(name) && !is_ignored(name)) add(name, tensor);
     for (const auto& [name, tensor] : places_.aliases) add(name, *tensor);
     for (const auto& [name, place] : places_.by_name)
-      result.push_back({name, place.stack.type(), place.shape(), place.bytes()});
+      result.push_back({name, place.type(), place.shape(), place.bytes()});
     return result;
   }
 
@@ -207,9 +207,7 @@ class HfSource final : public TensorSource {
   /// Tells the system about the pages of a weight, those of its scales included.
   void advise(const std::string& name, void (*tell)(std::span<const std::byte>)) const {
     if (const Place* place = place_of(name)) {
-      tell(place->span());
-      if (place->stack.parts().scales != nullptr)
-        tell(place->stack.plane_of(*place->stack.parts().scales, place->plane));
+      for (const std::span<const std::byte> span : place->spans()) tell(span);
     } else if (codec_of_weight(name) != nullptr) {
       // The parts of a codec are named after the weight: weight_packed, weight_scale.
       for (auto it = files_.tensors().lower_bound(name); it != files_.tensors().end() && it->first.starts_with(name);

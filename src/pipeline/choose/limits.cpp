@@ -59,7 +59,7 @@ ByteLimit limit_of(const Problem& problem) {
 }
 
 std::vector<StockTensor> stock_of(const Problem& problem, const StockBudget& budget) {
-  if (problem.target().fusion() != model::Fusion::single)
+  if (problem.target().container != codec::Container::gguf)
     fail_usage("--like {}: is a mix of GGUF types; it needs --for llama.cpp", budget.mix);
   if (problem.architecture().experts.count != 0)
     fail_usage("--like {}: llama.cpp's mixes of models with experts are not known here", budget.mix);

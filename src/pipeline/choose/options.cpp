@@ -101,10 +101,11 @@ void declare_codecs(OptionVisitor& v, PlanRequest& r) {
            .help = "REGEX=CODEC: give linears that match no fewer bytes than this codec has (repeatable)",
            .example = "down_proj=int8_channel"},
           r.at_least, "REGEX=CODEC");
-  v.option({.name = "--embed-codec",
-            .help = "llama.cpp: type of the embedding (default: chosen by its cost; q8_0 in presets without costs)",
-            .example = "q6_k"},
-           r.embed_codec);
+  v.option(
+      {.name = "--embed-codec",
+       .help = "llama.cpp, mlx: codec of the embedding (default: chosen by its cost; 8 bits in presets without costs)",
+       .example = "q6_k"},
+      r.embed_codec);
   declare_prior(v, r);
 }
 

@@ -112,7 +112,7 @@ Pins resolve_pins(const model::Architecture& a, const Target& target, const Plan
   for (const auto& [expression, name] : request.assign) resolver.exact(expression, name, "--assign");
   if (!request.embed_codec.empty()) {
     if (target.fusion() != model::Fusion::single)
-      fail_usage("--embed-codec is for GGUF files; {} keeps the embedding in bf16", target.name);
+      fail_usage("--embed-codec is for GGUF files and MLX; {} keeps the embedding in bf16", target.name);
     resolver.exact("^model\\.embed_tokens$", request.embed_codec, "--embed-codec");
   }
   if (target.one_expert_codec) pin_all_experts(a, target, resolver.pins.exact);

@@ -155,7 +155,14 @@ void check_plan(const Plan& plan, const model::Architecture& architecture, const
 }
 
 const Codec& outside_blocks(const Problem& problem) {
-  return problem.target().fusion() == model::Fusion::single ? problem.usable("q8_0") : codec::by_name("keep");
+  switch (problem.target().container) {
+    case codec::Container::gguf:
+      return problem.usable("q8_0");
+    case codec::Container::mlx:
+      return problem.usable("mlx8_g64");
+    default:
+      return codec::by_name("keep");
+  }
 }
 
 }  // namespace strata::pipeline

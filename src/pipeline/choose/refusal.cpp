@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "core/units.h"
-#include "model/gguf/check.h"
 #include "pipeline/choose/limits.h"
 #include "pipeline/choose/output_size.h"
 #include "pipeline/choose/presets.h"
@@ -132,7 +131,7 @@ class Refusal {
     std::string text;
     for (const Target& other : targets()) {
       if (other.name == problem_.target().name) continue;
-      if (!other.extension().empty() && !model::has_gguf_files(a_)) continue;
+      if (!why_not_family(other, a_).empty()) continue;
       std::uint64_t sum = 0;
       for (std::size_t g = 0; g < a_.groups.size(); ++g)
         if (count_ == Count::all || a_.groups[g].block != model::kNoBlock) sum += smallest_for(other, g);

@@ -47,7 +47,7 @@ void copy_companion(const model::Companion& companion, const std::filesystem::pa
 }
 
 std::string carried_note(const model::Model& model, const Target& target) {
-  const bool gguf = target.container == codec::Container::gguf;
+  const bool gguf = target.container == codec::Container::gguf, mlx = target.container == codec::Container::mlx;
   const auto is_left_out = [&](const model::TensorInfo& tensor) {
     return !gguf || !model::gguf_carried_name(model.architecture(), tensor.name);
   };
@@ -58,7 +58,9 @@ std::string carried_note(const model::Model& model, const Target& target) {
         "note: a GGUF file holds the text model alone; left out: {}. llama.cpp's own converter makes the file of a "
         "vision tower (mmproj) from the original",
         parts));
-  if (!parts.empty() && !gguf)
+  if (!parts.empty() && mlx)
+    notes.push_back(fmt::format("note: mlx_lm loads the text model alone; left out: {}", parts));
+  if (!parts.empty() && !gguf && !mlx)
     notes.push_back(fmt::format("note: carried over byte for byte, neither run nor measured: {}", parts));
   if (const std::size_t window = gguf ? model::window_left_out(model.architecture()) : 0; window != 0)
     notes.push_back(fmt::format(

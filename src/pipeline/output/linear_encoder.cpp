@@ -9,6 +9,18 @@
 namespace strata::pipeline {
 namespace {
 
+/// All parts but the first.
+std::shared_ptr<const codec::Stored> without_codes(const codec::Stored& stored) {
+  auto rest = std::make_shared<codec::Stored>();
+  rest->views.emplace_back();
+  rest->parts.emplace_back();
+  for (std::size_t i = 1; i < stored.views.size(); ++i) {
+    rest->parts.emplace_back(stored.views[i].begin(), stored.views[i].end());
+    rest->views.emplace_back(rest->parts.back());
+  }
+  return rest;
+}
+
 std::shared_ptr<const codec::Stored> copy_of(const codec::Stored& stored) {
   auto copy = std::make_shared<codec::Stored>(codec::allocate(*stored.codec, stored.rows, stored.cols));
   for (std::size_t i = 0; i < copy->parts.size(); ++i) std::ranges::copy(stored.views[i], copy->parts[i].begin());
@@ -16,6 +28,19 @@ std::shared_ptr<const codec::Stored> copy_of(const codec::Stored& stored) {
 }
 
 }  // namespace
+
+void LinearEncoder::part(std::span<const std::size_t> linears, std::size_t part,
+                         const std::function<void(std::shared_ptr<const codec::Stored>)>& take) {
+  for (const std::size_t l : linears) {
+    const auto kept = kept_.find(l);
+    const auto stored = part == 0 || kept == kept_.end() ? linear(l) : kept->second;
+    take(stored);
+    if (linears.size() == 1) continue;
+    const std::size_t last = codecs_[l]->layout(*codecs_[l], 128, 128).size() - 1;
+    if (part == 0 && last != 0) kept_[l] = without_codes(*stored);
+    if (part == last) kept_.erase(l);
+  }
+}
 
 std::shared_ptr<const codec::Stored> LinearEncoder::linear(std::size_t index) {
   if (current_ == index) return stored_;

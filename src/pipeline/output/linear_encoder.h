@@ -4,6 +4,7 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,6 +37,10 @@ class LinearEncoder {
   /// The stored form of a linear with codes. Linears are asked for in their order, each once or several times in a row.
   /// The mapped pages of its weights are released afterwards. Throws Error for a weight that is not finite.
   std::shared_ptr<const codec::Stored> linear(std::size_t index);
+  /// Hands linears that lie stacked, part by part, to `take`, in their order; the view of part `part` is valid. They
+  /// are encoded for the first part; the others, which are small, are kept until the last one was asked for.
+  void part(std::span<const std::size_t> linears, std::size_t part,
+            const std::function<void(std::shared_ptr<const codec::Stored>)>& take);
 
  private:
   const model::Model& model_;
@@ -43,7 +48,8 @@ class LinearEncoder {
   EncodeOptions options_;
   TensorScales scales_;
   std::optional<std::size_t> current_;
-  std::shared_ptr<const codec::Stored> stored_;  ///< of the linear `current_`
+  std::shared_ptr<const codec::Stored> stored_;                       ///< of the linear `current_`
+  std::map<std::size_t, std::shared_ptr<const codec::Stored>> kept_;  ///< without their first parts, by linear
 };
 
 }  // namespace strata::pipeline

@@ -6,6 +6,7 @@
 
 #include "format/gguf.h"
 #include "pipeline/output/gguf_file.h"
+#include "pipeline/output/mlx_folder.h"
 #include "pipeline/output/safetensors_folder.h"
 
 namespace strata::pipeline {
@@ -16,6 +17,8 @@ std::unique_ptr<Output> plan_output(const model::Model& model, Codecs codecs, co
   if (target.container == codec::Container::gguf)
     return std::make_unique<GgufFile>(model, std::move(codecs), shard_bytes, dense);
   STRATA_CHECK(dense == DType::bf16, "a folder holds dense matrices in bf16");
+  if (target.container == codec::Container::mlx)
+    return std::make_unique<MlxFolder>(model, std::move(codecs), shard_bytes);
   return std::make_unique<SafetensorsFolder>(model, std::move(codecs), target.activations, shard_bytes);
 }
 

@@ -17,7 +17,11 @@ namespace {
 using codec::Codec;
 using codec::Container;
 
-constexpr const char* kGgufOnly = "it is a type of GGUF files; plan --for transformers or vllm";
+/// Empty for codecs of compressed-tensors, else whose they are.
+std::string foreign(const Codec& codec) {
+  if (codec.container == Container::gguf) return "it is a type of GGUF files; plan --for transformers or vllm";
+  return codec.container == Container::mlx ? "it is a quantization of MLX; plan --for transformers or vllm" : "";
+}
 
 std::string text_of(const json& value) { return value.dump(2) + "\n"; }
 
@@ -28,7 +32,7 @@ std::string exactly(const std::string& name) {
   return pattern + "$";
 }
 
-std::string llm_compressor_lacks(const Codec& codec) { return codec.container == Container::gguf ? kGgufOnly : ""; }
+std::string llm_compressor_lacks(const Codec& codec) { return foreign(codec); }
 
 std::string llm_compressor(const ExportedPlan& plan) {
   std::vector<format::ModuleCodec> modules;
@@ -63,7 +67,7 @@ std::string auto_round_type(const Codec& codec) {
 }
 
 std::string auto_round_lacks(const Codec& codec) {
-  if (codec.container == Container::gguf) return kGgufOnly;
+  if (std::string why = foreign(codec); !why.empty()) return why;
   return auto_round_type(codec).empty() ? "auto-round has no data type for it; plan with other --codecs" : "";
 }
 
@@ -83,7 +87,7 @@ std::string auto_round(const ExportedPlan& plan) {
 }
 
 std::string gptqmodel_lacks(const Codec& codec) {
-  if (codec.container == Container::gguf) return kGgufOnly;
+  if (std::string why = foreign(codec); !why.empty()) return why;
   if (!codec.has_codes() || (codec.is_integer() && codec.symmetric && codec.name != "int8_w8a8")) return "";
   return "its GPTQ checkpoints hold symmetric integers only; plan with --codecs of int4_g64, int8_g32 and their like";
 }
@@ -116,7 +120,8 @@ std::string gptqmodel(const ExportedPlan& plan) {
 }
 
 std::string llama_quantize_lacks(const Codec& codec) {
-  return codec.container == Container::compressed_tensors ? "GGUF has no such type; plan with --for llama.cpp" : "";
+  return codec.has_codes() && codec.container != Container::gguf ? "GGUF has no such type; plan with --for llama.cpp"
+                                                                 : "";
 }
 
 std::string llama_quantize(const ExportedPlan& plan) {

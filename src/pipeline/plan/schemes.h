@@ -19,7 +19,7 @@ inline constexpr Schemes kNoScheme{}, kAnyScheme{~0u};
 inline constexpr Schemes kKept{1u << 0};  ///< no codes
 inline constexpr Schemes kFp8{1u << 1}, kNvfp4{1u << 2}, kMxfp4{1u << 3}, kMxfp8{1u << 4};
 inline constexpr Schemes kInt8Activations{1u << 5};  ///< int8_w8a8, which rounds what it multiplies with to 8 bits too
-inline constexpr Schemes kGgufTypes{1u << 6};
+inline constexpr Schemes kGgufTypes{1u << 6}, kMlxTypes{1u << 7};
 
 /// Integers of `least` to `most` bits, 2 to 8, without and with zero points.
 constexpr Schemes symmetric(unsigned least, unsigned most) {

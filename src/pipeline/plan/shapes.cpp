@@ -4,6 +4,8 @@
 
 #include <numeric>
 
+#include "model/mlx/families.h"
+
 namespace strata::pipeline {
 namespace {
 
@@ -133,6 +135,8 @@ std::string why_not_fused(const Target& target, const Codec& codec, const model:
     return "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other "
            "weights";
   if (!codec.has_codes()) return {};
+  if (target.container == codec::Container::mlx && model::taken_apart_by_mlx(a, first))
+    return "mlx_lm makes two matrices of kv_b as it loads it, and their codes would be of other weights";
   for (const std::size_t l : group.linears)
     if (std::string why = why_not_cut(target, codec, a.linears[l], part_of(a, a.linears[l], parts), parts);
         !why.empty())

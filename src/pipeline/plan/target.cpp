@@ -6,11 +6,14 @@
 #include <cctype>
 
 #include "core/suggest.h"
+#include "model/gguf/check.h"
+#include "model/mlx/families.h"
 
 namespace strata::pipeline {
 namespace {
 
 using codec::Codec;
+using codec::Container;
 using codec::Family;
 
 /// What the first refusal that holds the scheme says, else `otherwise`.
@@ -38,6 +41,7 @@ std::string resolved(std::string_view name) {
 }  // namespace
 
 Schemes scheme_of(const Codec& codec) {
+  if (codec.container == codec::Container::mlx) return kMlxTypes;
   switch (codec.family) {
     case Family::keep:
       return kKept;
@@ -52,6 +56,7 @@ Schemes scheme_of(const Codec& codec) {
       return kMxfp4;
     case Family::mxfp8:
       return kMxfp8;
+    case Family::affine:
     case Family::ggml:
       break;
   }
@@ -120,24 +125,19 @@ std::string why_not_experts(const Target& target, const Codec& codec, const mode
   return why.empty() ? target.why_not_experts(codec) : why;
 }
 
-const Codec& smaller_blocks(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kInstead{{
-      {"q2_k", "iq4_nl"},
-      {"q3_k", "iq4_nl"},
-      {"iq4_xs", "iq4_nl"},
-      {"iq3_s", "iq4_nl"},
-      {"iq3_xxs", "iq4_nl"},
-      {"iq2_s", "iq4_nl"},
-      {"iq2_xs", "iq4_nl"},
-      {"iq2_xxs", "iq4_nl"},
-      {"q4_k", "q5_0"},
-      {"q5_k", "q5_1"},
-      {"q6_k", "q8_0"},
-  }};
-  for (const auto& [name, instead] : kInstead)
-    if (name == codec.name && codec::why_not(codec::by_name(instead), rows, cols).empty())
-      return codec::by_name(instead);
-  return codec::by_name("keep");
+std::string why_not_family(const Target& target, const model::Architecture& architecture) {
+  switch (target.container) {
+    case Container::gguf:
+      return model::has_gguf_files(architecture)
+                 ? ""
+                 : fmt::format("it loads GGUF files only, and those of {} models are not written here",
+                               architecture.model_type);
+    case Container::mlx:
+      return model::why_not_mlx(architecture);
+    default:
+      return {};
+  }
+}
 }
 
 std::string targets_that_can(const Codec& codec) {

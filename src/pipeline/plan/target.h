@@ -1,5 +1,5 @@
 // What a plan is for: the runtime decides which codecs may be used, and why others may not.
-// Sources: docs/formats/compressed-tensors.md ("What the runtimes load"), docs/formats/gguf.md.
+// Sources: docs/formats/compressed-tensors.md ("What the runtimes load"), docs/formats/gguf.md, mlx.md.
 #pragma once
 #include <filesystem>
 #include <span>
@@ -66,9 +66,9 @@ struct Target {
   std::string why_not_experts(const codec::Codec& codec) const;
   /// Empty when the runtime loads experts of this kind in any codec that has codes, else why not, and what to do.
   std::string why_no_codes(const model::Experts& experts) const;
-  /// llama.cpp fuses nothing, and holds the embedding in any type.
+  /// llama.cpp and MLX fuse nothing, and hold the embedding in any codec.
   constexpr model::Fusion fusion() const {
-    return container == codec::Container::gguf ? model::Fusion::single : model::Fusion::fused;
+    return container == codec::Container::compressed_tensors ? model::Fusion::fused : model::Fusion::single;
   }
   /// What the name of an output must end in; empty for a folder, which may have any other name.
   constexpr std::string_view extension() const { return container == codec::Container::gguf ? ".gguf" : ""; }
@@ -97,6 +97,9 @@ void declare_target(std::string& name, OptionVisitor& visitor);
 /// Empty when the target loads a mixture's experts in this codec, which its why_not allows, else why not.
 std::string why_not_experts(const Target& target, const codec::Codec& codec, const model::Experts& experts);
 
+/// Empty when outputs for the target can hold models of this family, else why not.
+std::string why_not_family(const Target& target, const model::Architecture& architecture);
+
 /// A codec that a target leaves out, and why.
 struct LeftOut {
   std::string codec, reason;
@@ -111,7 +114,7 @@ struct AllowedCodecs {
 AllowedCodecs allowed_codecs(const Target& target, std::span<const std::string> only);
 
 /// What a tensor of a GGUF file becomes when `codec` cannot hold its shape: the next larger type with blocks of 32
-/// whose error is no larger, else "keep".
+/// whose error is no larger, else "keep". In MLX it is the codec of as many bits with smaller groups.
 const codec::Codec& smaller_blocks(const codec::Codec& codec, std::uint64_t rows, std::uint64_t cols);
 
 /// The targets that can use a codec, as "transformers, vllm:cpu".

@@ -23,27 +23,33 @@ constexpr Schemes kExpertRows = kMarlin | asymmetric(4), kExpertRowsOnHopper = a
 constexpr Schemes kLargeWithZeros = asymmetric(5, 8);
 
 constexpr Reason kOnlyGguf{kGgufTypes, "a type of GGUF files; --for llama.cpp writes them"};
+constexpr Reason kOnlyMlx{kMlxTypes, "a quantization of MLX; --for mlx writes it"};
 constexpr Reason kRoundsActivations{kInt8Activations,
                                     "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu"};
-constexpr auto kCudaRefusals = std::to_array<Reason>({kOnlyGguf, kRoundsActivations});
+constexpr auto kCudaRefusals = std::to_array<Reason>({kOnlyGguf, kOnlyMlx, kRoundsActivations});
 constexpr auto kTuringRefusals =
-    std::to_array<Reason>({kOnlyGguf, kRoundsActivations, {kMxfp4, "vLLM has no kernel for it before sm80"}});
+    std::to_array<Reason>({kOnlyGguf, kOnlyMlx, kRoundsActivations, {kMxfp4, "vLLM has no kernel for it before sm80"}});
 constexpr auto kBlackwellRefusals = std::to_array<Reason>(
     {kOnlyGguf,
+     kOnlyMlx,
      kRoundsActivations,
      {kMxfp4 | kMxfp8, "vLLM quantizes activations too on sm100, which the measured loss does not include"}});
 constexpr auto kMarlinRefusals =
     std::to_array<Reason>({kOnlyGguf,
+                           kOnlyMlx,
                            kRoundsActivations,
                            {asymmetric(2, 8), "this target takes no zero points; --for vllm does"},
                            {symmetric(2, 8), "vLLM's Marlin kernels lack this width; --for vllm allows it"}});
-constexpr auto kCpuRefusals = std::to_array<Reason>({kOnlyGguf});
+constexpr auto kCpuRefusals = std::to_array<Reason>({kOnlyGguf, kOnlyMlx});
 constexpr auto kTransformersRefusals = std::to_array<Reason>(
     {kOnlyGguf,
+     kOnlyMlx,
      {asymmetric(2, 8), "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights"},
      {kInt8Activations, "rounds activations to 8 bits; int8_channel has the same weights without that"}});
 constexpr auto kLlamaRefusals =
-    std::to_array<Reason>({{kAnyScheme, "a compressed-tensors codec; llama.cpp reads GGUF types only"}});
+    std::to_array<Reason>({kOnlyMlx, {kAnyScheme, "a compressed-tensors codec; llama.cpp reads GGUF types only"}});
+constexpr auto kMlxRefusals =
+    std::to_array<Reason>({kOnlyGguf, {kAnyScheme, "a compressed-tensors codec; MLX has its own"}});
 
 // Experts: docs/formats/compressed-tensors.md ("Mixtures of experts").
 constexpr auto kCudaExpertRefusals = std::to_array<Reason>(
@@ -168,6 +174,16 @@ constexpr auto kTargets = std::to_array<Target>({
      .dense = kKept | kGgufTypes,
      .experts = kKept | kGgufTypes,
      .refusals = kLlamaRefusals,
+     .stacks = ExpertStacks::any},
+    {.name = "mlx",
+     .description = "a folder that mlx_lm loads on Apple silicon",
+     .activations = Activations::none,
+     .container = Container::mlx,
+     .gpu = false,
+     .one_expert_codec = false,
+     .dense = kKept | kMlxTypes,
+     .experts = kKept | kMlxTypes,
+     .refusals = kMlxRefusals,
      .stacks = ExpertStacks::any},
 });
 

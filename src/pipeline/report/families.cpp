@@ -10,6 +10,7 @@
 #include "model/families.h"
 #include "model/gguf/check.h"
 #include "model/mamba_keys.h"
+#include "model/mlx/families.h"
 
 namespace strata::pipeline {
 namespace {
@@ -81,6 +82,7 @@ FamilySupport support_of(const model::Family& family) {
   if (family.mixture != nullptr && family.mixture->enabled_key != nullptr) row.dense = true;
   row.shared_expert = row.experts && a.experts.shared_intermediate != 0;
   if (has_gguf(family)) row.gguf = family.gguf;
+  row.mlx = model::why_not_mlx(a).empty();
   row.fused = fused_groups(a);
   return row;
 }
@@ -116,20 +118,22 @@ json to_json(const std::vector<FamilySupport>& families) {
                     {"tune", family.why_no_tune.empty() ? json(true) : json(family.why_no_tune)},
                     {"tunes_some_blocks", family.tunes_some},
                     {"gguf", family.gguf.empty() ? json(false) : json(family.gguf)},
+                    {"mlx", family.mlx},
                     {"vllm_fusion", family.fused}});
   return {{"families", std::move(list)}};
 }
 
 std::vector<std::vector<std::string>> to_rows(const std::vector<FamilySupport>& families) {
-  std::vector<std::vector<std::string>> rows = {
-      {"model_type", "mixer", "feed-forward", "forward", "gptq", "tune", "gguf", "vllm fusion", "also read as it"}};
+  std::vector<std::vector<std::string>> rows = {{"model_type", "mixer", "feed-forward", "forward", "gptq", "tune",
+                                                 "gguf", "mlx", "vllm fusion", "also read as it"}};
   for (const FamilySupport& family : families)
     rows.push_back({std::string(family.model_type), fmt::format("{}", fmt::join(family.mixers, ", ")),
                     or_dash(blocks_text(family)), "yes", "yes",
                     family.why_no_tune.empty() ? "yes"
                     : family.tunes_some        ? "some blocks"
                                                : "-",
-                    or_dash(std::string(family.gguf)), or_dash(fmt::format("{}", fmt::join(family.fused, ", "))),
+                    or_dash(std::string(family.gguf)), family.mlx ? "yes" : "-",
+                    or_dash(fmt::format("{}", fmt::join(family.fused, ", "))),
                     or_dash(fmt::format("{}", fmt::join(family.also, ", ")))});
   return rows;
 }

@@ -17,6 +17,7 @@ struct FamilySupport {
   std::string why_no_tune;           ///< why the first block that cannot be tuned cannot; empty when all can
   bool tunes_some = false;           ///< there are blocks that can be tuned
   std::string_view gguf;             ///< llama.cpp's name; empty where GGUF files are neither read nor written
+  bool mlx = false;                  ///< folders for mlx_lm are written
   std::vector<std::string> fused{};  ///< what must share one codec in vLLM: "qkv_proj", "experts"
 };
 

@@ -1,7 +1,6 @@
 // Asks every target about every linear.
 #include "pipeline/report/loads.h"
 
-#include "model/gguf/check.h"
 #include "pipeline/plan/shapes.h"
 #include "pipeline/report/stored_codecs.h"
 
@@ -25,13 +24,13 @@ std::string why_not_linear(const Target& target, const Codec& codec, const Linea
 Verdict verdict(const Target& target, const model::Model& checkpoint, const std::vector<const Codec*>& codecs) {
   const bool gguf = !target.extension().empty();
   if (gguf != checkpoint.from_gguf()) {
-    const std::string& type = checkpoint.architecture().model_type;
     if (!gguf) return {&target, "it loads folders of safetensors, and this is a GGUF file", {}, 0};
-    if (!model::has_gguf_files(checkpoint.architecture()))
-      return {
-          &target, fmt::format("it loads GGUF files only, and those of {} models are not written here", type), {}, 0};
+    if (std::string why = why_not_family(target, checkpoint.architecture()); !why.empty())
+      return {&target, std::move(why), {}, 0};
     return {&target, "it loads GGUF files only; `strata convert` makes one of a dense model", {}, 0};
   }
+  if (std::string why = why_not_family(target, checkpoint.architecture()); !gguf && !why.empty())
+    return {&target, std::move(why), {}, 0};
   Verdict result{&target, {}, {}, 0};
   const Codec* experts = nullptr;
   const auto& linears = checkpoint.architecture().linears;

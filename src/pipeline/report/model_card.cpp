@@ -34,6 +34,9 @@ constexpr auto kLoading = std::to_array<Loading>({
     {"transformers",
      "transformers (tried with 5.23 and compressed-tensors 0.20) loads it: "
      "`AutoModelForCausalLM.from_pretrained(\"FOLDER\")`."},
+    {"mlx",
+     "mlx_lm (tried with 0.32) loads it: `mlx_lm.generate --model FOLDER`. How each module is stored is in "
+     "config.json."},
 });
 
 std::vector<std::string> lines_of(const std::string& text) {

@@ -22,8 +22,11 @@ const codec::Codec* codec_of_type(const std::string& type) {
 
 std::vector<const codec::Codec*> stored_codecs(const model::Model& quantized) {
   std::map<std::string, const codec::Codec*> by_tensor;
-  if (quantized.from_gguf())
-    for (const model::TensorInfo& tensor : quantized.tensors()) by_tensor[tensor.name] = codec_of_type(tensor.type);
+  for (const model::TensorInfo& tensor : quantized.tensors())
+    if (quantized.from_gguf())
+      by_tensor[tensor.name] = codec_of_type(tensor.type);
+    else if (const codec::Codec* codec = codec::find(tensor.type))  // of MLX
+      by_tensor[tensor.name] = codec;
   std::vector<const codec::Codec*> codecs;
   for (const model::Linear& linear : quantized.architecture().linears) {
     const auto tensor = by_tensor.find(linear.module + ".weight");
