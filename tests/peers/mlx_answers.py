@@ -73,7 +73,7 @@ def main() -> None:
             result["nll"] = losses(job["dir"], job["ids"])
             if job["prompt"]:
                 model, tokenizer = load(job["dir"])
-                model.set_dtype(mx.float32)  # mlx multiplies bf16 on a CPU ten times slower
+                model.set_dtype(mx.float32)  # mlx multiplies bf16 on a CPU many times slower
                 result["text"] = generate(model, tokenizer, prompt=job["prompt"], max_tokens=6)
         except Exception as error:  # one folder that does not load must not hide the others
             result["error"] = f"{type(error).__name__}: {error}"
