@@ -11,7 +11,7 @@ usage: scripts/test.sh [STAGE...]      (none: all of them, in this order)
   lint      layers and rooms, sizes of files and functions, paths that pages name, formatting
   release   optimized build, all tests
   debug     AddressSanitizer and UndefinedBehaviorSanitizer, all tests but those that run a whole model
-  fuzz      every reader's fuzz target, FUZZ_SECONDS each (default 30)
+  fuzz      every reader's fuzz target, FUZZ_SECONDS each (default 15)
   python    the wheel of the Python package, installed into a fresh environment, and its tests
   peers     checkpoints, logits and perplexity against transformers, vLLM, llama.cpp and mlx-lm; the report in Chromium
 
@@ -32,7 +32,7 @@ done
 wants() { [[ " ${stages[*]} " == *" $1 "* ]]; }
 
 jobs=${JOBS:-$(nproc)}
-fuzz_seconds=${FUZZ_SECONDS:-30}
+fuzz_seconds=${FUZZ_SECONDS:-15}
 summary=()
 failed=0
 
