@@ -138,7 +138,6 @@ std::string why_not_family(const Target& target, const model::Architecture& arch
       return {};
   }
 }
-}
 
 std::string targets_that_can(const Codec& codec) {
   std::string names;
