@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kStretch = 8;      // rows of a piece of work
 constexpr std::size_t kHeldRows = 2048;  // rows that are held for D^T D
-constexpr std::size_t kSampledWeights = 1 << 19, kSampledRows = 128;
+constexpr std::size_t kSampledWeights = 1 << 18, kSampledRows = 128;
 
 /// row_of(r, out): row r of D.
 template <class RowOf>

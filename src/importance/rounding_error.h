@@ -18,10 +18,11 @@ struct ColumnProducts {
   std::optional<quantize::Hessian> products;  ///< D^T D, when asked for
 };
 
-/// The distance between the rows of a large matrix that sampled_rows takes; 1 for a matrix of up to a million weights.
+/// The distance between the rows of a large matrix that sampled_rows takes; 1 for a matrix of up to half a million
+/// weights.
 std::size_t sampled_step(const MatrixView& weights);
-/// Every sampled_step-th row. The relative error of these is that of the whole within a percent, and models of billions
-/// of weights are scored under every codec in minutes.
+/// Every sampled_step-th row, so that models of billions of weights are scored under every codec in minutes. The error
+/// of a codec with groups is that of the whole within a few percent; one scale a row makes it depend on few rows.
 MatrixView sampled_rows(MatrixView weights);
 
 /// What is to be summed besides the squares.
