@@ -11,7 +11,7 @@
 namespace strata::pipeline {
 namespace {
 
-constexpr std::uint64_t kProgramBytes = 22u << 20;  // code, configuration, the model's table of tensors
+constexpr std::uint64_t kProgramBytes = 28u << 20;  // code and libraries, configuration, the model's table of tensors
 
 /// What passes over the whole model take: those of the calibration, and of the verification, which runs the output
 /// beside the model. Their rows are few beside the weights.
