@@ -129,7 +129,7 @@ def test_transformers_loads_a_dense_folder_as_it_loads_the_source(strata, tmp_pa
 
 @pytest.mark.parametrize("name", [name for name in MODELS if "vision_config" in (GOLDENS / name / "config.json").read_text()])
 def test_what_belongs_to_no_text_model_is_carried(strata, name):
-    out = strata.checkpoint(GOLDENS / name, *mixed(name, "int8_channel", "int8_channel"), "--for", "vllm")
+    out = strata.checkpoint(GOLDENS / name, *mixed(name, "int8_channel", "int8_channel"), "--for", "vllm:marlin")
     source, written = reference.read_folder(GOLDENS / name), reference.read_folder(out)
     tower = [tensor for tensor in source if TOWER.search(tensor)]
     assert len(tower) > 10
