@@ -106,20 +106,6 @@ void each_range(const Variant& variant, const float* weights, RowShape shape, Us
   });
 }
 
-inline constexpr std::size_t kPiece = 512;
-inline constexpr std::size_t kPieceGroups = kPiece / 16;
-/// Cuts weights [col, col + count) of a row into pieces that fit small buffers: calls piece(first column, its offset
-/// from col, RowShape) with at most kPiece weights, in groups of at most 64 (in one group when the row is one). Larger
-/// groups are cut, so that a piece may begin inside one.
-template <class Piece>
-void each_piece(const Codec& codec, std::size_t col, std::size_t count, Piece piece) {
-  for (std::size_t done = 0; done < count; done += kPiece) {
-    const std::size_t size = count - done < kPiece ? count - done : kPiece;
-    const std::size_t group = codec.group_size == 0 ? size : codec.group_size < 64 ? codec.group_size : 64;
-    piece(col + done, done, RowShape{size, group});
-  }
-}
-
 inline unsigned char* bytes_of(Stored& out, std::size_t part) {
   return reinterpret_cast<unsigned char*>(out.parts[part].data());
 }
@@ -132,6 +118,22 @@ void flip_top_bits(const unsigned char* in, std::size_t count, unsigned char* ou
 
 inline std::size_t group_of(const Codec& codec, std::size_t col) {
   return codec.group_size == 0 ? 0 : col / codec.group_size;
+}
+
+inline constexpr std::size_t kPiece = 512;
+/// Cuts weights [col, col + count) of a row into pieces that fit small buffers: calls piece(first column, its offset
+/// from col, RowShape, GroupParams of each group) with at most kPiece weights, in groups of at most 64 (in one group
+/// when the row is one). Larger groups are cut, so that a piece may begin inside one. load(g): the row's group g.
+template <class Load, class Piece>
+void each_piece(const Codec& codec, std::size_t col, std::size_t count, Load load, Piece piece) {
+  for (std::size_t done = 0; done < count; done += kPiece) {
+    const std::size_t size = count - done < kPiece ? count - done : kPiece;
+    const RowShape shape{size, codec.group_size == 0 ? size : codec.group_size < 64 ? codec.group_size : 64};
+    GroupParams groups[kPiece / 16];
+    for (std::size_t at = 0; at < size; at += shape.group_size)
+      groups[at / shape.group_size] = load(group_of(codec, col + done + at));
+    piece(col + done, done, shape, groups);
+  }
 }
 
 // Little-endian numbers at an index of a stored part.

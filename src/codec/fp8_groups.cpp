@@ -15,24 +15,23 @@ std::vector<PartSpec> layout(const Codec& codec, std::uint64_t rows, std::uint64
   return {{"weight", DType::e4m3, {rows, cols}}, {"weight_scale", DType::f32, {rows, codec.groups_per_row(cols)}}};
 }
 
-GroupParams load_group(const Stored& in, std::size_t row, std::size_t col) {
-  const std::size_t groups = in.codec->groups_per_row(in.cols);
-  return {.scale = load_f32(bytes_of(in, kScales), row * groups + group_of(*in.codec, col))};
+GroupParams load_group(const Stored& in, std::size_t row, std::size_t group) {
+  return {.scale = load_f32(bytes_of(in, kScales), row * in.codec->groups_per_row(in.cols) + group)};
 }
 
 void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
   const unsigned char* const codes = bytes_of(in, kCodes) + row * in.cols + col;
-  for (std::size_t i = 0; i < count; ++i) out[i] = value(codec, codes[i], load_group(in, row, col + i));
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = value(codec, codes[i], load_group(in, row, group_of(codec, col + i)));
 }
 
 void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
   const unsigned char* const codes = bytes_of(in, kCodes) + row * in.cols;
-  each_piece(*in.codec, col, count, [&](std::size_t from, std::size_t to, RowShape shape) {
-    GroupParams groups[kPieceGroups];
-    for (std::size_t g = 0; g * shape.group_size < shape.count; ++g)
-      groups[g] = load_group(in, row, from + g * shape.group_size);
-    variant.values_e4m3(codes + from, shape, groups, out + to);
-  });
+  const auto load = [&](std::size_t group) { return load_group(in, row, group); };
+  each_piece(*in.codec, col, count, load,
+             [&](std::size_t from, std::size_t to, RowShape shape, const GroupParams* groups) {
+               variant.values_e4m3(codes + from, shape, groups, out + to);
+             });
 }
 
 void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
@@ -40,7 +39,7 @@ void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t 
   const std::size_t groups = in.codec->groups_per_row(in.cols);
   std::vector<float> scales(groups);
   for (std::size_t r = row; r < row + rows; ++r, ++y) {
-    for (std::size_t g = 0; g < groups; ++g) scales[g] = load_f32(bytes_of(in, kScales), r * groups + g);
+    for (std::size_t g = 0; g < groups; ++g) scales[g] = load_group(in, r, g).scale;
     variant.dot_e4m3(bytes_of(in, kCodes) + r * in.cols, in.codec->group_size, {scales.data(), nullptr}, x, y,
                      y_stride);
   }

@@ -177,11 +177,9 @@ void decode(const Variant& variant, const Stored& in, std::size_t row, std::size
   const Codec& codec = *in.codec;
   const unsigned bits = codec.code_bits;
   const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
-  each_piece(codec, col, count, [&](std::size_t from, std::size_t to, RowShape shape) {
+  const auto load = [&](std::size_t group) { return load_group(in, row, group); };
+  each_piece(codec, col, count, load, [&](std::size_t from, std::size_t to, RowShape shape, const GroupParams* groups) {
     std::uint8_t codes[kPiece];
-    GroupParams groups[kPieceGroups];
-    for (std::size_t g = 0; g * shape.group_size < shape.count; ++g)
-      groups[g] = load_group(in, row, group_of(codec, from + g * shape.group_size));
     if (is_packed(codec))
       variant.unpack_bits(stream + from / 8 * bits, shape.count, bits, codes);
     else

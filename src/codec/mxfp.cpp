@@ -121,11 +121,9 @@ void store_codes(const Variant& variant, Stored& out, std::size_t row, const std
 void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
   const Codec& codec = *in.codec;
   const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
-  each_piece(codec, col, count, [&](std::size_t from, std::size_t to, RowShape shape) {
+  const auto load = [&](std::size_t group) { return load_group(in, row, group); };
+  each_piece(codec, col, count, load, [&](std::size_t from, std::size_t to, RowShape shape, const GroupParams* groups) {
     std::uint8_t codes[kPiece];
-    GroupParams groups[kPieceGroups];
-    for (std::size_t g = 0; g * shape.group_size < shape.count; ++g)
-      groups[g] = load_group(in, row, from / shape.group_size + g);
     variant.unpack_bits(stream + from / 8 * codec.code_bits, shape.count, codec.code_bits, codes);
     (is_fp4(codec) ? variant.values_e2m1 : variant.values_e4m3)(codes, shape, groups, out + to);
   });

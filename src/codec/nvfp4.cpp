@@ -148,14 +148,13 @@ void store_codes(const Variant& variant, Stored& out, std::size_t row, const std
 void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
   const unsigned char* const stream = bytes_of(in, kCodes) + row * row_bytes(in);
   const float tensor_scale = tensor_scale_of(in);
-  each_piece(*in.codec, col, count, [&](std::size_t from, std::size_t to, RowShape shape) {
-    std::uint8_t codes[kPiece];
-    GroupParams groups[kPieceGroups];
-    for (std::size_t g = 0; g * shape.group_size < shape.count; ++g)
-      groups[g] = load_group(in, row, from / shape.group_size + g, tensor_scale);
-    variant.unpack_bits(stream + from / 2, shape.count, 4, codes);
-    variant.values_e2m1(codes, shape, groups, out + to);
-  });
+  const auto load = [&](std::size_t group) { return load_group(in, row, group, tensor_scale); };
+  each_piece(*in.codec, col, count, load,
+             [&](std::size_t from, std::size_t to, RowShape shape, const GroupParams* groups) {
+               std::uint8_t codes[kPiece];
+               variant.unpack_bits(stream + from / 2, shape.count, 4, codes);
+               variant.values_e2m1(codes, shape, groups, out + to);
+             });
 }
 
 /// The scales of all codes for a tensor scale. A thread keeps those that it used last: the rows of a tensor come
