@@ -142,4 +142,11 @@ codec::Stored native_of(const Place& place) {
   return stored;
 }
 
+std::uint64_t copied_bytes_of(const Place& place) {
+  const std::uint64_t weights = place.rows * place.cols;
+  if (native_codec_of(place) != nullptr) return 0;
+  if (place.mlx != nullptr || place.stack.kind() != EncodedMatrix::Kind::dense) return weights * sizeof(float);
+  return place.transposed ? weights * dtype_bytes(place.stack.codes().dtype) : 0;
+}
+
 }  // namespace strata::model

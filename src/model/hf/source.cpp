@@ -101,12 +101,9 @@ class HfSource final : public TensorSource {
     return matrix(name, rows, cols);
   }
 
-  std::uint64_t copied_bytes(const std::string& name, std::size_t rows, std::size_t cols) const override {
+  std::uint64_t copied_bytes(const std::string& name, std::size_t, std::size_t) const override {
     const Place* const place = place_of(name);
-    if (place == nullptr || native_codec(name, rows, cols) != nullptr) return 0;
-    const bool encoded = place->stack.kind() != EncodedMatrix::Kind::dense;
-    if (!encoded && !place->transposed) return 0;
-    return rows * cols * (encoded ? sizeof(float) : dtype_bytes(place->stack.codes().dtype));
+    return place == nullptr ? 0 : copied_bytes_of(*place);
   }
 
   const codec::Codec* native_codec(const std::string& name, std::size_t, std::size_t) const override {

@@ -103,6 +103,7 @@ TEST(MlxSource, ScalesOfOtherTypesAreReadAsDense) {
     quantize(folder, kModule, 0, kRows, kCols, 4, 32, type, false);
     const model::Model model = folder.open();
     EXPECT_EQ(values_of(model.packed(linear_of(model, kModule))), expected(folder, kModule, kRows, kCols, 4, 32));
+    EXPECT_EQ(model.copied_bytes(linear_of(model, kModule)), kRows * kCols * sizeof(float));
   }
 }
 
