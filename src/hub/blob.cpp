@@ -21,9 +21,9 @@ namespace {
 constexpr std::size_t kMostFailures = 5;
 constexpr int kNoSuchRange = 416;  // what an earlier attempt left is no part of the file
 
-/// Whether the same request may do better; Client::send has been patient with 429 and 503 before.
+/// Whether the same request may do better. Client::send has been patient with what Repeat::if_not_done tries again.
 bool is_passing(int status) {
-  return status == kNoSuchRange || status == 408 || status == 500 || status == 502 || status == 504;
+  return status == kNoSuchRange || (may_pass(status, Repeat::always) && !may_pass(status, Repeat::if_not_done));
 }
 
 /// A large file that only Xet's own protocol hands out; its storage has no address for plain requests.
@@ -126,11 +126,11 @@ void fetch(Client& client, const RepositoryName& repository, const std::string& 
     try {
       const Response response = client.send(request, Repeat::if_not_done);
       const bool nothing = response.succeeded() && blob.size() == before && !blob.complete();
-      const bool may_pass = is_passing(response.status);
-      if (response.headers.contains("x-xet-hash") && (nothing || !(response.succeeded() || may_pass)))
+      const bool passing = is_passing(response.status);
+      if (response.headers.contains("x-xet-hash") && (nothing || !(response.succeeded() || passing)))
         refuse_xet(where, repository);
       if (response.status == kNoSuchRange) blob.begin_anew();
-      if (!response.succeeded() && (last || !may_pass)) refuse(response, client.settings(), repository, file.name);
+      if (!response.succeeded() && (last || !passing)) refuse(response, client.settings(), repository, file.name);
       if (nothing && last) fail("{}: {} sends nothing of it", where, response.host);
     } catch (const Unreachable& e) {
       if (blob.size() <= before && last)

@@ -14,17 +14,17 @@ constexpr std::size_t kMostRedirects = 10;
 constexpr double kFirstWait = 0.5, kLongestWait = 8.0;  // seconds
 constexpr double kMostAsked = 300.0;  // seconds that a server may ask for; who must wait longer is told to come back
 
-bool may_pass(int status, Repeat repeat) {
-  constexpr std::array<int, 6> kPassing = {408, 429, 500, 502, 503, 504};
-  if (repeat == Repeat::if_not_done) return status == 429 || status == 503;
-  return std::ranges::find(kPassing, status) != kPassing.end();
-}
-
 double wait_seconds(std::size_t failures) {
   return std::min(kLongestWait, kFirstWait * std::pow(2.0, static_cast<double>(failures) - 1.0));
 }
 
 }  // namespace
+
+bool may_pass(int status, Repeat repeat) {
+  constexpr std::array<int, 6> kPassing = {408, 429, 500, 502, 503, 504};
+  if (repeat == Repeat::if_not_done) return status == 429 || status == 503;
+  return std::ranges::find(kPassing, status) != kPassing.end();
+}
 
 Client::Client(Settings settings, std::stop_token stop)
     : settings_(std::move(settings)),

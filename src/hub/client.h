@@ -16,6 +16,9 @@ enum class Repeat {
   if_not_done,  ///< only where the server says that it did nothing (429, 503)
 };
 
+/// Whether a request that was answered with this status is tried again.
+bool may_pass(int status, Repeat repeat);
+
 /// One for each thread.
 class Client {
  public:

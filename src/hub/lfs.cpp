@@ -61,8 +61,8 @@ class Upload {
   Response put(const std::string& url, std::span<const std::byte> bytes) const {
     std::size_t sent = 0;
     const auto on_sent = [&](std::size_t size) {
-      MappedFile::drop(
-          bytes.subspan(std::min(sent, bytes.size()), std::min(size, bytes.size() - std::min(sent, bytes.size()))));
+      const std::span<const std::byte> rest = bytes.subspan(std::min(sent, bytes.size()));  // it may be sent again
+      MappedFile::drop(rest.first(std::min(size, rest.size())));
       sent += size;
       on_bytes_(size);
     };
