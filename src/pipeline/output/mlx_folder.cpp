@@ -2,6 +2,8 @@
 // Tensors of parts that are not run are left out: mlx_lm refuses tensors that it has no parameter for.
 #include "pipeline/output/mlx_folder.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -83,15 +85,9 @@ std::vector<ShardedFolder::Tensor> MlxFolder::list_tensors() const {
       continue;
     }
     const Module& module = it->second;
-    const model::Linear& linear = a.linears[module.linears.front()];
-    const codec::Codec& codec = *codecs()[module.linears.front()];
-    std::size_t part = 0;
-    for (codec::PartSpec& spec : codec.layout(codec, linear.rows, linear.cols)) {
-      if (linear.routed()) spec.shape.insert(spec.shape.begin(), module.linears.size());
-      tensors.push_back({{module.name + "." + spec.suffix, spec.dtype, std::move(spec.shape)},
-                         {.linears = module.linears, .part = part++},
-                         linear.block});
-    }
+    const bool stacked = a.linears[module.linears.front()].routed();
+    std::ranges::move(tensors_of(module.name, module.linears, stacked ? module.linears.size() : 0),
+                      std::back_inserter(tensors));
   }
   return tensors;
 }

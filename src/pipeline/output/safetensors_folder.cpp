@@ -3,6 +3,7 @@
 #include "pipeline/output/safetensors_folder.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "model/carried.h"
@@ -85,13 +86,7 @@ std::vector<ShardedFolder::Tensor> SafetensorsFolder::list_tensors() const {
       tensors.push_back({{expected.name, expected.written, expected.shape}});
       continue;
     }
-    const model::Linear& linear = a.linears[it->second];
-    const codec::Codec& codec = *codecs()[it->second];
-    std::size_t part = 0;
-    for (const codec::PartSpec& spec : codec.layout(codec, linear.rows, linear.cols))
-      tensors.push_back({{linear.module + "." + spec.suffix, spec.dtype, spec.shape},
-                         {.linears = {it->second}, .part = part++},
-                         linear.block});
+    std::ranges::move(tensors_of(a.linears[it->second].module, {it->second}, 0), std::back_inserter(tensors));
   }
   for (const model::TensorInfo& tensor : model().carried()) {
     const std::optional<DType> dtype = dtype_from_name(tensor.type);

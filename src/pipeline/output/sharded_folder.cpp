@@ -21,6 +21,21 @@ ShardedFolder::ShardedFolder(const model::Model& model, Codecs codecs, std::uint
   STRATA_CHECK(codecs_.size() == spots_.size(), "{} codecs for {} linears", codecs_.size(), spots_.size());
 }
 
+std::vector<ShardedFolder::Tensor> ShardedFolder::tensors_of(const std::string& module,
+                                                             const std::vector<std::size_t>& linears,
+                                                             std::size_t planes) const {
+  const model::Linear& linear = model_.architecture().linears[linears.front()];
+  const codec::Codec& codec = *codecs_[linears.front()];
+  std::vector<Tensor> tensors;
+  for (codec::PartSpec& spec : codec.layout(codec, linear.rows, linear.cols)) {
+    if (planes != 0) spec.shape.insert(spec.shape.begin(), planes);
+    tensors.push_back({{module + "." + spec.suffix, spec.dtype, std::move(spec.shape)},
+                       {.linears = linears, .part = tensors.size()},
+                       linear.block});
+  }
+  return tensors;
+}
+
 void ShardedFolder::lay_out(std::vector<Tensor> tensors, const json& config) {
   std::vector<format::TensorSpec> specs;
   for (const Tensor& tensor : tensors) specs.push_back(tensor.spec);

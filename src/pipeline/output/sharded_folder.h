@@ -44,6 +44,10 @@ class ShardedFolder : public Output {
     Origin origin{};
     std::size_t block = model::kNoBlock;  ///< that the tensor belongs to, of those whose linears or stack do
   };
+  /// The tensors of a linear, or of several that lie stacked, under a module's name. planes: how many lie stacked,
+  /// which is then the first extent; 0 for a linear by itself.
+  std::vector<Tensor> tensors_of(const std::string& module, const std::vector<std::size_t>& linears,
+                                 std::size_t planes) const;
   using Files = std::shared_ptr<const std::vector<model::Companion>>;
 
   /// The model must outlive this. files: what lies beside the weights in the source and goes along.
