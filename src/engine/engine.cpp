@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/cpu.h"
 #include "core/threads.h"
 #include "engine/activation.h"
 #include "engine/block_embedding.h"

@@ -6,16 +6,16 @@
 
 namespace strata::engine {
 
-std::uint64_t resident_bytes(const model::Model& model) {
+std::optional<std::uint64_t> fitting_bytes(const model::Model& model) {
   std::uint64_t bytes = 0;
   for (const model::TensorInfo& tensor : model.tensors()) bytes += tensor.bytes;
   for (const model::Linear& linear : model.architecture().linears) bytes += model.copied_bytes(linear);
-  return bytes;
+  return bytes > physical_memory_bytes() / 2 ? std::nullopt : std::optional(bytes);
 }
 
 Residency resolved(Residency residency, const model::Model& model) {
   if (residency != Residency::fitting) return residency;
-  return resident_bytes(model) > physical_memory_bytes() / 2 ? Residency::one_block : Residency::all;
+  return fitting_bytes(model) ? Residency::all : Residency::one_block;
 }
 
 }  // namespace strata::engine

@@ -16,12 +16,12 @@ constexpr std::uint64_t kProgramBytes = 28u << 20;  // code and libraries, confi
 /// What passes over the whole model take: those of the calibration, and of the verification, which runs the output
 /// beside the model. Their rows are few beside the weights.
 std::uint64_t bytes_of_passes(const PlannedJob& job) {
-  using engine::Residency;
   const QuantizeRequest& request = job.request;
   const bool verifies = request.verify && job.model.architecture().why_not_runnable.empty();
   if (request.memory_limit || (!verifies && !job.prepared.calibration)) return 0;
-  if (engine::resolved(Residency::fitting, job.model) == Residency::one_block) return 0;  // less than rounding takes
-  return kProgramBytes + engine::resident_bytes(job.model) + (verifies ? job.output.bytes() : 0);
+  const std::optional<std::uint64_t> whole = engine::fitting_bytes(job.model);
+  if (!whole) return 0;  // one block at a time takes less than rounding
+  return kProgramBytes + *whole + (verifies ? job.output.bytes() : 0);
 }
 
 }  // namespace

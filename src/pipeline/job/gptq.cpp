@@ -60,8 +60,7 @@ BlockBytes largest_block(const model::Model& model, const std::vector<const code
 importance::CalibrationSet text_of(const PlannedJob& job, JobFolder& folder) {
   return Stages(job.model, &folder).calibration("rounding.json", [&] {
     // Writing a text goes through all blocks for every token.
-    const auto residency = job.request.memory_limit ? engine::Residency::one_block : engine::Residency::fitting;
-    engine::Engine engine(job.model, kernel::Precision::bf16, residency);
+    engine::Engine engine(job.model, kernel::Precision::bf16, residency_of(job.request));
     return importance::make_calibration(engine, model::Tokenizer::of(job.model), rounding_text(job.request));
   });
 }

@@ -96,7 +96,7 @@ DryRun dry_run(const QuantizeRequest& asked, Listener& listener) {
 eval::Evaluation verify(const model::Model& original, const QuantizeRequest& request,
                         const std::filesystem::path& written) {
   const model::Model quantized = model::Model::open(written);
-  const auto residency = request.memory_limit ? engine::Residency::one_block : engine::Residency::fitting;
+  const engine::Residency residency = residency_of(request);
   engine::Engine exact(original, kernel::Precision::f32, residency),
       rounded(quantized, kernel::Precision::f32, residency);
   VerificationText text = verification_text(exact, request, request.verify_samples);

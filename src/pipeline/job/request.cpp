@@ -110,6 +110,10 @@ const Method& method_of(const QuantizeRequest& request) {
   return method_by_name(request.method.value_or(tunes(request) ? "gptq" : "rtn"));
 }
 
+engine::Residency residency_of(const QuantizeRequest& request) {
+  return request.memory_limit ? engine::Residency::one_block : engine::Residency::fitting;
+}
+
 importance::CalibrationRequest rounding_text(const QuantizeRequest& request) {
   importance::CalibrationRequest text = request.calibration;
   text.defaults = kRoundingText;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/options.h"
+#include "engine/residency.h"
 #include "importance/calibration.h"
 #include "model/model.h"
 #include "pipeline/measure/search.h"
@@ -38,6 +39,8 @@ void visit(QuantizeRequest& request, OptionVisitor& visitor);
 /// What the request leaves open, decided. Throws UsageError for options that contradict each other.
 const Target& target_of(const QuantizeRequest& request);
 const Method& method_of(const QuantizeRequest& request);
+/// How much of a model passes over the whole of it hold in memory.
+engine::Residency residency_of(const QuantizeRequest& request);
 /// The text that a calibrated method rounds by: the calibration's, and more of it unless its size was asked for.
 importance::CalibrationRequest rounding_text(const QuantizeRequest& request);
 /// Throws UsageError, naming the options, for a request that no model could make sense of.

@@ -61,8 +61,7 @@ VerificationText from_files(engine::Engine& original, const QuantizeRequest& req
 
 VerificationText verification_text(engine::Engine& original, const QuantizeRequest& request, std::size_t count) {
   if (!request.calibration.texts.empty()) return from_files(original, request, count);
-  const auto residency = request.memory_limit ? engine::Residency::one_block : engine::Residency::fitting;
-  engine::Engine writer(original.model(), kernel::Precision::bf16, residency);
+  engine::Engine writer(original.model(), kernel::Precision::bf16, residency_of(request));
   importance::CalibrationRequest text = request.calibration;
   text.samples = count;
   text.seq_len = std::max(kShortest, text.size().seq_len);
