@@ -7,6 +7,7 @@
 #include "cli/verb.h"
 #include "core/cpu.h"
 #include "core/random.h"
+#include "core/seconds.h"
 #include "core/threads.h"
 #include "engine/engine.h"
 #include "kernel/peaks.h"
@@ -68,9 +69,6 @@ ModelSpeed measure_model(const model::Model& model, kernel::Precision precision,
   Random random(1);
   for (engine::Token& token : tokens) token = static_cast<engine::Token>(random.below(a.vocab));
   std::vector<float> logits(prompt * a.vocab);
-  const auto seconds_since = [](std::chrono::steady_clock::time_point begin) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  };
   ModelSpeed best;
   for (int run = 0; run < runs; ++run) {
     engine::KvCache cache(a.blocks);

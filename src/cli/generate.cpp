@@ -6,6 +6,7 @@
 
 #include "cli/options.h"
 #include "core/file.h"
+#include "core/seconds.h"
 #include "engine/sampler.h"
 #include "hub/model_argument.h"
 #include "model/chat_template.h"
@@ -93,7 +94,7 @@ Answer answer(engine::Engine& engine, const Talker& talker, const std::vector<en
       });
   give(decoder.finish());
   result.tokens = tokens.size();
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  result.seconds = seconds_since(begin);
   return result;
 }
 

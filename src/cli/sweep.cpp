@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "core/file.h"
 #include "core/journal.h"
+#include "core/seconds.h"
 #include "hub/model_argument.h"
 #include "model/tokenizer.h"
 #include "pipeline/report/data.h"
@@ -103,7 +104,7 @@ void run(const Options& options, const Common& common) {
   if (common.json_output) return;
   if (!options.claims) show_curves(result);
   show_claims(result);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double seconds = seconds_since(begin);
   fmt::print("{}/sweep.json, sweep.csv in {:.0f} s\n", options.output, seconds);
 }
 

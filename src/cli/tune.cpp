@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "core/cpu.h"
 #include "core/file.h"
+#include "core/seconds.h"
 #include "core/units.h"
 #include "pipeline/output/replace_vectors.h"
 #include "pipeline/round/tune_norms.h"
@@ -57,7 +58,7 @@ void run(const Options& options, const Common& common) {
   if (options.show_calibration) show_calibration(set, tokenizer);
   const pipeline::TunedNorms tuned = pipeline::tune_norms(original, checkpoint, set, options.norms);
   const std::uint64_t bytes = pipeline::replace_vectors(checkpoint, tuned.weights, options.output, options.overwrite);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double seconds = seconds_since(begin);
   print_json(common, {{"output", options.output},
                       {"bytes", bytes},
                       {"norms", tuned.weights.size()},

@@ -15,9 +15,9 @@ namespace {
 using engine::KvCache;
 using engine::Token;
 
-constexpr std::size_t kPieceTokens = 512;        // of the context, run at a time
-constexpr std::size_t kCacheBytes = 512u << 20;  // copies of the context's cache
-constexpr std::size_t kLogitBytes = 64u << 20;   // logits of a stretch of rows
+constexpr std::size_t kPieceTokens = 512;         // of the context, run at a time
+constexpr std::size_t kCacheBytes = 512u << 20;   // copies of the context's cache
+constexpr std::size_t kStretchBytes = 64u << 20;  // logits of a stretch of rows
 
 KvCache cache_of(engine::Engine& engine, std::span<const Token> tokens) {
   KvCache cache(engine.architecture().blocks);
@@ -46,7 +46,7 @@ struct Row {
 void add_rows(engine::Engine& engine, const std::vector<float>& h, std::span<const Row> rows,
               std::vector<Continuation>& results) {
   const std::size_t vocab = engine.architecture().vocab, hidden = engine.architecture().hidden;
-  const std::size_t stretch = std::max<std::size_t>(1, kLogitBytes / (vocab * sizeof(float)));
+  const std::size_t stretch = std::max<std::size_t>(1, kStretchBytes / (vocab * sizeof(float)));
   std::vector<float> logits;
   std::vector<kernel::SoftmaxRow> softmax(std::min(stretch, rows.size()));
   for (std::size_t first = 0; first < rows.size(); first += stretch) {

@@ -14,7 +14,6 @@
 namespace strata::hub {
 namespace {
 
-constexpr std::size_t kFilesOfOneRequest = 256;
 constexpr const char* kLfsType = "application/vnd.git-lfs+json";
 
 /// An address that the hub gives. Where the endpoint is a mirror, addresses of the hub itself lead to the mirror.

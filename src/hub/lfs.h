@@ -14,6 +14,9 @@
 
 namespace strata::hub {
 
+/// Files that one request to the hub names, as in huggingface_hub.
+inline constexpr std::size_t kFilesOfOneRequest = 256;
+
 struct LocalFile {
   std::string name;            ///< in the repository
   std::filesystem::path path;  ///< on this machine

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMostFiles = 10'000, kFilesOfOneRequest = 256;
+constexpr std::size_t kMostFiles = 10'000;
 constexpr std::size_t kSampleBytes = 512;                // of a file, by which the hub sees whether it is text
 constexpr std::uint64_t kMostWithinCommit = 100u << 20;  // bytes of a small file
 

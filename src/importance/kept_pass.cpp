@@ -6,15 +6,10 @@
 
 #include "core/cpu.h"
 #include "core/journal.h"
+#include "core/seconds.h"
 
 namespace strata::importance {
-namespace {
-
-double since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 KeptPass::KeptPass(std::filesystem::path file, const json& job, State state)
     : file_(std::move(file)), job_(json_text(job) + "\n"), state_(std::move(state)), pause_(seconds_between_notes()) {}
@@ -40,11 +35,11 @@ void KeptPass::keep() {
   snapshot.flush();
   output.commit();
   kept_ = Clock::now();
-  took_ = since(begin);
+  took_ = seconds_since(begin);
 }
 
 void KeptPass::keep_if_due() {
-  if (since(kept_) >= pause_ * (1.0 + 10.0 * took_)) keep();
+  if (seconds_since(kept_) >= pause_ * (1.0 + 10.0 * took_)) keep();
 }
 
 json pass_job(std::string_view kind, const engine::Engine& engine, const CalibrationSet& set) {

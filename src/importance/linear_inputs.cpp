@@ -18,9 +18,9 @@ namespace {
 using engine::Site;
 
 constexpr std::size_t kSites = engine::kLinearSites.size(),
-                      kHead = kSites;  // lm_head's input comes after those of a block
-constexpr std::size_t kStretch = 128;  // columns of a piece of work
-constexpr std::size_t kTokens = 8;     // squares added in f32: relative error below 5e-7
+                      kHead = kSites;       // lm_head's input comes after those of a block
+constexpr std::size_t kPieceColumns = 128;  // columns of a piece of work
+constexpr std::size_t kTokens = 8;          // squares added in f32: relative error below 5e-7
 
 std::size_t site_index(Site site) {
   return static_cast<std::size_t>(std::ranges::find(engine::kLinearSites, site) - engine::kLinearSites.begin());
@@ -28,7 +28,7 @@ std::size_t site_index(Site site) {
 
 /// sums[c] += sum over tokens of x[t, c]^2, c < count.
 void add_squares(const float* x, std::size_t stride, std::size_t tokens, std::size_t count, double* sums) {
-  float partial[kStretch];
+  float partial[kPieceColumns];
   for (std::size_t t = 0; t < tokens; t += kTokens) {
     std::fill_n(partial, count, 0.0f);
     for (std::size_t k = t; k < std::min(tokens, t + kTokens); ++k)
@@ -133,12 +133,12 @@ void InputMeanSquare::observe_expert(const PassExpertRows& pass) {
   Sums& sums = !rows.routed ? expert.all_down_in : down ? expert.down_in : expert.mlp_in;
   sums.resize(parts);
   for (auto& part : sums) part.resize(rows.size);
-  parallel_for(ceil_div(rows.size, kStretch), [&](std::size_t i) {
-    const std::size_t first = i * kStretch, count = std::min(kStretch, rows.size - first);
+  parallel_for(ceil_div(rows.size, kPieceColumns), [&](std::size_t i) {
+    const std::size_t first = i * kPieceColumns, count = std::min(kPieceColumns, rows.size - first);
     for (std::size_t t = 0, end = 0; t < rows.tokens.size(); t = end) {
       const std::size_t sequence = rows.tokens[t] / pass.tokens;
       while (end < rows.tokens.size() && rows.tokens[end] / pass.tokens == sequence) ++end;
-      double of_sequence[kStretch] = {};
+      double of_sequence[kPieceColumns] = {};
       add_squares(rows.rows + t * rows.size + first, rows.size, end - t, count, of_sequence);
       for (std::size_t c = 0; c < count; ++c) sums[part_of(t)][first + c] += of_sequence[c];
     }
@@ -154,11 +154,11 @@ std::vector<std::size_t> InputMeanSquare::routed(std::size_t block) const {
 void InputMeanSquare::add(Sums& sums, const SiteRows& rows) {
   sums.resize(tokens_.size());
   for (auto& part : sums) part.resize(rows.size);
-  parallel_for(ceil_div(rows.size, kStretch), [&](std::size_t i) {
-    const std::size_t first = i * kStretch, count = std::min(kStretch, rows.size - first);
+  parallel_for(ceil_div(rows.size, kPieceColumns), [&](std::size_t i) {
+    const std::size_t first = i * kPieceColumns, count = std::min(kPieceColumns, rows.size - first);
     for_each_part(rows, tokens_.size(), [&](std::size_t part, std::size_t begin, std::size_t sequences) {
       for (std::size_t s = begin; s < begin + sequences; ++s) {
-        double of_sequence[kStretch] = {};
+        double of_sequence[kPieceColumns] = {};
         add_squares(rows.of_sequence(s) + first, rows.size, rows.tokens, count, of_sequence);
         for (std::size_t c = 0; c < count; ++c) sums[part][first + c] += of_sequence[c];
       }

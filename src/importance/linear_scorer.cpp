@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/seconds.h"
+
 namespace strata::importance {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /// The tokens of every part of the calibration set that a signal's values are means over.
 std::vector<double> tokens_of_parts(const Signal& signal, const LinearInputs& inputs,
@@ -60,7 +60,7 @@ void LinearScorer::observe(const SiteRows& rows) {
   const auto begin = Clock::now();
   hessians_->observe(rows);
   for (const Signal* signal : signals_)
-    if (signal->needs_products) seconds_[std::string(signal->name)] += since(begin);
+    if (signal->needs_products) seconds_[std::string(signal->name)] += seconds_since(begin);
 }
 
 void LinearScorer::score_block(std::size_t block) {
@@ -87,11 +87,11 @@ void LinearScorer::score_linear(std::size_t l) {
   const auto note_all = [&](const codec::Codec* codec, const auto& make) {
     auto begin = Clock::now();
     const ColumnProducts made = make();
-    const double rounding = since(begin);
+    const double rounding = seconds_since(begin);
     for (const Signal* signal : signals_) {
       begin = Clock::now();
       note(*signal, l, inputs, codec, made, whole);
-      seconds_[std::string(signal->name)] += rounding + since(begin);
+      seconds_[std::string(signal->name)] += rounding + seconds_since(begin);
     }
   };
   note_all(nullptr, [&] { return column_products(rows, wanted); });

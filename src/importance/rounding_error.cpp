@@ -10,7 +10,7 @@
 namespace strata::importance {
 namespace {
 
-constexpr std::size_t kStretch = 8;      // rows of a piece of work
+constexpr std::size_t kPieceRows = 8;    // rows of a piece of work
 constexpr std::size_t kHeldRows = 2048;  // rows that are held for D^T D
 constexpr std::size_t kSampledWeights = 1 << 18, kSampledRows = 128;
 
@@ -24,12 +24,12 @@ ColumnProducts products_of(std::size_t rows, std::size_t cols, const ProductsWan
   if (wanted.products) result.products.emplace(cols);
   std::vector<float> held(wanted.products ? std::min(rows, kHeldRows) * cols : 0);
   for (std::size_t begin = 0; begin < rows; begin += kHeldRows) {
-    const std::size_t count = std::min(kHeldRows, rows - begin), stretches = ceil_div(count, kStretch);
+    const std::size_t count = std::min(kHeldRows, rows - begin), stretches = ceil_div(count, kPieceRows);
     std::vector<std::vector<double>> sums(stretches);
     parallel_for(stretches, [&](std::size_t s) {
       std::vector<float> row(cols);
       sums[s].assign(sums_of_row, 0.0);
-      for (std::size_t r = s * kStretch; r < std::min(count, (s + 1) * kStretch); ++r) {
+      for (std::size_t r = s * kPieceRows; r < std::min(count, (s + 1) * kPieceRows); ++r) {
         float* const d = wanted.products ? &held[r * cols] : row.data();
         row_of(begin + r, std::span(d, cols));
         for (std::size_t c = 0; c < cols; ++c) {

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/journal.h"
 #include "core/progress.h"
+#include "core/seconds.h"
 #include "core/threads.h"
 #include "engine/model_gradient.h"
 #include "importance/kept_pass.h"
@@ -21,8 +22,6 @@ namespace {
 using engine::Site;
 using model::Linear;
 using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /// The file that keeps the pass whose measurements are in a journal.
 std::filesystem::path pass_of(const std::filesystem::path& journal) {
@@ -102,7 +101,7 @@ class Scorer {
   void timed(const Wanted& wanted, const Work& work) {
     const auto begin = Clock::now();
     work();
-    const double seconds = since(begin);
+    const double seconds = seconds_since(begin);
     for (const Signal* signal : signals_)
       if (wanted(*signal)) result_.seconds[std::string(signal->name)] += seconds;
   }
@@ -197,8 +196,8 @@ class Scorer {
       const bool last = pass_.blocks == a_.blocks;
       linears_->score_block(block);
       if (last) linears_->score_block(model::kNoBlock);
-      linear_seconds_ += since(begin);
-      pass_seconds_ += since(block_begin);
+      linear_seconds_ += seconds_since(begin);
+      pass_seconds_ += seconds_since(block_begin);
       if (last)
         kept.keep();
       else

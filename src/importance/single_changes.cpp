@@ -11,6 +11,7 @@
 
 #include "core/journal.h"
 #include "core/progress.h"
+#include "core/seconds.h"
 #include "model/damage.h"
 
 namespace strata::importance {
@@ -123,7 +124,7 @@ class Measuring {
     if (journal_)
       journal_->append({{"part", part}, {"group", group.name}, {"codec", unit.codec->name}, {"kl", values}});
     if (!announced_ && request_.announce) {
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      const double seconds = seconds_since(begin);
       request_.announce(label_, missing_,
                         seconds * static_cast<double>(missing_blocks_) / static_cast<double>(blocks_of(unit)));
     }

@@ -9,13 +9,13 @@ namespace strata::model {
 namespace {
 
 using Sources = std::map<std::string, std::string>;  // the Jinja text by the template's name
-const std::string kDefault(kDefaultTemplate);
+const std::string kUnnamed(kDefaultTemplate);
 
 /// chat_template.jinja is the default; additional_chat_templates/NAME.jinja has its own name.
 Sources sources_of_files(const NamedTexts& files) {
   constexpr std::string_view folder = "additional_chat_templates/", ending = ".jinja";
   Sources sources;
-  if (const std::string* source = find_text(files, "chat_template.jinja")) sources[kDefault] = *source;
+  if (const std::string* source = find_text(files, "chat_template.jinja")) sources[kUnnamed] = *source;
   for (const auto& [name, source] : files)
     if (name.starts_with(folder) && name.ends_with(ending) && name.size() >= folder.size() + ending.size())
       sources[name.substr(folder.size(), name.size() - folder.size() - ending.size())] = source;
@@ -28,7 +28,7 @@ Sources sources_of_config(const json& config, const std::string& where) {
   const std::string path = where + ": tokenizer_config.json";
   const json value = config.value("chat_template", json());
   if (value.is_null()) return {};
-  if (value.is_string()) return {{kDefault, value.get<std::string>()}};
+  if (value.is_string()) return {{kUnnamed, value.get<std::string>()}};
   Sources sources;
   if (value.is_object()) {
     for (const auto& [name, source] : value.items())
@@ -75,19 +75,19 @@ std::string render_source(const std::string& source, const json& context, const 
 
 std::map<std::string, std::string> chat_templates(const NamedTexts& files, const std::string& where) {
   Sources sources = sources_of_files(files);
-  if (sources.contains(kDefault)) return sources;
+  if (sources.contains(kUnnamed)) return sources;
   Sources configured = sources_of_config(parse_named(files, "tokenizer_config.json", where), where);
   if (sources.empty()) return configured;
-  if (const auto it = configured.find(kDefault); it != configured.end()) sources.insert(*it);
+  if (const auto it = configured.find(kUnnamed); it != configured.end()) sources.insert(*it);
   return sources;
 }
 
 std::optional<ChatTemplate> ChatTemplate::from_files(const NamedTexts& files, const std::string& where) {
   const Sources sources = chat_templates(files, where);
   if (sources.empty()) return std::nullopt;
-  if (!sources.contains(kDefault))
-    fail("{}: has chat templates, but none named '{}'; the first is '{}'", where, kDefault, sources.begin()->first);
-  ChatTemplate result(sources.at(kDefault), special_tokens(files, where), where);
+  if (!sources.contains(kUnnamed))
+    fail("{}: has chat templates, but none named '{}'; the first is '{}'", where, kUnnamed, sources.begin()->first);
+  ChatTemplate result(sources.at(kUnnamed), special_tokens(files, where), where);
   if (const auto it = sources.find("tool_use"); it != sources.end()) result.tool_use_source_ = it->second;
   return result;
 }

@@ -14,9 +14,10 @@
 #include "model/layouts.h"
 
 namespace strata::model {
-namespace {
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+namespace {
 
 /// Whether checkpoints have a tensor of this name although nothing needs it.
 bool superfluous(std::string_view name, const Architecture& a) {

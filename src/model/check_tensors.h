@@ -1,6 +1,7 @@
 // Holds a model's tensors against its architecture when it is opened, so that whatever is wrong with the files is found
 // out before any work starts. Tensors of parts that the engine does not run are found here too.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,9 @@
 #include "model/model.h"
 
 namespace strata::model {
+
+/// "[576, 1536]".
+std::string shape_text(const std::vector<std::uint64_t>& shape);
 
 /// Returns the tensors that no part of the text model reads: vision towers, projectors, other heads, blocks that
 /// predict several tokens at once. A GGUF file (`gguf`) has none, as all of its tensors are the text model's. `where`

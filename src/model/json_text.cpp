@@ -12,7 +12,7 @@
 namespace strata::model {
 namespace {
 
-constexpr std::string_view kSpace = " \t\r\n", kBetween = " \t\r\n,", kByteOrderMark = "\xEF\xBB\xBF";
+constexpr std::string_view kBlank = " \t\r\n", kBetween = " \t\r\n,", kByteOrderMark = "\xEF\xBB\xBF";
 constexpr const char* kExpected = R"({"text": "..."}, {"messages": [{"role": "...", "content": "..."}, ...]} or )"
                                   R"({"conversations": [{"from": "...", "value": "..."}, ...]})";
 
@@ -151,7 +151,7 @@ class Pieces {
   }
 
   void add_text(const std::string& text) {
-    if (text.find_first_not_of(kSpace) == std::string::npos) return;
+    if (text.find_first_not_of(kBlank) == std::string::npos) return;
     std::vector<std::uint32_t> tokens;
     if (tokenizer_.add_bos() && tokenizer_.bos()) tokens.push_back(*tokenizer_.bos());
     const std::vector<std::uint32_t> words = tokenizer_.encode(text + "\n\n");
@@ -223,11 +223,11 @@ void add_values(Pieces& pieces, std::string_view text, std::size_t first_line, c
 bool is_json_text(const std::filesystem::path& file) {
   const MappedFile mapped(file);
   const std::string_view text = text_of(mapped);
-  const std::size_t first = text.find_first_not_of(kSpace);
+  const std::size_t first = text.find_first_not_of(kBlank);
   if (first == std::string_view::npos || (text[first] != '{' && text[first] != '[')) return false;
-  const std::size_t second = text.find_first_not_of(kSpace, first + 1);
+  const std::size_t second = text.find_first_not_of(kBlank, first + 1);
   if (second == std::string_view::npos) return false;
-  if (text[first] == '[' && text[second] == ']' && text.find_first_not_of(kSpace, second + 1) == std::string_view::npos)
+  if (text[first] == '[' && text[second] == ']' && text.find_first_not_of(kBlank, second + 1) == std::string_view::npos)
     return true;
   return text[second] == '"' || (text[first] == '[' && (text[second] == '{' || text[second] == '['));
 }

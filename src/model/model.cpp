@@ -20,8 +20,6 @@ namespace strata::model {
 namespace fs = std::filesystem;
 namespace {
 
-std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
 /// Whether two dense matrices of one shape hold the same values.
 bool same_values(const MatrixView& a, const MatrixView& b) {
   std::vector<float> x(a.cols), y(a.cols);

@@ -12,7 +12,7 @@ namespace {
 using T = TensorNames;
 
 /// In the order of Role.
-constexpr auto kRows = std::to_array<RoleRow>({
+constexpr auto kRoleRows = std::to_array<RoleRow>({
     {Role::q, "q", Site::attn_in, &T::attention, &T::q},
     {Role::k, "k", Site::attn_in, &T::attention, &T::k},
     {Role::v, "v", Site::attn_in, &T::attention, &T::v},
@@ -47,15 +47,15 @@ constexpr auto kRows = std::to_array<RoleRow>({
 });
 
 constexpr bool in_order() {
-  for (std::size_t i = 0; i < kRows.size(); ++i)
-    if (kRows[i].role != static_cast<Role>(i)) return false;
-  return kRows.back().role == Role::other;  // the last role
+  for (std::size_t i = 0; i < kRoleRows.size(); ++i)
+    if (kRoleRows[i].role != static_cast<Role>(i)) return false;
+  return kRoleRows.back().role == Role::other;  // the last role
 }
 static_assert(in_order(), "every role has its row, in the order of Role");
 
 }  // namespace
 
-const RoleRow& role_row(Role role) { return kRows[static_cast<std::size_t>(role)]; }
+const RoleRow& role_row(Role role) { return kRoleRows[static_cast<std::size_t>(role)]; }
 
 std::string_view role_name(Role role) { return role_row(role).name; }
 

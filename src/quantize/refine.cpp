@@ -28,15 +28,15 @@ float better_scale(const MovableScales& scales, codec::GroupParams& group, doubl
 }
 
 /// Columns [begin, begin + size) of a row. gradient: (dW H) there, kept up to date; h: those rows and columns of H.
-struct BlockRow {
+struct RefinedRow {
   std::size_t row, begin, size;
   float* gradient;
   const float* h;
   const float* inverses;  ///< of H's blocks on the diagonal that are vectors of the codec
 };
 
-void refine_scale(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from, std::size_t to,
-                  const MovableScales& scales) {
+void refine_scale(const RoundingProblem& p, RoundingRows& rows, const RefinedRow& block, std::size_t from,
+                  std::size_t to, const MovableScales& scales) {
   const std::size_t at = block.row * rows.cols + block.begin;
   codec::GroupParams& group = rows.groups[block.row * rows.groups_per_row + p.group_of(block.begin + from)];
   std::vector<float> units(to - from), product(block.size, 0.0f);
@@ -57,7 +57,7 @@ void refine_scale(const RoundingProblem& p, RoundingRows& rows, const BlockRow& 
   for (std::size_t j = 0; j < block.size; ++j) block.gradient[j] -= change * product[j];
 }
 
-void refine_codes(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from,
+void refine_codes(const RoundingProblem& p, RoundingRows& rows, const RefinedRow& block, std::size_t from,
                   std::size_t to) {
   const std::size_t at = block.row * rows.cols + block.begin, vector = p.codec.vector_size;
   float lowest[codec::kMostVector], costs[codec::kMostVector], change[codec::kMostVector];
@@ -156,7 +156,7 @@ void refine(const RoundingProblem& p, RoundingRows& rows) {
     for (std::size_t k = 0; k < size; ++k) std::copy_n(p.hessian.row(begin + k) + begin, size, h.data() + k * size);
     const std::vector<float> inverses = inverse_blocks(h, size, p.codec.vector_size);
     for (std::size_t r = 0; r < rows.count; ++r) {
-      const BlockRow block{r, begin, size, gradient.data() + r * size, h.data(), inverses.data()};
+      const RefinedRow block{r, begin, size, gradient.data() + r * size, h.data(), inverses.data()};
       for (std::size_t k = 0; k < size; k += step) {
         const std::size_t end = std::min(size, k + step);
         if (!p.whole_rows() && scales.any()) refine_scale(p, rows, block, k, end, scales);

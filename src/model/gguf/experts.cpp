@@ -18,8 +18,8 @@ constexpr const char* kScale = ".expert_weights_scale";
 constexpr const char* kScore = ".expert_gating_func";
 constexpr const char* kFirst = ".leading_dense_block_count";
 constexpr const char* kStep = ".interleave_moe_layer_step";
-constexpr const char* kGroups = ".expert_group_count";
-constexpr const char* kGroupsUsed = ".expert_group_used_count";
+constexpr const char* kExpertGroups = ".expert_group_count";
+constexpr const char* kExpertGroupsUsed = ".expert_group_used_count";
 constexpr const char* kLatent = ".moe_latent_size";
 
 /// llama.cpp's numbers of what makes weights of the router's logits.
@@ -53,8 +53,8 @@ void add_expert_keys(format::GgufKeys& keys, const GgufFamily& row, const Archit
   if (row.experts.first_key) size(kFirst, first);
   if (row.experts.step_key) size(kStep, step);
   if (row.experts.group_keys && e.groups > 1) {
-    size(kGroups, e.groups);
-    size(kGroupsUsed, e.groups_used);
+    size(kExpertGroups, e.groups);
+    size(kExpertGroupsUsed, e.groups_used);
   }
   if (row.experts.normalize_key) keys.add(arch + kNormalize, e.normalize);
   if (row.experts.scale_key) keys.add(arch + kScale, e.scale);
@@ -102,9 +102,9 @@ void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFam
   if (row.experts.first_key) copy(mixture.first_key != nullptr ? mixture.first_key : "first_k_dense_replace", kFirst);
   if (row.experts.step_key) copy(mixture.step_key, kStep);
   if (row.experts.group_keys) {
-    const bool grouped = gguf.has(arch + kGroups) && gguf.integer(arch + kGroups) > 1;
-    config["n_group"] = grouped ? gguf.integer(arch + kGroups) : 1;
-    config["topk_group"] = grouped ? gguf.integer(arch + kGroupsUsed) : 1;
+    const bool grouped = gguf.has(arch + kExpertGroups) && gguf.integer(arch + kExpertGroups) > 1;
+    config["n_group"] = grouped ? gguf.integer(arch + kExpertGroups) : 1;
+    config["topk_group"] = grouped ? gguf.integer(arch + kExpertGroupsUsed) : 1;
     if (mixture.method_key != nullptr) config[mixture.method_key] = grouped ? "group_limited_greedy" : "greedy";
   }
   config["norm_topk_prob"] = row.experts.normalizes;

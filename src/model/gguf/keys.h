@@ -7,6 +7,9 @@ namespace strata::model::gguf_key {
 inline constexpr const char* kWidth = ".feed_forward_length";  ///< of all blocks, or of each
 inline constexpr const char* kKvHeads = ".attention.head_count_kv";
 inline constexpr const char* kKeyLength = ".attention.key_length";
+inline constexpr const char* kValueLength = ".attention.value_length";
+inline constexpr const char* kTheta = ".rope.freq_base";
+inline constexpr const char* kWindowTheta = ".rope.freq_base_swa";
 inline constexpr const char* kTurned = ".rope.dimension_count";
 /// Sizes of Mamba-2, and of gated delta nets: the size of a state's keys, how many heads of keys there are, how many of
 /// values, and all values together.

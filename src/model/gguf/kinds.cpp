@@ -8,20 +8,17 @@
 #include <variant>
 
 #include "model/gguf/config.h"
+#include "model/gguf/keys.h"
 
 namespace strata::model {
 namespace {
 
-constexpr const char* kKvHeads = ".attention.head_count_kv";
-constexpr const char* kKeyLength = ".attention.key_length";
-constexpr const char* kValueLength = ".attention.value_length";
+using namespace gguf_key;
+
 constexpr const char* kWindowed = "_swa";  // ends a key that is about blocks with a window
 constexpr const char* kPattern = ".attention.sliding_window_pattern";
 constexpr const char* kSharing = ".attention.shared_kv_layers";
 constexpr const char* kRowSize = ".embedding_length_per_layer_input";
-constexpr const char* kDims = ".rope.dimension_count";
-constexpr const char* kTheta = ".rope.freq_base";
-constexpr const char* kWindowedTheta = ".rope.freq_base_swa";
 constexpr float kNever = 1e30f;  // what llama.cpp divides the frequency of a pair by that does not turn
 
 /// The first block with a window, or the first without one; the number of blocks when there is none.
@@ -97,9 +94,9 @@ void add_kind_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Arc
   const std::string arch(row.name);
   const Rope &full = a.ropes.front(), &windowed = a.ropes.back();
   keys.add(arch + kTheta, static_cast<float>(full.theta));
-  keys.add(arch + kWindowedTheta, static_cast<float>(windowed.theta));
-  keys.add(arch + kDims, static_cast<std::uint32_t>(full.dims));
-  keys.add(arch + kDims + kWindowed, static_cast<std::uint32_t>(windowed.dims));
+  keys.add(arch + kWindowTheta, static_cast<float>(windowed.theta));
+  keys.add(arch + kTurned, static_cast<std::uint32_t>(full.dims));
+  keys.add(arch + kTurned + kWindowed, static_cast<std::uint32_t>(windowed.dims));
 }
 
 std::vector<float> kind_divisors(const Rope& rope) {
@@ -116,7 +113,7 @@ void add_kind_rope_config(json& config, const format::GgufFile& gguf, const Gguf
     return gguf.has(arch + key) ? as_float32(gguf.real(arch + key)) : fallback;
   };
   for (const auto& [end, head] : {std::pair{"", "global_head_dim"}, {kWindowed, "head_dim"}}) {
-    const std::string key = arch + kDims + end;
+    const std::string key = arch + kTurned + end;
     if (gguf.has(key) && gguf.integer(key) != config[head])
       fail("{}: {} is {}, expected all {} dimensions of a head", where, key, gguf.integer(key), config[head].dump());
   }
@@ -133,7 +130,7 @@ void add_kind_rope_config(json& config, const format::GgufFile& gguf, const Gguf
   if (turned != 0 && divisors.front() != 1.0f) full["factor"] = as_float32(divisors.front());
   config["rope_parameters"] = {
       {"full_attention", std::move(full)},
-      {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", theta(kWindowedTheta, 1e4)}}}};
+      {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", theta(kWindowTheta, 1e4)}}}};
 }
 
 std::string lost_kind(const Architecture& a, const Architecture& b, std::size_t block) {

@@ -16,7 +16,6 @@ namespace {
 using namespace gguf_key;
 
 constexpr const char* kHeads = ".attention.head_count";
-constexpr const char* kValueLength = ".attention.value_length";
 constexpr const char* kWholeKeyLength = ".attention.key_length_mla";
 constexpr const char* kWholeValueLength = ".attention.value_length_mla";
 constexpr const char* kQueryRank = ".attention.q_lora_rank";

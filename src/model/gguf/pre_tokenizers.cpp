@@ -16,7 +16,6 @@ namespace {
 using Text = std::string_view;
 
 constexpr Text kNumber = R"(\p{N})", kNumbers = R"(\p{N}+)", kUpToThreeNumbers = R"(\p{N}{1,3})";
-constexpr Text kGpt2Words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr Text kThreeDigits = "[0-9][0-9][0-9]";
 
 constexpr Text kDefault[] = {R"([\p{P}\$\+<=>\^~\|]+)", kGpt2Words, kNumbers, kThreeDigits};

@@ -7,6 +7,10 @@
 
 namespace strata::model {
 
+/// The words of GPT-2.
+inline constexpr std::string_view kGpt2Words =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
 struct PreTokenizer {
   std::string_view name;                          ///< value of tokenizer.ggml.pre
   std::span<const std::string_view> expressions;  ///< each cuts out its matches from what those before it left

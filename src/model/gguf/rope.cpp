@@ -14,8 +14,8 @@
 namespace strata::model {
 namespace {
 
-constexpr const char* kTheta = ".rope.freq_base";
-constexpr const char* kWindowTheta = ".rope.freq_base_swa";
+using namespace gguf_key;
+
 constexpr const char* kSections = ".rope.dimension_sections";
 constexpr const char* kRotates = ".rope.scaling.finetuned";
 constexpr const char* kDivisors = "rope_freqs.weight";
@@ -209,7 +209,7 @@ std::size_t read_dims(json& config, const format::GgufFile& gguf, const GgufFami
                       const std::string& where) {
   if (latent) return config["qk_rope_head_dim"].get<std::size_t>();
   const auto head_dim = config["head_dim"].get<std::size_t>();
-  const std::string key = std::string(row.name) + gguf_key::kTurned;
+  const std::string key = std::string(row.name) + kTurned;
   const std::uint64_t dims = gguf.has(key) ? gguf.integer(key) : head_dim;
   if (dims == head_dim && !row.partial_rope) return dims;
   if (!row.partial_rope || dims == 0 || dims % 2 != 0 || dims > head_dim)
@@ -228,7 +228,7 @@ void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
   keys.add(arch + kTheta, static_cast<float>(rope.theta));
   if (row.window_theta) keys.add(arch + kWindowTheta, static_cast<float>(a.ropes.back().theta));
   if (row.interleaved || row.partial_rope || a.latent.kv_rank != 0)
-    keys.add(arch + gguf_key::kTurned, static_cast<std::uint32_t>(rope.dims));
+    keys.add(arch + kTurned, static_cast<std::uint32_t>(rope.dims));
   if (has_sections(row)) {
     std::vector<std::int32_t> sections(rope.sections.begin(), rope.sections.end());
     if (sections.empty()) sections.assign(row.sections.begin(), row.sections.end());

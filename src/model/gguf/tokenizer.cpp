@@ -14,7 +14,6 @@ namespace strata::model {
 namespace {
 
 using Ids = std::unordered_map<std::string_view, std::uint32_t>;
-constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581, SentencePiece's space
 
 struct Merge {
   std::string_view left, right;

@@ -13,6 +13,9 @@
 
 namespace strata::model {
 
+/// U+2581, which stands for a space in the tokens of SentencePiece.
+inline constexpr const char* kSpace = "\xE2\x96\x81";
+
 /// Values of tokenizer.ggml.token_type.
 enum class GgufTokenType { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 

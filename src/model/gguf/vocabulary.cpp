@@ -19,8 +19,6 @@ namespace {
 
 // The vocabulary is an object of a hundred thousand keys and more, which only the library's sorted type fills in time.
 using Json = nlohmann::json;
-constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581, SentencePiece's space
-constexpr const char* kGpt2Words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 /// The steps of a normalizer or pre-tokenizer: the members of a Sequence, or the only one.
 std::vector<Json> steps_of(const Json& value, const char* list) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/seconds.h"
 #include "model/model.h"
 
 namespace strata::pipeline {
@@ -18,7 +19,7 @@ template <class Work>
 double seconds_of(const Work& work) {
   const auto begin = std::chrono::steady_clock::now();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return seconds_since(begin);
 }
 
 }  // namespace strata::pipeline

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/job_folder.h"
+#include "core/seconds.h"
 #include "pipeline/job/card.h"
 #include "pipeline/job/report.h"
 #include "pipeline/job/unknown_model.h"
@@ -11,10 +12,6 @@
 
 namespace strata::pipeline {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 std::unique_ptr<Output> output_of(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared) {
   return plan_output(model, codecs_by_linear(prepared.plan.plan, model.architecture()), target_of(request),

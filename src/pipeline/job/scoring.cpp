@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "core/interrupt.h"
+#include "core/seconds.h"
 #include "core/units.h"
 #include "engine/model_gradient.h"
 #include "hub/model_argument.h"
@@ -174,7 +175,7 @@ Scored score(const ScoringRequest& asked, Listener& listener) {
   const model::Model model = model::Model::open(asked.model, target_by_name(asked.target).fusion());
   Scored scored = model.architecture().why_not_runnable.empty() ? score_passes(model, request, asked, listener)
                                                                 : score_weights(model, request, asked);
-  scored.took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  scored.took = seconds_since(begin);
   return scored;
 }
 

@@ -9,7 +9,7 @@
 namespace strata::pipeline {
 namespace {
 constexpr const char* kScores = "scores.json";
-constexpr const char* kInputs = "inputs.f32";
+constexpr const char* kMeanSquares = "inputs.f32";
 constexpr const char* kPlan = "plan.json";
 }  // namespace
 
@@ -48,13 +48,13 @@ void Stages::keep_scores(const importance::Scores& scores) const {
 }
 
 std::vector<std::vector<float>> Stages::inputs() const {
-  if (!has(kInputs)) return {};
-  const MappedFile kept(file(kInputs));
+  if (!has(kMeanSquares)) return {};
+  const MappedFile kept(file(kMeanSquares));
   std::vector<std::vector<float>> inputs;
   std::size_t at = 0;
   for (const model::Linear& linear : model_.architecture().linears) {
     const std::size_t size = linear.cols * sizeof(float);
-    if (kept.bytes().size() - at < size) fail("{}: is cut; use --restart to begin again", file(kInputs).string());
+    if (kept.bytes().size() - at < size) fail("{}: is cut; use --restart to begin again", file(kMeanSquares).string());
     inputs.emplace_back(linear.cols);
     std::memcpy(inputs.back().data(), kept.bytes().data() + at, size);
     at += size;
@@ -67,8 +67,8 @@ void Stages::keep_inputs(const std::vector<std::vector<float>>& inputs) const {
   std::string bytes;
   for (const std::vector<float>& row : inputs)
     bytes.append(reinterpret_cast<const char*>(row.data()), row.size() * sizeof(float));
-  write_text_file(file(kInputs), bytes);
-  note(kInputs);
+  write_text_file(file(kMeanSquares), bytes);
+  note(kMeanSquares);
 }
 
 bool Stages::plan(PlanResult& result) const {

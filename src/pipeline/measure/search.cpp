@@ -9,6 +9,7 @@
 
 #include "allocate/allocate.h"
 #include "core/progress.h"
+#include "core/seconds.h"
 #include "model/tokenizer.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/measure/change_costs.h"
@@ -83,8 +84,7 @@ class LocalSearch {
   }
   bool over() const {
     if (steps_ >= options_.steps) return true;
-    return options_.seconds &&
-           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count() >= *options_.seconds;
+    return options_.seconds && seconds_since(begin_) >= *options_.seconds;
   }
   void step() {
     ++steps_;

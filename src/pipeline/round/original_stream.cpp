@@ -12,7 +12,7 @@ namespace {
 using engine::Half;
 using engine::Site;
 
-constexpr std::size_t kBatchTokens = 2048;
+constexpr std::size_t kStreamTokens = 2048;
 
 }  // namespace
 
@@ -61,7 +61,7 @@ const float* OriginalStream::advance(std::size_t block, Half half, std::size_t f
 }
 
 void OriginalStream::advance(std::size_t block, Half half) {
-  const std::size_t together = std::max<std::size_t>(1, kBatchTokens / seq_len_);
+  const std::size_t together = std::max<std::size_t>(1, kStreamTokens / seq_len_);
   while (advanced_ < states_.count()) advance(block, half, advanced_, std::min(together, states_.count() - advanced_));
   advanced_ = 0;
 }

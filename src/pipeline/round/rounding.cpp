@@ -23,7 +23,6 @@ constexpr std::size_t kBatchTokens = 2048, kBatchBytes = 256u << 20;
 // The correction is a regression: it fits what the calibration text happens to hold unless it is damped far more than
 // the feedback (figures: docs/results.md).
 constexpr double kCorrectionDamping = 10.0;
-constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 
 std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
   return std::vector<engine::Sequence>(count, engine::Sequence{tokens});
@@ -60,7 +59,7 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
       options_(options),
       gptq_(options.decided()),
       setup_(setup),
-      engine_(model, kPrecision, engine::Residency::one_block),
+      engine_(model, kRoundingPrecision, engine::Residency::one_block),
       scales_(model),
       together_(sequences_together(model.architecture(), set.sequences.size(), set.source.seq_len)),
       full_(engine_.make_batch(sequences(together_, set.source.seq_len))),
@@ -74,7 +73,8 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
     engine_.embed(set.sequences[s], states_.borrow(s, 1));
     states_.keep();
   }
-  if (options.asymmetric || options.tune.steps > 0) original_.emplace(model, set, kPrecision, setup.spill_folder);
+  if (options.asymmetric || options.tune.steps > 0)
+    original_.emplace(model, set, kRoundingPrecision, setup.spill_folder);
   if (options.tune.steps > 0 || engine::reads_input(model.architecture(), Half::feed_forward))
     inputs_.emplace(states_.count(), states_.floats(), setup.spill_folder);
 }
@@ -147,7 +147,7 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
     if (at != site) return;
     if (keeps) rows_.put(batch_first_, tokens / set_.source.seq_len, rows);
-    inputs.hessian.add(rows, tokens, kPrecision);
+    inputs.hessian.add(rows, tokens, kRoundingPrecision);
     if (inputs.drift) add_drift(block, site, rows, tokens, *inputs.drift);
   };
   run(block, engine::half_of(site), &observer, site);
@@ -160,7 +160,7 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
   if (drift.of == quantize::Drift::Of::inputs) {
     std::vector<float>& differences = original_->rows(block, site, batch_first_, sequences);
     for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= rows[i];
-    drift.moment.add(differences.data(), rows, tokens, kPrecision);
+    drift.moment.add(differences.data(), rows, tokens, kRoundingPrecision);
     return;
   }
   const Half half = engine::half_of(site);
@@ -168,7 +168,7 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
   engine_.add_output(block, half, rows, tokens, differences.data());
   const float* const original = original_->advance(block, half, batch_first_, sequences);
   for (std::size_t i = 0; i < differences.size(); ++i) differences[i] = original[i] - differences[i];
-  drift.moment.add(differences.data(), rows, tokens, kPrecision);
+  drift.moment.add(differences.data(), rows, tokens, kRoundingPrecision);
 }
 
 void Rounding::take_from_source(std::size_t l) {
@@ -308,7 +308,7 @@ void Rounding::round_head(std::size_t index) {
   for (std::size_t s = 0; s < states_.count(); s += together_) {
     const std::size_t count = std::min(together_, states_.count() - s), tokens = count * set_.source.seq_len;
     engine::norm_rows(a, states_.borrow(s, count), norm.data(), tokens, normed.data());
-    inputs.hessian.add(normed.data(), tokens, kPrecision);
+    inputs.hessian.add(normed.data(), tokens, kRoundingPrecision);
   }
   round(std::span(&index, 1), inputs);
 }

@@ -25,6 +25,9 @@
 
 namespace strata::pipeline {
 
+/// Of products with the rows of the calibration text.
+inline constexpr kernel::Precision kRoundingPrecision = kernel::Precision::bf16;
+
 /// The result for one linear. Errors are tr(dW H dW^T) / tr(W H W^T) with the Hessian H of its inputs; 0, of no tokens,
 /// for one that was taken from the source as it is.
 struct RoundedLinear {

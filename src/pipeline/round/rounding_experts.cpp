@@ -12,7 +12,6 @@ using engine::Site;
 using model::Role;
 
 constexpr std::size_t kHessianBytes = std::size_t{256} << 20;  // Hessians of the experts that are rounded together
-constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
 
 }  // namespace
 
@@ -38,7 +37,8 @@ std::vector<quantize::Hessian> Rounding::collect_experts(std::size_t block, Site
   const engine::ExpertWatch watch{.show =
                                       [&](const engine::ExpertRows& rows) {
                                         if (rows.site == site && rows.routed != few(rows.expert))
-                                          hessians[rows.expert - first].add(rows.rows, rows.tokens.size(), kPrecision);
+                                          hessians[rows.expert - first].add(rows.rows, rows.tokens.size(),
+                                                                            kRoundingPrecision);
                                       },
                                   .feed_all = [&](std::size_t expert, std::size_t) { return few(expert); },
                                   .first = first,

@@ -15,7 +15,7 @@
 namespace strata::pipeline {
 namespace {
 
-constexpr std::size_t kEvaluations = 8;  // how often the held-out loss is measured while learning
+constexpr std::size_t kBlockEvaluations = 8;  // how often the held-out loss is measured while learning
 
 class Tuner {
  public:
@@ -38,7 +38,7 @@ class Tuner {
     weigh_tokens();
     BlockLoss loss;
     loss.start = loss.best = held_loss();
-    const std::size_t steps = options_.steps, each = std::max<std::size_t>(1, steps / kEvaluations);
+    const std::size_t steps = options_.steps, each = std::max<std::size_t>(1, steps / kBlockEvaluations);
     for (std::size_t i = 0; i < steps; ++i) {
       step(static_cast<float>(steps - i) / static_cast<float>(steps));
       tick();

@@ -21,11 +21,11 @@
 namespace strata::pipeline {
 namespace {
 
-constexpr std::size_t kEvaluations = 4;  // how often the held-out loss is measured while learning
+constexpr std::size_t kNormEvaluations = 4;  // how often the held-out loss is measured while learning
 constexpr std::size_t kWarmSteps = 4;
 constexpr double kFirstDecay = 0.9, kSecondDecay = 0.95;  // of the running mean and mean square, per step
 constexpr std::size_t kOriginalRows = 128;                // rows of the original's logits held at a time
-constexpr kernel::Precision kPrecision = kernel::Precision::bf16;
+constexpr kernel::Precision kNormPrecision = kernel::Precision::bf16;
 
 /// A norm while it is learned: its weights are changed in place.
 class LearnedNorm {
@@ -68,10 +68,10 @@ class NormTuner {
         a_(quantized.architecture()),
         set_(set),
         options_(options),
-        original_(original, kPrecision, engine::Residency::one_block),
-        engine_(quantized, kPrecision, engine::Residency::one_block),
-        stream_(original, set, kPrecision, {}),
-        gradient_(engine_, kPrecision),
+        original_(original, kNormPrecision, engine::Residency::one_block),
+        engine_(quantized, kNormPrecision, engine::Residency::one_block),
+        stream_(original, set, kNormPrecision, {}),
+        gradient_(engine_, kNormPrecision),
         final_norm_(gradient_.final_norm()),
         sequences_(hold_out(set.sequences.size())) {
     blocks_.resize(a_.blocks);
@@ -82,7 +82,7 @@ class NormTuner {
   TunedNorms run() {
     const std::size_t together = std::max<std::size_t>(1, options_.batch_tokens / set_.source.seq_len);
     const std::size_t steps = options_.rounds * ((sequences_.training.size() + together - 1) / together);
-    const std::size_t each = std::max<std::size_t>(1, steps / kEvaluations);
+    const std::size_t each = std::max<std::size_t>(1, steps / kNormEvaluations);
     Progress progress("tuning norms", steps + a_.blocks);
     for (std::size_t b = 0; b < a_.blocks; ++b) {
       stream_.advance(b, engine::Half::attention);
