@@ -65,9 +65,9 @@ make_venvs() {
   scripts/download_llama_quantize.sh
 }
 
-build() {  # build PRESET
+build() {  # build PRESET [TARGET]
   cmake --preset "$1" >"build/configure-$1.log" 2>&1 || { cat "build/configure-$1.log"; return 1; }
-  cmake --build --preset "$1" -j "$jobs"
+  cmake --build --preset "$1" -j "$jobs" ${2:+--target "$2"}
 }
 
 stage_lint() { python3 scripts/check_layers.py && python3 scripts/check_sizes.py && python3 scripts/check_paths.py && scripts/check_format.sh; }
@@ -91,7 +91,7 @@ fuzz_one() {  # fuzz_one TARGET: starts from a copy of the corpus, so that what 
   rm -rf "$work"
   mkdir -p "$work/corpus"
   [ ! -d "tests/fuzz/corpus/$name" ] || cp -r "tests/fuzz/corpus/$name/." "$work/corpus/"
-  if "build/fuzz/tests/fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
+  if "build/debug/tests/fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
     -artifact_prefix="$work/" "$work/corpus" >"$work/log" 2>&1; then
     echo "$target: passed, $(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log") inputs"
   else
@@ -102,9 +102,9 @@ fuzz_one() {  # fuzz_one TARGET: starts from a copy of the corpus, so that what 
 }
 
 stage_fuzz() {
-  build fuzz || return 1
+  build debug fuzzers || return 1
   local targets
-  targets=$(find build/fuzz/tests/fuzz -maxdepth 1 -type f -name 'fuzz_*' -executable -printf '%f\n' | sort)
+  targets=$(find build/debug/tests/fuzz -maxdepth 1 -type f -name 'fuzz_*' -executable -printf '%f\n' | sort)
   [ -n "$targets" ] || { echo "no fuzz targets were built"; return 1; }
   export -f fuzz_one
   xargs -P "$jobs" -I TARGET bash -c "fuzz_one TARGET $fuzz_seconds" <<<"$targets"
