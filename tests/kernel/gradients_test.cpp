@@ -181,19 +181,19 @@ TEST(Gradients, AttentionWithSharedHeadsWindowsChunksCapsAndSinks) {
   const std::size_t heads = 4, kv_heads = 2, head_dim = 6;
   const std::vector<float> sinks = random_values(heads, 5);
   for (const std::size_t tokens : {1u, 9u, 150u})  // 150: more than a stretch of queries
-    for (const auto& [window, chunk, softcap, with_sinks, v_dim] :
-         {Masks{0, 0, 0.0f, false}, Masks{5, 0, 0.0f, false}, Masks{0, 4, 0.0f, false}, Masks{0, 140, 0.0f, false},
-          Masks{0, 0, 1.5f, false}, Masks{0, 0, 0.0f, true}, Masks{3, 7, 1.5f, true}, Masks{0, 0, 0.0f, false, 4},
-          Masks{5, 0, 1.5f, true, 9}}) {
-      const float* const sink = with_sinks ? sinks.data() : nullptr;
+    for (const Masks& masks : {Masks{0, 0, 0.0f, false}, Masks{5, 0, 0.0f, false}, Masks{0, 4, 0.0f, false},
+                               Masks{0, 140, 0.0f, false}, Masks{0, 0, 1.5f, false}, Masks{0, 0, 0.0f, true},
+                               Masks{3, 7, 1.5f, true}, Masks{0, 0, 0.0f, false, 4}, Masks{5, 0, 1.5f, true, 9}}) {
+      const std::size_t v_dim = masks.v_dim;
+      const float* const sink = masks.sinks ? sinks.data() : nullptr;
       std::vector<float> q = random_values(tokens * heads * head_dim, 1),
                          k = random_values(tokens * kv_heads * head_dim, 2),
                          v = random_values(tokens * kv_heads * v_dim, 3), out(tokens * heads * v_dim);
       const std::vector<float> dout = random_values(out.size(), 4);
       std::vector<float> dq(q.size(), 9.0f), dk(k.size(), 9.0f), dv(v.size(), 9.0f);
-      const AttentionGradient call{q.data(),  k.data(), v.data(), dout.data(), dq.data(), dk.data(),
-                                   dv.data(), tokens,   heads,    kv_heads,    head_dim,  window,
-                                   0.4f,      softcap,  sink,     chunk,       v_dim};
+      const AttentionGradient call{q.data(),  k.data(),      v.data(), dout.data(), dq.data(), dk.data(),
+                                   dv.data(), tokens,        heads,    kv_heads,    head_dim,  masks.window,
+                                   0.4f,      masks.softcap, sink,     masks.chunk, v_dim};
       attention_gradient({&call, 1}, Precision::f32);
       const auto loss = [&] {
         const Attention forward{q.data(),
@@ -208,11 +208,11 @@ TEST(Gradients, AttentionWithSharedHeadsWindowsChunksCapsAndSinks) {
                                 heads,
                                 kv_heads,
                                 head_dim,
-                                window,
+                                masks.window,
                                 0.4f,
-                                softcap,
+                                masks.softcap,
                                 sink,
-                                chunk,
+                                masks.chunk,
                                 v_dim,
                                 kv_heads * v_dim};
         attention({&forward, 1});
