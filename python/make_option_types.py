@@ -15,7 +15,9 @@ import _declared  # noqa: E402
 JOBS = [("ScoreOptions", "score", {"MODEL", "output"}),
         ("PlanOptions", "plan", {"MODEL", "output", "scores"}),
         ("QuantizeOptions", "quantize", {"MODEL", "output", "plan", "scores"}),
-        ("EvaluateOptions", "evaluate", {"MODEL", "ref", "text", "output"})]
+        ("EvaluateOptions", "evaluate", {"MODEL", "ref", "text", "output"}),
+        ("PullOptions", "pull", {"REPOSITORY"}),
+        ("PushOptions", "push", {"OUT", "REPOSITORY"})]
 
 
 def typed(name: str, job: str, held: set[str]) -> str:

@@ -9,6 +9,7 @@
 #include "module.h"
 #include "options.h"
 #include "pipeline/job/evaluation.h"
+#include "pipeline/job/hub.h"
 #include "pipeline/job/methods.h"
 #include "pipeline/job/planning.h"
 #include "pipeline/job/quantize.h"
@@ -63,11 +64,21 @@ json run_evaluate(const Words& words, Listener& listener, const std::string& com
   return pipeline::evaluate(request_of<pipeline::EvaluationRequest>(words), listener, command).to_json();
 }
 
-constexpr std::array<Job, 5> kJobs = {{{"score", declare<pipeline::ScoringRequest>, run_score},
+json run_pull(const Words& words, Listener&, const std::string&) {
+  return pipeline::to_json(pipeline::pull(request_of<pipeline::PullRequest>(words)));
+}
+
+json run_push(const Words& words, Listener&, const std::string&) {
+  return to_json(pipeline::push(request_of<pipeline::PushRequest>(words)));
+}
+
+constexpr std::array<Job, 7> kJobs = {{{"score", declare<pipeline::ScoringRequest>, run_score},
                                        {"plan", declare<pipeline::PlanningRequest>, run_plan},
                                        {"quantize", declare<pipeline::QuantizeRequest>, run_quantize},
                                        {"dry_run", declare<pipeline::QuantizeRequest>, run_dry},
-                                       {"evaluate", declare<pipeline::EvaluationRequest>, run_evaluate}}};
+                                       {"evaluate", declare<pipeline::EvaluationRequest>, run_evaluate},
+                                       {"pull", declare<pipeline::PullRequest>, run_pull},
+                                       {"push", declare<pipeline::PushRequest>, run_push}}};
 
 const Job& job_named(const std::string& name) {
   for (const Job& job : kJobs)

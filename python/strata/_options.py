@@ -39,7 +39,7 @@ def takes_options(job: str) -> Callable[[Function], Function]:
     def shown(function: Function) -> Function:
         signature = inspect.signature(function)
         own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        named = {parameter.name for parameter in own} | {"MODEL"}
+        named = {parameter.name for parameter in own} | {"MODEL", "OUT", "REPOSITORY"}
         options = [option for key, option in options_of(job).items() if key not in named]
         keywords = [inspect.Parameter(option.key, inspect.Parameter.KEYWORD_ONLY, default=option.default,
                                       annotation=option.type()) for option in options]

@@ -1,29 +1,15 @@
 // strata pull: a model from the hub, into the cache that huggingface_hub uses too.
-// hub::pull does the work; this file says what a person sees of it.
-#include "hub/pull.h"
-
+// pipeline::pull does the work; this file says what a person sees of it.
 #include <algorithm>
 #include <memory>
-#include <optional>
 
 #include "cli/verb.h"
 #include "core/interrupt.h"
 #include "core/units.h"
-#include "hub/model_argument.h"
+#include "pipeline/job/hub.h"
 
 namespace strata::cli {
 namespace {
-
-struct Options {
-  std::string repository;
-  std::vector<std::string> include;
-};
-
-json files_of(const std::vector<hub::RemoteFile>& files) {
-  json list = json::array();
-  for (const hub::RemoteFile& file : files) list.push_back({{"name", file.name}, {"bytes", file.size}});
-  return list;
-}
 
 std::uint64_t bytes_of(const std::vector<hub::RemoteFile>& files) {
   std::uint64_t sum = 0;
@@ -43,47 +29,29 @@ void show_left(std::vector<hub::RemoteFile> files) {
          files.size() > most ? fmt::format(" and {} more", files.size() - most) : "");
 }
 
-hub::Pulled pull_or_say(const hub::Settings& settings, const hub::RepositoryName& repository,
-                        const std::vector<std::string>& include) {
+hub::Pulled pull_or_say(const pipeline::PullRequest& request) {
   try {
-    return hub::pull(settings, repository, include);
+    return pipeline::pull(request);
   } catch (const Interrupted&) {
     remark("what has arrived is kept; the same command goes on there\n");
     throw;
   }
 }
 
-void run(const Options& options, const Common& common) {
-  const hub::RepositoryName repository = hub::parse_repository(hub::without_scheme(options.repository));
-  std::vector<std::string> include = options.include;
-  if (!repository.file.empty()) include.push_back(repository.file);
-  const hub::Settings settings = hub::settings_from_environment();
-  if (settings.offline) {
-    const auto folder = hub::cached_snapshot(settings, repository);
-    if (!folder) fail("HF_HUB_OFFLINE is set, and {} does not have {}", settings.cache.string(), repository.text());
-    print_json(common, {{"path", folder->string()}, {"fetched_bytes", 0}});
-    return print(common, "{}\n", folder->string());
-  }
-  const hub::Pulled pulled = pull_or_say(settings, repository, include);
-  print_json(common, {{"path", pulled.folder.string()},
-                      {"commit", pulled.commit},
-                      {"fetched_bytes", pulled.fetched},
-                      {"files", files_of(pulled.taken)},
-                      {"left_out", files_of(pulled.left)}});
+void run(const pipeline::PullRequest& request, const Common& common) {
+  const hub::Pulled pulled = pull_or_say(request);
+  print_json(common, pipeline::to_json(pulled));
   show_left(pulled.left);
-  remark("{} files, {}, of which {} are new\n", pulled.taken.size(), human_bytes(bytes_of(pulled.taken)),
-         human_bytes(pulled.fetched));
+  if (!pulled.taken.empty())
+    remark("{} files, {}, of which {} are new\n", pulled.taken.size(), human_bytes(bytes_of(pulled.taken)),
+           human_bytes(pulled.fetched));
   print(common, "{}\n", pulled.folder.string());
 }
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
-  auto options = std::make_shared<Options>();
-  line.option({.name = "REPOSITORY", .help = "ORG/NAME[@REVISION] on the hub", .required = true}, options->repository);
-  line.list({.name = "--include",
-             .help = "Take the files that match this pattern and no others; may be given several times",
-             .example = "*.gguf"},
-            options->include);
-  return [options, &common] { run(*options, common); };
+  auto request = std::make_shared<pipeline::PullRequest>();
+  visit(*request, line);
+  return [request, &common] { run(*request, common); };
 }
 
 }  // namespace

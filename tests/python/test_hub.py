@@ -70,3 +70,24 @@ def test_refusals_are_errors(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(strata.Error, match="HF_HUB_OFFLINE"):
         strata.open("hf:org/model")
+
+
+def test_pull_tells_what_it_fetched(hub: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulled = strata.pull("org/model", include=["*.json"], progress=False)
+    assert pulled.commit == hub.repositories["org/model"].commit and pulled.fetched_bytes > 0
+    assert sorted(file.name for file in pulled.path.iterdir()) == sorted(
+        name for name in hub.repositories["org/model"].files if name.endswith(".json"))
+    assert [left["name"] for left in pulled.data["left_out"]] == ["model.safetensors"]
+    assert strata.pull("hf:org/model", progress=False).fetched_bytes > 0
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert strata.pull("org/model").path == pulled.path
+
+
+def test_push_makes_a_repository_where_it_is_told_to(hub: Any, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", sys.modules["hub_server"].TOKEN)
+    with pytest.raises(strata.Error, match="--create"):
+        strata.push(path, "org/new", progress=False)
+    pushed = strata.push(path, "org/new", create=True, message="tiny", progress=False)
+    assert pushed.created and pushed.commit and pushed.files > 0
+    again = strata.push(path, "org/new", progress=False)
+    assert again.commit is None and again.files == 0 and not again.created
