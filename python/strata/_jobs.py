@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shlex
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,7 @@ def in_main_thread() -> bool:
 def run(job: str, given: Mapping[str, object], progress: bool | Callback | None) -> dict[str, Any]:
     """What came of the job. Raises strata.Error with the command line's sentence, and KeyboardInterrupt after Ctrl-C."""
     words = words_of(job, given)
+    os.environ.setdefault("STRATA_PYTHON", sys.executable)  # which Python runs what jobs ask of Python packages
     told = _core.run(job, words, listener_of(progress), command_of(job, words), in_main_thread())
     result: dict[str, Any] = json.loads(told)
     return result

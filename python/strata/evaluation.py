@@ -1,5 +1,6 @@
-"""Evaluations: perplexity of a model, and its distance from the original."""
+"""Evaluations: perplexity of a model, its distance from the original, and what both reach in tasks."""
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -30,44 +31,47 @@ class KlDivergence:
 class Evaluation:
     """What was measured of one model. What needs an original is None without one."""
 
-    tokens: int  #: scored positions
-    perplexity: float
+    tokens: int  #: scored positions; 0 when there was no text
+    perplexity: float  #: NaN when there was no text
     perplexity_stderr: float | None
     ref_perplexity: float | None
     ref_perplexity_stderr: float | None
     kl_divergence: KlDivergence | None
     top1_agreement: float | None  #: share of the positions where both have the same most likely token, 0 to 1
+    tasks: list[dict[str, Any]]  #: a record for each task, metric and filter, as in eval.json; empty when there were none
     data: dict[str, Any] = dataclasses.field(repr=False)  #: all of it, as in eval.json (docs/files.md)
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
         """From a member of eval.json."""
-        kl = data["kl_divergence"]
+        kl = data.get("kl_divergence")
+        absent: dict[str, Any] = {"tokens": 0, "perplexity": math.nan, "tasks": []}
         names = [field.name for field in dataclasses.fields(cls) if field.name not in ("kl_divergence", "data")]
-        plain = {name: data[name] for name in names}
+        plain = {name: data.get(name, absent.get(name)) for name in names}
         return cls(kl_divergence=KlDivergence(**kl) if kl else None, data=data, **plain)
 
 
 @overload
-def evaluate(model: "Path | Model | Result", *, text: Path,  # type: ignore[overload-overlap]  # a str is a sequence, too
+def evaluate(model: "Path | Model | Result", *, text: Path | None = None,  # type: ignore[overload-overlap]  # a str is a sequence
              ref: "Path | Model | None" = None, output: Path | None = None,
              progress: bool | Callback | None = None, **options: "Unpack[EvaluateOptions]") -> Evaluation: ...
 
 
 @overload
-def evaluate(model: "Sequence[Path | Model | Result]", *, text: Path, ref: "Path | Model | None" = None,
+def evaluate(model: "Sequence[Path | Model | Result]", *, text: Path | None = None, ref: "Path | Model | None" = None,
              output: Path | None = None, progress: bool | Callback | None = None,
              **options: "Unpack[EvaluateOptions]") -> list[Evaluation]: ...
 
 
 @takes_options("evaluate")
-def evaluate(model: "Path | Model | Result | Sequence[Path | Model | Result]", *, text: Path,
+def evaluate(model: "Path | Model | Result | Sequence[Path | Model | Result]", *, text: Path | None = None,
              ref: "Path | Model | None" = None, output: Path | None = None, progress: bool | Callback | None = None,
              **options: "Unpack[EvaluateOptions]") -> Evaluation | list[Evaluation]:
-    """Measures perplexity on a text, and with `ref`, the original, also KL divergence and top-1 agreement.
+    """Measures perplexity on a text, and with `ref`, the original, also KL divergence and top-1 agreement; or `tasks`, or both.
 
     model: a path, an opened model or a result; of a list all run on the same text together, and a list comes back.
-    text: a file of UTF-8 text. output: also writes eval.json. progress: False for none, or a callback.
+    text: a file of UTF-8 text. tasks: names of tasks of lm-evaluation-harness, or YAML files that define one (docs/tasks.md).
+    output: also writes eval.json. progress: False for none, or a callback.
     Raises strata.Error for models that cannot be run or compared.
     """
     several = isinstance(model, (list, tuple))

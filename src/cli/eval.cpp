@@ -1,5 +1,5 @@
-// strata eval: perplexity of models, and their distance from the original they were made from.
-// pipeline::evaluate does the work; this file says what a person sees of it.
+// strata eval: perplexity of models, their distance from the original they were made from, and what they reach in
+// tasks. pipeline::evaluate does the work; this file says what a person sees of it.
 #include <memory>
 #include <optional>
 
@@ -45,6 +45,29 @@ void show(const std::vector<std::string>& names, const std::vector<eval::Evaluat
                with_error(*all[0].ref_perplexity, all[0].ref_perplexity_standard_error));
 }
 
+std::string with_error(const json& estimate) {
+  const json& error = estimate["stderr"];
+  return with_error(estimate["mean"].get<double>(),
+                    error.is_number() ? std::optional(error.get<double>()) : std::nullopt);
+}
+
+/// Prints the figures of every model in its tasks, a row for each metric.
+void show_tasks(const std::vector<std::string>& names, const std::vector<json>& tasks) {
+  for (std::size_t m = 0; m < tasks.size(); ++m) {
+    if (tasks.size() > 1) fmt::print("{}{}\n", m == 0 ? "" : "\n", names[m]);
+    std::vector<std::vector<std::string>> rows = {{"task", "metric", "items", "model"}};
+    for (const json& row : tasks[m]) {
+      const std::string metric = row["metric"].get<std::string>(), filter = row["filter"].get<std::string>();
+      rows.push_back({row["task"].get<std::string>(), filter == "none" ? metric : metric + ", " + filter,
+                      row["items"].dump(), with_error(row["value"])});
+      if (!row.contains("ref")) continue;
+      rows[0] = {"task", "metric", "items", "model", "original", "difference"};
+      rows.back().insert(rows.back().end(), {with_error(row["ref"]), with_error(row["change"])});
+    }
+    fmt::print("{}", table(rows));
+  }
+}
+
 void run(const pipeline::EvaluationRequest& request, const Common& common) {
   Remarks remarks;
   const eval::EvalFile file = pipeline::evaluate(request, remarks, common.command);
@@ -52,9 +75,13 @@ void run(const pipeline::EvaluationRequest& request, const Common& common) {
   if (common.json_output) return;
   if (file.evaluations.size() == 1)
     show(file.evaluations[0]);
-  else
+  else if (!file.evaluations.empty())
     show(request.models, file.evaluations);
-  fmt::print("{} tokens scored in {:.1f} s\n", file.evaluations[0].tokens, file.seconds);
+  show_tasks(request.models, file.tasks);
+  if (file.evaluations.empty())
+    fmt::print("took {:.1f} s\n", file.seconds);
+  else
+    fmt::print("{} tokens scored in {:.1f} s\n", file.evaluations[0].tokens, file.seconds);
 }
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
@@ -66,12 +93,13 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
 }  // namespace
 
 extern const Verb eval_verb = {
-    "eval", "Measure perplexity, KL divergence and top-1 agreement",
+    "eval", "Measure perplexity, KL divergence, top-1 agreement and tasks",
     "  strata eval MODEL --text wiki.test.raw\n"
     "  strata eval OUT --ref MODEL --text wiki.test.raw --samples 60\n"
     "  strata eval OUT --ref MODEL --text wiki.test.raw -o eval.json    # then: strata report OUT --eval eval.json\n"
     "  strata eval A B --ref MODEL --text wiki.test.raw                 # side by side, and how far B is from A\n"
-    "  strata eval OUT.gguf --text book.txt --seq-len 2048 --precision bf16\n",
+    "  strata eval OUT.gguf --text book.txt --seq-len 2048 --precision bf16\n"
+    "  strata eval OUT --ref MODEL --tasks arc_easy,hellaswag --limit 200    # lm-evaluation-harness: docs/tasks.md\n",
     setup};
 
 }  // namespace strata::cli

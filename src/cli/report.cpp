@@ -49,9 +49,10 @@ void add_sweep(ReportData& data, const fs::path& path) {
   data.set_sweep(sweep, file.string(), sweep_command(sweep, fs::is_directory(path) ? path : path.parent_path()));
 }
 
-/// Describes the text of an entry of eval.json: "60 x 512 tokens of wiki.txt".
+/// Describes the text of an entry of eval.json: "60 x 512 tokens of wiki.txt"; of tasks alone, that there was none.
 std::string text_of(const json& entry, const std::string& path) {
   const json text = entry.value("text", json::object());
+  if (text.is_null()) return "no text";
   if (!text.is_object()) fail("{}: 'text' is not an object", path);
   return fmt::format("{} x {} tokens of {}", get_or<std::uint64_t>(text, "samples", 0, path),
                      get_or<std::uint64_t>(text, "seq_len", 0, path),

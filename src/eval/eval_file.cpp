@@ -39,17 +39,21 @@ ModelName ModelName::of(const model::Model& model) { return {model.path().string
 json ModelName::to_json() const { return {{"path", path}, {"fingerprint", fingerprint}}; }
 
 json EvalFile::to_json() const {
-  STRATA_CHECK(!models.empty() && models.size() == evaluations.size(), "{} models, {} evaluations", models.size(),
-               evaluations.size());
-  json value = header();
-  if (models.size() == 1) {
-    value.update(entry_of(evaluations[0], models[0], original));
-  } else {
-    value["models"] = json::array();
-    for (std::size_t m = 0; m < models.size(); ++m)
-      value["models"].push_back(entry_of(evaluations[m], models[m], std::nullopt));
-    if (original) value["ref_model"] = original->to_json();
+  STRATA_CHECK(!models.empty() && (evaluations.empty() || models.size() == evaluations.size()) &&
+                   (tasks.empty() || models.size() == tasks.size()),
+               "{} models, {} evaluations, {} with tasks", models.size(), evaluations.size(), tasks.size());
+  json value = header(), entries = json::array();
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    json entry =
+        evaluations.empty() ? json{{"model", models[m].to_json()}} : entry_of(evaluations[m], models[m], std::nullopt);
+    if (!tasks.empty()) entry["tasks"] = tasks[m];
+    entries.push_back(std::move(entry));
   }
+  if (models.size() == 1)
+    value.update(entries[0]);
+  else
+    value["models"] = std::move(entries);
+  if (original) value["ref_model"] = original->to_json();
   value["text"] = text;
   value["precision"] = precision;
   value["command"] = command;
@@ -78,7 +82,7 @@ json entry_from(const json& file, const std::string& fingerprint, const std::str
     for (const char* key : {"ref_model", "text", "precision", "command"})
       if (file.contains(key)) entry[key] = file[key];
     if (entry.contains("ref_model")) fingerprint_of(entry, "ref_model", where);
-    get<double>(entry, "perplexity", where);
+    if (!entry.contains("tasks")) get<double>(entry, "perplexity", where);
     return entry;
   }
   fail("{}: is the evaluation of {}, and {} has the fingerprint {}; give its own, made with {}", where,

@@ -22,10 +22,11 @@ struct ModelName {
 
 struct EvalFile {
   std::vector<ModelName> models;
-  std::vector<Evaluation> evaluations;  ///< one for each of `models`
-  std::optional<ModelName> original;    ///< what they were compared with
-  json text;                            ///< EvalText::describe
-  std::string precision, command;       ///< "f32" or "bf16"; what was typed
+  std::vector<Evaluation> evaluations;  ///< one for each of `models`; empty when there was no text
+  std::vector<json> tasks;            ///< for each of `models` its figures in tasks, a list; empty when there were none
+  std::optional<ModelName> original;  ///< what they were compared with
+  json text;                          ///< EvalText::describe; null when there was none
+  std::string precision, command;     ///< "f32" or "bf16"; what was typed
   double seconds = 0.0;
 
   /// One model: its figures beside everything else. Several: a list `models` in their place.

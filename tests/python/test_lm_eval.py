@@ -101,3 +101,44 @@ def test_what_does_not_fit_is_refused_or_cut_from_the_left(random_path: pathlib.
         short.loglikelihood([Instance("loglikelihood", {}, ("why", " because of everything"), 0)], disable_tqdm=True)
     with pytest.raises(ValueError, match="leaves no room"):
         short.generate_until([Instance("generate_until", {}, ("why", {"until": [], "max_gen_toks": 8}), 0)], disable_tqdm=True)
+
+
+def test_eval_compares_models_item_by_item(random_path: pathlib.Path, path: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    import strata
+
+    tasks = tmp_path / "tasks"
+    tasks.mkdir()
+    write_tasks(tasks, items(tmp_path / "data"))
+    out = tmp_path / "out"
+    strata.open(random_path).quantize(out, preset="uniform:int4_g32", target="transformers", verify=False)
+    saved = tmp_path / "eval.json"
+    asked = f"{tasks / 'local_arc_easy.yaml'},{tasks / 'local_hellaswag.yaml'}"
+    strata_program = pathlib.Path(sys.executable).parent / "strata"
+    told = subprocess.run([strata_program, "eval", out, "--ref", random_path, "--tasks", asked, "--limit", "3", "-o", saved],
+                          capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert "difference" in told.stdout and "local_arc_easy" in told.stdout
+    rows = json.loads(saved.read_text())["tasks"]
+    assert {(row["task"], row["metric"]) for row in rows} == {(task, metric) for task in ("local_arc_easy", "local_hellaswag")
+                                                              for metric in ("acc", "acc_norm")}
+    for row in rows:
+        assert row["items"] == 3 and row["higher_is_better"] is True
+        assert row["change"]["mean"] == pytest.approx(row["value"]["mean"] - row["ref"]["mean"])
+    told = subprocess.run([strata_program, "report", out, "--eval", saved, "--json"], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert json.loads(told.stdout)["evaluations"][-1]["tasks"] == rows
+    same = strata.evaluate(random_path, ref=random_path, tasks=[str(tasks / "local_arc_easy.yaml")], limit=2)
+    assert [row["change"]["mean"] for row in same.tasks] == [0.0, 0.0] and same.kl_divergence is None
+
+
+def test_eval_names_a_task_that_is_not_there(random_path: pathlib.Path, tmp_path: pathlib.Path,
+                                             capfd: pytest.CaptureFixture[str]) -> None:
+    import strata
+
+    with pytest.raises(strata.Error, match="lm-evaluation-harness ended with code 1"):
+        strata.evaluate(random_path, tasks=["there_is_no_such_task"])
+    assert "has no task there_is_no_such_task" in capfd.readouterr().err
+    with pytest.raises(strata.Error, match="ended with code 1"):
+        strata.evaluate(random_path, tasks=[str(tmp_path / "missing.yaml")])
+    with pytest.raises(strata.UsageError, match="--text FILE, --tasks NAMES"):
+        strata.evaluate(random_path)

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/file.h"
+#include "core/seconds.h"
 #include "eval/text.h"
 #include "model/tokenizer.h"
 #include "pipeline/job/precision.h"
@@ -66,7 +67,7 @@ void visit(EvaluationRequest& r, OptionVisitor& v) {
           .required = true},
          r.models);
   v.option({.name = "--ref", .help = "The original, for KL divergence and top-1 agreement"}, r.reference);
-  v.option({.name = "--text", .help = "UTF-8 text file", .required = true}, r.text);
+  v.option({.name = "--text", .help = "UTF-8 text file"}, r.text);
   v.option({.name = "--samples",
             .help = "Sequences to score, from the start of the text; 0: all",
             .example = "40",
@@ -79,11 +80,14 @@ void visit(EvaluationRequest& r, OptionVisitor& v) {
             .most = 1 << 20,
             .aliases = "--n-ctx"},
            r.seq_len);
+  visit(r.tasks, v);
   declare_precision(r.precision, v);
   v.option({.name = "--output", .help = "Also write the result to this JSON file", .letter = "-o"}, r.output);
 }
 
 eval::EvalFile evaluate(const EvaluationRequest& request, Listener& listener, const std::string& command) {
+  if (request.text.empty() && request.tasks.names.empty())
+    throw UsageError("give --text FILE, --tasks NAMES, or both: nothing says what the models are judged by");
   const auto begin = std::chrono::steady_clock::now();
   std::vector<std::unique_ptr<model::Model>> models;
   std::vector<const model::Model*> opened;
@@ -98,14 +102,18 @@ eval::EvalFile evaluate(const EvaluationRequest& request, Listener& listener, co
   if (!request.reference.empty()) original = model::Model::open(request.reference);
   if (original) file.original = eval::ModelName::of(*original);
   const model::Model* reference = original ? &*original : nullptr;
-  const auto tokenizer = model::Tokenizer::of(*opened.at(0));
-  const eval::EvalText text = eval::read_eval_text(tokenizer, request.text, request.seq_len, request.samples);
-  check_comparison(opened, tokenizer, text, reference, listener);
-  file.evaluations = judge(opened, reference, text, request.precision);
-  file.text = text.describe();
+  if (!request.text.empty()) {
+    const auto tokenizer = model::Tokenizer::of(*opened.at(0));
+    const eval::EvalText text = eval::read_eval_text(tokenizer, request.text, request.seq_len, request.samples);
+    check_comparison(opened, tokenizer, text, reference, listener);
+    file.evaluations = judge(opened, reference, text, request.precision);
+    file.text = text.describe();
+  }
+  if (!request.tasks.names.empty())
+    file.tasks = run_tasks(request.tasks, request.models, request.reference, request.precision);
   file.precision = precision_name(request.precision);
   file.command = command;
-  file.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  file.seconds = seconds_since(begin);
   if (!request.output.empty()) write_json_file(request.output, file.to_json());
   return file;
 }

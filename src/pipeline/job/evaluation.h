@@ -8,6 +8,7 @@
 #include "eval/eval_file.h"
 #include "kernel/matmul.h"
 #include "pipeline/job/listener.h"
+#include "pipeline/job/tasks.h"
 
 namespace strata::pipeline {
 
@@ -16,11 +17,13 @@ struct EvaluationRequest {
   std::string reference, text, output;  ///< reference: empty for none; output: eval.json, empty for no file
   kernel::Precision precision = kernel::Precision::f32;
   std::size_t seq_len = 512, samples = 0;  ///< samples: 0 for the whole text
+  TaskRequest tasks;                       ///< none without names
 };
 void visit(EvaluationRequest& request, OptionVisitor& visitor);
 
-/// Judges the models and writes the file that was asked for. command: what the result shows as its origin. Throws Error
-/// for models that cannot be run or compared and for a text that is too short, Interrupted after Ctrl-C.
+/// Judges the models by a text, by tasks, or by both, and writes the file that was asked for. command: what the result
+/// shows as its origin. Throws UsageError where neither is given, Error for models that cannot be run or compared, for
+/// a text that is too short and as run_tasks(), and Interrupted after Ctrl-C.
 eval::EvalFile evaluate(const EvaluationRequest& request, Listener& listener, const std::string& command = {});
 
 }  // namespace strata::pipeline

@@ -3,7 +3,7 @@ import { toggleTheme } from './colour.js'
 import { command, details, el, freshId } from './dom.js'
 import { heatMap } from './heat.js'
 import { pareto } from './pareto.js'
-import { bottomLine, contributors, evaluations, judge, missing, texts, tiles } from './parts.js'
+import { bottomLine, contributors, evaluations, judge, judgedByTasks, judgedByText, missing, tasks, texts, tiles } from './parts.js'
 import { claims, orders, sweepChart, tiers } from './sweep.js'
 import './style.css'
 
@@ -66,9 +66,11 @@ function losses(data) {
 }
 
 function measurements(data) {
-  if (!data.evaluations?.length) return []
   const lead = 'KL divergence in nats per token, original against quantized, with its standard error.'
-  return [section('What was measured', 'full', () => ({ lead, node: evaluations(data), commands: data.evaluations.map((entry) => entry.command) }))]
+  const paired = 'Means over the items with their standard errors; the difference is taken item by item.'
+  const list = (title, lead, entries, draw) =>
+    entries.length ? [section(title, 'full', () => ({ lead, node: draw(data), commands: entries.map((entry) => entry.command) }))] : []
+  return [...list('What was measured', lead, judgedByText(data), evaluations), ...list('Tasks', paired, judgedByTasks(data), tasks)]
 }
 
 function sweeps({ sweep }) {

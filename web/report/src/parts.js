@@ -44,11 +44,21 @@ export function tiles(data) {
 
 export function evaluations(data) {
   return table('Measurements', ['text', 'KL', 'median', '99\u00a0%', 'largest', 'top-1', 'perplexity', 'original'],
-    data.evaluations.map((entry) => {
+    judgedByText(data).map((entry) => {
       const kl = entry.kl_divergence ?? {}
       return [el('span', { class: 'wrap' }, String(entry.text)), `${figure(kl.mean)} ± ${figure(kl.stderr, 2)}`, figure(kl.median), figure(kl.p99), figure(kl.max),
         percent(entry.top1_agreement), figure(entry.perplexity, 4), figure(entry.ref_perplexity, 4)]
     }), [1, 2, 3, 4, 5, 6, 7])
+}
+
+export const judgedByText = (data) => (data.evaluations ?? []).filter((entry) => isNumber(entry.perplexity))
+export const judgedByTasks = (data) => (data.evaluations ?? []).filter((entry) => Array.isArray(entry.tasks))
+
+export function tasks(data) {
+  const both = (value, digits) => `${figure(value?.mean, digits)} ± ${figure(value?.stderr, 2)}`
+  return table('Tasks', ['task', 'metric', 'items', 'original', 'quantized', 'difference'], judgedByTasks(data).flatMap((entry) =>
+    entry.tasks.map((row) => [String(row.task), row.filter === 'none' ? row.metric : `${row.metric}, ${row.filter}`, row.items,
+      row.ref ? both(row.ref) : '–', both(row.value), row.change ? both(row.change) : '–'])), [2, 3, 4, 5])
 }
 
 export function contributors(data) {
