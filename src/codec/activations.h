@@ -34,8 +34,9 @@ struct ActivationRounding {
 /// "fp8 by token", for people and eval.json.
 std::string_view name_of(ActivationRounding::Kind kind);
 
-/// out[i] = the value of the code of row[i]; both have the same size. A row with a value that is not finite becomes NaN
-/// throughout, so that nobody takes it for a sound one. rounding.rounds() holds. Every variant gives the same bits.
+/// out[i] = the value of the code of row[i]; both have the same size, and may be the same. A row with a value that is
+/// not finite becomes NaN throughout, so that nobody takes it for a sound one. rounding.rounds() holds. Every variant
+/// gives the same bits.
 void round_activations(const Variant& variant, const ActivationRounding& rounding, std::span<const float> row,
                        std::span<float> out);
 /// The same by the fastest variant for this CPU.
