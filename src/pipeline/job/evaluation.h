@@ -1,6 +1,7 @@
 // Evaluation as a user asks for it: perplexity of models, and their distance from the original they were made from.
 // All models run on the same text, a batch of sequences at a time; no logits are kept.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct EvaluationRequest {
   std::string reference, text, output;  ///< reference: empty for none; output: eval.json, empty for no file
   kernel::Precision precision = kernel::Precision::f32;
   std::size_t seq_len = 512, samples = 0;  ///< samples: 0 for the whole text
+  bool activations = false;                ///< also as the target runs them, with rounded activations
+  std::optional<std::string> target;       ///< unset: vllm; only with `activations`
 };
 void visit(EvaluationRequest& request, OptionVisitor& visitor);
 

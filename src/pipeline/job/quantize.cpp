@@ -8,6 +8,7 @@
 #include "pipeline/job/report.h"
 #include "pipeline/job/unknown_model.h"
 #include "pipeline/job/verification_text.h"
+#include "pipeline/plan/roundings.h"
 
 namespace strata::pipeline {
 namespace {
@@ -100,7 +101,9 @@ eval::Evaluation verify(const model::Model& original, const QuantizeRequest& req
   engine::Engine exact(original, kernel::Precision::f32, residency),
       rounded(quantized, kernel::Precision::f32, residency);
   VerificationText text = verification_text(exact, request, request.verify_samples);
-  eval::Evaluation result = eval::evaluate(rounded, &exact, text.sequences);
+  const RunInputs inputs = run_inputs(target_of(request), quantized);
+  const eval::Judged judged[] = {{&rounded, &inputs.by_linear, &inputs.cache}};
+  eval::Evaluation result = eval::evaluate(judged, &exact, text.sequences).front();
   result.text = std::move(text.text);
   return result;
 }
