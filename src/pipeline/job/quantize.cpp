@@ -1,13 +1,16 @@
 // The order of the job, and the measurement of its result.
 #include "pipeline/job/quantize.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/job_folder.h"
+#include "pipeline/job/cache_scales.h"
 #include "pipeline/job/card.h"
 #include "pipeline/job/report.h"
 #include "pipeline/job/unknown_model.h"
 #include "pipeline/job/verification_text.h"
+#include "pipeline/output/cache_plan.h"
 #include "pipeline/plan/roundings.h"
 
 namespace strata::pipeline {
@@ -17,9 +20,14 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-std::unique_ptr<Output> output_of(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared) {
-  return plan_output(model, codecs_by_linear(prepared.plan.plan, model.architecture()), target_of(request),
-                     request.plan.shard_bytes);
+/// cache: the scales of --kv, or as many before they are measured.
+std::unique_ptr<Output> output_of(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared,
+                                  CacheScales cache) {
+  Codecs codecs = codecs_by_linear(prepared.plan.plan, model.architecture());
+  if (request.plan.fp8_cache && std::ranges::none_of(codecs, &codec::Codec::has_codes))
+    fail("--kv fp8: this plan leaves every linear as it is, and a folder without codes cannot declare the cache");
+  return plan_output(model, std::move(codecs), target_of(request), request.plan.shard_bytes, DType::bf16,
+                     std::move(cache));
 }
 
 Written write(const PlannedJob& job, const Forecast& forecast, JobFolder& folder, Listener& listener) {
@@ -41,7 +49,7 @@ Quantized run(const model::Model& model, const QuantizeRequest& request, JobFold
   const auto begin = std::chrono::steady_clock::now();
   Quantized done;
   done.prepared = prepare(model, request, &folder, listener);
-  const std::unique_ptr<Output> output = output_of(model, request, done.prepared);
+  const std::unique_ptr<Output> output = output_of(model, request, done.prepared, cache_scales(model, request, folder));
   const PlannedJob job{model, request, done.prepared, *output};
   done.forecast = forecast(job);
   listener.on_plan(model, done.prepared, done.forecast);
@@ -88,7 +96,8 @@ DryRun dry_run(const QuantizeRequest& asked, Listener& listener) {
   const QuantizeRequest request = fitted_to(model, asked, listener);
   DryRun result;
   result.prepared = prepare(model, request, nullptr, listener);
-  const std::unique_ptr<Output> output = output_of(model, request, result.prepared);
+  const std::unique_ptr<Output> output = output_of(
+      model, request, result.prepared, request.plan.fp8_cache ? cache_to_measure(model.architecture()) : CacheScales());
   result.forecast = forecast({model, request, result.prepared, *output});
   listener.on_plan(model, result.prepared, result.forecast);
   return result;
