@@ -11,7 +11,7 @@ docs/python.md is a tour. Options have the names and defaults of the command lin
 from ._core import Error, UsageError, set_threads, threads
 from ._core import version as __version__
 from ._progress import Progress
-from .evaluation import Evaluation, KlDivergence, evaluate
+from .evaluation import AsItRuns, Evaluation, KlChange, KlDivergence, evaluate
 from .hub import Pulled, Pushed, pull, push
 from .model import Model
 from .model import open_model as open
@@ -19,8 +19,8 @@ from .plan import Plan
 from .result import Forecast, Result
 from .scores import Scores
 
-__all__ = ["Error", "Evaluation", "Forecast", "KlDivergence", "Model", "Plan", "Progress", "Pulled", "Pushed", "Result", "Scores", "UsageError",
-           "__version__", "evaluate", "open", "pull", "push", "set_threads", "threads"]
+__all__ = ["AsItRuns", "Error", "Evaluation", "Forecast", "KlChange", "KlDivergence", "Model", "Plan", "Progress", "Pulled",
+           "Pushed", "Result", "Scores", "UsageError", "__version__", "evaluate", "open", "pull", "push", "set_threads", "threads"]
 
 Error.__module__ = UsageError.__module__ = __name__
 Error.__doc__ = "The input or the machine is at fault. The message is one sentence: what, where, and what to do."

@@ -28,6 +28,35 @@ class KlDivergence:
 
 
 @dataclasses.dataclass(frozen=True)
+class KlChange:
+    """A divergence minus another, the mean over the positions, nats per token."""
+
+    mean: float
+    stderr: float | None  # None for a single position
+
+
+@dataclasses.dataclass(frozen=True)
+class AsItRuns:
+    """The figures of a model whose activations are rounded as a runtime's kernels round them."""
+
+    linears: dict[str, int]  #: by the way of rounding, such as "fp8 by token": how many linears read their inputs so
+    cached_blocks: int  #: blocks whose keys and values are kept in FP8
+    perplexity: float
+    perplexity_stderr: float | None
+    kl_divergence: KlDivergence | None
+    top1_agreement: float | None
+    kl_change: KlChange | None  #: the divergence minus that of the weights alone
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Self:
+        """From the member `as_it_runs` of eval.json."""
+        kl, change = data["kl_divergence"], data.get("kl_change")
+        return cls(linears=data["linears"], cached_blocks=data["cached_blocks"], perplexity=data["perplexity"], perplexity_stderr=data["perplexity_stderr"],
+                   kl_divergence=KlDivergence(**kl) if kl else None, top1_agreement=data["top1_agreement"],
+                   kl_change=KlChange(**change) if change else None)
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """What was measured of one model. What needs an original is None without one."""
 
@@ -39,16 +68,18 @@ class Evaluation:
     kl_divergence: KlDivergence | None
     top1_agreement: float | None  #: share of the positions where both have the same most likely token, 0 to 1
     tasks: list[dict[str, Any]]  #: a record for each task, metric and filter, as in eval.json; empty when there were none
+    as_it_runs: AsItRuns | None  #: where activations are rounded as the model runs; the members above are of its weights
     data: dict[str, Any] = dataclasses.field(repr=False)  #: all of it, as in eval.json (docs/files.md)
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
         """From a member of eval.json."""
-        kl = data.get("kl_divergence")
+        kl, runs = data.get("kl_divergence"), data.get("as_it_runs")
         absent: dict[str, Any] = {"tokens": 0, "perplexity": math.nan, "tasks": []}
-        names = [field.name for field in dataclasses.fields(cls) if field.name not in ("kl_divergence", "data")]
-        plain = {name: data.get(name, absent.get(name)) for name in names}
-        return cls(kl_divergence=KlDivergence(**kl) if kl else None, data=data, **plain)
+        made = ("kl_divergence", "as_it_runs", "data")
+        plain = {field.name: data.get(field.name, absent.get(field.name)) for field in dataclasses.fields(cls) if field.name not in made}
+        return cls(kl_divergence=KlDivergence(**kl) if kl else None, as_it_runs=AsItRuns.of(runs) if runs else None,
+                   data=data, **plain)
 
 
 @overload

@@ -58,6 +58,12 @@ class Teller final : public pipeline::Listener {
           "{:.3f} (original {:.3f})\n",
           result.measured_on(), result.kl_divergence->mean, result.kl_divergence->standard_error.value_or(0.0),
           100.0 * *result.top1_agreement, result.perplexity, *result.ref_perplexity);
+    if (const auto& runs = result.as_it_runs)
+      print(common_,
+            "as it runs, with rounded activations ({}): KL divergence {:.5f} +- {:.5f} nats, top-1 agreement {:.1f} %, "
+            "perplexity {:.3f}\n",
+            runs->describe(), runs->kl_divergence->mean, runs->kl_divergence->standard_error.value_or(0.0),
+            100.0 * *runs->top1_agreement, runs->perplexity);
   }
 
  private:

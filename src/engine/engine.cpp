@@ -222,7 +222,8 @@ void Engine::logits(const float* h, std::size_t rows, float* out, const Observer
   const model::Architecture& a = architecture_;
   float* normed = sized(normed_, rows * a.hidden);
   norm_rows(a, h, final_norm_.data(), rows, normed);
-  kernel::matmul(normed, a.hidden, rows, head(), out, a.vocab, precision_);
+  const float* const read = lm_head_ ? as_read(a.lm_head(), normed, rows) : normed;
+  kernel::matmul(read, a.hidden, rows, head(), out, a.vocab, precision_);
   scale(out, rows * a.vocab, a.scales.logits);
   cap(out, rows * a.vocab, a.logit_softcap);
   observe(observer, Site::logits, a.blocks, out, rows, a.vocab);

@@ -20,6 +20,7 @@ namespace strata::engine {
 struct DeltaRows;
 
 struct Record;
+struct CacheUse;
 
 class Engine {
  public:
@@ -61,6 +62,8 @@ class Engine {
   friend class Recording;
   friend class Following;
   friend class Replacing;
+  friend class RoundingInputs;
+  friend class HoldingCache;
   friend struct MixerRow;
   static float* sized(std::vector<float>& buffer, std::size_t size);
   kernel::Weights embedding() const;
@@ -70,6 +73,8 @@ class Engine {
   kernel::Weights weights_of(BlockWeights& weights, std::size_t index);
   /// y (tokens, rows) = x times linear `index` of Architecture::linears, plus its bias.
   void multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y);
+  /// x (tokens, cols) as linear `index` reads it, valid until the next call; x itself but under RoundingInputs.
+  const float* as_read(std::size_t index, const float* x, std::size_t tokens);
   /// multiply() under Following; false when the linear was not recorded for as many tokens.
   bool multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens, float* y);
   /// A norm of x (tokens, hidden), valid until the next call; x itself where the block has no such norm.
@@ -130,13 +135,16 @@ class Engine {
   std::optional<BlockEmbeddingWeights> block_embedding_;
   std::vector<float> final_norm_;
   std::vector<std::optional<BlockWeights>> blocks_;
-  std::vector<std::optional<kernel::Weights>> replaced_;  ///< by linear; set by Replacing
-  Record* record_ = nullptr;                              ///< set by Recording
-  const Record* followed_ = nullptr;                      ///< set by Following
-  const ExpertWatch* watch_ = nullptr;                    ///< set by Watching
+  std::vector<std::optional<kernel::Weights>> replaced_;              ///< by linear; set by Replacing
+  Record* record_ = nullptr;                                          ///< set by Recording
+  const Record* followed_ = nullptr;                                  ///< set by Following
+  const ExpertWatch* watch_ = nullptr;                                ///< set by Watching
+  const std::vector<codec::ActivationRounding>* rounding_ = nullptr;  ///< by linear; set by RoundingInputs
+  std::size_t rounded_for_ = model::kNoLinear;                        ///< the linear that `rounded_` was made for
+  CacheUse* cache_use_ = nullptr;                                     ///< set by HoldingCache
   // Buffers that grow to the largest batch so far.
   std::vector<float> change_, normed_, q_, k_, v_, gates_, attended_, gate_, up_, projected_, gathered_, expert_out_,
-      fused_, router_in_, mixed_;
+      fused_, router_in_, mixed_, rounded_;
 };
 
 }  // namespace strata::engine

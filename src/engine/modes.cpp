@@ -1,6 +1,12 @@
 // Guards of the engine's modes that do more than set a pointer.
 #include "engine/modes.h"
 
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/threads.h"
+
 namespace strata::engine {
 
 Recording::Recording(Engine& engine, Record* record) : engine_(engine) {
@@ -8,6 +14,49 @@ Recording::Recording(Engine& engine, Record* record) : engine_(engine) {
   if (record == nullptr) return;
   record->inputs.assign(engine.architecture().linears.size(), {});
   record->outputs.assign(engine.architecture().linears.size(), {});
+}
+
+namespace {
+
+float largest_magnitude(const float* values, std::size_t count) {
+  float most = 0.0f;
+  for (std::size_t i = 0; i < count; ++i) most = std::max(most, std::fabs(values[i]));
+  return most;
+}
+
+void round_rows(float* rows, std::size_t tokens, std::size_t size, float scale) {
+  const codec::ActivationRounding rounding{codec::ActivationRounding::Kind::e4m3_tensor, scale};
+  parallel_for(tokens, [&](std::size_t t) {
+    const std::span<float> row(rows + t * size, size);
+    codec::round_activations(rounding, row, row);
+  });
+}
+
+}  // namespace
+
+void CacheUse::take(std::size_t block, std::size_t tokens, std::size_t size, float* k, float* v) {
+  model::CacheScales& own = scales[block];
+  if (!rounds) {
+    own.k = std::max(own.k, largest_magnitude(k, tokens * size));
+    own.v = std::max(own.v, largest_magnitude(v, tokens * size));
+  } else if (own.rounds()) {
+    round_rows(k, tokens, size, own.k);
+    round_rows(v, tokens, size, own.v);
+  }
+}
+
+HoldingCache::HoldingCache(Engine& engine, CacheUse& use) : engine_(engine) {
+  STRATA_CHECK(use.scales.size() == engine.architecture().blocks, "scales of {} blocks", use.scales.size());
+  engine.cache_use_ = &use;
+}
+
+RoundingInputs::RoundingInputs(Engine& engine, const std::vector<codec::ActivationRounding>& rounding)
+    : engine_(engine) {
+  const std::size_t linears = engine.architecture().linears.size();
+  STRATA_CHECK(rounding.empty() || rounding.size() == linears, "{} roundings, {} linears", rounding.size(), linears);
+  STRATA_CHECK(engine.record_ == nullptr && engine.followed_ == nullptr);
+  engine.rounding_ = rounding.empty() ? nullptr : &rounding;
+  engine.rounded_for_ = model::kNoLinear;
 }
 
 void Replacing::set(std::size_t linear, kernel::Weights weights) {

@@ -77,4 +77,43 @@ class Replacing {
   std::set<std::size_t> linears_;
 };
 
+/// What is done with the new keys and values of every block before they are kept and read.
+struct CacheUse {
+  /// By block. rounds: a key x is read as the nearest FP8 value of x / k, times k, and values likewise; a block without
+  /// scales keeps both as they are. Otherwise: the largest magnitudes so far.
+  std::vector<model::CacheScales> scales;
+  bool rounds = true;
+
+  /// k, v: (tokens, size), new in `block`.
+  void take(std::size_t block, std::size_t tokens, std::size_t size, float* k, float* v);
+};
+
+/// Keys and values of attention are rounded to FP8, or their range is found. `use` must outlive the guard and have
+/// scales for every block.
+class HoldingCache {
+ public:
+  HoldingCache(Engine& engine, CacheUse& use);
+  ~HoldingCache() { engine_.cache_use_ = nullptr; }
+  HoldingCache(const HoldingCache&) = delete;
+  HoldingCache& operator=(const HoldingCache&) = delete;
+
+ private:
+  Engine& engine_;
+};
+
+/// Linears read their inputs rounded, as a runtime's kernels do before they multiply. `rounding`, by index into
+/// Architecture::linears, must outlive the guard; an empty one rounds nothing. Not beside Recording or Following: a
+/// change of a rounded input is none of a product. At Precision::bf16 a rounded value is rounded once more, by a share
+/// of 2^-9, where kernels multiply its code.
+class RoundingInputs {
+ public:
+  RoundingInputs(Engine& engine, const std::vector<codec::ActivationRounding>& rounding);
+  ~RoundingInputs() { engine_.rounding_ = nullptr; }
+  RoundingInputs(const RoundingInputs&) = delete;
+  RoundingInputs& operator=(const RoundingInputs&) = delete;
+
+ private:
+  Engine& engine_;
+};
+
 }  // namespace strata::engine

@@ -1,5 +1,5 @@
-// Weights while they are held, and products with them: the model's weights, others in their place (Replacing), and what
-// changed since a recorded pass (Following).
+// Weights while they are held, and products with them: the model's weights, others in their place (Replacing), with
+// rounded inputs (RoundingInputs), and what changed since a recorded pass (Following).
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -88,7 +88,7 @@ void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, 
   // What an expert reads changes with the routing, so its products are never made from changes.
   if (followed_ != nullptr && !replaced_[index] && !linear.routed() && multiply_change(index, matrix, x, tokens, y))
     return;
-  kernel::matmul(x, linear.cols, tokens, matrix, y, linear.rows, precision_);
+  kernel::matmul(as_read(index, x, tokens), linear.cols, tokens, matrix, y, linear.rows, precision_);
   if (linear.bias) kernel::add_bias(y, weights.biases[index - weights.first].data(), tokens, linear.rows);
   if (record_ == nullptr || linear.routed()) return;
   record_->outputs[index].assign(y, y + tokens * linear.rows);
@@ -96,6 +96,25 @@ void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, 
   const bool shared =
       index > weights.first && input_site(architecture_.linears[index - 1].role) == input_site(linear.role);
   if (!shared) record_->inputs[index].assign(x, x + tokens * linear.cols);
+}
+
+const float* Engine::as_read(std::size_t index, const float* x, std::size_t tokens) {
+  if (rounding_ == nullptr || !(*rounding_)[index].rounds()) return x;
+  const model::Linear& linear = architecture_.linears[index];
+  const codec::ActivationRounding& rounding = (*rounding_)[index];
+  // The linears of a site run one after another, and a block's first one reads something new.
+  const bool same_rows = rounded_for_ != model::kNoLinear && rounded_for_ + 1 == index &&
+                         architecture_.linears[rounded_for_].block == linear.block &&
+                         input_site(architecture_.linears[rounded_for_].role) == input_site(linear.role) &&
+                         (*rounding_)[rounded_for_] == rounding;
+  rounded_for_ = index;
+  if (same_rows) return rounded_.data();
+  const std::size_t cols = linear.cols;
+  float* const rows = sized(rounded_, tokens * cols);
+  parallel_for(tokens, [&](std::size_t t) {
+    codec::round_activations(rounding, {x + t * cols, cols}, {rows + t * cols, cols});
+  });
+  return rows;
 }
 
 const float* Engine::multiply_fused(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens) {

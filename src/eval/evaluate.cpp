@@ -8,6 +8,7 @@
 
 #include "core/progress.h"
 #include "core/threads.h"
+#include "engine/modes.h"
 #include "kernel/softmax.h"
 #include "model/damage.h"
 #include "model/token_rows.h"
@@ -48,13 +49,24 @@ std::vector<float> scored_rows(Engine& model, std::span<const std::vector<Token>
   return rows;
 }
 
-/// A model, and its last block's output at the scored positions of the batch that runs.
+using Rounding = std::vector<codec::ActivationRounding>;
+
+/// A model, how it rounds what its linears read and what it caches, and its last block's output at the scored positions
+/// of the batch that runs.
 struct Side {
   Engine* engine = nullptr;
-  std::vector<float> rows;
+  Rounding rounding = {};
+  std::optional<engine::CacheUse> cache = {};
+  std::vector<float> rows = {};
 
-  void forward(std::span<const std::vector<Token>> sequences) { rows = scored_rows(*engine, sequences); }
+  void forward(std::span<const std::vector<Token>> sequences) {
+    const engine::RoundingInputs inputs(*engine, rounding);
+    std::optional<engine::HoldingCache> holding;
+    if (cache) holding.emplace(*engine, *cache);
+    rows = scored_rows(*engine, sequences);
+  }
   void read_logits(std::size_t first, std::size_t count, std::vector<float>& logits) {
+    const engine::RoundingInputs inputs(*engine, rounding);
     logits.resize(count * engine->architecture().vocab);
     engine->logits(rows.data() + first * engine->architecture().hidden, count, logits.data());
   }
@@ -62,15 +74,15 @@ struct Side {
 
 class Evaluator {
  public:
-  Evaluator(std::span<Engine* const> models, Engine* original, std::span<const std::vector<Token>> sequences)
+  Evaluator(std::vector<Side> models, Engine* original, std::span<const std::vector<Token>> sequences)
       : sequences_(sequences),
         length_(sequences[0].size()),
-        vocab_(models[0]->architecture().vocab),
-        scores_(models.size()) {
+        vocab_(models[0].engine->architecture().vocab),
+        models_(std::move(models)),
+        scores_(models_.size()) {
     original_.engine = original;
     const std::size_t positions = sequences.size() * scored_count(length_);
-    for (std::size_t m = 0; m < models.size(); ++m) {
-      models_.push_back({models[m], {}});
+    for (std::size_t m = 0; m < models_.size(); ++m) {
       scores_[m].nll.resize(positions);
       if (original == nullptr) continue;
       scores_[m].kl.resize(positions);
@@ -170,15 +182,44 @@ Estimate difference(std::span<const double> values, std::span<const double> from
   return estimate(differences);
 }
 
-json or_null(const std::optional<double>& value) { return value ? json(*value) : json(nullptr); }
+bool rounds(const Judged& model) {
+  return (model.rounding != nullptr && std::ranges::any_of(*model.rounding, &codec::ActivationRounding::rounds)) ||
+         (model.cache != nullptr && std::ranges::any_of(*model.cache, &model::CacheScales::rounds));
+}
 
-}  // namespace
+/// The model as it runs.
+Side rounded_side(const Judged& model) {
+  Side side{model.engine};
+  if (model.rounding != nullptr) side.rounding = *model.rounding;
+  if (model.cache != nullptr && !model.cache->empty()) side.cache = engine::CacheUse{*model.cache};
+  return side;
+}
 
-std::vector<Evaluation> evaluate(std::span<Engine* const> models, Engine* original,
-                                 std::span<const std::vector<Token>> sequences) {
+/// What a run of the weights as they are, and one with rounded inputs, say together.
+AsItRuns as_it_runs(const Judged& model, const PositionScores& rounded, const PositionScores& weights) {
+  const Evaluation figures = summarize(rounded);
+  const Side side = rounded_side(model);
+  AsItRuns result{{},
+                  0,
+                  figures.perplexity,
+                  figures.perplexity_standard_error,
+                  figures.kl_divergence,
+                  figures.top1_agreement,
+                  std::nullopt};
+  if (side.cache)
+    result.cached_blocks =
+        static_cast<std::size_t>(std::ranges::count_if(side.cache->scales, &model::CacheScales::rounds));
+  for (const codec::ActivationRounding& linear : side.rounding)
+    if (linear.rounds()) ++result.linears[std::string(codec::name_of(linear.kind))];
+  if (!rounded.kl.empty()) result.kl_change = difference(rounded.kl, weights.kl);
+  return result;
+}
+
+void check_judged(std::span<const Judged> models, const Engine* original,
+                  std::span<const std::vector<Token>> sequences) {
   STRATA_CHECK(!models.empty() && !sequences.empty() && sequences[0].size() >= 4, "{} sequences", sequences.size());
-  const Engine& model = *models[0];
-  for (const Engine* other : models) check_vocabularies(model, *other, "judge them one by one");
+  const Engine& model = *models[0].engine;
+  for (const Judged& other : models) check_vocabularies(model, *other.engine, "judge them one by one");
   if (original != nullptr) check_vocabularies(model, *original, "compare a model with the one it was made from");
   for (const auto& sequence : sequences) {
     STRATA_CHECK(sequence.size() == sequences[0].size(), "sequences of {} and {} tokens", sequences[0].size(),
@@ -186,13 +227,33 @@ std::vector<Evaluation> evaluate(std::span<Engine* const> models, Engine* origin
     for (const Token token : sequence)
       if (token >= model.architecture().vocab) model::fail_without_row(model.model(), token);
   }
-  const std::vector<PositionScores> scores = Evaluator(models, original, sequences).run();
+}
+
+}  // namespace
+
+std::vector<Evaluation> evaluate(std::span<const Judged> models, Engine* original,
+                                 std::span<const std::vector<Token>> sequences) {
+  check_judged(models, original, sequences);
+  std::vector<Side> sides;
+  for (const Judged& model : models) sides.push_back({model.engine});
+  for (const Judged& model : models)
+    if (rounds(model)) sides.push_back(rounded_side(model));
+  const std::vector<PositionScores> scores = Evaluator(std::move(sides), original, sequences).run();
   std::vector<Evaluation> result;
-  for (const PositionScores& positions : scores) {
-    result.push_back(summarize(positions));
-    if (original != nullptr && result.size() > 1) result.back().kl_change = difference(positions.kl, scores[0].kl);
+  std::size_t rounded = models.size();
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    result.push_back(summarize(scores[m]));
+    if (original != nullptr && m != 0) result.back().kl_change = difference(scores[m].kl, scores[0].kl);
+    if (rounds(models[m])) result.back().as_it_runs = as_it_runs(models[m], scores[rounded++], scores[m]);
   }
   return result;
+}
+
+std::vector<Evaluation> evaluate(std::span<Engine* const> models, Engine* original,
+                                 std::span<const std::vector<Token>> sequences) {
+  std::vector<Judged> judged;
+  for (Engine* const model : models) judged.push_back({model});
+  return evaluate(judged, original, sequences);
 }
 
 Evaluation evaluate(Engine& model, Engine* original, std::span<const std::vector<Token>> sequences) {
@@ -217,37 +278,6 @@ Evaluation summarize(const PositionScores& positions) {
                    *std::max_element(positions.kl.begin(), positions.kl.end())};
   result.top1_agreement = estimate(positions.agree).mean;
   return result;
-}
-
-json Evaluation::to_json() const {
-  json value = {{"perplexity", perplexity},
-                {"perplexity_stderr", or_null(perplexity_standard_error)},
-                {"ref_perplexity", or_null(ref_perplexity)},
-                {"ref_perplexity_stderr", or_null(ref_perplexity_standard_error)},
-                {"kl_divergence", nullptr},
-                {"top1_agreement", or_null(top1_agreement)},
-                {"tokens", tokens}};
-  if (kl_divergence)
-    value["kl_divergence"] = {{"mean", kl_divergence->mean},
-                              {"stderr", or_null(kl_divergence->standard_error)},
-                              {"median", kl_divergence->median},
-                              {"p99", kl_divergence->p99},
-                              {"max", kl_divergence->max}};
-  if (text)
-    value["text"] = {{"source", text->source.empty() ? "model" : text->source},
-                     {"used_by_calibration", text->used_by_calibration}};
-  if (kl_change) value["kl_change"] = {{"mean", kl_change->mean}, {"stderr", or_null(kl_change->standard_error)}};
-  return value;
-}
-
-std::string Evaluation::measured_on() const {
-  if (!text) return fmt::format("{} tokens", tokens);
-  if (text->source.empty())
-    return fmt::format("{} tokens that the model wrote itself, other than those of the calibration", tokens);
-  if (text->used_by_calibration)
-    return fmt::format("{} tokens of {} that the calibration used too, since the text has no more", tokens,
-                       text->source);
-  return fmt::format("{} tokens of {} that the calibration did not use", tokens, text->source);
 }
 
 }  // namespace strata::eval

@@ -84,6 +84,10 @@ Scheme scheme_of(const codec::Codec& codec) {
   STRATA_CHECK(false, "{}", codec.name);
 }
 
+json fp8_cache_scheme() {
+  return {{"num_bits", 8}, {"type", "float"}, {"strategy", "tensor"}, {"dynamic", false}, {"symmetric", true}};
+}
+
 json quantization_config(std::span<const ModuleCodec> modules, std::span<const std::string> always_ignored,
                          Activations activations) {
   std::vector<std::pair<const codec::Codec*, json>> groups;  // by first appearance: codec, targets

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "codec/activations.h"
 #include "codec/codec.h"
 #include "core/json.h"
 #include "format/safetensors.h"
@@ -49,6 +50,9 @@ Scheme scheme_of(const codec::Codec& codec);
 json quantization_config(std::span<const ModuleCodec> modules, std::span<const std::string> always_ignored,
                          Activations activations);
 
+/// What "kv_cache_scheme" of that object is for keys and values in FP8 with a scale for each block.
+json fp8_cache_scheme();
+
 /// A checkpoint's quantization_config: the codec of every module.
 class QuantizationScheme {
  public:
@@ -58,23 +62,28 @@ class QuantizationScheme {
   /// module is ignored, no target matches, or it is FP8 with scales of blocks or tensors (EncodedMatrix reads it).
   /// Throws Error when patterns of different codecs match.
   const codec::Codec* codec_of(const std::string& module) const;
-  /// True when the runtime is asked to quantize activations (or the KV cache) too, which is not imitated here.
-  bool quantizes_activations() const { return quantizes_activations_; }
+  /// How a module's inputs are declared to be rounded ("input_activations"), by the same rules. Declarations never stop
+  /// the reading of weights: what is not known here is `unknown`.
+  codec::ActivationRounding::Kind activations_of(const std::string& module) const;
 
  private:
+  /// What a group says of the modules that it is for.
+  struct Group {
+    const codec::Codec* codec = nullptr;
+    codec::ActivationRounding::Kind activations = codec::ActivationRounding::Kind::none;
+  };
   struct PatternTarget {
     TargetPattern pattern;
-    const codec::Codec* codec;
+    Group group;
   };
   bool ignores(const std::string& module) const;
+  Group group_of(const std::string& module) const;
 
   std::string where_;
-  std::map<std::string, const codec::Codec*, std::less<>>
-      exact_;  ///< module and class names; of each target without "re:"
+  std::map<std::string, Group, std::less<>> exact_;  ///< module and class names; of each target without "re:"
   std::vector<PatternTarget> patterns_;
   std::set<std::string, std::less<>> ignored_;
   std::vector<TargetPattern> ignored_patterns_;
-  bool quantizes_activations_ = false;
 };
 
 /// Gathers the stored tensors of a (rows, cols) module into a Stored, by the codec's layout; `find(name)` gives

@@ -1,5 +1,7 @@
 // quantization_config -> codecs. A group of the configuration is read into a Scheme, and the codec with the same
 // scheme is looked up, so a scheme without a codec is refused by its name.
+#include <array>
+
 #include "core/error.h"
 #include "format/compressed_tensors.h"
 #include "format/strict_json.h"
@@ -89,6 +91,48 @@ const codec::Codec* codec_of_scheme(const Scheme& scheme, const std::string& whe
   fail("{}: no codec reads the scheme '{}'", where, printable(scheme.text()));
 }
 
+/// A way to round activations as compressed-tensors names it.
+struct DeclaredActivations {
+  std::uint64_t num_bits;
+  std::string_view type, strategy, dynamic;
+  std::uint64_t group_size;  ///< 0 unless the strategy has groups
+  codec::ActivationRounding::Kind kind;
+};
+constexpr auto kActivations = std::to_array<DeclaredActivations>({
+    {8, "int", "token", "true", 0, codec::ActivationRounding::Kind::int8_token},
+    {8, "float", "token", "true", 0, codec::ActivationRounding::Kind::e4m3_token},
+    {8, "float", "group", "true", 128, codec::ActivationRounding::Kind::e4m3_groups},
+    {8, "float", "tensor", "false", 0, codec::ActivationRounding::Kind::e4m3_tensor},
+    {4, "float", "tensor_group", "local", 16, codec::ActivationRounding::Kind::nvfp4},
+    {4, "float", "group", "true", 32, codec::ActivationRounding::Kind::mxfp4},
+    {8, "float", "group", "true", 32, codec::ActivationRounding::Kind::mxfp8},
+});
+
+/// What a group declares of its modules' inputs.
+codec::ActivationRounding::Kind read_activations(const json& group) {
+  using enum codec::ActivationRounding::Kind;
+  if (absent(group, "input_activations")) return none;
+  const json& declared = group.at("input_activations");
+  if (!declared.is_object()) return unknown;
+  const auto word = [&](const char* key, const std::string& otherwise) {
+    if (absent(declared, key)) return otherwise;
+    const json& value = declared.at(key);
+    return lower(value.is_string() ? value.get<std::string>() : value.dump());
+  };
+  const auto number = [&](const char* key, std::uint64_t otherwise) {
+    if (absent(declared, key)) return otherwise;
+    return declared.at(key).is_number_unsigned() ? declared.at(key).get<std::uint64_t>() : std::uint64_t{0};
+  };
+  const std::uint64_t group_size = number("group_size", 0);
+  const std::string strategy = word("strategy", group_size == 0 ? "tensor" : "group");
+  if (word("symmetric", "true") != "true") return unknown;
+  for (const DeclaredActivations& row : kActivations)
+    if (row.num_bits == number("num_bits", 8) && row.type == word("type", "int") && row.strategy == strategy &&
+        row.dynamic == word("dynamic", "false") && row.group_size == group_size)
+      return row.kind;
+  return unknown;
+}
+
 void check_top_level(const json& config, const std::string& where) {
   const auto method = get<std::string>(config, "quant_method", where);
   if (method != "compressed-tensors")
@@ -117,7 +161,6 @@ QuantizationScheme QuantizationScheme::parse(const json& quantization_config, co
   check_top_level(config, where);
   QuantizationScheme result;
   result.where_ = where;
-  result.quantizes_activations_ = !absent(config, "kv_cache_scheme");
   const auto top_format = get_or<std::string>(config, "format", "", where);
 
   const json* groups = object_or_null(config, "config_groups", where);
@@ -125,18 +168,16 @@ QuantizationScheme QuantizationScheme::parse(const json& quantization_config, co
   for (const auto& [name, group] : groups->items()) {
     const std::string here = fmt::format("{}: config group '{}'", where, printable(name));
     if (!group.is_object()) fail("{}: is no object; presets by name cannot be read", here);
-    if (!absent(group, "input_activations") || !absent(group, "output_activations"))
-      result.quantizes_activations_ = true;
     const json* weights = object_or_null(group, "weights", here);
     if (weights == nullptr) continue;  // a group for attention or for activations only
     const auto format = get_or<std::string>(group, "format", top_format, here);
-    const codec::Codec* codec = codec_of_scheme(read_scheme(*weights, format, here), here);
+    const Group read{codec_of_scheme(read_scheme(*weights, format, here), here), read_activations(group)};
     if (absent(group, "targets")) fail("{}: 'targets' is missing", here);
     for (std::string& target : texts(group.at("targets"), "targets", here)) {
       if (target.starts_with("re:")) {
-        result.patterns_.push_back({TargetPattern(target.substr(3), here), codec});
-      } else if (const auto [it, fresh] = result.exact_.emplace(std::move(target), codec);
-                 !fresh && it->second != codec) {
+        result.patterns_.push_back({TargetPattern(target.substr(3), here), read});
+      } else if (const auto [it, fresh] = result.exact_.emplace(std::move(target), read);
+                 !fresh && it->second.codec != read.codec) {
         fail("{}: the target '{}' is in another group too, with another scheme", here, printable(it->first));
       }
     }
@@ -158,20 +199,26 @@ bool QuantizationScheme::ignores(const std::string& module) const {
   return false;
 }
 
-const codec::Codec* QuantizationScheme::codec_of(const std::string& module) const {
-  if (ignores(module)) return nullptr;
+QuantizationScheme::Group QuantizationScheme::group_of(const std::string& module) const {
+  if (ignores(module)) return {};
   if (const auto it = exact_.find(module); it != exact_.end()) return it->second;
   const PatternTarget* found = nullptr;
   for (const PatternTarget& target : patterns_) {
     if (!target.pattern.matches(module)) continue;
     if (found == nullptr) found = &target;
-    if (found->codec != target.codec)
+    if (found->group.codec != target.group.codec)
       fail("{}: the patterns '{}' and '{}' both match {}, with different schemes", where_,
            printable(found->pattern.text()), printable(target.pattern.text()), printable(module));
   }
-  if (found != nullptr) return found->codec;
+  if (found != nullptr) return found->group;
   const auto it = exact_.find("Linear");
-  return it == exact_.end() ? nullptr : it->second;
+  return it == exact_.end() ? Group{} : it->second;
+}
+
+const codec::Codec* QuantizationScheme::codec_of(const std::string& module) const { return group_of(module).codec; }
+
+codec::ActivationRounding::Kind QuantizationScheme::activations_of(const std::string& module) const {
+  return group_of(module).activations;
 }
 
 }  // namespace strata::format

@@ -13,6 +13,7 @@
 
 #include "core/json.h"
 #include "model/architecture.h"
+#include "model/cache_scales.h"
 #include "model/companions.h"
 #include "model/families.h"
 #include "model/head_order.h"
@@ -81,6 +82,11 @@ class Model {
   std::vector<TensorInfo> tensors() const { return source_->tensors(); }
   /// The codec that a linear has in the files; nullptr when it is dense.
   const codec::Codec* codec_of(const Linear& linear) const { return source_->codec_of(linear.module); }
+  /// How the files declare that the inputs of every linear are rounded, by index into Architecture::linears. Of linears
+  /// that a runtime fuses, whose inputs are the same rows, one scale counts: the largest, as vLLM has it.
+  std::vector<codec::ActivationRounding> declared_activations() const;
+  /// The scales of an FP8 cache of keys and values that the files declare, by block; empty where they declare none.
+  std::vector<CacheScales> declared_cache() const;
   /// Whether a linear is held as a copy of what lies in the file, its heads being in another order there.
   bool is_reordered(const Linear& linear) const { return head_orders_.contains(linear.module + ".weight"); }
 

@@ -2,12 +2,14 @@
 // hands out.
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "codec/activations.h"
 #include "codec/codec.h"
 #include "core/matrix.h"
 #include "kernel/matmul.h"
@@ -69,6 +71,10 @@ class TensorSource {
   virtual std::vector<float> vector(const std::string& name, std::size_t size) const = 0;
   /// The codec of a linear in a quantized checkpoint; nullptr when the linear is dense.
   virtual const codec::Codec* codec_of(const std::string& module) const = 0;
+  /// How the files declare the inputs of a linear to be rounded, scales included. Never throws.
+  virtual codec::ActivationRounding activations_of(const std::string&) const { return {}; }
+  /// A scale that stands beside the weights under this name, where it is one positive number. Never throws.
+  virtual std::optional<float> side_scale(const std::string&) const { return std::nullopt; }
   /// The stacks that hold a block's experts; nullptr where each is a tensor of its own.
   virtual const StackNames* stacks(std::size_t) const { return nullptr; }
   /// A tensor's bytes as they lie in the mapped file, whatever their type. Throws Error where there are none such.

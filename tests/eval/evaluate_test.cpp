@@ -168,6 +168,69 @@ TEST(Evaluate, SeveralModelsHaveTheFiguresOfEachByItself) {
   EXPECT_GT(*both[1].kl_change->standard_error, 0.0);
 }
 
+using Kind = codec::ActivationRounding::Kind;
+
+TEST(Evaluate, RoundedInputsAreASecondRunOfTheSameModel) {
+  const model::Model plain = model::Model::open(golden_model("llama_tied"));
+  engine::Engine q(plain), p(plain);
+  const Chunks chunks = golden_ids("llama_tied");
+  std::vector<codec::ActivationRounding> rounding(plain.architecture().linears.size());
+  rounding[0] = {Kind::e4m3_token};
+  rounding[3] = rounding[4] = {Kind::int8_token};
+  const Judged judged[] = {{&q, &rounding}};
+  const Evaluation e = evaluate(judged, &p, chunks).front();
+  ASSERT_TRUE(e.as_it_runs);
+  EXPECT_EQ(e.kl_divergence->mean, 0.0) << "the weights are those of the original";
+  EXPECT_GT(e.as_it_runs->kl_divergence->mean, 1e-8);
+  EXPECT_LT(e.as_it_runs->kl_divergence->mean, 1e-2);
+  EXPECT_EQ(e.as_it_runs->kl_change->mean, e.as_it_runs->kl_divergence->mean);
+  EXPECT_EQ(e.as_it_runs->describe(), "fp8 by token in 1 linear, int8 by token in 2 linears");
+  const json value = e.to_json()["as_it_runs"];
+  EXPECT_EQ(value["linears"], (json{{"fp8 by token", 1}, {"int8 by token", 2}}));
+  EXPECT_EQ(value["cached_blocks"], 0);
+  for (const char* key : {"perplexity", "perplexity_stderr", "kl_divergence", "top1_agreement", "kl_change"})
+    EXPECT_FALSE(value[key].is_null()) << key;
+
+  Evaluation weights = e;
+  weights.as_it_runs.reset();
+  expect_same(weights, evaluate(q, &p, chunks));
+  EXPECT_TRUE(evaluate(judged, nullptr, chunks).front().to_json()["as_it_runs"]["kl_divergence"].is_null());
+}
+
+TEST(Evaluate, AnFp8CacheIsASecondRunToo) {
+  const model::Model plain = model::Model::open(golden_model("llama_tied"));
+  engine::Engine q(plain), p(plain);
+  std::vector<model::CacheScales> cache(plain.architecture().blocks);
+  cache[1] = {0.01f, 0.02f};
+  const Judged judged[] = {{&q, nullptr, &cache}};
+  const Evaluation e = evaluate(judged, &p, golden_ids("llama_tied")).front();
+  ASSERT_TRUE(e.as_it_runs);
+  EXPECT_EQ(e.as_it_runs->describe(), "fp8 cache in 1 block");
+  EXPECT_EQ(e.kl_divergence->mean, 0.0);
+  EXPECT_GT(e.as_it_runs->kl_divergence->mean, 0.0);
+  EXPECT_LT(e.as_it_runs->kl_divergence->mean, 0.1);
+}
+
+TEST(Evaluate, WhereNothingIsRoundedThereIsNoSecondRun) {
+  const model::Model plain = model::Model::open(golden_model("llama_tied"));
+  engine::Engine q(plain);
+  std::vector<codec::ActivationRounding> rounding(plain.architecture().linears.size());
+  rounding[0] = {Kind::unknown};
+  const Judged judged[] = {{&q, &rounding}};
+  EXPECT_FALSE(evaluate(judged, nullptr, golden_ids("llama_tied")).front().to_json().contains("as_it_runs"));
+}
+
+TEST(Evaluate, EachOfSeveralModelsHasItsOwnRounding) {
+  const model::Model plain = model::Model::open(golden_model("llama_tied"));
+  engine::Engine a(plain), b(plain), p(plain);
+  const Chunks chunks = golden_ids("llama_tied");
+  const std::vector<codec::ActivationRounding> rounding(plain.architecture().linears.size(), {Kind::int8_token});
+  const Judged judged[] = {{&a}, {&b, &rounding}}, alone[] = {{&b, &rounding}};
+  const std::vector<Evaluation> both = evaluate(judged, &p, chunks);
+  EXPECT_FALSE(both[0].as_it_runs);
+  EXPECT_EQ(both[1].as_it_runs->to_json(), evaluate(alone, &p, chunks).front().as_it_runs->to_json());
+}
+
 TEST(Evaluate, TheSameFiguresForAnyNumberOfThreads) {
   TinyModel tiny("llama_tied");
   tiny.set("model.layers.0.mlp.up_proj.weight", [](std::size_t i) { return i % 3 == 0 ? 0.1f : -0.05f; });

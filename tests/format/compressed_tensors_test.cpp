@@ -321,12 +321,48 @@ TEST(Targets, PatternsThatWouldBacktrackForeverAreMatched) {
   EXPECT_FALSE(TargetPattern("^(?!.*lm_head).*", "c").matches("x.lm_head"));
 }
 
-TEST(Targets, QuantizedActivationsAreReported) {
-  const std::string weights = R"({"targets":["Linear"],"weights":{"num_bits":8,"strategy":"channel"})";
-  EXPECT_FALSE(QuantizationScheme::parse(foreign(weights + "}", "int-quantized"), "c").quantizes_activations());
-  EXPECT_TRUE(
-      QuantizationScheme::parse(foreign(weights + R"(,"input_activations":{"num_bits":8}})", "int-quantized"), "c")
-          .quantizes_activations());
+using ActivationKind = codec::ActivationRounding::Kind;
+
+ActivationKind activations_in(const std::string& declared) {
+  const std::string group =
+      R"({"targets":["Linear"],"weights":{"num_bits":8,"strategy":"channel"},"input_activations":)" + declared + "}";
+  return QuantizationScheme::parse(foreign(group, "int-quantized"), "c").activations_of("m");
+}
+
+TEST(Activations, AreReadFromWhatAGroupDeclares) {
+  using enum codec::ActivationRounding::Kind;
+  EXPECT_EQ(activations_in("null"), none);
+  EXPECT_EQ(activations_in(R"({"num_bits":8,"type":"int","strategy":"token","dynamic":true,"symmetric":true})"),
+            int8_token);
+  EXPECT_EQ(activations_in(R"({"num_bits":8,"type":"FLOAT","strategy":"token","dynamic":true})"), e4m3_token);
+  EXPECT_EQ(activations_in(R"({"num_bits":8,"type":"float","strategy":"tensor","dynamic":false})"), e4m3_tensor);
+  EXPECT_EQ(activations_in(R"({"num_bits":8,"type":"float"})"), e4m3_tensor) << "as compressed-tensors infers it";
+  EXPECT_EQ(activations_in(R"({"num_bits":8,"type":"float","strategy":"group","group_size":128,"dynamic":true})"),
+            e4m3_groups);
+  EXPECT_EQ(
+      activations_in(R"({"num_bits":4,"type":"float","strategy":"tensor_group","group_size":16,"dynamic":"local"})"),
+      nvfp4);
+  EXPECT_EQ(activations_in(R"({"num_bits":4,"type":"float","strategy":"group","group_size":32,"dynamic":true})"),
+            mxfp4);
+  EXPECT_EQ(activations_in(R"({"num_bits":8,"type":"float","group_size":32,"dynamic":true})"), mxfp8);
+}
+
+TEST(Activations, ThatAreNotKnownNeverStopTheReading) {
+  for (const char* declared :
+       {R"({"num_bits":8})", R"({"num_bits":8,"type":"int","strategy":"token","dynamic":true,"symmetric":false})",
+        R"({"num_bits":-8,"type":"int","strategy":"token","dynamic":true})", R"({"num_bits":"8"})", R"([1,2])",
+        R"("FP8")", R"(7)", R"({"dynamic":{},"type":[],"strategy":1e99,"group_size":-1})", R"({})"})
+    EXPECT_EQ(activations_in(declared), ActivationKind::unknown) << declared;
+}
+
+TEST(Activations, AreThoseOfTheModulesGroupAndOfNoneThatIsIgnored) {
+  const json config =
+      config_of({{"a", "fp8_channel"}, {"b", "int8_w8a8"}, {"d", "int4_g64"}, {"c", "keep"}}, Activations::dynamic);
+  const auto scheme = QuantizationScheme::parse(config, "c");
+  EXPECT_EQ(scheme.activations_of("a"), ActivationKind::e4m3_token);
+  EXPECT_EQ(scheme.activations_of("b"), ActivationKind::int8_token);
+  for (const char* module : {"c", "d", "lm_head", "other"})
+    EXPECT_EQ(scheme.activations_of(module), ActivationKind::none) << module;
 }
 
 /// A module "m" of (64, 128) weights as a codec stores it, in memory.

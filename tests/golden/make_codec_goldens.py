@@ -213,4 +213,5 @@ def main():
           if make_ct else f"{out_path}: {os.path.getsize(out_path)} bytes; make_ct.py not found, nothing compared")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,17 +1,19 @@
 """vLLM on a CPU loads every scheme that it has a kernel for, with log-probabilities within its own noise.
 
 The reference is transformers on the checkpoint decoded by numpy. vLLM in bf16 differs from it by 0.04 in the mean on the
-dense model; 8-bit activations, which the reference does not have, add more.
+dense model; 8-bit activations add more, unless the reference's linears read what numpy rounds, as they do in the last tests.
 """
 import json
 import subprocess
 
+import make_activation_goldens as rounding
 import numpy as np
 import numpy_reference as reference
 import pytest
 import torch
 from conftest import ROOT, need
 from test_transformers import load
+from transformers import AutoModelForCausalLM
 
 CPU = ("--for", "vllm:cpu", "--scale", "minmax")
 PLANS = {
@@ -62,3 +64,62 @@ def test_loads_and_agrees(strata, smollm2, ids, tmp_path, results, plan):
     difference = np.abs(expected - np.array(result["logprobs"])).mean()
     activations = any(g.get("input_activations") for g in reference.groups_of(out).values())
     assert difference < (TOLERANCE_WITH_ACTIVATIONS if activations else TOLERANCE)
+
+
+ROUNDED = ("int8_w8a8", "fp8_channel")
+
+
+def load_exact(folder):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def log_probabilities(model, ids) -> np.ndarray:
+    """Of every token but the first, given those before it."""
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0].float()
+    return logits[:-1].log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0].numpy()
+
+
+def read_rounded(model, folder) -> None:
+    """Linears read what numpy rounds, where the checkpoint declares it."""
+    kinds = {("int", "token"): rounding.int8_token, ("float", "token"): rounding.e4m3_token}
+    modules = dict(model.named_modules())
+    for name, group in reference.groups_of(folder).items():
+        declared = group["input_activations"]
+        make = kinds[declared["type"], declared["strategy"]]
+
+        def hook(_, args, make=make):
+            x = args[0].float().reshape(-1, args[0].shape[-1]).numpy()
+            return (torch.from_numpy(make(x)).reshape(args[0].shape).to(args[0].dtype), *args[1:])
+
+        modules[name].register_forward_pre_hook(hook)
+
+
+@pytest.mark.parametrize("plan", ROUNDED)
+def test_rounded_activations_are_nearer(strata, smollm2, ids, tmp_path, results, plan):
+    """The reference with rounded inputs is as near to vLLM as bf16 lets it be, and nearer than the one without."""
+    out = checkpoint_of(strata, smollm2, plan)
+    reference.write_dense(out, tmp_path / "dense", "F32")
+    got, differences = np.array(results[plan]["logprobs"]), []
+    for rounds in (False, True):
+        model = load_exact(tmp_path / "dense")
+        if rounds:
+            read_rounded(model, out)
+        differences.append(np.abs(log_probabilities(model, ids) - got).mean())
+    print(plan, differences)
+    assert differences[1] < differences[0] and differences[1] < TOLERANCE
+
+
+@pytest.mark.parametrize("plan", ROUNDED)
+def test_as_it_runs_is_that_of_rounded_activations(strata, smollm2, ids, tmp_path, plan):
+    """`strata eval --activations` has the perplexity of transformers whose linears read what numpy rounds."""
+    out = checkpoint_of(strata, smollm2, plan)
+    reference.write_dense(out, tmp_path / "dense", "F32")
+    model = load_exact(tmp_path / "dense")
+    read_rounded(model, out)
+    text = ROOT / "scripts/data/alice.txt"
+    shown = json.loads(strata.run("eval", out, "--text", text, "--samples", 1, "--seq-len", len(ids), "--activations", "--for",
+                                  "vllm:cpu" if plan == "int8_w8a8" else "vllm", "--json"))
+    nll = -log_probabilities(model, ids)[len(ids) // 2:]
+    assert shown["as_it_runs"]["perplexity"] == pytest.approx(float(np.exp(nll.mean())), rel=1e-3)
+    assert shown["as_it_runs"]["perplexity"] != shown["perplexity"]

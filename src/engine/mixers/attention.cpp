@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "engine/mixers/heads.h"
+#include "engine/modes.h"
 #include "engine/scale.h"
 #include "kernel/gates.h"
 #include "kernel/ops.h"
@@ -106,6 +107,7 @@ const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Bat
   prepare_heads(w, block, batch, Norm::q, a.heads, q_.data());
   if (of.keys_of == model::kOwnKeys) {
     prepare_heads(w, block, batch, Norm::k, kv_heads, k_.data());
+    if (cache_use_ != nullptr) cache_use_->take(block, batch.tokens, a.kv_size(block), k_.data(), v_.data());
     leave_keys(a, block, batch, {k_.data(), v_.data()});
   }
   float* const attended = sized(attended_, batch.tokens * q_size);

@@ -9,6 +9,7 @@
 #include "format/compressed_tensors.h"
 #include "model/content_hash.h"
 #include "model/find_names.h"
+#include "model/hf/input_rounding.h"
 #include "model/hf/native.h"
 #include "model/hf/places.h"
 #include "model/sources.h"
@@ -61,6 +62,8 @@ class HfSource final : public TensorSource {
       const std::string method = it->is_object() ? get_or<std::string>(*it, "quant_method", "", file) : "";
       if (std::ranges::find(kSelfDescribing, method) == kSelfDescribing.end())
         scheme_ = format::QuantizationScheme::parse(*it, file);
+      else
+        inputs_ = InputRounding::of_method(method, *it);
       for (const char* key : {"weight_block_size", "block_structure"})
         if (const auto found = find_block(*it, key)) block = *found;
     }
@@ -135,6 +138,14 @@ class HfSource final : public TensorSource {
   }
 
   const codec::Codec* codec_of(const std::string& module) const override { return scheme_.codec_of(module); }
+
+  codec::ActivationRounding activations_of(const std::string& module) const override {
+    const Place* const place = place_of(module + ".weight");
+    const auto kind = place != nullptr && inputs_.known() ? inputs_.of_place(*place) : scheme_.activations_of(module);
+    return with_scale(kind, [&](std::string_view suffix) { return find(fmt::format("{}.{}", module, suffix)); });
+  }
+
+  std::optional<float> side_scale(const std::string& name) const override { return scale_in(find(name)); }
 
   const StackNames* stacks(std::size_t block) const override {
     const auto it = places_.stacks.find(block);
@@ -220,6 +231,7 @@ class HfSource final : public TensorSource {
   std::string blocks_;  ///< what the names of all blocks begin with
   format::SafetensorsSet files_;
   format::QuantizationScheme scheme_;
+  InputRounding inputs_;  ///< of methods whose tensors describe themselves
   Places places_;
   std::set<std::string> linears_;   ///< names of their weights
   std::set<std::string> expected_;  ///< tensors that the model needs although they are named like side tensors

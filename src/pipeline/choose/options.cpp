@@ -172,6 +172,12 @@ void visit(PlanRequest& r, OptionVisitor& v) {
             .least = 1,
             .most = static_cast<double>(kMostParts)},
            r.parts);
+  v.choice(
+      {.name = "--kv",
+       .help = "vLLM: how keys and values are kept while the model runs. fp8: with scales of the calibration text, "
+               "which the output holds; its cost is in the measurement of the result",
+       .example = "fp8"},
+      r.fp8_cache, {{"as-is", false}, {"fp8", true}});
   v.bytes({.name = "--shard-size", .help = "Largest weight file (default: one file)", .example = "5GB"}, r.shard_bytes);
   declare_codecs(v, r);
   declare_lwq(v, r);

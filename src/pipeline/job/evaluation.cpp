@@ -12,6 +12,7 @@
 #include "eval/text.h"
 #include "model/tokenizer.h"
 #include "pipeline/job/precision.h"
+#include "pipeline/plan/target.h"
 
 namespace strata::pipeline {
 namespace {
@@ -45,14 +46,33 @@ void check_comparison(const std::vector<const model::Model*>& models, const mode
                     original->path().string()));
 }
 
+/// What the linears of each model read where the target runs it; as they are unless that was asked for.
+std::vector<RunInputs> inputs_of(const std::vector<const model::Model*>& models, const EvaluationRequest& request,
+                                 Listener& listener) {
+  std::vector<RunInputs> inputs(models.size());
+  if (!request.activations && request.target)
+    fail_usage("--for {}: says whose rounding is imitated; give --activations with it", *request.target);
+  if (!request.activations) return inputs;
+  const Target& target = target_by_name(request.target.value_or("vllm"));
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    inputs[m] = run_inputs(target, *models[m]);
+    for (const std::string& remark : inputs[m].remarks) listener.on_remark(remark);
+    if (!inputs[m].any)
+      listener.on_remark(fmt::format("{} rounds no activations of {}: it runs as its weights alone say", target.name,
+                                     models[m]->path().string()));
+  }
+  return inputs;
+}
+
 /// Runs the models on the text, the original once for all of them.
-std::vector<eval::Evaluation> judge(const std::vector<const model::Model*>& models, const model::Model* original,
+std::vector<eval::Evaluation> judge(const std::vector<const model::Model*>& models,
+                                    const std::vector<RunInputs>& inputs, const model::Model* original,
                                     const eval::EvalText& text, kernel::Precision precision) {
   std::vector<std::unique_ptr<engine::Engine>> engines;
-  std::vector<engine::Engine*> judged;
-  for (const model::Model* model : models) {
-    engines.push_back(std::make_unique<engine::Engine>(*model, precision));
-    judged.push_back(engines.back().get());
+  std::vector<eval::Judged> judged;
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    engines.push_back(std::make_unique<engine::Engine>(*models[m], precision));
+    judged.push_back({engines.back().get(), &inputs[m].by_linear, &inputs[m].cache});
   }
   std::optional<engine::Engine> reference;
   if (original != nullptr) reference.emplace(*original, precision);
@@ -82,6 +102,14 @@ void visit(EvaluationRequest& r, OptionVisitor& v) {
            r.seq_len);
   visit(r.tasks, v);
   declare_precision(r.precision, v);
+  v.flag({.name = "--activations",
+          .help = "Measure a second time as the runtime of --for runs it, which rounds activations where the files "
+                  "declare it"},
+         r.activations);
+  v.option({.name = "--for",
+            .help = "With --activations, the runtime: " + target_names() + " (default: vllm)",
+            .example = "vllm:sm80"},
+           r.target);
   v.option({.name = "--output", .help = "Also write the result to this JSON file", .letter = "-o"}, r.output);
 }
 
@@ -103,10 +131,11 @@ eval::EvalFile evaluate(const EvaluationRequest& request, Listener& listener, co
   if (original) file.original = eval::ModelName::of(*original);
   const model::Model* reference = original ? &*original : nullptr;
   if (!request.text.empty()) {
+    const std::vector<RunInputs> inputs = inputs_of(opened, request, listener);
     const auto tokenizer = model::Tokenizer::of(*opened.at(0));
     const eval::EvalText text = eval::read_eval_text(tokenizer, request.text, request.seq_len, request.samples);
     check_comparison(opened, tokenizer, text, reference, listener);
-    file.evaluations = judge(opened, reference, text, request.precision);
+    file.evaluations = judge(opened, inputs, reference, text, request.precision);
     file.text = text.describe();
   }
   if (!request.tasks.names.empty())

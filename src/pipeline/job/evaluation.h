@@ -1,6 +1,7 @@
 // Evaluation as a user asks for it: perplexity of models, and their distance from the original they were made from.
 // All models run on the same text, a batch of sequences at a time; no logits are kept.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct EvaluationRequest {
   kernel::Precision precision = kernel::Precision::f32;
   std::size_t seq_len = 512, samples = 0;  ///< samples: 0 for the whole text
   TaskRequest tasks;                       ///< none without names
+  bool activations = false;                ///< also as the target runs them, with rounded activations
+  std::optional<std::string> target;       ///< unset: vllm; only with `activations`
 };
 void visit(EvaluationRequest& request, OptionVisitor& visitor);
 

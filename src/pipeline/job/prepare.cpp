@@ -10,6 +10,7 @@
 #include "pipeline/job/stages.h"
 #include "pipeline/measure/confirm.h"
 #include "pipeline/measure/max_kl.h"
+#include "pipeline/output/cache_plan.h"
 #include "pipeline/plan/least_version.h"
 
 namespace strata::pipeline {
@@ -24,6 +25,8 @@ constexpr const char* kInputs = "inputs.pass";
 void check_container(const model::Model& model, const QuantizeRequest& request) {
   const model::Architecture& a = model.architecture();
   plan_output(model, codecs_by_linear(all_kept(a), a), target_of(request), request.plan.shard_bytes);
+  if (!request.plan.fp8_cache) return;
+  if (const std::string why = why_no_fp8_cache(target_of(request), a); !why.empty()) fail("--kv fp8: {}", why);
 }
 
 /// What has to be found out, given what is known.
@@ -203,7 +206,8 @@ PlanResult Preparation::read_plan() const {
   check_plan(result.plan, model_.architecture(), target_, request_.plan.parts, where);
   result.least_version = least_version(target_, result.plan, model_.architecture());
   const auto codecs = codecs_by_linear(result.plan, model_.architecture());
-  result.output_bytes = plan_output(model_, codecs, target_, request_.plan.shard_bytes)->bytes();
+  const CacheScales cache = request_.plan.fp8_cache ? cache_to_measure(model_.architecture()) : CacheScales();
+  result.output_bytes = plan_output(model_, codecs, target_, request_.plan.shard_bytes, DType::bf16, cache)->bytes();
   return result;
 }
 

@@ -1,21 +1,30 @@
 // The order of the job, and the measurement of its result.
 #include "pipeline/job/quantize.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/job_folder.h"
 #include "core/seconds.h"
+#include "pipeline/job/cache_scales.h"
 #include "pipeline/job/card.h"
 #include "pipeline/job/report.h"
 #include "pipeline/job/unknown_model.h"
 #include "pipeline/job/verification_text.h"
+#include "pipeline/output/cache_plan.h"
+#include "pipeline/plan/roundings.h"
 
 namespace strata::pipeline {
 namespace {
 
-std::unique_ptr<Output> output_of(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared) {
-  return plan_output(model, codecs_by_linear(prepared.plan.plan, model.architecture()), target_of(request),
-                     request.plan.shard_bytes);
+/// cache: the scales of --kv, or as many before they are measured.
+std::unique_ptr<Output> output_of(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared,
+                                  CacheScales cache) {
+  Codecs codecs = codecs_by_linear(prepared.plan.plan, model.architecture());
+  if (request.plan.fp8_cache && std::ranges::none_of(codecs, &codec::Codec::has_codes))
+    fail("--kv fp8: this plan leaves every linear as it is, and a folder without codes cannot declare the cache");
+  return plan_output(model, std::move(codecs), target_of(request), request.plan.shard_bytes, DType::bf16,
+                     std::move(cache));
 }
 
 Written write(const PlannedJob& job, const Forecast& forecast, JobFolder& folder, Listener& listener) {
@@ -37,7 +46,7 @@ Quantized run(const model::Model& model, const QuantizeRequest& request, JobFold
   const auto begin = std::chrono::steady_clock::now();
   Quantized done;
   done.prepared = prepare(model, request, &folder, listener);
-  const std::unique_ptr<Output> output = output_of(model, request, done.prepared);
+  const std::unique_ptr<Output> output = output_of(model, request, done.prepared, cache_scales(model, request, folder));
   const PlannedJob job{model, request, done.prepared, *output};
   done.forecast = forecast(job);
   listener.on_plan(model, done.prepared, done.forecast);
@@ -84,7 +93,8 @@ DryRun dry_run(const QuantizeRequest& asked, Listener& listener) {
   const QuantizeRequest request = fitted_to(model, asked, listener);
   DryRun result;
   result.prepared = prepare(model, request, nullptr, listener);
-  const std::unique_ptr<Output> output = output_of(model, request, result.prepared);
+  const std::unique_ptr<Output> output = output_of(
+      model, request, result.prepared, request.plan.fp8_cache ? cache_to_measure(model.architecture()) : CacheScales());
   result.forecast = forecast({model, request, result.prepared, *output});
   listener.on_plan(model, result.prepared, result.forecast);
   return result;
@@ -97,7 +107,9 @@ eval::Evaluation verify(const model::Model& original, const QuantizeRequest& req
   engine::Engine exact(original, kernel::Precision::f32, residency),
       rounded(quantized, kernel::Precision::f32, residency);
   VerificationText text = verification_text(exact, request, request.verify_samples);
-  eval::Evaluation result = eval::evaluate(rounded, &exact, text.sequences);
+  const RunInputs inputs = run_inputs(target_of(request), quantized);
+  const eval::Judged judged[] = {{&rounded, &inputs.by_linear, &inputs.cache}};
+  eval::Evaluation result = eval::evaluate(judged, &exact, text.sequences).front();
   result.text = std::move(text.text);
   return result;
 }

@@ -26,7 +26,7 @@ void check_nothing_to_plan(const QuantizeRequest& request) {
     fail_usage("--plan already holds every choice; leave out {}", text_of(request.plan.budget));
   json given = record_of(request.plan);
   given.update(record_of(request.search));
-  given.erase("shard_size");  // how a plan is cut into files is not a choice of it
+  for (const char* beside : {"shard_size", "kv"}) given.erase(beside);  // files and caches are no choices of a plan
   if (given.empty()) return;
   std::string name = given.begin().key();
   std::ranges::replace(name, '_', '-');

@@ -36,6 +36,16 @@ importance::CalibrationSet Stages::calibration(const std::string& name,
   return set;
 }
 
+json Stages::kept(const std::string& name, const std::function<json()>& make) const {
+  if (has(name)) return read_json_file(file(name));
+  json value = make();
+  if (job_ != nullptr) {
+    write_json_file(file(name), value);
+    note(name);
+  }
+  return value;
+}
+
 std::optional<importance::Scores> Stages::scores() const {
   if (!has(kScores)) return std::nullopt;
   return importance::Scores::from_json(read_json_file(file(kScores)), model_, file(kScores).string());

@@ -23,6 +23,8 @@ class Stages {
   /// Returns the kept set of this name, or else the one that `make` returns, which it keeps.
   importance::CalibrationSet calibration(const std::string& name,
                                          const std::function<importance::CalibrationSet()>& make) const;
+  /// Returns the kept JSON of this name, or else what `make` returns, which it keeps.
+  json kept(const std::string& name, const std::function<json()>& make) const;
   /// Returns the kept scores, if there are any.
   std::optional<importance::Scores> scores() const;
   void keep_scores(const importance::Scores& scores) const;

@@ -58,11 +58,15 @@ class Output {
   virtual void write_whole(LinearEncoder& encoder, const std::filesystem::path& path, bool overwrite) const = 0;
 };
 
+/// The scales of an FP8 cache of keys and values, by block; empty where the output has none.
+using CacheScales = std::vector<model::CacheScales>;
+
 /// Lays out the model in the container of `target`. shard_bytes: the most tensor bytes in a file (a larger tensor has a
 /// file of its own); 0: one file. dense: type of the matrices without codes, bf16 unless nothing has codes and the
-/// container is GGUF. Throws Error for what the container cannot express.
+/// container is GGUF. cache: for a folder of Hugging Face's form whose linears have codes. Throws Error for what the
+/// container cannot express.
 std::unique_ptr<Output> plan_output(const model::Model& model, Codecs codecs, const Target& target,
-                                    std::uint64_t shard_bytes, DType dense = DType::bf16);
+                                    std::uint64_t shard_bytes, DType dense = DType::bf16, CacheScales cache = {});
 
 /// Throws Error where the output would replace the model that it is made from.
 void refuse_source(const model::Model& source, const std::filesystem::path& output);

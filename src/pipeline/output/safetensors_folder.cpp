@@ -30,18 +30,22 @@ json SafetensorsFolder::config_of() const {
   if (!quantized()) return config;
   std::vector<std::string> ignored = never_quantized(model());
   ignored.insert(ignored.end(), carried_->patterns.begin(), carried_->patterns.end());
-  config["quantization_config"] = format::quantization_config(module_targets(model(), codecs()), ignored, activations_);
+  json& written = config["quantization_config"];
+  written = format::quantization_config(module_targets(model(), codecs()), ignored, activations_);
+  if (!cache_.empty()) written["kv_cache_scheme"] = format::fp8_cache_scheme();
   return config;
 }
 
 SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
-                                     std::uint64_t shard_bytes)
-    : SafetensorsFolder(model, std::move(codecs), activations, shard_bytes, carried_of(model)) {}
+                                     std::uint64_t shard_bytes, CacheScales cache)
+    : SafetensorsFolder(model, std::move(codecs), activations, shard_bytes, std::move(cache), carried_of(model)) {}
 
 SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
-                                     std::uint64_t shard_bytes, std::shared_ptr<const Carried> carried)
+                                     std::uint64_t shard_bytes, CacheScales cache,
+                                     std::shared_ptr<const Carried> carried)
     : ShardedFolder(model, std::move(codecs), shard_bytes, carried->files),
       activations_(activations),
+      cache_(std::move(cache)),
       carried_(std::move(carried)) {
   if (stacks_experts(model, this->codecs())) stacks_ = model.stacks();
   lay_out(list_tensors(), config_of());
@@ -49,7 +53,7 @@ SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, f
 
 std::unique_ptr<Output> SafetensorsFolder::with(Codecs codecs) const {
   return std::unique_ptr<Output>(
-      new SafetensorsFolder(model(), std::move(codecs), activations_, shard_bytes(), carried_));
+      new SafetensorsFolder(model(), std::move(codecs), activations_, shard_bytes(), cache_, carried_));
 }
 
 void SafetensorsFolder::write_stack(std::size_t stack, DType dtype, const TakeBytes& take) const {
@@ -87,6 +91,12 @@ std::vector<ShardedFolder::Tensor> SafetensorsFolder::list_tensors() const {
       continue;
     }
     std::ranges::move(tensors_of(a.linears[it->second].module, {it->second}, 0), std::back_inserter(tensors));
+  }
+  for (std::size_t b = 0; quantized() && b < cache_.size(); ++b) {
+    if (!cache_[b].rounds()) continue;
+    const model::CacheScaleNames names = model::cache_scale_names(a, b);
+    tensors.push_back({{names.k, DType::f32, {1}}, {.number = cache_[b].k}});
+    tensors.push_back({{names.v, DType::f32, {1}}, {.number = cache_[b].v}});
   }
   for (const model::TensorInfo& tensor : model().carried()) {
     const std::optional<DType> dtype = dtype_from_name(tensor.type);

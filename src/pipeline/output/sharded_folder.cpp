@@ -144,6 +144,8 @@ void ShardedFolder::write_tensor(const Tensor& tensor, LinearEncoder& encoder, P
       const std::span<const std::byte> bytes = stored->views[origin.part];
       writer.post(bytes.size(), [stored, bytes](OutputFile& file) { file.write(bytes); });
     });
+  } else if (origin.number) {
+    dense_vector(model_, spec.name, {&*origin.number, 1}, spec.dtype, post);
   } else if (origin.stack) {
     write_stack(*origin.stack, spec.dtype, post);
   } else if (!origin.linears.empty()) {

@@ -38,6 +38,7 @@ class ShardedFolder : public Output {
     std::size_t part = 0;
     std::optional<std::size_t> stack{};  ///< a dense stack, as the form of folder numbers them
     bool carried = false;                ///< copied from the source
+    std::optional<float> number{};       ///< the one number of a tensor that no source has
   };
   struct Tensor {
     format::TensorSpec spec;

@@ -11,6 +11,7 @@
 #include "core/options.h"
 #include "format/compressed_tensors.h"
 #include "model/architecture.h"
+#include "pipeline/plan/roundings.h"
 #include "pipeline/plan/schemes.h"
 
 namespace strata::pipeline {
@@ -39,6 +40,8 @@ struct Target {
   std::string_view name;         ///< "vllm", "vllm:cpu", "transformers"
   std::string_view description;  ///< one line for --help and the dry run
   format::Activations activations;
+  Roundings roundings;         ///< of inputs: those that its kernels do where a checkpoint declares them
+  bool fp8_cache = false;      ///< it keeps keys and values in FP8 where a checkpoint declares that
   codec::Container container;  ///< what its outputs are; pipeline/output has a class for each
   bool gpu;                    ///< it runs on a GPU, which has a context and takes longer stretches of a prompt at once
   bool one_expert_codec;       ///< the runtime loads one scheme for all experts of a model

@@ -60,6 +60,12 @@ constexpr auto kTransformersExpertRefusals =
                            {kNvfp4, "transformers leaves out the global scale of NVFP4 experts; --for vllm allows it"},
                            {kMxfp8, "transformers fails on MXFP8 experts"}});
 
+// Inputs: FP8 is multiplied with FP8 from sm89 on; before that vLLM takes Marlin or Humming, whose inputs are bf16. FP4
+// with FP4 is for sm100. On CPUs torch multiplies FP8, and blocks of it are multiplied with bf16.
+using enum codec::ActivationRounding::Kind;
+constexpr Roundings kInt8Inputs{int8_token}, kFp8Inputs{e4m3_token, e4m3_groups, e4m3_tensor};
+constexpr Roundings kBlackwellInputs = kFp8Inputs | Roundings{nvfp4, mxfp4, mxfp8};
+
 /// The newest first.
 constexpr auto kVllmReleases = std::to_array<Release>({
     {"vLLM 0.31", asymmetric(2, 8) - asymmetric(4) - asymmetric(8), asymmetric(2, 8)},
@@ -72,6 +78,8 @@ constexpr auto kVllmReleases = std::to_array<Release>({
 constexpr Target kCuda = {.name = "vllm",
                           .description = "stock vLLM on NVIDIA GPUs from sm80 on",
                           .activations = Activations::dynamic,
+                          .roundings = kInt8Inputs | kFp8Inputs,
+                          .fp8_cache = true,
                           .container = Container::compressed_tensors,
                           .gpu = true,
                           .one_expert_codec = false,
@@ -88,11 +96,12 @@ constexpr Target kCuda = {.name = "vllm",
                           .cuts = true,
                           .releases = kVllmReleases};
 
-constexpr Target on_cuda(std::string_view name, std::string_view description, Schemes lacks, Schemes expert_rows,
-                         std::span<const Reason> refusals) {
+constexpr Target on_cuda(std::string_view name, std::string_view description, Roundings roundings, Schemes lacks,
+                         Schemes expert_rows, std::span<const Reason> refusals) {
   Target target = kCuda;
   target.name = name;
   target.description = description;
+  target.roundings = roundings;
   target.dense = target.dense - lacks;
   target.experts = target.experts - lacks;
   target.expert_rows = expert_rows;
@@ -102,14 +111,17 @@ constexpr Target on_cuda(std::string_view name, std::string_view description, Sc
 
 constexpr auto kTargets = std::to_array<Target>({
     kCuda,
-    on_cuda("vllm:sm75", "vLLM on Turing GPUs (T4, RTX 20)", kMxfp4, kExpertRows, kTuringRefusals),
-    on_cuda("vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", kNoScheme, kExpertRows, kCudaRefusals),
-    on_cuda("vllm:sm89", "vLLM on Ada and Hopper GPUs (L4, L40, RTX 40, H100, H200)", kNoScheme, kExpertRowsOnHopper,
-            kCudaRefusals),
-    on_cuda("vllm:sm100", "vLLM on Blackwell GPUs (B200, RTX 50)", kMxfp4 | kMxfp8, kExpertRows, kBlackwellRefusals),
+    on_cuda("vllm:sm75", "vLLM on Turing GPUs (T4, RTX 20)", kInt8Inputs, kMxfp4, kExpertRows, kTuringRefusals),
+    on_cuda("vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", kInt8Inputs, kNoScheme, kExpertRows, kCudaRefusals),
+    on_cuda("vllm:sm89", "vLLM on Ada and Hopper GPUs (L4, L40, RTX 40, H100, H200)", kInt8Inputs | kFp8Inputs,
+            kNoScheme, kExpertRowsOnHopper, kCudaRefusals),
+    on_cuda("vllm:sm100", "vLLM on Blackwell GPUs (B200, RTX 50)", kBlackwellInputs, kMxfp4 | kMxfp8, kExpertRows,
+            kBlackwellRefusals),
     {.name = "vllm:marlin",
      .description = "vLLM on NVIDIA GPUs by its Marlin kernels, which older versions have too",
      .activations = Activations::dynamic,
+     .roundings = kInt8Inputs | kFp8Inputs,
+     .fp8_cache = true,
      .container = Container::compressed_tensors,
      .gpu = true,
      .one_expert_codec = false,
@@ -125,6 +137,8 @@ constexpr auto kTargets = std::to_array<Target>({
     {.name = "vllm:cpu",
      .description = "vLLM on CPUs",
      .activations = Activations::dynamic,
+     .roundings = kInt8Inputs | Roundings{e4m3_token, e4m3_tensor},
+     .fp8_cache = true,
      .container = Container::compressed_tensors,
      .gpu = false,
      .one_expert_codec = false,
@@ -140,6 +154,8 @@ constexpr auto kTargets = std::to_array<Target>({
     {.name = "vllm:rocm",
      .description = "vLLM on AMD GPUs (MI300)",
      .activations = Activations::dynamic,
+     .roundings = kInt8Inputs | kFp8Inputs,
+     .fp8_cache = true,
      .container = Container::compressed_tensors,
      .gpu = true,
      .one_expert_codec = false,
@@ -155,6 +171,7 @@ constexpr auto kTargets = std::to_array<Target>({
     {.name = "transformers",
      .description = "every compressed-tensors format that transformers loads",
      .activations = Activations::none,
+     .roundings = {},
      .container = Container::compressed_tensors,
      .gpu = false,
      .one_expert_codec = true,
@@ -168,6 +185,7 @@ constexpr auto kTargets = std::to_array<Target>({
     {.name = "llama.cpp",
      .description = "one GGUF file of types that every llama.cpp loads",
      .activations = Activations::none,
+     .roundings = {},
      .container = Container::gguf,
      .gpu = false,
      .one_expert_codec = false,
@@ -178,6 +196,7 @@ constexpr auto kTargets = std::to_array<Target>({
     {.name = "mlx",
      .description = "a folder that mlx_lm loads on Apple silicon",
      .activations = Activations::none,
+     .roundings = {},
      .container = Container::mlx,
      .gpu = false,
      .one_expert_codec = false,

@@ -106,6 +106,9 @@ std::string figures(const CardFacts& facts) {
   if (kl.standard_error)
     text += fmt::format(", 95 % interval {:.5f} to {:.5f}", std::max(0.0, kl.mean - half), kl.mean + half);
   text += " |\n";
+  if (measured->as_it_runs && measured->as_it_runs->kl_divergence)
+    text += fmt::format("| with activations as they are rounded when it runs ({}) | {:.5f} nats a token |\n",
+                        measured->as_it_runs->describe(), measured->as_it_runs->kl_divergence->mean);
   if (measured->top1_agreement)
     text += fmt::format("| same most likely token | {:.2f} % of positions |\n", 100.0 * *measured->top1_agreement);
   if (measured->ref_perplexity)

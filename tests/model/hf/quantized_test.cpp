@@ -247,6 +247,57 @@ TEST(QuantizedSource, SideTensorsDoNotStopReading) {
   EXPECT_THROW(folder.open(), Error);
 }
 
+using Kind = codec::ActivationRounding::Kind;
+
+codec::ActivationRounding activations_of(const model::Model& model, const std::string& module) {
+  const std::vector<codec::ActivationRounding> declared = model.declared_activations();
+  for (std::size_t l = 0; l < declared.size(); ++l)
+    if (model.architecture().linears[l].module == module) return declared[l];
+  throw std::runtime_error(module);
+}
+
+TEST(QuantizedSource, ActivationsOfFp8AreThoseOfItsScheme) {
+  const auto declared = [](const json& config, const std::vector<std::uint64_t>& shape, const std::string& side = "") {
+    TensorFolder folder("llama_tied");
+    make_fp8(folder);
+    folder.config["quantization_config"] = config;
+    folder.add_floats(kModule + ".weight_scale", shape, scales(shape.empty() ? 1 : shape[0]));
+    if (!side.empty()) folder.add_floats(kModule + side, {}, {0.5f});
+    const model::Model model = folder.open();
+    EXPECT_EQ(activations_of(model, "model.layers.0.mlp.down_proj").kind, Kind::none) << "it is dense";
+    return activations_of(model, kModule);
+  };
+  using Expected = codec::ActivationRounding;
+  EXPECT_EQ(declared({{"quant_method", "fp8"}, {"activation_scheme", "dynamic"}}, {}), Expected{Kind::e4m3_token});
+  EXPECT_EQ(declared({{"quant_method", "fp8"}, {"activation_scheme", "static"}}, {}, ".input_scale"),
+            (Expected{Kind::e4m3_tensor, 0.5f}));
+  EXPECT_EQ(declared({{"quant_method", "fp8"}, {"activation_scheme", "static"}}, {}).kind, Kind::unknown);
+  EXPECT_EQ(declared({{"quant_method", "fp8"}, {"activation_scheme", 7}}, {}).kind, Kind::unknown);
+  EXPECT_EQ(declared({{"quant_method", "modelopt"}, {"quant_algo", "FP8"}}, {}, ".input_scale"),
+            (Expected{Kind::e4m3_tensor, 0.5f}));
+  EXPECT_EQ(declared({{"quant_method", "fbgemm_fp8"}}, {kRows, 1}).kind, Kind::unknown) << "it has an upper bound";
+}
+
+/// gate and up of a block, which a runtime holds in one matrix.
+TEST(QuantizedSource, FusedLinearsHaveTheLargestOfTheirScales) {
+  for (const float other : {0.25f, 0.0f, -1.0f, INFINITY, 1e-42f}) {
+    TensorFolder folder("llama_tied");
+    const std::string gate = "model.layers.0.mlp.gate_proj";
+    for (const std::string& module : {kModule, gate}) {
+      folder.add_bytes(module + ".weight", DType::e4m3, {kRows, kCols}, 127);
+      folder.add_floats(module + ".weight_scale", {1}, {1.0f});
+    }
+    folder.add_floats(kModule + ".input_scale", {1}, {0.125f});
+    folder.add_floats(gate + ".input_scale", {1}, {other});
+    folder.config["quantization_config"] = {{"quant_method", "fp8"}, {"activation_scheme", "static"}};
+    const model::Model model = folder.open();
+    const bool usable = other == 0.25f;
+    EXPECT_EQ(activations_of(model, gate).kind, usable ? Kind::e4m3_tensor : Kind::unknown) << other;
+    EXPECT_EQ(activations_of(model, kModule), (codec::ActivationRounding{Kind::e4m3_tensor, usable ? 0.25f : 0.125f}))
+        << other;
+  }
+}
+
 TEST(QuantizedSource, WhatCannotBeReadIsSaid) {
   const auto error = [](const std::function<void(TensorFolder&)>& change) {
     TensorFolder folder("llama_tied");

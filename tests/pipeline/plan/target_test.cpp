@@ -96,5 +96,23 @@ TEST(Schemes, EveryCodecIsOne) {
   EXPECT_FALSE((symmetric(2, 8) - symmetric(4)).hold(symmetric(4)));
 }
 
+using Kind = codec::ActivationRounding::Kind;
+
+TEST(Roundings, AreThoseOfTheTargetsKernels) {
+  const auto does = [](const char* target, Kind kind) { return target_by_name(target).roundings.hold(kind); };
+  for (const Kind kind : {Kind::e4m3_token, Kind::e4m3_groups, Kind::e4m3_tensor}) {
+    EXPECT_TRUE(does("vllm", kind) && does("vllm:sm89", kind) && does("vllm:sm100", kind) && does("vllm:rocm", kind));
+    EXPECT_FALSE(does("vllm:sm75", kind) || does("vllm:sm80", kind)) << "Marlin multiplies with inputs in bf16";
+  }
+  EXPECT_TRUE(does("vllm:cpu", Kind::int8_token) && does("vllm:sm80", Kind::int8_token));
+  EXPECT_TRUE(does("vllm:cpu", Kind::e4m3_token) && !does("vllm:cpu", Kind::e4m3_groups));
+  EXPECT_TRUE(does("vllm:sm100", Kind::nvfp4) && does("vllm:sm100", Kind::mxfp8));
+  EXPECT_FALSE(does("vllm", Kind::nvfp4) || does("vllm:sm89", Kind::nvfp4));
+  for (const Target& target : targets()) {
+    EXPECT_FALSE(target.roundings.hold(Kind::none) || target.roundings.hold(Kind::unknown)) << target.name;
+    if (target.container != codec::Container::compressed_tensors) EXPECT_EQ(target.roundings.bits, 0u) << target.name;
+  }
+}
+
 }  // namespace
 }  // namespace strata::pipeline

@@ -36,19 +36,26 @@ export function tiles(data) {
   if (evaluation) {
     const kl = evaluation.kl_divergence
     list.push(tile('KL divergence', figure(kl.mean), `${interval(kl).map((value) => figure(value)).join(' to ')} (95 %)`))
+    const runs = evaluation.as_it_runs
+    if (isNumber(runs?.kl_divergence?.mean)) list.push(tile('KL as it runs', figure(runs.kl_divergence.mean), roundings(runs)))
     list.push(tile('perplexity', figure(evaluation.perplexity, 4), `original ${figure(evaluation.ref_perplexity, 4)}`))
     list.push(tile('top-1 agreement', percent(evaluation.top1_agreement), `over ${evaluation.tokens} tokens`))
   }
   return list.length ? el('dl', { class: 'tiles' }, list) : ''
 }
 
+/** "activations: fp8 by token", how a runtime rounds what linears read. */
+const roundings = (runs) => `activations: ${Object.keys(runs.linears ?? {}).join(', ')}`
+
 export function evaluations(data) {
+  const rows = (entry, text, ref) => {
+    const kl = entry.kl_divergence ?? {}
+    return [el('span', { class: 'wrap' }, text), `${figure(kl.mean)} ± ${figure(kl.stderr, 2)}`, figure(kl.median), figure(kl.p99), figure(kl.max),
+      percent(entry.top1_agreement), figure(entry.perplexity, 4), figure(ref, 4)]
+  }
   return table('Measurements', ['text', 'KL', 'median', '99\u00a0%', 'largest', 'top-1', 'perplexity', 'original'],
-    judgedByText(data).map((entry) => {
-      const kl = entry.kl_divergence ?? {}
-      return [el('span', { class: 'wrap' }, String(entry.text)), `${figure(kl.mean)} ± ${figure(kl.stderr, 2)}`, figure(kl.median), figure(kl.p99), figure(kl.max),
-        percent(entry.top1_agreement), figure(entry.perplexity, 4), figure(entry.ref_perplexity, 4)]
-    }), [1, 2, 3, 4, 5, 6, 7])
+    judgedByText(data).flatMap((entry) => [rows(entry, String(entry.text), entry.ref_perplexity),
+      ...(entry.as_it_runs ? [rows(entry.as_it_runs, `as it runs (${roundings(entry.as_it_runs)})`, entry.ref_perplexity)] : [])]), [1, 2, 3, 4, 5, 6, 7])
 }
 
 export const judgedByText = (data) => (data.evaluations ?? []).filter((entry) => isNumber(entry.perplexity))

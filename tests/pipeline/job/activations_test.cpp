@@ -1,0 +1,179 @@
+// Verification and evaluation of checkpoints whose activations a runtime rounds: both figures where the target does it,
+// the weights' alone where it does not.
+#include <gtest/gtest.h>
+
+#include "core/random.h"
+#include "engine/modes.h"
+#include "pipeline/job/evaluation.h"
+#include "pipeline/job/quantize.h"
+#include "support/error_of.h"
+#include "support/tiny_model.h"
+
+namespace strata::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+using ::strata::testing::golden_model;
+
+struct Remarks : Listener {
+  void on_remark(const std::string& text) override { all += text + "\n"; }
+  std::string all;
+};
+
+class ActivationsOfAJob : public ::testing::Test {
+ protected:
+  ActivationsOfAJob() {
+    fs::copy(golden_model("qwen3"), folder_.path() / "model");
+    json vocabulary;  // a tokenizer of letters
+    for (char c = 'a'; c <= 'z'; ++c) vocabulary[std::string(1, c)] = c - 'a';
+    write_json_file(folder_.path() / "model/tokenizer.json",
+                    {{"version", "1.0"},
+                     {"added_tokens", json::array()},
+                     {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", json::array()}}}});
+    write_json_file(folder_.path() / "model/tokenizer_config.json", json::object());
+    std::string text;
+    Random random(1);
+    for (std::size_t i = 0; i < 600; ++i) text += static_cast<char>('a' + random.next() % 26);
+    write_text_file(folder_.path() / "text.txt", text);
+  }
+
+  QuantizeRequest request_for(const std::string& codec, const std::string& target) const {
+    QuantizeRequest request;
+    request.model = folder_.path() / "model";
+    request.output = folder_.path() / "out";
+    request.target = target;
+    request.plan.preset = "uniform:" + codec;
+    request.calibration.texts = {{folder_.path() / "text.txt"}};
+    request.calibration.samples = 4;
+    request.calibration.seq_len = 16;
+    request.verify_samples = 2;
+    request.overwrite = true;
+    request.report = false;
+    return request;
+  }
+  static Quantized made(const QuantizeRequest& request) {
+    Listener silent;
+    return quantize(request, silent);
+  }
+  Quantized made(const std::string& codec, const std::string& target) const { return made(request_for(codec, target)); }
+  EvaluationRequest evaluation() const {
+    EvaluationRequest request;
+    request.models = {(folder_.path() / "out").string()};
+    request.reference = (folder_.path() / "model").string();
+    request.text = (folder_.path() / "text.txt").string();
+    request.seq_len = 32;
+    request.samples = 4;
+    return request;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(ActivationsOfAJob, AreMeasuredWhereTheTargetRoundsThem) {
+  const Quantized done = made("fp8_channel", "vllm");
+  ASSERT_TRUE(done.verification->as_it_runs);
+  const eval::AsItRuns& runs = *done.verification->as_it_runs;
+  EXPECT_EQ(runs.linears.begin()->first, "fp8 by token");
+  EXPECT_GT(runs.linears.begin()->second, 10u);
+  EXPECT_GT(runs.kl_change->mean, 0.0);
+  EXPECT_NEAR(runs.kl_change->mean, runs.kl_divergence->mean - done.verification->kl_divergence->mean, 1e-12);
+  EXPECT_FALSE(made("fp8_channel", "vllm:sm80").verification->as_it_runs) << "Marlin multiplies with inputs in bf16";
+  EXPECT_FALSE(made("int4_g32", "vllm").verification->as_it_runs) << "nothing is declared";
+  EXPECT_EQ(made("int8_w8a8", "vllm:cpu").verification->as_it_runs->linears.begin()->first, "int8 by token");
+}
+
+TEST_F(ActivationsOfAJob, AreMeasuredByAnEvaluationThatAsksForThem) {
+  made("fp8_channel", "vllm");
+  EvaluationRequest request = evaluation();
+  Remarks remarks;
+  EXPECT_FALSE(evaluate(request, remarks).evaluations[0].as_it_runs);
+  request.activations = true;
+  const eval::EvalFile measured = evaluate(request, remarks);
+  ASSERT_TRUE(measured.evaluations[0].as_it_runs);
+  EXPECT_EQ(remarks.all, "");
+  EXPECT_TRUE(measured.to_json()["as_it_runs"]["linears"].contains("fp8 by token"));
+
+  request.target = "a100";
+  EXPECT_FALSE(evaluate(request, remarks).evaluations[0].as_it_runs);
+  EXPECT_NE(remarks.all.find("which vllm:sm80 reads as they are"), std::string::npos) << remarks.all;
+  EXPECT_NE(remarks.all.find("vllm:sm80 rounds no activations of"), std::string::npos) << remarks.all;
+  request.activations = false;
+  const std::string message = error_of([&] { evaluate(request, remarks); });
+  EXPECT_NE(message.find("give --activations with it"), std::string::npos) << message;
+}
+
+TEST_F(ActivationsOfAJob, ThatAreDeclaredInAnUnknownWayAreSaidToBe) {
+  made("fp8_channel", "vllm");
+  json config = read_json_file(folder_.path() / "out/config.json");
+  config["quantization_config"]["config_groups"]["group_000"]["input_activations"]["num_bits"] = 6;
+  write_json_file(folder_.path() / "out/config.json", config);
+  EvaluationRequest request = evaluation();
+  request.activations = true;
+  Remarks remarks;
+  EXPECT_FALSE(evaluate(request, remarks).evaluations[0].as_it_runs);
+  EXPECT_NE(remarks.all.find("in a way that is not imitated"), std::string::npos) << remarks.all;
+}
+
+TEST_F(ActivationsOfAJob, AnFp8CacheHasTheScalesOfTheCalibrationText) {
+  QuantizeRequest request = request_for("int4_g32", "vllm");
+  Listener silent;
+  const std::uint64_t without = dry_run(request, silent).prepared.plan.output_bytes;
+  request.plan.fp8_cache = true;
+  const Quantized done = made(request);
+  EXPECT_EQ(done.prepared.plan.output_bytes, done.written.bytes);
+  EXPECT_GT(done.written.bytes, without);
+  ASSERT_TRUE(done.verification->as_it_runs);
+  const std::size_t blocks = done.verification->as_it_runs->cached_blocks;
+  EXPECT_TRUE(done.verification->as_it_runs->linears.empty());
+  EXPECT_NE(done.verification->as_it_runs->kl_change->mean, 0.0);
+
+  const model::Model written = model::Model::open(folder_.path() / "out");
+  const std::vector<model::CacheScales> scales = written.declared_cache();
+  ASSERT_EQ(scales.size(), written.architecture().blocks);
+  EXPECT_EQ(blocks, scales.size());
+  EXPECT_EQ(read_json_file(folder_.path() / "out/config.json")["quantization_config"]["kv_cache_scheme"]["num_bits"],
+            8);
+
+  // The largest keys and values of the text, which the calibration used, are 448 times the scales.
+  const model::Model model = model::Model::open(folder_.path() / "model");
+  engine::Engine engine(model);
+  const auto tokens = model::Tokenizer::of(model).encode(read_text_file(folder_.path() / "text.txt").substr(0, 4 * 16));
+  engine::CacheUse use{std::vector<model::CacheScales>(scales.size()), false};
+  {
+    const engine::HoldingCache finding(engine, use);
+    const std::vector<engine::Sequence> sequences(4, engine::Sequence{16});
+    engine.forward(tokens, sequences);
+  }
+  for (std::size_t b = 0; b < scales.size(); ++b) {
+    EXPECT_NEAR(448.0f * scales[b].k, use.scales[b].k, 0.02f * use.scales[b].k) << "up to the bf16 of the pass";
+    EXPECT_NEAR(448.0f * scales[b].v, use.scales[b].v, 0.02f * use.scales[b].v);
+  }
+}
+
+TEST_F(ActivationsOfAJob, AnFp8CacheIsRefusedWhereNobodyReadsItsScales) {
+  const auto refused = [&](QuantizeRequest request, const std::string& why) {
+    request.plan.fp8_cache = true;
+    const std::string message = error_of([&] { made(request); });
+    EXPECT_NE(message.find(why), std::string::npos) << message;
+  };
+  refused(request_for("int4_g32", "transformers"), "reads no scales of a cache");
+  refused(request_for("keep", "vllm"), "leaves every linear as it is");
+}
+
+TEST_F(ActivationsOfAJob, ScalesOfACacheNeverStopTheReading) {
+  QuantizeRequest request = request_for("int4_g32", "vllm");
+  request.plan.fp8_cache = true;
+  made(request);
+  const fs::path config_file = folder_.path() / "out/config.json";
+  const json config = read_json_file(config_file);
+  for (const json& scheme : {json(nullptr), json(7), json("fp8"), json{{"num_bits", 4}, {"type", "float"}},
+                             json{{"num_bits", {8}}, {"type", 3}}, json{{"type", "float"}, {"dynamic", true}}}) {
+    json changed = config;
+    changed["quantization_config"]["kv_cache_scheme"] = scheme;
+    write_json_file(config_file, changed);
+    EXPECT_TRUE(model::Model::open(folder_.path() / "out").declared_cache().empty()) << scheme;
+  }
+}
+
+}  // namespace
+}  // namespace strata::pipeline
