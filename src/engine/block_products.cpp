@@ -71,6 +71,10 @@ void BlockProducts::gradient(Role role, std::span<const float> dy, std::span<con
   with_weights(i, [&](const kernel::Weights& weights) { add_turned_product(weights, dy, precision_, dx); });
 }
 
+std::size_t BlockProducts::stretches(Role whole) const {
+  return whole == Role::qkv ? architecture_.qkv_stretches(block_) : 1;
+}
+
 void BlockProducts::multiply(Role whole, std::initializer_list<Part> parts, std::span<const float> x,
                              std::size_t expert) const {
   if (!holds(whole, expert)) {
@@ -78,12 +82,12 @@ void BlockProducts::multiply(Role whole, std::initializer_list<Part> parts, std:
     return;
   }
   const std::vector<float> all = multiply(whole, x);
-  const std::size_t width = architecture_.linear(block_, whole).rows, n = all.size() / width;
+  const std::size_t rows = architecture_.linear(block_, whole).rows, n = all.size() / rows, s = stretches(whole);
   std::size_t first = 0;
   for (const Part& part : parts) {
     part.y.resize(n * part.size);
-    take_columns(all.data(), n, width, first, part.size, part.y.data());
-    first += part.size;
+    take_columns(all.data(), n * s, rows / s, first, part.size / s, part.y.data());
+    first += part.size / s;
   }
 }
 
@@ -94,12 +98,12 @@ void BlockProducts::gradient(Role whole, std::initializer_list<Part> parts, std:
     return;
   }
   const model::Linear& linear = architecture_.linear(block_, whole);
-  const std::size_t n = x.size() / linear.cols;
+  const std::size_t n = x.size() / linear.cols, s = stretches(whole);
   std::vector<float> all(n * linear.rows);
   std::size_t first = 0;
   for (const Part& part : parts) {
-    put_columns(part.y.data(), n, linear.rows, first, part.size, all.data());
-    first += part.size;
+    put_columns(part.y.data(), n * s, linear.rows / s, first, part.size / s, all.data());
+    first += part.size / s;
   }
   gradient(whole, all, x, dx, of);
 }

@@ -68,7 +68,7 @@ class BlockProducts {
     std::vector<float>& y;
   };
   /// The products of linears that read x, each with its own matrix or all with the one (`whole`) that holds them one
-  /// after another; a routed expert's are never held so.
+  /// after another, perhaps in stretches (Architecture::qkv_stretches); a routed expert's are never held so.
   void multiply(model::Role whole, std::initializer_list<Part> parts, std::span<const float> x,
                 std::size_t expert = model::kNoExpert) const;
   /// The gradients of the same linears.
@@ -82,6 +82,8 @@ class BlockProducts {
  private:
   /// Whether one matrix holds several linears of the block, or of its shared expert.
   bool holds(model::Role whole, std::size_t expert) const;
+  /// How many stretches of its parts the rows of such a matrix are.
+  std::size_t stretches(model::Role whole) const;
   /// The place of a linear in the block.
   std::size_t at(model::Role role, std::size_t expert) const;
   /// Calls use(weights) with those of linear i.

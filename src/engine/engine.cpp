@@ -172,7 +172,9 @@ void Engine::feed_forward(std::size_t block, const Batch& batch, const float* fr
   const model::Architecture& a = architecture_;
   const std::size_t tokens = batch.tokens;
   const bool mixture = a.layout[block].mixture, shared = mixture && a.experts.shared_intermediate != 0;
-  const float* x = normed(w, a.parallel ? Norm::before_attention : Norm::before_feed_forward, from, tokens);
+  const float* x =
+      normed(w, a.has(Norm::before_feed_forward) || !a.parallel ? Norm::before_feed_forward : Norm::before_attention,
+             from, tokens);
   float* out = sized(projected_, tokens * a.hidden);
   observe(observer, Site::mlp_in, block, x, tokens, a.hidden);
   const bool to_routed = last == Site::mlp_in || last == Site::down_in || last == Site::experts_in;

@@ -38,6 +38,7 @@ BlockGradient::BlockGradient(const Engine& engine, std::size_t block, kernel::Pr
     scale_ = engine.model().vector(model::block_scale_name(architecture_, block), 1).front();
   if (architecture_.block_embedding.size != 0) embedding_.emplace(engine, block);
   if (!architecture_.feeds(block)) return;
+  shares_norm_ = architecture_.parallel && !architecture_.has(Norm::before_feed_forward);
   const bool mixture = architecture_.layout[block].mixture;
   reads_stream_ = mixture && architecture_.experts.beside_dense;
   if (reads_stream_)
@@ -73,12 +74,13 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
   }
   out_ = middle_;
   if (feed_forward_) {
-    if (architecture_.parallel)
+    const std::vector<float>& from = architecture_.parallel ? h_ : middle_;
+    if (shares_norm_)
       mlp_in_ = attn_in_;
     else if (reads_stream_)
-      mlp_in_ = middle_;
+      mlp_in_ = from;
     else
-      norms_->run(Norm::before_feed_forward, middle_, mlp_in_);
+      norms_->run(Norm::before_feed_forward, from, mlp_in_);
     fed_ = feed_forward_->forward(batch, products_, mlp_in_);
     add_half(Half::feed_forward, fed_, middle_, out_);
   }
@@ -87,25 +89,26 @@ const float* BlockGradient::forward(const Batch& batch, const float* h, const Li
   return out_.data();
 }
 
-void BlockGradient::feed_forward_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& dattn_in) {
+void BlockGradient::feed_forward_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& beside) {
   std::vector<float> dmlp_in(d.size(), 0.0f);
   feed_forward_->backward(batch, products_, mlp_in_, made_gradient(Half::feed_forward, fed_, d), dmlp_in.data());
-  if (architecture_.parallel) {  // both halves read one norm's rows
-    dattn_in = std::move(dmlp_in);
-    return;
-  }
-  if (!reads_stream_) norms_->backward(Norm::before_feed_forward, middle_, dmlp_in);
-  kernel::add(d.data(), dmlp_in.data(), d.size());
+  if (!shares_norm_ && !reads_stream_)
+    norms_->backward(Norm::before_feed_forward, architecture_.parallel ? h_ : middle_, dmlp_in);
+  if (architecture_.parallel)
+    beside = std::move(dmlp_in);
+  else
+    kernel::add(d.data(), dmlp_in.data(), d.size());
 }
 
-void BlockGradient::mixer_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& dattn_in,
+void BlockGradient::mixer_backward(const Batch& batch, std::vector<float>& d, const std::vector<float>& beside,
                                    bool wants_input) {
   std::vector<float> dmixed(mixed_.size(), 0.0f), dx(wants_input ? d.size() : 0, 0.0f);
   products_.gradient(Role::o, made_gradient(Half::attention, o_out_, d), mixed_, dmixed.data());
   mixer_->backward(batch, products_, attn_in_, std::move(dmixed), wants_input ? dx.data() : nullptr);
   if (!wants_input) return;
-  if (!dattn_in.empty()) kernel::add(dx.data(), dattn_in.data(), d.size());
+  if (!beside.empty() && shares_norm_) kernel::add(dx.data(), beside.data(), d.size());
   norms_->backward(Norm::before_attention, h_, dx);
+  if (!beside.empty() && !shares_norm_) kernel::add(dx.data(), beside.data(), d.size());
   kernel::add(d.data(), dx.data(), d.size());
 }
 
@@ -116,11 +119,11 @@ void BlockGradient::backward(const Batch& batch, const float* dout, const Linear
   products_.use(linears);
   products_.make_gradients(wanted, gradients);
   norms_->make_slopes(norms);
-  std::vector<float> d(dout, dout + h_.size()), dattn_in;
+  std::vector<float> d(dout, dout + h_.size()), beside;
   scale(d.data(), d.size(), scale_);
   if (embedding_) embedding_->backward(batch, products_, *norms_, d);
-  if (feed_forward_) feed_forward_backward(batch, d, dattn_in);
-  if (mixer_) mixer_backward(batch, d, dattn_in, dh != nullptr);
+  if (feed_forward_) feed_forward_backward(batch, d, beside);
+  if (mixer_) mixer_backward(batch, d, beside, dh != nullptr);
   norms_->make_slopes(nullptr);
   if (dh != nullptr) std::copy(d.begin(), d.end(), dh);
 }

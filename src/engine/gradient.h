@@ -58,9 +58,10 @@ class BlockGradient {
   /// The gradient by `made` of add_half, from that by the sum.
   std::vector<float> made_gradient(Half half, const std::vector<float>& made, const std::vector<float>& dsum) const;
   /// The backward pass of the halves; each makes of d, the gradient by what it puts out, that by what the residual
-  /// stream was before it. dattn_in: the gradient by what the mixer reads, as far as the other half reads it too.
-  void feed_forward_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& dattn_in);
-  void mixer_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& dattn_in, bool wants_input);
+  /// stream was before it. beside: of parallel halves, the gradient that the feed-forward part adds to that of the
+  /// block's input, or of its norm where both halves read the same.
+  void feed_forward_backward(const Batch& batch, std::vector<float>& d, std::vector<float>& beside);
+  void mixer_backward(const Batch& batch, std::vector<float>& d, const std::vector<float>& beside, bool wants_input);
 
   const model::Architecture& architecture_;
   BlockProducts products_;
@@ -69,6 +70,7 @@ class BlockGradient {
   std::unique_ptr<PartGradient> mixer_, feed_forward_;  ///< null where the block has none
   std::optional<BlockEmbeddingGradient> embedding_;
   bool reads_stream_ = false;  ///< the feed-forward part does, and norms it itself
+  bool shares_norm_ = false;   ///< both halves read the same norm of the block's input
 
   // What the last forward pass made, (tokens, size) each: what the halves read and put out, what o reads, and middle_,
   // the residual stream between the halves.

@@ -26,11 +26,13 @@ Scales parse_scales(const json& config, const Family& family, const Architecture
   const ScaleKeys& keys = family.scales;
   const double hidden = keys.embedding_by_hidden ? std::sqrt(static_cast<double>(a.hidden)) : 1.0;
   const double query_size = factor(keys.query_size, static_cast<double>(a.head_dim));
+  const double depth = std::sqrt(static_cast<double>(a.blocks)), width = static_cast<double>(a.hidden);
   const double attention = keys.plain_attention ? 1.0 : 1.0 / std::sqrt(query_size);
   return {.embedding = static_cast<float>(factor(keys.embedding, hidden)),
           .attention = static_cast<float>(factor(keys.attention, attention)),
-          .residual = static_cast<float>(factor(keys.residual, 1.0)),
-          .logits = static_cast<float>(factor(keys.logits, 1.0) / factor(keys.logits_divisor, 1.0))};
+          .residual = static_cast<float>(factor(keys.residual, 1.0) * (factor(keys.depth, depth) / depth)),
+          .logits = static_cast<float>(factor(keys.logits, 1.0) / factor(keys.logits_divisor, 1.0) *
+                                       (factor(keys.width, width) / width))};
 }
 
 Activation parse_activation(const json& config, const Family& family, const std::string& where) {
@@ -170,6 +172,9 @@ std::size_t Architecture::activations_per_token() const {
 
 json text_configuration(const json& config, const std::string& where) {
   if (!config.is_object()) fail("{}: expected a JSON object", where);
+  // A model that speaks too: what reads and writes text is its thinker.
+  if (const auto thinker = config.find("thinker_config"); thinker != config.end() && thinker->is_object())
+    return text_configuration(*thinker, where + ": 'thinker_config'");
   json text = config;
   for (const char* key : {"text_config", "llm_config", "language_config"}) {
     const auto part = config.find(key);
@@ -189,6 +194,10 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   const auto type = get<std::string>(config, "model_type", where);
   const Family* family = find_family(type, table);
   if (family == nullptr) fail("{}: model_type '{}' is not known; known are {}", where, type, known_families(table));
+  const json spelled = parse_json(family->spelled, "spellings of " + type);
+  for (const auto& [key, own] : spelled.items())
+    if (const auto it = config.find(own.get<std::string>()); it != config.end() && !config.contains(key))
+      config[key] = json(*it);
   const json defaults = parse_json(family->defaults, "defaults of " + type);
   const auto says_nothing = [&](const std::string& key) {  // null turns windows and caps off, but is no activation
     return !config.contains(key) || (key == family->activation_key && config[key].is_null());
@@ -211,6 +220,7 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   a.norm_kind = family->norm_kind;
   a.norm_bias = family->norm_bias;
   a.parallel = family->parallel;
+  if (family->parallel_key != nullptr) a.parallel = get_or<bool>(config, family->parallel_key, a.parallel, where);
   a.activation = parse_activation(config, *family, where);
   a.gated = family->gated;
   a.swiglu = {.limit = static_cast<float>(positive(config, "swiglu_limit", 7.0, where)),
@@ -218,6 +228,8 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   a.qkv_bias = bias(family->qkv_bias, family->qkv_bias_key, config, where);
   a.o_bias = bias(family->o_bias, family->o_bias_key, config, where);
   a.mlp_bias = family->mlp_bias_key != nullptr && get_or<bool>(config, family->mlp_bias_key, false, where);
+  a.qkv_by_key_heads = family->qkv_by_key_heads;
+  a.qk_norm_turned = family->qk_norm_turned;
   if (!family->qk_norm_key || get_or<bool>(config, "use_qk_norm", false, where)) a.qk_norm = family->qk_norm;
   a.tied = get_or<bool>(config, "tie_word_embeddings", family->default_tied, where);
   if (family->tied_key != nullptr) a.tied = get_or<bool>(config, family->tied_key, a.tied, where);

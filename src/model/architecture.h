@@ -14,25 +14,17 @@
 #include "model/experts.h"
 #include "model/linears.h"
 #include "model/rope.h"
+#include "model/scales.h"
 #include "model/tensor_names.h"
 
 namespace strata::model {
 
-/// RMS norms of q and k before the rotary embedding: of each head, or of all heads together.
+/// RMS norms of q and k: of each head, or of all heads together.
 enum class QkNorm { none, per_head, whole };
 
 /// What norms of rows of the hidden size divide by: the root mean square, or the standard deviation after the mean was
 /// taken off.
 enum class NormKind { rms, layer };
-
-/// Factors of the forward pass. A factor of 1 costs nothing.
-struct Scales {
-  float embedding = 1.0f;  ///< of the embedding's rows
-  float attention = 1.0f;  ///< of the products of q and k: 1 / sqrt(head_dim) unless the family has another
-  float residual = 1.0f;   ///< of what each half of a block adds to the residual stream
-  float logits = 1.0f;     ///< of what lm_head puts out
-  bool operator==(const Scales&) const = default;
-};
 
 struct Architecture {
   std::string model_type;        ///< config.json's: "llama", "mistral", "qwen2", "qwen3", "qwen3_moe" ...
@@ -45,14 +37,18 @@ struct Architecture {
   float norm_offset = 0.0f;  ///< norms multiply by this + the tensor's values: 1 where files hold w - 1
   NormKind norm_kind = NormKind::rms;
   bool norm_bias = false;  ///< norms of rows of the hidden size add one
-  bool parallel = false;   ///< both halves read the same norm of a block's input (Norm::before_attention)
+  /// Both halves read a norm of a block's input: the same (Norm::before_attention), or each its own.
+  bool parallel = false;
   Activation activation = Activation::silu;
   bool gated = true;  ///< down reads a product of gate and up; false: there is no gate, and down reads the activation
   Swiglu swiglu;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  /// The rows of qkv are a key head's queries, the key and the value, of one key head after another.
+  bool qkv_by_key_heads = false;
   QkNorm qk_norm = QkNorm::none;
-  bool qk_l2 = false;     ///< heads of q and k are divided by their root mean square after the rotary embedding
-  float clip_qkv = 0.0f;  ///< q, k and v are held between this and its negative; 0: they are not
+  bool qk_norm_turned = false;  ///< these norms act after the rotary embedding, not before it
+  bool qk_l2 = false;           ///< heads of q and k are divided by their root mean square after the rotary embedding
+  float clip_qkv = 0.0f;        ///< q, k and v are held between this and its negative; 0: they are not
   float attention_softcap = 0.0f;  ///< scores s become c tanh(s / c); 0: they do not
   float logit_softcap = 0.0f;      ///< the same for logits
   bool sinks = false;              ///< every head has a logit more in its softmax
@@ -84,6 +80,8 @@ struct Architecture {
   std::size_t kv_size(std::size_t block) const { return kv_heads_of(attention[block]) * head_size(attention[block]); }
   std::size_t q_size() const;
   std::size_t kv_size() const;
+  /// How many stretches of queries, keys and values the rows of a block's qkv are.
+  std::size_t qkv_stretches(std::size_t block) const { return qkv_by_key_heads ? kv_heads_of(attention[block]) : 1; }
   /// The width of a block's dense part, or the largest.
   std::size_t dense_size(std::size_t block) const { return intermediate * layout[block].widening; }
   std::size_t dense_size() const;

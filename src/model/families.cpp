@@ -1,6 +1,6 @@
-// The rows of families of dense blocks; others are in norm_bias_families.cpp, mixture_families.cpp and
-// mamba_families.cpp. A family whose parts the engine has is a row and a tiny model in tests/golden/models; one of
-// experts has a Mixture besides.
+// The rows of families of dense blocks; others are in renamed_families.cpp, norm_bias_families.cpp,
+// mixture_families.cpp and mamba_families.cpp. A family whose parts the engine has is a row and a tiny model in
+// tests/golden/models; one of experts has a Mixture besides.
 #include "model/families.h"
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include "model/mixtures.h"
 #include "model/norm_bias_families.h"
 #include "model/norm_places.h"
+#include "model/renamed_families.h"
 
 namespace strata::model {
 namespace {
@@ -19,14 +20,14 @@ namespace {
 constexpr auto kDense = std::to_array<Family>({
     {.model_type = "llama", .class_name = "LlamaForCausalLM", .gguf = "llama", .mlp_bias_key = "mlp_bias"},
     {.model_type = "mistral",
-     .also = {"mistral3"},
+     .also = {"mistral3", "ministral"},
      .class_name = "MistralForCausalLM",
      .gguf = "llama",
      .qkv_bias = Bias::never,
      .o_bias = Bias::never,
      .window = WindowRule::every_block},
     {.model_type = "qwen2",
-     .also = {"qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text"},
+     .also = {"qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text", "qwen2_5_omni_text"},
      .class_name = "Qwen2ForCausalLM",
      .gguf = "qwen2",
      .qkv_bias = Bias::always,
@@ -320,7 +321,8 @@ constexpr auto kDense = std::to_array<Family>({
 std::span<const Family> families() {
   static const std::vector<Family> all = [] {
     std::vector<Family> rows(kDense.begin(), kDense.end());
-    for (const std::span<const Family> more : {norm_bias_families(), mixture_families(), mamba_families()})
+    for (const std::span<const Family> more :
+         {renamed_families(), norm_bias_families(), mixture_families(), mamba_families()})
       rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();

@@ -47,10 +47,18 @@ struct ScaleKeys {
   const char* query_size = nullptr;      ///< products of q and k are divided by the value's square root, not head_dim's
   const char* attention = nullptr;       ///< products of q and k are multiplied by the value
   const char* residual = nullptr;        ///< what a half adds is multiplied by the value
+  const char* depth = nullptr;           ///< what a half adds is multiplied by the value / sqrt(num_hidden_layers)
   const char* logits_divisor = nullptr;  ///< logits are divided by the value
   const char* logits = nullptr;          ///< logits are multiplied by the value
+  const char* width = nullptr;           ///< logits are multiplied by the value / hidden_size
   bool plain_attention = false;          ///< products of q and k stay as they are
 };
+
+/// Those of Granite.
+inline constexpr ScaleKeys kGraniteScales{.embedding = "embedding_multiplier",
+                                          .attention = "attention_multiplier",
+                                          .residual = "residual_multiplier",
+                                          .logits_divisor = "logits_scaling"};
 
 /// Keys for a factor of q that grows with the position (QueryScale), and which blocks it acts in.
 struct QueryScaleKeys {
@@ -61,28 +69,7 @@ struct QueryScaleKeys {
   bool without_rope = false;  ///< acts in blocks without rotary embedding, not in all
 };
 
-/// How a family's config.json describes its experts. Sizes of `experts` are filled from these keys.
-struct Mixture {
-  Experts experts;  ///< names of tensors, kind of scores; `normalize` unless norm_topk_prob is given
-  const char* count_key = "num_experts";  ///< any family may have num_local_experts or n_routed_experts instead
-  const char* used_key = "num_experts_per_tok";
-  const char* size_key = "moe_intermediate_size";
-  const char* shared_size_key = nullptr;         ///< holds the shared expert's size
-  const char* shared_count_key = nullptr;        ///< holds how many times as large as a routed expert the shared one is
-  std::size_t first_dense = 0;                   ///< how many blocks are dense unless first_k_dense_replace is given
-  const char* step_key = "decoder_sparse_step";  ///< every n-th block is a mixture
-  const char* first_key = nullptr;               ///< the first block that may be a mixture
-  const char* last_key = nullptr;                ///< the last one; -1: all to the end
-  const char* list_key = nullptr;                ///< the mixtures by their indices, if it is there
-  bool always_normalizes = false;                ///< norm_topk_prob is not read: Experts::normalize is as it is here
-  const char* correction_key = nullptr;          ///< when false, Experts::correction is not there
-  bool grouped = false;               ///< with softmax scores, too, there are groups of experts and a scale of weights
-  const char* method_key = nullptr;   ///< holds "greedy" when the groups do not count
-  const char* latent_key = nullptr;   ///< holds Experts::latent
-  bool may_be_none = false;           ///< where the count is 0, all blocks are dense
-  const char* enabled_key = nullptr;  ///< unless true, all blocks are dense
-};
-
+struct Mixture;    // mixture_keys.h
 struct MambaKeys;  // mamba_keys.h
 
 struct Family {
@@ -95,13 +82,16 @@ struct Family {
   const char* qkv_bias_key = "attention_bias";  ///< read by Bias::config
   const char* o_bias_key = "attention_bias";
   const char* mlp_bias_key = nullptr;  ///< null: gate, up and down have no biases
+  bool qkv_by_key_heads = false;       ///< Architecture::qkv_by_key_heads
   QkNorm qk_norm = QkNorm::none;
-  bool qk_norm_key = false;  ///< q and k have norms only when use_qk_norm is true
-  float norm_offset = 0.0f;  ///< Architecture::norm_offset
+  bool qk_norm_turned = false;  ///< Architecture::qk_norm_turned
+  bool qk_norm_key = false;     ///< q and k have norms only when use_qk_norm is true
+  float norm_offset = 0.0f;     ///< Architecture::norm_offset
   NormKind norm_kind = NormKind::rms;
   bool norm_bias = false;  ///< Architecture::norm_bias
   const char* norm_epsilon_key = "rms_norm_eps";
   bool parallel = false;                     ///< Architecture::parallel
+  const char* parallel_key = nullptr;        ///< holds it, where config.json has it
   Mixer mixer = Mixer::attention;            ///< of blocks that do not attend, as its file in mixers/ reads config.json
   bool delta_by_key_heads = false;           ///< DeltaNet::by_key_heads
   const MambaKeys* mamba = nullptr;          ///< with Mixer::mamba
@@ -127,7 +117,8 @@ struct Family {
   std::size_t default_head_dim = 0;                    ///< 0: hidden_size / num_attention_heads
   double default_norm_epsilon = 1e-6;
   double default_rope_theta = 10000.0;
-  double default_rotary_share = 1.0;                     ///< of a head, unless partial_rotary_factor is given
+  bool rope_alpha = false;            ///< a dynamic scaling with `alpha` stretches the base, whatever the length
+  double default_rotary_share = 1.0;  ///< of a head, unless partial_rotary_factor is given
   const char* window_rope_key = "rope_local_base_freq";  ///< holds the theta of blocks with a window (window_rope)
   double window_rope_theta = 10000.0;                    ///< that theta unless it is given
   bool default_tied = false;  ///< lm_head is the embedding unless tie_word_embeddings is given
@@ -135,6 +126,8 @@ struct Family {
   TensorNames names{};
   const Mixture* mixture = nullptr;      ///< null for families of dense blocks
   std::array<const char*, 2> refused{};  ///< keys for parts that the engine lacks: true is an error
+  /// A JSON object: how the family spells keys, by the spelling that most families share.
+  const char* spelled = "{}";
   /// A JSON object: values of keys that config.json may leave out. It may give no value for a key that tells a family
   /// by being there.
   const char* defaults = "{}";

@@ -1,7 +1,7 @@
 // How the families of experts route and name them, and the keys of config.json that say how many there are. A row of
 // the family table points to one of these.
 #pragma once
-#include "model/families.h"
+#include "model/mixture_keys.h"
 
 namespace strata::model {
 
@@ -127,14 +127,13 @@ inline constexpr Mixture kGemma4{.experts = {.normalize = true,
                                  .shared_size_key = "intermediate_size",
                                  .always_normalizes = true,
                                  .enabled_key = "enable_moe_block"};
+inline constexpr Mixture kHunyuan{.experts = {.normalize = true, .router = "gate.wg", .shared_module = "shared_mlp"},
+                                  .used_key = "moe_topk",
+                                  .shared_count_key = "num_shared_expert",
+                                  .always_normalizes = true};
 inline constexpr Mixture kQwen3Next{.experts = {.shared_gate = true, .normalize = true},
                                     .shared_size_key = "shared_expert_intermediate_size"};
 
-/// Granite's.
-inline constexpr ScaleKeys kGraniteScales{.embedding = "embedding_multiplier",
-                                          .attention = "attention_multiplier",
-                                          .residual = "residual_multiplier",
-                                          .logits_divisor = "logits_scaling"};
 inline constexpr Mixture kGraniteMoe{.experts = {.normalize = true,
                                                  .module = "block_sparse_moe",
                                                  .router = "router.layer",

@@ -35,4 +35,7 @@ inline constexpr TensorNames kShortConvolution{.o = "out_proj",
                                                .k_norm = "self_attn.k_layernorm",
                                                .last_norm = "embedding_norm"};
 
+/// HunYuan: the norms of the heads of q and k have names of their own.
+inline constexpr TensorNames kHunyuanNames{.q_norm = "self_attn.query_layernorm", .k_norm = "self_attn.key_layernorm"};
+
 }  // namespace strata::model

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/config_values.h"
+#include "model/mixture_keys.h"
 #include "model/parse.h"
 
 namespace strata::model {
@@ -46,6 +47,19 @@ void parse_experts(const json& config, const Mixture& mixture, Architecture& a, 
   }
 }
 
+/// config.json with one number in place of a list that has the same one for every block.
+json of_all_blocks(const json& given, const Mixture& mixture, const std::string& where) {
+  json config = given;
+  for (const char* key : {mixture.used_key, mixture.size_key, mixture.shared_count_key}) {
+    if (key == nullptr || !config.contains(key) || !config[key].is_array() || config[key].empty()) continue;
+    const json list = config[key];
+    if (std::ranges::any_of(list, [&](const json& value) { return value != list.front(); }))
+      fail("{}: '{}' is {}; experts that differ from block to block are not supported", where, key, brief(list));
+    config[key] = list.front();
+  }
+  return config;
+}
+
 /// The indices of mixtures in a list of config.json; others are ignored.
 void mark(const json& config, const char* key, bool mixture, Architecture& a, const std::string& where) {
   for (const auto block : get<std::vector<std::uint64_t>>(config, key, where))
@@ -54,9 +68,10 @@ void mark(const json& config, const char* key, bool mixture, Architecture& a, co
 
 }  // namespace
 
-void parse_mixture(const json& config, const Mixture* mixture, Architecture& a, const std::string& where) {
+void parse_mixture(const json& given, const Mixture* mixture, Architecture& a, const std::string& where) {
   a.layout.assign(a.blocks, {0, 0, false});
   if (mixture == nullptr) return;
+  const json config = of_all_blocks(given, *mixture, where);
   if (mixture->may_be_none && get_or<std::uint64_t>(config, mixture->count_key, 0, where) == 0) return;
   if (mixture->enabled_key != nullptr && !get_or<bool>(config, mixture->enabled_key, false, where)) return;
   parse_experts(config, *mixture, a, where);

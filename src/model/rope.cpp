@@ -100,6 +100,19 @@ void parse_proportional(Rope& rope, const json& settings, const std::string& whe
   rope.turned = static_cast<std::size_t>(share * static_cast<double>(rope.dims)) / 2;
 }
 
+bool has_alpha(const json& settings, const std::string& where) {
+  return get_or<std::string>(settings, "rope_type", "", where) == "dynamic" &&
+         get_or<double>(settings, "alpha", 0.0, where) != 0.0;
+}
+
+/// What a longer text would do to the base once and for all (HunYuan).
+void stretch_by_alpha(Rope& rope, const json& settings, const std::string& where) {
+  const auto dims = static_cast<double>(rope.dims);
+  if (rope.dims <= 2) fail("{}: 'alpha' stretches no rotary embedding of {} dimensions", where, rope.dims);
+  rope.theta *= std::pow(positive(settings, "alpha", 1.0, where), dims / (dims - 2));
+  if (!std::isfinite(rope.theta)) fail("{}: 'alpha' is too large", where);
+}
+
 /// Fills kind and parameters of the scaling.
 void parse_scaling(Rope& rope, const json& settings, std::size_t max_position, const std::string& where) {
   rope.original_max_position = max_position;
@@ -172,7 +185,9 @@ Ropes parse_ropes(const json& config, const Family& family, const HeadSizes& siz
     rope.dims = rotary_dims(config, settings, family, head_dim, where);
     rope.theta = positive(settings, "rope_theta", theta, where);
     rope.sections = get_or<std::vector<std::uint64_t>>(settings, "mrope_section", {}, where);
-    if (scaled)
+    const bool by_alpha = family.rope_alpha && has_alpha(settings, where);
+    if (by_alpha) stretch_by_alpha(rope, settings, where);
+    if (scaled && !by_alpha)
       parse_scaling(rope, settings, max_position, where);
     else
       rope.original_max_position = max_position;

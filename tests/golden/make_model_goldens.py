@@ -93,6 +93,23 @@ def file_tensors(model: torch.nn.Module, variant: Variant) -> dict:
     return {k: v.to(torch.float32 if any(e in k for e in exact) else dtype).contiguous() for k, v in state.items()}
 
 
+def renamed(state: dict, variant: Variant) -> dict:
+    """The tensors as the file of a family holds them that transformers runs by another one's class."""
+    *parts, whole = variant.joined or ("",)
+    result = {}
+    for name, tensor in state.items():
+        places = [i for i, part in enumerate(parts) if f".{part}." in name]
+        if places and places[0] > 0:
+            continue
+        if places:
+            of_heads = [state[name.replace(parts[0], part)].unflatten(0, (variant.config["num_key_value_heads"], -1)) for part in parts]
+            name, tensor = name.replace(parts[0], whole), torch.cat(of_heads, 1).flatten(0, 1).contiguous()
+        for here, there in variant.renamed.items():
+            name = name.replace(here, there)
+        result[name] = tensor
+    return result
+
+
 def save(state: dict, variant: Variant, out: pathlib.Path) -> None:
     """Writes the folder; the shards split the tensors evenly by number, with the usual index."""
     (out / "config.json").write_text(json.dumps({**variant.config, "torch_dtype": variant.dtype}, indent=2) + "\n")
@@ -162,7 +179,7 @@ def make(name: str, variant: Variant, out: pathlib.Path) -> None:
     random_weights(model, variant, generator)
     stored, dense = quantized(file_tensors(model, variant), variant.source)
     stored |= {k: torch.randn(shape, generator=generator).to(getattr(torch, variant.dtype)) for k, shape in variant.carried.items()}
-    save(stored, variant, out)
+    save(renamed(stored, variant), variant, out)
     rng = np.random.default_rng(seed)
     vocabulary = variant.vocab or model.config.get_text_config().vocab_size
     ids = [rng.integers(0, vocabulary, n).tolist() for n in variant.lengths]

@@ -20,6 +20,8 @@ class Variant:
     carried: dict = field(default_factory=dict)  # shapes by name of tensors in the file that no logit depends on
     positions: bool = False  # transformers must be told the positions of what it reads after a cache
     run_as: dict = field(default_factory=dict)   # keys of config.json that transformers needs otherwise than the file has them
+    renamed: dict = field(default_factory=dict)  # parts of tensors' names as transformers has them, and as the file does
+    joined: tuple = ()       # endings of matrices that the file holds as one, key head by key head, and the name of that
 
 
 BASE = {"vocab_size": 80, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -215,6 +217,24 @@ EXAONE_MOE = {**EXAONE4, **{k: GLM4_MOE[k] for k in ("moe_intermediate_size", "n
               "scoring_func": "sigmoid", "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"], "rope_scaling": None}
 
 # Families of which each is a row of the family table and nothing more.
+# Families whose own code is not in transformers, which runs them by a class that computes the same.
+AS_LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
+EXAONE = {**small("ExaoneForCausalLM", "exaone", ("rms_norm_eps", "hidden_act", "num_hidden_layers")),
+          "num_layers": 2, "layer_norm_epsilon": 1e-2, "activation_function": "silu", "embed_dropout": 0.0,
+          "rope_theta": 1000000.0, "rope_scaling": LLAMA3_SCALING, "tie_word_embeddings": False}
+INTERNLM2 = small("InternLM2ForCausalLM", "internlm2", bias=True, rope_theta=1000000,
+                  rope_scaling={"factor": 2.0, "type": "dynamic"}, attn_implementation="eager")
+MINICPM = small("MiniCPMForCausalLM", "minicpm", scale_emb=12, scale_depth=1.4, dim_model_base=16)
+MIMO = small("MiMoForCausalLM", "mimo", attention_bias=True, head_dim=16, num_nextn_predict_layers=1, rope_theta=640000,
+             use_sliding_window=False, sliding_window=32768, max_window_layers=2)
+HUNYUAN = small("HunYuanDenseV1ForCausalLM", "hunyuan_v1_dense", attention_bias=False, attention_head_dim=16, head_dim=16,
+                use_qk_norm=True, use_cla=False, norm_type="rms", pad_token_id=3,
+                rope_scaling={"alpha": 1000.0, "beta_fast": 32, "beta_slow": 1, "factor": 1.0, "mscale": 1.0,
+                              "mscale_all_dim": 1.0, "type": "dynamic"})
+# Latent attention in dense models: head sizes differ (8 + 8 for scores, 12 for values), so that no two can be mixed up.
+MLA = {"kv_lora_rank": 16, "q_lora_rank": 24, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 12,
+       "num_key_value_heads": 4, "attention_bias": False, "attention_dropout": 0.0}
+
 ROWS = {
     "cohere": Variant(COHERE, embedding=0.3),
     "glm": Variant(GLM),
@@ -232,6 +252,25 @@ ROWS = {
     "flex_olmo": Variant(FLEX_OLMO),
     "mellum": Variant(MELLUM),
     "exaone_moe": Variant(EXAONE_MOE),
+    "exaone": Variant(EXAONE, lengths=(40, 100), run_as={**AS_LLAMA, "num_hidden_layers": 2, "rms_norm_eps": 1e-2}, renamed={
+        "model.layers.": "transformer.h.", "self_attn.o_proj": "attn.attention.out_proj", "self_attn.": "attn.attention.",
+        "gate_proj": "c_fc_0", "up_proj": "c_fc_1", "down_proj": "c_proj", "input_layernorm": "ln_1",
+        "post_attention_layernorm": "ln_2", "model.embed_tokens": "transformer.wte", "model.norm": "transformer.ln_f"}),
+    "internlm2": Variant(INTERNLM2, lengths=(40, 100), run_as={**AS_LLAMA, "attention_bias": True}, joined=("q_proj", "k_proj", "v_proj", "wqkv"), renamed={
+        "self_attn.o_proj": "attention.wo", "self_attn.": "attention.", "mlp.": "feed_forward.", "gate_proj": "w1", "up_proj": "w3",
+        "down_proj": "w2", "input_layernorm": "attention_norm", "post_attention_layernorm": "ffn_norm",
+        "embed_tokens": "tok_embeddings", "lm_head": "output"}),
+    "minicpm": Variant(MINICPM, embedding=0.1, run_as={
+        **AS_LLAMA, "model_type": "granite", "architectures": ["GraniteForCausalLM"], "embedding_multiplier": 12,
+        "residual_multiplier": 1.4 / 2**0.5, "attention_multiplier": 8**-0.5, "logits_scaling": 2.0}),
+    "mimo": Variant(MIMO, run_as={"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]},
+                    carried={"model.mtp_layers.0.input_proj.weight": (32, 64), "model.mtp_layers.0.mlp.down_proj.weight": (32, 64)}),
+    "hunyuan_v1_dense": Variant(HUNYUAN, lengths=(40, 100)),
+    "ministral": Variant(small("MinistralForCausalLM", "ministral", head_dim=16, layer_types=[S, F], sliding_window=16), lengths=(100,)),
+    "youtu": Variant(small("YoutuForCausalLM", "youtu", **MLA, rope_theta=1000.0, rope_interleave=True, rope_scaling=None,
+                           mlp_bias=False), lengths=(100,)),
+    "minicpm3": Variant(small("MiniCPM3ForCausalLM", "minicpm3", **MLA, scale_emb=12, scale_depth=1.4, dim_model_base=16,
+                              rope_scaling=None), lengths=(100,), embedding=0.1),
     "gemma": Variant(small("GemmaForCausalLM", "gemma", ("tie_word_embeddings", "hidden_act"), hidden_act="gelu", hidden_activation=None,
                            head_dim=16, attention_bias=False, rms_norm_eps=1e-6, pad_token_id=0), embedding=0.3),
 }
@@ -294,7 +333,22 @@ LLAMA4_VISION = {"model_type": "llama4_vision_model", "hidden_size": 16, "interm
                  "projector_input_dim": 16, "projector_output_dim": 16, "vision_output_dim": 16, "rope_theta": 10000.0}
 
 # A text model within a model of more: text_config or, in the old Qwen files, its settings at the top level.
+GLM_IDS = {"image_token_id": 60, "video_token_id": 61, "image_start_token_id": 62, "image_end_token_id": 63,
+           "video_start_token_id": 61, "video_end_token_id": 63}
+GLM_VISION = {**QWEN_VISION, "image_size": 8, "model_type": "glm4v_vision", "rms_norm_eps": 1e-5}
+GLM4V_TEXT = text_config(small("", "glm4v_text", ("tie_word_embeddings", "rope_theta"), attention_bias=True, rms_norm_eps=1e-2,
+                               partial_rotary_factor=0.5, rope_theta=1000.0, rope_scaling={"type": "default", "mrope_section": [1, 1, 0]}))
+GLM4V_MOE_TEXT = text_config(small("", "glm4v_moe_text", ("tie_word_embeddings", "rope_theta"), head_dim=16, n_routed_experts=8,
+                                   num_experts_per_tok=2, n_shared_experts=1, first_k_dense_replace=1, n_group=1, topk_group=1,
+                                   moe_intermediate_size=24, norm_topk_prob=True, routed_scaling_factor=2.5, use_qk_norm=False,
+                                   rope_theta=1000.0, rope_scaling={"type": "default", "mrope_section": [2, 1, 1]}))
+
 WRAPPERS = {
+    "glm4v": Variant({"architectures": ["Glm4vForConditionalGeneration"], "model_type": "glm4v", **GLM_IDS, "tie_word_embeddings": False,
+                      "text_config": GLM4V_TEXT, "vision_config": GLM_VISION}, vocab=60),
+    "glm4v_moe": Variant({"architectures": ["Glm4vMoeForConditionalGeneration"], "model_type": "glm4v_moe", **GLM_IDS,
+                          "tie_word_embeddings": False, "text_config": GLM4V_MOE_TEXT,
+                          "vision_config": {**GLM_VISION, "model_type": "glm4v_moe_vision"}}, vocab=60),
     "qwen2_5_vl": Variant({**QWEN25_TEXT, **QWEN_IDS, "vision_config": QWEN25_VISION}, lengths=(100,), vocab=60),
     "qwen2_5_vl_text_config": Variant(
         {"architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", **QWEN_IDS, "tie_word_embeddings": True,

@@ -52,6 +52,64 @@ TEST(Architecture, APartThatTheEngineLacksIsRefusedByItsKey) {
   }
 }
 
+TEST(Architecture, AFamilyMaySpellKeysItsOwnWay) {
+  json config = llama();
+  config["model_type"] = "exaone";
+  config.erase("num_hidden_layers");
+  config["num_layers"] = 3;
+  EXPECT_EQ(parse_architecture(config, "config.json").blocks, 3u);
+  config["num_hidden_layers"] = 2;  // the usual spelling counts where both are there
+  EXPECT_EQ(parse_architecture(config, "config.json").blocks, 2u);
+}
+
+TEST(Architecture, AModelThatSpeaksTooIsReadByItsThinker) {
+  json text = llama();
+  text["model_type"] = "qwen2_5_omni_text";
+  const json thinker = {{"model_type", "qwen2_5_omni_thinker"}, {"text_config", text}};
+  const json whole = {{"model_type", "qwen2_5_omni"},
+                      {"talker_config", {{"text_config", {{"hidden_size", 1}}}}},
+                      {"thinker_config", thinker}};
+  EXPECT_EQ(parse_architecture(whole, "config.json").linears.size(),
+            parse_architecture(llama(), "config.json").linears.size());
+}
+
+TEST(Architecture, AlphaOfADynamicScalingStretchesTheBase) {
+  json config = llama();
+  config["rope_scaling"] = {{"type", "dynamic"}, {"alpha", 1000.0}, {"factor", 1.0}};
+  EXPECT_EQ(parse_architecture(config, "config.json").ropes[0].theta, 10000.0) << "only where the family has it";
+  config["model_type"] = "hunyuan_v1_dense";
+  const Architecture a = parse_architecture(config, "config.json");
+  EXPECT_DOUBLE_EQ(a.ropes[0].theta, 10000.0 * std::pow(1000.0, 16.0 / 14.0));
+  EXPECT_EQ(a.ropes[0].scaling, Rope::Scaling::none);
+  config["rope_scaling"]["alpha"] = -1;
+  EXPECT_NE(error_of(config).find("'alpha'"), std::string::npos);
+}
+
+TEST(Architecture, ExpertsMayBeListedByBlockWhereAllAreAlike) {
+  json config = llama();
+  config.update({{"model_type", "hunyuan_v1_moe"},
+                 {"num_experts", 4},
+                 {"moe_topk", {2, 2}},
+                 {"moe_intermediate_size", {48, 48}},
+                 {"num_shared_expert", {1, 1}}});
+  const Architecture a = parse_architecture(config, "config.json");
+  EXPECT_EQ(a.experts.used, 2u);
+  EXPECT_EQ(a.experts.intermediate, 48u);
+  EXPECT_EQ(a.experts.shared_intermediate, 48u);
+  config["moe_topk"] = {2, 1};
+  EXPECT_EQ(error_of(config),
+            "config.json: 'moe_topk' is [2,1]; experts that differ from block to block are not supported");
+}
+
+TEST(Architecture, QkvMayHoldOneKeyHeadAfterAnother) {
+  json config = llama();
+  config["model_type"] = "internlm2";
+  const Architecture a = parse_architecture(config, "config.json");
+  EXPECT_EQ(a.linears[0].module, "model.layers.0.attention.wqkv");
+  EXPECT_EQ(a.linears[0].rows, 64u + 2 * 32);
+  EXPECT_EQ(a.qkv_stretches(0), 2u);
+}
+
 json qwen3_moe() {
   json config = llama();
   config.update({{"model_type", "qwen3_moe"},

@@ -10,12 +10,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 SIZES = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512,
          "vocab_size": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 MODELS = {  # fused attention with biases; names of another kind; state spaces, with experts in every other block
-    "gpt_neox": {},
+    "persimmon": {},
     "mpt": {"d_model": 256, "n_layers": 4, "n_heads": 4},
     "jamba": {"num_key_value_heads": 2, "num_experts": 4, "attn_layer_period": 4, "attn_layer_offset": 2,
               "expert_layer_period": 2, "expert_layer_offset": 1, "mamba_dt_rank": 16, "use_mamba_kernels": False},
 }
-KEPT = {"gpt_neox": ("embed_in", "embed_out"), "mpt": ("wte", r"norm_1"),
+KEPT = {"persimmon": ("embed_tokens", "lm_head"), "mpt": ("wte", r"norm_1"),
         "jamba": ("conv1d", "router", "x_proj", "lm_head")}
 
 

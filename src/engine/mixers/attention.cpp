@@ -70,10 +70,11 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
                *const v = sized(v_, tokens * kv_size);
   if (a.has(block, Role::qkv)) {
     const float* all = multiply_fused(w, a.index(block, Role::qkv), x, tokens);
-    const std::size_t width = q_size + 2 * kv_size;
-    take_columns(all, tokens, width, 0, q_size, q);
-    take_columns(all, tokens, width, q_size, kv_size, k);
-    take_columns(all, tokens, width, q_size + kv_size, kv_size, v);
+    const std::size_t stretches = a.qkv_stretches(block), rows = tokens * stretches;
+    const std::size_t queries = q_size / stretches, keys = kv_size / stretches, width = queries + 2 * keys;
+    take_columns(all, rows, width, 0, queries, q);
+    take_columns(all, rows, width, queries, keys, k);
+    take_columns(all, rows, width, queries + keys, keys, v);
   } else {
     if (a.output_gate) {
       // Every head of q has its gate behind it.

@@ -1,5 +1,5 @@
 // The order of the steps is that of transformers: modeling_llama.py and its kin, modeling_olmoe.py (clip),
-// modeling_llama4.py (the norm after the rotary embedding).
+// modeling_llama4.py and modeling_hunyuan_v1_dense.py (norms after the rotary embedding).
 #include "engine/mixers/heads.h"
 
 #include "kernel/ops.h"
@@ -24,16 +24,18 @@ void prepare_heads(const model::Architecture& a, const model::BlockAttention& at
   const auto keep = [&](std::vector<float> HeadSteps::*step) {
     if (steps != nullptr) (steps->*step).assign(rows, rows + count);
   };
-  if (weights != nullptr) {
+  const auto norm_rows = [&] {
     keep(&HeadSteps::before_norm);
     const std::size_t size = head_norm_size(a, attention, heads);
     kernel::rms_norm(rows, weights, count / size, size, a.norm_epsilon, rows);
-  }
+  };
+  if (weights != nullptr && !a.qk_norm_turned) norm_rows();
   if (a.clip_qkv != 0.0f) {
     keep(&HeadSteps::before_clip);
     kernel::clamp(rows, count, a.clip_qkv);
   }
   turn_heads(a, attention, batch, rows, width, heads, head_dim);
+  if (weights != nullptr && a.qk_norm_turned) norm_rows();
   if (a.qk_l2 && attention.rope != model::kNoRope) {
     keep(&HeadSteps::before_l2);
     kernel::l2_norm(rows, batch.tokens * heads, head_dim, a.norm_epsilon, rows);

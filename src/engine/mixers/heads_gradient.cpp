@@ -22,11 +22,14 @@ void prepare_heads_gradient(const model::Architecture& a, const model::BlockAtte
     kernel::scale_rows(d, width, batch.tokens, width, batch.query_factors.data());
   if (a.qk_l2 && attention.rope != model::kNoRope)
     kernel::l2_norm_gradient(steps.before_l2.data(), d, batch.tokens * heads, head_dim, a.norm_epsilon, d);
+  const auto norm_gradient = [&] {
+    const std::size_t size = head_norm_size(a, attention, heads);
+    kernel::rms_norm_gradient(steps.before_norm.data(), weights, d, count / size, size, a.norm_epsilon, d);
+  };
+  if (weights != nullptr && a.qk_norm_turned) norm_gradient();
   turn_heads_gradient(a, attention, batch, d, heads, head_dim);
   if (a.clip_qkv != 0.0f) kernel::clamp_gradient(steps.before_clip.data(), count, a.clip_qkv, d);
-  if (weights == nullptr) return;
-  const std::size_t size = head_norm_size(a, attention, heads);
-  kernel::rms_norm_gradient(steps.before_norm.data(), weights, d, count / size, size, a.norm_epsilon, d);
+  if (weights != nullptr && !a.qk_norm_turned) norm_gradient();
 }
 
 }  // namespace strata::engine

@@ -122,7 +122,7 @@ std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
       {mixer, mixer.empty()},
       {"the norms' epsilon", close(a.norm_epsilon, b.norm_epsilon)},
       {"the kind of norms", a.norm_offset == b.norm_offset && a.norm_kind == b.norm_kind && a.parallel == b.parallel},
-      {"the norms of q and k", a.qk_norm == b.qk_norm && a.qk_l2 == b.qk_l2},
+      {"the norms of q and k", a.qk_norm == b.qk_norm && a.qk_l2 == b.qk_l2 && a.qk_norm_turned == b.qk_norm_turned},
       {"the activation", a.activation == b.activation && a.gated == b.gated},
       {"'swiglu_limit' or 'swiglu_alpha'", a.activation != Activation::clamped_swiglu ||
                                                (a.swiglu.limit == b.swiglu.limit && a.swiglu.alpha == b.swiglu.alpha)},

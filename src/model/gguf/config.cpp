@@ -17,6 +17,7 @@
 #include "model/gguf/mixers.h"
 #include "model/gguf/rope.h"
 #include "model/gguf/tokenizer.h"
+#include "model/mixture_keys.h"
 
 namespace strata::model {
 namespace {

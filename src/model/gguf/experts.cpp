@@ -4,6 +4,7 @@
 
 #include "model/gguf/config.h"
 #include "model/gguf/keys.h"
+#include "model/mixture_keys.h"
 
 namespace strata::model {
 namespace {

@@ -10,6 +10,7 @@
 #include "model/families.h"
 #include "model/gguf/check.h"
 #include "model/mamba_keys.h"
+#include "model/mixture_keys.h"
 #include "model/mlx/families.h"
 
 namespace strata::pipeline {

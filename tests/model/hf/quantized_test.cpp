@@ -4,6 +4,7 @@
 
 #include "core/hash.h"
 #include "core/numbers.h"
+#include "model/mixture_keys.h"
 #include "support/error_of.h"
 #include "support/tensor_folder.h"
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/hash.h"
+#include "model/mixture_keys.h"
 #include "support/error_of.h"
 #include "support/tensor_folder.h"
 
