@@ -36,6 +36,7 @@ json describe(const model::Model& model) {
   value["path"] = model.path().string();
   value["container"] = model.from_gguf() ? "gguf" : "safetensors";
   value["fingerprint"] = model.fingerprint();
+  value["complete"] = model.complete();
   value["architecture"] = {{"model_type", a.model_type},     {"blocks", a.blocks}, {"hidden", a.hidden},
                            {"intermediate", a.intermediate}, {"heads", a.heads},   {"kv_heads", a.kv_heads},
                            {"head_dim", a.head_dim},         {"vocab", a.vocab},   {"max_position", a.max_position},
@@ -97,6 +98,7 @@ void show(const model::Model& model, const json& value, const Options& options) 
   fmt::print("  {:.1f} M parameters, {} of tensors, fingerprint {}\n",
              static_cast<double>(value["parameters"].get<std::uint64_t>()) / 1e6, human_bytes(value["tensor_bytes"]),
              value["fingerprint"].get<std::string>());
+  if (!model.complete()) fmt::print("  headers only: the files end before their weights\n");
   if (const std::string parts = model::describe_carried(model::carried_parts(model)); !parts.empty())
     fmt::print("  neither run nor quantized: {}\n", parts);
   fmt::print("  linears of the blocks: {} at {:.3f} bits\n\n", human_bytes(value["linears_of_blocks"]["bytes"]),
@@ -233,7 +235,7 @@ void run(const Options& options, const Common& common) {
     fail_usage("--scores and --signal say what --plot draws; add --plot");
   if (!options.signal.empty() && options.scores.empty()) fail_usage("--signal is read from --scores FILE");
   const model::Model model =
-      model::Model::open(options.model, pipeline::target_by_name(options.target.value_or("vllm")).fusion());
+      model::Model::open_headers(options.model, pipeline::target_by_name(options.target.value_or("vllm")).fusion());
   const std::vector<pipeline::Verdict> verdicts = pipeline::verdicts(model);
   json value = describe(model);
   for (const pipeline::Verdict& verdict : verdicts)

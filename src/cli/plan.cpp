@@ -32,7 +32,7 @@ void show_explanation(const std::vector<pipeline::Explanation>& explanations) {
 void show_difference(const Options& options, const Common& common) {
   if (options.compared.size() != 2) fail_usage("--diff: give two plan files");
   const model::Model model =
-      model::Model::open(options.request.model, pipeline::target_by_name(options.request.target).fusion());
+      model::Model::open_headers(options.request.model, pipeline::target_by_name(options.request.target).fusion());
   const auto read = [&](const std::string& file) {
     return pipeline::Plan::from_json(read_json_file(file), model, file);
   };

@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the safetensors library
+constexpr std::uint64_t kMaxDataBytes = 1ull << 48;     // no file is larger; sums over many files stay in 64 bits
 constexpr const char* kSingleName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
 
@@ -54,9 +55,14 @@ std::vector<std::uint64_t> unsigned_list(const json& value, const char* key, con
   return numbers;
 }
 
+struct Entry {
+  TensorView tensor;
+  std::uint64_t begin;  ///< from the first byte behind the header
+};
+
 /// One entry of the header; `where` names file and tensor.
-TensorView parse_entry(const std::string& name, const json& entry, std::span<const std::byte> data,
-                       const std::string& where) {
+Entry parse_entry(const std::string& name, const json& entry, std::span<const std::byte> data, Required required,
+                  const std::string& where) {
   if (!entry.is_object()) fail("{}: its entry in the header is no object", where);
   for (const auto& [key, value] : entry.items())
     if (key != "dtype" && key != "shape" && key != "data_offsets")
@@ -71,34 +77,35 @@ TensorView parse_entry(const std::string& name, const json& entry, std::span<con
   const auto offsets = unsigned_list(entry, "data_offsets", where);
   if (offsets.size() != 2 || offsets[0] > offsets[1])
     fail("{}: 'data_offsets' must be two numbers in rising order", where);
+  std::string absent;
   if (offsets[1] > data.size())
-    fail("{}: its data ends at {}, the file's data at {}; is the download complete?", where, offsets[1], data.size());
+    absent = fmt::format("{}: its data ends at {}, the file's data at {}; is the download complete?", where, offsets[1],
+                         data.size());
+  if (!absent.empty() && (required == Required::all || offsets[1] > kMaxDataBytes)) fail("{}", absent);
   const auto count = product(tensor.shape);
   const auto bytes = count ? multiply(*count, dtype_bytes(*dtype)) : std::nullopt;
   if (!bytes) fail("{}: the product of its shape does not fit in 64 bits", where);
   if (*bytes != offsets[1] - offsets[0])
     fail("{}: shape and dtype make {} bytes, its offsets {}", where, *bytes, offsets[1] - offsets[0]);
-  tensor.data = data.subspan(offsets[0], *bytes);
-  return tensor;
+  tensor.data = absent.empty() ? TensorData(data.subspan(offsets[0], *bytes)) : TensorData::absent(*bytes, absent);
+  return {std::move(tensor), offsets[0]};
 }
 
 /// The tensors must tile the data: this excludes overlaps, gaps and trailing bytes alike.
-void check_tiling(std::vector<TensorView>& tensors, std::span<const std::byte> data, const std::string& where) {
-  std::stable_sort(tensors.begin(), tensors.end(), [](const TensorView& a, const TensorView& b) {
-    return std::pair(a.data.data(), a.data.size()) < std::pair(b.data.data(), b.data.size());
+void check_tiling(std::vector<Entry>& entries, std::uint64_t data_bytes, const std::string& where) {
+  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.begin, a.tensor.data.size()) < std::pair(b.begin, b.tensor.data.size());
   });
-  const std::byte* expected = data.data();
-  for (const TensorView& tensor : tensors) {
-    if (tensor.data.data() < expected)
-      fail("{}: tensor '{}' overlaps the one before it, at data offset {}", where, printable(tensor.name),
-           tensor.data.data() - data.data());
-    if (tensor.data.data() > expected)
-      fail("{}: no tensor owns the {} bytes before '{}', at data offset {}", where, tensor.data.data() - expected,
-           printable(tensor.name), expected - data.data());
+  std::uint64_t expected = 0;
+  for (const auto& [tensor, begin] : entries) {
+    if (begin < expected)
+      fail("{}: tensor '{}' overlaps the one before it, at data offset {}", where, printable(tensor.name), begin);
+    if (begin > expected)
+      fail("{}: no tensor owns the {} bytes before '{}', at data offset {}", where, begin - expected,
+           printable(tensor.name), expected);
     expected += tensor.data.size();
   }
-  if (expected != data.data() + data.size())
-    fail("{}: no tensor owns the last {} bytes", where, data.data() + data.size() - expected);
+  if (expected < data_bytes) fail("{}: no tensor owns the last {} bytes", where, data_bytes - expected);
 }
 
 /// Tensor name -> shard file name.
@@ -138,40 +145,61 @@ std::string advice_for(const fs::path& directory) {
 
 }  // namespace
 
-std::vector<TensorView> parse_safetensors(std::span<const std::byte> file, const std::string& where) {
+TensorData TensorData::absent(std::uint64_t size, std::string error) {
+  TensorData data;
+  data.size_ = size;
+  data.error_ = std::move(error);
+  return data;
+}
+
+void TensorData::fail_absent() const { fail("{}", error_); }
+
+std::vector<TensorView> parse_safetensors(std::span<const std::byte> file, const std::string& where,
+                                          Required required) {
   const std::string_view text = header_text(file, where);
   const json header = parse_strict_json(text, where);
   const auto data = file.subspan(kLengthBytes + text.size());
-  std::vector<TensorView> tensors;
-  tensors.reserve(header.size());
+  std::vector<Entry> entries;
+  entries.reserve(header.size());
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
-    tensors.push_back(parse_entry(name, entry, data, fmt::format("{}: tensor '{}'", where, printable(name))));
+    entries.push_back(parse_entry(name, entry, data, required, fmt::format("{}: tensor '{}'", where, printable(name))));
   }
-  check_tiling(tensors, data, where);
+  check_tiling(entries, data.size(), where);
+  std::vector<TensorView> tensors;
+  tensors.reserve(entries.size());
+  for (Entry& entry : entries) tensors.push_back(std::move(entry.tensor));
   return tensors;
 }
 
-void SafetensorsSet::add(const fs::path& file) {
+std::set<std::string> SafetensorsSet::add(const fs::path& file, Required required) {
   const MappedFile& mapped = files_.emplace_back(file);
-  for (TensorView& tensor : parse_safetensors(mapped.bytes(), file.string())) {
+  std::set<std::string> names;
+  for (TensorView& tensor : parse_safetensors(mapped.bytes(), file.string(), required)) {
     const auto [it, fresh] = tensors_.try_emplace(tensor.name);
     if (!fresh) fail("{}: tensor '{}' is in another shard too", file.string(), printable(tensor.name));
+    names.insert(tensor.name);
     it->second = std::move(tensor);
   }
+  return names;
 }
 
-SafetensorsSet SafetensorsSet::open_file(const fs::path& file) {
+SafetensorsSet SafetensorsSet::open_file(const fs::path& file, Required required) {
   SafetensorsSet set;
-  set.add(file);
+  set.add(file, required);
   return set;
 }
 
-SafetensorsSet SafetensorsSet::open_directory(const fs::path& directory) {
+bool SafetensorsSet::complete() const {
+  return std::ranges::all_of(tensors_, [](const auto& item) { return item.second.data.present(); });
+}
+
+SafetensorsSet SafetensorsSet::open_directory(const fs::path& directory, Required required) {
   std::error_code code;
   if (!fs::is_directory(directory, code)) fail("{}: is not a folder", directory.string());
   // A link to a file that is gone is opened too, so that the sentence names it.
-  if (fs::exists(fs::symlink_status(directory / kSingleName, code))) return open_file(directory / kSingleName);
+  if (fs::exists(fs::symlink_status(directory / kSingleName, code)))
+    return open_file(directory / kSingleName, required);
   const fs::path index = directory / kIndexName;
   if (!fs::exists(index, code))
     fail("{}: holds neither {} nor {}; {}", directory.string(), kSingleName, kIndexName, advice_for(directory));
@@ -180,23 +208,17 @@ SafetensorsSet SafetensorsSet::open_directory(const fs::path& directory) {
   std::set<std::string> names;
   for (const auto& [tensor, name] : shard_of) names.insert(name);
   SafetensorsSet set;
+  std::map<std::string, std::set<std::string>> in_shard;
   for (const std::string& name : names) {
     if (!fs::exists(directory / name, code))
       fail("{}: the shard {} that {} names is missing; is the download complete?", directory.string(), printable(name),
            kIndexName);
-    set.add(directory / name);
+    in_shard[name] = set.add(directory / name, required);
   }
-  std::map<std::string, std::span<const std::byte>> bytes_of;
-  for (const MappedFile& file : set.files_) bytes_of.emplace(file.path().filename().string(), file.bytes());
-  for (const auto& [name, shard] : shard_of) {
-    const TensorView* tensor = set.find(name);
-    const auto file = bytes_of.at(shard);
-    const bool inside =
-        tensor != nullptr && tensor->data.data() >= file.data() && tensor->data.data() <= file.data() + file.size();
-    if (!inside)
+  for (const auto& [name, shard] : shard_of)
+    if (!in_shard.at(shard).contains(name))
       fail("{}: tensor '{}' is not in {}, where {} says it is", directory.string(), printable(name), printable(shard),
            kIndexName);
-  }
   return set;
 }
 

@@ -1,9 +1,11 @@
 // Safetensors files: checked reading by memory map, and the pieces that a writer needs.
 // Byte layout, rules and examples: docs/formats/safetensors.md.
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,35 +16,75 @@
 
 namespace strata::format {
 
+/// What must be there of a file: all of it, or its header. Somebody may have fetched no more of a large model.
+enum class Required { all, header };
+
+/// A tensor's bytes, or only their number where the file ends before them: then whoever asks for them gets the Error
+/// that opening the whole file would have been.
+class TensorData {
+ public:
+  TensorData() = default;
+  template <std::convertible_to<std::span<const std::byte>> Bytes>
+  TensorData(const Bytes& bytes) : bytes_(bytes), size_(bytes_.size()) {}
+  static TensorData absent(std::uint64_t size, std::string error);
+
+  bool present() const { return error_.empty(); }
+  std::uint64_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  operator std::span<const std::byte>() const { return bytes(); }
+  std::span<const std::byte> subspan(std::size_t first, std::size_t count) const {
+    return bytes().subspan(first, count);
+  }
+  auto begin() const { return bytes().begin(); }
+  auto end() const { return bytes().end(); }
+  const std::byte* data() const { return bytes().data(); }
+  const std::byte& operator[](std::size_t i) const { return bytes()[i]; }
+
+ private:
+  std::span<const std::byte> bytes() const {
+    if (!present()) fail_absent();
+    return bytes_;
+  }
+  [[noreturn]] void fail_absent() const;
+  std::span<const std::byte> bytes_;
+  std::uint64_t size_ = 0;
+  std::string error_;
+};
+
 /// A tensor in a mapped file; row-major, little-endian, perhaps unaligned.
 struct TensorView {
   std::string name;
   DType dtype;
   std::vector<std::uint64_t> shape;  ///< outermost first; empty for a scalar
-  std::span<const std::byte> data;   ///< product(shape) * dtype_bytes(dtype) bytes
+  TensorData data;                   ///< product(shape) * dtype_bytes(dtype) bytes
 };
 
-/// Parses and checks a whole file's bytes: header length, syntax, dtypes, products of shapes against byte counts,
-/// duplicate names, and that the tensors fill the data without overlap or gap. Tensors come in the order of their
-/// data. Throws Error naming `where`, and the tensor at fault.
-std::vector<TensorView> parse_safetensors(std::span<const std::byte> file, const std::string& where);
+/// Parses and checks a file's bytes: header length, syntax, dtypes, products of shapes against byte counts, duplicate
+/// names, and that the tensors fill the data without overlap or gap. Tensors come in the order of their data. Throws
+/// Error naming `where`, and the tensor at fault; for a file that ends before its last tensor does unless no more than
+/// the header is required.
+std::vector<TensorView> parse_safetensors(std::span<const std::byte> file, const std::string& where,
+                                          Required required = Required::all);
 
 /// One or many safetensors files as one set of named tensors. Moving keeps the views valid.
 class SafetensorsSet {
  public:
   /// model.safetensors, or the shards that model.safetensors.index.json names, in `directory`. Throws Error for a
   /// missing shard, a tensor that the index names and its shard has not, or a name in two shards.
-  static SafetensorsSet open_directory(const std::filesystem::path& directory);
-  static SafetensorsSet open_file(const std::filesystem::path& file);
+  static SafetensorsSet open_directory(const std::filesystem::path& directory, Required required = Required::all);
+  static SafetensorsSet open_file(const std::filesystem::path& file, Required required = Required::all);
 
   /// The tensor of a name, or nullptr.
   const TensorView* find(std::string_view name) const;
   /// All tensors by name, in the order of their names.
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
   const std::vector<MappedFile>& files() const { return files_; }
+  /// Whether the data of all tensors is there.
+  bool complete() const;
 
  private:
-  void add(const std::filesystem::path& file);
+  /// Returns the names of the file's tensors.
+  std::set<std::string> add(const std::filesystem::path& file, Required required);
   std::vector<MappedFile> files_;
   std::map<std::string, TensorView, std::less<>> tensors_;
 };

@@ -23,6 +23,7 @@ class Reordered final : public TensorSource {
   void release(const std::string& name) const override { source_->release(name); }
   void will_need(const std::string& name) const override { source_->will_need(name); }
   std::uint64_t content_hash() const override { return source_->content_hash(); }
+  bool complete() const override { return source_->complete(); }
 
   LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const override {
     LinearWeights given = source_->matrix(name, rows, cols);

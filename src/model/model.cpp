@@ -53,6 +53,14 @@ std::string advice_without_config(const fs::path& folder) {
 }  // namespace
 
 Model Model::open(const fs::path& argument, Fusion fusion, std::span<const Family> table) {
+  return open(argument, fusion, table, format::Required::all);
+}
+
+Model Model::open_headers(const fs::path& argument, Fusion fusion) {
+  return open(argument, fusion, families(), format::Required::header);
+}
+
+Model Model::open(const fs::path& argument, Fusion fusion, std::span<const Family> table, format::Required required) {
   const fs::path path = hub::model_path(argument);
   Model model;
   model.path_ = path;
@@ -61,7 +69,7 @@ Model Model::open(const fs::path& argument, Fusion fusion, std::span<const Famil
   if (fs::is_directory(path, code)) {
     if (!fs::exists(path / "config.json", code))
       fail("{}: has no config.json; {}", path.string(), advice_without_config(path));
-    model.open_folder(table);
+    model.open_folder(table, required);
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
     GgufModel gguf = open_gguf_model(path);
@@ -83,15 +91,16 @@ Model Model::open(const fs::path& argument, Fusion fusion, std::span<const Famil
   return model;
 }
 
-void Model::open_folder(std::span<const Family> table) {
+void Model::open_folder(std::span<const Family> table, format::Required required) {
   const std::string where = (path_ / "config.json").string();
   config_ = read_json_file(where);
   const json text = text_configuration(config_, where);
   const bool known = find_family(text["model_type"].get<std::string>(), table) != nullptr;
   architecture_ = known ? parse_architecture(config_, where, table) : unknown_architecture(text);
   // The linears of an unknown model follow from its tensors, and how tensors are read from its linears.
-  if (!known) find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_), path_.string());
-  source_ = open_hf_source(path_, config_, architecture_);
+  if (!known)
+    find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_, required), path_.string());
+  source_ = open_hf_source(path_, config_, architecture_, required);
   if (known) find_head();
 }
 
@@ -114,10 +123,11 @@ void Model::find_source_codecs() {
     if (source_codecs_[l] != nullptr && source_codecs_[l]->tensor_scaled)
       scaled[{linear.group, linear.expert, linear.role == Role::down}].push_back(l);
   }
+  const bool readable = complete();
   for (const auto& [key, linears] : scaled) {
-    const std::vector<std::byte> scale = tensor_scale_of(as_in_source(linears.front()));
-    const auto differs = [&](std::size_t l) { return tensor_scale_of(as_in_source(l)) != scale; };
-    if (std::ranges::any_of(linears, differs))
+    const auto scale_of = [&](std::size_t l) { return tensor_scale_of(as_in_source(l)); };
+    const auto differs = [&](std::size_t l) { return scale_of(l) != scale_of(linears.front()); };
+    if (!readable || std::ranges::any_of(linears, differs))
       for (const std::size_t l : linears) source_codecs_[l] = nullptr;
   }
 }
@@ -130,7 +140,7 @@ codec::Stored Model::as_in_source(std::size_t l) const {
 
 void Model::find_head() {
   const std::string head = architecture_.names.linear(Role::lm_head) + ".weight";
-  if (!architecture_.tied || !source_->has(head)) return;
+  if (!architecture_.tied || !source_->has(head) || !complete()) return;
   const LinearWeights a = source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
   const LinearWeights b = source_->matrix(head, architecture_.vocab, architecture_.hidden);
   architecture_.tied = same_values(a.view().dense, b.view().dense);
@@ -236,13 +246,20 @@ std::uint64_t Model::stored_bytes(const Linear& linear) const {
   return it == tensor_bytes_.end() ? 0 : it->second;
 }
 
-std::string Model::fingerprint() const {
+std::uint64_t Model::hash_after(std::uint64_t seed) const {
   std::string text;
   for (const TensorInfo& tensor : source_->tensors()) text += tensor.name + tensor.type + shape_text(tensor.shape);
   json config = config_;
   config.erase("transformers_version");
   text += config.dump();
-  return fmt::format("{:016x}", fnv1a(std::as_bytes(std::span(text)), source_->content_hash()));
+  return fnv1a(std::as_bytes(std::span(text)), seed);
 }
+
+std::string Model::fingerprint() const {
+  if (!complete()) return header_fingerprint();
+  return fmt::format("{:016x}", hash_after(source_->content_hash()));
+}
+
+std::string Model::header_fingerprint() const { return fmt::format("{}{:016x}", kOfHeaders, hash_after(fnv1a({}))); }
 
 }  // namespace strata::model

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "format/safetensors.h"
 #include "model/architecture.h"
 #include "model/cache_scales.h"
 #include "model/companions.h"
@@ -33,6 +34,10 @@ class Model {
   /// where config.json's model_type is looked up.
   static Model open(const std::filesystem::path& path, Fusion fusion = Fusion::fused,
                     std::span<const Family> table = families());
+  /// As open, but the files of a folder may end after their headers: what needs a weight that is not there throws the
+  /// Error that open would have thrown. Where it would be read to tell whether a head differs from the embedding that
+  /// config.json says it is, it does not.
+  static Model open_headers(const std::filesystem::path& path, Fusion fusion);
 
   const std::filesystem::path& path() const { return path_; }
   bool from_gguf() const { return gguf_; }
@@ -97,14 +102,24 @@ class Model {
   /// The tensors of a linear that has a source_codec().
   codec::Stored as_in_source(std::size_t linear) const;
 
-  /// 16 hexadecimal digits that identify configuration, tensor names, shapes and samples of the data.
+  /// Whether all weights are there.
+  bool complete() const { return source_->complete(); }
+  /// 16 hexadecimal digits that identify configuration, tensor names, shapes and samples of the data; of a model that
+  /// is not complete, its header_fingerprint().
   std::string fingerprint() const;
+  /// The same without samples of the data, and kOfHeaders before it: for what depends on no weight. No weight is read.
+  std::string header_fingerprint() const;
+  static constexpr std::string_view kOfHeaders = "headers:";
   /// How many bytes a linear's tensors take on disk.
   std::uint64_t stored_bytes(const Linear& linear) const;
 
  private:
   Model() = default;
-  void open_folder(std::span<const Family> table);
+  static Model open(const std::filesystem::path& path, Fusion fusion, std::span<const Family> table,
+                    format::Required required);
+  void open_folder(std::span<const Family> table, format::Required required);
+  /// The hash of configuration, and of names, types and shapes of the tensors, after what `seed` is the hash of.
+  std::uint64_t hash_after(std::uint64_t seed) const;
   /// The file decides whether the head is the embedding: some whose configuration says so hold another head.
   void find_head();
   /// Puts the heads in the order of the runtime that the model is planned for.

@@ -7,14 +7,16 @@
 #include <utility>
 #include <vector>
 
+#include "format/safetensors.h"
 #include "model/model.h"
 
 namespace strata::model {
 
 /// The safetensors files of a folder (src/model/hf). config: its config.json, from which `architecture` was parsed.
-/// Throws Error for damaged or missing files, and for quantized tensors that cannot be read.
+/// required: whether files may end after their headers. Throws Error for damaged or missing files, and for quantized
+/// tensors that cannot be read.
 std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& directory, const json& config,
-                                             Architecture& architecture);
+                                             Architecture& architecture, format::Required required);
 
 /// A GGUF file (src/model/gguf), with the config.json that convert writes.
 struct GgufModel {

@@ -85,6 +85,8 @@ class TensorSource {
   virtual void will_need(const std::string& name) const = 0;
   /// Bytes that identify the content: samples of every tensor.
   virtual std::uint64_t content_hash() const = 0;
+  /// Whether all weights are there; where they are not, reading one throws Error.
+  virtual bool complete() const { return true; }
 };
 
 }  // namespace strata::model

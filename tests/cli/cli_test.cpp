@@ -96,6 +96,39 @@ bool write_hollow_model(const fs::path& model, const json& config) {
   return !code;
 }
 
+TEST_F(Cli, HeadersAreEnoughForAPlanThatNoWeightDecides) {
+  const std::string whole = read_text_file(model_ / "model.safetensors");
+  edit_weights([](std::string& bytes) {
+    std::uint64_t header = 0;
+    std::memcpy(&header, bytes.data(), 8);
+    bytes.resize(8 + header);
+  });
+  const json about = json::parse(run("inspect model --json").out);
+  EXPECT_EQ(about["complete"], false);
+  EXPECT_TRUE(about["fingerprint"].get<std::string>().starts_with("headers:"));
+  EXPECT_NE(run("inspect model").out.find("headers only"), std::string::npos);
+  for (const char* preset : {"prior --bits 6", "uniform:int4_g32", "prior --for llama.cpp --bits 6"}) {
+    const Outcome made = run(fmt::format("plan model -o plan.json --preset {}", preset));
+    EXPECT_EQ(made.exit_code, 0) << preset << made.err;
+    EXPECT_NE(made.out.find("planned by headers"), std::string::npos) << made.out;
+  }
+  ASSERT_EQ(run("plan model --preset uniform:int4_g32 -o plan.json").exit_code, 0);
+  const std::string incomplete = "is the download complete?";
+  write_text_file(folder_ / "text.txt", "some text");
+  for (const char* verb :
+       {"quantize model -o out --plan plan.json", "score model -o scores.json", "eval model --text text.txt",
+        "generate model hello", "convert model -o out", "quantize model -o out --dry-run --bits 5"})
+    expect_refused(verb, incomplete);
+  edit_weights([&](std::string& bytes) { bytes = whole; });
+  EXPECT_EQ(json::parse(run("inspect model --json").out)["complete"], true);
+  EXPECT_EQ(run("quantize model -o out --plan plan.json --scale minmax --no-verify").exit_code, 0);
+  fs::remove_all(folder_ / "out");
+  json plan = read_json_file(folder_ / "plan.json");
+  plan["model"]["fingerprint"] = "headers:0123456789abcdef";
+  write_json_file(folder_ / "plan.json", plan);
+  expect_refused("quantize model -o out --plan plan.json", "another model");
+}
+
 TEST_F(Cli, PlanOfAModelOf355BillionReadsNoWeightsAndStaysSmall) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "memory and time are those of an optimized build";

@@ -138,6 +138,39 @@ TEST(Safetensors, EveryPrefixIsRefused) {
   expect_prefixes_refused(file, file.size(), parse);
 }
 
+TEST(Safetensors, AHeaderAloneIsReadWhenNoMoreIsRequired) {
+  const Bytes whole = safetensors_bytes(kGood, 16);
+  for (std::size_t bytes = 0; bytes <= 16; ++bytes) {
+    const std::span<const std::byte> cut(whole.data(), whole.size() - 16 + bytes);
+    const auto tensors = parse_safetensors(cut, "file", Required::header);
+    ASSERT_EQ(tensors.size(), 3u);
+    EXPECT_EQ(tensors[0].data.size(), 12u);
+    EXPECT_EQ(tensors[0].data.present(), bytes >= 12);
+    EXPECT_EQ(tensors[1].data.present(), bytes == 16);
+    const std::string today = error_of([&] { parse(cut); });
+    const std::string later = error_of([&] {
+      for (const TensorView& tensor : tensors) static_cast<void>(std::span<const std::byte>(tensor.data));
+    });
+    EXPECT_EQ(later, today);
+    EXPECT_EQ(later.empty(), bytes == 16);
+  }
+}
+
+TEST(Safetensors, AHeaderAloneIsCheckedAsAnyOther) {
+  const auto error = [](const std::string& header, std::size_t data) {
+    const Bytes file = safetensors_bytes(header, data);
+    return error_of([&] { parse_safetensors(file, "file", Required::header); });
+  };
+  EXPECT_NE(error(one(R"({"dtype":"U8","shape":[1],"data_offsets":[1,2]})"), 0).find("no tensor owns the 1 bytes"),
+            std::string::npos);
+  EXPECT_NE(error(one(R"({"dtype":"F32","shape":[2],"data_offsets":[0,4]})"), 0).find("make 8 bytes"),
+            std::string::npos);
+  EXPECT_NE(error(one(R"({"dtype":"U8","shape":[1],"data_offsets":[0,1]})"), 3).find("the last 2 bytes"),
+            std::string::npos);
+  const std::string huge = R"({"dtype":"U8","shape":[1125899906842624],"data_offsets":[0,1125899906842624]})";
+  EXPECT_NE(error(one(huge), 0).find("its data ends at"), std::string::npos);
+}
+
 TEST(Safetensors, EveryBitFlipOfTheHeaderIsRefusedOrRead) {
   const Bytes file = safetensors_bytes(kGood, 16);
   // Only flips inside names and metadata can go unnoticed.
@@ -247,6 +280,19 @@ TEST_F(SafetensorsFolder, ShardsAreReadAsOneSet) {
   const auto set = SafetensorsSet::open_directory(folder_.path());
   EXPECT_EQ(set.tensors().size(), 3u);
   EXPECT_EQ(set.files().size(), 2u);
+}
+
+TEST_F(SafetensorsFolder, ASetOfHeadersKnowsThatItIsNotComplete) {
+  write_tensors("one.safetensors", {{"a", DType::u8, {1}}});
+  write_tensors("two.safetensors", {{"b", DType::u8, {2}}});
+  write_index({{"a", "one.safetensors"}, {"b", "two.safetensors"}});
+  EXPECT_TRUE(SafetensorsSet::open_directory(folder_.path(), Required::header).complete());
+  const auto two = folder_ / "two.safetensors";
+  std::filesystem::resize_file(two, std::filesystem::file_size(two) - 1);
+  const auto set = SafetensorsSet::open_directory(folder_.path(), Required::header);
+  EXPECT_FALSE(set.complete());
+  EXPECT_EQ(set.find("b")->data.size(), 2u);
+  EXPECT_NE(open_error().find("is the download complete?"), std::string::npos) << open_error();
 }
 
 TEST_F(SafetensorsFolder, AFolderWithoutSafetensorsSaysSo) {

@@ -58,10 +58,10 @@ std::span<const std::byte> rows_of(const Place& place, const format::TensorView&
   return own;
 }
 
-/// Scales as BF16; false when one of them would change.
+/// Scales as BF16; false when one of them would change, or is not there.
 bool narrow_scales(const Place& place, std::vector<std::byte>& out) {
   const format::TensorView& scales = *place.stack.parts().scales;
-  if (scales.dtype == DType::e8m0) return false;
+  if (scales.dtype == DType::e8m0 || !scales.data.present()) return false;
   std::vector<std::byte> own;
   const std::span<const std::byte> rows = rows_of(place, scales, own);
   std::vector<float> values(place.rows), again(place.rows);

@@ -47,10 +47,10 @@ bool is_side_tensor(std::string_view name) {
 
 class HfSource final : public TensorSource {
  public:
-  HfSource(const std::filesystem::path& directory, const json& config, Architecture& a)
+  HfSource(const std::filesystem::path& directory, const json& config, Architecture& a, format::Required required)
       : where_(directory.string()),
         runnable_(a.why_not_runnable.empty()),
-        files_(format::SafetensorsSet::open_directory(directory)) {
+        files_(format::SafetensorsSet::open_directory(directory, required)) {
     std::vector<ExpectedTensor> present;
     for (const auto& [name, tensor] : files_.tensors()) present.push_back({name, tensor.shape});
     if (runnable_) find_names(a, present);
@@ -167,6 +167,8 @@ class HfSource final : public TensorSource {
     return model::content_hash(tensors);
   }
 
+  bool complete() const override { return files_.complete(); }
+
  private:
   /// Whether a tensor of a block belongs to no weight and is nothing that the model's own arithmetic reads. Of a model
   /// whose arithmetic is not known only what stands beside a linear's weight is such.
@@ -240,8 +242,8 @@ class HfSource final : public TensorSource {
 }  // namespace
 
 std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& directory, const json& config,
-                                             Architecture& architecture) {
-  return std::make_unique<HfSource>(directory, config, architecture);
+                                             Architecture& architecture, format::Required required) {
+  return std::make_unique<HfSource>(directory, config, architecture, required);
 }
 
 }  // namespace strata::model

@@ -92,6 +92,8 @@ PlanResult make_plan(const Problem& problem) {
   result.output_bytes = output.of(result.plan);
   result.least_version = least_version(problem.target(), result.plan, problem.architecture());
   if (problem.target().fusion() == model::Fusion::single) list_choices(problem, result.plan);
+  const bool by_weights = preset.reads_scores() || !problem.costs().linears.empty();
+  result.plan.fingerprint = by_weights ? problem.model().fingerprint() : problem.model().header_fingerprint();
   result.plan.target = problem.target().name;
   result.plan.preset = request.preset;
   result.plan.request = request_record(request);

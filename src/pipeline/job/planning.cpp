@@ -27,6 +27,13 @@ Costs costs_for(const PlanningRequest& request, const model::Model& model) {
                   model.architecture(), method_by_name(request.method).pricing);
 }
 
+/// The weights must be there only where a search runs the model, or scores show which weights they are of.
+model::Model open(const PlanningRequest& request, const Target& target) {
+  const bool by_weights = !request.scores.empty() || request.search.wanted();
+  return by_weights ? model::Model::open(request.model, target.fusion())
+                    : model::Model::open_headers(request.model, target.fusion());
+}
+
 }  // namespace
 
 void visit(PlanningRequest& r, OptionVisitor& v) {
@@ -52,10 +59,13 @@ Planned plan(const PlanningRequest& asked) {
   request.plan.method = request.method;
   check_request(request);
   const Target& target = target_by_name(request.target);
-  Planned planned{model::Model::open(request.model, target.fusion()), {}, {}};
+  Planned planned{open(request, target), {}, {}};
   const Problem problem(planned.model, target, request.plan, costs_for(request, planned.model));
   const SearchOptions search = search_of(request.search, planned.model.architecture());
   planned.result = search.steps == 0 ? make_plan(problem) : search_on_calibration(problem, request.calibration, search);
+  if (!planned.model.complete())
+    planned.result.notes.push_back(fmt::format("planned by headers: {} ends before its weights, which quantize reads",
+                                               planned.model.path().string()));
   if (!request.output.empty()) write_json_file(request.output, planned.result.plan.to_json());
   if (request.explain) planned.explanations = explain(planned.result.plan, problem);
   return planned;

@@ -20,6 +20,17 @@ std::string fingerprint_in(const json& value, const std::string& where) {
   return get<std::string>(get<json>(value, "model", where), "fingerprint", where);
 }
 
+/// Throws Error unless the fingerprint is the model's: that of its headers will do for a plan that depends on no
+/// weight.
+void check_fingerprint(const std::string& given, const model::Model& model, const std::string& where) {
+  const bool of_headers = given.starts_with(model::Model::kOfHeaders);
+  if (!of_headers && !model.complete())
+    fail("{}: was made by the weights of a model, and {} has headers without weights, so that it cannot be told", where,
+         model.path().string());
+  if (const std::string own = of_headers ? model.header_fingerprint() : model.fingerprint(); own != given)
+    fail("{}: was made for another model (fingerprint {}, this model has {})", where, given, own);
+}
+
 /// Gives group g its codec.
 void set_codec(PlannedGroup& group, const model::Model& model, std::size_t g, const codec::Codec& codec) {
   const model::Architecture& a = model.architecture();
@@ -105,7 +116,6 @@ Plan plan_of(const model::Model& model, const Assignment& assignment) {
   const model::Architecture& a = model.architecture();
   STRATA_CHECK(assignment.size() == a.groups.size(), "{} groups for {}", assignment.size(), a.groups.size());
   Plan plan;
-  plan.fingerprint = model.fingerprint();
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
     PlannedGroup group;
     group.name = a.groups[g].name;
@@ -166,8 +176,8 @@ void check_is_plan(const json& value, const std::string& where) {
 Plan Plan::from_json(const json& value, const model::Model& model, const std::string& where) {
   check_is_plan(value, where);
   Plan plan = plan_of(model, all_kept(model.architecture()));
-  if (const auto fingerprint = fingerprint_in(value, where); fingerprint != plan.fingerprint)
-    fail("{}: was made for another model (fingerprint {}, this model has {})", where, fingerprint, plan.fingerprint);
+  plan.fingerprint = fingerprint_in(value, where);
+  check_fingerprint(plan.fingerprint, model, where);
   plan.target = get<std::string>(value, "target", where);
   plan.preset = get<std::string>(value, "preset", where);
   plan.request = value.value("request", json::object());

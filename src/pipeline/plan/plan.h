@@ -25,7 +25,7 @@ struct PlannedGroup {
 };
 
 struct Plan {
-  std::string fingerprint;  ///< of the model it was made for
+  std::string fingerprint;  ///< of the model it was made for, or of its headers where no weight decided anything
   std::string target, preset, cost_signal;
   json request;  ///< what was asked for, for people
   std::vector<PlannedGroup> groups;
@@ -69,7 +69,7 @@ std::vector<const codec::Codec*> codecs_by_linear(const Assignment& assignment,
 std::vector<const codec::Codec*> codecs_by_linear(const Plan& plan, const model::Architecture& architecture);
 
 /// A plan with every group of the model, named, listed and weighed, whose codecs are those of the assignment. Costs are
-/// 0, and the members beside the groups and the fingerprint are empty.
+/// 0, and the members beside the groups are empty.
 Plan plan_of(const model::Model& model, const Assignment& assignment);
 
 }  // namespace strata::pipeline
