@@ -93,9 +93,9 @@ const codec::Codec* codec_of_scheme(const Scheme& scheme, const std::string& whe
 
 /// A way to round activations as compressed-tensors names it.
 struct DeclaredActivations {
-  std::uint64_t num_bits;
+  std::int64_t num_bits;
   std::string_view type, strategy, dynamic;
-  std::uint64_t group_size;  ///< 0 unless the strategy has groups
+  std::int64_t group_size;  ///< 0 unless the strategy has groups
   codec::ActivationRounding::Kind kind;
 };
 constexpr auto kActivations = std::to_array<DeclaredActivations>({
@@ -119,11 +119,11 @@ codec::ActivationRounding::Kind read_activations(const json& group) {
     const json& value = declared.at(key);
     return lower(value.is_string() ? value.get<std::string>() : value.dump());
   };
-  const auto number = [&](const char* key, std::uint64_t otherwise) {
+  const auto number = [&](const char* key, std::int64_t otherwise) {
     if (absent(declared, key)) return otherwise;
-    return declared.at(key).is_number_unsigned() ? declared.at(key).get<std::uint64_t>() : std::uint64_t{0};
+    return declared.at(key).is_number_integer() ? declared.at(key).get<std::int64_t>() : std::int64_t{-1};
   };
-  const std::uint64_t group_size = number("group_size", 0);
+  const std::int64_t group_size = number("group_size", 0);
   const std::string strategy = word("strategy", group_size == 0 ? "tensor" : "group");
   if (word("symmetric", "true") != "true") return unknown;
   for (const DeclaredActivations& row : kActivations)
