@@ -11,14 +11,14 @@ namespace strata::pipeline {
 /// Throws UsageError unless 0 < bits <= 64.
 ByteLimit limit_of_bits(const model::Architecture& architecture, double bits);
 
-/// The limit that the request's budget of bits or of a stock mix sets; none for --max-kl, and without a budget. The
+/// The limit that the request's budget of bits or of --like sets; none for --max-kl, and without a budget. The
 /// mix has the user's type for the embedding where there is one. Throws UsageError when the preset needs a budget and
 /// there is none, or cannot spend this one. A preset's own bits count without a budget. Budgets of whole outputs
 /// (--size, --fit) depend on the plan: planner.cpp.
 ByteLimit limit_of(const Problem& problem);
 
-/// The tensors of the mix that --like names. Throws UsageError for targets other than llama.cpp, models with experts,
-/// and unknown mixes.
+/// The tensors of the mix or of the file that --like names. Throws UsageError for targets other than llama.cpp, for
+/// unknown mixes, and for mixes of models with experts; Error for a file of another model (model/gguf/held.h).
 std::vector<StockTensor> stock_of(const Problem& problem, const StockBudget& budget);
 
 /// The smallest limit that a plan stays within. Where blocks are counted, lm_head counts besides them in presets that

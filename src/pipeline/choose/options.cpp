@@ -156,10 +156,12 @@ void visit(Budget& budget, OptionVisitor& v) {
   declare_budget<StockBudget>(
       v,
       {.name = "--like",
-       .help = "llama.cpp: the bytes of llama-quantize's own mix, better spent: " + stock_mix_names(),
+       .help = "llama.cpp: the bytes of a GGUF file of this model (its path ends in .gguf), or of llama-quantize's own "
+               "mix, better spent: " +
+               stock_mix_names(),
        .example = "Q4_K_M"},
       budget, [](const OptionInfo&, const std::string& word) { return word; },
-      [](const StockBudget& b) { return b.mix; }, "MIX");
+      [](const StockBudget& b) { return b.mix; }, "MIX|FILE");
 }
 
 void visit(PlanRequest& r, OptionVisitor& v) {

@@ -14,7 +14,7 @@ namespace strata::pipeline {
 enum class Needs {
   nothing,
   budget,         ///< any that says bytes
-  stock_mix,      ///< the name of one of llama.cpp's mixes, which is the budget too
+  stock_mix,      ///< what --like names, which is the budget too
   block_signals,  ///< the request's signal, by block
   linear_costs,   ///< a cost of every linear under every codec, and a budget
 };

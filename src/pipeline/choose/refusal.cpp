@@ -103,7 +103,7 @@ class Refusal {
       return fmt::format("; give --size {} or more ({})", exact_size(least_), human_bytes(least_));
     if (holds<MemoryBudget>())
       return fmt::format("; give --fit {} or more ({})", exact_size(least_), human_bytes(least_));
-    return "; name a larger mix";
+    return "; name a larger mix or file";
   }
 
   /// What the user has decided about groups, when the budget could be met without it.

@@ -87,7 +87,8 @@ const Row& row_of(std::string_view name) {
   if (it != kMixes.end()) return *it;
   std::vector<std::string> known;
   for (const Row& row : kMixes) known.emplace_back(row.name);
-  fail_usage("--like {}: unknown mix{}; known are {}", name, did_you_mean(name, known), fmt::join(known, ", "));
+  fail_usage("--like {}: unknown mix{}; name a GGUF file (.gguf) or one of {}", name, did_you_mean(name, known),
+             fmt::join(known, ", "));
 }
 
 bool is_two_bit(Mix mix) { return mix >= Mix::IQ2_XXS && mix <= Mix::IQ2_M; }

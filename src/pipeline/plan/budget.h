@@ -25,9 +25,10 @@ struct MemoryBudget {
 struct KlBudget {
   double nats;
 };
-/// --like: the bytes of one of llama.cpp's own mixes, such as "Q4_K_M" (choose/stock_mix.h).
+/// --like: the bytes of one of llama.cpp's own mixes, such as "Q4_K_M" (choose/stock_mix.h), or of a GGUF file.
 struct StockBudget {
-  std::string mix;
+  std::string mix;  ///< a path where it ends in ".gguf"
+  bool is_file() const { return mix.ends_with(".gguf"); }
 };
 
 using Budget = std::variant<std::monostate, BitsBudget, SizeBudget, MemoryBudget, KlBudget, StockBudget>;

@@ -14,6 +14,7 @@
 #include "pipeline/choose/runtime_memory.h"
 #include "pipeline/choose/stock_mix.h"
 #include "pipeline/choose/tiny_plans.h"
+#include "pipeline/output/linear_encoder.h"
 #include "pipeline/output/safetensors_folder.h"
 #include "pipeline/plan/shapes.h"
 #include "support/tiny_model.h"
@@ -337,7 +338,31 @@ TEST(PlannerForGguf, AStockMixIsABudgetThatIsNotExceeded) {
   request.budget = StockBudget{"Q4_K_M"};
   EXPECT_NE(error_of(model, "vllm", request).find("llama.cpp"), std::string::npos);
   request.budget = StockBudget{"Q4_K_XXL"};
-  EXPECT_NE(error_of(model, "llama.cpp", request).find("known are"), std::string::npos);
+  EXPECT_NE(error_of(model, "llama.cpp", request).find("or one of Q2_K_S, "), std::string::npos);
+}
+
+TEST(PlannerForGguf, AFileIsABudgetThatIsNotExceeded) {
+  const TinyForGguf tiny("mixtral");
+  const model::Model& model = *tiny;
+  const Target& target = target_by_name("llama.cpp");
+  const TemporaryFolder folder;
+  const std::string file = folder / "theirs.gguf";
+  PlanRequest theirs;
+  theirs.budget = BitsBudget{6.0};
+  const Plan mix = make_plan({model, target, theirs, made_up_costs(model)}).plan;
+  const Codecs codecs = codecs_by_linear(mix, model.architecture());
+  LinearEncoder encoder(model, codecs);
+  plan_output(model, codecs, target, 0)->write_whole(encoder, file, false);
+  PlanRequest request;
+  request.budget = StockBudget{file};
+  const PlanResult ours = make_plan({model, target, request, made_up_costs(model)});
+  EXPECT_EQ(ours.plan.request["like_bytes"], mix.bytes());
+  EXPECT_LE(ours.plan.bytes(), mix.bytes());
+  EXPECT_LE(ours.plan.cost(), mix.cost() * (1 + 1e-9));
+  request.preset = "stock";
+  EXPECT_EQ(assignment_of(make_plan({model, target, request, {}}).plan), assignment_of(mix));
+  const std::string other = error_of(*TinyForGguf("llama_tied"), "llama.cpp", request);
+  EXPECT_TRUE(other.starts_with("--like " + file + ": is a file of another model")) << other;
 }
 
 TEST(Plan, SurvivesItsFile) {

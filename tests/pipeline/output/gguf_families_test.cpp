@@ -7,6 +7,7 @@
 
 #include "model/families.h"
 #include "model/gguf/check.h"
+#include "model/gguf/held.h"
 #include "model/tensors.h"
 #include "pipeline/output/gguf_file.h"
 #include "pipeline/output/linear_encoder.h"
@@ -133,6 +134,11 @@ TEST_P(GgufOfAFamily, ComesBackOrIsRefused) {
       continue;
     }
     write_gguf(model, dense, folder / "m.gguf");
+    const auto held = model::held_linears(model.architecture(), format::GgufFile::open(folder / "m.gguf"), GetParam());
+    for (std::size_t l = 0; l < held.size(); ++l) {
+      const model::Linear& linear = model.architecture().linears[l];
+      EXPECT_EQ(held[l].bytes, linear.rows * linear.cols * dtype_bytes(dense)) << linear.module;
+    }
     for (const model::Fusion fusion : {model::Fusion::single, model::Fusion::fused}) {
       const model::Model original = model::Model::open(folder / "model", fusion);
       const model::Model back = model::Model::open(folder / "m.gguf", fusion);
