@@ -136,5 +136,5 @@ extern const Verb quantize_verb = {"quantize", "Make the best checkpoint that fi
                                    "A run that was stopped is resumed by the same command.\n",
                                    setup};
 
-                                   "  strata quantize MODEL -o model.gguf --like theirs.gguf\n"
+"  strata quantize MODEL -o model.gguf --like theirs.gguf\n"
 }  // namespace strata::cli

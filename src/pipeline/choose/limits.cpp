@@ -64,15 +64,15 @@ std::vector<StockTensor> stock_of(const Problem& problem, const StockBudget& bud
   if (problem.target().container != codec::Container::gguf)
     fail_usage("--like {}: is a mix of GGUF types; it needs --for llama.cpp", budget.mix);
   if (problem.architecture().experts.count != 0)
-  if (budget.is_file()) {
-    std::vector<StockTensor> tensors;
-    for (const auto& [type, bytes] :
-         model::held_linears(problem.architecture(), format::GgufFile::open(budget.mix), "--like " + budget.mix))
-      tensors.push_back({type, bytes});
-    return tensors;
-  }
-    fail_usage("--like {}: llama.cpp's mixes of models with experts are not known here; name a GGUF file of this model",
-               budget.mix);
+    if (budget.is_file()) {
+      std::vector<StockTensor> tensors;
+      for (const auto& [type, bytes] :
+           model::held_linears(problem.architecture(), format::GgufFile::open(budget.mix), "--like " + budget.mix))
+        tensors.push_back({type, bytes});
+      return tensors;
+    }
+  fail_usage("--like {}: llama.cpp's mixes of models with experts are not known here; name a GGUF file of this model",
+             budget.mix);
   return stock_mix(problem.architecture(), budget.mix);
 }
 

@@ -16,8 +16,8 @@
 namespace strata::pipeline {
 namespace {
 
-constexpr const char* kFormat = "strata report";
-constexpr int kVersion = 1;
+constexpr const char* kReportFormat = "strata report";
+constexpr int kReportVersion = 1;
 /// The costs of the preset prior follow rules: nothing was measured, so a report shows none of them.
 constexpr const char* kRules = "prior";
 
@@ -51,15 +51,15 @@ json point_json(const TradeOff::Point& point) {
 
 }  // namespace
 
-ReportData::ReportData() : value_{{"format", kFormat}, {"version", kVersion}} {}
+ReportData::ReportData() : value_{{"format", kReportFormat}, {"version", kReportVersion}} {}
 
 ReportData ReportData::read(const std::filesystem::path& path) {
   json value = read_json_file(path);
   const std::string where = path.string();
-  if (!value.is_object() || get_or<std::string>(value, "format", "", where) != kFormat)
+  if (!value.is_object() || get_or<std::string>(value, "format", "", where) != kReportFormat)
     fail("{}: is not the data of a report; delete it, or quantize again", where);
-  if (const int version = get<int>(value, "version", where); version != kVersion)
-    fail("{}: has version {}, and this program reads {}; quantize again", where, version, kVersion);
+  if (const int version = get<int>(value, "version", where); version != kReportVersion)
+    fail("{}: has version {}, and this program reads {}; quantize again", where, version, kReportVersion);
   for (const char* part : {"model", "grid", "plan", "output", "pareto", "judge", "sweep", "texts"})
     if (value.contains(part) && !value[part].is_object()) fail("{}: '{}' is not an object", where, part);
   for (const char* part : {"signals", "evaluations"})
