@@ -24,13 +24,13 @@ namespace {
 constexpr std::size_t kMostFiles = 65535;  // split.count has 16 bits
 
 /// Types of GGUF.
-constexpr std::uint32_t kAllF32 = 0, kMostlyF16 = 1, kMostlyBf16 = 30;
+constexpr std::uint32_t kTypeF32 = 0, kTypeF16 = 1, kTypeBf16 = 30;
 
 /// llama.h's llama_ftype of files whose matrices are mostly of a type of GGUF, as llama.cpp's model loader guesses it.
 constexpr std::array<std::pair<std::uint32_t, std::uint32_t>, 22> kFileTypes{
-    {{kAllF32, 0}, {kMostlyF16, 1}, {kMostlyBf16, 32}, {2, 2},   {3, 3},   {6, 8},   {7, 9},   {8, 7},
-     {10, 10},     {11, 12},        {12, 15},          {13, 17}, {14, 18}, {16, 19}, {17, 20}, {18, 23},
-     {20, 25},     {21, 26},        {22, 28},          {23, 30}, {39, 38}, {40, 39}}};
+    {{kTypeF32, 0}, {kTypeF16, 1}, {kTypeBf16, 32}, {2, 2},   {3, 3},   {6, 8},   {7, 9},   {8, 7},
+     {10, 10},      {11, 12},      {12, 15},        {13, 17}, {14, 18}, {16, 19}, {17, 20}, {18, 23},
+     {20, 25},      {21, 26},      {22, 28},        {23, 30}, {39, 38}, {40, 39}}};
 constexpr std::uint32_t kGuessedFileType = 1024;
 
 /// general.file_type of a file in which each type of GGUF has so many weights.
@@ -121,7 +121,7 @@ std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {
       continue;
     }
     auto name = model::gguf_tensor_name(a.names, expected.name, model::gguf_family_of(a));
-    Tensor tensor{{{}, kAllF32, expected.shape}, expected.name};
+    Tensor tensor{{{}, kTypeF32, expected.shape}, expected.name};
     const auto named = parts.named.find(expected.name);
     if (const auto stack = parts.stacks.find(expected.name); stack != parts.stacks.end()) {
       name = stack->second.name;
@@ -147,12 +147,12 @@ std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {
   }
   for (const model::TensorInfo& carried : model_.carried())
     if (const auto name = model::gguf_carried_name(a, carried.name)) {
-      Tensor tensor{{*name, kAllF32, carried.shape}, carried.name};
+      Tensor tensor{{*name, kTypeF32, carried.shape}, carried.name};
       if (carried.shape.size() > 1) tensor.spec.type = type_of(tensor);
       tensors.push_back(std::move(tensor));
     }
   for (auto& [name, values] : model::rope_tensors(a))
-    tensors.push_back({{name, kAllF32, {values.size()}}, name, {}, {}, std::move(values)});
+    tensors.push_back({{name, kTypeF32, {values.size()}}, name, {}, {}, std::move(values)});
   return tensors;
 }
 
@@ -161,7 +161,7 @@ GgufFile::Tensor GgufFile::piece_of(std::size_t linear, const model::GgufPiece& 
   if (piece.transposed && codecs_[linear]->has_codes())
     fail("{}: {} lies transposed in a GGUF file, where its codes would belong to other weights; keep it, as --keep can",
          model_.path().string(), name);
-  Tensor tensor{{piece.name, kAllF32, piece.shape()}, name, {linear}};
+  Tensor tensor{{piece.name, kTypeF32, piece.shape()}, name, {linear}};
   tensor.piece = piece;
   tensor.spec.type = type_of(tensor);
   return tensor;
@@ -171,7 +171,7 @@ GgufFile::Tensor GgufFile::piece_of(std::size_t linear, const model::GgufPiece& 
 std::uint32_t GgufFile::type_of(const Tensor& tensor) const {
   if (!tensor.linears.empty() && codecs_[tensor.linears.front()]->has_codes())
     return format::ggml_type_of(*codecs_[tensor.linears.front()]);
-  return dense_ == DType::f32 ? kAllF32 : dense_ == DType::f16 ? kMostlyF16 : kMostlyBf16;
+  return dense_ == DType::f32 ? kTypeF32 : dense_ == DType::f16 ? kTypeF16 : kTypeBf16;
 }
 
 /// Tensors in files of at most `shard_bytes` of data, a larger tensor in one of its own; the first has the metadata.
