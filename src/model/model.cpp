@@ -106,7 +106,12 @@ void Model::open_folder(std::span<const Family> table, format::Required required
   if (!known)
     find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_, required), path_.string());
   source_ = open_hf_source(path_, config_, architecture_, required);
-  if (known) find_head();
+  if (!known) return;
+  find_head();
+  if (!lacks_head(architecture_, *source_)) return;
+  architecture_ = architecture_without_head(text);
+  find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_, required), path_.string());
+  source_ = open_hf_source(path_, config_, architecture_, required);
 }
 
 void Model::order_heads(Fusion fusion) {
