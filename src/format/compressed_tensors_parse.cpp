@@ -138,7 +138,7 @@ void check_top_level(const json& config, const std::string& where) {
   if (method != "compressed-tensors")
     fail(
         "{}: quantization method '{}' cannot be read, known are compressed-tensors, fp8, fbgemm_fp8, modelopt and "
-        "mxfp4",
+        "mxfp4; give the original that it was made from",
         where, printable(method));
   const auto status = get_or<std::string>(config, "quantization_status", "compressed", where);
   if (status != "compressed" && status != "frozen")

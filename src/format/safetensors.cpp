@@ -127,15 +127,41 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   return shards;
 }
 
-/// What to do with a folder that has neither of the two names, by the files that it has.
-std::string advice_for(const fs::path& directory) {
+/// The names of the files in a folder that end so.
+std::set<std::string> files_ending(const fs::path& directory, std::string_view ending) {
   std::set<std::string> files;
   std::error_code code;
   for (fs::directory_iterator it(directory, code), end; !code && it != end; it.increment(code))
-    if (it->path().extension() == ".safetensors") files.insert(printable(it->path().filename().string()));
-  if (files.empty()) return "convert other formats to safetensors first";
+    if (it->path().extension() == ending) files.insert(printable(it->path().filename().string()));
+  return files;
+}
+
+/// What to do with a folder without safetensors, by the weights that it has.
+std::string advice_for_others(const fs::path& directory) {
+  if (const auto files = files_ending(directory, ".gguf"); !files.empty())
+    return fmt::format("{} is a GGUF file: give that file", *files.begin());
+  for (const char* ending : {".bin", ".pt", ".pth"})
+    if (const auto files = files_ending(directory, ending); !files.empty())
+      return fmt::format(
+          "{} is in PyTorch's own form, which can run code when it is read; load it with transformers and save it with "
+          "save_pretrained, which writes safetensors",
+          *files.begin());
+  return "convert other formats to safetensors first";
+}
+
+/// What to do with a folder that has neither of the two names, by the files that it has.
+std::string advice_for(const fs::path& directory) {
+  const std::set<std::string> files = files_ending(directory, ".safetensors");
+  if (files.empty()) return advice_for_others(directory);
+  if (files.begin()->starts_with("adapter_"))
+    return fmt::format(
+        "{} is of an adapter, which is no model; merge it into its base model (merge_and_unload of peft) and give that",
+        *files.begin());
   if (files.begin()->starts_with("consolidated"))
     return fmt::format("{} has tensors by other names than config.json's model; take the files for transformers",
+                       *files.begin());
+  if (files.size() == 1 && files.begin()->find("-of-") != std::string::npos)
+    return fmt::format("{} is one of several, and the others and their index are missing; is the download complete?",
                        *files.begin());
   if (files.size() == 1) return fmt::format("if {} has all tensors, name it {}", *files.begin(), kSingleName);
   return fmt::format(

@@ -43,9 +43,12 @@ std::string advice_without_config(const fs::path& folder) {
   std::error_code code;
   if (fs::exists(folder / "adapter_config.json", code))
     return "it is an adapter, which is no model; merge it into its base model (merge_and_unload of peft) and give that";
-  std::set<std::string> inner;
-  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
+  std::set<std::string> inner, gguf;
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code)) {
     if (fs::exists(it->path() / "config.json", code)) inner.insert(it->path().string());
+    if (it->path().extension() == ".gguf") gguf.insert(it->path().string());
+  }
+  if (!gguf.empty()) return fmt::format("{} is a GGUF file: give that file", *gguf.begin());
   return inner.empty() ? "give a Hugging Face model folder or a GGUF file"
                        : fmt::format("{} has one: give that folder", *inner.begin());
 }
@@ -101,7 +104,12 @@ void Model::open_folder(std::span<const Family> table, format::Required required
   if (!known)
     find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_, required), path_.string());
   source_ = open_hf_source(path_, config_, architecture_, required);
-  if (known) find_head();
+  if (!known) return;
+  find_head();
+  if (!lacks_head(architecture_, *source_)) return;
+  architecture_ = architecture_without_head(text);
+  find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_, required), path_.string());
+  source_ = open_hf_source(path_, config_, architecture_, required);
 }
 
 void Model::order_heads(Fusion fusion) {

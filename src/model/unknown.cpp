@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <tuple>
 
@@ -179,16 +180,41 @@ void add_block(Architecture& a, const std::vector<Matrix>& matrices) {
 
 }  // namespace
 
-Architecture unknown_architecture(const json& config) {
+namespace {
+
+Architecture not_runnable(const json& config, const std::string& why) {
   Architecture a;
   a.model_type = config["model_type"].get<std::string>();
-  a.why_not_runnable = fmt::format(
-      "model_type '{}' is not known here, so its forward pass cannot be run; quantize --method rtn works, into a "
-      "folder with --preset prior, uniform:CODEC or lwq, and inspect does",
-      a.model_type);
+  a.why_not_runnable = why +
+                       "; quantize --method rtn works, into a folder with --preset prior, uniform:CODEC or lwq, and "
+                       "inspect does";
   a.tied = true;  // no linear is taken for a head
   a.heads = a.kv_heads = 1;
   return a;
+}
+
+}  // namespace
+
+Architecture unknown_architecture(const json& config) {
+  return not_runnable(config, fmt::format("model_type '{}' is not known here, so its forward pass cannot be run",
+                                          config["model_type"].get<std::string>()));
+}
+
+bool lacks_head(const Architecture& a, const TensorSource& source) {
+  const auto is_there = [&](const std::string& module) {
+    return source.has(module + std::string(kWeight)) || source.codec_of(module) != nullptr;
+  };
+  if (a.tied || is_there(a.names.linear(Role::lm_head))) return false;
+  // A model of which more is missing has another fault, which check_tensors names.
+  auto of_blocks = std::ranges::filter_view(a.linears, [](const Linear& l) { return l.role != Role::lm_head; });
+  return std::ranges::all_of(of_blocks, [&](const Linear& l) { return is_there(l.module); }) &&
+         std::ranges::any_of(of_blocks, [](const Linear& l) { return std::min(l.rows, l.cols) >= kNarrowest; });
+}
+
+Architecture architecture_without_head(const json& config) {
+  return not_runnable(config,
+                      "its files hold no lm_head, so that it makes no logits that could be measured (if the embedding "
+                      "is the head too, set config.json's tie_word_embeddings to true)");
 }
 
 void find_linears(Architecture& a, const json& config, const TensorSource& source, const std::string& where) {
@@ -240,6 +266,11 @@ void check_copies(const Model& model) {
 }
 
 void check_gguf_names(const Architecture& a, const std::string& where) {
+  if (!a.why_not_runnable.empty() && find_family(a.model_type) != nullptr)
+    fail(
+        "{}: its files hold no lm_head, without which a GGUF file is no model; write a folder: an --output whose name "
+        "does not end in .gguf",
+        where);
   if (!a.why_not_runnable.empty())
     fail(
         "{}: model_type '{}' is not known here, and neither are the names that a GGUF file has for its tensors; write "

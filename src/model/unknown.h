@@ -13,6 +13,12 @@ namespace strata::model {
 /// pass 0. config: the text model's (text_configuration).
 Architecture unknown_architecture(const json& config);
 
+/// Whether a folder has all linears of an architecture but the head, some of them as wide as find_linears wants them:
+/// rewards, classes or embeddings are what such a model is for.
+bool lacks_head(const Architecture& architecture, const TensorSource& source);
+/// The same as unknown_architecture of such a model.
+Architecture architecture_without_head(const json& config);
+
 /// Fills in the blocks, linears and fusion groups that the tensors of a folder show. Of all names PREFIX.N.REST with a
 /// number N the PREFIX with most weights names the blocks. Their linears are the matrices "*.weight", dense or
 /// quantized, with 128 or more rows and columns, except routers, embeddings, norms, convolutions, indexers, and

@@ -8,7 +8,9 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/random.h"
+#include "model/architecture.h"
 #include "model/model.h"
+#include "model/tensors.h"
 #include "support/temporary_folder.h"
 
 namespace strata {
@@ -35,6 +37,9 @@ class UnknownModel : public ::testing::Test {
       shapes[block + "mixer.conv1d.weight"] = {256, 1, 4};
       shapes[block + "norm.weight"] = {128};
     }
+    write_tensors(shapes);
+  }
+  void write_tensors(const std::map<std::string, std::vector<std::uint64_t>>& shapes) const {
     json header = json::object();
     std::string data;
     Random random(5);
@@ -53,6 +58,23 @@ class UnknownModel : public ::testing::Test {
     std::string file(8, '\0');
     std::memcpy(file.data(), &size, 8);
     write_text_file(model() / "model.safetensors", file + text + data);
+  }
+  /// A model of a known family, wide enough to be quantized, without the head that its configuration speaks of.
+  void write_without_head() const {
+    const std::size_t wide = 128;
+    write_json_file(model() / "config.json", {{"model_type", "llama"},
+                                              {"architectures", {"LlamaForSequenceClassification"}},
+                                              {"hidden_size", wide},
+                                              {"intermediate_size", 2 * wide},
+                                              {"num_hidden_layers", 2},
+                                              {"num_attention_heads", 4},
+                                              {"vocab_size", 40},
+                                              {"tie_word_embeddings", false}});
+    const model::Architecture a = model::parse_architecture(read_json_file(model() / "config.json"), "config.json");
+    std::map<std::string, std::vector<std::uint64_t>> shapes = {{"score.weight", {1, wide}}};
+    for (const model::ExpectedTensor& tensor : model::expected_tensors(a))
+      if (tensor.name != "lm_head.weight") shapes[tensor.name] = tensor.shape;
+    write_tensors(shapes);
   }
   fs::path model() const { return folder_.path() / "model"; }
 
@@ -150,6 +172,19 @@ TEST_F(UnknownModel, WhatTakesAForwardPassIsRefused) {
     expect_refused(arguments, reason);
   for (const char* arguments : {"quantize model -o out.gguf --bits 5", "convert model -o out.gguf"})
     expect_refused(arguments, "neither are the names that a GGUF file has for its tensors");
+}
+
+TEST_F(UnknownModel, AKnownFamilyWithoutItsHeadIsQuantizedLikeOne) {
+  write_without_head();
+  ASSERT_EQ(run("quantize model -o out --preset uniform:int8_channel").exit_code, 0);
+  const auto source = model::Model::open(model()), written = model::Model::open(folder_.path() / "out");
+  EXPECT_EQ(written.architecture().linears.size(), 14u);
+  EXPECT_TRUE(std::ranges::equal(source.raw("score.weight"), written.raw("score.weight")));
+  fs::remove_all(folder_.path() / "out");
+  const std::string reason = "its files hold no lm_head";
+  for (const char* arguments : {"score model -o out", "quantize model -o out --bits 5 --method gptq",
+                                "quantize model -o out.gguf --bits 5", "generate model hello"})
+    expect_refused(arguments, reason);
 }
 
 }  // namespace

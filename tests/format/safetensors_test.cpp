@@ -301,6 +301,22 @@ TEST_F(SafetensorsFolder, AFolderWithoutSafetensorsSaysSo) {
             std::string::npos);
 }
 
+TEST_F(SafetensorsFolder, WeightsThatAreNoSafetensorsSayWhatToDoWithThem) {
+  const auto advice = [&](const char* file) {
+    write_text_file(folder_ / file, "x");
+    const std::string error = open_error();
+    std::filesystem::remove(folder_ / file);
+    return error;
+  };
+  const auto expect = [&](const char* file, const char* part) {
+    EXPECT_NE(advice(file).find(part), std::string::npos) << file << ": " << advice(file);
+  };
+  expect("pytorch_model.bin", "pytorch_model.bin is in PyTorch's own form");
+  expect("q4.gguf", "q4.gguf is a GGUF file: give that file");
+  expect("adapter_model.safetensors", "adapter_model.safetensors is of an adapter");
+  expect("model-00001-of-00002.safetensors", "is one of several, and the others and their index are missing");
+}
+
 TEST_F(SafetensorsFolder, FilesByOtherNamesAreNamed) {
   const auto says = [&](const char* part) { return open_error().find(part) != std::string::npos; };
   EXPECT_TRUE(says("index.json; convert other formats to safetensors first")) << open_error();

@@ -27,6 +27,9 @@ constexpr std::array<StackEndings, 2> kStackEndings = {
 /// What transformers 5 calls the mixture of every family, when it saves experts as it holds them.
 constexpr std::string_view kHeldModule = "mlp";
 
+/// Types of weights whose values take scales. MLX's codes are U32.
+bool is_quantized(DType type) { return type == DType::e4m3 || type == DType::e5m2 || type == DType::u8; }
+
 class Finder {
  public:
   Finder(const format::SafetensorsSet& files, const Architecture& a, EncodedMatrix::Block block,
@@ -38,8 +41,7 @@ class Finder {
     for (const Linear& linear : a_.linears) {
       const std::string name = linear.module + ".weight";
       const TensorView* tensor = files_.find(name);
-      if (tensor == nullptr || (tensor->dtype != DType::e4m3 && tensor->dtype != DType::u8) || has_codec(linear.module))
-        continue;
+      if (tensor == nullptr || !is_quantized(tensor->dtype) || has_codec(linear.module)) continue;
       if (files_.find(linear.module + ".pre_quant_scale") != nullptr)
         fail(
             "{}: {} is to be multiplied with inputs that are scaled first (pre_quant_scale), which is not done; use "
