@@ -34,6 +34,8 @@ enum class BlockType : std::uint8_t {
   mxfp4,
   nvfp4,
 };
+  q1_0,
+  q2_0,
 
 /// The levels of IQ4_NL and IQ4_XS, by code (ggml: kvalues_iq4nl).
 inline constexpr float kIq4Levels[16] = {-127.f, -104.f, -83.f, -65.f, -49.f, -35.f, -22.f, -10.f,
