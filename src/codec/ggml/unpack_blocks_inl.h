@@ -309,7 +309,7 @@ struct Mxfp4 {
 };
 
 struct Nvfp4 {
-  static constexpr std::size_t kBytes = 36, kWeights = 64;
+  static constexpr std::size_t kBytes = 36, kWeights = kNvfp4Block;
   template <class Use>
   static void decode(const u8* block, Use use) {
     unrolled<4>([&](auto group) {
