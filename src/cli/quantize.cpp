@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "core/cpu.h"
 #include "core/units.h"
+#include "pipeline/choose/two_memories.h"
 #include "pipeline/job/result_json.h"
 #include "pipeline/output/copies.h"
 
@@ -107,6 +108,8 @@ void run(const Options& options, const Common& common) {
   print_json(common, pipeline::to_json(done, pipeline::method_of(options.request).name));
   print(common, "{}: {} in {:.1f} s, peak memory {}\n", done.written.path.string(), human_bytes(done.written.bytes),
         done.seconds, human_bytes(peak_resident_bytes()));
+  if (const pipeline::MemoryBudget* memory = pipeline::two_memories(options.request.plan))
+    print(common, "serve it: {}\n", pipeline::llama_server_command(*memory, done.written.path.string()));
 }
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
@@ -130,11 +133,12 @@ extern const Verb quantize_verb = {"quantize", "Make the best checkpoint that fi
                                    "  strata quantize MODEL -o OUT --max-kl 0.05\n"
                                    "  strata quantize MODEL -o OUT --preset uniform:int4_g64\n"
                                    "  strata quantize MODEL -o OUT --fit 24GiB --ctx 8192 --for rtx4090\n"
+                                   "  strata quantize MOE -o moe.gguf --fit 24GiB --fit-experts 96GiB --ctx 8192\n"
                                    "  strata quantize MODEL -o OUT --bits 4.5 --calib wiki.txt --method gptq\n"
                                    "  strata quantize MODEL -o model.gguf --like Q4_K_M    # for llama.cpp\n"
+                                   "  strata quantize MODEL -o model.gguf --like theirs.gguf\n"
                                    "  strata quantize MODEL -o OUT --bits 4.5 --preset prior --dry-run\n"
                                    "A run that was stopped is resumed by the same command.\n",
                                    setup};
 
-"  strata quantize MODEL -o model.gguf --like theirs.gguf\n"
 }  // namespace strata::cli

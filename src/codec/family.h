@@ -42,7 +42,9 @@ void append_nvfp4(std::vector<Codec>& table);
 void append_mxfp(std::vector<Codec>& table);
 void append_ggml(std::vector<Codec>& table);
 void append_ggml_vectors(std::vector<Codec>& table);
+void append_ggml_iq1(std::vector<Codec>& table);
 void append_ggml_mxfp4(std::vector<Codec>& table);
+void append_ggml_nvfp4(std::vector<Codec>& table);
 void append_mlx_mxfp(std::vector<Codec>& table);
 void append_mlx_nvfp4(std::vector<Codec>& table);
 
@@ -112,8 +114,7 @@ inline unsigned char* bytes_of(Stored& out, std::size_t part) {
 inline const unsigned char* bytes_of(const Stored& in, std::size_t part) {
   return reinterpret_cast<const unsigned char*>(in.views[part].data());
 }
-/// out[i] = in[i] with the top bit flipped, which turns codes, where 0 is the smallest q, into two's complement, and
-/// back.
+/// out[i] = in[i] with the top bit flipped: codes, where 0 is the smallest q, to two's complement, and back.
 void flip_top_bits(const unsigned char* in, std::size_t count, unsigned char* out);
 
 inline std::size_t group_of(const Codec& codec, std::size_t col) {
@@ -142,7 +143,6 @@ float load_bf16(const unsigned char* part, std::size_t index);
 void store_f32(unsigned char* part, std::size_t index, float value);
 float load_f32(const unsigned char* part, std::size_t index);
 void store_i64(unsigned char* part, std::size_t index, std::int64_t value);
-
 /// Code `index` of a little-endian bit stream of `bits`-bit codes.
 void store_code(unsigned char* stream, std::size_t index, unsigned bits, unsigned code);
 unsigned load_code(const unsigned char* stream, std::size_t index, unsigned bits);

@@ -1,10 +1,11 @@
 // nvfp4: E2M1 codes, an E4M3 scale a group of 16, and an f32 divisor a tensor (nvfp4-pack-quantized); mlx_nvfp4 is
-// without the divisor. Byte layout and formulas: docs/formats/nvfp4.md, mlx.md.
+// without the divisor, nvfp4_gguf has its inverse. Byte layout and formulas: docs/formats/nvfp4.md, mlx.md, gguf.md.
 #include <algorithm>
 #include <array>
 #include <limits>
 
 #include "codec/family.h"
+#include "codec/ggml/storage.h"
 #include "core/numbers.h"
 
 namespace strata::codec {
@@ -179,6 +180,78 @@ void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t 
                      {scales, bytes_of(in, kScales) + r * groups}, x, y, y_stride);
 }
 
+/// nvfp4's codes and scales as a type of GGUF: a block of 64 is the bytes of four scales and 32 bytes of nibbles. What
+/// all weights of a tensor are multiplied by, a power of two, lies in a tensor of its own.
+struct GgufNvfp4 : GgmlStorage<GgufNvfp4> {
+  using Storage = GgmlStorage<GgufNvfp4>;
+  static void store_block_codes(const std::uint8_t* codes, unsigned char* block) {
+    for (std::size_t i = 0; i < 32; ++i) {
+      const std::uint8_t* const low = codes + i / 8 * 16 + i % 8;
+      block[4 + i] = static_cast<unsigned char>((low[0] & 15u) | (low[8] & 15u) << 4);
+    }
+  }
+  static void store_block_scales(const GroupParams* groups, unsigned char* block) {
+    for (std::size_t g = 0; g < 4; ++g) block[g] = float_to_e4m3(groups[g].scale);
+  }
+  static constexpr GgmlLayout kLayout = {.name = "nvfp4_gguf",
+                                         .code_bits = 4,
+                                         .group_size = 16,
+                                         .block_weights = kNvfp4Block,
+                                         .block_bytes = 36,
+                                         .type = BlockType::nvfp4,
+                                         .store_codes = store_block_codes,
+                                         .store_groups = store_block_scales};
+
+  static std::vector<PartSpec> layout(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
+    std::vector<PartSpec> parts = Storage::layout(codec, rows, cols);
+    parts.push_back({"scale", DType::f32, {1}});
+    return parts;
+  }
+  static float factor_of(const Stored& in) { return load_f32(bytes_of(in, 1), 0); }
+
+  static void store_groups(const Variant& variant, Stored& out, std::size_t row, std::size_t count,
+                           const GroupParams* groups, float tensor_scale) {
+    std::vector<GroupParams> wide(groups, groups + count * out.codec->groups_per_row(out.cols));
+    for (GroupParams& group : wide) group.scale *= tensor_scale;
+    Storage::store_groups(variant, out, row, count, wide.data(), tensor_scale);
+    if (row == 0) store_f32(bytes_of(out, 1), 0, 1.0f / tensor_scale);
+  }
+  static void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
+                   const GroupParams* groups, float tensor_scale) {
+    for (std::size_t r = 0; r < count; ++r) store_codes(kVariantPortable, out, row + r, codes + r * out.cols);
+    store_groups(kVariantPortable, out, row, count, groups, tensor_scale);
+  }
+
+  /// ggml has no negative zero.
+  static float value(const Codec& codec, std::uint8_t code, const GroupParams& group) {
+    return codec::value(codec, code, group) + 0.0f;
+  }
+  static void values_row(const Variant&, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
+                         const GroupParams* groups, float* out) {
+    for (std::size_t c = 0; c < cols; ++c) out[c] = value(codec, codes[c], groups[c / kLayout.group_size]);
+  }
+
+  static void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
+                     float* out) {
+    Storage::decode(variant, in, row, col, count, out);
+    const float factor = factor_of(in);
+    for (std::size_t i = 0; i < count; ++i) out[i] *= factor;
+  }
+  static void unpack(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
+    decode(kVariantPortable, in, row, col, count, out);
+  }
+  static void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
+                  std::size_t y_stride) {
+    Storage::dot(variant, in, row, rows, x, y, y_stride);
+    const float factor = factor_of(in);
+    for (std::size_t t = 0; t < x.tokens; ++t)
+      for (std::size_t r = 0; r < rows; ++r) y[t * y_stride + r] *= factor;
+  }
+};
+constexpr RowFunctions kGgufRows = {
+    fit_row,           round_row,     GgufNvfp4::values_row, GgufNvfp4::store_codes, GgufNvfp4::store_groups,
+    GgufNvfp4::decode, GgufNvfp4::dot};
+
 constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot};
 
 Codec make(const char* name) {
@@ -199,6 +272,20 @@ Codec make(const char* name) {
 }  // namespace
 
 void append_nvfp4(std::vector<Codec>& table) { table.push_back(make("nvfp4")); }
+
+void append_ggml_nvfp4(std::vector<Codec>& table) {
+  using Type = GgufNvfp4;
+  Codec codec = Type::codec();
+  codec.tensor_scaled = true;
+  codec.fit = fit;
+  codec.round = round;
+  codec.value = Type::value;
+  codec.layout = Type::layout;
+  codec.pack = Type::pack;
+  codec.unpack = Type::unpack;
+  codec.rows = &kGgufRows;
+  table.push_back(codec);
+}
 
 void append_mlx_nvfp4(std::vector<Codec>& table) {
   Codec codec = make("mlx_nvfp4");

@@ -1,6 +1,7 @@
 // The table of codecs, and what follows from a codec's layout: sizes, allocation, whether a shape fits.
 // A new codec is a row in its family's file; a new family is one file and one line here.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "codec/family.h"
@@ -21,7 +22,9 @@ const std::vector<Codec>& table() {
     append_mxfp(rows);
     append_ggml(rows);
     append_ggml_vectors(rows);
+    append_ggml_iq1(rows);
     append_ggml_mxfp4(rows);
+    append_ggml_nvfp4(rows);
     append_affine(rows);
     append_mlx_nvfp4(rows);
     append_mlx_mxfp(rows);
@@ -29,6 +32,8 @@ const std::vector<Codec>& table() {
   }();
   return codecs;
 }
+
+bool is_gguf_nvfp4(const Codec& codec) { return codec.container == Container::gguf && codec.tensor_scaled; }
 
 }  // namespace
 
@@ -62,6 +67,8 @@ std::string why_not(const Codec& codec, std::uint64_t rows, std::uint64_t cols) 
   if (rows == 0 || cols == 0) return fmt::format("({}, {}) holds no weights", rows, cols);
   if (codec.group_size != 0 && cols % codec.group_size != 0)
     return fmt::format("its groups of {} do not divide {} columns", codec.group_size, cols);
+  if (is_gguf_nvfp4(codec) && cols % kNvfp4Block != 0)
+    return fmt::format("its blocks of {} do not divide {} columns", kNvfp4Block, cols);
   if (codec.super_size != 0 && cols % codec.super_size != 0)
     return fmt::format("its super-blocks of {} do not divide {} columns", codec.super_size, cols);
   return {};
@@ -84,7 +91,9 @@ Stored allocate(const Codec& codec, std::size_t rows, std::size_t cols) {
 float tensor_scale(const Codec& codec, float absmax) {
   if (!codec.tensor_scaled || !(absmax > 0.0f)) return 1.0f;
   // The largest group scale becomes 448, the largest E4M3, when the group's largest weight is 6, the largest E2M1.
-  return std::min(448.0f * 6.0f / absmax, std::numeric_limits<float>::max());
+  const float wanted = std::min(448.0f * 6.0f / absmax, std::numeric_limits<float>::max());
+  // Multiplying by the inverse of a power of two is exact, and so is llama.cpp's multiplication of the products by it.
+  return is_gguf_nvfp4(codec) ? std::exp2(std::min(std::floor(std::log2(wanted)), 126.0f)) : wanted;
 }
 
 }  // namespace strata::codec

@@ -16,7 +16,7 @@ namespace {
 using codec::BlockType;
 
 /// All types by rising number. Sizes as in ggml's type traits and the gguf package's GGML_QUANT_SIZES.
-constexpr std::array<GgmlType, 34> kTypes{{
+constexpr std::array<GgmlType, 35> kTypes{{
     {0, "F32", 1, 4, BlockType::f32},
     {1, "F16", 1, 2, BlockType::f16},
     {2, "Q4_0", 32, 18, BlockType::q4_0},
@@ -50,7 +50,8 @@ constexpr std::array<GgmlType, 34> kTypes{{
     {35, "TQ2_0", 256, 66, BlockType::tq2_0},
     {39, "MXFP4", 32, 17, BlockType::mxfp4},
     {40, "NVFP4", 64, 36, BlockType::nvfp4},
-    {41, "Q1_0", 128, 18, {}},
+    {41, "Q1_0", 128, 18, BlockType::q1_0},
+    {42, "Q2_0", 64, 18, BlockType::q2_0},
 }};
 
 std::string readable_names() {

@@ -52,7 +52,8 @@ class Reordered final : public TensorSource {
     const codec::Codec* const codec = source_->native_codec(name, rows, cols);
     const HeadOrder* const order = order_of(name);
     if (order == nullptr || codec == nullptr) return codec;
-    const bool in_rows = codec->container == codec::Container::gguf;  // all of a row lies together
+    // All of a row lies together, and nothing beside the rows.
+    const bool in_rows = codec->container == codec::Container::gguf && !codec->tensor_scaled;
     return in_rows && (!order->columns || order->size % codec->fit_size(cols) == 0) ? codec : nullptr;
   }
 

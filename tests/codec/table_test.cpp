@@ -15,7 +15,7 @@ TEST(Table, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
     EXPECT_EQ(find(codec.name), &codec);
   }
-  EXPECT_EQ(names.size(), 101u);
+  EXPECT_EQ(names.size(), 106u);
   for (const char* name : {"keep",
                            "int2_g32",
                            "int3_g64",
@@ -96,6 +96,11 @@ TEST(Table, StoredBytesCountScalesPaddingAndSideTensors) {
   EXPECT_EQ(bytes("iq3_s", 9, 512), 9u * 220);
   EXPECT_EQ(bytes("iq2_xxs", 9, 512), 9u * 132);
   EXPECT_EQ(bytes("mxfp4_gguf", 9, 512), 9u * 272);
+  EXPECT_EQ(bytes("nvfp4_gguf", 9, 512), 9u * 288 + 4);
+  EXPECT_EQ(bytes("tq2_0", 9, 512), 9u * 132);
+  EXPECT_EQ(bytes("tq1_0", 9, 512), 9u * 108);
+  EXPECT_EQ(bytes("iq1_m", 9, 512), 9u * 112);
+  EXPECT_EQ(bytes("iq1_s", 9, 512), 9u * 100);
   EXPECT_EQ(bytes("mlx3_g64", 9, 512), 9u * (192 + 4 * 8));
   EXPECT_EQ(bytes("mlx6_g32", 9, 512), 9u * (384 + 4 * 16));
   EXPECT_EQ(bytes("mlx_nvfp4", 9, 64), 9u * (32 + 4));

@@ -46,7 +46,7 @@ Matrix troubled(std::size_t cols) {
 
 std::vector<std::size_t> widths(const Codec& codec) {
   if (codec.super_size != 0) return {2 * codec.super_size};
-  if (codec.group_size != 0) return {384};
+  if (codec.group_size != 0) return {codec.group_size > 128 ? 2 * codec.group_size : 384};
   return {1, 16, 31, 523};  // 523: several runs of the search's sums, and a tail
 }
 

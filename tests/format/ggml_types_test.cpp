@@ -18,7 +18,7 @@ const std::map<std::string, std::uint32_t> kReadable = {
     {"F32", 0},     {"F16", 1},    {"BF16", 30},    {"Q8_0", 8},   {"Q4_0", 2},    {"Q4_1", 3},     {"Q5_0", 6},
     {"Q5_1", 7},    {"Q4_K", 12},  {"Q5_K", 13},    {"Q6_K", 14},  {"Q2_K", 10},   {"Q3_K", 11},    {"IQ4_NL", 20},
     {"IQ4_XS", 23}, {"IQ3_S", 21}, {"IQ3_XXS", 18}, {"IQ2_S", 22}, {"IQ2_XS", 17}, {"IQ2_XXS", 16}, {"IQ1_S", 19},
-    {"IQ1_M", 29},  {"TQ1_0", 34}, {"TQ2_0", 35},   {"MXFP4", 39}, {"NVFP4", 40}};
+    {"IQ1_M", 29},  {"TQ1_0", 34}, {"TQ2_0", 35},   {"MXFP4", 39}, {"NVFP4", 40},  {"Q1_0", 41},    {"Q2_0", 42}};
 
 class Dequantize : public testing::TestWithParam<std::pair<const std::string, std::uint32_t>> {};
 

@@ -19,7 +19,8 @@ import pytest
 from conftest import ROOT, find_gguf_package, need
 
 TYPES = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "q6_k", "q5_k", "q4_k", "q3_k", "q2_k", "iq4_xs",
-         "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs", "mxfp4_gguf"]
+         "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs", "mxfp4_gguf", "nvfp4_gguf", "tq2_0", "tq1_0", "iq1_m",
+         "iq1_s"]
 TEXT = ROOT / "scripts/data/alice.txt"
 SHARED = pathlib.Path(os.environ.get("STRATA_SHARED", ROOT / "../shared")) / "data"
 NAMES = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj",
@@ -272,14 +273,14 @@ def test_evaluates_as_llama_cpp_computes(strata, dithered, tmp_path):
     assert result["kl_divergence"]["mean"] < 0.004
 
 
-def mixture(smollm2, folder: pathlib.Path, name: str) -> pathlib.Path:
+def mixture(smollm2, folder: pathlib.Path, name: str, **changes) -> pathlib.Path:
     """A random mixture of experts of a family of tests/golden/models, with SmolLM2's tokenizer."""
     import make_model_goldens as goldens
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     size = json.loads((smollm2 / "config.json").read_text())["vocab_size"]
     variant = goldens.VARIANTS[name]
-    config = {**variant.config, "vocab_size": size, "hidden_size": 64, "tie_word_embeddings": False}
+    config = {**variant.config, "vocab_size": size, "hidden_size": 64, "tie_word_embeddings": False, **changes}
     if name == "olmoe":
         config["num_key_value_heads"] = config["num_attention_heads"]  # llama.cpp knows no other
     variant = dataclasses.replace(variant, config=config)
@@ -313,3 +314,20 @@ def test_mixtures_of_experts(strata, smollm2, tmp_path, name):
         assert np.array_equal(bits, back[tensor][1]), tensor
     out = quantized(strata, model, tmp_path, "--preset", "uniform:q4_0", "--assign", "experts=q8_0", "--scale", "minmax")
     assert len(ask_llama(out, tmp_path)["generated"]) == 16
+
+
+@pytest.mark.parametrize("name", ["llama", "llama-untied-llama3", "mistral", "qwen3", "qwen3_moe", "mixtral"])
+def test_multiplies_by_the_factors_of_nvfp4(strata, smollm2, tmp_path, name):
+    """Without the tensors beside the matrices the weights would be hundreds of times too large."""
+    if name in FAMILIES:
+        model = family_model(tmp_path / "model", name, smollm2)
+    else:
+        model = mixture(smollm2, tmp_path / "model", name, moe_intermediate_size=64, intermediate_size=64)
+    out = quantized(strata, model, tmp_path, "--preset", "uniform:nvfp4_gguf", "--scale", "minmax")
+    strata.run("convert", out, "-o", tmp_path / "back")
+    find_gguf_package()
+    import gguf
+    tensors = {t.name: t for t in gguf.GGUFReader(out).tensors}
+    coded = [t for t, tensor in tensors.items() if tensor.tensor_type.name == "NVFP4"]
+    assert len(coded) >= 14 and all(t.replace(".weight", ".scale") in tensors for t in coded)
+    assert divergence_from_transformers(tmp_path / "back", ask_llama(out, tmp_path, 64), 64) < 0.05

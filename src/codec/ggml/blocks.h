@@ -1,6 +1,7 @@
 // The block types of ggml, and the numbers that their decoders share. Plain types only, as in variant.h.
 // Layouts: docs/formats/gguf.md. Decoding is equal bit for bit to the gguf package's.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 namespace strata::codec {
@@ -33,7 +34,12 @@ enum class BlockType : std::uint8_t {
   tq2_0,
   mxfp4,
   nvfp4,
+  q1_0,
+  q2_0,
 };
+
+/// Weights of a block of NVFP4, which has four groups.
+inline constexpr std::size_t kNvfp4Block = 64;
 
 /// The levels of IQ4_NL and IQ4_XS, by code (ggml: kvalues_iq4nl).
 inline constexpr float kIq4Levels[16] = {-127.f, -104.f, -83.f, -65.f, -49.f, -35.f, -22.f, -10.f,

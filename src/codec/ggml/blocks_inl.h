@@ -61,6 +61,10 @@ inline void with_type(BlockType type, Use use) {
       return use(Mxfp4{});
     case BlockType::nvfp4:
       return use(Nvfp4{});
+    case BlockType::q1_0:
+      return use(Q1_0{});
+    case BlockType::q2_0:
+      return use(Q2_0{});
   }
 }
 

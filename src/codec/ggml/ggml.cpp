@@ -1,5 +1,6 @@
 // The types of GGUF files as codecs: integers and the IQ4 table with float16 scales a block of 32, or 6-bit scales in
-// super-blocks of 256. One part, "weight": rows of blocks. Byte layouts and formulas: docs/formats/gguf.md.
+// super-blocks of 256; ternary numbers with one scale for 256. One part, "weight": rows of blocks. Byte layouts and
+// formulas: docs/formats/gguf.md.
 #include "codec/ggml/ggml.h"
 
 #include <algorithm>
@@ -14,10 +15,12 @@ namespace {
 constexpr Levels uniform(float lowest, float highest, float narrowest) {
   return {.table = false, .lowest = lowest, .highest = highest, .narrowest = narrowest};
 }
+/// The largest of 256 weights is far beyond the scale that serves them.
+constexpr Levels kTernary = uniform(-1, 1, 0.2f);
 constexpr Levels kTableOfIq4{.table = true, .lowest = kIq4Levels[0], .highest = kIq4Levels[15], .narrowest = 0.6f};
 
 /// What a row leaves out: groups and blocks of 32 weights, no min, and no codes of scales and mins.
-constexpr std::array<GgmlType, 12> kTypes{{
+constexpr std::array<GgmlType, 14> kTypes{{
     {.layout = {.name = "q8_0",
                 .code_bits = 8,
                 .block_bytes = 34,
@@ -128,6 +131,24 @@ constexpr std::array<GgmlType, 12> kTypes{{
      .levels = kTableOfIq4,
      .scale_least = -32,
      .scale_most = 31},
+    {.layout = {.name = "tq2_0",
+                .code_bits = 2,
+                .group_size = 256,
+                .block_weights = 256,
+                .block_bytes = 66,
+                .type = BlockType::tq2_0,
+                .store_codes = store_codes_tq2_0,
+                .store_groups = store_scale_tq2_0},
+     .levels = kTernary},
+    {.layout = {.name = "tq1_0",
+                .code_bits = 2,
+                .group_size = 256,
+                .block_weights = 256,
+                .block_bytes = 54,
+                .type = BlockType::tq1_0,
+                .store_codes = store_codes_tq1_0,
+                .store_groups = store_scale_tq1_0},
+     .levels = kTernary},
 }};
 
 /// The functions of type kIndex of the table.

@@ -47,12 +47,16 @@ void store_codes_q4_k(const std::uint8_t* codes, unsigned char* block);
 void store_codes_q5_k(const std::uint8_t* codes, unsigned char* block);
 void store_codes_q6_k(const std::uint8_t* codes, unsigned char* block);
 void store_codes_iq4_xs(const std::uint8_t* codes, unsigned char* block);
+void store_codes_tq2_0(const std::uint8_t* codes, unsigned char* block);
+void store_codes_tq1_0(const std::uint8_t* codes, unsigned char* block);
 void store_scale(const GroupParams* groups, unsigned char* block);          ///< q8_0 q4_0 q5_0 iq4_nl
 void store_scale_and_min(const GroupParams* groups, unsigned char* block);  ///< q4_1 q5_1
 void store_groups_q2_k(const GroupParams* groups, unsigned char* block);
 void store_groups_q3_k(const GroupParams* groups, unsigned char* block);
 void store_groups_q45_k(const GroupParams* groups, unsigned char* block);  ///< q4_k q5_k
 void store_groups_q6_k(const GroupParams* groups, unsigned char* block);
+void store_scale_tq2_0(const GroupParams* groups, unsigned char* block);
+void store_scale_tq1_0(const GroupParams* groups, unsigned char* block);
 void store_groups_iq4_xs(const GroupParams* groups, unsigned char* block);
 
 }  // namespace strata::codec

@@ -54,6 +54,14 @@ void store_k_nibbles(const u8* codes, unsigned char* out) {
       out[32 * pair + i] = byte((codes[64 * pair + i] & 15u) | (codes[64 * pair + 32 + i] & 15u) << 4);
 }
 
+/// Digits to base 3, the first of `digits` the highest of five, as the byte ceil(number * 256 / 243); code i of a digit
+/// lies `stride` after the one before it.
+u8 ternary_byte(const u8* codes, std::size_t digits, std::size_t stride) {
+  unsigned number = 0;
+  for (std::size_t k = 0; k < 5; ++k) number = 3 * number + (k < digits ? codes[k * stride] : 0u);
+  return byte((number * 256 + 242) / 243);
+}
+
 }  // namespace
 
 void store_codes_q8_0(const u8* codes, unsigned char* block) {
@@ -90,6 +98,17 @@ void store_codes_q6_k(const u8* codes, unsigned char* block) {
 void store_codes_iq4_xs(const u8* codes, unsigned char* block) {
   for (std::size_t g = 0; g < 8; ++g) store_nibbles(codes + 32 * g, block + 8 + 16 * g);
 }
+
+void store_codes_tq2_0(const u8* codes, unsigned char* block) { store_pairs(codes, block); }
+
+void store_codes_tq1_0(const u8* codes, unsigned char* block) {
+  for (std::size_t i = 0; i < 32; ++i) block[i] = ternary_byte(codes + i, 5, 32);
+  for (std::size_t i = 0; i < 16; ++i) block[32 + i] = ternary_byte(codes + 160 + i, 5, 16);
+  for (std::size_t i = 0; i < 4; ++i) block[48 + i] = ternary_byte(codes + 240 + i, 4, 4);
+}
+
+void store_scale_tq2_0(const GroupParams* groups, unsigned char* block) { store_half(groups->scale, block + 64); }
+void store_scale_tq1_0(const GroupParams* groups, unsigned char* block) { store_half(groups->scale, block + 52); }
 
 void store_scale(const GroupParams* groups, unsigned char* block) { store_half(groups->scale, block); }
 

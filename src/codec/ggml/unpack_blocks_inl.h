@@ -274,6 +274,29 @@ struct Tq2_0 {
   }
 };
 
+struct Q1_0 {
+  static constexpr std::size_t kBytes = 18, kWeights = 128;
+  template <class Use>
+  static void decode(const u8* block, Use use) {
+    const Words d = bits_of(all_half(block));
+    unrolled<8>([&](auto k) {  // a carry out of the top bit is lost: this turns the sign
+      use(16 * k, from_bits(d + spread_bits<31>(~word_at(block + 2 + 2 * k) & 0xFFFFu)));
+    });
+  }
+};
+
+struct Q2_0 {
+  static constexpr std::size_t kBytes = 18, kWeights = 64;
+  template <class Use>
+  static void decode(const u8* block, Use use) {
+    const Floats d = all_half(block);
+    unrolled<4>([&](auto k) {
+      const u8* const packed = block + 2 + 4 * k;
+      use(16 * k, scaled(bytes_of(spread(word_at(packed), 2), spread(word_at(packed + 2), 2)), d, -1));
+    });
+  }
+};
+
 struct Mxfp4 {
   static constexpr std::size_t kBytes = 17, kWeights = 32;
   template <class Use>
@@ -286,7 +309,7 @@ struct Mxfp4 {
 };
 
 struct Nvfp4 {
-  static constexpr std::size_t kBytes = 36, kWeights = 64;
+  static constexpr std::size_t kBytes = 36, kWeights = kNvfp4Block;
   template <class Use>
   static void decode(const u8* block, Use use) {
     unrolled<4>([&](auto group) {

@@ -14,6 +14,8 @@
 namespace strata::model {
 namespace {
 
+constexpr std::uint32_t kNvfp4 = 40;  // has a number beside each matrix, which its codec counts
+
 using Shape = std::vector<std::uint64_t>;
 
 class HeldReader {
@@ -73,7 +75,9 @@ class HeldReader {
 
   /// A tensor that `linears` of one size share.
   void add(std::size_t l, const format::GgufTensor& tensor, std::size_t linears) {
-    const std::uint64_t bytes = tensor.data.size() / linears;
+    const format::GgufTensor* const factor = gguf_.find(gguf_factor_name(tensor.name));
+    const std::uint64_t bytes =
+        (tensor.data.size() + (tensor.type == kNvfp4 && factor != nullptr ? factor->data.size() : 0)) / linears;
     if (bytes > largest_[l]) {
       largest_[l] = bytes;
       held_[l].type = tensor.type;

@@ -145,6 +145,10 @@ std::optional<std::string> gguf_carried_name(const Architecture& a, std::string_
   return std::nullopt;
 }
 
+std::string gguf_factor_name(std::string_view gguf_name) {
+  return std::string(gguf_name.substr(0, gguf_name.rfind('.'))) + ".scale";
+}
+
 bool holds_norm_offset(std::string_view gguf_name) {
   return gguf_name.ends_with("norm.weight") && !gguf_name.ends_with("ssm_norm.weight");
 }

@@ -17,6 +17,10 @@ std::optional<std::string> gguf_tensor_name(const Names& names, std::string_view
 /// The name of a tensor that is carried, not run, in GGUF files that have it: those of an indexer. Nothing for others.
 std::optional<std::string> gguf_carried_name(const Architecture& architecture, std::string_view hf_name);
 
+/// The tensor that holds what the products of a matrix are multiplied by: "blk.3.attn_q.scale" of
+/// "blk.3.attn_q.weight".
+std::string gguf_factor_name(std::string_view gguf_name);
+
 /// Whether a tensor of a GGUF file is a norm that holds what the norm multiplies by, which is more than Hugging Face's
 /// files hold by Architecture::norm_offset.
 bool holds_norm_offset(std::string_view gguf_name);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "format/gguf.h"
 #include "model/content_hash.h"
 #include "model/gguf/config.h"
+#include "model/gguf/factors.h"
 #include "model/gguf/families.h"
 #include "model/gguf/names.h"
 #include "model/gguf/split_matrix.h"
@@ -48,6 +50,7 @@ class GgufSource final : public TensorSource {
     turned_ = a.ropes.front().dims;
     for (const format::GgufTensor& tensor : gguf_->tensors())
       if (!is_ahead(tensor.name, a.blocks)) by_name_[tensor.name] = tensor;
+    factors_ = GgufFactors(a, by_name_, where_);
     for (std::size_t b = 0; b < a.blocks; ++b) {
       assemble(a, b);
       rename_parts(a, b);
@@ -81,6 +84,8 @@ class GgufSource final : public TensorSource {
                                   values.data() + r * cols);
     });
     undo_rates(name, tensor, values);
+    if (const float factor = factors_.of(tensor); factor != 1.0f)
+      for (float& value : values) value *= factor;
     MappedFile::drop(tensor.data);
     return LinearWeights(std::move(values), rows, cols);
   }
@@ -88,8 +93,7 @@ class GgufSource final : public TensorSource {
   LinearWeights packed(const std::string& name, std::size_t rows, std::size_t cols) const override {
     if (split_of(name, rows, cols) == nullptr) {
       const format::GgufTensor& tensor = checked(name, {rows, cols});
-      const bool otherwise = heads_of(name) != 0 || rates_.contains(name);
-      if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !otherwise)
+      if (const std::optional<DType> dense = format::ggml_dense_type(tensor.type); dense && !is_changed(name, tensor))
         return LinearWeights(MatrixView::dense(tensor.data.data(), rows, cols, *dense));
     }
     if (native_codec(name, rows, cols) == nullptr) return matrix(name, rows, cols);
@@ -99,8 +103,9 @@ class GgufSource final : public TensorSource {
   std::uint64_t copied_bytes(const std::string& name, std::size_t rows, std::size_t cols) const override {
     const codec::Codec* const codec = native_codec(name, rows, cols);
     const auto it = by_name_.find(name);
-    const bool moved = it == by_name_.end() || heads_of(name) != 0 || rates_.contains(name);
-    if (codec != nullptr) return moved ? codec::stored_bytes(*codec, rows, cols) : 0;
+    if (codec != nullptr)
+      return it == by_name_.end() || heads_of(name) != 0 ? codec::stored_bytes(*codec, rows, cols) : 0;
+    const bool moved = it == by_name_.end() || is_changed(name, it->second);
     return !moved && format::ggml_dense_type(it->second.type) ? 0 : rows * cols * sizeof(float);
   }
 
@@ -110,7 +115,8 @@ class GgufSource final : public TensorSource {
     if (it == by_name_.end() && (split == nullptr || !split->alike())) return nullptr;
     const codec::Codec* const codec =
         format::codec_of_ggml_type(split != nullptr ? split->tensors().front().type : it->second.type);
-    return codec == nullptr || !codec::why_not(*codec, rows, cols).empty() ? nullptr : codec;
+    if (codec == nullptr || !codec::why_not(*codec, rows, cols).empty()) return nullptr;
+    return split == nullptr && !holds_factor(*codec, factors_.of(it->second)) ? nullptr : codec;
   }
 
   codec::Stored native(const std::string& name, std::size_t rows, std::size_t cols) const override {
@@ -118,13 +124,22 @@ class GgufSource final : public TensorSource {
     if (const GgufSplitMatrix* split = split_of(name, rows, cols)) return split->stored(*codec);
     const format::GgufTensor& tensor = checked(name, {rows, cols});
     codec::Stored stored{codec, rows, cols, codec->layout(*codec, rows, cols), {}, {tensor.data}};
+    if (codec->tensor_scaled) {
+      const float factor = factors_.of(tensor);
+      stored.parts.resize(2);
+      stored.parts[1].resize(sizeof factor);
+      std::memcpy(stored.parts[1].data(), &factor, sizeof factor);
+      stored.views.emplace_back(stored.parts[1]);
+    }
     if (heads_of(name) == 0) return stored;
     const std::uint64_t row_bytes = format::ggml_row_bytes(tensor.type, cols, where_ + ": " + tensor.name);
     const auto row_of = rows_of(name, rows);
-    std::vector<std::byte>& ordered = stored.parts.emplace_back(tensor.data.size());
+    if (stored.parts.empty()) stored.parts.emplace_back();
+    std::vector<std::byte>& ordered = stored.parts.front();
+    ordered.resize(tensor.data.size());
     for (std::size_t r = 0; r < rows; ++r)
       std::copy_n(tensor.data.data() + row_of(r) * row_bytes, row_bytes, ordered.data() + r * row_bytes);
-    stored.views = {ordered};
+    stored.views.front() = ordered;
     return stored;
   }
 
@@ -168,6 +183,7 @@ class GgufSource final : public TensorSource {
     for (const auto& [name, tensor] : by_name_) tensors.push_back(tensor.data);
     for (const auto& [name, split] : splits_)
       for (const format::GgufTensor& tensor : split.tensors()) tensors.push_back(tensor.data);
+    for (const std::span<const std::byte> bytes : factors_.bytes()) tensors.push_back(bytes);
     return model::content_hash(tensors);
   }
 
@@ -221,17 +237,20 @@ class GgufSource final : public TensorSource {
   }
 
   void refuse_factor(const format::GgufTensor& tensor) const {
-    const std::string factor = tensor.name.substr(0, tensor.name.rfind('.')) + ".scale";
-    if (by_name_.contains(factor))
+    if (factors_.has(tensor.name))
       fail("{}: {} is to be multiplied with {}, which is not done yet; use a file without such factors", where_,
-           tensor.name, factor);
+           tensor.name, gguf_factor_name(tensor.name));
+  }
+
+  /// Whether the values of a matrix are others than those that lie in the file, or lie otherwise.
+  bool is_changed(const std::string& name, const format::GgufTensor& tensor) const {
+    return heads_of(name) != 0 || rates_.contains(name) || factors_.of(tensor) != 1.0f;
   }
 
   const format::GgufTensor& checked(const std::string& name, const std::vector<std::uint64_t>& shape) const {
     const auto it = by_name_.find(name);
     if (it == by_name_.end()) fail("{}: {} is missing", where_, name);
     expect_shape(it->second, shape);
-    refuse_factor(it->second);
     return it->second;
   }
 
@@ -309,6 +328,7 @@ class GgufSource final : public TensorSource {
   float norm_offset_ = 0.0f;  ///< GGUF's norms hold this + what Hugging Face's files hold
   std::map<std::string, format::GgufTensor, std::less<>> by_name_;
   std::map<std::string, GgufSplitMatrix, std::less<>> splits_;
+  GgufFactors factors_;
   std::set<std::string, std::less<>> rates_;  ///< tensors whose numbers are logarithms of what the file holds
 };
 

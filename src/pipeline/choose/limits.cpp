@@ -8,6 +8,7 @@
 #include "format/gguf.h"
 #include "model/gguf/held.h"
 #include "pipeline/choose/presets.h"
+#include "pipeline/choose/two_memories.h"
 
 namespace strata::pipeline {
 namespace {
@@ -63,21 +64,26 @@ ByteLimit limit_of(const Problem& problem) {
 std::vector<StockTensor> stock_of(const Problem& problem, const StockBudget& budget) {
   if (problem.target().container != codec::Container::gguf)
     fail_usage("--like {}: is a mix of GGUF types; it needs --for llama.cpp", budget.mix);
+  if (budget.is_file()) {
+    std::vector<StockTensor> tensors;
+    for (const auto& [type, bytes] :
+         model::held_linears(problem.architecture(), format::GgufFile::open(budget.mix), "--like " + budget.mix))
+      tensors.push_back({type, bytes});
+    return tensors;
+  }
   if (problem.architecture().experts.count != 0)
-    if (budget.is_file()) {
-      std::vector<StockTensor> tensors;
-      for (const auto& [type, bytes] :
-           model::held_linears(problem.architecture(), format::GgufFile::open(budget.mix), "--like " + budget.mix))
-        tensors.push_back({type, bytes});
-      return tensors;
-    }
-  fail_usage("--like {}: llama.cpp's mixes of models with experts are not known here; name a GGUF file of this model",
-             budget.mix);
+    fail_usage("--like {}: llama.cpp's mixes of models with experts are not known here; name a GGUF file of this model",
+               budget.mix);
   return stock_mix(problem.architecture(), budget.mix);
 }
 
 ByteLimit needed_limit(const Problem& problem, const Assignment& assignment, Count count) {
   const model::Architecture& a = problem.architecture();
+  if (two_memories(problem.request()) != nullptr) {
+    const std::uint64_t main = bytes_in_main_memory(assignment, a);
+    const std::uint64_t rest = bytes_of(assignment, a, Count::all) - main;
+    return {rest, rest, main};
+  }
   if (count == Count::all) {
     const std::uint64_t all = bytes_of(assignment, a, Count::all);
     return {all, all};

@@ -25,20 +25,37 @@ void declare_budget(OptionVisitor& v, const OptionInfo& info, Budget& budget, co
 
 std::uint64_t read_bytes(const OptionInfo& info, const std::string& word) { return parse_bytes(word, info.name); }
 
-/// A number of the memory budget, which --fit must have begun.
+/// A member of the memory budget, which --fit must have begun. Read makes it of a word, Show a word or a number of it.
+template <class Member, class Read, class Show>
+void declare_in_memory(OptionVisitor& v, const OptionInfo& info, Budget& budget, Member MemoryBudget::*member,
+                       const char* use, const Read& read, const Show& show, const char* placeholder) {
+  const auto set = [&budget, info, member, use, read](const std::string& word) {
+    MemoryBudget* held = std::get_if<MemoryBudget>(&budget);
+    if (held == nullptr) fail_usage("{}: says {}; give --fit too, such as --fit 8GiB", info.name, use);
+    held->*member = read(info, word);
+  };
+  const auto get = [&budget, member, show] {
+    const MemoryBudget* held = std::get_if<MemoryBudget>(&budget);
+    return held == nullptr ? json() : show(held->*member);
+  };
+  v.text(info, set, get, placeholder);
+}
+
 void declare_size_in_memory(OptionVisitor& v, const OptionInfo& info, Budget& budget,
                             std::size_t MemoryBudget::*member) {
-  const auto set = [&budget, info, member](const std::string& word) {
-    MemoryBudget* held = std::get_if<MemoryBudget>(&budget);
-    if (held == nullptr)
-      fail_usage("{}: says what must fit beside the weights; give --fit too, such as --fit 8GiB", info.name);
-    held->*member = parse_count(info, word);
-  };
-  const auto get = [&budget, member] {
-    const MemoryBudget* held = std::get_if<MemoryBudget>(&budget);
-    return held == nullptr ? json() : json(held->*member);
-  };
-  v.text(info, set, get, "N");
+  declare_in_memory(
+      v, info, budget, member, "what must fit beside the weights", parse_count,
+      [](std::size_t count) { return json(count); }, "N");
+}
+
+void declare_expert_memory(OptionVisitor& v, Budget& budget) {
+  declare_in_memory(
+      v,
+      {.name = "--fit-experts",
+       .help = "llama.cpp: main memory that holds a mixture's experts, --fit being a GPU's that holds all else",
+       .example = "96GiB"},
+      budget, &MemoryBudget::expert_bytes, "where experts lie that do not fit on a GPU", read_bytes,
+      [](std::uint64_t bytes) { return bytes == 0 ? json() : json(exact_size(bytes)); }, "SIZE");
 }
 
 /// The levels as the user gave them, since what a threshold means depends on the signal.
@@ -139,6 +156,7 @@ void visit(Budget& budget, OptionVisitor& v) {
        .help = "Memory of the runtime with the model, its KV cache and buffers in it",
        .example = "8GiB"},
       budget, read_bytes, [](const MemoryBudget& b) { return exact_size(b.bytes); }, "SIZE");
+  declare_expert_memory(v, budget);
   declare_size_in_memory(v,
                          {.name = "--ctx",
                           .help = "--fit: tokens of a sequence in the KV cache (default: 4096)",

@@ -12,6 +12,7 @@
 #include "pipeline/choose/presets.h"
 #include "pipeline/choose/refusal.h"
 #include "pipeline/choose/runtime_memory.h"
+#include "pipeline/choose/two_memories.h"
 #include "pipeline/plan/least_version.h"
 
 namespace strata::pipeline {
@@ -21,53 +22,82 @@ namespace {
 std::optional<std::uint64_t> size_budget(const Problem& problem) {
   const Budget& budget = problem.request().budget;
   if (const auto* size = std::get_if<SizeBudget>(&budget)) return size->bytes;
+  check_two_memories(problem);
   if (const auto* memory = std::get_if<MemoryBudget>(&budget))
     return size_that_fits(problem.architecture(), problem.target(), *memory);
   return std::nullopt;
 }
 
 /// Throws Error when nothing is left for the linears.
-void check_room(const Problem& problem, std::uint64_t size, std::uint64_t beside_linears) {
+void check_room(const Problem& problem, const Assignment& least, std::uint64_t size, std::uint64_t beside_linears) {
   if (size > beside_linears) return;
   const bool memory = std::holds_alternative<MemoryBudget>(problem.request().budget);
-  const Assignment least = preset_named(problem.request().preset).smallest(problem);
-  const std::uint64_t smallest = beside_linears + bytes_of(least, problem.architecture(), Count::all);
-  fail("{}{}: what is not quantized takes {} already; the smallest output has about {}",
-       text_of(problem.request().budget), memory ? fmt::format(" leaves {}", human_bytes(size)) : "",
-       human_bytes(beside_linears), human_bytes(smallest));
+  const std::uint64_t smallest = beside_linears + needed_limit(problem, least, Count::all).all;
+  fail("{}{}: what is not quantized takes {} already; the smallest {} about {}", text_of(problem.request().budget),
+       memory ? fmt::format(" leaves {}", human_bytes(size)) : "", human_bytes(beside_linears),
+       two_memories(problem.request()) != nullptr ? "plan needs, without experts," : "output has",
+       human_bytes(smallest));
+}
+
+/// Bytes of main memory for the linears in it; no limit where one memory holds all.
+std::uint64_t main_limit(const Problem& problem) {
+  const MemoryBudget* const memory = two_memories(problem.request());
+  if (memory == nullptr) return kNoLimit;
+  return memory->expert_bytes - std::min(memory->expert_bytes, main_memory_beside(problem.architecture()));
 }
 
 /// The limit of the linears in an output of `size` bytes, of which `beside` are for other things. They are more for
 /// plans of many codecs, whose names stand in config.json; whether the smallest plan fits is told by its own.
 ByteLimit limit_of_size(const Problem& problem, const Assignment& least, const OutputSize& output, std::uint64_t size,
                         std::uint64_t beside) {
-  check_room(problem, size, beside);
+  check_room(problem, least, size, beside);
   std::uint64_t limit = size - beside;
-  const std::uint64_t bytes = bytes_of(least, problem.architecture(), Count::all);
-  if (limit < bytes && output.of(least) <= size) limit = bytes;
-  return {limit, limit};
+  const std::uint64_t bytes = needed_limit(problem, least, Count::all).all;
+  if (limit < bytes && weight_memory(problem, least, output.of(least)) <= size) limit = bytes;
+  return {limit, limit, main_limit(problem)};
 }
 
-/// The plan whose whole output has at most `size` bytes.
+/// The smallest plan beside what main memory holds in another plan, which no limit of the GPU changes.
+Assignment smallest_beside(const Problem& problem, const Plan& plan, Assignment least) {
+  const model::Architecture& a = problem.architecture();
+  if (two_memories(problem.request()) != nullptr)
+    for (std::size_t g = 0; g < least.size(); ++g)
+      if (in_main_memory(a, a.groups[g])) least[g] = plan.groups[g].codec;
+  return least;
+}
+
+/// The plan whose whole output has at most `size` bytes; with two memories, what of it lies on the GPU.
 Made plan_of_size(const Problem& problem, const Preset& preset, const OutputSize& output, std::uint64_t size) {
-  const Assignment least = preset.smallest(problem);
-  // Everything but the linears depends on the plan only through a few names in config.json, so this settles at once.
+  Assignment least = preset.smallest(problem);
+  // Everything but the linears depends on the plan only through a few names in config.json, and the copy of a stack
+  // only on the experts, so this settles at once.
   std::uint64_t beside = output.beside_linears(all_kept(problem.architecture()));
   for (int round = 0;; ++round) {
-    Made made = preset.make(problem, limit_of_size(problem, least, output, size, beside));
-    const std::uint64_t bytes = output.of(made.plan);
+    const ByteLimit limit = limit_of_size(problem, least, output, size, beside);
+    check_within(problem, limit, least);
+    Made made = preset.make(problem, limit);
+    const std::uint64_t bytes = weight_memory(problem, assignment_of(made.plan), output.of(made.plan));
     if (bytes <= size) return made;
     STRATA_CHECK(round < 64, "{} bytes for {}", bytes, size);
     beside += bytes - size;
+    least = smallest_beside(problem, made.plan, std::move(least));
   }
 }
 
-/// The parts that --fit counts.
-std::string note_of_memory(const Problem& problem, const MemoryBudget& budget, std::uint64_t output_bytes) {
-  const MemoryNeeds needs = memory_beside_weights(problem.architecture(), problem.target(), budget);
-  return fmt::format("in {}: weights {}, KV cache {} ({} x {} tokens), buffers {}, runtime {}",
-                     human_bytes(budget.bytes), human_bytes(output_bytes), human_bytes(needs.kv_cache), budget.batch,
-                     budget.context, human_bytes(needs.buffers), human_bytes(needs.runtime));
+/// The parts that --fit counts, and those of --fit-experts with the command that the plan is for.
+void add_notes_of_memory(const Problem& problem, const MemoryBudget& budget, PlanResult& result) {
+  const model::Architecture& a = problem.architecture();
+  const MemoryNeeds needs = memory_beside_weights(a, problem.target(), budget);
+  const Assignment plan = assignment_of(result.plan);
+  result.notes.push_back(
+      fmt::format("in {}: weights {}, KV cache {} ({} x {} tokens), buffers {}, runtime {}", human_bytes(budget.bytes),
+                  human_bytes(weight_memory(problem, plan, result.output_bytes)), human_bytes(needs.kv_cache),
+                  budget.batch, budget.context, human_bytes(needs.buffers), human_bytes(needs.runtime)));
+  if (two_memories(problem.request()) == nullptr) return;
+  result.notes.push_back(fmt::format("in {} of main memory: experts and embedding {}, runtime {}",
+                                     human_bytes(budget.expert_bytes), human_bytes(bytes_in_main_memory(plan, a)),
+                                     human_bytes(main_memory_beside(a))));
+  result.notes.push_back("it is served by: " + llama_server_command(budget, "FILE.gguf"));
 }
 
 /// GGUF: the types that each group could have had, which its shape decides.
@@ -100,8 +130,7 @@ PlanResult make_plan(const Problem& problem) {
   if (std::holds_alternative<StockBudget>(request.budget)) result.plan.request["like_bytes"] = limit.all;
   if (preset.needs == Needs::linear_costs)
     for (LeftOut& item : without_costs(problem)) result.left_out.push_back(std::move(item));
-  if (const auto* memory = std::get_if<MemoryBudget>(&request.budget))
-    result.notes.push_back(note_of_memory(problem, *memory, result.output_bytes));
+  if (const auto* memory = std::get_if<MemoryBudget>(&request.budget)) add_notes_of_memory(problem, *memory, result);
   return result;
 }
 
@@ -119,7 +148,7 @@ void check_request(const model::Model& model, const Target& target, const PlanRe
   const std::uint64_t beside = output.beside_linears(all_kept(model.architecture()));
   const ByteLimit limit = limit_of_size(problem, least, output, *size, beside);
   check_within(problem, limit, least);
-  if (output.of(least) > *size) refuse(problem, limit, least);
+  if (weight_memory(problem, least, output.of(least)) > *size) refuse(problem, limit, least);
 }
 
 }  // namespace strata::pipeline

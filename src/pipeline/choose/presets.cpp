@@ -119,7 +119,7 @@ Made filled(const Problem& problem, const Assignment& wanted) {
 
 void check_within(const Problem& problem, ByteLimit limit, const Assignment& given) {
   const ByteLimit needed = needed_limit(problem, given, limit.counts());
-  if (needed.blocks > limit.blocks || needed.all > limit.all) refuse(problem, limit, given);
+  if (needed.blocks > limit.blocks || needed.all > limit.all || needed.main > limit.main) refuse(problem, limit, given);
 }
 
 void check_experts(const Plan& plan, const model::Architecture& a, const Target& target, const std::string& where) {

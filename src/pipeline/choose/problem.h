@@ -20,9 +20,10 @@ namespace strata::pipeline {
 inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
 /// Bytes that the linears may take: those of the blocks, and all (with an untied lm_head, and the embedding of a GGUF
-/// file). Where both are equal, only the sum over all linears counts. Both are kNoLimit without a budget.
+/// file). Where both are equal, only the sum over all linears counts. Both are kNoLimit without a budget. With two
+/// memories (two_memories.h) these are on the GPU, and `main` is for those in main memory; it is kNoLimit otherwise.
 struct ByteLimit {
-  std::uint64_t blocks = kNoLimit, all = kNoLimit;
+  std::uint64_t blocks = kNoLimit, all = kNoLimit, main = kNoLimit;
   bool given() const { return blocks != kNoLimit; }
   Count counts() const { return blocks == all ? Count::all : Count::blocks; }
 };

@@ -8,6 +8,7 @@
 #include "pipeline/choose/output_size.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/choose/runtime_memory.h"
+#include "pipeline/choose/two_memories.h"
 #include "pipeline/plan/shapes.h"
 
 namespace strata::pipeline {
@@ -49,7 +50,8 @@ class Refusal {
   std::uint64_t spent(const Assignment& plan, std::uint64_t linears) const {
     if (holds<SizeBudget>()) return OutputSize(problem_).of(plan);
     if (const auto* memory = std::get_if<MemoryBudget>(&budget_))
-      return OutputSize(problem_).of(plan) + memory_beside_weights(a_, problem_.target(), *memory).total();
+      return weight_memory(problem_, plan, OutputSize(problem_).of(plan)) +
+             memory_beside_weights(a_, problem_.target(), *memory).total();
     return linears;
   }
 
@@ -80,6 +82,8 @@ class Refusal {
                                  ? "the smallest plan"
                                  : fmt::format("the smallest plan of preset {}", problem_.request().preset);
     if (holds<SizeBudget>()) return fmt::format("the output of {} has", plan);
+    if (two_memories(problem_.request()) != nullptr)
+      return fmt::format("with cache and runtime, and without experts, {} takes", plan);
     if (holds<MemoryBudget>()) return fmt::format("with cache and runtime {} takes", plan);
     if (limit_.counts() == Count::blocks && count_ == Count::all) return fmt::format("with {}, {} has", heads(), plan);
     return plan + " has";
@@ -127,7 +131,8 @@ class Refusal {
 
   /// The targets that the budget can be met for, of presets that choose among the target's codecs.
   std::string others() const {
-    if (!preset_.spends() || !problem_.request().codecs.empty()) return "";
+    if (!preset_.spends() || !problem_.request().codecs.empty() || two_memories(problem_.request()) != nullptr)
+      return "";
     std::string text;
     for (const Target& other : targets()) {
       if (other.name == problem_.target().name) continue;
@@ -167,9 +172,23 @@ class Refusal {
   std::uint64_t least_ = 0;  ///< what the smallest plan takes of the budget
 };
 
+/// The refusal of main memory that cannot hold what lies in it, which takes `needed` bytes at least.
+[[noreturn]] void refuse_experts(const Problem& problem, std::uint64_t needed) {
+  const model::Architecture& a = problem.architecture();
+  const std::uint64_t least = needed + main_memory_beside(a);
+  fail(
+      "--fit-experts {} cannot be met for {}: with the runtime, experts and embedding of the smallest plan take {}; "
+      "give "
+      "--fit-experts {} or more ({})",
+      exact_size(two_memories(problem.request())->expert_bytes), problem.target().name, human_bytes(least),
+      exact_size(least), human_bytes(least));
+}
+
 }  // namespace
 
 void refuse(const Problem& problem, ByteLimit limit, const Assignment& least) {
+  if (const std::uint64_t needed = needed_limit(problem, least, Count::all).main; needed > limit.main)
+    refuse_experts(problem, needed);
   fail("{}", Refusal(problem, limit, least).text());
 }
 

@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t kCacheBytes = 2, kStateBytes = 4, kActivationBytes = 2, kLogitBytes = 4;
 /// Tokens of a prompt that runtimes take at once: llama.cpp's n_ubatch; vLLM's max_num_batched_tokens.
 constexpr std::uint64_t kTokensOnCpu = 512, kTokensOnGpu = 2048;
-constexpr std::uint64_t kRuntimeOnCpu = 256u << 20, kRuntimeOnGpu = 1024u << 20;
+constexpr std::uint64_t kRuntimeOnGpu = 1024u << 20;
 
 std::uint64_t checked_product(std::uint64_t a, std::uint64_t b) {
   const auto result = multiply(a, b);
@@ -39,7 +39,7 @@ MemoryNeeds memory_beside_weights(const model::Architecture& a, const Target& ta
   const std::uint64_t per_token = 4 * a.hidden + 2 * a.q_size() + 2 * a.kv_size() + 3 * a.dense_size();
   needs.buffers =
       checked_product(in_flight, per_token * kActivationBytes) + checked_product(budget.batch, a.vocab * kLogitBytes);
-  needs.runtime = target.gpu ? kRuntimeOnGpu : kRuntimeOnCpu;
+  needs.runtime = target.gpu || budget.expert_bytes != 0 ? kRuntimeOnGpu : kRuntimeOnCpu;
   return needs;
 }
 

@@ -8,6 +8,9 @@
 
 namespace strata::pipeline {
 
+/// A program and its libraries.
+inline constexpr std::uint64_t kRuntimeOnCpu = 256u << 20;
+
 struct MemoryNeeds {
   std::uint64_t kv_cache = 0;  ///< keys and values in 16 bits, for all sequences of the batch
   std::uint64_t buffers = 0;   ///< activations of the tokens in flight, and logits

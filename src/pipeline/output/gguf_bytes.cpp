@@ -44,10 +44,15 @@ std::vector<float> row_of(const model::Model& model, const std::string& name, st
 codec::Stored GgufFile::read(std::size_t linear, const std::filesystem::path& path) const {
   const model::Linear& shape = model_.architecture().linears[linear];
   codec::Stored stored = codec::allocate(*codecs_[linear], shape.rows, shape.cols);
-  std::vector<std::byte>& bytes = stored.parts.at(0);
   const std::vector<Place> all = places(linear, path);
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const auto& piece = files_[spots_[linear][i].file].tensors[spots_[linear][i].tensor].piece;
+    const Tensor& tensor = files_[spots_[linear][i].file].tensors[spots_[linear][i].tensor];
+    std::vector<std::byte>& bytes = stored.parts.at(tensor.part);
+    if (tensor.part != 0) {
+      read_stored(all[i], bytes);
+      continue;
+    }
+    const auto& piece = tensor.piece;
     RowOrder order = row_order(model_.architecture(), shape.module + ".weight", shape.rows);
     if (piece) order = [&](std::size_t row) { return piece->source(row); };
     if (!order) {
@@ -68,6 +73,12 @@ void GgufFile::write_tensor(const Tensor& tensor, LinearEncoder& encoder, PartWr
   const model::Architecture& a = model_.architecture();
   const std::vector<std::uint64_t>& shape = tensor.spec.shape;
   const TakeBytes post = [&](std::vector<std::byte> bytes) { writer.post(std::move(bytes)); };
+  if (tensor.part != 0) {
+    encoder.part(tensor.linears, tensor.part, [&](std::shared_ptr<const codec::Stored> stored) {
+      writer.post(stored->views.at(1).size(), [stored](OutputFile& file) { file.write(stored->views[1]); });
+    });
+    return;
+  }
   if (!tensor.values.empty()) return dense_vector(model_, tensor.hf_name, tensor.values, DType::f32, post);
   for (const std::string& name : tensor.vectors)
     dense_vector(model_, name, model_.vector(name, shape.back()), DType::f32, post);
@@ -82,17 +93,14 @@ void GgufFile::write_tensor(const Tensor& tensor, LinearEncoder& encoder, PartWr
     dense_matrix(model_, hf_name, rows, cols, type, row_order(a, hf_name, rows), post);
   };
   if (tensor.linears.empty()) return write_dense(tensor.hf_name);
-  for (const std::size_t l : tensor.linears) {
-    const std::string hf_name = a.linears[l].module + ".weight";
-    if (!codecs_[l]->has_codes()) {
-      write_dense(hf_name);
-      continue;
-    }
-    const auto stored = encoder.linear(l);
-    writer.post(stored->views.at(0).size(), [stored, rows, order = row_order(a, hf_name, rows)](OutputFile& file) {
-      append(*stored, rows, order, file);
-    });
-  }
+  for (const std::size_t l : tensor.linears)
+    if (!codecs_[l]->has_codes()) write_dense(a.linears[l].module + ".weight");
+  if (!codecs_[tensor.linears.front()]->has_codes()) return;
+  const RowOrder order = row_order(a, tensor.hf_name, rows);
+  encoder.part(tensor.linears, 0, [&](std::shared_ptr<const codec::Stored> stored) {
+    writer.post(stored->views.at(0).size(),
+                [stored, rows, order](OutputFile& file) { append(*stored, rows, order, file); });
+  });
 }
 
 /// The numbers of a tensor that is no matrix, as GGUF has them.

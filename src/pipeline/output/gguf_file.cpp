@@ -144,6 +144,8 @@ std::vector<GgufFile::Tensor> GgufFile::list_tensors() const {
     if (!name) fail("{}: {} has no name in GGUF", model_.path().string(), expected.name);
     tensor.spec.name = *name;
     tensors.push_back(std::move(tensor));
+    if (const Tensor& last = tensors.back(); !last.linears.empty() && codecs_[last.linears.front()]->tensor_scaled)
+      tensors.push_back(factors_of(last));
   }
   for (const model::TensorInfo& carried : model_.carried())
     if (const auto name = model::gguf_carried_name(a, carried.name)) {
@@ -165,6 +167,14 @@ GgufFile::Tensor GgufFile::piece_of(std::size_t linear, const model::GgufPiece& 
   tensor.piece = piece;
   tensor.spec.type = type_of(tensor);
   return tensor;
+}
+
+/// The tensor of what the linears of another are multiplied by.
+GgufFile::Tensor GgufFile::factors_of(const Tensor& tensor) {
+  Tensor factors{
+      {model::gguf_factor_name(tensor.spec.name), kF32, {tensor.linears.size()}}, tensor.hf_name, tensor.linears};
+  factors.part = 1;
+  return factors;
 }
 
 /// GGUF's type of a matrix.

@@ -42,6 +42,7 @@ class GgufFile final : public Output {
     model::GgufForm form = model::GgufForm::as_it_is;
     std::size_t matrix_rows = 0;              ///< GgufName's
     std::optional<model::GgufPiece> piece{};  ///< what it holds of its linear; absent: all
+    std::size_t part = 0;                     ///< of Stored::parts; the second is what a linear is multiplied by
   };
   struct File {
     std::vector<Tensor> tensors;
@@ -54,6 +55,7 @@ class GgufFile final : public Output {
   std::vector<Tensor> list_tensors() const;
   Tensor piece_of(std::size_t linear, const model::GgufPiece& piece) const;
   std::uint32_t type_of(const Tensor& tensor) const;
+  static Tensor factors_of(const Tensor& tensor);
   void cut(format::GgufKeys keys, std::vector<Tensor> tensors, std::uint64_t shard_bytes);
   void add_file(format::GgufKeys keys, std::vector<Tensor> tensors);
   std::vector<PartFile> part_files(const std::filesystem::path& path) const;

@@ -20,6 +20,8 @@ struct SizeBudget {
 struct MemoryBudget {
   std::uint64_t bytes;
   std::size_t context = 4096, batch = 1;  ///< tokens of a sequence in the KV cache, and sequences at a time
+  /// --fit-experts: main memory that holds the experts, `bytes` being a GPU's then; 0: one memory holds all.
+  std::uint64_t expert_bytes = 0;
 };
 /// --max-kl: the smallest plan whose measured KL divergence, in nats per token, stays under this (measure/max_kl.h).
 struct KlBudget {

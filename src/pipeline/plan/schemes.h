@@ -20,6 +20,7 @@ inline constexpr Schemes kKept{1u << 0};  ///< no codes
 inline constexpr Schemes kFp8{1u << 1}, kNvfp4{1u << 2}, kMxfp4{1u << 3}, kMxfp8{1u << 4};
 inline constexpr Schemes kInt8Activations{1u << 5};  ///< int8_w8a8, which rounds what it multiplies with to 8 bits too
 inline constexpr Schemes kGgufTypes{1u << 6}, kMlxTypes{1u << 7};
+inline constexpr Schemes kRareGgufTypes{1u << 24};  ///< types of GGUF for models that were trained to them
 
 /// Integers of `least` to `most` bits, 2 to 8, without and with zero points.
 constexpr Schemes symmetric(unsigned least, unsigned most) {

@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "model/gguf/factors.h"
 #include "model/mlx/families.h"
 
 namespace strata::pipeline {
@@ -135,6 +136,8 @@ std::string why_not_fused(const Target& target, const Codec& codec, const model:
     return "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other "
            "weights";
   if (!codec.has_codes()) return {};
+  if (target.container == codec::Container::gguf && codec.tensor_scaled)
+    if (std::string why = model::why_no_factor(a, first); !why.empty()) return why;
   if (target.container == codec::Container::mlx && model::taken_apart_by_mlx(a, first))
     return "mlx_lm makes two matrices of kv_b as it loads it, and their codes would be of other weights";
   for (const std::size_t l : group.linears)

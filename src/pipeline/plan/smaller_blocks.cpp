@@ -26,7 +26,7 @@ const Codec& smaller_groups(const Codec& codec, std::uint64_t rows, std::uint64_
 
 const Codec& smaller_blocks(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
   if (codec.family == Family::affine) return smaller_groups(codec, rows, cols);
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kInstead{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kInstead{{
       {"q2_k", "iq4_nl"},
       {"q3_k", "iq4_nl"},
       {"iq4_xs", "iq4_nl"},
@@ -35,6 +35,10 @@ const Codec& smaller_blocks(const Codec& codec, std::uint64_t rows, std::uint64_
       {"iq2_s", "iq4_nl"},
       {"iq2_xs", "iq4_nl"},
       {"iq2_xxs", "iq4_nl"},
+      {"iq1_m", "iq4_nl"},
+      {"iq1_s", "iq4_nl"},
+      {"tq2_0", "iq4_nl"},
+      {"tq1_0", "iq4_nl"},
       {"q4_k", "q5_0"},
       {"q5_k", "q5_1"},
       {"q6_k", "q8_0"},

@@ -16,6 +16,9 @@ using codec::Codec;
 using codec::Container;
 using codec::Family;
 
+/// The types of kRareGgufTypes.
+constexpr std::array<std::string_view, 5> kRare{"nvfp4_gguf", "tq2_0", "tq1_0", "iq1_m", "iq1_s"};
+
 /// What the first refusal that holds the scheme says, else `otherwise`.
 std::string reason(std::span<const Reason> refusals, Schemes scheme, std::string_view otherwise) {
   for (const Reason& refusal : refusals)
@@ -60,7 +63,7 @@ Schemes scheme_of(const Codec& codec) {
     case Family::ggml:
       break;
   }
-  return kGgufTypes;
+  return std::ranges::find(kRare, codec.name) == std::end(kRare) ? kGgufTypes : kRareGgufTypes;
 }
 
 std::string Target::why_not(const Codec& codec) const {

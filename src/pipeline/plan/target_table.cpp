@@ -22,7 +22,9 @@ constexpr Schemes kExpertRows = kMarlin | asymmetric(4), kExpertRowsOnHopper = a
 /// From 5 bits on a zero point saves next to nothing, and every codec that is considered must be priced.
 constexpr Schemes kLargeWithZeros = asymmetric(5, 8);
 
-constexpr Reason kOnlyGguf{kGgufTypes, "a type of GGUF files; --for llama.cpp writes them"};
+constexpr Schemes kAllGgufTypes = kGgufTypes | kRareGgufTypes;
+
+constexpr Reason kOnlyGguf{kAllGgufTypes, "a type of GGUF files; --for llama.cpp writes them"};
 constexpr Reason kOnlyMlx{kMlxTypes, "a quantization of MLX; --for mlx writes it"};
 constexpr Reason kRoundsActivations{kInt8Activations,
                                     "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu"};
@@ -189,8 +191,9 @@ constexpr auto kTargets = std::to_array<Target>({
      .container = Container::gguf,
      .gpu = false,
      .one_expert_codec = false,
-     .dense = kKept | kGgufTypes,
-     .experts = kKept | kGgufTypes,
+     .dense = kKept | kAllGgufTypes,
+     .experts = kKept | kAllGgufTypes,
+     .on_request = kRareGgufTypes,
      .refusals = kLlamaRefusals,
      .stacks = ExpertStacks::any},
     {.name = "mlx",

@@ -28,7 +28,9 @@ TEST(Ggml, EveryCodeAndScaleCodeComesBackFromItsBits) {
       auto row_codes = codes_by_specification(*codec, other.row(r), {}, mine);
       if (codec->vector_size == 1)
         for (auto& code : row_codes)
-          code = static_cast<std::uint8_t>(random.below(codec->name == "q8_0" ? 255 : 1u << codec->code_bits));
+          code = static_cast<std::uint8_t>(random.below(codec->name == "q8_0"    ? 255
+                                                        : codec->name == "tq1_0" ? 3
+                                                                                 : 1u << codec->code_bits));
       codes.insert(codes.end(), row_codes.begin(), row_codes.end());
       groups.insert(groups.end(), mine.begin(), mine.end());
     }
@@ -46,7 +48,7 @@ TEST(Ggml, EveryCodeAndScaleCodeComesBackFromItsBits) {
 }
 
 double relative_error(const Codec& codec, const Matrix& m, std::span<const float> importance, ScaleFit fit) {
-  const Stored stored = encode(codec, m.view(), importance, fit, 1);
+  const Stored stored = encode(codec, m.view(), importance, fit, tensor_scale(codec, absmax(m)));
   std::vector<float> out(m.cols);
   double error = 0, energy = 0;
   for (std::size_t r = 0; r < m.rows; ++r) {
@@ -83,7 +85,7 @@ TEST(GgmlGrids, EqualTheGgufPackages) {
 TEST(GgmlVectors, CodesAreTheBestOfAllPointsAndSigns) {
   Random random(21);
   for (const Codec& codec : all()) {
-    if (codec.vector_size == 1) continue;
+    if (codec.vector_size == 1 || codec.name.starts_with("iq1")) continue;
     const Grid& grid = codec.name == "iq3_s"     ? grid_iq3_s()
                        : codec.name == "iq3_xxs" ? grid_iq3_xxs()
                        : codec.name == "iq2_s"   ? grid_iq2_s()
@@ -127,6 +129,41 @@ TEST(GgmlVectors, CodesAreTheBestOfAllPointsAndSigns) {
   }
 }
 
+TEST(GgmlVectors, CodesOfIq1AreTheBestOfAllPointsAndMoves) {
+  Random random(22);
+  for (const char* name : {"iq1_s", "iq1_m"}) {
+    const Codec& codec = by_name(name);
+    for (int trial = 0; trial < 20; ++trial) {
+      float w[8], h[8];
+      for (std::size_t i = 0; i < 8; ++i) {
+        w[i] = static_cast<float>(random.normal());
+        h[i] = static_cast<float>(std::exp(random.normal()));
+      }
+      const GroupParams group{.scale = 0.4f + static_cast<float>(random.uniform()),
+                              .min_code = static_cast<std::int16_t>(trial % 2)};
+      const auto error_of_levels = [&](const auto& level) {
+        double error = 0;
+        for (std::size_t i = 0; i < 8; ++i) {
+          const double d = static_cast<double>(w[i]) - static_cast<double>(level(i));
+          error += static_cast<double>(h[i]) * d * d;
+        }
+        return error;
+      };
+      double best[2] = {HUGE_VAL, HUGE_VAL};
+      for (std::size_t p = 0; p < grid_iq1().size(); ++p)
+        for (std::size_t down = 0; down < 2; ++down)
+          best[down] = std::min(best[down], error_of_levels([&](std::size_t i) {
+                                  return group.scale * (grid_iq1().point(p)[i] + (down == 1 ? -0.125f : 0.125f));
+                                }));
+      std::uint8_t codes[8];
+      codec.round_vector(codec, w, h, group, codes);
+      const double found = error_of_levels([&](std::size_t i) { return codec.value(codec, codes[i], group); });
+      const double want = codec.name == "iq1_m" ? std::min(best[0], best[1]) : best[trial % 2];
+      EXPECT_NEAR(found, want, 2e-3 * want) << name;
+    }
+  }
+}
+
 struct Pin {
   const char* codec;
   double minmax, search;  // relative squared error of normal weights under random importance
@@ -144,17 +181,18 @@ TEST_P(GgmlError, IsAsMeasured) {
   EXPECT_NEAR(found, GetParam().search, 0.02 * GetParam().search);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, GgmlError,
-                         testing::Values(Pin{"q8_0", 2.887e-05, 1.074e-05}, Pin{"q4_0", 0.007387, 0.003453},
-                                         Pin{"q4_1", 0.006198, 0.001759}, Pin{"q5_0", 0.00194, 0.0008872},
-                                         Pin{"q5_1", 0.001549, 0.0004009}, Pin{"iq4_nl", 0.006868, 0.002404},
-                                         Pin{"q6_k", 0.0003768, 0.00013}, Pin{"q5_k", 0.001547, 0.0004573},
-                                         Pin{"q4_k", 0.006293, 0.001818}, Pin{"q3_k", 0.02427, 0.008932},
-                                         Pin{"q2_k", 0.111, 0.01992}, Pin{"iq4_xs", 0.006833, 0.00242},
-                                         Pin{"iq3_s", 0.009768, 0.005111}, Pin{"iq3_xxs", 0.01181, 0.00694},
-                                         Pin{"iq2_s", 0.06025, 0.02063}, Pin{"iq2_xs", 0.06218, 0.02274},
-                                         Pin{"iq2_xxs", 0.07786, 0.03324}, Pin{"mxfp4_gguf", 0.01245, 0.01169}),
-                         [](const auto& pin) { return std::string(pin.param.codec); });
+INSTANTIATE_TEST_SUITE_P(
+    Types, GgmlError,
+    testing::Values(Pin{"q8_0", 2.887e-05, 1.074e-05}, Pin{"q4_0", 0.007387, 0.003453}, Pin{"q4_1", 0.006198, 0.001759},
+                    Pin{"q5_0", 0.00194, 0.0008872}, Pin{"q5_1", 0.001549, 0.0004009},
+                    Pin{"iq4_nl", 0.006868, 0.002404}, Pin{"q6_k", 0.0003768, 0.00013},
+                    Pin{"q5_k", 0.001547, 0.0004573}, Pin{"q4_k", 0.006293, 0.001818}, Pin{"q3_k", 0.02427, 0.008932},
+                    Pin{"q2_k", 0.111, 0.01992}, Pin{"iq4_xs", 0.006833, 0.00242}, Pin{"iq3_s", 0.009768, 0.005111},
+                    Pin{"iq3_xxs", 0.01181, 0.00694}, Pin{"iq2_s", 0.06025, 0.02063}, Pin{"iq2_xs", 0.06218, 0.02274},
+                    Pin{"iq2_xxs", 0.07786, 0.03324}, Pin{"mxfp4_gguf", 0.01245, 0.01169},
+                    Pin{"nvfp4_gguf", 0.009785, 0.002902}, Pin{"tq2_0", 0.6717, 0.1587}, Pin{"tq1_0", 0.6717, 0.1587},
+                    Pin{"iq1_m", 0.1654, 0.05755}, Pin{"iq1_s", 0.3774, 0.08902}),
+    [](const auto& pin) { return std::string(pin.param.codec); });
 
 TEST(Ggml, RowsOfZerosAndOfOneValueAreExactOrNearlySo) {
   for (const Codec* codec : ggml_codecs())

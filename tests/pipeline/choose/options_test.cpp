@@ -27,6 +27,7 @@ TEST(PlanOptions, ABudgetIsGivenOnceAndContextNeedsFit) {
   EXPECT_EQ(fit.batch, 1u);
   EXPECT_NE(error_of([] { asked({{"--bits", "4"}, {"--size", "1MiB"}}); }).find("contradict"), std::string::npos);
   EXPECT_NE(error_of([] { asked({{"--ctx", "100"}}); }).find("--fit"), std::string::npos);
+  EXPECT_NE(error_of([] { asked({{"--fit-experts", "96GiB"}}); }).find("give --fit too"), std::string::npos);
   EXPECT_NE(error_of([] { asked({{"--bits", "0"}}); }).find("--bits 0: expected a number"), std::string::npos);
 }
 
@@ -38,6 +39,7 @@ TEST(PlanOptions, TheRecordHoldsABudgetAsItWasGiven) {
   EXPECT_EQ(record({{"--like", "Q8_0"}})["like"], "Q8_0");
   const json fit = record({{"--fit", "8GiB"}, {"--ctx", "128"}, {"--batch", "3"}});
   EXPECT_EQ(fit, (json{{"preset", "best"}, {"fit", "8GiB"}, {"ctx", 128}, {"batch", 3}}));
+  EXPECT_EQ(record({{"--fit", "8GiB"}, {"--fit-experts", "96GiB"}})["fit_experts"], "96GiB");
 }
 
 TEST(PlanOptions, TheRecordKeepsWhatDiffersFromTheDefaults) {

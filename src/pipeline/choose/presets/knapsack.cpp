@@ -6,6 +6,7 @@
 #include "pipeline/choose/costs.h"
 #include "pipeline/choose/presets/makers.h"
 #include "pipeline/choose/prior_costs.h"
+#include "pipeline/choose/two_memories.h"
 
 namespace strata::pipeline {
 namespace {
@@ -95,9 +96,12 @@ Assignment wanted_of(const Problem& problem, const Bundles& bundles, std::span<c
 }
 
 Made planned(const Problem& problem, ByteLimit limit, HeadShare share) {
-  Bundles bundles, heads;
-  for (const Bundle& bundle : problem.bundles())
-    (bundle.in_block || limit.counts() == Count::all ? bundles : heads).push_back(&bundle);
+  Bundles bundles, heads, apart;  // apart: what has a memory and a knapsack of its own
+  const model::Architecture& a = problem.architecture();
+  for (const Bundle& bundle : problem.bundles()) {
+    const bool in_main = limit.main != kNoLimit && in_main_memory(a, a.groups[bundle.groups.front()]);
+    (in_main ? apart : bundle.in_block || limit.counts() == Count::all ? bundles : heads).push_back(&bundle);
+  }
   const std::vector<allocate::Group> blocks = knapsack_of(bundles);
   check_within(problem, limit, smallest_choices(problem));
   Chosen chosen;
@@ -112,6 +116,8 @@ Made planned(const Problem& problem, ByteLimit limit, HeadShare share) {
                                           : weighed_together(blocks, *heads[0], limit);
   }
   bundles.insert(bundles.end(), heads.begin(), heads.end());
+  if (!apart.empty()) chosen.add(solved(knapsack_of(apart), limit.main));
+  bundles.insert(bundles.end(), apart.begin(), apart.end());
   Made made = filled(problem, wanted_of(problem, bundles, chosen.choice));
   made.plan.lower_bound = chosen.lower_bound;
   made.plan.cost_signal = problem.costs().signal;
