@@ -11,7 +11,8 @@ namespace strata::quantize {
 
 namespace {
 
-/// Whether the scale of a GGUF type with blocks of its own is a float16, and not a power of two.
+/// Whether the scale of a GGUF type with blocks of its own and no scale of the tensor is a float16, and not a power of
+/// two.
 bool has_float16_scale(const codec::Codec& codec) {
   std::vector<float> weights(codec.group_size, 1.3f);
   weights[0] = -1.3f;
@@ -25,7 +26,7 @@ bool has_float16_scale(const codec::Codec& codec) {
 MovableScales::MovableScales(const codec::Codec& codec, float tensor_scale)
     : codec_(codec), tensor_scale_(tensor_scale) {
   if (codec.super_size != 0 || codec.fit == nullptr || !codec.has_codes()) return;
-  if (codec.container == codec::Container::gguf) {
+  if (codec.container == codec::Container::gguf && !codec.tensor_scaled) {
     if (has_float16_scale(codec)) type_ = DType::f16;
     return;
   }

@@ -78,8 +78,11 @@ def stack_experts(folder, out):
 
 
 #: Model -> why transformers 5.23 does not load its linears with codes.
-NOT_IN_TRANSFORMERS = dict.fromkeys(("mamba", "mamba_bias", "falcon_mamba", "mamba2"),
-                                    "its class gives out_proj.weight first values although out_proj has codes")
+NOT_IN_TRANSFORMERS = {
+    **dict.fromkeys(("mamba", "mamba_bias", "falcon_mamba", "mamba2"),
+                    "its class gives out_proj.weight first values although out_proj has codes"),
+    **dict.fromkeys(("exaone", "internlm2", "mimo", "minicpm"), "it has no class for it: the model's repository brings one"),
+}
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in STACKS_ONLY and name not in NOT_IN_TRANSFORMERS])
@@ -152,8 +155,8 @@ NOT_IN_VLLM = {
     **dict.fromkeys(("mamba", "mamba_bias", "falcon_mamba"), "its Mamba-1 holds every linear dense: it takes no quantization"),
     "gemma4_unified_text": "run by transformers' modules, which do not fuse q and k of a block without v: k has 16 rows, fewer than 32",
     "glm_moe_dsa": "attention chosen by an indexer runs on no CPU there",
-    "internlm3": "its transformers does not read such a config.json without the code of the model's repository",
-    "iquestcoder": "its transformers does not read such a config.json without the code of the model's repository",
+    **dict.fromkeys(("exaone", "internlm2", "internlm3", "iquestcoder", "mimo", "minicpm"),
+                    "its transformers does not read such a config.json without the code of the model's repository"),
     "llama4_text_step2": "biases of q, k and v, which vLLM's class does not have",
     "minimax_m2_fp8": "experts of 136 columns stay dense, and there is no kernel for dense experts of such a size",
     "mistral3_mistral4": "it has no class for Mistral 4, and takes one for the text of Mistral 3 by its name only",

@@ -172,7 +172,7 @@ GgufFile::Tensor GgufFile::piece_of(std::size_t linear, const model::GgufPiece& 
 /// The tensor of what the linears of another are multiplied by.
 GgufFile::Tensor GgufFile::factors_of(const Tensor& tensor) {
   Tensor factors{
-      {model::gguf_factor_name(tensor.spec.name), kF32, {tensor.linears.size()}}, tensor.hf_name, tensor.linears};
+      {model::gguf_factor_name(tensor.spec.name), kTypeF32, {tensor.linears.size()}}, tensor.hf_name, tensor.linears};
   factors.part = 1;
   return factors;
 }
