@@ -107,7 +107,7 @@ TEST_F(Cli, HeadersAreEnoughForAPlanThatNoWeightDecides) {
   EXPECT_EQ(about["complete"], false);
   EXPECT_TRUE(about["fingerprint"].get<std::string>().starts_with("headers:"));
   EXPECT_NE(run("inspect model").out.find("headers only"), std::string::npos);
-  for (const char* preset : {"prior --bits 6", "uniform:int4_g32", "prior --for llama.cpp --bits 6"}) {
+  for (const char* preset : {"prior --bits 6", "uniform:int4_g32", "prior --for mlx --bits 6"}) {
     const Outcome made = run(fmt::format("plan model -o plan.json --preset {}", preset));
     EXPECT_EQ(made.exit_code, 0) << preset << made.err;
     EXPECT_NE(made.out.find("planned by headers"), std::string::npos) << made.out;
@@ -206,7 +206,7 @@ TEST_F(Cli, FamiliesAreListedWithoutAModel) {
   EXPECT_EQ(by_type["qwen3_moe"]["gguf"], "qwen3moe");
   EXPECT_EQ(by_type["qwen3_moe"]["mlx"], true);
   EXPECT_EQ(by_type["arcee"]["mlx"], false);
-  EXPECT_EQ(by_type["mistral"]["also"], json({"mistral3"}));
+  EXPECT_EQ(by_type["mistral"]["also"], json({"mistral3", "ministral"}));
   expect_refused("inspect model --families", "leave out model", 2);
   expect_refused("inspect", "MODEL is required", 2);
   expect_refused("inspect model --markdown", "--markdown is for --families", 2);

@@ -27,6 +27,7 @@ class EveryFamily : public ::testing::TestWithParam<std::string> {
     const std::size_t vocabulary = a.vocab;
     tied_ = a.tied;
     refused_ = is_refused(a);
+    head_ = a.names.linear(model::Role::lm_head);
     mixture_ = std::ranges::any_of(a.layout, &model::BlockLinears::mixture);
     delta_ = a.delta.kernel != 0;
     for (std::size_t b = 0; b < a.blocks; ++b) untuned_ = untuned_ || !engine::why_no_gradient(a, b).empty();
@@ -44,7 +45,7 @@ class EveryFamily : public ::testing::TestWithParam<std::string> {
     request.method = method;
     request.plan.preset = "uniform:int8_channel";
     if (keeps_experts_) request.plan.keep = {"\\.experts\\."};
-    if (!tied_) request.plan.assign = {{"lm_head$", "int8_channel"}};
+    if (!tied_) request.plan.assign = {{head_ + "$", "int8_channel"}};
     request.rounding.tune.steps = tune_steps;
     request.calibration.texts = {{folder_.path() / "text.txt"}};
     request.calibration.samples = 4;
@@ -63,6 +64,7 @@ class EveryFamily : public ::testing::TestWithParam<std::string> {
   TemporaryFolder folder_;
   Remarks remarks_;
   bool tied_ = false, mixture_ = false, refused_ = false, keeps_experts_ = false, untuned_ = false, delta_ = false;
+  std::string head_;
 };
 
 TEST_P(EveryFamily, IsWrittenByEveryMethodAndStaysNearTheOriginal) {

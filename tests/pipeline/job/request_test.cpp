@@ -54,7 +54,8 @@ class RequestTest : public ::testing::Test {
     }
     EXPECT_NE(word, "") << option.info.name << " has no example";
     std::map<std::string, OptionWords> words = {{option.info.name, {{word}}}};
-    if (option.info.name == "--ctx" || option.info.name == "--batch") words["--fit"] = {{"8GiB"}};  // what these need
+    for (const char* name : {"--ctx", "--batch", "--fit-experts"})
+      if (option.info.name == name) words["--fit"] = {{"8GiB"}};  // what these need
     SetOptions setter(std::move(words));
     visit(request, setter);
     return request;
