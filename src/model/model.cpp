@@ -132,7 +132,8 @@ void Model::find_source_codecs() {
       scaled[{linear.group, linear.expert, linear.role == Role::down}].push_back(l);
   }
   const bool readable = complete();
-  for (const auto& [key, linears] : scaled) {
+  for (const auto& matrix : scaled) {
+    const std::vector<std::size_t>& linears = matrix.second;
     const auto scale_of = [&](std::size_t l) { return tensor_scale_of(as_in_source(l)); };
     const auto differs = [&](std::size_t l) { return scale_of(l) != scale_of(linears.front()); };
     if (!readable || std::ranges::any_of(linears, differs))

@@ -206,9 +206,9 @@ bool lacks_head(const Architecture& a, const TensorSource& source) {
   };
   if (a.tied || is_there(a.names.linear(Role::lm_head))) return false;
   // A model of which more is missing has another fault, which check_tensors names.
-  auto of_blocks = std::ranges::filter_view(a.linears, [](const Linear& l) { return l.role != Role::lm_head; });
-  return std::ranges::all_of(of_blocks, [&](const Linear& l) { return is_there(l.module); }) &&
-         std::ranges::any_of(of_blocks, [](const Linear& l) { return std::min(l.rows, l.cols) >= kNarrowest; });
+  const auto missing = [&](const Linear& l) { return l.role != Role::lm_head && !is_there(l.module); };
+  const auto wide = [](const Linear& l) { return l.role != Role::lm_head && std::min(l.rows, l.cols) >= kNarrowest; };
+  return std::ranges::none_of(a.linears, missing) && std::ranges::any_of(a.linears, wide);
 }
 
 Architecture architecture_without_head(const json& config) {
