@@ -1,7 +1,7 @@
 """vLLM on a CPU loads every scheme that it has a kernel for, with log-probabilities within its own noise.
 
 The reference is transformers on the checkpoint decoded by numpy. vLLM in bf16 differs from it by 0.04 in the mean on the
-dense model; 8-bit activations add more, unless the reference's linears read what numpy rounds, as they do in the last tests.
+dense model; 8-bit activations, which the reference does not have, add more. In the last test its linears read what numpy rounds.
 """
 import json
 import subprocess
@@ -93,21 +93,6 @@ def read_rounded(model, folder) -> None:
             return (torch.from_numpy(make(x)).reshape(args[0].shape).to(args[0].dtype), *args[1:])
 
         modules[name].register_forward_pre_hook(hook)
-
-
-@pytest.mark.parametrize("plan", ROUNDED)
-def test_rounded_activations_are_nearer(strata, smollm2, ids, tmp_path, results, plan):
-    """The reference with rounded inputs is as near to vLLM as bf16 lets it be, and nearer than the one without."""
-    out = checkpoint_of(strata, smollm2, plan)
-    reference.write_dense(out, tmp_path / "dense", "F32")
-    got, differences = np.array(results[plan]["logprobs"]), []
-    for rounds in (False, True):
-        model = load_exact(tmp_path / "dense")
-        if rounds:
-            read_rounded(model, out)
-        differences.append(np.abs(log_probabilities(model, ids) - got).mean())
-    print(plan, differences)
-    assert differences[1] < differences[0] and differences[1] < TOLERANCE
 
 
 @pytest.mark.parametrize("plan", ROUNDED)
