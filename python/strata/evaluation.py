@@ -77,7 +77,8 @@ class Evaluation:
         kl, runs = data.get("kl_divergence"), data.get("as_it_runs")
         absent: dict[str, Any] = {"tokens": 0, "perplexity": math.nan, "tasks": []}
         made = ("kl_divergence", "as_it_runs", "data")
-        plain = {field.name: data.get(field.name, absent.get(field.name)) for field in dataclasses.fields(cls) if field.name not in made}
+        names = [field.name for field in dataclasses.fields(cls) if field.name not in made]
+        plain: dict[str, Any] = {name: data.get(name, absent.get(name)) for name in names}
         return cls(kl_divergence=KlDivergence(**kl) if kl else None, as_it_runs=AsItRuns.of(runs) if runs else None,
                    data=data, **plain)
 

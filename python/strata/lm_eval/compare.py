@@ -47,7 +47,7 @@ def name_in(path: pathlib.Path) -> str:
     sys.exit(f"{path}: has no line 'task: NAME', so it is no task of lm-evaluation-harness")
 
 
-def number_of(value: object) -> float | None:
+def number_of(value: Any) -> float | None:
     """A metric of one item as a number; None where the metric is made of all items together, as F1 and perplexity are."""
     return float(value) if isinstance(value, (bool, int, float)) or type(value).__module__ == "numpy" else None
 
@@ -104,7 +104,8 @@ def main() -> None:
     if unknown:
         sys.exit(f"lm-evaluation-harness has no task {unknown[0]}; `python -m lm_eval ls tasks` lists them, and the YAML file of "
                  "one of your own can be given by its path")
-    found, better = [], {}
+    found: list[Values] = []
+    better: dict[str, Any] = {}
     for path in [*args.models, *([args.ref] if args.ref else [])]:
         values, better = values_of(StrataLM(path, args.precision, threads=args.threads), names, manager, args.limit)
         found.append(values)
