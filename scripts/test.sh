@@ -91,7 +91,7 @@ fuzz_one() {  # fuzz_one TARGET: starts from a copy of the corpus, so that what 
   rm -rf "$work"
   mkdir -p "$work/corpus"
   [ ! -d "tests/fuzz/corpus/$name" ] || cp -r "tests/fuzz/corpus/$name/." "$work/corpus/"
-  if "build/debug/tests/fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
+  if UBSAN_OPTIONS=halt_on_error=1 "build/debug/tests/fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
     -artifact_prefix="$work/" "$work/corpus" >"$work/log" 2>&1; then
     echo "$target: passed, $(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log") inputs"
   else
