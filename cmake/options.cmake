@@ -15,8 +15,8 @@ if(STRATA_SANITIZE)
   target_compile_options(strata_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   target_link_options(strata_options INTERFACE -fsanitize=address,undefined)
   if(STRATA_FUZZ)
-    # These four end a program only where UBSAN_OPTIONS has halt_on_error=1, as for the readers that are fuzzed.
-    target_compile_options(strata_options INTERFACE -fsanitize-recover=null,alignment,object-size,vptr)
+    # These end a program only where UBSAN_OPTIONS has halt_on_error=1, as for the readers that are fuzzed.
+    target_compile_options(strata_options INTERFACE -fsanitize-recover=null,alignment,object-size,vptr,pointer-overflow)
   else()
     target_compile_options(strata_options INTERFACE -fno-sanitize=null,alignment,object-size,vptr)  # double the time to compile
   endif()
