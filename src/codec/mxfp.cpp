@@ -100,7 +100,8 @@ void fit_row(const Variant& variant, const Codec& codec, const float* weights, c
              std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
   each_range(variant, weights, row_shape(codec, cols),
              [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
-               groups[group] = fit_group(variant, codec, weights + at, importance + at, count, range, fit);
+               groups[group] = fit_group(variant, codec, weights + at,
+                                         importance == nullptr ? nullptr : importance + at, count, range, fit);
              });
 }
 
