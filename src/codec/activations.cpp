@@ -9,13 +9,14 @@
 
 #include "codec/family.h"
 #include "core/error.h"
+#include "core/numbers.h"
 
 namespace strata::codec {
 namespace {
 
 using Kind = ActivationRounding::Kind;
 
-constexpr float kMostE4m3 = 448.0f, kMostInt8 = 127.0f;
+constexpr float kMostInt8 = 127.0f;
 constexpr float kLeastTokenScale = 1.0f / (kMostE4m3 * 512.0f);  // of vLLM's dynamic_per_token kernel
 constexpr float kLeastGroupMagnitude = 1e-10f;                   // of vLLM's per_token_group_quant_fp8
 constexpr std::size_t kFp8Group = 128;

@@ -180,8 +180,7 @@ void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t c
 void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
              std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
   for (std::size_t c = 0; c < cols; c += codec.group_size)
-    *groups++ = fit_group(variant, codec, {weights + c, codec.group_size},
-                          importance == nullptr ? nullptr : importance + c, fit);
+    *groups++ = fit_group(variant, codec, {weights + c, codec.group_size}, importance_from(importance, c), fit);
 }
 
 void round_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols,

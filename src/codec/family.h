@@ -7,6 +7,7 @@
 
 #include "codec/codec.h"
 #include "codec/variants.h"
+#include "codec/weight_importance.h"
 
 namespace strata::codec {
 
@@ -66,21 +67,6 @@ struct Range {
 };
 Range range_of(std::span<const float> weights);
 
-/// `importance`, or as many ones as there are weights when it is empty and the fit looks at it.
-class Importance {
- public:
-  Importance(std::span<const float> importance, std::size_t count, ScaleFit fit) : data_(importance.data()) {
-    if (!importance.empty() || fit == ScaleFit::minmax) return;
-    ones_.assign(count, 1.0f);
-    data_ = ones_.data();
-  }
-  const float* data() const { return data_; }
-
- private:
-  std::vector<float> ones_;
-  const float* data_;
-};
-
 inline constexpr std::size_t kChunkGroups = 64;
 /// Ranges of the groups of a row, by a variant's kernel: calls use(first group, ranges) with up to kChunkGroups ranges.
 template <class Use>
@@ -114,7 +100,8 @@ inline unsigned char* bytes_of(Stored& out, std::size_t part) {
 inline const unsigned char* bytes_of(const Stored& in, std::size_t part) {
   return reinterpret_cast<const unsigned char*>(in.views[part].data());
 }
-/// out[i] = in[i] with the top bit flipped: codes, where 0 is the smallest q, to two's complement, and back.
+/// out[i] = in[i] with the top bit flipped, which turns codes, where 0 is the smallest q, into two's complement, and
+/// back.
 void flip_top_bits(const unsigned char* in, std::size_t count, unsigned char* out);
 
 inline std::size_t group_of(const Codec& codec, std::size_t col) {
@@ -143,6 +130,7 @@ float load_bf16(const unsigned char* part, std::size_t index);
 void store_f32(unsigned char* part, std::size_t index, float value);
 float load_f32(const unsigned char* part, std::size_t index);
 void store_i64(unsigned char* part, std::size_t index, std::int64_t value);
+
 /// Code `index` of a little-endian bit stream of `bits`-bit codes.
 void store_code(unsigned char* stream, std::size_t index, unsigned bits, unsigned code);
 unsigned load_code(const unsigned char* stream, std::size_t index, unsigned bits);

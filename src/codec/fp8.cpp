@@ -11,7 +11,7 @@ namespace {
 
 enum Part : std::size_t { kCodes, kScales };
 
-GroupParams minmax(Range range) { return {.scale = storable_scale(range.magnitude() / 448.0f)}; }
+GroupParams minmax(Range range) { return {.scale = storable_scale(range.magnitude() / kMostE4m3)}; }
 
 /// The error of E4M3 nearly repeats when the scale doubles, so that one octave is searched: two times fifteen scales
 /// across it, then the fifteen neighbours of the best in bf16.
@@ -68,7 +68,7 @@ void fit_row(const Variant& variant, const Codec& codec, const float* weights, c
              std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
   each_range(variant, weights, row_shape(codec, cols),
              [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
-               groups[group] = fit_group(variant, weights + at, importance + at, count, range, fit);
+               groups[group] = fit_group(variant, weights + at, importance_from(importance, at), count, range, fit);
              });
 }
 

@@ -98,11 +98,10 @@ void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t c
 
 void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
              std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
-  each_range(variant, weights, row_shape(codec, cols),
-             [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
-               groups[group] = fit_group(variant, codec, weights + at,
-                                         importance == nullptr ? nullptr : importance + at, count, range, fit);
-             });
+  each_range(
+      variant, weights, row_shape(codec, cols), [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
+        groups[group] = fit_group(variant, codec, weights + at, importance_from(importance, at), count, range, fit);
+      });
 }
 
 void round_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols,

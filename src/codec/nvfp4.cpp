@@ -126,7 +126,7 @@ void fit_row(const Variant& variant, const Codec& codec, const float* weights, c
     round_scales(variant, wanted, ranges.size(), codes);
     for (std::size_t k = 0; k < ranges.size(); ++k) {
       const std::size_t at = (first + k) * shape.group_size;
-      groups[first + k] = fit_from(variant, codes[k], weights + at, importance == nullptr ? nullptr : importance + at,
+      groups[first + k] = fit_from(variant, codes[k], weights + at, importance_from(importance, at),
                                    std::min(shape.group_size, cols - at), ranges[k], fit, tensor_scale);
     }
   });

@@ -35,6 +35,8 @@ f16 to_f16(float value);
 float e4m3_to_float(std::uint8_t code);
 /// Saturates at +-448, ties to even; NaN becomes NaN (0x7F with the sign). -0 and negative underflow give 0x80.
 std::uint8_t float_to_e4m3(float value);
+/// The largest number of E4M3.
+inline constexpr float kMostE4m3 = 448.0f;
 
 /// fp4 E2M1: sign << 3 | index into {0, .5, 1, 1.5, 2, 3, 4, 6}.
 inline constexpr std::array<float, 16> kE2m1 = {0.f,  .5f,  1.f,  1.5f,  2.f,  3.f,  4.f,  6.f,

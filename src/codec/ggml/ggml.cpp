@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "codec/family.h"
+#include "codec/ggml/block_functions.h"
 
 namespace strata::codec {
 namespace {
@@ -153,23 +154,21 @@ constexpr std::array<GgmlType, 14> kTypes{{
 
 /// The functions of type kIndex of the table.
 template <std::size_t kIndex>
-struct Functions : GgmlStorage<Functions<kIndex>> {
+struct Functions : GgmlBlocks<Functions<kIndex>> {
   static constexpr const GgmlType& kType = kTypes[kIndex];
   static constexpr const GgmlLayout& kLayout = kType.layout;
-  using Storage = GgmlStorage<Functions>;
+
+  static void fit_block(const Variant& variant, const float* weights, const float* importance, ScaleFit fit,
+                        GroupParams* groups) {
+    codec::fit_block(variant, kType, weights, importance, fit, groups);
+  }
 
   static GroupParams fit(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
                          float) {
     const Importance h(importance, weights.size(), fit);
     GroupParams group;
-    fit_block(kVariantPortable, kType, weights.data(), h.data(), fit, &group);
+    fit_block(kVariantPortable, weights.data(), h.data(), fit, &group);
     return group;
-  }
-
-  static void fit_super(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
-                        std::span<GroupParams> groups) {
-    const Importance h(importance, weights.size(), fit);
-    fit_block(kVariantPortable, kType, weights.data(), h.data(), fit, groups.data());
   }
 
   static std::uint8_t round(const Codec&, float weight, const GroupParams& group) {
@@ -190,35 +189,19 @@ struct Functions : GgmlStorage<Functions<kIndex>> {
     return group.scale * level - group.min;
   }
 
-  static void fit_row(const Variant& variant, const Codec&, const float* weights, const float* importance,
-                      std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
-    for (std::size_t c = 0; c < cols; c += kLayout.block_weights, groups += kLayout.groups())
-      fit_block(variant, kType, weights + c, importance == nullptr ? nullptr : importance + c, fit, groups);
-  }
-
   static void round_row(const Variant& variant, const Codec&, const float* weights, const float*, std::size_t cols,
                         const GroupParams* groups, std::uint8_t* codes) {
     for (std::size_t c = 0; c < cols; c += kLayout.group_size, ++groups)
       variant.round_levels(weights + c, kLayout.group_size, kType.levels, groups->scale, groups->min, codes + c);
   }
 
-  static void values_row(const Variant&, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
-                         const GroupParams* groups, float* out) {
-    for (std::size_t c = 0; c < cols; ++c) out[c] = value(codec, codes[c], groups[c / kLayout.group_size]);
-  }
-
-  static constexpr RowFunctions kRows = {
-      fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode, Storage::dot};
-
   static Codec codec() {
-    Codec result = Storage::codec();
+    Codec result = GgmlBlocks<Functions>::codec();
     result.symmetric = kType.sign == MinSign::none;
     result.round = round;
-    result.value = value;
-    result.rows = &kRows;
     if (kType.super()) {
       result.super_size = kLayout.block_weights;
-      result.fit_super = fit_super;
+      result.fit_super = GgmlBlocks<Functions>::fit_super;
     } else {
       result.fit = fit;
     }
@@ -226,13 +209,10 @@ struct Functions : GgmlStorage<Functions<kIndex>> {
   }
 };
 
-template <std::size_t... kIndex>
-void append_all(std::vector<Codec>& table, std::index_sequence<kIndex...>) {
-  (table.push_back(Functions<kIndex>::codec()), ...);
-}
-
 }  // namespace
 
-void append_ggml(std::vector<Codec>& table) { append_all(table, std::make_index_sequence<kTypes.size()>()); }
+void append_ggml(std::vector<Codec>& table) {
+  append_types<Functions>(table, std::make_index_sequence<kTypes.size()>());
+}
 
 }  // namespace strata::codec

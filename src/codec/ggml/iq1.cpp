@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "codec/family.h"
-#include "codec/ggml/ggml.h"
+#include "codec/ggml/block_functions.h"
 #include "core/error.h"
 #include "core/numbers.h"
 
@@ -59,20 +59,14 @@ void write(std::size_t point, Iq1Search::Move move, std::uint8_t* codes) {
 }
 
 template <std::size_t kIndex>
-struct Functions : GgmlStorage<Functions<kIndex>> {
+struct Functions : GgmlVectors<Functions<kIndex>> {
   static constexpr const Iq1Type& kType = kTypes[kIndex];
   static constexpr const GgmlLayout& kLayout = kType.layout;
-  using Storage = GgmlStorage<Functions>;
+  static constexpr std::size_t kVector = Iq1Type::kVector;
 
-  static void fit_super(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
-                        std::span<GroupParams> groups) {
-    const Importance h(importance, weights.size(), fit);
-    fit_iq1(kVariantPortable, kType, weights.data(), h.data(), fit, groups.data());
-  }
-
-  static void round_vector(const Codec& codec, const float* weights, const float* importance, const GroupParams& group,
-                           std::uint8_t* codes) {
-    round_row(kVariantPortable, codec, weights, importance, Iq1Type::kVector, &group, codes);
+  static void fit_block(const Variant& variant, const float* weights, const float* importance, ScaleFit fit,
+                        GroupParams* groups) {
+    fit_iq1(variant, kType, weights, importance, fit, groups);
   }
 
   static float value(const Codec&, std::uint8_t code, const GroupParams& group) {
@@ -80,42 +74,17 @@ struct Functions : GgmlStorage<Functions<kIndex>> {
     return group.scale * (static_cast<float>(code & 3u) - 1.0f + move);
   }
 
-  static void fit_row(const Variant& variant, const Codec&, const float* weights, const float* importance,
-                      std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
-    for (std::size_t c = 0; c < cols; c += kLayout.block_weights, groups += kLayout.groups())
-      fit_iq1(variant, kType, weights + c, importance == nullptr ? nullptr : importance + c, fit, groups);
-  }
-
   static void round_row(const Variant& variant, const Codec&, const float* weights, const float* importance,
                         std::size_t cols, const GroupParams* groups, std::uint8_t* codes) {
     Iq1Search search(variant);
     for (std::size_t c = 0; c < cols; c += Iq1Type::kVector) {
       const GroupParams& group = groups[c / kLayout.group_size];
-      search.load(weights + c, importance == nullptr ? nullptr : importance + c);
+      search.load(weights + c, importance_from(importance, c));
       const auto up = search.cheapest(Iq1Search::kUpwards, group.scale);
       const auto down = search.cheapest(Iq1Search::kDownwards, group.scale);
       const bool downwards = kType.by_group ? group.min_code != 0 : down.cost(group.scale) < up.cost(group.scale);
       write(downwards ? down.index : up.index, downwards ? Iq1Search::kDownwards : Iq1Search::kUpwards, codes + c);
     }
-  }
-
-  static void values_row(const Variant&, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
-                         const GroupParams* groups, float* out) {
-    for (std::size_t c = 0; c < cols; ++c) out[c] = value(codec, codes[c], groups[c / kLayout.group_size]);
-  }
-
-  static constexpr RowFunctions kRows = {
-      fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode, Storage::dot};
-
-  static Codec codec() {
-    Codec result = Storage::codec();
-    result.value = value;
-    result.rows = &kRows;
-    result.super_size = kLayout.block_weights;
-    result.fit_super = fit_super;
-    result.vector_size = Iq1Type::kVector;
-    result.round_vector = round_vector;
-    return result;
   }
 };
 
@@ -133,11 +102,6 @@ unsigned load_word(const unsigned char* p) { return p[0] | static_cast<unsigned>
 void store_word(unsigned value, unsigned char* p) {
   p[0] = byte(value & 255u);
   p[1] = byte(value >> 8 & 255u);
-}
-
-template <std::size_t... kIndex>
-void append_all(std::vector<Codec>& table, std::index_sequence<kIndex...>) {
-  (table.push_back(Functions<kIndex>::codec()), ...);
 }
 
 }  // namespace
@@ -207,6 +171,8 @@ void store_groups_iq1_m(const GroupParams* groups, unsigned char* block) {
   }
 }
 
-void append_ggml_iq1(std::vector<Codec>& table) { append_all(table, std::make_index_sequence<kTypes.size()>()); }
+void append_ggml_iq1(std::vector<Codec>& table) {
+  append_types<Functions>(table, std::make_index_sequence<kTypes.size()>());
+}
 
 }  // namespace strata::codec

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "codec/ggml/ggml.h"
+#include "codec/ggml/block_functions.h"
 #include "codec/ggml/iq1.h"
 
 namespace strata::codec {
@@ -29,15 +29,13 @@ struct Choice {
 
 class Iq1Fit {
  public:
-  Iq1Fit(const Variant& variant, const Iq1Type& type, const float* weights)
-      : variant_(variant), type_(type), weights_(weights), groups_(type.layout.groups()) {}
+  Iq1Fit(const Variant& variant, const Iq1Type& type, const float* weights);
   Choice plain() const;
   Choice search(const float* importance);
   GroupParams params(const Choice& choice, std::size_t group) const;
 
  private:
   std::size_t vectors_per_group() const { return type_.layout.group_size / Iq1Type::kVector; }
-  float reach(std::size_t group) const;
   Sums at(std::size_t group, float scale, bool down) const;
   Sums alone(std::size_t group) const;
   float unit_near(const std::vector<Sums>& wanted) const;
@@ -51,18 +49,17 @@ class Iq1Fit {
   const Iq1Type& type_;
   const float* weights_;
   std::size_t groups_;
+  float reach_[kMostGroups] = {};  ///< the scale at which the highest level is the group's largest weight
   std::vector<Iq1Search> vectors_;
   double energy_ = 0.0;  ///< sum of h w w
 };
 
-/// The scale at which the highest level is the group's largest weight.
-float Iq1Fit::reach(std::size_t group) const {
-  float most = 0.0f;
-  for (std::size_t i = 0; i < type_.layout.group_size; ++i) {
-    const float magnitude = std::fabs(weights_[group * type_.layout.group_size + i]);
-    most = magnitude > most ? magnitude : most;
+Iq1Fit::Iq1Fit(const Variant& variant, const Iq1Type& type, const float* weights)
+    : variant_(variant), type_(type), weights_(weights), groups_(type.layout.groups()) {
+  for (std::size_t g = 0; g < groups_; ++g) {
+    const Range range = range_of({weights + g * type.layout.group_size, type.layout.group_size});
+    reach_[g] = range.magnitude() / Iq1Type::kHighest;
   }
-  return most / Iq1Type::kHighest;
 }
 
 int Iq1Fit::nearest_code(float scale, float d) const {
@@ -73,10 +70,9 @@ int Iq1Fit::nearest_code(float scale, float d) const {
 /// The group that reaches farthest gets the largest code; all groups move upwards.
 Choice Iq1Fit::plain() const {
   Choice choice;
-  float farthest = 0.0f;
-  for (std::size_t g = 0; g < groups_; ++g) farthest = std::max(farthest, reach(g));
+  const float farthest = *std::max_element(reach_, reach_ + groups_);
   choice.d = half_of(farthest / Iq1Type::scale(1.0f, kCodes - 1));
-  for (std::size_t g = 0; g < groups_; ++g) choice.codes[g] = nearest_code(reach(g), choice.d);
+  for (std::size_t g = 0; g < groups_; ++g) choice.codes[g] = nearest_code(reach_[g], choice.d);
   return choice;
 }
 
@@ -109,14 +105,12 @@ Sums Iq1Fit::alone(std::size_t group) const {
   constexpr int kSteps = 16;
   constexpr float kMost = 1.1f, kLeast = 0.25f;  // shares of the reach
   Sums best;
-  const auto judge = [&](float scale, bool down) {
-    const Sums sums = at(group, scale, down);
-    if (sums.cost < best.cost) best = sums;
-    return sums;
-  };
   for (int move = 0; move < moves(); ++move)
-    for (int step = 0; step < kSteps; ++step)
-      judge(reach(group) * (kMost - (kMost - kLeast) * static_cast<float>(step) / (kSteps - 1)), move == 1);
+    for (int step = 0; step < kSteps; ++step) {
+      const float share = kMost - (kMost - kLeast) * static_cast<float>(step) / (kSteps - 1);
+      const Sums sums = at(group, reach_[group] * share, move == 1);
+      if (sums.cost < best.cost) best = sums;
+    }
   return best;
 }
 
@@ -213,17 +207,7 @@ Choice Iq1Fit::search(const float* importance) {
 void fit_iq1(const Variant& variant, const Iq1Type& type, const float* weights, const float* importance, ScaleFit fit,
              GroupParams* groups) {
   Iq1Fit block(variant, type, weights);
-  const std::size_t size = type.layout.group_size;
-  Choice choice;
-  if (fit == ScaleFit::search) {
-    float usable[256];
-    for (std::size_t i = 0; i < type.layout.block_weights; i += size)
-      usable_importance(importance + i, size, usable + i);
-    choice = block.search(usable);
-  } else {
-    choice = block.plain();
-  }
-  for (std::size_t g = 0; g < type.layout.groups(); ++g) groups[g] = block.params(choice, g);
+  fit_groups(block, type.layout, importance, fit, groups);
 }
 
 }  // namespace strata::codec

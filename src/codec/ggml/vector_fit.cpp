@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-#include "codec/ggml/ggml.h"
+#include "codec/ggml/block_functions.h"
 #include "codec/ggml/vectors.h"
 
 namespace strata::codec {
@@ -96,12 +96,8 @@ class VectorFit {
 VectorFit::VectorFit(const Variant& variant, const VectorType& type, const float* weights)
     : variant_(variant), type_(type), weights_(weights), groups_(type.layout.groups()) {
   for (std::size_t g = 0; g < groups_; ++g) {
-    float most = 0.0f;
-    for (std::size_t i = 0; i < type.layout.group_size; ++i) {
-      const float magnitude = std::fabs(weights[g * type.layout.group_size + i]);
-      most = magnitude > most ? magnitude : most;
-    }
-    reach_[g] = most / type.grid().highest_level();
+    const Range range = range_of({weights + g * type.layout.group_size, type.layout.group_size});
+    reach_[g] = range.magnitude() / type.grid().highest_level();
   }
 }
 
@@ -240,17 +236,7 @@ Choice VectorFit::search(const float* importance) {
 void fit_vectors(const Variant& variant, const VectorType& type, const float* weights, const float* importance,
                  ScaleFit fit, GroupParams* groups) {
   VectorFit block(variant, type, weights);
-  const std::size_t size = type.layout.group_size;
-  Choice choice;
-  if (fit == ScaleFit::search) {
-    float usable[256];
-    for (std::size_t i = 0; i < type.layout.block_weights; i += size)
-      usable_importance(importance + i, size, usable + i);
-    choice = block.search(usable);
-  } else {
-    choice = block.plain();
-  }
-  for (std::size_t g = 0; g < type.layout.groups(); ++g) groups[g] = block.params(choice, g);
+  fit_groups(block, type.layout, importance, fit, groups);
 }
 
 }  // namespace strata::codec

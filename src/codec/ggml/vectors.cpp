@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "codec/family.h"
-#include "codec/ggml/ggml.h"
+#include "codec/ggml/block_functions.h"
 
 namespace strata::codec {
 namespace {
@@ -71,20 +71,14 @@ constexpr std::array<VectorType, 5> kTypes{{
 }};
 
 template <std::size_t kIndex>
-struct Functions : GgmlStorage<Functions<kIndex>> {
+struct Functions : GgmlVectors<Functions<kIndex>> {
   static constexpr const VectorType& kType = kTypes[kIndex];
   static constexpr const GgmlLayout& kLayout = kType.layout;
-  using Storage = GgmlStorage<Functions>;
+  static constexpr std::size_t kVector = kType.vector_size;
 
-  static void fit_super(const Codec&, std::span<const float> weights, std::span<const float> importance, ScaleFit fit,
-                        std::span<GroupParams> groups) {
-    const Importance h(importance, weights.size(), fit);
-    fit_vectors(kVariantPortable, kType, weights.data(), h.data(), fit, groups.data());
-  }
-
-  static void round_vector(const Codec& codec, const float* weights, const float* importance, const GroupParams& group,
-                           std::uint8_t* codes) {
-    round_row(kVariantPortable, codec, weights, importance, kType.vector_size, &group, codes);
+  static void fit_block(const Variant& variant, const float* weights, const float* importance, ScaleFit fit,
+                        GroupParams* groups) {
+    fit_vectors(variant, kType, weights, importance, fit, groups);
   }
 
   static float value(const Codec&, std::uint8_t code, const GroupParams& group) {
@@ -92,45 +86,15 @@ struct Functions : GgmlStorage<Functions<kIndex>> {
     return (code & VectorType::kNegative) != 0 ? -magnitude : magnitude;
   }
 
-  static void fit_row(const Variant& variant, const Codec&, const float* weights, const float* importance,
-                      std::size_t cols, ScaleFit fit, float, GroupParams* groups) {
-    for (std::size_t c = 0; c < cols; c += kLayout.block_weights, groups += kLayout.groups())
-      fit_vectors(variant, kType, weights + c, importance == nullptr ? nullptr : importance + c, fit, groups);
-  }
-
   static void round_row(const Variant& variant, const Codec&, const float* weights, const float* importance,
                         std::size_t cols, const GroupParams* groups, std::uint8_t* codes) {
     VectorSearch search(variant, kType);
     for (std::size_t c = 0; c < cols; c += kType.vector_size) {
-      search.load(weights + c, importance == nullptr ? nullptr : importance + c);
+      search.load(weights + c, importance_from(importance, c));
       search.round(groups[c / kLayout.group_size].scale, codes + c);
     }
   }
-
-  static void values_row(const Variant&, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
-                         const GroupParams* groups, float* out) {
-    for (std::size_t c = 0; c < cols; ++c) out[c] = value(codec, codes[c], groups[c / kLayout.group_size]);
-  }
-
-  static constexpr RowFunctions kRows = {
-      fit_row, round_row, values_row, Storage::store_codes, Storage::store_groups, Storage::decode, Storage::dot};
-
-  static Codec codec() {
-    Codec result = Storage::codec();
-    result.value = value;
-    result.rows = &kRows;
-    result.super_size = kLayout.block_weights;
-    result.fit_super = fit_super;
-    result.vector_size = kType.vector_size;
-    result.round_vector = round_vector;
-    return result;
-  }
 };
-
-template <std::size_t... kIndex>
-void append_all(std::vector<Codec>& table, std::index_sequence<kIndex...>) {
-  (table.push_back(Functions<kIndex>::codec()), ...);
-}
 
 }  // namespace
 
@@ -197,6 +161,8 @@ void VectorSearch::write(std::size_t part, std::size_t point, bool turned, std::
   }
 }
 
-void append_ggml_vectors(std::vector<Codec>& table) { append_all(table, std::make_index_sequence<kTypes.size()>()); }
+void append_ggml_vectors(std::vector<Codec>& table) {
+  append_types<Functions>(table, std::make_index_sequence<kTypes.size()>());
+}
 
 }  // namespace strata::codec
