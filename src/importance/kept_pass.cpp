@@ -9,7 +9,6 @@
 #include "core/seconds.h"
 
 namespace strata::importance {
-namespace {}  // namespace
 
 KeptPass::KeptPass(std::filesystem::path file, const json& job, State state)
     : file_(std::move(file)), job_(json_text(job) + "\n"), state_(std::move(state)), pause_(seconds_between_notes()) {}
