@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/threads.h"
+#include "kernel/round_rows.h"
 
 namespace strata::engine {
 
@@ -24,12 +24,8 @@ float largest_magnitude(const float* values, std::size_t count) {
   return most;
 }
 
-void round_rows(float* rows, std::size_t tokens, std::size_t size, float scale) {
-  const codec::ActivationRounding rounding{codec::ActivationRounding::Kind::e4m3_tensor, scale};
-  parallel_for(tokens, [&](std::size_t t) {
-    const std::span<float> row(rows + t * size, size);
-    codec::round_activations(rounding, row, row);
-  });
+void to_fp8(float* rows, std::size_t tokens, std::size_t size, float scale) {
+  kernel::round_rows({codec::ActivationRounding::Kind::e4m3_tensor, scale}, rows, tokens, size, rows);
 }
 
 }  // namespace
@@ -40,8 +36,8 @@ void CacheUse::take(std::size_t block, std::size_t tokens, std::size_t size, flo
     own.k = std::max(own.k, largest_magnitude(k, tokens * size));
     own.v = std::max(own.v, largest_magnitude(v, tokens * size));
   } else if (own.rounds()) {
-    round_rows(k, tokens, size, own.k);
-    round_rows(v, tokens, size, own.v);
+    to_fp8(k, tokens, size, own.k);
+    to_fp8(v, tokens, size, own.v);
   }
 }
 

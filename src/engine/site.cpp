@@ -21,6 +21,11 @@ Site input_site(const model::Architecture& architecture, const model::Linear& li
   return linear.routed() && site == Site::mlp_in && apart ? Site::experts_in : site;
 }
 
+bool reads_as_before(const model::Architecture& a, std::size_t index) {
+  return index > 0 && a.linears[index - 1].block == a.linears[index].block &&
+         input_site(a.linears[index - 1].role) == input_site(a.linears[index].role);
+}
+
 Half half_of(Site site) {
   STRATA_CHECK(std::ranges::find(kLinearSites, site) != kLinearSites.end());
   return site >= Site::mlp_in ? Half::feed_forward : Half::attention;

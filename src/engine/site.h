@@ -28,6 +28,9 @@ inline void observe(const Observer* observer, Site site, std::size_t block, cons
 Site input_site(model::Role role);
 /// The same of a linear, since what a routed expert reads may be no row of the block.
 Site input_site(const model::Architecture& architecture, const model::Linear& linear);
+/// Whether a linear reads what the one before it in its block reads: the linears of a site stand one after another, and
+/// a block's first one reads something new.
+bool reads_as_before(const model::Architecture& architecture, std::size_t index);
 /// The half that a site within a block belongs to: those up to o_in, or those from mlp_in on.
 Half half_of(Site site);
 /// Whether a half reads the block's input after the other half has added to the residual stream: so does the second

@@ -9,6 +9,7 @@
 #include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
+#include "kernel/round_rows.h"
 
 namespace strata::engine {
 namespace {
@@ -92,28 +93,19 @@ void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, 
   if (linear.bias) kernel::add_bias(y, weights.biases[index - weights.first].data(), tokens, linear.rows);
   if (record_ == nullptr || linear.routed()) return;
   record_->outputs[index].assign(y, y + tokens * linear.rows);
-  // The linears of a site run one after another, and a block's first one reads something new.
-  const bool shared =
-      index > weights.first && input_site(architecture_.linears[index - 1].role) == input_site(linear.role);
-  if (!shared) record_->inputs[index].assign(x, x + tokens * linear.cols);
+  if (!reads_as_before(architecture_, index)) record_->inputs[index].assign(x, x + tokens * linear.cols);
 }
 
 const float* Engine::as_read(std::size_t index, const float* x, std::size_t tokens) {
   if (rounding_ == nullptr || !(*rounding_)[index].rounds()) return x;
-  const model::Linear& linear = architecture_.linears[index];
   const codec::ActivationRounding& rounding = (*rounding_)[index];
-  // The linears of a site run one after another, and a block's first one reads something new.
-  const bool same_rows = rounded_for_ != model::kNoLinear && rounded_for_ + 1 == index &&
-                         architecture_.linears[rounded_for_].block == linear.block &&
-                         input_site(architecture_.linears[rounded_for_].role) == input_site(linear.role) &&
-                         (*rounding_)[rounded_for_] == rounding;
+  const bool same_rows =
+      rounded_for_ + 1 == index && reads_as_before(architecture_, index) && (*rounding_)[rounded_for_] == rounding;
   rounded_for_ = index;
   if (same_rows) return rounded_.data();
-  const std::size_t cols = linear.cols;
+  const std::size_t cols = architecture_.linears[index].cols;
   float* const rows = sized(rounded_, tokens * cols);
-  parallel_for(tokens, [&](std::size_t t) {
-    codec::round_activations(rounding, {x + t * cols, cols}, {rows + t * cols, cols});
-  });
+  kernel::round_rows(rounding, x, tokens, cols, rows);
   return rows;
 }
 

@@ -1,0 +1,13 @@
+// Rows of activations rounded as a runtime rounds them before it multiplies.
+#pragma once
+#include <cstddef>
+
+#include "codec/activations.h"
+
+namespace strata::kernel {
+
+/// out (tokens, size) = x (tokens, size), each row by codec::round_activations; out may be x. Runs on all threads.
+void round_rows(const codec::ActivationRounding& rounding, const float* x, std::size_t tokens, std::size_t size,
+                float* out);
+
+}  // namespace strata::kernel
