@@ -100,16 +100,17 @@ void Model::open_folder(std::span<const Family> table, format::Required required
   const json text = text_configuration(config_, where);
   const bool known = find_family(text["model_type"].get<std::string>(), table) != nullptr;
   architecture_ = known ? parse_architecture(config_, where, table) : unknown_architecture(text);
-  // The linears of an unknown model follow from its tensors, and how tensors are read from its linears.
-  if (!known)
-    find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_, required), path_.string());
-  source_ = open_hf_source(path_, config_, architecture_, required);
-  if (!known) return;
-  find_head();
-  if (!lacks_head(architecture_, *source_)) return;
-  architecture_ = architecture_without_head(text);
-  find_linears(architecture_, text, *open_hf_source(path_, config_, architecture_, required), path_.string());
-  source_ = open_hf_source(path_, config_, architecture_, required);
+  const auto open_source = [&] { source_ = open_hf_source(path_, config_, architecture_, required); };
+  open_source();
+  if (known) find_head();
+  if (known && lacks_head(architecture_, *source_)) {
+    architecture_ = architecture_without_head(text);
+    open_source();
+  }
+  if (architecture_.why_not_runnable.empty()) return;
+  // The linears of a model that is not run follow from its tensors, and how tensors are read from its linears.
+  find_linears(architecture_, text, *source_, path_.string());
+  open_source();
 }
 
 void Model::order_heads(Fusion fusion) {
@@ -131,14 +132,14 @@ void Model::find_source_codecs() {
     if (source_codecs_[l] != nullptr && source_codecs_[l]->tensor_scaled)
       scaled[{linear.group, linear.expert, linear.role == Role::down}].push_back(l);
   }
+  const auto have_one_scale = [&](const std::vector<std::size_t>& linears) {
+    const std::vector<std::byte> scale = tensor_scale_of(as_in_source(linears.front()));
+    return std::ranges::all_of(linears, [&](std::size_t l) { return tensor_scale_of(as_in_source(l)) == scale; });
+  };
   const bool readable = complete();
-  for (const auto& matrix : scaled) {
-    const std::vector<std::size_t>& linears = matrix.second;
-    const auto scale_of = [&](std::size_t l) { return tensor_scale_of(as_in_source(l)); };
-    const auto differs = [&](std::size_t l) { return scale_of(l) != scale_of(linears.front()); };
-    if (!readable || std::ranges::any_of(linears, differs))
+  for (const auto& [key, linears] : scaled)
+    if (!readable || !have_one_scale(linears))
       for (const std::size_t l : linears) source_codecs_[l] = nullptr;
-  }
 }
 
 codec::Stored Model::as_in_source(std::size_t l) const {
