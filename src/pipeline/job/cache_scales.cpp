@@ -3,6 +3,7 @@
 #include "pipeline/job/cache_scales.h"
 
 #include "core/file.h"
+#include "core/numbers.h"
 #include "engine/modes.h"
 #include "importance/pass.h"
 #include "pipeline/output/cache_plan.h"
@@ -10,13 +11,8 @@
 namespace strata::pipeline {
 namespace {
 
-constexpr float kMostE4m3 = 448.0f;
-
 CacheScales measured(const model::Model& model, const QuantizeRequest& request, const Stages& stages) {
-  const importance::CalibrationSet set = stages.calibration("calibration.json", [&] {
-    engine::Engine writer(model, kernel::Precision::bf16);
-    return importance::make_calibration(writer, model::Tokenizer::of(model), request.calibration);
-  });
+  const importance::CalibrationSet set = calibration_text(model, request, stages);
   engine::Engine engine(model, kernel::Precision::bf16, residency_of(request));
   engine::CacheUse use{CacheScales(model.architecture().blocks), false};
   {

@@ -125,10 +125,7 @@ Costs Preparation::costs() const {
 }
 
 void Preparation::calibrate() {
-  prepared_.calibration = stages_.calibration("calibration.json", [&] {
-    engine::Engine engine(model_, kernel::Precision::bf16);
-    return importance::make_calibration(engine, model::Tokenizer::of(model_), request_.calibration);
-  });
+  prepared_.calibration = calibration_text(model_, request_, stages_);
   listener_.on_calibration(model_, *prepared_.calibration);
 }
 
@@ -206,12 +203,20 @@ PlanResult Preparation::read_plan() const {
   check_plan(result.plan, model_.architecture(), target_, request_.plan.parts, where);
   result.least_version = least_version(target_, result.plan, model_.architecture());
   const auto codecs = codecs_by_linear(result.plan, model_.architecture());
-  const CacheScales cache = request_.plan.fp8_cache ? cache_to_measure(model_.architecture()) : CacheScales();
+  const CacheScales cache = planned_cache(request_.plan, model_.architecture());
   result.output_bytes = plan_output(model_, codecs, target_, request_.plan.shard_bytes, DType::bf16, cache)->bytes();
   return result;
 }
 
 }  // namespace
+
+importance::CalibrationSet calibration_text(const model::Model& model, const QuantizeRequest& request,
+                                            const Stages& stages) {
+  return stages.calibration("calibration.json", [&] {
+    engine::Engine engine(model, kernel::Precision::bf16);
+    return importance::make_calibration(engine, model::Tokenizer::of(model), request.calibration);
+  });
+}
 
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener) {
   check_container(model, request);

@@ -9,6 +9,7 @@
 #include "pipeline/choose/planner.h"
 #include "pipeline/job/listener.h"
 #include "pipeline/job/request.h"
+#include "pipeline/job/stages.h"
 
 namespace strata::pipeline {
 
@@ -18,6 +19,10 @@ struct Prepared {
   std::optional<importance::CalibrationSet> calibration;  ///< set when a text was needed
   std::optional<importance::Scores> scores;               ///< set when they were made or read
 };
+
+/// The text of scores and inputs: the kept one, or else one that is made and kept.
+importance::CalibrationSet calibration_text(const model::Model& model, const QuantizeRequest& request,
+                                            const Stages& stages);
 
 /// folder: where the job keeps what it finds; nullptr for a dry run, which keeps nothing and measures only what the
 /// plan needs. Throws Error for a request that cannot be met (before anything is measured), and as its parts do.

@@ -93,8 +93,8 @@ DryRun dry_run(const QuantizeRequest& asked, Listener& listener) {
   const QuantizeRequest request = fitted_to(model, asked, listener);
   DryRun result;
   result.prepared = prepare(model, request, nullptr, listener);
-  const std::unique_ptr<Output> output = output_of(
-      model, request, result.prepared, request.plan.fp8_cache ? cache_to_measure(model.architecture()) : CacheScales());
+  const std::unique_ptr<Output> output =
+      output_of(model, request, result.prepared, planned_cache(request.plan, model.architecture()));
   result.forecast = forecast({model, request, result.prepared, *output});
   listener.on_plan(model, result.prepared, result.forecast);
   return result;

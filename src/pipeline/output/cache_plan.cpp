@@ -13,6 +13,10 @@ CacheScales cache_to_measure(const model::Architecture& a) {
   return scales;
 }
 
+CacheScales planned_cache(const PlanRequest& request, const model::Architecture& a) {
+  return request.fp8_cache ? cache_to_measure(a) : CacheScales();
+}
+
 std::string why_no_fp8_cache(const Target& target, const model::Architecture& a) {
   if (!target.fp8_cache) return fmt::format("{} reads no scales of a cache; --for vllm does", target.name);
   if (!a.why_not_runnable.empty()) return "scales are measured, and " + a.why_not_runnable;

@@ -3,11 +3,14 @@
 #include <string>
 
 #include "pipeline/output/output.h"
+#include "pipeline/plan/request.h"
 
 namespace strata::pipeline {
 
 /// 1 for every block that keeps keys and values, none for others.
 CacheScales cache_to_measure(const model::Architecture& architecture);
+/// The same where the request is for an FP8 cache (--kv), else empty.
+CacheScales planned_cache(const PlanRequest& request, const model::Architecture& architecture);
 
 /// Empty when an output for the target can have an FP8 cache of this model, else why not.
 std::string why_no_fp8_cache(const Target& target, const model::Architecture& architecture);
