@@ -56,18 +56,13 @@ void show(const std::vector<std::string>& names, const std::vector<eval::Evaluat
   for (std::size_t m = 0; m < all.size(); ++m) {
     const eval::Evaluation& e = all[m];
     rows.push_back({names[m], with_error(e.perplexity, e.perplexity_standard_error)});
-    const auto add_as_it_runs = [&] {
-      if (rounded) rows.back().push_back(e.as_it_runs ? as_it_runs(*e.as_it_runs) : "the same");
-    };
-    if (!compared) {
-      add_as_it_runs();
-      continue;
+    if (compared) {
+      rows.back().push_back(with_error(e.kl_divergence->mean, e.kl_divergence->standard_error));
+      rows.back().push_back(fmt::format("{:.4f}", e.kl_divergence->p99));
+      rows.back().push_back(fmt::format("{:.2f} %", 100.0 * *e.top1_agreement));
+      rows.back().push_back(e.kl_change ? with_error(e.kl_change->mean, e.kl_change->standard_error) : "");
     }
-    rows.back().push_back(with_error(e.kl_divergence->mean, e.kl_divergence->standard_error));
-    rows.back().push_back(fmt::format("{:.4f}", e.kl_divergence->p99));
-    rows.back().push_back(fmt::format("{:.2f} %", 100.0 * *e.top1_agreement));
-    rows.back().push_back(e.kl_change ? with_error(e.kl_change->mean, e.kl_change->standard_error) : "");
-    add_as_it_runs();
+    if (rounded) rows.back().push_back(e.as_it_runs ? as_it_runs(*e.as_it_runs) : "the same");
   }
   fmt::print("{}", table(rows));
   if (all[0].ref_perplexity)
