@@ -35,6 +35,16 @@ inline Costs made_up_costs(const model::Model& model) {
   return costs;
 }
 
+/// Why no plan can be made; empty when one can.
+inline std::string error_of(const model::Model& model, const char* target, const PlanRequest& request) {
+  try {
+    make_plan({model, target_by_name(target), request, made_up_costs(model)});
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
 /// A tiny model with a vocabulary, which a GGUF file cannot do without.
 class TinyForGguf {
  public:

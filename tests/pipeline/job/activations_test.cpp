@@ -2,18 +2,15 @@
 // the weights' alone where it does not.
 #include <gtest/gtest.h>
 
-#include "core/random.h"
 #include "engine/modes.h"
 #include "pipeline/job/evaluation.h"
-#include "pipeline/job/quantize.h"
+#include "pipeline/job/letters_model.h"
 #include "support/error_of.h"
-#include "support/tiny_model.h"
 
 namespace strata::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
-using ::strata::testing::golden_model;
 
 struct Remarks : Listener {
   void on_remark(const std::string& text) override { all += text + "\n"; }
@@ -22,33 +19,9 @@ struct Remarks : Listener {
 
 class ActivationsOfAJob : public ::testing::Test {
  protected:
-  ActivationsOfAJob() {
-    fs::copy(golden_model("qwen3"), folder_.path() / "model");
-    json vocabulary;  // a tokenizer of letters
-    for (char c = 'a'; c <= 'z'; ++c) vocabulary[std::string(1, c)] = c - 'a';
-    write_json_file(folder_.path() / "model/tokenizer.json",
-                    {{"version", "1.0"},
-                     {"added_tokens", json::array()},
-                     {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", json::array()}}}});
-    write_json_file(folder_.path() / "model/tokenizer_config.json", json::object());
-    std::string text;
-    Random random(1);
-    for (std::size_t i = 0; i < 600; ++i) text += static_cast<char>('a' + random.next() % 26);
-    write_text_file(folder_.path() / "text.txt", text);
-  }
-
   QuantizeRequest request_for(const std::string& codec, const std::string& target) const {
-    QuantizeRequest request;
-    request.model = folder_.path() / "model";
-    request.output = folder_.path() / "out";
+    QuantizeRequest request = letters_.request("uniform:" + codec, "out");
     request.target = target;
-    request.plan.preset = "uniform:" + codec;
-    request.calibration.texts = {{folder_.path() / "text.txt"}};
-    request.calibration.samples = 4;
-    request.calibration.seq_len = 16;
-    request.verify_samples = 2;
-    request.overwrite = true;
-    request.report = false;
     return request;
   }
   static Quantized made(const QuantizeRequest& request) {
@@ -58,15 +31,16 @@ class ActivationsOfAJob : public ::testing::Test {
   Quantized made(const std::string& codec, const std::string& target) const { return made(request_for(codec, target)); }
   EvaluationRequest evaluation() const {
     EvaluationRequest request;
-    request.models = {(folder_.path() / "out").string()};
-    request.reference = (folder_.path() / "model").string();
-    request.text = (folder_.path() / "text.txt").string();
+    request.models = {(folder_ / "out").string()};
+    request.reference = (folder_ / "model").string();
+    request.text = (folder_ / "text.txt").string();
     request.seq_len = 32;
     request.samples = 4;
     return request;
   }
 
-  TemporaryFolder folder_;
+  const LettersModel letters_{"qwen3"};
+  const fs::path& folder_ = letters_.folder();
 };
 
 TEST_F(ActivationsOfAJob, AreMeasuredWhereTheTargetRoundsThem) {
@@ -104,9 +78,9 @@ TEST_F(ActivationsOfAJob, AreMeasuredByAnEvaluationThatAsksForThem) {
 
 TEST_F(ActivationsOfAJob, ThatAreDeclaredInAnUnknownWayAreSaidToBe) {
   made("fp8_channel", "vllm");
-  json config = read_json_file(folder_.path() / "out/config.json");
+  json config = read_json_file(folder_ / "out/config.json");
   config["quantization_config"]["config_groups"]["group_000"]["input_activations"]["num_bits"] = 6;
-  write_json_file(folder_.path() / "out/config.json", config);
+  write_json_file(folder_ / "out/config.json", config);
   EvaluationRequest request = evaluation();
   request.activations = true;
   Remarks remarks;
@@ -127,17 +101,16 @@ TEST_F(ActivationsOfAJob, AnFp8CacheHasTheScalesOfTheCalibrationText) {
   EXPECT_TRUE(done.verification->as_it_runs->linears.empty());
   EXPECT_NE(done.verification->as_it_runs->kl_change->mean, 0.0);
 
-  const model::Model written = model::Model::open(folder_.path() / "out");
+  const model::Model written = model::Model::open(folder_ / "out");
   const std::vector<model::CacheScales> scales = written.declared_cache();
   ASSERT_EQ(scales.size(), written.architecture().blocks);
   EXPECT_EQ(blocks, scales.size());
-  EXPECT_EQ(read_json_file(folder_.path() / "out/config.json")["quantization_config"]["kv_cache_scheme"]["num_bits"],
-            8);
+  EXPECT_EQ(read_json_file(folder_ / "out/config.json")["quantization_config"]["kv_cache_scheme"]["num_bits"], 8);
 
   // The largest keys and values of the text, which the calibration used, are 448 times the scales.
-  const model::Model model = model::Model::open(folder_.path() / "model");
+  const model::Model model = model::Model::open(folder_ / "model");
   engine::Engine engine(model);
-  const auto tokens = model::Tokenizer::of(model).encode(read_text_file(folder_.path() / "text.txt").substr(0, 4 * 16));
+  const auto tokens = model::Tokenizer::of(model).encode(read_text_file(folder_ / "text.txt").substr(0, 4 * 16));
   engine::CacheUse use{std::vector<model::CacheScales>(scales.size()), false};
   {
     const engine::HoldingCache finding(engine, use);
@@ -164,14 +137,14 @@ TEST_F(ActivationsOfAJob, ScalesOfACacheNeverStopTheReading) {
   QuantizeRequest request = request_for("int4_g32", "vllm");
   request.plan.fp8_cache = true;
   made(request);
-  const fs::path config_file = folder_.path() / "out/config.json";
+  const fs::path config_file = folder_ / "out/config.json";
   const json config = read_json_file(config_file);
   for (const json& scheme : {json(nullptr), json(7), json("fp8"), json{{"num_bits", 4}, {"type", "float"}},
                              json{{"num_bits", {8}}, {"type", 3}}, json{{"type", "float"}, {"dynamic", true}}}) {
     json changed = config;
     changed["quantization_config"]["kv_cache_scheme"] = scheme;
     write_json_file(config_file, changed);
-    EXPECT_TRUE(model::Model::open(folder_.path() / "out").declared_cache().empty()) << scheme;
+    EXPECT_TRUE(model::Model::open(folder_ / "out").declared_cache().empty()) << scheme;
   }
 }
 

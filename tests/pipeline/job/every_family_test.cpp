@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "engine/gradient.h"
-#include "pipeline/job/quantize.h"
+#include "pipeline/job/letters_model.h"
 #include "support/error_of.h"
 #include "support/tiny_model.h"
 
@@ -47,12 +47,7 @@ class EveryFamily : public ::testing::TestWithParam<std::string> {
     if (keeps_experts_) request.plan.keep = {"\\.experts\\."};
     if (!tied_) request.plan.assign = {{head_ + "$", "int8_channel"}};
     request.rounding.tune.steps = tune_steps;
-    request.calibration.texts = {{folder_.path() / "text.txt"}};
-    request.calibration.samples = 4;
-    request.calibration.seq_len = 16;
-    request.verify_samples = 2;
-    request.overwrite = true;
-    request.report = false;
+    make_small(request, folder_.path() / "text.txt");
     return quantize(request, remarks_).verification->kl_divergence->mean;
   }
 
