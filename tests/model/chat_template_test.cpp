@@ -9,12 +9,10 @@
 #include "core/file.h"
 #include "support/error_of.h"
 
-#if defined(__SANITIZE_ADDRESS__)
 // A namespace stored in itself is a cycle of counted references inside minijinja; a hostile template can leak that
-// much. The sanitizer's library looks the function up, so it is visible to it.
+// much. The address sanitizer's library looks the function up, so it is visible to it; without the sanitizer nothing does.
 extern "C" [[gnu::visibility("default")]] const char* __lsan_default_suppressions();
 extern "C" const char* __lsan_default_suppressions() { return "leak:minijinja::functions::builtins::namespace\n"; }
-#endif
 
 namespace strata::model {
 namespace {
