@@ -139,6 +139,11 @@ std::string_view name_of(Kind kind) {
   STRATA_CHECK(false, "{}", static_cast<int>(kind));
 }
 
+float fixed_scale(ActivationRounding::Kind kind, float largest) {
+  const float scale = kind == Kind::nvfp4 ? kMostE4m3 * kMostE2m1 / largest : largest / kMostE4m3;
+  return scale > 0.0f && is_finite(scale) && is_finite(1.0f / scale) ? scale : 1.0f;
+}
+
 void round_activations(const Variant& variant, const ActivationRounding& rounding, std::span<const float> row,
                        std::span<float> out) {
   STRATA_CHECK(row.size() == out.size() && rounding.rounds(), "{} values to {}", row.size(), out.size());

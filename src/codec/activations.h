@@ -31,6 +31,14 @@ struct ActivationRounding {
   bool operator==(const ActivationRounding&) const = default;
 };
 
+/// Whether the scale is the checkpoint's: e4m3_tensor and nvfp4.
+constexpr bool has_fixed_scale(ActivationRounding::Kind kind) {
+  return kind == ActivationRounding::Kind::e4m3_tensor || kind == ActivationRounding::Kind::nvfp4;
+}
+/// The fixed scale under which `largest`, the largest magnitude of all inputs, is the largest number of the format; 1
+/// where that is not a positive number with a finite reciprocal.
+float fixed_scale(ActivationRounding::Kind kind, float largest);
+
 /// "fp8 by token", for people and eval.json.
 std::string_view name_of(ActivationRounding::Kind kind);
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "codec/activations.h"
 #include "codec/group_params.h"
 #include "core/dtype.h"
 #include "core/matrix.h"
@@ -56,6 +57,8 @@ struct Codec {
   std::size_t group_size = 0;  ///< weights along the input dimension that share one scale; 0: the whole row
   bool symmetric = true;
   bool tensor_scaled = false;  ///< needs a tensor-level scale (nvfp4), shared by the linears that a runtime fuses
+  /// How checkpoints tell the runtime to round what the linear reads. Codecs may differ in this alone.
+  ActivationRounding::Kind activations = ActivationRounding::Kind::none;
 
   /// Chooses the parameters of one group of weights. importance: as weights, or empty for all ones. Null when the
   /// codec has super-blocks: their groups share numbers and are fitted together by fit_super.
@@ -71,15 +74,13 @@ struct Codec {
   /// rows touch different bytes.
   void (*pack)(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
                const GroupParams* groups, float tensor_scale) = nullptr;
-  /// The inverse of pack for one row: weights [col, col + count) of row `row` as f32. col and count are multiples of
-  /// 64 (or the row's end).
+  /// The inverse of pack for one row: weights [col, col + count) of row `row` as f32. Both are multiples of 64, or the
+  /// row's end.
   void (*unpack)(const Codec&, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
                  float* out) = nullptr;
 
-  /// Functions that do this work on whole rows, fast (codec/family.h); every codec has them. Callers use encode_rows,
-  /// ...
+  /// The same on whole rows, fast (codec/family.h); every codec has them. Callers use encode_rows and its like.
   const RowFunctions* rows = nullptr;
-
   /// Weights of a super-block, a multiple of group_size whose groups are fitted together (256 for q4_k); else 0.
   std::size_t super_size = 0;
   /// The parameters of the super_size / group_size groups of one super-block; arguments as fit.
@@ -94,6 +95,8 @@ struct Codec {
                        std::uint8_t* codes) = nullptr;
 
   bool has_codes() const { return value != nullptr; }
+  /// Whether a checkpoint holds a scale of what the linear reads, which a calibration text gives.
+  bool has_input_scale() const { return has_fixed_scale(activations); }
   bool is_integer() const { return family == Family::integer; }
   /// Columns that must be fitted in one piece: fit_row takes any stretch of a row that is cut at multiples of it.
   std::size_t fit_size(std::size_t cols) const {
@@ -106,9 +109,8 @@ struct Codec {
 
 /// Every codec, in the order of the documentation. Names are unique.
 std::span<const Codec> all();
-/// The codec of a name, or nullptr.
+/// The codec of a name, or nullptr; by_name throws Error listing the known names.
 const Codec* find(std::string_view name);
-/// The codec of a name; throws Error listing the known names.
 const Codec& by_name(std::string_view name);
 
 /// E4M3 codes with a scale in f32 for every 128 weights of a row. Sources are read by it and nothing is written: it is

@@ -94,6 +94,13 @@ void each_range(const Variant& variant, const float* weights, RowShape shape, Us
   });
 }
 
+/// The same weights under another name, whose checkpoints declare how inputs are rounded.
+inline Codec with_activations(Codec codec, const char* name, ActivationRounding::Kind activations) {
+  codec.name = name;
+  codec.activations = activations;
+  return codec;
+}
+
 inline unsigned char* bytes_of(Stored& out, std::size_t part) {
   return reinterpret_cast<unsigned char*>(out.parts[part].data());
 }

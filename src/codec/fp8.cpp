@@ -104,16 +104,18 @@ constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, sto
 }  // namespace
 
 void append_fp8(std::vector<Codec>& table) {
-  table.push_back({.name = "fp8_channel",
-                   .family = Family::fp8,
-                   .code_bits = 8,
-                   .fit = fit,
-                   .round = round,
-                   .value = value,
-                   .layout = layout,
-                   .pack = pack,
-                   .unpack = unpack,
-                   .rows = &kRows});
+  const Codec codec{.name = "fp8_channel",
+                    .family = Family::fp8,
+                    .code_bits = 8,
+                    .fit = fit,
+                    .round = round,
+                    .value = value,
+                    .layout = layout,
+                    .pack = pack,
+                    .unpack = unpack,
+                    .rows = &kRows};
+  table.push_back(codec);
+  table.push_back(with_activations(codec, "fp8_static", ActivationRounding::Kind::e4m3_tensor));
 }
 
 }  // namespace strata::codec

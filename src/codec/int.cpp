@@ -232,6 +232,7 @@ void append_int(std::vector<Codec>& table) {
       table.push_back(make("int" + std::to_string(bits) + "_asym_" + suffix(g), bits, g, false));
   table.push_back(make("int8_w8a8", 8, 0, true));
   table.back().layout = byte_layout;
+  table.back().activations = ActivationRounding::Kind::int8_token;
 }
 
 }  // namespace strata::codec

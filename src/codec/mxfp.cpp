@@ -194,8 +194,9 @@ Codec make(const char* name, Family family, unsigned bits) {
 }  // namespace
 
 void append_mxfp(std::vector<Codec>& table) {
-  table.push_back(make("mxfp4", Family::mxfp4, 4));
-  table.push_back(make("mxfp8", Family::mxfp8, 8));
+  const Codec mxfp4 = make("mxfp4", Family::mxfp4, 4), mxfp8 = make("mxfp8", Family::mxfp8, 8);
+  table.insert(table.end(), {mxfp4, with_activations(mxfp4, "mxfp4_a4", ActivationRounding::Kind::mxfp4), mxfp8,
+                             with_activations(mxfp8, "mxfp8_a8", ActivationRounding::Kind::mxfp8)});
 }
 
 void append_mlx_mxfp(std::vector<Codec>& table) {

@@ -38,7 +38,7 @@ void round_scales(const Variant& variant, const float* values, std::size_t count
   variant.round_e4m3(values, {count, count}, &unit, codes);
 }
 
-float wanted_scale(Range range, float tensor_scale) { return tensor_scale * (range.magnitude() / 6.0f); }
+float wanted_scale(Range range, float tensor_scale) { return tensor_scale * (range.magnitude() / kMostE2m1); }
 
 /// The min-max code's scale, or the best of the scales from kBelow codes under it to eight codes above it: factors of
 /// about 1/2 to 2.
@@ -271,7 +271,10 @@ Codec make(const char* name) {
 
 }  // namespace
 
-void append_nvfp4(std::vector<Codec>& table) { table.push_back(make("nvfp4")); }
+void append_nvfp4(std::vector<Codec>& table) {
+  table.push_back(make("nvfp4"));
+  table.push_back(with_activations(make("nvfp4"), "nvfp4_a4", ActivationRounding::Kind::nvfp4));
+}
 
 void append_ggml_nvfp4(std::vector<Codec>& table) {
   using Type = GgufNvfp4;

@@ -92,7 +92,7 @@ Stored allocate(const Codec& codec, std::size_t rows, std::size_t cols) {
 float tensor_scale(const Codec& codec, float absmax) {
   if (!codec.tensor_scaled || !(absmax > 0.0f)) return 1.0f;
   // The largest group scale becomes 448, the largest E4M3, when the group's largest weight is 6, the largest E2M1.
-  const float wanted = std::min(kMostE4m3 * 6.0f / absmax, std::numeric_limits<float>::max());
+  const float wanted = std::min(kMostE4m3 * kMostE2m1 / absmax, std::numeric_limits<float>::max());
   // Multiplying by the inverse of a power of two is exact, and so is llama.cpp's multiplication of the products by it.
   return is_gguf_nvfp4(codec) ? std::exp2(std::min(std::floor(std::log2(wanted)), 126.0f)) : wanted;
 }

@@ -35,7 +35,8 @@ f16 to_f16(float value);
 float e4m3_to_float(std::uint8_t code);
 /// Saturates at +-448, ties to even; NaN becomes NaN (0x7F with the sign). -0 and negative underflow give 0x80.
 std::uint8_t float_to_e4m3(float value);
-/// The largest number of E4M3.
+/// The largest numbers of E2M1 and E4M3.
+inline constexpr float kMostE2m1 = 6.0f;
 inline constexpr float kMostE4m3 = 448.0f;
 
 /// fp4 E2M1: sign << 3 | index into {0, .5, 1, 1.5, 2, 3, 4, 6}.

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "format/declared_activations.h"
 
 namespace strata::format {
 namespace {
@@ -37,14 +38,18 @@ json weights_json(const Scheme& scheme) {
           {"zp_dtype", nullptr}};
 }
 
-json dynamic_per_token(const std::string& type) {
-  return {{"num_bits", 8}, {"type", type}, {"strategy", "token"}, {"dynamic", true}, {"symmetric", true}};
-}
-
-json input_activations(const Scheme& scheme, Activations activations) {
-  if (scheme.format == "int-quantized") return dynamic_per_token("int");  // vLLM has no weight-only kernel for it
-  if (scheme.format == "float-quantized" && activations == Activations::dynamic) return dynamic_per_token("float");
-  return nullptr;
+json input_activations(const codec::Codec& codec, Activations activations) {
+  using enum codec::ActivationRounding::Kind;
+  const bool by_token = codec.family == codec::Family::fp8 && activations == Activations::dynamic;
+  const auto kind = codec.activations == none && by_token ? e4m3_token : codec.activations;
+  const auto row = std::ranges::find(declared_activations(), kind, &DeclaredActivations::kind);
+  if (row == declared_activations().end()) return nullptr;
+  json object = {{"num_bits", row->num_bits}, {"type", row->type}, {"strategy", row->strategy}, {"symmetric", true}};
+  object["dynamic"] = row->dynamic == "local" ? json(row->dynamic) : json(row->dynamic == "true");
+  if (row->group_size == 0) return object;
+  object["group_size"] = row->group_size;
+  object["scale_dtype"] = scale_dtype(scheme_of(codec));
+  return object;
 }
 
 }  // namespace
@@ -84,6 +89,10 @@ Scheme scheme_of(const codec::Codec& codec) {
   STRATA_CHECK(false, "{}", codec.name);
 }
 
+std::string_view input_scale_name(codec::ActivationRounding::Kind kind) {
+  return kind == codec::ActivationRounding::Kind::nvfp4 ? "input_global_scale" : "input_scale";
+}
+
 json fp8_cache_scheme() {
   return {{"num_bits", 8}, {"type", "float"}, {"strategy", "tensor"}, {"dynamic", false}, {"symmetric", true}};
 }
@@ -115,11 +124,12 @@ json quantization_config(std::span<const ModuleCodec> modules, std::span<const s
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const Scheme scheme = scheme_of(*groups[i].first);
     formats.insert(scheme.format);
-    config_groups[fmt::format("group_{:03}", i)] = {{"format", scheme.format},
-                                                    {"targets", std::move(groups[i].second)},
-                                                    {"weights", weights_json(scheme)},
-                                                    {"input_activations", input_activations(scheme, activations)},
-                                                    {"output_activations", nullptr}};
+    config_groups[fmt::format("group_{:03}", i)] = {
+        {"format", scheme.format},
+        {"targets", std::move(groups[i].second)},
+        {"weights", weights_json(scheme)},
+        {"input_activations", input_activations(*groups[i].first, activations)},
+        {"output_activations", nullptr}};
   }
   return {{"quant_method", "compressed-tensors"},
           {"version", kVersion},

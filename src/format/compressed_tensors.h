@@ -25,10 +25,10 @@ struct ModuleCodec {
   const codec::Codec* codec;
 };
 
-/// Whether fp8 weights are declared with activations that the runtime quantizes per token (int8_w8a8 always is).
+/// Whether fp8_channel is declared with activations that the runtime rounds by token; other codecs say it themselves.
 enum class Activations { none, dynamic };
 
-/// How compressed-tensors names a codec. Two codecs never have the same scheme.
+/// How compressed-tensors names a codec's weights. Codecs of the same scheme differ in their activations.
 struct Scheme {
   std::string format;        ///< "pack-quantized", "float-quantized", ...
   unsigned num_bits;         ///< of one code
@@ -39,6 +39,10 @@ struct Scheme {
   bool operator==(const Scheme&) const = default;
   std::string text() const;  ///< "pack-quantized int4 group 64 symmetric", for messages
 };
+
+/// The tensor of a module that holds the fixed scale of its inputs (codec::has_fixed_scale): "input_scale", what a code
+/// of 1 stands for, or "input_global_scale", the divisor of NVFP4's scales.
+std::string_view input_scale_name(codec::ActivationRounding::Kind kind);
 
 /// True when a compressed-tensors checkpoint can hold the codec; false for keep and for those of GGUF.
 bool has_scheme(const codec::Codec& codec);
@@ -59,7 +63,8 @@ class QuantizationScheme {
   /// Throws Error naming `where` for methods, formats or schemes that no codec here can read.
   static QuantizationScheme parse(const json& quantization_config, const std::string& where);
   /// The codec of a module: exact targets first, then "re:" targets, then class names ("Linear"); nullptr when the
-  /// module is ignored, no target matches, or it is FP8 with scales of blocks or tensors (EncodedMatrix reads it).
+  /// module is ignored, no target matches, or it is FP8 with scales of blocks or tensors (EncodedMatrix reads it). Of
+  /// codecs that differ in their activations alone it is the one without.
   /// Throws Error when patterns of different codecs match.
   const codec::Codec* codec_of(const std::string& module) const;
   /// How a module's inputs are declared to be rounded ("input_activations"), by the same rules. Declarations never stop

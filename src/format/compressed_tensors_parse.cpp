@@ -1,9 +1,8 @@
 // quantization_config -> codecs. A group of the configuration is read into a Scheme, and the codec with the same
 // scheme is looked up, so a scheme without a codec is refused by its name.
-#include <array>
-
 #include "core/error.h"
 #include "format/compressed_tensors.h"
+#include "format/declared_activations.h"
 #include "format/strict_json.h"
 
 namespace strata::format {
@@ -91,23 +90,6 @@ const codec::Codec* codec_of_scheme(const Scheme& scheme, const std::string& whe
   fail("{}: no codec reads the scheme '{}'", where, printable(scheme.text()));
 }
 
-/// A way to round activations as compressed-tensors names it.
-struct DeclaredActivations {
-  std::int64_t num_bits;
-  std::string_view type, strategy, dynamic;
-  std::int64_t group_size;  ///< 0 unless the strategy has groups
-  codec::ActivationRounding::Kind kind;
-};
-constexpr auto kActivations = std::to_array<DeclaredActivations>({
-    {8, "int", "token", "true", 0, codec::ActivationRounding::Kind::int8_token},
-    {8, "float", "token", "true", 0, codec::ActivationRounding::Kind::e4m3_token},
-    {8, "float", "group", "true", 128, codec::ActivationRounding::Kind::e4m3_groups},
-    {8, "float", "tensor", "false", 0, codec::ActivationRounding::Kind::e4m3_tensor},
-    {4, "float", "tensor_group", "local", 16, codec::ActivationRounding::Kind::nvfp4},
-    {4, "float", "group", "true", 32, codec::ActivationRounding::Kind::mxfp4},
-    {8, "float", "group", "true", 32, codec::ActivationRounding::Kind::mxfp8},
-});
-
 /// What a group declares of its modules' inputs.
 codec::ActivationRounding::Kind read_activations(const json& group) {
   using enum codec::ActivationRounding::Kind;
@@ -126,7 +108,7 @@ codec::ActivationRounding::Kind read_activations(const json& group) {
   const std::int64_t group_size = number("group_size", 0);
   const std::string strategy = word("strategy", group_size == 0 ? "tensor" : "group");
   if (word("symmetric", "true") != "true") return unknown;
-  for (const DeclaredActivations& row : kActivations)
+  for (const DeclaredActivations& row : declared_activations())
     if (row.num_bits == number("num_bits", 8) && row.type == word("type", "int") && row.strategy == strategy &&
         row.dynamic == word("dynamic", "false") && row.group_size == group_size)
       return row.kind;

@@ -90,6 +90,17 @@ TEST(Activations, ARoundedRowStaysAsItIs) {
   }
 }
 
+TEST(Activations, AFixedScaleMakesTheLargestInputTheLargestNumber) {
+  EXPECT_EQ(fixed_scale(Kind::e4m3_tensor, 896.0f), 2.0f);
+  EXPECT_EQ(fixed_scale(Kind::nvfp4, 1344.0f), 2.0f);  // 448 x 6 over it
+  std::vector<float> row = {0, -896, 1};
+  round_activations({Kind::e4m3_tensor, 2.0f}, row, row);
+  EXPECT_EQ(row[1], -896.0f);
+  for (const Kind kind : {Kind::e4m3_tensor, Kind::nvfp4})
+    for (const float largest : {0.0f, -1.0f, HUGE_VALF, std::nanf(""), 1e-45f})
+      EXPECT_EQ(fixed_scale(kind, largest), 1.0f) << largest;
+}
+
 TEST(Activations, EveryKindHasAName) {
   std::vector<std::string_view> names;
   for (unsigned kind = 0; kind <= static_cast<unsigned>(Kind::mxfp8); ++kind)

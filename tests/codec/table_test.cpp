@@ -15,7 +15,7 @@ TEST(Table, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
     EXPECT_EQ(find(codec.name), &codec);
   }
-  EXPECT_EQ(names.size(), 106u);
+  EXPECT_EQ(names.size(), 110u);
   for (const char* name : {"keep",
                            "int2_g32",
                            "int3_g64",
@@ -30,7 +30,9 @@ TEST(Table, NamesAreUniqueAndFound) {
                            "int8_asym_channel",
                            "int8_w8a8",
                            "fp8_channel",
+                           "fp8_static",
                            "nvfp4",
+                           "nvfp4_a4",
                            "mxfp4",
                            "mxfp8",
                            "q8_0",

@@ -109,9 +109,12 @@ class Codec:
 
 
 def parse_codec(name: str) -> Codec:
-    """int4_g64, int4_asym_g64, int8_channel, int8_w8a8 (int8_channel in another format), fp8_channel, nvfp4, mxfp4, mxfp8."""
-    fixed = {"int8_w8a8": Codec("int", 8, 0), "fp8_channel": Codec("fp8", 8, 0), "nvfp4": Codec("nvfp4", 4, 16),
-             "mxfp4": Codec("mxfp4", 4, 32), "mxfp8": Codec("mxfp8", 8, 32)}
+    """int4_g64, int4_asym_g64, int8_channel, int8_w8a8 (int8_channel in another format), fp8_channel, nvfp4, mxfp4, mxfp8; those whose
+    inputs are rounded have the weights of these."""
+    fixed = {"int8_w8a8": Codec("int", 8, 0), "fp8_channel": Codec("fp8", 8, 0), "fp8_static": Codec("fp8", 8, 0),
+             "nvfp4": Codec("nvfp4", 4, 16), "nvfp4_a4": Codec("nvfp4", 4, 16),
+             "mxfp4": Codec("mxfp4", 4, 32), "mxfp4_a4": Codec("mxfp4", 4, 32),
+             "mxfp8": Codec("mxfp8", 8, 32), "mxfp8_a8": Codec("mxfp8", 8, 32)}
     if name in fixed:
         return fixed[name]
     bits, asym, group = re.fullmatch(r"int(\d)_(asym_)?(?:g(\d+)|channel)", name).groups()

@@ -78,7 +78,12 @@ def config_of(name: str) -> ct.CompressedTensorsConfig:
     form = "int-quantized" if name == "int8_w8a8" else min(codec.formats() - {"int-quantized", "naive-quantized"})
     scale = {"nvfp4": "torch.float8_e4m3fn", "mxfp4": "torch.uint8", "mxfp8": "torch.uint8"}.get(codec.family)
     token = {"num_bits": 8, "strategy": "token", "dynamic": True, "symmetric": True}
-    inputs = {"int8_w8a8": {**token, "type": "int"}, "fp8_channel": {**token, "type": "float"}}.get(name)
+    block = {"type": "float", "strategy": "group", "group_size": 32, "dynamic": True, "symmetric": True, "scale_dtype": "torch.uint8"}
+    inputs = {"int8_w8a8": {**token, "type": "int"}, "fp8_channel": {**token, "type": "float"},
+              "fp8_static": {**token, "type": "float", "strategy": "tensor", "dynamic": False},
+              "nvfp4_a4": {**block, "num_bits": 4, "strategy": "tensor_group", "group_size": 16, "dynamic": "local",
+                           "scale_dtype": "torch.float8_e4m3fn"},
+              "mxfp4_a4": {**block, "num_bits": 4}, "mxfp8_a8": {**block, "num_bits": 8}}.get(name)
     weights = {**codec.weights_config(), "scale_dtype": scale}
     return ct.CompressedTensorsConfig.from_config(
         {"format": form, "ignore": [], "config_groups": {"group_0": {"targets": ["re:.*"], "format": form, "weights": weights,

@@ -55,11 +55,11 @@ Kind InputRounding::of_place(const Place& place) const {
 codec::ActivationRounding with_scale(Kind kind, const std::function<const TensorView*(std::string_view)>& find) {
   const codec::ActivationRounding missing{Kind::unknown, 1.0f};
   if (kind == Kind::e4m3_tensor) {
-    const auto scale = scale_in(find("input_scale"));
+    const auto scale = scale_in(find(format::input_scale_name(kind)));
     return scale ? codec::ActivationRounding{kind, *scale} : missing;
   }
   if (kind != Kind::nvfp4) return {kind, 1.0f};
-  if (const auto divisor = scale_in(find("input_global_scale"))) return {kind, *divisor};
+  if (const auto divisor = scale_in(find(format::input_scale_name(kind)))) return {kind, *divisor};
   const auto scale = scale_in(find("input_scale"));
   return scale ? codec::ActivationRounding{kind, 1.0f / *scale} : missing;
 }

@@ -203,8 +203,8 @@ PlanResult Preparation::read_plan() const {
   check_plan(result.plan, model_.architecture(), target_, request_.plan.parts, where);
   result.least_version = least_version(target_, result.plan, model_.architecture());
   const auto codecs = codecs_by_linear(result.plan, model_.architecture());
-  const CacheScales cache = planned_cache(request_.plan, model_.architecture());
-  result.output_bytes = plan_output(model_, codecs, target_, request_.plan.shard_bytes, DType::bf16, cache)->bytes();
+  const MeasuredScales scales = planned_scales(request_.plan, model_.architecture());
+  result.output_bytes = plan_output(model_, codecs, target_, request_.plan.shard_bytes, DType::bf16, scales)->bytes();
   return result;
 }
 

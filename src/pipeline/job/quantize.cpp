@@ -6,8 +6,8 @@
 
 #include "core/job_folder.h"
 #include "core/seconds.h"
-#include "pipeline/job/cache_scales.h"
 #include "pipeline/job/card.h"
+#include "pipeline/job/measured_scales.h"
 #include "pipeline/job/report.h"
 #include "pipeline/job/unknown_model.h"
 #include "pipeline/job/verification_text.h"
@@ -17,14 +17,17 @@
 namespace strata::pipeline {
 namespace {
 
-/// cache: the scales of --kv, or as many before they are measured.
+/// scales: those that the text gives, or as many before they are measured.
 std::unique_ptr<Output> output_of(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared,
-                                  CacheScales cache) {
+                                  MeasuredScales scales) {
   Codecs codecs = codecs_by_linear(prepared.plan.plan, model.architecture());
+  const auto measured = std::ranges::find_if(codecs, &codec::Codec::has_input_scale);
+  if (measured != codecs.end() && !model.architecture().why_not_runnable.empty())
+    fail("{}: the scale of its inputs is measured, and {}", (*measured)->name, model.architecture().why_not_runnable);
   if (request.plan.fp8_cache && std::ranges::none_of(codecs, &codec::Codec::has_codes))
     fail("--kv fp8: this plan leaves every linear as it is, and a folder without codes cannot declare the cache");
   return plan_output(model, std::move(codecs), target_of(request), request.plan.shard_bytes, DType::bf16,
-                     std::move(cache));
+                     std::move(scales));
 }
 
 Written write(const PlannedJob& job, const Forecast& forecast, JobFolder& folder, Listener& listener) {
@@ -46,7 +49,8 @@ Quantized run(const model::Model& model, const QuantizeRequest& request, JobFold
   const auto begin = std::chrono::steady_clock::now();
   Quantized done;
   done.prepared = prepare(model, request, &folder, listener);
-  const std::unique_ptr<Output> output = output_of(model, request, done.prepared, cache_scales(model, request, folder));
+  const std::unique_ptr<Output> output =
+      output_of(model, request, done.prepared, measured_scales(model, request, done.prepared.plan.plan, folder));
   const PlannedJob job{model, request, done.prepared, *output};
   done.forecast = forecast(job);
   listener.on_plan(model, done.prepared, done.forecast);
@@ -94,7 +98,7 @@ DryRun dry_run(const QuantizeRequest& asked, Listener& listener) {
   DryRun result;
   result.prepared = prepare(model, request, nullptr, listener);
   const std::unique_ptr<Output> output =
-      output_of(model, request, result.prepared, planned_cache(request.plan, model.architecture()));
+      output_of(model, request, result.prepared, planned_scales(request.plan, model.architecture()));
   result.forecast = forecast({model, request, result.prepared, *output});
   listener.on_plan(model, result.prepared, result.forecast);
   return result;

@@ -13,8 +13,8 @@ CacheScales cache_to_measure(const model::Architecture& a) {
   return scales;
 }
 
-CacheScales planned_cache(const PlanRequest& request, const model::Architecture& a) {
-  return request.fp8_cache ? cache_to_measure(a) : CacheScales();
+MeasuredScales planned_scales(const PlanRequest& request, const model::Architecture& a) {
+  return {.cache = request.fp8_cache ? cache_to_measure(a) : CacheScales()};
 }
 
 std::string why_no_fp8_cache(const Target& target, const model::Architecture& a) {

@@ -13,15 +13,15 @@ namespace strata::pipeline {
 namespace fs = std::filesystem;
 
 std::unique_ptr<Output> plan_output(const model::Model& model, Codecs codecs, const Target& target,
-                                    std::uint64_t shard_bytes, DType dense, CacheScales cache) {
-  STRATA_CHECK(cache.empty() || target.container == codec::Container::compressed_tensors, "{}", target.name);
+                                    std::uint64_t shard_bytes, DType dense, MeasuredScales scales) {
+  STRATA_CHECK(scales.cache.empty() || target.container == codec::Container::compressed_tensors, "{}", target.name);
   if (target.container == codec::Container::gguf)
     return std::make_unique<GgufFile>(model, std::move(codecs), shard_bytes, dense);
   STRATA_CHECK(dense == DType::bf16, "a folder holds dense matrices in bf16");
   if (target.container == codec::Container::mlx)
     return std::make_unique<MlxFolder>(model, std::move(codecs), shard_bytes);
   return std::make_unique<SafetensorsFolder>(model, std::move(codecs), target.activations, shard_bytes,
-                                             std::move(cache));
+                                             std::move(scales));
 }
 
 void refuse_source(const model::Model& source, const fs::path& output) {

@@ -61,12 +61,20 @@ class Output {
 /// The scales of an FP8 cache of keys and values, by block; empty where the output has none.
 using CacheScales = std::vector<model::CacheScales>;
 
+/// Numbers of an output that a calibration text gives; a layout needs no more than which there are.
+struct MeasuredScales {
+  CacheScales cache{};
+  /// The fixed scale of what each linear reads, by index into Architecture::linears, where its codec has one
+  /// (codec::Codec::has_input_scale). Empty: 1 for all.
+  std::vector<float> inputs{};
+};
+
 /// Lays out the model in the container of `target`. shard_bytes: the most tensor bytes in a file (a larger tensor has a
 /// file of its own); 0: one file. dense: type of the matrices without codes, bf16 unless nothing has codes and the
-/// container is GGUF. cache: for a folder of Hugging Face's form whose linears have codes. Throws Error for what the
+/// container is GGUF. scales: for a folder of Hugging Face's form whose linears have codes. Throws Error for what the
 /// container cannot express.
 std::unique_ptr<Output> plan_output(const model::Model& model, Codecs codecs, const Target& target,
-                                    std::uint64_t shard_bytes, DType dense = DType::bf16, CacheScales cache = {});
+                                    std::uint64_t shard_bytes, DType dense = DType::bf16, MeasuredScales scales = {});
 
 /// Throws Error where the output would replace the model that it is made from.
 void refuse_source(const model::Model& source, const std::filesystem::path& output);

@@ -32,20 +32,20 @@ json SafetensorsFolder::config_of() const {
   ignored.insert(ignored.end(), carried_->patterns.begin(), carried_->patterns.end());
   json& written = config["quantization_config"];
   written = format::quantization_config(module_targets(model(), codecs()), ignored, activations_);
-  if (!cache_.empty()) written["kv_cache_scheme"] = format::fp8_cache_scheme();
+  if (!scales_.cache.empty()) written["kv_cache_scheme"] = format::fp8_cache_scheme();
   return config;
 }
 
 SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
-                                     std::uint64_t shard_bytes, CacheScales cache)
-    : SafetensorsFolder(model, std::move(codecs), activations, shard_bytes, std::move(cache), carried_of(model)) {}
+                                     std::uint64_t shard_bytes, MeasuredScales scales)
+    : SafetensorsFolder(model, std::move(codecs), activations, shard_bytes, std::move(scales), carried_of(model)) {}
 
 SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
-                                     std::uint64_t shard_bytes, CacheScales cache,
+                                     std::uint64_t shard_bytes, MeasuredScales scales,
                                      std::shared_ptr<const Carried> carried)
     : ShardedFolder(model, std::move(codecs), shard_bytes, carried->files),
       activations_(activations),
-      cache_(std::move(cache)),
+      scales_(std::move(scales)),
       carried_(std::move(carried)) {
   if (stacks_experts(model, this->codecs())) stacks_ = model.stacks();
   lay_out(list_tensors(), config_of());
@@ -53,11 +53,27 @@ SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, f
 
 std::unique_ptr<Output> SafetensorsFolder::with(Codecs codecs) const {
   return std::unique_ptr<Output>(
-      new SafetensorsFolder(model(), std::move(codecs), activations_, shard_bytes(), cache_, carried_));
+      new SafetensorsFolder(model(), std::move(codecs), activations_, shard_bytes(), scales_, carried_));
 }
 
 void SafetensorsFolder::write_stack(std::size_t stack, DType dtype, const TakeBytes& take) const {
   dense_stack(model(), stacks_[stack], dtype, take);
+}
+
+void SafetensorsFolder::list_scales(std::vector<Tensor>& tensors) const {
+  const model::Architecture& a = model().architecture();
+  for (std::size_t b = 0; quantized() && b < scales_.cache.size(); ++b) {
+    if (!scales_.cache[b].rounds()) continue;
+    const model::CacheScaleNames names = model::cache_scale_names(a, b);
+    tensors.push_back({{names.k, DType::f32, {1}}, {.number = scales_.cache[b].k}});
+    tensors.push_back({{names.v, DType::f32, {1}}, {.number = scales_.cache[b].v}});
+  }
+  for (std::size_t l = 0; l < a.linears.size(); ++l) {
+    if (!codecs()[l]->has_input_scale()) continue;
+    const std::string_view suffix = format::input_scale_name(codecs()[l]->activations);
+    const float scale = scales_.inputs.empty() ? 1.0f : scales_.inputs[l];
+    tensors.push_back({{fmt::format("{}.{}", a.linears[l].module, suffix), DType::f32, {1}}, {.number = scale}});
+  }
 }
 
 /// All tensors in the order that they are written.
@@ -92,12 +108,7 @@ std::vector<ShardedFolder::Tensor> SafetensorsFolder::list_tensors() const {
     }
     std::ranges::move(tensors_of(a.linears[it->second].module, {it->second}, 0), std::back_inserter(tensors));
   }
-  for (std::size_t b = 0; quantized() && b < cache_.size(); ++b) {
-    if (!cache_[b].rounds()) continue;
-    const model::CacheScaleNames names = model::cache_scale_names(a, b);
-    tensors.push_back({{names.k, DType::f32, {1}}, {.number = cache_[b].k}});
-    tensors.push_back({{names.v, DType::f32, {1}}, {.number = cache_[b].v}});
-  }
+  list_scales(tensors);
   for (const model::TensorInfo& tensor : model().carried()) {
     const std::optional<DType> dtype = dtype_from_name(tensor.type);
     if (!dtype)

@@ -14,10 +14,9 @@ namespace strata::pipeline {
 class SafetensorsFolder final : public ShardedFolder {
  public:
   /// The model must outlive this. activations: what the configuration says that the runtime does with them.
-  /// cache: scales that the folder holds for an FP8 cache, by block, or empty; only where a linear has codes, since
-  /// the configuration that declares them is that of the codes.
+  /// scales: only where a linear has codes, since the configuration that declares them is that of the codes.
   SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
-                    std::uint64_t shard_bytes, CacheScales cache = {});
+                    std::uint64_t shard_bytes, MeasuredScales scales = {});
 
   std::unique_ptr<Output> with(Codecs codecs) const override;
 
@@ -30,14 +29,15 @@ class SafetensorsFolder final : public ShardedFolder {
   };
 
   SafetensorsFolder(const model::Model& model, Codecs codecs, format::Activations activations,
-                    std::uint64_t shard_bytes, CacheScales cache, std::shared_ptr<const Carried> carried);
+                    std::uint64_t shard_bytes, MeasuredScales scales, std::shared_ptr<const Carried> carried);
   static std::shared_ptr<const Carried> carried_of(const model::Model& model);
   json config_of() const;
   std::vector<Tensor> list_tensors() const;
+  void list_scales(std::vector<Tensor>& tensors) const;
   void write_stack(std::size_t stack, DType dtype, const TakeBytes& take) const override;
 
   format::Activations activations_;
-  CacheScales cache_;
+  MeasuredScales scales_;
   std::shared_ptr<const Carried> carried_;
   std::vector<model::Stack> stacks_;  ///< those that hold the experts, if any
 };

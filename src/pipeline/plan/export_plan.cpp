@@ -46,6 +46,8 @@ std::string llm_compressor(const ExportedPlan& plan) {
           {{"QuantizationModifier", {{"config_groups", config["config_groups"]}, {"ignore", config["ignore"]}}}}}}}});
 }
 
+constexpr auto kUnrounded = codec::ActivationRounding::Kind::none;
+
 /// auto-round's name for the numbers of a codec; empty when it has none.
 std::string auto_round_type(const Codec& codec) {
   using enum codec::Family;
@@ -77,7 +79,7 @@ json auto_round_scheme(const Codec& codec) {
           {"group_size", codec.group_size == 0 ? -1 : static_cast<int>(codec.group_size)},
           {"sym", codec.symmetric},
           {"data_type", auto_round_type(codec)},
-          {"act_bits", codec.name == "int8_w8a8" ? 8 : 16}};
+          {"act_bits", codec.activations == kUnrounded ? 16 : codec.code_bits}};
 }
 
 std::string auto_round(const ExportedPlan& plan) {
@@ -88,7 +90,7 @@ std::string auto_round(const ExportedPlan& plan) {
 
 std::string gptqmodel_lacks(const Codec& codec) {
   if (std::string why = foreign(codec); !why.empty()) return why;
-  if (!codec.has_codes() || (codec.is_integer() && codec.symmetric && codec.name != "int8_w8a8")) return "";
+  if (!codec.has_codes() || (codec.is_integer() && codec.symmetric && codec.activations == kUnrounded)) return "";
   return "its GPTQ checkpoints hold symmetric integers only; plan with --codecs of int4_g64, int8_g32 and their like";
 }
 

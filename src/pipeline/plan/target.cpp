@@ -45,20 +45,21 @@ std::string resolved(std::string_view name) {
 
 Schemes scheme_of(const Codec& codec) {
   if (codec.container == codec::Container::mlx) return kMlxTypes;
+  const bool rounds_inputs = codec.activations != codec::ActivationRounding::Kind::none;
   switch (codec.family) {
     case Family::keep:
       return kKept;
     case Family::integer:
-      if (codec.name == "int8_w8a8") return kInt8Activations;  // int8_channel's weights in another format
+      if (rounds_inputs) return kInt8Activations;
       return codec.symmetric ? symmetric(codec.code_bits) : asymmetric(codec.code_bits);
     case Family::fp8:
-      return kFp8;
+      return rounds_inputs ? kFp8Static : kFp8;
     case Family::nvfp4:
-      return kNvfp4;
+      return rounds_inputs ? kNvfp4A4 : kNvfp4;
     case Family::mxfp4:
-      return kMxfp4;
+      return rounds_inputs ? kMxfp4A4 : kMxfp4;
     case Family::mxfp8:
-      return kMxfp8;
+      return rounds_inputs ? kMxfp8A8 : kMxfp8;
     case Family::affine:
     case Family::ggml:
       break;

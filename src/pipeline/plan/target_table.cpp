@@ -12,6 +12,8 @@ using codec::Container;
 using format::Activations;
 
 constexpr Schemes kFloats = kFp8 | kNvfp4 | kMxfp4 | kMxfp8;
+/// vLLM makes the same layers of these as of kFloats, and rounds inputs where the GPU multiplies such numbers.
+constexpr Schemes kRoundedInputs = kFp8Static | kNvfp4A4 | kMxfp4A4 | kMxfp8A8;
 /// vLLM's Marlin kernels have the integers of 4 and 8 bits; its Humming kernels, since 0.25, those of 2 to 8.
 constexpr Schemes kMarlin = symmetric(4) | symmetric(8);
 constexpr Schemes kHumming = symmetric(2, 8) | asymmetric(2, 8);
@@ -29,13 +31,13 @@ constexpr Reason kOnlyMlx{kMlxTypes, "a quantization of MLX; --for mlx writes it
 constexpr Reason kRoundsActivations{kInt8Activations,
                                     "rounds activations to 8 bits; ask for it with --codecs and --for vllm:cpu"};
 constexpr auto kCudaRefusals = std::to_array<Reason>({kOnlyGguf, kOnlyMlx, kRoundsActivations});
-constexpr auto kTuringRefusals =
-    std::to_array<Reason>({kOnlyGguf, kOnlyMlx, kRoundsActivations, {kMxfp4, "vLLM has no kernel for it before sm80"}});
+constexpr auto kTuringRefusals = std::to_array<Reason>(
+    {kOnlyGguf, kOnlyMlx, kRoundsActivations, {kMxfp4 | kMxfp4A4, "vLLM has no kernel for it before sm80"}});
 constexpr auto kBlackwellRefusals = std::to_array<Reason>(
     {kOnlyGguf,
      kOnlyMlx,
      kRoundsActivations,
-     {kMxfp4 | kMxfp8, "vLLM quantizes activations too on sm100, which the measured loss does not include"}});
+     {kMxfp4 | kMxfp8, "vLLM rounds activations too on sm100; mxfp4_a4 and mxfp8_a8 say so, with --codecs"}});
 constexpr auto kMarlinRefusals =
     std::to_array<Reason>({kOnlyGguf,
                            kOnlyMlx,
@@ -47,7 +49,8 @@ constexpr auto kTransformersRefusals = std::to_array<Reason>(
     {kOnlyGguf,
      kOnlyMlx,
      {asymmetric(2, 8), "transformers 5 with compressed-tensors 0.20 fails on asymmetric weights"},
-     {kInt8Activations, "rounds activations to 8 bits; int8_channel has the same weights without that"}});
+     {kInt8Activations, "rounds activations to 8 bits; int8_channel has the same weights without that"},
+     {kRoundedInputs, "rounds activations; fp8_channel, nvfp4, mxfp4 and mxfp8 have the same weights without that"}});
 constexpr auto kLlamaRefusals =
     std::to_array<Reason>({kOnlyMlx, {kAnyScheme, "a compressed-tensors codec; llama.cpp reads GGUF types only"}});
 constexpr auto kMlxRefusals =
@@ -56,6 +59,8 @@ constexpr auto kMlxRefusals =
 // Experts: docs/formats/compressed-tensors.md ("Mixtures of experts").
 constexpr auto kCudaExpertRefusals = std::to_array<Reason>(
     {{kMxfp8, "vLLM rounds the activations of MXFP8 experts, which the measured loss does not include"},
+     {kFp8Static, "vLLM rounds what experts in FP8 read by token; fp8_channel says so"},
+     {kMxfp4A4 | kMxfp8A8, "nobody looked whether vLLM rounds what experts read so"},
      {asymmetric(8), "vLLM has no kernel for it in experts"}});
 constexpr auto kTransformersExpertRefusals =
     std::to_array<Reason>({{kKept, "transformers cannot load experts in bf16 beside quantized layers; --for vllm can"},
@@ -85,10 +90,10 @@ constexpr Target kCuda = {.name = "vllm",
                           .container = Container::compressed_tensors,
                           .gpu = true,
                           .one_expert_codec = false,
-                          .dense = kKept | kFloats | kHumming,
-                          .experts = (kKept | kFloats | kHummingExperts) - kMxfp8,
+                          .dense = kKept | kFloats | kRoundedInputs | kHumming,
+                          .experts = (kKept | kFloats | kNvfp4A4 | kHummingExperts) - kMxfp8,
                           .expert_rows = kExpertRowsOnHopper,
-                          .on_request = kLargeWithZeros,
+                          .on_request = kLargeWithZeros | kRoundedInputs,
                           .no_kernel = "vLLM has no kernel for it",
                           .refusals = kCudaRefusals,
                           .expert_refusals = kCudaExpertRefusals,
@@ -113,7 +118,8 @@ constexpr Target on_cuda(std::string_view name, std::string_view description, Ro
 
 constexpr auto kTargets = std::to_array<Target>({
     kCuda,
-    on_cuda("vllm:sm75", "vLLM on Turing GPUs (T4, RTX 20)", kInt8Inputs, kMxfp4, kExpertRows, kTuringRefusals),
+    on_cuda("vllm:sm75", "vLLM on Turing GPUs (T4, RTX 20)", kInt8Inputs, kMxfp4 | kMxfp4A4, kExpertRows,
+            kTuringRefusals),
     on_cuda("vllm:sm80", "vLLM on Ampere GPUs (A100, RTX 30)", kInt8Inputs, kNoScheme, kExpertRows, kCudaRefusals),
     on_cuda("vllm:sm89", "vLLM on Ada and Hopper GPUs (L4, L40, RTX 40, H100, H200)", kInt8Inputs | kFp8Inputs,
             kNoScheme, kExpertRowsOnHopper, kCudaRefusals),
@@ -127,9 +133,10 @@ constexpr auto kTargets = std::to_array<Target>({
      .container = Container::compressed_tensors,
      .gpu = true,
      .one_expert_codec = false,
-     .dense = kKept | kFloats | kMarlin,
-     .experts = (kKept | kFloats | kMarlin) - kMxfp8,
+     .dense = kKept | kFloats | kRoundedInputs | kMarlin,
+     .experts = (kKept | kFloats | kNvfp4A4 | kMarlin) - kMxfp8,
      .expert_rows = kMarlin,
+     .on_request = kRoundedInputs,
      .no_kernel = "vLLM has no kernel for it",
      .refusals = kMarlinRefusals,
      .expert_refusals = kCudaExpertRefusals,
@@ -144,9 +151,10 @@ constexpr auto kTargets = std::to_array<Target>({
      .container = Container::compressed_tensors,
      .gpu = false,
      .one_expert_codec = false,
-     .dense = kKept | kFp8 | kInt8Activations | symmetric(4) | asymmetric(4),
+     .dense = kKept | kFp8 | kFp8Static | kInt8Activations | symmetric(4) | asymmetric(4),
      .experts = kKept | symmetric(4),
      .expert_rows = symmetric(4),
+     .on_request = kFp8Static,
      .no_kernel = "vLLM has no CPU kernel for it",
      .refusals = kCpuRefusals,
      .stacks = ExpertStacks::without_biases,
@@ -161,8 +169,9 @@ constexpr auto kTargets = std::to_array<Target>({
      .container = Container::compressed_tensors,
      .gpu = true,
      .one_expert_codec = false,
-     .dense = kKept | kFp8 | symmetric(4) | asymmetric(4),
+     .dense = kKept | kFp8 | kFp8Static | symmetric(4) | asymmetric(4),
      .experts = kKept | kFp8 | symmetric(4) | asymmetric(4),
+     .on_request = kFp8Static,
      .no_kernel = "vLLM has no kernel for it on AMD GPUs",
      .refusals = kCudaRefusals,
      .stacks = ExpertStacks::without_biases,

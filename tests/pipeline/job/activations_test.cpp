@@ -56,6 +56,42 @@ TEST_F(ActivationsOfAJob, AreMeasuredWhereTheTargetRoundsThem) {
   EXPECT_EQ(made("int8_w8a8", "vllm:cpu").verification->as_it_runs->linears.begin()->first, "int8 by token");
 }
 
+TEST_F(ActivationsOfAJob, AreThoseOfTheCodec) {
+  for (const auto& [codec, name] :
+       {std::pair{"nvfp4_a4", "nvfp4"}, std::pair{"mxfp4_a4", "mxfp4"}, std::pair{"mxfp8_a8", "mxfp8"},
+        std::pair{"fp8_static", "fp8 with a fixed scale"}}) {
+    QuantizeRequest request = request_for(codec, "vllm:sm100");
+    request.plan.codecs = {codec, "keep"};
+    const Quantized done = made(request);
+    EXPECT_EQ(done.prepared.plan.output_bytes, done.written.bytes) << codec;
+    ASSERT_TRUE(done.verification->as_it_runs) << codec;
+    EXPECT_EQ(done.verification->as_it_runs->linears.begin()->first, name);
+    EXPECT_GT(done.verification->as_it_runs->kl_change->mean, 0.0) << codec;
+  }
+}
+
+TEST_F(ActivationsOfAJob, FixedScalesAreThoseOfTheCalibrationText) {
+  QuantizeRequest request = request_for("nvfp4_a4", "vllm:sm100");
+  request.plan.codecs = {"nvfp4_a4", "keep"};
+  made(request);
+  const model::Model written = model::Model::open(folder_ / "out"), model = model::Model::open(folder_ / "model");
+  const auto declared = written.declared_activations();
+  const model::Architecture& a = model.architecture();
+  std::map<std::pair<std::size_t, model::Site>, float> largest;
+  engine::Engine engine(model);
+  const auto tokens = model::Tokenizer::of(model).encode(read_text_file(folder_ / "text.txt").substr(0, 4 * 16));
+  const engine::Observer observer = [&](model::Site site, std::size_t block, const float* rows, std::size_t count,
+                                        std::size_t size) {
+    for (std::size_t i = 0; i < count * size; ++i)
+      largest[{block, site}] = std::max(largest[{block, site}], std::fabs(rows[i]));
+  };
+  engine.forward(tokens, std::vector<engine::Sequence>(4, engine::Sequence{16}), &observer);
+  for (std::size_t l = 0; l < a.linears.size(); ++l) {
+    const float most = largest.at({a.linears[l].block, engine::input_site(a, a.linears[l])});
+    EXPECT_NEAR(declared[l].scale, 2688.0f / most, 0.02f * 2688.0f / most) << a.linears[l].module;
+  }
+}
+
 TEST_F(ActivationsOfAJob, AreMeasuredByAnEvaluationThatAsksForThem) {
   made("fp8_channel", "vllm");
   EvaluationRequest request = evaluation();

@@ -49,6 +49,16 @@ TEST(Target, OlderKernelsHaveFourAndEightBitsWithoutZeroPoints) {
   EXPECT_FALSE(takes("vllm:rocm", "int8_g32") || takes("vllm:rocm", "nvfp4"));
 }
 
+TEST(Target, CodecsThatRoundInputsAreChoicesWhereTheyAreNamed) {
+  EXPECT_TRUE(takes("vllm:sm100", "mxfp4_a4") && takes("vllm:sm100", "mxfp8_a8") && takes("vllm:sm100", "nvfp4_a4"));
+  EXPECT_TRUE(takes("vllm", "fp8_static") && takes("vllm:cpu", "fp8_static"));
+  EXPECT_FALSE(takes("vllm:sm75", "mxfp4_a4") || takes("transformers", "nvfp4_a4"));
+  EXPECT_TRUE(takes_in_experts("vllm", "nvfp4_a4"));
+  EXPECT_FALSE(takes_in_experts("vllm", "fp8_static") || takes_in_experts("vllm", "mxfp4_a4"));
+  for (const codec::Codec* codec : allowed_codecs(target_by_name("vllm"), {}).codecs)
+    EXPECT_EQ(codec->activations, codec::ActivationRounding::Kind::none) << codec->name;
+}
+
 TEST(Target, GpusDifferInFormatsOfFourBitsAndInExperts) {
   EXPECT_FALSE(takes("vllm:sm75", "mxfp4") || takes("vllm:sm100", "mxfp4") || takes("vllm:sm100", "mxfp8"));
   EXPECT_TRUE(takes("vllm:sm80", "mxfp4") && takes("vllm:sm75", "fp8_channel"));

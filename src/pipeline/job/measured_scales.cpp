@@ -1,0 +1,99 @@
+// One pass of the original, block by block, with keys as the cache gets them: normed and turned. Linears that read from
+// one site share its scale, as runtimes that fuse them want it, and so do all experts of a block.
+// The numbers are kept as JSON, which holds a float in full.
+#include "pipeline/job/measured_scales.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "core/file.h"
+#include "core/numbers.h"
+#include "engine/modes.h"
+#include "importance/pass.h"
+#include "pipeline/output/cache_plan.h"
+
+namespace strata::pipeline {
+namespace {
+
+/// The largest magnitudes that a pass shows, by block and site.
+class SiteMagnitudes {
+ public:
+  void take(std::size_t block, engine::Site site, const float* rows, std::size_t count) {
+    float& most = most_[{block, site}];
+    for (std::size_t i = 0; i < count; ++i) most = std::max(most, std::fabs(rows[i]));
+  }
+  /// 0 for a site that was not shown.
+  float of(std::size_t block, engine::Site site) const {
+    const auto found = most_.find({block, site});
+    return found == most_.end() ? 0.0f : found->second;
+  }
+
+ private:
+  std::map<std::pair<std::size_t, engine::Site>, float> most_;
+};
+
+CacheScales cache_of(const model::Architecture& a, CacheScales largest) {
+  const CacheScales wanted = cache_to_measure(a);
+  for (std::size_t b = 0; b < wanted.size(); ++b) {
+    model::CacheScales& found = largest[b];
+    if (!wanted[b].rounds() || !found.rounds())
+      found = wanted[b];  // no such cache, or nothing but zeros was seen
+    else
+      found = {found.k / kMostE4m3, found.v / kMostE4m3};
+  }
+  return largest;
+}
+
+std::vector<float> inputs_of(const model::Architecture& a, const Codecs& codecs, const SiteMagnitudes& largest) {
+  std::vector<float> scales(a.linears.size(), 1.0f);
+  for (std::size_t l = 0; l < scales.size(); ++l)
+    if (codecs[l]->has_input_scale())
+      scales[l] = codec::fixed_scale(codecs[l]->activations,
+                                     largest.of(a.linears[l].block, engine::input_site(a, a.linears[l])));
+  return scales;
+}
+
+MeasuredScales measure(const model::Model& model, const QuantizeRequest& request, const Codecs& codecs,
+                       const Stages& stages) {
+  const model::Architecture& a = model.architecture();
+  const importance::CalibrationSet set = calibration_text(model, request, stages);
+  engine::Engine engine(model, kernel::Precision::bf16, residency_of(request));
+  engine::CacheUse use{CacheScales(a.blocks), false};
+  SiteMagnitudes largest;
+  const importance::PassObserver sites[] = {[&](const importance::SiteRows& seen) {
+    largest.take(seen.block, seen.site, seen.rows, seen.sequences * seen.tokens * seen.size);
+  }};
+  const auto experts = [&](const importance::PassExpertRows& seen) {
+    if (seen.rows.routed)
+      largest.take(seen.rows.block, seen.rows.site, seen.rows.rows, seen.rows.tokens.size() * seen.rows.size);
+  };
+  {
+    const engine::HoldingCache finding(engine, use);
+    importance::run_calibration(engine, set, sites, {}, experts);
+  }
+  return {.cache = request.plan.fp8_cache ? cache_of(a, std::move(use.scales)) : CacheScales(),
+          .inputs = inputs_of(a, codecs, largest)};
+}
+
+json to_json(const MeasuredScales& scales) {
+  json cache = json::array();
+  for (const model::CacheScales& block : scales.cache) cache.push_back({block.k, block.v});
+  return {{"cache", std::move(cache)}, {"inputs", scales.inputs}};
+}
+
+}  // namespace
+
+MeasuredScales measured_scales(const model::Model& model, const QuantizeRequest& request, const Plan& plan,
+                               JobFolder& folder) {
+  const Codecs codecs = codecs_by_linear(plan, model.architecture());
+  if (!request.plan.fp8_cache && std::ranges::none_of(codecs, &codec::Codec::has_input_scale)) return {};
+  const Stages stages(model, &folder);
+  const json kept = stages.kept("scales.json", [&] { return to_json(measure(model, request, codecs, stages)); });
+  MeasuredScales scales{.inputs = kept.at("inputs").get<std::vector<float>>()};
+  for (const json& block : kept.at("cache"))
+    scales.cache.push_back({block.at(0).get<float>(), block.at(1).get<float>()});
+  return scales;
+}
+
+}  // namespace strata::pipeline
