@@ -11,7 +11,7 @@
 #include "core/random.h"
 
 namespace strata::allocate {
-namespace {
+namespace orders_test {
 
 TEST(Orders, ByImportanceWithTiesToTheEarlierBlock) {
   const std::vector<double> importance{-0.5, 2.0, -0.5, 7.0, 2.0};
@@ -154,5 +154,5 @@ TEST(Bits, TheBudgetIsRoundedDownAndExact) {
     EXPECT_EQ(budget_of_bits(true_bits(bytes, 1 << 20), 1 << 20), bytes);
 }
 
-}  // namespace
+}  // namespace orders_test
 }  // namespace strata::allocate

@@ -12,7 +12,7 @@
 #include "support/error_of.h"
 
 namespace strata::allocate {
-namespace {
+namespace solve_test {
 
 constexpr double kPromisedGap = 1e-3;
 
@@ -278,5 +278,5 @@ TEST(Pareto, IsConvex) {
   }
 }
 
-}  // namespace
+}  // namespace solve_test
 }  // namespace strata::allocate

@@ -21,7 +21,7 @@
 #include "model/tensors.h"
 
 namespace strata {
-namespace {
+namespace cli_test {
 
 using cli::block_plot, cli::PlotStyle;
 namespace fs = std::filesystem;
@@ -564,5 +564,5 @@ TEST_F(Cli, AnInstructionSetThatIsUnknownIsAnError) {
   unsetenv("STRATA_ISA");
 }
 
-}  // namespace
+}  // namespace cli_test
 }  // namespace strata

@@ -19,7 +19,7 @@
 #include "core/random.h"
 
 namespace strata {
-namespace {
+namespace resume_test {
 
 namespace fs = std::filesystem;
 
@@ -239,5 +239,5 @@ TEST_F(Resume, RestartDropsTheWork) {
   expect_nothing_left();
 }
 
-}  // namespace
+}  // namespace resume_test
 }  // namespace strata

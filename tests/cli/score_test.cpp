@@ -16,7 +16,7 @@
 #include "support/tiny_model.h"
 
 namespace strata {
-namespace {
+namespace score_test {
 
 namespace fs = std::filesystem;
 
@@ -173,5 +173,5 @@ TEST_F(Score, SaysWhatIsWrong) {
   refused({"--signals", "kl", "--kl-codecs", "int4_channel", "--codecs", "int4_channel"}, "s.json.journal", 1);
 }
 
-}  // namespace
+}  // namespace score_test
 }  // namespace strata

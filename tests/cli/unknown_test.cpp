@@ -14,7 +14,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata {
-namespace {
+namespace unknown_test {
 
 namespace fs = std::filesystem;
 
@@ -187,5 +187,5 @@ TEST_F(UnknownModel, AKnownFamilyWithoutItsHeadIsQuantizedLikeOne) {
     expect_refused(arguments, reason);
 }
 
-}  // namespace
+}  // namespace unknown_test
 }  // namespace strata

@@ -9,7 +9,7 @@
 #include "support.h"
 
 namespace strata::codec {
-namespace {
+namespace activations_test {
 
 using Kind = ActivationRounding::Kind;
 
@@ -109,5 +109,5 @@ TEST(Activations, EveryKindHasAName) {
   EXPECT_EQ(std::ranges::adjacent_find(names), names.end());
 }
 
-}  // namespace
+}  // namespace activations_test
 }  // namespace strata::codec

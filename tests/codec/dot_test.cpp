@@ -6,7 +6,7 @@
 #include "support.h"
 
 namespace strata::codec {
-namespace {
+namespace dot_test {
 
 class Dots : public testing::TestWithParam<const Variant*> {
  protected:
@@ -113,5 +113,5 @@ TEST_P(Dots, RowsTogetherAndAloneAgreeBitForBit) {
 INSTANTIATE_TEST_SUITE_P(Compiled, Dots, testing::ValuesIn(variants().begin(), variants().end()),
                          [](const auto& variant) { return std::string(variant.param->name); });
 
-}  // namespace
+}  // namespace dot_test
 }  // namespace strata::codec

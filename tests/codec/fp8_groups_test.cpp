@@ -5,7 +5,7 @@
 #include "support.h"
 
 namespace strata::codec {
-namespace {
+namespace fp8_groups_test {
 
 TEST(Fp8Groups, AWorkedExample) {
   Stored stored = allocate(fp8_groups(), 2, 256);
@@ -39,5 +39,5 @@ TEST(Fp8Groups, DecodedRowsEqualTheSpecification) {
     }
 }
 
-}  // namespace
+}  // namespace fp8_groups_test
 }  // namespace strata::codec

@@ -3,7 +3,7 @@
 #include "support.h"
 
 namespace strata::codec {
-namespace {
+namespace golden_test {
 
 class Golden : public testing::TestWithParam<std::string> {};
 
@@ -54,5 +54,5 @@ TEST_P(Golden, UnpackGivesTheValueOfEveryCode) {
 INSTANTIATE_TEST_SUITE_P(Matrices, Golden, testing::Values("usual", "extreme", "ragged"),
                          [](const auto& matrix) { return matrix.param; });
 
-}  // namespace
+}  // namespace golden_test
 }  // namespace strata::codec

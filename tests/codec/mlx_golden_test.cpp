@@ -5,7 +5,7 @@
 #include "support.h"
 
 namespace strata::codec {
-namespace {
+namespace mlx_golden_test {
 
 const Goldens& mlx() {
   static const Goldens all(std::string(STRATA_TEST_DATA) + "/golden/mlx.safetensors");
@@ -86,5 +86,5 @@ TEST_P(MlxGolden, MinMaxScalesAreThoseOfMlx) {
 INSTANTIATE_TEST_SUITE_P(Codecs, MlxGolden, testing::ValuesIn(codecs()),
                          [](const auto& codec) { return codec.param->name; });
 
-}  // namespace
+}  // namespace mlx_golden_test
 }  // namespace strata::codec

@@ -3,7 +3,7 @@
 #include "support.h"
 
 namespace strata::codec {
-namespace {
+namespace pages_test {
 
 using Bytes = std::vector<unsigned>;
 
@@ -104,5 +104,5 @@ TEST(Pages, GgufCodebooks) {
   EXPECT_EQ(iq2[32], 1.0f);
 }
 
-}  // namespace
+}  // namespace pages_test
 }  // namespace strata::codec

@@ -4,7 +4,7 @@
 #include "support.h"
 
 namespace strata::codec {
-namespace {
+namespace search_test {
 
 /// sum of importance * (weight - decoded)^2 in double.
 double group_error(const Codec& codec, std::span<const float> weights, std::span<const float> importance,
@@ -200,5 +200,5 @@ TEST(Search, IgnoresWeightsWithoutImportance) {
   EXPECT_LT(group_error(codec, weights, importance, group), 1e-8);
 }
 
-}  // namespace
+}  // namespace search_test
 }  // namespace strata::codec

@@ -7,7 +7,7 @@
 #include "support.h"
 
 namespace strata::codec {
-namespace {
+namespace table_test {
 
 TEST(Table, NamesAreUniqueAndFound) {
   std::set<std::string> names;
@@ -158,5 +158,5 @@ TEST(Table, KeepRoundsToBf16AndReadsItBack) {
   }
 }
 
-}  // namespace
+}  // namespace table_test
 }  // namespace strata::codec

@@ -9,7 +9,7 @@
 #include "support.h"
 
 namespace strata::codec {
-namespace {
+namespace variants_test {
 
 class Variants : public testing::TestWithParam<const Variant*> {
  protected:
@@ -164,5 +164,5 @@ TEST(VariantChoice, IsTheOneThatTheEnvironmentForces) {
   EXPECT_EQ(selected_variant().name, wanted);
 }
 
-}  // namespace
+}  // namespace variants_test
 }  // namespace strata::codec

@@ -9,7 +9,7 @@
 #include "core/error.h"
 
 namespace strata {
-namespace {
+namespace background_test {
 
 TEST(Background, TasksRunInTheirOrder) {
   std::vector<int> seen;
@@ -35,5 +35,5 @@ TEST(Background, AFailureReachesTheCallerAndEndsTheRest) {
   EXPECT_EQ(ran, 0);
 }
 
-}  // namespace
+}  // namespace background_test
 }  // namespace strata

@@ -15,7 +15,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata {
-namespace {
+namespace file_test {
 
 namespace fs = std::filesystem;
 
@@ -193,5 +193,5 @@ TEST(Fingerprint, KnownAnswers) {  // draft-eastlake-fnv-17, appendix C
   EXPECT_EQ(hash("foobar"), 0x85944171F73967E8u);
 }
 
-}  // namespace
+}  // namespace file_test
 }  // namespace strata

@@ -7,7 +7,7 @@
 #include <csignal>
 
 namespace strata {
-namespace {
+namespace interrupt_test {
 
 volatile std::sig_atomic_t g_own = 0;
 
@@ -31,5 +31,5 @@ TEST(InterruptibleWork, StopsAtTheNextCheckAndGivesTheHandlerBack) {
   std::signal(SIGINT, before);
 }
 
-}  // namespace
+}  // namespace interrupt_test
 }  // namespace strata

@@ -6,7 +6,7 @@
 #include "core/file.h"
 
 namespace strata {
-namespace {
+namespace job_folder_test {
 
 namespace fs = std::filesystem;
 
@@ -129,5 +129,5 @@ TEST_F(JobFolderTest, TwoProcessesDoNotShareIt) {
   EXPECT_TRUE(fs::exists(part_));
 }
 
-}  // namespace
+}  // namespace job_folder_test
 }  // namespace strata

@@ -9,7 +9,7 @@
 #include "core/file.h"
 
 namespace strata {
-namespace {
+namespace journal_test {
 
 class JournalTest : public testing::Test {
  protected:
@@ -75,5 +75,5 @@ TEST_F(JournalTest, AnotherJobIsRefused) {
   EXPECT_THROW(Journal(path_, job_), Error);
 }
 
-}  // namespace
+}  // namespace journal_test
 }  // namespace strata

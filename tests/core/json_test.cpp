@@ -9,7 +9,7 @@
 #include "support/error_of.h"
 
 namespace strata {
-namespace {
+namespace json_test {
 
 std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 
@@ -102,5 +102,5 @@ TEST(GetOr, AbsentAndNullGiveTheFallback) {
   EXPECT_THROW(get_or<int>(kObject, "text", 5, "f"), Error);
 }
 
-}  // namespace
+}  // namespace json_test
 }  // namespace strata

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace strata {
-namespace {
+namespace matrix_test {
 
 TEST(Matrix, ARowIsReadAsItWasWritten) {
   const float infinite = std::numeric_limits<float>::infinity();
@@ -46,5 +46,5 @@ TEST(Matrix, AStridedPartHasItsOwnRows) {
   EXPECT_EQ(out[1], 10.0f);
 }
 
-}  // namespace
+}  // namespace matrix_test
 }  // namespace strata

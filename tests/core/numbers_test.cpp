@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace strata {
-namespace {
+namespace numbers_test {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
@@ -105,5 +105,5 @@ TEST(Numbers, E8m0IsAPowerOfTwo) {
   EXPECT_TRUE(std::isnan(e8m0_to_float(255)));
 }
 
-}  // namespace
+}  // namespace numbers_test
 }  // namespace strata

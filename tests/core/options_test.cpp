@@ -10,7 +10,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata {
-namespace {
+namespace options_test {
 
 enum class Colour { red, blue };
 
@@ -100,5 +100,5 @@ TEST(Options, AFileIsWhatItHolds) {
   EXPECT_NE(identity_of(with("--text", {{a, other}})), identity_of(with("--text", {{a}, {other}})));
 }
 
-}  // namespace
+}  // namespace options_test
 }  // namespace strata

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace strata {
-namespace {
+namespace process_test {
 
 TEST(Process, GivesTheExitCode) {
   EXPECT_EQ(run_process({"true"}), 0);
@@ -22,5 +22,5 @@ TEST(Process, TellsAProgramThatIsNotThere) {
 
 TEST(Process, TellsTheSignalThatEndedIt) { EXPECT_EQ(run_process({"/bin/sh", "-c", "kill -9 $$"}), 128 + 9); }
 
-}  // namespace
+}  // namespace process_test
 }  // namespace strata

@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace strata {
-namespace {
+namespace progress_test {
 
 class Recorder final : public ProgressListener {
  public:
@@ -63,5 +63,5 @@ TEST(Progress, AListenerHearsOfItsThreadOnlyAndUntilItIsReplaced) {
   EXPECT_EQ(outer.heard, (std::vector<std::string>{"outer 0/1", "outer ended"}));
 }
 
-}  // namespace
+}  // namespace progress_test
 }  // namespace strata

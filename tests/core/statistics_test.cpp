@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 namespace strata {
-namespace {
+namespace statistics_test {
 
 TEST(Spearman, KnownValues) {
   const std::vector<double> a = {1, 2, 3, 4, 5};
@@ -18,5 +18,5 @@ TEST(Spearman, KnownValues) {
   EXPECT_EQ(spearman(a, std::vector<double>{7, 7, 7, 7, 7}), 0.0);
 }
 
-}  // namespace
+}  // namespace statistics_test
 }  // namespace strata

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace strata {
-namespace {
+namespace suggest_test {
 
 TEST(Suggest, CountsTheFewestChanges) {
   EXPECT_EQ(edit_distance("", "abc"), 3u);
@@ -24,5 +24,5 @@ TEST(Suggest, NamesTheNearest) {
   EXPECT_EQ(did_you_mean("nvpf4", known), " (did you mean nvfp4?)");
 }
 
-}  // namespace
+}  // namespace suggest_test
 }  // namespace strata

@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace strata {
-namespace {
+namespace threads_test {
 
 class Threads : public testing::TestWithParam<std::size_t> {
  protected:
@@ -101,5 +101,5 @@ TEST(ThreadCount, ZeroIsAutomatic) {
   EXPECT_GE(thread_count(), 1u);
 }
 
-}  // namespace
+}  // namespace threads_test
 }  // namespace strata

@@ -6,7 +6,7 @@
 #include "core/error.h"
 
 namespace strata {
-namespace {
+namespace units_test {
 
 TEST(Units, BytesAreShownInBinaryUnits) {
   EXPECT_EQ(human_bytes(0), "0 bytes");
@@ -62,5 +62,5 @@ TEST(Units, WhatIsNoTimeIsRefusedWithTheOption) {
   }
 }
 
-}  // namespace
+}  // namespace units_test
 }  // namespace strata

@@ -13,7 +13,7 @@
 #include "engine/modes.h"
 
 namespace strata::engine {
-namespace {
+namespace engine_test {
 
 namespace fs = std::filesystem;
 
@@ -261,5 +261,5 @@ TEST(Engine, ObserversSeeTheHalfThatABlockHasAndWhatNarrowExpertsRead) {
   EXPECT_EQ(seen, (std::vector{mixer, experts, mixer, experts}));
 }
 
-}  // namespace
+}  // namespace engine_test
 }  // namespace strata::engine

@@ -15,7 +15,7 @@
 #include "engine/modes.h"
 
 namespace strata::engine {
-namespace {
+namespace experts_test {
 
 using Score = model::Experts::Score;
 
@@ -131,5 +131,5 @@ TEST(Experts, TheSameAtAnyThreadCountAndResidency) {
   set_thread_count(0);
 }
 
-}  // namespace
+}  // namespace experts_test
 }  // namespace strata::engine

@@ -18,7 +18,7 @@
 #include "support/made_model.h"
 
 namespace strata::engine {
-namespace {
+namespace gradient_test {
 
 namespace fs = std::filesystem;
 
@@ -315,5 +315,5 @@ INSTANTIATE_TEST_SUITE_P(Families, TinyBlock, ::testing::ValuesIn(tiny_blocks())
   return fmt::format("{}_block{}", tested.param.model, tested.param.block);
 });
 
-}  // namespace
+}  // namespace gradient_test
 }  // namespace strata::engine

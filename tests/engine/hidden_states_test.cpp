@@ -8,7 +8,7 @@
 #include "core/error.h"
 
 namespace strata::engine {
-namespace {
+namespace hidden_states_test {
 
 void fill_and_read_back(HiddenStates& states) {
   for (std::size_t s = 0; s < states.count(); s += 2) {
@@ -49,5 +49,5 @@ TEST(HiddenStates, AFolderThatCannotHoldThemIsNamed) {
   EXPECT_THROW(HiddenStates(1ull << 20, 1ull << 30, std::filesystem::temp_directory_path()), Error);
 }
 
-}  // namespace
+}  // namespace hidden_states_test
 }  // namespace strata::engine

@@ -16,7 +16,7 @@
 #include "support/made_model.h"
 
 namespace strata::engine {
-namespace {
+namespace model_gradient_test {
 
 namespace fs = std::filesystem;
 
@@ -268,5 +268,5 @@ INSTANTIATE_TEST_SUITE_P(Families, WholeModel,
                                            "nemotron", "granitemoehybrid", "nemotron_h_latent", "gemma4_text",
                                            "gemma4_text_moe", "gemma4_unified_text", kMadeUp, kSideBySide));
 
-}  // namespace
+}  // namespace model_gradient_test
 }  // namespace strata::engine

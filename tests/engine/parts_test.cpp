@@ -9,7 +9,7 @@
 #include "support/made_model.h"
 
 namespace strata::engine {
-namespace {
+namespace parts_test {
 
 using model::Family;
 using testing::MadeModel;
@@ -168,5 +168,5 @@ TEST(Parts, TokenByTokenWithACacheGivesTheSameLogits) {
   }
 }
 
-}  // namespace
+}  // namespace parts_test
 }  // namespace strata::engine

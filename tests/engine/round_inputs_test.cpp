@@ -5,7 +5,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::engine {
-namespace {
+namespace round_inputs_test {
 
 using ::strata::testing::golden_ids;
 using ::strata::testing::golden_model;
@@ -127,5 +127,5 @@ TEST(RoundingInputs, DoNotHideValuesThatAreNotFinite) {
   }
 }
 
-}  // namespace
+}  // namespace round_inputs_test
 }  // namespace strata::engine

@@ -10,7 +10,7 @@
 #include "core/threads.h"
 
 namespace strata::engine {
-namespace {
+namespace sampler_test {
 
 TEST(Sampler, TemperatureZeroTakesTheLowestOfTheLikeliest) {
   Random random(1);
@@ -83,5 +83,5 @@ TEST(Sampler, GenerationStopsAtAStopToken) {
   EXPECT_THROW(generate(engine, {}, 6, {}, {}, all), Error);
 }
 
-}  // namespace
+}  // namespace sampler_test
 }  // namespace strata::engine

@@ -10,7 +10,7 @@
 #include "support/golden_model.h"
 
 namespace strata::engine {
-namespace {
+namespace side_states_test {
 
 using ::strata::golden_model;
 
@@ -100,5 +100,5 @@ TEST(SideStates, ATokenWithoutARowIsAnError) {
   EXPECT_THROW(engine.feed_forward(0, batch, h.data(), h.data(), nullptr), Error);
 }
 
-}  // namespace
+}  // namespace side_states_test
 }  // namespace strata::engine

@@ -11,7 +11,7 @@
 #include "support/golden_model.h"
 
 namespace strata::eval {
-namespace {
+namespace continuations_test {
 
 using engine::Token;
 
@@ -71,5 +71,5 @@ TEST(Continuations, OfNothingAndOfUnknownTokensAreRefused) {
             std::string::npos);
 }
 
-}  // namespace
+}  // namespace continuations_test
 }  // namespace strata::eval

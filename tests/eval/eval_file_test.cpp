@@ -5,7 +5,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::eval {
-namespace {
+namespace eval_file_test {
 
 using ::strata::testing::error_of;
 
@@ -75,5 +75,5 @@ TEST(EvalFile, HostileFilesAreRefused) {
   EXPECT_NE(changed("perplexity", "low").find("expected a number"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace eval_file_test
 }  // namespace strata::eval

@@ -7,7 +7,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::eval {
-namespace {
+namespace evaluate_test {
 
 using ::strata::testing::error_of;
 using ::strata::testing::golden_ids;
@@ -300,5 +300,5 @@ TEST(Evaluate, SmolLM2EqualsTransformers) {
   EXPECT_NEAR(got["top1_agreement"].get<double>(), golden["top1_agreement"].get<double>(), 1.5 / 1020);
 }
 
-}  // namespace
+}  // namespace evaluate_test
 }  // namespace strata::eval

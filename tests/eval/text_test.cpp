@@ -6,7 +6,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::eval {
-namespace {
+namespace text_test {
 
 using ::strata::testing::error_of;
 using ::strata::testing::TemporaryFolder;
@@ -100,5 +100,5 @@ TEST_F(EvalTextTest, TokensThatAreOtherWordsElsewhereAreRefused) {
   EXPECT_NE(message.find("elsewhere read the same tokens as different words"), std::string::npos) << message;
 }
 
-}  // namespace
+}  // namespace text_test
 }  // namespace strata::eval

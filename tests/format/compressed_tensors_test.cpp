@@ -5,7 +5,7 @@
 #include "support/file_bytes.h"
 
 namespace strata::format {
-namespace {
+namespace compressed_tensors_test {
 
 using codec::by_name;
 
@@ -517,5 +517,5 @@ TEST_F(BoundModule, ActivationOrderIsRefused) {
   EXPECT_NE(error().find("activation order"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace compressed_tensors_test
 }  // namespace strata::format

@@ -5,7 +5,7 @@
 #include "support/file_bytes.h"
 
 namespace strata::format {
-namespace {
+namespace encoded_matrix_test {
 
 /// A tensor of zeros that owns its bytes.
 struct Owned {
@@ -91,5 +91,5 @@ TEST(EncodedMatrix, ShapesThatDoNotFitAreRefused) {
   EXPECT_NE(refusal({{i64, {4, 4}}}, false), "");
 }
 
-}  // namespace
+}  // namespace encoded_matrix_test
 }  // namespace strata::format

@@ -12,7 +12,7 @@
 #include "support/same_bits.h"
 
 namespace strata::format {
-namespace {
+namespace ggml_types_test {
 
 const std::map<std::string, std::uint32_t> kReadable = {
     {"F32", 0},     {"F16", 1},    {"BF16", 30},    {"Q8_0", 8},   {"Q4_0", 2},    {"Q4_1", 3},     {"Q5_0", 6},
@@ -110,5 +110,5 @@ TEST(GgmlTypes, UnknownNumbersHaveAName) {
   EXPECT_FALSE(ggml_type_readable(24));
 }
 
-}  // namespace
+}  // namespace ggml_types_test
 }  // namespace strata::format

@@ -5,7 +5,7 @@
 #include "support/file_bytes.h"
 
 namespace strata::format {
-namespace {
+namespace gguf_test {
 
 GgufContent parse(std::span<const std::byte> bytes) { return parse_gguf(bytes, "file"); }
 
@@ -278,5 +278,5 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
-}  // namespace
+}  // namespace gguf_test
 }  // namespace strata::format

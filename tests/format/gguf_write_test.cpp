@@ -5,7 +5,7 @@
 #include "support/file_bytes.h"
 
 namespace strata::format {
-namespace {
+namespace gguf_write_test {
 
 GgufKeys all_kinds() {
   GgufKeys keys;
@@ -143,5 +143,5 @@ TEST(GgufWrite, EveryPrefixOfAWrittenFileIsRefused) {
   EXPECT_GT(count_refused_bit_flips(good, layout.header.size(), parse), layout.header.size());
 }
 
-}  // namespace
+}  // namespace gguf_write_test
 }  // namespace strata::format

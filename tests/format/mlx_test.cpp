@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace strata::format {
-namespace {
+namespace mlx_test {
 
 TEST(MlxConfiguration, SaysEachModuleAndWhatMostHave) {
   const std::vector<ModuleCodec> modules = {{"a", &codec::by_name("mlx4_g64")},  {"b", &codec::by_name("mlx3_g32")},
@@ -30,5 +30,5 @@ TEST(MlxConfiguration, IsToldFromThoseOfOtherMethods) {
   EXPECT_FALSE(is_mlx_quantization(json::object()));
 }
 
-}  // namespace
+}  // namespace mlx_test
 }  // namespace strata::format

@@ -6,7 +6,7 @@
 #include "support/file_bytes.h"
 
 namespace strata::format {
-namespace {
+namespace safetensors_test {
 
 const std::string kGood =
     R"({"__metadata__":{"format":"pt"},"a":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},)"
@@ -368,5 +368,5 @@ TEST_F(SafetensorsFolder, ABadIndexIsRefused) {
   EXPECT_NE(open_error().find("'a' occurs twice"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace safetensors_test
 }  // namespace strata::format

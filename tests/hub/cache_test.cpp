@@ -12,7 +12,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::hub {
-namespace {
+namespace cache_test {
 
 namespace fs = std::filesystem;
 
@@ -127,5 +127,5 @@ TEST_F(Variables, RefuseAnEndpointWithAPassword) {
   EXPECT_EQ(error.find("secret"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace cache_test
 }  // namespace strata::hub

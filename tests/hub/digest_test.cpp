@@ -10,7 +10,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::hub {
-namespace {
+namespace digest_test {
 
 std::string hash(Digest digest, std::string_view text) {
   digest.update(std::as_bytes(std::span(text)));
@@ -42,5 +42,5 @@ TEST(Digest, OfAFileIsReadInPieces) {
   EXPECT_NE(error_of([&] { update_from_file(parts, folder / "none"); }), "");
 }
 
-}  // namespace
+}  // namespace digest_test
 }  // namespace strata::hub

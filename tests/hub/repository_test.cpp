@@ -9,7 +9,7 @@
 #include "support/error_of.h"
 
 namespace strata::hub {
-namespace {
+namespace repository_test {
 
 const std::string kCommit(40, 'c'), kBlob(40, 'b'), kLarge(64, 'a');
 
@@ -85,5 +85,5 @@ TEST(Origin, IsSchemeHostAndPort) {
   EXPECT_NE(error_of([] { origin_of("no address"); }), "");
 }
 
-}  // namespace
+}  // namespace repository_test
 }  // namespace strata::hub

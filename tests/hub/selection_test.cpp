@@ -7,7 +7,7 @@
 #include "support/error_of.h"
 
 namespace strata::hub {
-namespace {
+namespace selection_test {
 
 using Names = std::vector<std::string>;
 
@@ -74,5 +74,5 @@ TEST(Selection, FollowsPatterns) {
             std::string::npos);
 }
 
-}  // namespace
+}  // namespace selection_test
 }  // namespace strata::hub

@@ -10,7 +10,7 @@
 #include "support/random_tokens.h"
 
 namespace strata::importance {
-namespace {
+namespace alpha_test {
 
 TEST(Alpha, MeasuresEveryGroupAndLeavesTheEngineAsItWas) {
   const model::Model model =
@@ -54,5 +54,5 @@ TEST(Alpha, IsTheSameAtAnyThreadCount) {
   EXPECT_EQ(values[0], values[1]);
 }
 
-}  // namespace
+}  // namespace alpha_test
 }  // namespace strata::importance

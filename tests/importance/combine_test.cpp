@@ -7,7 +7,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::importance {
-namespace {
+namespace combine_test {
 
 using ::strata::testing::error_of;
 using ::strata::testing::golden_model;
@@ -104,5 +104,5 @@ TEST_F(CombineTest, StabilityIsTheAgreementOfTheHalves) {
   EXPECT_TRUE(alone.blocks.at("lim").standard_errors.empty());
 }
 
-}  // namespace
+}  // namespace combine_test
 }  // namespace strata::importance

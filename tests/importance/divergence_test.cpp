@@ -10,7 +10,7 @@
 #include "support/random_tokens.h"
 
 namespace strata::importance {
-namespace {
+namespace divergence_test {
 
 struct Fixture {
   explicit Fixture(const std::string& name = "llama_untied_sharded")
@@ -132,5 +132,5 @@ TEST(Divergence, OfSequencesIsTheMeanOfTheirTokens) {
   EXPECT_NEAR(24 * (sequences[0] + sequences[1]), sum(tokens), 1e-12);
 }
 
-}  // namespace
+}  // namespace divergence_test
 }  // namespace strata::importance

@@ -16,7 +16,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::importance {
-namespace {
+namespace fisher_test {
 
 model::Model golden(const std::string& name) { return model::Model::open(::strata::testing::golden_model(name)); }
 
@@ -134,5 +134,5 @@ TEST(Fisher, ScoresLinearsInNats) {
     }
 }
 
-}  // namespace
+}  // namespace fisher_test
 }  // namespace strata::importance

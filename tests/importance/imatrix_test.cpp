@@ -11,7 +11,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::importance {
-namespace {
+namespace imatrix_test {
 
 using ::strata::testing::error_of;
 using ::strata::testing::golden_model;
@@ -239,5 +239,5 @@ TEST(Imatrix, DamageAnywhereIsAnErrorOrOtherNumbers) {
   EXPECT_GT(refused, whole.size() / 3);
 }
 
-}  // namespace
+}  // namespace imatrix_test
 }  // namespace strata::importance

@@ -11,7 +11,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::importance {
-namespace {
+namespace inputs_test {
 
 using engine::Site;
 using ::strata::testing::error_of;
@@ -263,5 +263,5 @@ TEST(CalibrationFromModel, IsDeterminedByItsSeed) {
   EXPECT_EQ(one.source.to_json()["source"], "model");
 }
 
-}  // namespace
+}  // namespace inputs_test
 }  // namespace strata::importance

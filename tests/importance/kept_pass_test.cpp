@@ -14,7 +14,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::importance {
-namespace {
+namespace kept_pass_test {
 
 namespace fs = std::filesystem;
 using ::strata::testing::error_of;
@@ -121,5 +121,5 @@ TEST_P(KeptPassTest, AnotherJobBeginsAnewAndADamagedFileIsAnError) {
 INSTANTIATE_TEST_SUITE_P(Models, KeptPassTest,
                          ::testing::Values("llama_untied_sharded", "llama_tied", "qwen3_moe_sparse", "gemma4_text"));
 
-}  // namespace
+}  // namespace kept_pass_test
 }  // namespace strata::importance

@@ -13,7 +13,7 @@
 #include "support/random_tokens.h"
 
 namespace strata::importance {
-namespace {
+namespace kl_test {
 
 class KlTest : public testing::Test {
  protected:
@@ -103,5 +103,5 @@ TEST_F(KlTest, ScoresKeepItAndTheJudgeRanksByIt) {
   EXPECT_THROW(Scores::from_json(damaged, model_, "scores"), Error);
 }
 
-}  // namespace
+}  // namespace kl_test
 }  // namespace strata::importance

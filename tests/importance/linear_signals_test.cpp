@@ -9,7 +9,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::importance {
-namespace {
+namespace linear_signals_test {
 
 using engine::Site;
 using ::strata::testing::error_of;
@@ -229,5 +229,5 @@ TEST(Prior, RulesAreData) {
             std::string::npos);
 }
 
-}  // namespace
+}  // namespace linear_signals_test
 }  // namespace strata::importance

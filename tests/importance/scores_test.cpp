@@ -9,7 +9,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::importance {
-namespace {
+namespace scores_test {
 
 using ::strata::testing::error_of;
 using ::strata::testing::golden_ids;
@@ -206,5 +206,5 @@ TEST_F(ScoresFile, ValuesThatCannotBeAreRefused) {
                Error);
 }
 
-}  // namespace
+}  // namespace scores_test
 }  // namespace strata::importance

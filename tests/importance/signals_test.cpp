@@ -7,7 +7,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::importance {
-namespace {
+namespace signals_test {
 
 using ::strata::testing::golden_ids;
 using ::strata::testing::golden_model;
@@ -196,5 +196,5 @@ TEST(Signals, SmolLM2EqualsTheReference) {
   compare("extremal", "extremal", 1e-6);
 }
 
-}  // namespace
+}  // namespace signals_test
 }  // namespace strata::importance

@@ -9,7 +9,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace attention_test {
 
 struct Case {
   std::size_t tokens, first_position, heads, kv_heads, head_dim, window;
@@ -188,5 +188,5 @@ TEST(Attention, HugeScoresDoNotOverflow) {
   }
 }
 
-}  // namespace
+}  // namespace attention_test
 }  // namespace strata::kernel

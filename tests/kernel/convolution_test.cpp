@@ -9,7 +9,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace convolution_test {
 
 struct Data {
   std::size_t tokens, channels, kernel;
@@ -117,5 +117,5 @@ TEST(Convolution, Gradient) {
     }
 }
 
-}  // namespace
+}  // namespace convolution_test
 }  // namespace strata::kernel

@@ -9,7 +9,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace delta_rule_test {
 
 struct Case {
   std::size_t tokens, k_heads, v_heads, k_dim, v_dim;
@@ -185,5 +185,5 @@ TEST(DeltaRule, Gradient) {
   }
 }
 
-}  // namespace
+}  // namespace delta_rule_test
 }  // namespace strata::kernel

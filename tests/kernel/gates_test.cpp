@@ -8,7 +8,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace gates_test {
 
 double sigmoid_of(double z) { return 1.0 / (1.0 + std::exp(-z)); }
 double silu_of(double z) { return z * sigmoid_of(z); }
@@ -179,5 +179,5 @@ TEST(Gates, GradientsOfBothGatedNorms) {
   }
 }
 
-}  // namespace
+}  // namespace gates_test
 }  // namespace strata::kernel

@@ -11,7 +11,7 @@
 #include "kernel/ops.h"
 
 namespace strata::kernel {
-namespace {
+namespace gradients_test {
 
 TEST(Gradients, TransposeIsExact) {
   const std::size_t rows = 70, cols = 131, stride = 140;
@@ -225,5 +225,5 @@ TEST(Gradients, AttentionWithSharedHeadsWindowsChunksCapsAndSinks) {
     }
 }
 
-}  // namespace
+}  // namespace gradients_test
 }  // namespace strata::kernel

@@ -10,7 +10,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace matmul_test {
 
 struct Shape {
   std::size_t tokens, rows, cols;
@@ -179,5 +179,5 @@ TEST(Matmul, EmptyShapes) {
   EXPECT_EQ(y, (std::vector<float>{0, 0, 3, 3, 0, 0, 3, 3}));
 }
 
-}  // namespace
+}  // namespace matmul_test
 }  // namespace strata::kernel

@@ -10,7 +10,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace ops_test {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
@@ -342,5 +342,5 @@ TEST(Ops, PublicOperationsCoverEveryRow) {
   }
 }
 
-}  // namespace
+}  // namespace ops_test
 }  // namespace strata::kernel

@@ -8,7 +8,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace outer_products_test {
 
 struct Shape {
   std::size_t tokens, rows, cols;
@@ -84,5 +84,5 @@ TEST(OuterProducts, ThreadsDoNotChangeABit) {
   set_thread_count(0);
 }
 
-}  // namespace
+}  // namespace outer_products_test
 }  // namespace strata::kernel

@@ -4,7 +4,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace peaks_test {
 
 TEST(Peaks, FiguresOfAProductFitTogether) {
   const MatmulShape shape{"small", 48, 640};
@@ -45,5 +45,5 @@ TEST(Peaks, EveryVariantCountsTheOperationsOfItsRegisterLoop) {
       EXPECT_EQ(kernel->spin(10), 10.0 * 12 * 2 * static_cast<double>(kernel->lanes * kernel->unit)) << variant->name;
 }
 
-}  // namespace
+}  // namespace peaks_test
 }  // namespace strata::kernel

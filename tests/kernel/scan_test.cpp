@@ -6,7 +6,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace scan_test {
 
 TEST(ChunkDecays, EqualExponentialsOfSums) {
   for (const Variant* variant : runnable())
@@ -32,5 +32,5 @@ TEST(ChunkDecays, EqualExponentialsOfSums) {
       }
 }
 
-}  // namespace
+}  // namespace scan_test
 }  // namespace strata::kernel

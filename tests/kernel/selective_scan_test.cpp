@@ -9,7 +9,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace selective_scan_test {
 
 struct Data {
   std::size_t tokens, channels, state_dim;
@@ -121,5 +121,5 @@ TEST(SelectiveScan, TheGradientIsThatOfFiniteDifferences) {
   expect_gradient(data.c, dc, loss, "c");
 }
 
-}  // namespace
+}  // namespace selective_scan_test
 }  // namespace strata::kernel

@@ -5,7 +5,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace small_products_test {
 
 void expect_product(const Variant& variant, std::size_t m, std::size_t n, std::size_t k, bool a_turned, bool b_turned,
                     Update update) {
@@ -47,5 +47,5 @@ TEST(SmallProducts, EveryVariantAndOrientation) {
           }
 }
 
-}  // namespace
+}  // namespace small_products_test
 }  // namespace strata::kernel

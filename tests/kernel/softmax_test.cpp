@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace strata::kernel {
-namespace {
+namespace softmax_test {
 
 std::vector<float> logits(std::size_t size, unsigned seed, float spread) {
   std::mt19937 random(seed);
@@ -135,5 +135,5 @@ TEST(Softmax, GradientIsTheDifferenceOfProbabilities) {
   }
 }
 
-}  // namespace
+}  // namespace softmax_test
 }  // namespace strata::kernel

@@ -9,7 +9,7 @@
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
-namespace {
+namespace state_space_test {
 
 struct Case {
   std::size_t tokens, heads, groups, head_dim, state_dim;
@@ -181,5 +181,5 @@ TEST(StateSpace, Gradient) {
   }
 }
 
-}  // namespace
+}  // namespace state_space_test
 }  // namespace strata::kernel

@@ -11,7 +11,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::model {
-namespace {
+namespace added_tokens_test {
 
 using Ids = std::vector<std::uint32_t>;
 
@@ -129,5 +129,5 @@ TEST(AddedTokens, AreInTheVocabularyOfAGgufFileButThoseWithoutARow) {
   EXPECT_FALSE(fewer.has("tokenizer.ggml.padding_token_id"));
 }
 
-}  // namespace
+}  // namespace added_tokens_test
 }  // namespace strata::model

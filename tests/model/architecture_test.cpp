@@ -8,7 +8,7 @@
 #include "support/error_of.h"
 
 namespace strata::model {
-namespace {
+namespace architecture_test {
 
 json llama() {
   return json::parse(R"({"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
@@ -226,5 +226,5 @@ TEST(Architecture, SlidingWindowsFollowTheFamily) {
   EXPECT_EQ(windows_of(config), (std::vector<std::size_t>{0, 16}));
 }
 
-}  // namespace
+}  // namespace architecture_test
 }  // namespace strata::model

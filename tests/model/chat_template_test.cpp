@@ -10,12 +10,13 @@
 #include "support/error_of.h"
 
 // A namespace stored in itself is a cycle of counted references inside minijinja; a hostile template can leak that
-// much. The address sanitizer's library looks the function up, so it is visible to it; without the sanitizer nothing does.
+// much. The address sanitizer's library looks the function up, so it is visible to it; without the sanitizer nothing
+// does.
 extern "C" [[gnu::visibility("default")]] const char* __lsan_default_suppressions();
 extern "C" const char* __lsan_default_suppressions() { return "leak:minijinja::functions::builtins::namespace\n"; }
 
 namespace strata::model {
-namespace {
+namespace chat_template_test {
 
 const std::filesystem::path kGolden = STRATA_TEST_DATA "/golden";
 
@@ -164,5 +165,5 @@ TEST(ChatTemplate, TextThatIsNoUtf8IsRefused) {
   EXPECT_THROW(chat.render(std::vector<ChatMessage>{{"user", "\xC3("}}, GenerationPrompt::no), Error);
 }
 
-}  // namespace
+}  // namespace chat_template_test
 }  // namespace strata::model

@@ -9,7 +9,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::model {
-namespace {
+namespace check_tensors_test {
 
 using strata::testing::TinyModel;
 
@@ -168,5 +168,5 @@ TEST(CheckTensors, PackedExpertsAreNamed) {
              {"is missing; model.layers.0.mlp.experts.gate_up_proj", "all experts of a block in one tensor"});
 }
 
-}  // namespace
+}  // namespace check_tensors_test
 }  // namespace strata::model

@@ -11,7 +11,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::model {
-namespace {
+namespace companions_test {
 
 namespace fs = std::filesystem;
 
@@ -76,5 +76,5 @@ TEST(Companions, LinksAreFollowedWithinTheModelAndTheHubsCacheOnly) {
   EXPECT_NE(error.find("secret"), std::string::npos) << error;
 }
 
-}  // namespace
+}  // namespace companions_test
 }  // namespace strata::model

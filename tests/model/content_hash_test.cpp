@@ -11,7 +11,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::model {
-namespace {
+namespace content_hash_test {
 
 TEST(ContentHash, AFingerprintIsWhatFilesOfBeforeSay) {
   const Model model = Model::open(std::filesystem::path(STRATA_TEST_DATA) / "golden/models/llama_tied");
@@ -34,5 +34,5 @@ TEST(ContentHash, SmallTensorsCountWholeAndLargeOnesBySixteenStretches) {
   EXPECT_EQ(hash(small + 15 * step + 256), before);
 }
 
-}  // namespace
+}  // namespace content_hash_test
 }  // namespace strata::model

@@ -8,7 +8,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::model {
-namespace {
+namespace damage_test {
 
 using strata::testing::TinyModel;
 
@@ -28,5 +28,5 @@ TEST(Damage, TheFirstWeightThatIsNotFiniteIsNamed) {
             std::string::npos);
 }
 
-}  // namespace
+}  // namespace damage_test
 }  // namespace strata::model

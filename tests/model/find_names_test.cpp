@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace strata::model {
-namespace {
+namespace find_names_test {
 
 const json kConfig = {{"model_type", "llama"},   {"hidden_size", 32},           {"num_hidden_layers", 1},
                       {"intermediate_size", 64}, {"num_attention_heads", 2},    {"num_key_value_heads", 2},
@@ -23,5 +23,5 @@ TEST(FindNames, AQuantizedHeadIsFoundByTheNameOfItsParts) {
   }
 }
 
-}  // namespace
+}  // namespace find_names_test
 }  // namespace strata::model

@@ -10,7 +10,7 @@
 #include "support/golden_model.h"
 
 namespace strata::model {
-namespace {
+namespace head_order_test {
 
 TEST(HeadOrder, HeadsThatShareAKeyComeApart) {
   const HeadOrder order{.outer = 2, .inner = 3, .size = 2, .first = 1};
@@ -133,5 +133,5 @@ TEST(HeadOrder, CodesMoveWithTheirWeightsWhereHeadsAreWholeBlocks) {
   }
 }
 
-}  // namespace
+}  // namespace head_order_test
 }  // namespace strata::model

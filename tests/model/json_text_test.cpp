@@ -8,7 +8,7 @@
 #include "support/error_of.h"
 
 namespace strata::model {
-namespace {
+namespace json_text_test {
 
 /// One token a letter; '#' begins a turn.
 Tokenizer letters() {
@@ -166,5 +166,5 @@ TEST_F(JsonText, FlippedBytesNeverCrash) {
     }
 }
 
-}  // namespace
+}  // namespace json_text_test
 }  // namespace strata::model

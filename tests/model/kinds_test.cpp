@@ -8,7 +8,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::model {
-namespace {
+namespace kinds_test {
 
 using ::strata::golden_model;
 using ::strata::testing::TinyModel;
@@ -114,5 +114,5 @@ TEST(Kinds, KeysThatABlockDoesNotReadAreCarried) {
   EXPECT_NE(::strata::error_of([&] { Model::open(tiny.path()); }).find("q_proj.bias"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace kinds_test
 }  // namespace strata::model

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace strata::model {
-namespace {
+namespace model_name_test {
 
 TEST(ModelName, IsThatOfTheFolderOrTheFile) {
   EXPECT_EQ(model_name("/a/SmolLM2"), "SmolLM2");
@@ -18,5 +18,5 @@ TEST(ModelName, IsThatOnTheHubWhereAFolderIsNamedByAHash) {
   EXPECT_EQ(model_name("/c/hub/models--org--name/snapshots/0123/q4.gguf"), "org/name");
 }
 
-}  // namespace
+}  // namespace model_name_test
 }  // namespace strata::model

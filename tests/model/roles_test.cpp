@@ -6,7 +6,7 @@
 #include <set>
 
 namespace strata::model {
-namespace {
+namespace roles_test {
 
 TEST(Roles, EveryRoleHasANameOfItsOwn) {
   std::set<std::string_view> names;
@@ -38,5 +38,5 @@ TEST(Roles, OnlyLinearsOfModelsThatAreNotRunReadAtNoSite) {
   EXPECT_EQ(role_row(Role::in_bcx).site, Site::attn_in);
 }
 
-}  // namespace
+}  // namespace roles_test
 }  // namespace strata::model

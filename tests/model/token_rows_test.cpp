@@ -6,7 +6,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::model {
-namespace {
+namespace token_rows_test {
 
 using strata::testing::TinyModel;
 
@@ -28,5 +28,5 @@ TEST(TokenRows, TheTokenAndTheFileThatListsItAreNamed) {
   EXPECT_NE(named.find("; added_tokens.json lists a token that the model has not learned"), std::string::npos) << named;
 }
 
-}  // namespace
+}  // namespace token_rows_test
 }  // namespace strata::model

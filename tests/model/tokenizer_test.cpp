@@ -9,7 +9,7 @@
 #include "support/golden_ids.h"
 
 namespace strata::model {
-namespace {
+namespace tokenizer_test {
 
 using Ids = std::vector<std::uint32_t>;
 
@@ -188,5 +188,5 @@ TEST(StreamDecoder, LongStreamsOfTextWithoutEndKeepUp) {
   EXPECT_EQ(std::count(text.begin(), text.end(), 'o'), 20);
 }
 
-}  // namespace
+}  // namespace tokenizer_test
 }  // namespace strata::model

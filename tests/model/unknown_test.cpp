@@ -10,7 +10,7 @@
 #include "support/error_of.h"
 
 namespace strata::model {
-namespace {
+namespace unknown_test {
 
 using Shape = std::vector<std::uint64_t>;
 
@@ -261,5 +261,5 @@ TEST(Unknown, NumbersMayHaveGaps) {
   EXPECT_EQ(a.linears[1].block, 1u);
 }
 
-}  // namespace
+}  // namespace unknown_test
 }  // namespace strata::model

@@ -12,7 +12,7 @@
 #include "quantize/gptq.h"
 
 namespace strata::quantize {
-namespace {
+namespace drift_test {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -129,5 +129,5 @@ TEST(Drift, WithoutDriftNothingIsCorrected) {
   EXPECT_TRUE(std::equal(got.begin(), got.end(), setting.weights.data()));
 }
 
-}  // namespace
+}  // namespace drift_test
 }  // namespace strata::quantize

@@ -18,7 +18,7 @@
 #include "quantize/rtn.h"
 
 namespace strata::quantize {
-namespace {
+namespace gptq_test {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -353,5 +353,5 @@ TEST_F(Gptq, CodecsWithoutCodesAreCopied) {
   EXPECT_EQ(error_of(result.stored, linear, correlated(64)), 0.0);
 }
 
-}  // namespace
+}  // namespace gptq_test
 }  // namespace strata::quantize

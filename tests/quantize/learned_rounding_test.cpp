@@ -11,7 +11,7 @@
 #include "core/random.h"
 
 namespace strata::quantize {
-namespace {
+namespace learned_rounding_test {
 
 constexpr std::size_t kRows = 33, kCols = 256;
 
@@ -106,5 +106,5 @@ TEST(MovableScales, StoreWhatTheCodecWrote) {
   }
 }
 
-}  // namespace
+}  // namespace learned_rounding_test
 }  // namespace strata::quantize

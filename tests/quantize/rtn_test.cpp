@@ -13,7 +13,7 @@
 #include "quantize/scan.h"
 
 namespace strata::quantize {
-namespace {
+namespace rtn_test {
 
 struct Linear {
   std::size_t rows, cols;
@@ -97,5 +97,5 @@ TEST(RtnEnergy, CountsImportanceAndIsZeroSafe) {
   EXPECT_EQ(weighted_error(codec, linear.view(), linear.importance, codec::ScaleFit::search, 1).relative(), 0.0);
 }
 
-}  // namespace
+}  // namespace rtn_test
 }  // namespace strata::quantize

@@ -5,7 +5,7 @@
 #include "codec/support.h"
 
 namespace strata::codec {
-namespace {
+namespace ggml_test {
 
 std::vector<const Codec*> ggml_codecs() {
   std::vector<const Codec*> codecs;
@@ -206,5 +206,5 @@ TEST(Ggml, RowsOfZerosAndOfOneValueAreExactOrNearlySo) {
     }
 }
 
-}  // namespace
+}  // namespace ggml_test
 }  // namespace strata::codec

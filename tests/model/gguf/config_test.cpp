@@ -11,7 +11,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::model {
-namespace {
+namespace config_test {
 
 TEST(GgufNames, GoBothWays) {
   const Names names;
@@ -83,5 +83,5 @@ TEST(GgufConfig, AnIdOfNoTokenIsNone) {
   EXPECT_EQ(config(std::int32_t{-1})["eos_token_id"], 2);
 }
 
-}  // namespace
+}  // namespace config_test
 }  // namespace strata::model

@@ -11,7 +11,7 @@
 #include "support/golden_model.h"
 
 namespace strata::model {
-namespace {
+namespace held_test {
 
 constexpr std::uint32_t kF32 = 0, kQ8_0 = 8, kUnknown = 99;
 
@@ -143,5 +143,5 @@ TEST(HeldLinears, ExpertsMayBeStackedOrNot) {
   EXPECT_TRUE(holds(error_of([&] { stacked.held(a); }), "blk.0.ffn_up_exps.weight is missing"));
 }
 
-}  // namespace
+}  // namespace held_test
 }  // namespace strata::model

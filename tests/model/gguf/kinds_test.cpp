@@ -11,7 +11,7 @@
 #include "support/golden_model.h"
 
 namespace strata::model {
-namespace {
+namespace gguf_kinds_test {
 
 json config_of(const std::string& golden, const json& changes = json::object()) {
   json config = read_json_file(golden_model(golden) / "config.json");
@@ -99,5 +99,5 @@ TEST(GgufKinds, FilesThatContradictThemselvesAreRefused) {
          "holds 2, expected 1 for pair 1");
 }
 
-}  // namespace
+}  // namespace gguf_kinds_test
 }  // namespace strata::model

@@ -8,7 +8,7 @@
 #include "support/error_of.h"
 
 namespace strata::model {
-namespace {
+namespace gguf_mamba_test {
 
 constexpr const char* kGranite = R"({"model_type": "granitemoehybrid", "hidden_size": 64, "num_hidden_layers": 3,
   "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100, "rms_norm_eps": 1e-5, "intermediate_size": 32,
@@ -117,5 +117,5 @@ TEST(GgufMamba, KeysOfAFileAreChecked) {
   EXPECT_NE(error.find("head_count_kv has 3 values for 4 blocks"), std::string::npos) << error;
 }
 
-}  // namespace
+}  // namespace gguf_mamba_test
 }  // namespace strata::model

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace strata::model {
-namespace {
+namespace merges_test {
 
 using Texts = std::vector<std::string_view>;
 using Pairs = std::vector<TokenPair>;
@@ -66,5 +66,5 @@ TEST(Merges, AllTokensAreMadeOrNot) {
   EXPECT_FALSE(merges_make_all(Pairs{{"b", "c"}, {"a", "b"}, {"ab", "c"}}, Texts{"abc"})) << "bc comes first";
 }
 
-}  // namespace
+}  // namespace merges_test
 }  // namespace strata::model

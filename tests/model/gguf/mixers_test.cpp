@@ -9,7 +9,7 @@
 #include "support/error_of.h"
 
 namespace strata::model {
-namespace {
+namespace gguf_mixers_test {
 
 constexpr const char* kSizes = R"({"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4,
   "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100, "head_dim": 16, "moe_intermediate_size": 32,
@@ -120,5 +120,5 @@ TEST(GgufMixers, KeysOfAFileAreChecked) {
   }
 }
 
-}  // namespace
+}  // namespace gguf_mixers_test
 }  // namespace strata::model

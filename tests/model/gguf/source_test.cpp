@@ -7,7 +7,7 @@
 #include "support/same_bits.h"
 
 namespace strata::model {
-namespace {
+namespace source_test {
 
 void expect_same(const LinearWeights& packed, const LinearWeights& dense, const std::string& where) {
   const kernel::Weights got = packed.view(), want = dense.view();
@@ -162,5 +162,5 @@ TEST(GgufSource, BlocksThatPredictSeveralTokensAreNotRead) {
   EXPECT_THROW(Model::open(write(0)), Error) << "a second block that is not whole";
 }
 
-}  // namespace
+}  // namespace source_test
 }  // namespace strata::model

@@ -10,7 +10,7 @@
 #include "support/golden_model.h"
 
 namespace strata::model {
-namespace {
+namespace splits_test {
 
 std::vector<GgufSplit> splits_of(const char* golden, std::size_t block) {
   return gguf_splits(Model::open(golden_model(golden)).architecture(), block);
@@ -100,5 +100,5 @@ TEST(GgufSplits, EveryRowIsInOnePiece) {
   EXPECT_TRUE(splits_of("qwen3_5_text", 0).empty());
 }
 
-}  // namespace
+}  // namespace splits_test
 }  // namespace strata::model

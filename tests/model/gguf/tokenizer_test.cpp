@@ -13,7 +13,7 @@
 #include "support/golden_ids.h"
 
 namespace strata::model {
-namespace {
+namespace gguf_tokenizer_test {
 
 using Ids = std::vector<std::uint32_t>;
 
@@ -316,5 +316,5 @@ TEST(GgufTokenizer, ContradictionsAreRefused) {
       "chat_template is not valid UTF-8", [](auto& v) { v.chat_template = "\xFF"; }, bytes);
 }
 
-}  // namespace
+}  // namespace gguf_tokenizer_test
 }  // namespace strata::model

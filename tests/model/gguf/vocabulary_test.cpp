@@ -11,7 +11,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::model {
-namespace {
+namespace vocabulary_test {
 
 using Ids = std::vector<std::uint32_t>;
 constexpr std::size_t kSize = 48;  // of the vocabulary that the model has
@@ -246,5 +246,5 @@ TEST(PreTokenizers, EveryNameIsThereOnce) {
     EXPECT_NE(find_pre_tokenizer(name), nullptr) << name;
 }
 
-}  // namespace
+}  // namespace vocabulary_test
 }  // namespace strata::model

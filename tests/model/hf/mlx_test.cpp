@@ -10,7 +10,7 @@
 #include "support/tensor_folder.h"
 
 namespace strata {
-namespace {
+namespace mlx_test {
 
 using strata::testing::FileTensor;
 using strata::testing::TensorFolder;
@@ -185,5 +185,5 @@ TEST(MlxSource, TensorsThatAreNoQuantizationOfMlxAreNamed) {
   EXPECT_NE(none.find(kModule), std::string::npos) << none;
 }
 
-}  // namespace
+}  // namespace mlx_test
 }  // namespace strata

@@ -9,7 +9,7 @@
 #include "support/tensor_folder.h"
 
 namespace strata {
-namespace {
+namespace quantized_test {
 
 using strata::testing::FileTensor;
 using strata::testing::TensorFolder;
@@ -321,5 +321,5 @@ TEST(QuantizedSource, WhatCannotBeReadIsSaid) {
                   "pre_quant_scale"));
 }
 
-}  // namespace
+}  // namespace quantized_test
 }  // namespace strata

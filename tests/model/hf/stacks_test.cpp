@@ -8,7 +8,7 @@
 #include "support/tensor_folder.h"
 
 namespace strata {
-namespace {
+namespace stacks_test {
 
 using model::Role;
 using strata::testing::FileTensor;
@@ -137,5 +137,5 @@ TEST(Stacks, OfAnotherShapeAreRefusedByName) {
   EXPECT_NE(error.find("experts.down_proj [4, 64, 32]"), std::string::npos) << error;
 }
 
-}  // namespace
+}  // namespace stacks_test
 }  // namespace strata

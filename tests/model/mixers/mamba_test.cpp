@@ -8,7 +8,7 @@
 #include "support/error_of.h"
 
 namespace strata::model {
-namespace {
+namespace mixers_mamba_test {
 
 json nemotron() {
   return json::parse(R"({"model_type": "nemotron_h", "hidden_size": 32, "intermediate_size": 48, "vocab_size": 64,
@@ -174,5 +174,5 @@ TEST(ParseMamba, WhatDoesNotGoTogetherIsRefused) {
          "hidden_act 'relu2' is not supported; known are silu, gelu_pytorch_tanh");
 }
 
-}  // namespace
+}  // namespace mixers_mamba_test
 }  // namespace strata::model

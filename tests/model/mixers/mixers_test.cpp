@@ -11,7 +11,7 @@
 #include "support/golden_model.h"
 
 namespace strata::model {
-namespace {
+namespace mixers_mixers_test {
 
 /// The architectures of all goldens.
 std::vector<Architecture> golden_architectures() {
@@ -85,5 +85,5 @@ TEST(Mixers, ANormWithinAMixerBelongsToOneKindOfMixer) {
     }
 }
 
-}  // namespace
+}  // namespace mixers_mixers_test
 }  // namespace strata::model

@@ -6,7 +6,7 @@
 #include "support/error_of.h"
 
 namespace strata::model {
-namespace {
+namespace selective_space_test {
 
 json mamba() {
   return json::parse(R"({"model_type": "mamba", "hidden_size": 40, "vocab_size": 64,
@@ -80,5 +80,5 @@ TEST(ParseSelectiveSpace, SizesThatCannotBeAreRefusedByName) {
   }
 }
 
-}  // namespace
+}  // namespace selective_space_test
 }  // namespace strata::model

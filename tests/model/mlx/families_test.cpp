@@ -7,7 +7,7 @@
 #include "support/golden_model.h"
 
 namespace strata::model {
-namespace {
+namespace families_test {
 
 TEST(MlxFamilies, ThoseThatAreNotKnownAndThoseWithinOthersAreRefused) {
   const auto why = [](const char* name) { return why_not_mlx(Model::open(golden_model(name)).architecture()); };
@@ -53,5 +53,5 @@ TEST(MlxFamilies, TheRotaryEmbeddingIsSaidInTheKeysThatAreRead) {
   EXPECT_EQ(older, before);
 }
 
-}  // namespace
+}  // namespace families_test
 }  // namespace strata::model

@@ -8,7 +8,7 @@
 #include <filesystem>
 
 namespace strata::pipeline {
-namespace {
+namespace costs_test {
 
 class CostsOfScores : public testing::Test {
  protected:
@@ -96,5 +96,5 @@ TEST(CostSignals, AreThoseOfTheCodecsAtHand) {
   EXPECT_EQ(names("llama.cpp"), (std::vector<std::string>{"alpha_ggml", "alpha_ggml3", "act_mse"}));
 }
 
-}  // namespace
+}  // namespace costs_test
 }  // namespace strata::pipeline

@@ -8,7 +8,7 @@
 #include <filesystem>
 
 namespace strata::pipeline {
-namespace {
+namespace gradient_costs_test {
 
 class GradientCosts : public testing::Test {
  protected:
@@ -88,5 +88,5 @@ TEST_F(GradientCosts, WithErrorFeedbackHalfOfWhatSetsKindsApartRemains) {
   EXPECT_NEAR(cost(0, nvfp4_, Pricing::mean), 0.1, 1e-12);
 }
 
-}  // namespace
+}  // namespace gradient_costs_test
 }  // namespace strata::pipeline

@@ -9,7 +9,7 @@
 #include "support/set_options.h"
 
 namespace strata::pipeline {
-namespace {
+namespace options_test {
 
 PlanRequest asked(std::map<std::string, std::string> words) {
   PlanRequest request;
@@ -57,5 +57,5 @@ TEST(PlanOptions, TheRecordKeepsWhatDiffersFromTheDefaults) {
                                            {"levels", "int8_g32:1,int4_g32"}}));
 }
 
-}  // namespace
+}  // namespace options_test
 }  // namespace strata::pipeline

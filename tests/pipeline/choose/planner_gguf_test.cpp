@@ -12,7 +12,7 @@
 #include "pipeline/output/output.h"
 
 namespace strata::pipeline {
-namespace {
+namespace planner_gguf_test {
 
 TEST(PlannerForGguf, EveryMatrixIsAChoiceOfItsOwn) {
   const TinyForGguf tiny;
@@ -94,5 +94,5 @@ TEST(PlannerForGguf, AFileIsABudgetThatIsNotExceeded) {
   EXPECT_TRUE(other.starts_with("--like " + file + ": is a file of another model")) << other;
 }
 
-}  // namespace
+}  // namespace planner_gguf_test
 }  // namespace strata::pipeline

@@ -18,7 +18,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace planner_test {
 
 TEST(Planner, BestNeverExceedsTheBudgetOfBits) {
   const model::Model model = tiny();
@@ -511,5 +511,5 @@ TEST(Layout, ExpertsAreOneTargetABlockAndRoutersAreIgnored) {
     EXPECT_NE(std::find(ignored.begin(), ignored.end(), name), ignored.end()) << name;
 }
 
-}  // namespace
+}  // namespace planner_test
 }  // namespace strata::pipeline

@@ -9,7 +9,7 @@
 #include "pipeline/choose/tiny_plans.h"
 
 namespace strata::pipeline {
-namespace {
+namespace presets_test {
 
 using ::strata::testing::error_of;
 
@@ -90,5 +90,5 @@ TEST(Presets, StockMakesTheMixItself) {
   EXPECT_TRUE(holds(error_of([&] { make_plan({*tiny, target_by_name("llama.cpp"), request, {}}); }), "--like"));
 }
 
-}  // namespace
+}  // namespace presets_test
 }  // namespace strata::pipeline

@@ -10,7 +10,7 @@
 #include "pipeline/choose/tiny_plans.h"
 
 namespace strata::pipeline {
-namespace {
+namespace refusal_test {
 
 class Refusal : public ::testing::Test {
  protected:
@@ -130,5 +130,5 @@ TEST_F(Refusal, ThePriorGivesTheHeadThatItRanksFirstMoreThanTheRest) {
   EXPECT_LE(8 * plan.bytes(), 8 * plan.weights()) << "the whole is within the budget too";
 }
 
-}  // namespace
+}  // namespace refusal_test
 }  // namespace strata::pipeline

@@ -7,7 +7,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace runtime_memory_test {
 
 using ::strata::testing::golden_model;
 
@@ -38,5 +38,5 @@ TEST(RuntimeMemory, AShortConvolutionKeepsTheTokensThatItSees) {
   EXPECT_EQ(cache_of("lfm2", 50, 1), bytes);
 }
 
-}  // namespace
+}  // namespace runtime_memory_test
 }  // namespace strata::pipeline

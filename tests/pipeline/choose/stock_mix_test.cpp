@@ -7,7 +7,7 @@
 #include "format/ggml_types.h"
 
 namespace strata::pipeline {
-namespace {
+namespace stock_mix_test {
 
 model::Architecture llama(std::size_t hidden, bool tied) {
   model::Architecture a;
@@ -58,5 +58,5 @@ TEST(StockMix, AnUnknownNameListsTheKnown) {
   }
 }
 
-}  // namespace
+}  // namespace stock_mix_test
 }  // namespace strata::pipeline

@@ -11,7 +11,7 @@
 #include "pipeline/output/output.h"
 
 namespace strata::pipeline {
-namespace {
+namespace two_memories_test {
 
 using ::strata::testing::error_of;
 
@@ -149,5 +149,5 @@ TEST(TwoMemoriesWithout, ExpertsOrGgufAreRefused) {
                     "it needs --for llama.cpp"));
 }
 
-}  // namespace
+}  // namespace two_memories_test
 }  // namespace strata::pipeline

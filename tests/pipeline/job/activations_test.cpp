@@ -8,7 +8,7 @@
 #include "support/error_of.h"
 
 namespace strata::pipeline {
-namespace {
+namespace activations_test {
 
 namespace fs = std::filesystem;
 
@@ -184,5 +184,5 @@ TEST_F(ActivationsOfAJob, ScalesOfACacheNeverStopTheReading) {
   }
 }
 
-}  // namespace
+}  // namespace activations_test
 }  // namespace strata::pipeline

@@ -6,7 +6,7 @@
 #include "support/set_options.h"
 
 namespace strata::pipeline {
-namespace {
+namespace card_test {
 
 std::string command(std::map<std::string, OptionWords> words) {
   QuantizeRequest request;
@@ -29,5 +29,5 @@ TEST(CardCommand, HasTheOptionsThatTheResultDependsOn) {
             "strata quantize MODEL -o OUT --calib b.txt c.txt --calib d.txt");
 }
 
-}  // namespace
+}  // namespace card_test
 }  // namespace strata::pipeline

@@ -11,7 +11,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace every_family_test {
 
 namespace fs = std::filesystem;
 using ::strata::testing::golden_model;
@@ -87,5 +87,5 @@ std::vector<std::string> golden_models() {
 INSTANTIATE_TEST_SUITE_P(Models, EveryFamily, ::testing::ValuesIn(golden_models()),
                          [](const auto& tested) { return tested.param; });
 
-}  // namespace
+}  // namespace every_family_test
 }  // namespace strata::pipeline

@@ -8,7 +8,7 @@
 #include "support/open_golden.h"
 
 namespace strata::pipeline {
-namespace {
+namespace forecast_test {
 
 class ForecastTest : public ::testing::Test {
  protected:
@@ -61,5 +61,5 @@ TEST_F(ForecastTest, ALimitThatCannotBeKeptNamesTheSmallest) {
       << error;
 }
 
-}  // namespace
+}  // namespace forecast_test
 }  // namespace strata::pipeline

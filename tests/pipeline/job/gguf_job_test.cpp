@@ -5,7 +5,7 @@
 #include "pipeline/job/letters_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace gguf_job_test {
 
 namespace fs = std::filesystem;
 
@@ -40,5 +40,5 @@ INSTANTIATE_TEST_SUITE_P(Models, GgufJob,
                                            "mistral4"),
                          [](const auto& tested) { return tested.param; });
 
-}  // namespace
+}  // namespace gguf_job_test
 }  // namespace strata::pipeline

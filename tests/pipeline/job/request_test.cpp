@@ -13,7 +13,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::pipeline {
-namespace {
+namespace request_test {
 
 struct Declared {
   OptionInfo info;
@@ -145,5 +145,5 @@ TEST_F(RequestTest, ContradictionsNameTheOptions) {
   refused("--scale minmax: a search measures plans");
 }
 
-}  // namespace
+}  // namespace request_test
 }  // namespace strata::pipeline

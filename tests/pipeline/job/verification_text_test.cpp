@@ -6,7 +6,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace verification_text_test {
 
 using ::strata::testing::golden_model;
 using ::strata::testing::TinyModel;
@@ -98,5 +98,5 @@ TEST_F(VerificationTextTest, WithoutFilesTheModelWritesAnotherText) {
   EXPECT_NE(result.sequences[0], make_calibration(writer, tokenizer, request_.calibration).sequences[0]);
 }
 
-}  // namespace
+}  // namespace verification_text_test
 }  // namespace strata::pipeline

@@ -13,7 +13,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::pipeline {
-namespace {
+namespace confirm_test {
 
 class ConfirmedCosts : public testing::Test {
  protected:
@@ -80,5 +80,5 @@ TEST_F(ConfirmedCosts, AJournalGivesTheSameMeasurements) {
   EXPECT_EQ(confirmed().to_json(), first);
 }
 
-}  // namespace
+}  // namespace confirm_test
 }  // namespace strata::pipeline

@@ -11,7 +11,7 @@
 #include "support/random_tokens.h"
 
 namespace strata::pipeline {
-namespace {
+namespace max_kl_test {
 
 class MaxKl : public testing::Test {
  protected:
@@ -53,5 +53,5 @@ TEST_F(MaxKl, TheLimitIsKeptAndLooserLimitsTakeFewerBytes) {
 
 TEST_F(MaxKl, AlmostNothingKeepsTheOriginal) { EXPECT_EQ(measured(under(1e-12)), 0.0); }
 
-}  // namespace
+}  // namespace max_kl_test
 }  // namespace strata::pipeline

@@ -12,7 +12,7 @@
 #include "support/random_tokens.h"
 
 namespace strata::pipeline {
-namespace {
+namespace search_test {
 
 class PlanSearch : public testing::Test {
  protected:
@@ -112,5 +112,5 @@ TEST(PlanSearchSteps, DependOnTheModelOnly) {
   EXPECT_EQ(default_search_steps(large, 1024), 0u);
 }
 
-}  // namespace
+}  // namespace search_test
 }  // namespace strata::pipeline

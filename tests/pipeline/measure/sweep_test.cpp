@@ -11,7 +11,7 @@
 #include "support/random_tokens.h"
 
 namespace strata::pipeline {
-namespace {
+namespace sweep_test {
 
 class SweepTest : public testing::Test {
  protected:
@@ -74,5 +74,5 @@ TEST(SweepCurve, AreasAndRetentionPoints) {
   EXPECT_NEAR(curve.share_at(0.55, 1.0), 0.75, 1e-12);
 }
 
-}  // namespace
+}  // namespace sweep_test
 }  // namespace strata::pipeline

@@ -16,7 +16,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace as_in_source_test {
 
 namespace fs = std::filesystem;
 using strata::testing::TemporaryFolder;
@@ -167,5 +167,5 @@ TEST(AsInSource, AGgufFileOfItsOwnTypesIsWrittenAsItIs) {
   }
 }
 
-}  // namespace
+}  // namespace as_in_source_test
 }  // namespace strata::pipeline

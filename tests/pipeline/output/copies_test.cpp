@@ -6,7 +6,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace copies_test {
 
 std::string note(const std::string& golden, const char* target) {
   return carried_note(model::Model::open(::strata::testing::golden_model(golden)), target_by_name(target));
@@ -19,5 +19,5 @@ TEST(CarriedNote, SaysWhichWindowAGgufFileLeavesOut) {
   EXPECT_EQ(note("llama_tied", "llama.cpp"), "");
 }
 
-}  // namespace
+}  // namespace copies_test
 }  // namespace strata::pipeline

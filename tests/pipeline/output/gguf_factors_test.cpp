@@ -12,7 +12,7 @@
 #include "support/made_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace gguf_factors_test {
 
 namespace fs = std::filesystem;
 using ::strata::testing::MadeModel;
@@ -151,5 +151,5 @@ TEST(GgufFactors, AreAskedForWhereLlamaCppHasThem) {
   EXPECT_NE(why("gemma", model::Role::q).find("gemma models"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace gguf_factors_test
 }  // namespace strata::pipeline

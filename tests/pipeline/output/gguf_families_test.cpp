@@ -18,7 +18,7 @@
 #include "support/temporary_folder.h"
 
 namespace strata::pipeline {
-namespace {
+namespace gguf_families_test {
 
 namespace fs = std::filesystem;
 
@@ -230,5 +230,5 @@ TEST(GgufFileOfCodes, AMatrixThatLiesTransposedHasNone) {
 INSTANTIATE_TEST_SUITE_P(Goldens, GgufOfAFamily, ::testing::ValuesIn(goldens()),
                          [](const auto& golden) { return golden.param; });
 
-}  // namespace
+}  // namespace gguf_families_test
 }  // namespace strata::pipeline

@@ -10,7 +10,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace module_targets_test {
 
 using strata::testing::golden_model;
 using strata::testing::TinyModel;
@@ -118,5 +118,5 @@ TEST(ModuleTargets, OfATextModelAreExactNames) {
   EXPECT_EQ(never_quantized(model), Names{"lm_head"});
 }
 
-}  // namespace
+}  // namespace module_targets_test
 }  // namespace strata::pipeline

@@ -18,7 +18,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace output_test {
 
 namespace fs = std::filesystem;
 using strata::testing::error_of;
@@ -436,5 +436,5 @@ TEST(Output, CarriedModulesAreIgnoredByTheRuntimeAndTheSourcesCardIsKept) {
   EXPECT_EQ(kept.text("README.md"), "the original's card") << "nothing was quantized";
 }
 
-}  // namespace
+}  // namespace output_test
 }  // namespace strata::pipeline

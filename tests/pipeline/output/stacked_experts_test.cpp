@@ -15,7 +15,7 @@
 #include "support/tensor_folder.h"
 
 namespace strata::pipeline {
-namespace {
+namespace stacked_experts_test {
 
 using ::strata::testing::TensorFolder;
 using ::strata::testing::values_of;
@@ -150,5 +150,5 @@ TEST(StackedExperts, ThatAreDamagedAreNamed) {
   EXPECT_NE(error.find("model.layers.1.mlp.experts.down_proj, expert 1: weight [0, 0]"), error.npos) << error;
 }
 
-}  // namespace
+}  // namespace stacked_experts_test
 }  // namespace strata::pipeline

@@ -7,7 +7,7 @@
 #include "pipeline/plan/request.h"
 
 namespace strata::pipeline {
-namespace {
+namespace budget_test {
 
 TEST(Budget, IsSaidAsItWasGiven) {
   EXPECT_EQ(text_of({}), "");
@@ -32,5 +32,5 @@ TEST(Budget, IsOne) {
   }
 }
 
-}  // namespace
+}  // namespace budget_test
 }  // namespace strata::pipeline

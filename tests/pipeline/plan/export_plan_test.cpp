@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 namespace strata::pipeline {
-namespace {
+namespace export_plan_test {
 
 TEST(ExportPlan, EveryToolHoldsACodecOrSaysWhyNot) {
   for (const Exporter& exporter : exporters())
@@ -33,5 +33,5 @@ TEST(ExportPlan, AFamilyThatAToolDoesNotKnowIsRefusedInASentence) {
   }
 }
 
-}  // namespace
+}  // namespace export_plan_test
 }  // namespace strata::pipeline

@@ -9,7 +9,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace shapes_test {
 
 using ::strata::error_of;
 
@@ -104,5 +104,5 @@ TEST_F(Shapes, KernelsOfCpusTakeMultiples) {
   EXPECT_EQ(why_not("int4_g32", model::Role::o, 1), "");
 }
 
-}  // namespace
+}  // namespace shapes_test
 }  // namespace strata::pipeline

@@ -10,7 +10,7 @@
 #include "support/error_of.h"
 
 namespace strata::pipeline {
-namespace {
+namespace target_test {
 
 bool takes(const char* target, const char* codec) {
   return target_by_name(target).why_not(codec::by_name(codec)).empty();
@@ -125,5 +125,5 @@ TEST(Roundings, AreThoseOfTheTargetsKernels) {
   }
 }
 
-}  // namespace
+}  // namespace target_test
 }  // namespace strata::pipeline

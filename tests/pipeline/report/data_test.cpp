@@ -16,7 +16,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace data_test {
 
 namespace fs = std::filesystem;
 using ::strata::testing::error_of;
@@ -321,5 +321,5 @@ TEST(ReportNames, CommandsCanBePastedIntoAShell) {
             "strata eval 'my model' --x=1 'it'\\''s' '$(rm)' ''");
 }
 
-}  // namespace
+}  // namespace data_test
 }  // namespace strata::pipeline

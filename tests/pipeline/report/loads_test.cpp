@@ -7,7 +7,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace loads_test {
 
 std::string verdict_of_llama_cpp(const std::string& golden) {
   for (const Verdict& verdict : verdicts(model::Model::open(::strata::testing::golden_model(golden))))
@@ -21,5 +21,5 @@ TEST(Loads, AGgufFileIsOfferedOnlyForFamiliesThatHaveOne) {
       << verdict_of_llama_cpp("glm");
 }
 
-}  // namespace
+}  // namespace loads_test
 }  // namespace strata::pipeline

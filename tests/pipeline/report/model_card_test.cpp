@@ -7,7 +7,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace model_card_test {
 
 using strata::testing::TinyModel;
 
@@ -85,5 +85,5 @@ TEST(KeptHead, LeavesOutWhatIsNoShortPlainText) {
   EXPECT_EQ(kept_head("---\nlanguage:\n- \x01\nlicense: mit\n---\n"), "license: mit\n");
 }
 
-}  // namespace
+}  // namespace model_card_test
 }  // namespace strata::pipeline

@@ -5,7 +5,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace plan_difference_test {
 
 using ::strata::testing::error_of;
 using ::strata::testing::golden_model;
@@ -83,5 +83,5 @@ TEST_F(PlanDifferenceTest, PlansThatCannotBeComparedAreRefused) {
   EXPECT_NE(error_of([&] { difference(first_, single); }).find("group the linears differently"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace plan_difference_test
 }  // namespace strata::pipeline

@@ -8,7 +8,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace scores_csv_test {
 
 using ::strata::testing::golden_model;
 
@@ -64,5 +64,5 @@ TEST(ScoresCsv, NamesWithCommasAreQuoted) {
   EXPECT_EQ(scores_csv(scores, a), "signal,of,name,codec,value,stderr\nalpha,group,\"a,\"\"b\"\"\",,0.5,\n");
 }
 
-}  // namespace
+}  // namespace scores_csv_test
 }  // namespace strata::pipeline

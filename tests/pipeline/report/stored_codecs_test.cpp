@@ -7,7 +7,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::pipeline {
-namespace {
+namespace stored_codecs_test {
 
 using ::strata::testing::error_of;
 using ::strata::testing::golden_model;
@@ -40,5 +40,5 @@ TEST(StoredCodecs, APlanOfAnotherRunIsRefused) {
   EXPECT_NE(error_of([&] { check_plan_of(plan, model, "plan.json"); }).find("gives"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace stored_codecs_test
 }  // namespace strata::pipeline

@@ -17,7 +17,7 @@
 #include "support/open_golden.h"
 
 namespace strata::pipeline {
-namespace {
+namespace rounding_test {
 
 using engine::Site;
 
@@ -325,5 +325,5 @@ TEST(Rounding, KeptExpertsStayTheOriginals) {
   }
 }
 
-}  // namespace
+}  // namespace rounding_test
 }  // namespace strata::pipeline

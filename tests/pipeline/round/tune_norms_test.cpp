@@ -17,7 +17,7 @@
 #include "support/open_golden.h"
 
 namespace strata::pipeline {
-namespace {
+namespace tune_norms_test {
 
 namespace fs = std::filesystem;
 
@@ -133,5 +133,5 @@ TEST_F(TuneNorms, WrongVectorsLeaveNothingBehind) {
   EXPECT_THROW(replace_vectors(original, {{name, weights}}, folder_ / "a", false), Error);
 }
 
-}  // namespace
+}  // namespace tune_norms_test
 }  // namespace strata::pipeline

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""The speeds that matter, in one run on an idle machine, beside llama.cpp and torch where they do the same: a Markdown table.
+
+usage: bench/speed.py build/models/smollm2 [--rounds 3] [--skip-job] [--threads 2]
+Products: `strata bench`, and a matrix product of torch in f32 (build/venv-hf). Prefill of 512 tokens and decoding of 64:
+`strata` and the library in the xllamacpp wheel (build/venv-llama) on the same GGUF files, in turns, by bench/peers/decode.py.
+The job: `strata quantize MODEL --bits 4.5`, everything default but verification, which is its own row. scripts/make_venv.sh
+makes the environments. STRATA_ISA=avx2 gives the rows of a machine without AVX-512 for strata; the peers' do not change.
+"""
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "bench/peers"))
+import decode  # noqa: E402
+
+TORCH = """
+import time, torch
+a, b = torch.randn(512, 1536), torch.randn(1536, 8960)
+torch.mm(a, b)
+best = 1e9
+for _ in range(10):
+    begin = time.perf_counter(); torch.mm(a, b); best = min(best, time.perf_counter() - begin)
+print(2 * 512 * 1536 * 8960 / best / 1e9)
+"""
+PREFILL = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import llama_cpp, numpy as np
+model = llama_cpp.Model(sys.argv[2])
+model.lib.llama_set_n_threads(model.context, int(sys.argv[3]), int(sys.argv[3]))
+ids = np.arange(1000, 1512)
+model.logits(ids)
+begin = time.perf_counter(); model.logits(ids); print(512 / (time.perf_counter() - begin))
+"""
+
+
+def row(what: str, ours: str, theirs: str = "", ratio: str = "") -> None:
+    print(f"| {what} | {ours} | {theirs} | {ratio} |", flush=True)
+
+
+def products(args) -> None:
+    bench = json.loads(decode.output(args.strata, "bench", "--threads", args.threads, "--json"))
+    torch = float(decode.output(ROOT / "build/venv-hf/bin/python", "-c", TORCH))
+    peaks = bench["peaks"]
+    row("peaks", f"f32 {peaks['f32_gflops']:.0f}, bf16 {peaks['bf16_gflops']:.0f} GFLOPS, read {peaks['read_gb_per_second']:.0f} GB/s",
+        f"torch f32 {torch:.0f} GFLOPS")
+    for kernel in bench["kernels"]:
+        row(f"{kernel['name']}, {kernel['tokens']} tokens, {kernel['precision']}",
+            f"{kernel['gflops']:.1f} GFLOPS, {kernel['gb_per_second']:.1f} GB/s", "", f"{100 * kernel['share']:.0f} % of {kernel['share_of']}")
+
+
+def llama_prefill(path: pathlib.Path, threads: int) -> float:
+    return float(decode.output(ROOT / "build/venv-llama/bin/python", "-c", PREFILL, ROOT / "tests/peers", path, threads))
+
+
+def tokens_per_second(args, kinds: list[str], work: pathlib.Path) -> None:
+    for kind in kinds:
+        path = work / f"{kind}.gguf"
+        decode.output(args.strata, "quantize", args.model, "-o", path, "--preset", f"uniform:{kind}", "--method", "rtn", "--scale",
+                      "minmax", "--no-verify")
+        prefill, decoding, theirs_prefill, theirs = [], [], [], []
+        for _ in range(args.rounds):
+            measured = json.loads(decode.output(args.strata, "bench", "--model", path, "--threads", args.threads, "--json"))
+            prefill.append(measured["f32"]["prefill_tokens_per_second"])
+            theirs_prefill.append(llama_prefill(path, args.threads))
+            decoding.append(decode.strata_speed(args.strata, path, args))
+            theirs.append(float(decode.output(ROOT / "build/venv-llama/bin/python", decode.__file__, path, "--llama", "--tokens",
+                                              args.tokens, "--threads", args.threads)))
+        for what, ours, other in (("prefill of 512", prefill, theirs_prefill), ("one at a time", decoding, theirs)):
+            a, b = statistics.median(ours), statistics.median(other)
+            row(f"{kind}, {what}", f"{a:.1f} tokens/s", f"llama.cpp {b:.1f}", f"{a / b:.2f}")
+
+
+def job(args, work: pathlib.Path) -> None:
+    for method in ("rtn", "gptq"):
+        begin = time.monotonic()
+        result = json.loads(decode.output(args.strata, "quantize", args.model, "-o", work / method, "--bits", 4.5, "--method", method,
+                                          "--threads", args.threads, "--json"))
+        kl = result["verification"]["kl_divergence"]
+        row(f"quantize --bits 4.5 --method {method}", f"{time.monotonic() - begin:.0f} s, KL {kl['mean']:.4f} +- {kl['stderr']:.4f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--strata", default=str(ROOT / "build/release/strata"))
+    parser.add_argument("--types", default="q8_0,q4_0,q4_k")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--skip-job", action="store_true", help="leave out the rows of `strata quantize`")
+    args = parser.parse_args()
+    args.cpu = False
+    print(decode.output(args.strata, "--version", "--verbose").strip() + "\n")
+    print("| what | strata | beside it | ratio |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as work:
+        products(args)
+        tokens_per_second(args, args.types.split(","), pathlib.Path(work))
+        if not args.skip_job:
+            job(args, pathlib.Path(work))
+
+
+if __name__ == "__main__":
+    main()
