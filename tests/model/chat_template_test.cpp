@@ -10,7 +10,8 @@
 #include "support/error_of.h"
 
 // A namespace stored in itself is a cycle of counted references inside minijinja; a hostile template can leak that
-// much. The address sanitizer's library looks the function up, so it is visible to it; without the sanitizer nothing does.
+// much. The address sanitizer's library looks the function up, so it is visible to it; without the sanitizer nothing
+// does.
 extern "C" [[gnu::visibility("default")]] const char* __lsan_default_suppressions();
 extern "C" const char* __lsan_default_suppressions() { return "leak:minijinja::functions::builtins::namespace\n"; }
 
