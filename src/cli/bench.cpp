@@ -4,12 +4,15 @@
 #include <chrono>
 #include <memory>
 
+#include "cli/machine.h"
 #include "cli/verb.h"
 #include "core/cpu.h"
+#include "core/error.h"
 #include "core/random.h"
 #include "core/seconds.h"
 #include "core/threads.h"
 #include "engine/engine.h"
+#include "kernel/dispatch.h"
 #include "kernel/peaks.h"
 #include "quantize/speed.h"
 
@@ -89,7 +92,7 @@ ModelSpeed measure_model(const model::Model& model, kernel::Precision precision,
 
 void run_model(const std::string& path, const Common& common) {
   const model::Model model = model::Model::open(path);
-  json value = {{"model", path}, {"threads", thread_count()}, {"isa", isa_name(selected_isa())}};
+  json value = {{"model", path}, {"threads", thread_count()}, {"isa", kernel::selected_variant().name}};
   for (const auto& [name, precision] : {std::pair{"f32", kernel::Precision::f32}, {"bf16", kernel::Precision::bf16}}) {
     const ModelSpeed speed = measure_model(model, precision, 4);
     value[name] = {{"prefill_tokens_per_second", speed.prefill}, {"decode_tokens_per_second", speed.decode}};
@@ -110,15 +113,18 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
   return [seconds, model_path, &common] {
     if (!model_path->empty()) return run_model(*model_path, common);
     const kernel::MachinePeaks peaks = kernel::measure_peaks(4 * *seconds);
-    print(common, "{}, {} threads, {}\n", cpu_model_name(), thread_count(), isa_name(selected_isa()));
-    print(common, "peaks: f32 {:.0f} GFLOPS, bf16 {:.0f} GFLOPS, read {:.1f} GB/s, memcpy {:.1f} GB/s\n\n",
+    print(common, "{}, {} threads, {}\n", cpu_model_name(), thread_count(), kernel::selected_variant().name);
+    print(common, "peaks: f32 {:.0f} GFLOPS, bf16 {:.0f} GFLOPS, read {:.1f} GB/s, memcpy {:.1f} GB/s\n",
           peaks.f32_gflops, peaks.bf16_gflops, peaks.read_gb_per_second, peaks.copy_gb_per_second);
+    const KernelChoice choice = kernel_choice(*seconds);
+    print(common, "{}\n", choice.text);
     const std::vector<kernel::KernelFigure> figures = measure(*seconds);
     json list = json::array();
     for (const kernel::KernelFigure& figure : figures) list.push_back(to_json(figure));
     print_json(common, {{"cpu", cpu_model_name()},
                         {"threads", thread_count()},
-                        {"isa", isa_name(selected_isa())},
+                        {"isa", kernel::selected_variant().name},
+                        {"products_bf16", choice.entries},
                         {"peaks",
                          {{"f32_gflops", peaks.f32_gflops},
                           {"bf16_gflops", peaks.bf16_gflops},
@@ -126,6 +132,7 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
                           {"copy_gb_per_second", peaks.copy_gb_per_second}}},
                         {"kernels", list}});
     if (!common.json_output) show(figures);
+    if (!choice.mistake.empty()) fail("{}", choice.mistake);
   };
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <sstream>
 
+#include "cli/machine.h"
 #include "cli/verb.h"
 #include "core/suggest.h"
 
@@ -199,6 +200,7 @@ void show_program(const std::vector<std::string>& words) {
       "transformers and llama.cpp, made on a plain CPU.",
       "strata"};
   app.set_version_flag("--version", "strata " STRATA_VERSION);
+  app.add_flag("--verbose")->description("With --version: the processor, and the kernels that were chosen for it");
   app.formatter(std::make_shared<HelpPage>());
   app.footer(
       "MODEL is a Hugging Face folder, a GGUF file, or hf:ORG/NAME. `strata VERB --help` has examples. The first one:\n"
@@ -218,6 +220,8 @@ void show_program(const std::vector<std::string>& words) {
 
 std::function<void()> parse_command_line(std::vector<std::string> words, Common& common) {
   const std::string first = words.empty() ? std::string() : words.front();
+  if (words == std::vector<std::string>{"--version", "--verbose"})
+    return [] { show_machine("strata " STRATA_VERSION); };
   if (first == "--help" || first == "-h" || first == "--version") {
     show_program(words);
     return {};

@@ -44,10 +44,15 @@ bool isa_runs_here(Isa isa) {
 #endif
 }
 
+bool isa_is_forced() {
+  const char* const wanted = std::getenv("STRATA_ISA");
+  return wanted != nullptr && *wanted != '\0';
+}
+
 Isa selected_isa() {
   static const Isa chosen = [] {
-    const char* wanted = std::getenv("STRATA_ISA");
-    if (wanted != nullptr && *wanted != '\0') {
+    if (isa_is_forced()) {
+      const std::string_view wanted = std::getenv("STRATA_ISA");
       for (const Isa isa : kIsas)
         if (isa_name(isa) == wanted) {
           if (!isa_runs_here(isa))

@@ -16,6 +16,8 @@ bool isa_runs_here(Isa isa);
 
 /// The best that runs here, or the one STRATA_ISA asks for. Throws Error for a name that is unknown or cannot run.
 Isa selected_isa();
+/// Whether STRATA_ISA names one.
+bool isa_is_forced();
 
 /// CPU model name as the system reports it, or "unknown".
 std::string cpu_model_name();

@@ -23,6 +23,9 @@ class JobFolder {
   JobFolder(const JobFolder&) = delete;
   JobFolder& operator=(const JobFolder&) = delete;
 
+  /// The description of the unfinished job of this output; null when there is none.
+  static json unfinished(const std::filesystem::path& output);
+
   const std::filesystem::path& path() const { return folder_; }
   /// The path of a stage's file. Write it atomically (write_text_file), as a resumed job uses it when it exists.
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }

@@ -107,6 +107,16 @@ void Journal::read(const std::string& text, const json& job, std::string_view dr
 
 void Journal::append(const json& unit) { write_line(descriptor_, unit, path_); }
 
+json Journal::job_of(const std::filesystem::path& path) {
+  std::error_code code;
+  if (!std::filesystem::is_regular_file(path, code)) return nullptr;
+  const std::string text = read_text_file(path);
+  const std::size_t end = text.find('\n');
+  if (end == std::string::npos) return nullptr;
+  json job = json::parse(text.substr(0, end), nullptr, false);
+  return job.is_object() ? job : json();
+}
+
 void Journal::refuse_busy(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   const bool busy = descriptor >= 0 && is_busy(descriptor);

@@ -28,6 +28,8 @@ class Journal {
   const std::vector<json>& finished() const { return finished_; }
   /// Throws Error (disk full, ...) naming the path.
   void append(const json& unit);
+  /// The job whose journal this file is; null when there is none, or none that can be read.
+  static json job_of(const std::filesystem::path& path);
   /// Throws Error when another process has the journal open.
   static void refuse_busy(const std::filesystem::path& path);
   /// Removes the file, if there is one. Call it when the job's result is safe.

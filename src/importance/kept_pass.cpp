@@ -4,9 +4,9 @@
 
 #include <string_view>
 
-#include "core/cpu.h"
 #include "core/journal.h"
 #include "core/seconds.h"
+#include "kernel/dispatch.h"
 
 namespace strata::importance {
 
@@ -48,7 +48,7 @@ json pass_job(std::string_view kind, const engine::Engine& engine, const Calibra
           {"model", engine.model().fingerprint()},
           {"calibration", set.source.identity()},
           {"f32", engine.precision() == kernel::Precision::f32},
-          {"instruction set", isa_name(selected_isa())}};
+          {"instruction set", kernel::selected_variant().name}};
 }
 
 }  // namespace strata::importance

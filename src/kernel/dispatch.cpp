@@ -2,9 +2,11 @@
 // Instruction sets of other processors are left out at compile time.
 #include "kernel/dispatch.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 
-#include "core/error.h"
+#include "kernel/product_choice.h"
 
 namespace strata::kernel {
 namespace {
@@ -17,19 +19,34 @@ constexpr std::array kVariants = {&kVariantAvx512Bf16, &kVariantAvx512, &kVarian
 #else
 constexpr std::array kVariants = {&kVariantPortable};
 #endif
+
+constexpr double kSecondsToChoose = 0.005;
+
+const Variant& chosen() {
+  const auto best = [](const Variant* variant) { return variant->isa <= selected_isa(); };
+  if (isa_is_forced()) return **std::ranges::find_if(kVariants, best);  // portable runs everywhere
+  static const Variant& measured = fastest(product_speeds(kSecondsToChoose));
+  return measured;
+}
+
+std::atomic<const Variant*> kept = nullptr;
+
 }  // namespace
 
 std::span<const Variant* const> variants() { return kVariants; }
 
 const Variant& selected_variant() {
-  static const Variant* const chosen = [] {
-    const Isa isa = selected_isa();
-    for (const Variant* variant : kVariants)
-      if (variant->isa <= isa) return variant;
-    STRATA_CHECK(false, "no kernels for {}", isa_name(isa));
-    return kVariants.back();
-  }();
-  return *chosen;
+  const Variant* variant = kept.load(std::memory_order_relaxed);
+  if (variant == nullptr) {
+    variant = &chosen();
+    kept.store(variant, std::memory_order_relaxed);
+  }
+  return *variant;
+}
+
+void keep_variant(std::string_view name) {
+  const auto it = std::ranges::find(kVariants, name, &Variant::name);
+  if (it != kVariants.end() && isa_runs_here((*it)->isa) && !isa_is_forced()) kept = *it;
 }
 
 }  // namespace strata::kernel

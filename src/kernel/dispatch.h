@@ -2,6 +2,7 @@
 // The plain versions in matmul.h and ops.h use selected_variant().
 #pragma once
 #include <span>
+#include <string_view>
 
 #include "kernel/delta_rule.h"
 #include "kernel/matmul.h"
@@ -15,8 +16,11 @@ namespace strata::kernel {
 
 /// Every variant that was compiled, fastest first; portable is the last. Ask isa_runs_here(variant->isa) before use.
 std::span<const Variant* const> variants();
-/// The variant of selected_isa().
+/// The variant that the program runs with: that of STRATA_ISA, or the one that product_choice.h finds the fastest here.
 const Variant& selected_variant();
+/// From now on that of this name, so that a job that was stopped ends with the sums it began with. Nothing changes
+/// where the name is unknown, does not run here, or STRATA_ISA names another.
+void keep_variant(std::string_view name);
 
 void matmul(const Variant& variant, const float* x, std::size_t x_stride, std::size_t tokens, const Weights& w,
             float* y, std::size_t y_stride, Precision precision);

@@ -212,6 +212,14 @@ TEST_F(Cli, FamiliesAreListedWithoutAModel) {
   expect_refused("inspect model --markdown", "--markdown is for --families", 2);
 }
 
+TEST_F(Cli, TheVersionSaysWhichKernelsWereChosen) {
+  EXPECT_EQ(run("--version").exit_code, 0);
+  const Outcome verbose = run("--version --verbose");
+  EXPECT_EQ(verbose.exit_code, 0);
+  EXPECT_NE(verbose.out.find("products in bf16 by"), std::string::npos) << verbose.out;
+  EXPECT_NE(verbose.out.find(", chosen"), std::string::npos) << verbose.out;
+}
+
 TEST_F(Cli, HelpListsEveryVerbAndEveryVerbHasExamples) {
   const Outcome help = run("--help");
   EXPECT_EQ(help.exit_code, 0);

@@ -75,6 +75,7 @@ model::Model open_model(const QuantizeRequest& request) {
 
 Quantized quantize(const QuantizeRequest& asked, Listener& listener, const std::string& command) {
   check_options(asked);
+  keep_kernels(asked);
   const model::Model model = open_model(asked);
   refuse_source(model, asked.output);
   const QuantizeRequest request = fitted_to(model, asked, listener);

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 
-#include "core/cpu.h"
+#include "core/job_folder.h"
 #include "hub/model_argument.h"
+#include "kernel/dispatch.h"
 #include "pipeline/choose/options.h"
 #include "pipeline/job/methods.h"
 
@@ -13,6 +14,7 @@ namespace strata::pipeline {
 namespace {
 
 constexpr importance::TextSize kRoundingText{64, 512};
+constexpr const char* kInstructionSet = "instruction set";
 
 bool tunes(const QuantizeRequest& request) { return request.rounding.tune.steps > 0; }
 
@@ -139,8 +141,15 @@ void check_options(const QuantizeRequest& request) {
   check_options(request.search, request.plan);
 }
 
+void keep_kernels(const QuantizeRequest& request) {
+  const json job = request.restart ? json() : JobFolder::unfinished(request.output);
+  if (const auto it = job.find(kInstructionSet); it != job.end() && it->is_string())
+    kernel::keep_variant(it->get<std::string>());
+}
+
 json job_identity(const QuantizeRequest& request, const model::Model& model) {
-  json value = {{"job", "quantize"}, {"model", model.fingerprint()}, {"instruction set", isa_name(selected_isa())}};
+  json value = {
+      {"job", "quantize"}, {"model", model.fingerprint()}, {kInstructionSet, kernel::selected_variant().name}};
   QuantizeRequest decided = request;
   decided.target = std::string(target_of(request).name);
   decided.method = std::string(method_of(request).name);

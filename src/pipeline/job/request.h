@@ -46,6 +46,9 @@ importance::CalibrationRequest rounding_text(const QuantizeRequest& request);
 /// Throws UsageError, naming the options, for a request that no model could make sense of.
 void check_options(const QuantizeRequest& request);
 
+/// Goes on with the kernels that the unfinished job of this output began with (kernel::keep_variant), since sums of
+/// others differ in their last bits. To be called before anything is computed.
+void keep_kernels(const QuantizeRequest& request);
 /// What the result depends on, by the option's name: two jobs of the same identity write the same bytes. Files are in
 /// it by their content, the model by its fingerprint.
 json job_identity(const QuantizeRequest& request, const model::Model& model);

@@ -1,0 +1,23 @@
+// Which variant multiplies matrices in bf16 on this machine. A dot product of bf16 pairs is one instruction on some
+// processors and several slow steps on others, which an instruction set's name does not tell: so it is measured.
+#pragma once
+#include <vector>
+
+#include "kernel/variant.h"
+
+namespace strata::kernel {
+
+struct ProductSpeed {
+  const Variant* variant;
+  double gflops;  ///< of a product in bf16, the best of several
+};
+
+/// The variants that may be chosen here, with how fast they multiply in bf16: the instruction set's own first, then
+/// the one before it where that multiplies otherwise. All threads, about `seconds` in all.
+std::vector<ProductSpeed> product_speeds(double seconds);
+
+/// The first, unless another is faster by more than measurements differ: a tie must not be decided by chance, since
+/// sums of variants differ in their last bits.
+const Variant& fastest(const std::vector<ProductSpeed>& speeds);
+
+}  // namespace strata::kernel
