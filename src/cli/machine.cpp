@@ -23,7 +23,7 @@ KernelChoice kernel_choice(double seconds) {
   for (const kernel::ProductSpeed& speed : speeds) {
     const bool mine = speed.variant == &chosen;
     if (mine) speed_of_chosen = speed.gflops;
-    choice.text += fmt::format("products in bf16 by {}: {:.0f} GFLOPS{}\n", speed.variant->name, speed.gflops,
+    choice.text += fmt::format("products in bf16 by {}: {:.0f} GFLOPS a thread{}\n", speed.variant->name, speed.gflops,
                                mine ? ", chosen" : "");
     choice.entries.push_back({{"variant", speed.variant->name}, {"gflops", speed.gflops}});
   }

@@ -40,7 +40,7 @@ JobFolder::JobFolder(fs::path output, const json& job, bool overwrite, bool rest
   check_new_output(found, false);
 }
 
-json JobFolder::unfinished(const fs::path& output) { return Journal::job_of(part_folder(output, false) / kJournal); }
+json JobFolder::unfinished(const fs::path& output) { return Journal::job_of(part_folder(output, true) / kJournal); }
 
 std::vector<fs::path> JobFolder::complete_names() const {
   std::vector<fs::path> names;

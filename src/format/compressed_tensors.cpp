@@ -44,8 +44,9 @@ json input_activations(const codec::Codec& codec, Activations activations) {
   const auto kind = codec.activations == none && by_token ? e4m3_token : codec.activations;
   const auto row = std::ranges::find(declared_activations(), kind, &DeclaredActivations::kind);
   if (row == declared_activations().end()) return nullptr;
-  json object = {{"num_bits", row->num_bits}, {"type", row->type}, {"strategy", row->strategy}, {"symmetric", true}};
+  json object = {{"num_bits", row->num_bits}, {"type", row->type}, {"strategy", row->strategy}};
   object["dynamic"] = row->dynamic == "local" ? json(row->dynamic) : json(row->dynamic == "true");
+  object["symmetric"] = true;
   if (row->group_size == 0) return object;
   object["group_size"] = row->group_size;
   object["scale_dtype"] = scale_dtype(scheme_of(codec));

@@ -9,11 +9,11 @@ namespace strata::kernel {
 
 struct ProductSpeed {
   const Variant* variant;
-  double gflops;  ///< of a product in bf16, the best of several
+  double gflops;  ///< of a product in bf16 on one thread, the best of several
 };
 
 /// The variants that may be chosen here, with how fast they multiply in bf16: the instruction set's own first, then
-/// the one before it where that multiplies otherwise. All threads, about `seconds` in all.
+/// the one before it where that multiplies otherwise. Takes about `seconds` of this thread.
 std::vector<ProductSpeed> product_speeds(double seconds);
 
 /// The first, unless another is faster by more than measurements differ: a tie must not be decided by chance, since

@@ -23,9 +23,9 @@ namespace fs = std::filesystem;
 class Score : public ::testing::Test {
  protected:
   Score() : tiny_("llama_tied") {
-    for (const auto& [name, text] : ::strata::testing::word_tokenizer_files(true))
+    for (const auto& [name, text] : ::strata::fixtures::word_tokenizer_files(true))
       write_text_file(tiny_.path() / name, text);
-    write_text_file(folder_.path() / "a.txt", ::strata::testing::words(4200));
+    write_text_file(folder_.path() / "a.txt", ::strata::fixtures::words(4200));
     std::string other;
     for (int i = 0; i < 4200; ++i) other += fmt::format("w{} ", i * i % 67);
     write_text_file(folder_.path() / "b.txt", other);
@@ -82,8 +82,8 @@ class Score : public ::testing::Test {
   }
   std::string output() const { return read_text_file(folder_.path() / "out.txt"); }
 
-  ::strata::testing::TinyModel tiny_;
-  ::strata::testing::TemporaryFolder folder_;
+  ::strata::fixtures::TinyModel tiny_;
+  ::strata::fixtures::TemporaryFolder folder_;
 };
 
 TEST_F(Score, KilledAtRandomMomentsGivesTheFileOfAnUndisturbedRun) {

@@ -54,11 +54,11 @@ double dot(const std::vector<float>& a, const std::vector<float>& b) {
 class TinyBlock : public ::testing::TestWithParam<Tested> {
  protected:
   TinyBlock()
-      : made_(testing::full_family(), testing::full_config()),
-        side_by_side_(testing::side_by_side_family(), testing::side_by_side_config()),
+      : made_(fixtures::full_family(), fixtures::full_config()),
+        side_by_side_(fixtures::side_by_side_family(), fixtures::side_by_side_config()),
         model_(GetParam().model == kMadeUp       ? made_.open()
                : GetParam().model == kSideBySide ? side_by_side_.open()
-                                                 : model::Model::open(testing::golden_model(GetParam().model))),
+                                                 : model::Model::open(fixtures::golden_model(GetParam().model))),
         engine_(model_),
         block_(GetParam().block),
         batch_(engine_.make_batch(std::vector<Sequence>{{mixture() ? 4u : 7u}, {mixture() ? 6u : 12u}})),
@@ -185,7 +185,7 @@ class TinyBlock : public ::testing::TestWithParam<Tested> {
     use();
   }
 
-  testing::MadeModel made_, side_by_side_;
+  fixtures::MadeModel made_, side_by_side_;
   model::Model model_;
   Engine engine_;
   std::size_t block_;

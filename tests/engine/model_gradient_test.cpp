@@ -41,8 +41,8 @@ double derivative(const std::function<double(float)>& at, float step = 5e-4f) {
 class WholeModel : public ::testing::TestWithParam<std::string> {
  protected:
   WholeModel()
-      : made_(testing::full_family(), testing::full_config()),
-        side_by_side_(testing::side_by_side_family(), testing::side_by_side_config()),
+      : made_(fixtures::full_family(), fixtures::full_config()),
+        side_by_side_(fixtures::side_by_side_family(), fixtures::side_by_side_config()),
         model_(GetParam() == kMadeUp       ? made_.open()
                : GetParam() == kSideBySide ? side_by_side_.open()
                                            : golden(GetParam())),
@@ -126,7 +126,7 @@ class WholeModel : public ::testing::TestWithParam<std::string> {
     gradient_.backward(batch_, watch, [] {});
   }
 
-  testing::MadeModel made_, side_by_side_;
+  fixtures::MadeModel made_, side_by_side_;
   model::Model model_;
   const model::Architecture& a_;
   Engine engine_;

@@ -11,9 +11,9 @@
 namespace strata::engine {
 namespace parts_test {
 
+using fixtures::MadeModel;
+using fixtures::plain_family;
 using model::Family;
-using testing::MadeModel;
-using testing::plain_family;
 
 const std::vector<Token> kTokens = {3, 17, 39, 0, 5, 5, 21, 8, 30, 12, 1};
 
@@ -154,7 +154,7 @@ TEST(Parts, BlocksWithAWindowMayHaveARotaryEmbeddingOfTheirOwn) {
 }
 
 TEST(Parts, TokenByTokenWithACacheGivesTheSameLogits) {
-  const MadeModel made(testing::full_family(), testing::full_config());
+  const MadeModel made(fixtures::full_family(), fixtures::full_config());
   const model::Model model = made.open();
   Engine engine(model);
   const std::size_t hidden = engine.architecture().hidden;

@@ -7,10 +7,10 @@
 namespace strata::engine {
 namespace round_inputs_test {
 
-using ::strata::testing::golden_ids;
-using ::strata::testing::golden_model;
-using ::strata::testing::Threads;
-using ::strata::testing::TinyModel;
+using ::strata::fixtures::golden_ids;
+using ::strata::fixtures::golden_model;
+using ::strata::fixtures::Threads;
+using ::strata::fixtures::TinyModel;
 using Rounding = std::vector<codec::ActivationRounding>;
 using Kind = codec::ActivationRounding::Kind;
 

@@ -7,7 +7,7 @@
 namespace strata::eval {
 namespace eval_file_test {
 
-using ::strata::testing::error_of;
+using ::strata::fixtures::error_of;
 
 EvalFile file_of(std::vector<ModelName> models) {
   EvalFile file;

@@ -9,11 +9,11 @@
 namespace strata::eval {
 namespace evaluate_test {
 
-using ::strata::testing::error_of;
-using ::strata::testing::golden_ids;
-using ::strata::testing::golden_model;
-using ::strata::testing::Threads;
-using ::strata::testing::TinyModel;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::golden_ids;
+using ::strata::fixtures::golden_model;
+using ::strata::fixtures::Threads;
+using ::strata::fixtures::TinyModel;
 using Chunks = std::vector<std::vector<engine::Token>>;
 
 void expect_same(const Evaluation& a, const Evaluation& b) { EXPECT_EQ(a.to_json().dump(), b.to_json().dump()); }

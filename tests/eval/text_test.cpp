@@ -8,11 +8,11 @@
 namespace strata::eval {
 namespace text_test {
 
-using ::strata::testing::error_of;
-using ::strata::testing::TemporaryFolder;
-using ::strata::testing::word_tokenizer;
-using ::strata::testing::word_tokenizer_files;
-using ::strata::testing::words;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::TemporaryFolder;
+using ::strata::fixtures::word_tokenizer;
+using ::strata::fixtures::word_tokenizer_files;
+using ::strata::fixtures::words;
 using Tokens = std::vector<engine::Token>;
 
 class EvalTextTest : public ::testing::Test {

@@ -9,8 +9,8 @@
 namespace strata::importance {
 namespace combine_test {
 
-using ::strata::testing::error_of;
-using ::strata::testing::golden_model;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::golden_model;
 
 class CombineTest : public ::testing::Test {
  protected:

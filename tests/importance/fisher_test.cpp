@@ -18,7 +18,7 @@
 namespace strata::importance {
 namespace fisher_test {
 
-model::Model golden(const std::string& name) { return model::Model::open(::strata::testing::golden_model(name)); }
+model::Model golden(const std::string& name) { return model::Model::open(::strata::fixtures::golden_model(name)); }
 
 /// Mean divergence with noise in a linear: of `size` in every weight, or in those of its first rows only.
 double measured(engine::Engine& engine, DivergenceMeter& meter, const model::Linear& linear, std::size_t l,

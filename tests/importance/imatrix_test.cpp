@@ -13,9 +13,9 @@
 namespace strata::importance {
 namespace imatrix_test {
 
-using ::strata::testing::error_of;
-using ::strata::testing::golden_model;
-using ::strata::testing::TemporaryFolder;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::golden_model;
+using ::strata::fixtures::TemporaryFolder;
 
 struct Written {
   explicit Written(const char* name)

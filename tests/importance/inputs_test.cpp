@@ -14,14 +14,14 @@ namespace strata::importance {
 namespace inputs_test {
 
 using engine::Site;
-using ::strata::testing::error_of;
-using ::strata::testing::golden_ids;
-using ::strata::testing::golden_model;
-using ::strata::testing::TemporaryFolder;
-using ::strata::testing::Threads;
-using ::strata::testing::TinyModel;
-using ::strata::testing::word_tokenizer;
-using ::strata::testing::words;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::golden_ids;
+using ::strata::fixtures::golden_model;
+using ::strata::fixtures::TemporaryFolder;
+using ::strata::fixtures::Threads;
+using ::strata::fixtures::TinyModel;
+using ::strata::fixtures::word_tokenizer;
+using ::strata::fixtures::words;
 
 std::vector<std::vector<engine::Token>> many_sequences(std::size_t count, std::size_t length) {
   Random random(3);

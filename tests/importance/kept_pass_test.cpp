@@ -17,9 +17,9 @@ namespace strata::importance {
 namespace kept_pass_test {
 
 namespace fs = std::filesystem;
-using ::strata::testing::error_of;
-using ::strata::testing::golden_model;
-using ::strata::testing::TemporaryFolder;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::golden_model;
+using ::strata::fixtures::TemporaryFolder;
 
 class KeptPassTest : public ::testing::TestWithParam<const char*> {
  protected:

@@ -12,8 +12,8 @@ namespace strata::importance {
 namespace linear_signals_test {
 
 using engine::Site;
-using ::strata::testing::error_of;
-using ::strata::testing::golden_model;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::golden_model;
 
 TEST(RoundingError, IsSummedByColumn) {
   // keep rounds to bf16: 1 + 2^-9 becomes 1.

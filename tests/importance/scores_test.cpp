@@ -11,9 +11,9 @@
 namespace strata::importance {
 namespace scores_test {
 
-using ::strata::testing::error_of;
-using ::strata::testing::golden_ids;
-using ::strata::testing::golden_model;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::golden_ids;
+using ::strata::fixtures::golden_model;
 
 class ScoresFile : public ::testing::Test {
  protected:

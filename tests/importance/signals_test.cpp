@@ -9,9 +9,9 @@
 namespace strata::importance {
 namespace signals_test {
 
-using ::strata::testing::golden_ids;
-using ::strata::testing::golden_model;
-using ::strata::testing::TinyModel;
+using ::strata::fixtures::golden_ids;
+using ::strata::fixtures::golden_model;
+using ::strata::fixtures::TinyModel;
 
 CalibrationSet set_of(std::vector<std::vector<engine::Token>> ids) {
   return calibration_from_tokens(std::move(ids), {{"ids"}});
@@ -51,7 +51,7 @@ TEST(Signals, NamesAreUniqueAndEveryOneHasExactlyOneFunctionOfItsLevel) {
     EXPECT_EQ(set, 1u) << signal.name;
     EXPECT_FALSE(signal.meaning.empty());
   }
-  EXPECT_NE(::strata::testing::error_of([] { signal_by_name("lin"); }).find("the known are lim, "), std::string::npos);
+  EXPECT_NE(::strata::fixtures::error_of([] { signal_by_name("lin"); }).find("the known are lim, "), std::string::npos);
 }
 
 TEST(Signals, LimIsTheMeanOfEachTokensCosine) {
@@ -177,7 +177,7 @@ TEST(Signals, SmolLM2EqualsTheReference) {
   const std::filesystem::path folder = std::filesystem::path(STRATA_TEST_MODELS) / "smollm2";
   if (!std::filesystem::exists(folder / "config.json"))
     GTEST_SKIP() << "no SmolLM2 in " << folder << " (scripts/make_testbed.py)";
-  const ::strata::testing::Threads all(0);
+  const ::strata::fixtures::Threads all(0);
   const json golden = read_json_file(std::filesystem::path(STRATA_TEST_DATA) / "golden/smollm2_scores.json");
   const model::Model model = model::Model::open(folder);
   engine::Engine engine(model);

@@ -11,7 +11,7 @@
 namespace strata::model {
 namespace check_tensors_test {
 
-using strata::testing::TinyModel;
+using strata::fixtures::TinyModel;
 
 std::string refusal(const TinyModel& tiny) {
   return error_of([&] { Model::open(tiny.path()); });

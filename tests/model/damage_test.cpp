@@ -10,7 +10,7 @@
 namespace strata::model {
 namespace damage_test {
 
-using strata::testing::TinyModel;
+using strata::fixtures::TinyModel;
 
 TEST(Damage, TheFirstWeightThatIsNotFiniteIsNamed) {
   const auto message = [](const char* tensor, std::size_t index) {

@@ -11,7 +11,7 @@ namespace strata::model {
 namespace kinds_test {
 
 using ::strata::golden_model;
-using ::strata::testing::TinyModel;
+using ::strata::fixtures::TinyModel;
 
 json config_of(const char* golden) { return read_json_file(golden_model(golden) / "config.json"); }
 Architecture parsed(const json& config) { return parse_architecture(config, "config.json"); }

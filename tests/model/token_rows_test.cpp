@@ -8,7 +8,7 @@
 namespace strata::model {
 namespace token_rows_test {
 
-using strata::testing::TinyModel;
+using strata::fixtures::TinyModel;
 
 TEST(TokenRows, TheTokenAndTheFileThatListsItAreNamed) {
   const TinyModel tiny("llama_tied");

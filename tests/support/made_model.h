@@ -13,7 +13,7 @@
 #include "model/model.h"
 #include "support/tiny_model.h"
 
-namespace strata::testing {
+namespace strata::fixtures {
 
 class MadeModel {
  public:
@@ -138,4 +138,4 @@ inline json side_by_side_config() {
           {"attention_chunk_size", 6},      {"clip_qkv", 3.2},  {"swiglu_limit", 3.2}};
 }
 
-}  // namespace strata::testing
+}  // namespace strata::fixtures

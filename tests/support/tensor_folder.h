@@ -15,7 +15,7 @@
 #include "support/golden_model.h"
 #include "support/temporary_folder.h"
 
-namespace strata::testing {
+namespace strata::fixtures {
 
 struct FileTensor {
   DType dtype;
@@ -78,4 +78,4 @@ inline std::vector<float> values_of(const model::LinearWeights& weights) {
   return values;
 }
 
-}  // namespace strata::testing
+}  // namespace strata::fixtures

@@ -18,7 +18,7 @@
 #include "support/golden_model.h"
 #include "support/temporary_folder.h"
 
-namespace strata::testing {
+namespace strata::fixtures {
 
 namespace fs = std::filesystem;
 using ::strata::error_of;
@@ -154,4 +154,4 @@ inline std::string words(std::size_t count, std::size_t vocabulary_size = 80) {
   return text;
 }
 
-}  // namespace strata::testing
+}  // namespace strata::fixtures

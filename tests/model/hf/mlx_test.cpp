@@ -12,9 +12,9 @@
 namespace strata {
 namespace mlx_test {
 
-using strata::testing::FileTensor;
-using strata::testing::TensorFolder;
-using strata::testing::values_of;
+using strata::fixtures::FileTensor;
+using strata::fixtures::TensorFolder;
+using strata::fixtures::values_of;
 
 const std::string kModule = "model.layers.0.mlp.up_proj";
 constexpr std::size_t kRows = 64, kCols = 32;  // of that linear in llama_tied

@@ -11,9 +11,9 @@ namespace strata {
 namespace stacks_test {
 
 using model::Role;
-using strata::testing::FileTensor;
-using strata::testing::TensorFolder;
-using strata::testing::values_of;
+using strata::fixtures::FileTensor;
+using strata::fixtures::TensorFolder;
+using strata::fixtures::values_of;
 
 struct Layout {
   bool transposed = false, interleaved = false;

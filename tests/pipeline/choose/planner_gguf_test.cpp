@@ -48,7 +48,7 @@ TEST(PlannerForGguf, TheEmbeddingIsWorthAsMuchAByteAsTheBlocks) {
   request.embed_codec = "q5_1";
   EXPECT_EQ(make_plan({model, target_by_name("llama.cpp"), request, costs}).plan.groups.back().codec->name, "q5_1");
   request.embed_codec = "q4_k";
-  EXPECT_NE(error_of(model, "llama.cpp", request).find("model.embed_tokens"), std::string::npos);
+  EXPECT_NE(plan_error(model, "llama.cpp", request).find("model.embed_tokens"), std::string::npos);
 }
 
 TEST(PlannerForGguf, AStockMixIsABudgetThatIsNotExceeded) {
@@ -65,9 +65,9 @@ TEST(PlannerForGguf, AStockMixIsABudgetThatIsNotExceeded) {
   }
   PlanRequest request;
   request.budget = StockBudget{"Q4_K_M"};
-  EXPECT_NE(error_of(model, "vllm", request).find("llama.cpp"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm", request).find("llama.cpp"), std::string::npos);
   request.budget = StockBudget{"Q4_K_XXL"};
-  EXPECT_NE(error_of(model, "llama.cpp", request).find("or one of Q2_K_S, "), std::string::npos);
+  EXPECT_NE(plan_error(model, "llama.cpp", request).find("or one of Q2_K_S, "), std::string::npos);
 }
 
 TEST(PlannerForGguf, AFileIsABudgetThatIsNotExceeded) {
@@ -90,7 +90,7 @@ TEST(PlannerForGguf, AFileIsABudgetThatIsNotExceeded) {
   EXPECT_LE(ours.plan.cost(), mix.cost() * (1 + 1e-9));
   request.preset = "stock";
   EXPECT_EQ(assignment_of(make_plan({model, target, request, {}}).plan), assignment_of(mix));
-  const std::string other = error_of(*TinyForGguf("llama_tied"), "llama.cpp", request);
+  const std::string other = plan_error(*TinyForGguf("llama_tied"), "llama.cpp", request);
   EXPECT_TRUE(other.starts_with("--like " + file + ": is a file of another model")) << other;
 }
 

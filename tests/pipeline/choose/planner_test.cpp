@@ -54,17 +54,17 @@ TEST(Planner, ABudgetThatCannotBeMetSaysTheSmallestAndWhoCan) {
   const model::Model model = tiny();
   PlanRequest request;
   request.budget = BitsBudget{3.6};
-  const std::string message = error_of(model, "vllm:marlin", request);
+  const std::string message = plan_error(model, "vllm:marlin", request);
   EXPECT_NE(message.find("smallest plan"), std::string::npos) << message;
   EXPECT_NE(message.find("--for transformers"), std::string::npos) << message;
   EXPECT_NE(message.find("--for vllm "), std::string::npos) << message;
   request.budget = BitsBudget{NAN};
-  EXPECT_NE(error_of(model, "vllm", request), "");
+  EXPECT_NE(plan_error(model, "vllm", request), "");
   request.budget = BitsBudget{-1};
-  EXPECT_NE(error_of(model, "vllm", request), "");
+  EXPECT_NE(plan_error(model, "vllm", request), "");
   EXPECT_THROW(give(request.budget, SizeBudget{100}), UsageError) << "two budgets";
   request.budget = SizeBudget{100};
-  EXPECT_NE(error_of(model, "vllm", request).find("takes"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm", request).find("takes"), std::string::npos);
 }
 
 TEST(Planner, PinsHoldForTheWholeFusionGroup) {
@@ -83,17 +83,17 @@ TEST(Planner, PinsThatCannotHoldAreErrors) {
   PlanRequest request;
   request.budget = BitsBudget{8.0};
   request.keep = {"nothing_like_this"};
-  EXPECT_NE(error_of(model, "vllm", request).find("matches no linear"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm", request).find("matches no linear"), std::string::npos);
   request.keep = {"(["};
-  EXPECT_NE(error_of(model, "vllm", request).find("regular expression"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm", request).find("regular expression"), std::string::npos);
   request.keep = {"q_proj"};
   request.assign = {{"v_proj", "int4_g32"}};
-  EXPECT_NE(error_of(model, "vllm", request).find("one codec only"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm", request).find("one codec only"), std::string::npos);
   request.keep.clear();
   request.assign = {{"v_proj", "int2_g32"}};
-  EXPECT_NE(error_of(model, "vllm:marlin", request).find("transformers"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm:marlin", request).find("transformers"), std::string::npos);
   request.assign = {{"v_proj", "int9"}};
-  EXPECT_NE(error_of(model, "vllm", request).find("int9"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm", request).find("int9"), std::string::npos);
 }
 
 TEST(Planner, AtLeastIsAFloorForEveryPreset) {
@@ -117,13 +117,13 @@ TEST(Planner, FloorsThatContradictPinsAreErrors) {
   request.budget = BitsBudget{8.0};
   request.assign = {{"q_proj", "int4_g32"}};
   request.at_least = {{"v_proj|q_proj", "int8_g32"}};
-  EXPECT_NE(error_of(model, "vllm", request).find("fewer bytes than int8_g32"), std::string::npos)
-      << error_of(model, "vllm", request);
+  EXPECT_NE(plan_error(model, "vllm", request).find("fewer bytes than int8_g32"), std::string::npos)
+      << plan_error(model, "vllm", request);
   request.assign.clear();
   request.at_least = {{"no_such_thing", "int8_g32"}};
-  EXPECT_NE(error_of(model, "vllm", request).find("matches no linear"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm", request).find("matches no linear"), std::string::npos);
   request.at_least = {{"q_proj", "int2_g32"}};
-  EXPECT_NE(error_of(model, "vllm:marlin", request).find("transformers"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm:marlin", request).find("transformers"), std::string::npos);
 }
 
 TEST(Planner, ThePriorPlansWithoutScoresAndPutsDownFirst) {
@@ -163,7 +163,7 @@ TEST(Planner, RulesOfAFileReplaceThoseBuiltIn) {
     }
   const auto refused = [&](json rule, const char* part) {
     request.prior["rules"] = json::array({std::move(rule)});
-    EXPECT_NE(error_of(model, "vllm", request).find(part), std::string::npos) << error_of(model, "vllm", request);
+    EXPECT_NE(plan_error(model, "vllm", request).find(part), std::string::npos) << plan_error(model, "vllm", request);
   };
   refused({{"match", "(["}}, "regular expression");
   refused({{"match", "q"}, {"weight", -1}}, "weight");
@@ -172,7 +172,7 @@ TEST(Planner, RulesOfAFileReplaceThoseBuiltIn) {
   refused({{"match", "q"}, {"blocks", 3}}, "blocks");
   refused(4, "not an object");
   request.prior["version"] = 7;
-  EXPECT_NE(error_of(model, "vllm", request).find("version 7"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm", request).find("version 7"), std::string::npos);
 }
 
 TEST(Planner, LevelsByCountAndByThreshold) {
@@ -203,7 +203,7 @@ TEST(Planner, LevelsByCountAndByThreshold) {
         "int8_g32<=0.1,int4_g32", "int8_g32>=nan,int4_g32", ":3,int4_g32", "int8_g32,int4_g32"})
     EXPECT_THROW(parse_levels(text, "lim"), UsageError) << text;
   request.levels = "int8_g32:99,int4_g32";
-  EXPECT_NE(error_of(model, "transformers", request), "");
+  EXPECT_NE(plan_error(model, "transformers", request), "");
 }
 
 TEST(Planner, WhatFitsLeavesRoomForTheCacheAndTheRuntime) {
@@ -222,9 +222,9 @@ TEST(Planner, WhatFitsLeavesRoomForTheCacheAndTheRuntime) {
   EXPECT_LE(result.output_bytes, reference.output_bytes);
   EXPECT_FALSE(result.notes.empty());
   by_fit.budget = MemoryBudget{1000, 128, 3};
-  EXPECT_NE(error_of(model, "vllm:cpu", by_fit).find("KV cache"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm:cpu", by_fit).find("KV cache"), std::string::npos);
   by_fit.budget = MemoryBudget{1ull << 40, 1ull << 62, 1ull << 40};
-  EXPECT_NE(error_of(model, "vllm:cpu", by_fit).find("--ctx"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm:cpu", by_fit).find("--ctx"), std::string::npos);
 }
 
 TEST(Planner, ExplainsTheNeighboursOfEveryChoice) {
@@ -261,7 +261,7 @@ TEST(Planner, LwqGivesTheHighCodecToTheMostImportantBlocks) {
       EXPECT_EQ(plan.groups[g].codec->name, a.groups[g].block + 1 == a.blocks ? "int8_g32" : "int2_g32");
   }
   request.n_high = 99;
-  EXPECT_NE(error_of(model, "transformers", request), "");
+  EXPECT_NE(plan_error(model, "transformers", request), "");
 }
 
 TEST(Planner, ThreeTierKeepsTheEndsAndStaysWithinEightBitsWhereTheyAllow) {
@@ -387,15 +387,15 @@ TEST(Planner, ExpertsThatATargetCannotLoadAreSaid) {
   PlanRequest request;
   request.preset = "uniform:int4_g32";
   request.assign = {{"experts", "nvfp4"}};
-  EXPECT_NE(error_of(model, "transformers", request).find("global scale"), std::string::npos);
+  EXPECT_NE(plan_error(model, "transformers", request).find("global scale"), std::string::npos);
   request.assign = {{"experts", "keep"}};
-  EXPECT_NE(error_of(model, "transformers", request).find("beside quantized layers"), std::string::npos);
+  EXPECT_NE(plan_error(model, "transformers", request).find("beside quantized layers"), std::string::npos);
   request.assign = {{"layers.0.mlp.experts", "fp8_channel"}, {"layers.1.mlp.experts", "int8_channel"}};
-  EXPECT_NE(error_of(model, "transformers", request).find("one codec for all experts"), std::string::npos);
-  EXPECT_EQ(error_of(model, "vllm:marlin", request), "");
-  EXPECT_NE(error_of(model, "vllm", request).find("not of whole rows"), std::string::npos);
+  EXPECT_NE(plan_error(model, "transformers", request).find("one codec for all experts"), std::string::npos);
+  EXPECT_EQ(plan_error(model, "vllm:marlin", request), "");
+  EXPECT_NE(plan_error(model, "vllm", request).find("not of whole rows"), std::string::npos);
   request.assign = {{"layers.0.mlp.experts", "fp8_channel"}, {"layers.1.mlp.experts", "int3_asym_g32"}};
-  EXPECT_EQ(error_of(model, "vllm", request), "");
+  EXPECT_EQ(plan_error(model, "vllm", request), "");
   request.assign = {{"layers.0.mlp.experts.3.up_proj", "fp8_channel"}};
   const Plan plan = make_plan({model, target_by_name("transformers"), request, made_up_costs(model)}).plan;
   for (const PlannedGroup& group : plan.groups)
@@ -406,15 +406,15 @@ TEST(Planner, CodesAreRefusedInExpertsThatATargetLoadsAsStacksOnly) {
   PlanRequest request;
   request.preset = "uniform:int8_channel";
   const auto expect_refused = [&](const char* name, const char* target, const char* advice) {
-    const std::string error = error_of(tiny(name), target, request);
+    const std::string error = plan_error(tiny(name), target, request);
     EXPECT_NE(error.find("stacks only"), error.npos) << name << target << error;
     EXPECT_NE(error.find(advice), error.npos) << name << target << error;
   };
   expect_refused("gpt_oss", "vllm:marlin", "--for llama.cpp");
   expect_refused("gpt_oss", "transformers", "--for llama.cpp");
   expect_refused("qwen3_vl_moe", "transformers", "--for vllm");
-  EXPECT_EQ(error_of(tiny("qwen3_vl_moe"), "vllm", request), "");
-  EXPECT_EQ(error_of(tiny("llama4_text"), "transformers", request), "");
+  EXPECT_EQ(plan_error(tiny("qwen3_vl_moe"), "vllm", request), "");
+  EXPECT_EQ(plan_error(tiny("llama4_text"), "transformers", request), "");
   request.assign = {{"\\.experts\\.", "int8_channel"}};
   expect_refused("gpt_oss", "vllm", "--keep '\\.experts\\.'");
 }
@@ -426,13 +426,14 @@ TEST(Planner, ExpertsThatStayInStacksMayBeKeptBesideCodes) {
   for (const char* name : {"gpt_oss", "qwen3_vl_moe"})
     for (const char* target : {"vllm", "transformers"}) {
       const model::Model model = tiny(name);
-      ASSERT_EQ(error_of(model, target, request), "") << name << target;
+      ASSERT_EQ(plan_error(model, target, request), "") << name << target;
       const Plan plan = make_plan({model, target_by_name(target), request, made_up_costs(model)}).plan;
       for (const PlannedGroup& group : plan.groups)
         EXPECT_EQ(group.codec->has_codes(), group.name.find("experts") == std::string::npos && group.name != "lm_head")
             << group.name;
     }
-  EXPECT_NE(error_of(tiny("llama4_text"), "transformers", request).find("beside quantized layers"), std::string::npos);
+  EXPECT_NE(plan_error(tiny("llama4_text"), "transformers", request).find("beside quantized layers"),
+            std::string::npos);
 }
 
 TEST(Planner, MatricesThatVllmFusesHaveShapesThatItsKernelsTake) {
@@ -455,7 +456,7 @@ TEST(Planner, MatricesThatVllmFusesHaveShapesThatItsKernelsTake) {
   EXPECT_FALSE(made.plan.groups[g].codec->has_codes());
   EXPECT_NE(fmt::format("{}", fmt::join(made.notes, "\n")).find(fused.name + " stays in bf16"), std::string::npos);
   request.assign = {{"q_a_proj", "int4_g32"}};
-  EXPECT_NE(error_of(model, "vllm:cpu", request).find("multiples of 32"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm:cpu", request).find("multiples of 32"), std::string::npos);
 }
 
 TEST(Planner, PlansForPartsKeepToShapesThatPartsCanHold) {
@@ -470,13 +471,14 @@ TEST(Planner, PlansForPartsKeepToShapesThatPartsCanHold) {
   request.parts = 2;
   EXPECT_EQ(down(), "keep");
   request.assign = {{"down_proj", "int4_g64"}};
-  EXPECT_NE(error_of(model, "vllm", request).find("groups of 64 do not divide 32 of the 64 columns"), std::string::npos)
-      << error_of(model, "vllm", request);
+  EXPECT_NE(plan_error(model, "vllm", request).find("groups of 64 do not divide 32 of the 64 columns"),
+            std::string::npos)
+      << plan_error(model, "vllm", request);
   request.assign.clear();
   request.parts = 3;
-  EXPECT_NE(error_of(model, "vllm", request).find("heads of attention"), std::string::npos);
+  EXPECT_NE(plan_error(model, "vllm", request).find("heads of attention"), std::string::npos);
   request.parts = 2;
-  EXPECT_NE(error_of(model, "transformers", request).find("--tp 2: transformers does not cut"), std::string::npos);
+  EXPECT_NE(plan_error(model, "transformers", request).find("--tp 2: transformers does not cut"), std::string::npos);
 }
 
 TEST(Planner, SaysTheLeastVersionOfTheRuntime) {

@@ -11,7 +11,7 @@
 namespace strata::pipeline {
 namespace presets_test {
 
-using ::strata::testing::error_of;
+using ::strata::fixtures::error_of;
 
 bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 

@@ -18,8 +18,8 @@ class Refusal : public ::testing::Test {
     return make_plan({model_, target_by_name(target), request_, made_up_costs(model_)});
   }
   std::string refusal(const char* target = "vllm") const {
-    const std::string planning = ::strata::testing::error_of([&] { planned(target); });
-    EXPECT_EQ(::strata::testing::error_of([&] { check_request(model_, target_by_name(target), request_); }), planning)
+    const std::string planning = ::strata::fixtures::error_of([&] { planned(target); });
+    EXPECT_EQ(::strata::fixtures::error_of([&] { check_request(model_, target_by_name(target), request_); }), planning)
         << "before and after scoring";
     return planning;
   }
@@ -33,13 +33,14 @@ class Refusal : public ::testing::Test {
 
   /// The golden model without the files that only its tests read, which would go along with it.
   model::Model copied() const {
-    for (const auto& entry : std::filesystem::directory_iterator(strata::testing::golden_model("llama_untied_sharded")))
+    for (const auto& entry :
+         std::filesystem::directory_iterator(strata::fixtures::golden_model("llama_untied_sharded")))
       if (entry.path().extension() != ".f32" && entry.path().filename() != "golden.json")
         std::filesystem::copy(entry.path(), folder_.path());
     return model::Model::open(folder_.path());
   }
 
-  strata::testing::TemporaryFolder folder_;
+  strata::fixtures::TemporaryFolder folder_;
   model::Model model_ = copied();
   PlanRequest request_;
 };

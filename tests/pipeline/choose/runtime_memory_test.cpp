@@ -9,7 +9,7 @@
 namespace strata::pipeline {
 namespace runtime_memory_test {
 
-using ::strata::testing::golden_model;
+using ::strata::fixtures::golden_model;
 
 std::uint64_t cache_of(const char* name, std::uint64_t context, std::uint64_t batch) {
   const model::Model model = model::Model::open(golden_model(name));

@@ -36,7 +36,7 @@ inline Costs made_up_costs(const model::Model& model) {
 }
 
 /// Why no plan can be made; empty when one can.
-inline std::string error_of(const model::Model& model, const char* target, const PlanRequest& request) {
+inline std::string plan_error(const model::Model& model, const char* target, const PlanRequest& request) {
   try {
     make_plan({model, target_by_name(target), request, made_up_costs(model)});
   } catch (const Error& e) {
@@ -58,7 +58,7 @@ class TinyForGguf {
   const model::Model& operator*() const { return *model_; }
 
  private:
-  ::strata::testing::TemporaryFolder folder_;
+  ::strata::fixtures::TemporaryFolder folder_;
   std::optional<model::Model> model_;
 };
 

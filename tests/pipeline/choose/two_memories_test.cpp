@@ -13,7 +13,7 @@
 namespace strata::pipeline {
 namespace two_memories_test {
 
-using ::strata::testing::error_of;
+using ::strata::fixtures::error_of;
 
 const Target& llama() { return target_by_name("llama.cpp"); }
 

@@ -14,7 +14,7 @@ namespace strata::pipeline {
 namespace every_family_test {
 
 namespace fs = std::filesystem;
-using ::strata::testing::golden_model;
+using ::strata::fixtures::golden_model;
 
 /// Whether vLLM loads nothing but dense stacks of the model's experts.
 bool is_refused(const model::Architecture& a) { return a.experts.count != 0 && a.experts.bias; }
@@ -31,9 +31,9 @@ class EveryFamily : public ::testing::TestWithParam<std::string> {
     mixture_ = std::ranges::any_of(a.layout, &model::BlockLinears::mixture);
     delta_ = a.delta.kernel != 0;
     for (std::size_t b = 0; b < a.blocks; ++b) untuned_ = untuned_ || !engine::why_no_gradient(a, b).empty();
-    for (const auto& [name, text] : ::strata::testing::word_tokenizer_files(false, vocabulary))
+    for (const auto& [name, text] : ::strata::fixtures::word_tokenizer_files(false, vocabulary))
       write_text_file(folder_.path() / "model" / name, text);
-    write_text_file(folder_.path() / "text.txt", ::strata::testing::words(200, vocabulary));
+    write_text_file(folder_.path() / "text.txt", ::strata::fixtures::words(200, vocabulary));
   }
 
   /// The divergence from the original, in nats, of what the job writes in 8 bits a weight.

@@ -22,7 +22,7 @@ inline void make_small(QuantizeRequest& request, const std::filesystem::path& te
 class LettersModel {
  public:
   explicit LettersModel(const std::string& golden) {
-    std::filesystem::copy(::strata::testing::golden_model(golden), model());
+    std::filesystem::copy(::strata::fixtures::golden_model(golden), model());
     json vocabulary;
     for (char c = 'a'; c <= 'z'; ++c) vocabulary[std::string(1, c)] = c - 'a';
     write_json_file(model() / "tokenizer.json",
@@ -50,7 +50,7 @@ class LettersModel {
   }
 
  private:
-  ::strata::testing::TemporaryFolder folder_;
+  ::strata::fixtures::TemporaryFolder folder_;
 };
 
 }  // namespace strata::pipeline

@@ -8,14 +8,14 @@
 namespace strata::pipeline {
 namespace verification_text_test {
 
-using ::strata::testing::golden_model;
-using ::strata::testing::TinyModel;
-using ::strata::testing::words;
+using ::strata::fixtures::golden_model;
+using ::strata::fixtures::TinyModel;
+using ::strata::fixtures::words;
 
 class VerificationTextTest : public ::testing::Test {
  protected:
   VerificationTextTest() : tiny_("llama_tied") {
-    for (const auto& [name, text] : ::strata::testing::word_tokenizer_files(false))
+    for (const auto& [name, text] : ::strata::fixtures::word_tokenizer_files(false))
       write_text_file(tiny_.path() / name, text);
     model_.emplace(model::Model::open(tiny_.path()));
     engine_.emplace(*model_);

@@ -19,8 +19,8 @@ namespace strata::pipeline {
 namespace as_in_source_test {
 
 namespace fs = std::filesystem;
-using strata::testing::TemporaryFolder;
-using strata::testing::TinyModel;
+using strata::fixtures::TemporaryFolder;
+using strata::fixtures::TinyModel;
 
 /// The bytes of a stored linear, its tensors one after the other.
 std::vector<std::byte> bytes_of(const codec::Stored& stored) {

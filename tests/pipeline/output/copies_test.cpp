@@ -9,7 +9,7 @@ namespace strata::pipeline {
 namespace copies_test {
 
 std::string note(const std::string& golden, const char* target) {
-  return carried_note(model::Model::open(::strata::testing::golden_model(golden)), target_by_name(target));
+  return carried_note(model::Model::open(::strata::fixtures::golden_model(golden)), target_by_name(target));
 }
 
 TEST(CarriedNote, SaysWhichWindowAGgufFileLeavesOut) {

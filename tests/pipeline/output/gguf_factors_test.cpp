@@ -15,7 +15,7 @@ namespace strata::pipeline {
 namespace gguf_factors_test {
 
 namespace fs = std::filesystem;
-using ::strata::testing::MadeModel;
+using ::strata::fixtures::MadeModel;
 
 const codec::Codec& nvfp4() { return codec::by_name("nvfp4_gguf"); }
 

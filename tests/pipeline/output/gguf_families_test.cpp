@@ -154,7 +154,7 @@ bool same(const codec::Stored& a, const codec::Stored& b) {
 
 /// A model whose sizes llama.cpp has, in codes; `fused` is the matrix of its first block that lies in two tensors.
 void expect_back_bit_for_bit(const char* family, const json& sizes, model::Role fused_role, std::size_t expert) {
-  const testing::MadeModel made(*model::find_family(family), sizes);
+  const fixtures::MadeModel made(*model::find_family(family), sizes);
   const model::Model model = made.open();
   write_tokenizer(model.path());
   const TemporaryFolder folder;

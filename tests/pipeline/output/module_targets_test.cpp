@@ -12,8 +12,8 @@
 namespace strata::pipeline {
 namespace module_targets_test {
 
-using strata::testing::golden_model;
-using strata::testing::TinyModel;
+using strata::fixtures::golden_model;
+using strata::fixtures::TinyModel;
 
 bool matches(const std::string& target, const std::string& module) {
   return target.starts_with("re:") ? format::TargetPattern(target.substr(3), "test").matches(module) : target == module;

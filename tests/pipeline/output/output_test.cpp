@@ -21,10 +21,10 @@ namespace strata::pipeline {
 namespace output_test {
 
 namespace fs = std::filesystem;
-using strata::testing::error_of;
-using strata::testing::golden_model;
-using strata::testing::TemporaryFolder;
-using strata::testing::TinyModel;
+using strata::fixtures::error_of;
+using strata::fixtures::golden_model;
+using strata::fixtures::TemporaryFolder;
+using strata::fixtures::TinyModel;
 
 /// A tokenizer of letters, which GGUF can express, beside a model of 80 tokens.
 void write_tokenizer(const fs::path& model) {

@@ -17,8 +17,8 @@
 namespace strata::pipeline {
 namespace stacked_experts_test {
 
-using ::strata::testing::TensorFolder;
-using ::strata::testing::values_of;
+using ::strata::fixtures::TensorFolder;
+using ::strata::fixtures::values_of;
 
 /// Everything kept, or all linears that are no routed experts in `others`.
 Codecs codecs_of(const model::Architecture& a, const char* others) {

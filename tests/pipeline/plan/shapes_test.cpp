@@ -16,7 +16,7 @@ using ::strata::error_of;
 class Shapes : public ::testing::Test {
  protected:
   /// Two blocks of a llama: hidden 64, 8 heads of 16 with 2 of keys, 192 between gate and down.
-  Shapes() : model_(model::Model::open(::strata::testing::golden_model("llama_tied"))), a_(model_.architecture()) {
+  Shapes() : model_(model::Model::open(::strata::fixtures::golden_model("llama_tied"))), a_(model_.architecture()) {
     a_.heads = 8;
     a_.kv_heads = 2;
     a_.head_dim = 16;

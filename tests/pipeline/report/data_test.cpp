@@ -19,7 +19,7 @@ namespace strata::pipeline {
 namespace data_test {
 
 namespace fs = std::filesystem;
-using ::strata::testing::error_of;
+using ::strata::fixtures::error_of;
 
 class ReportTest : public ::testing::Test {
  protected:

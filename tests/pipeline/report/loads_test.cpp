@@ -10,7 +10,7 @@ namespace strata::pipeline {
 namespace loads_test {
 
 std::string verdict_of_llama_cpp(const std::string& golden) {
-  for (const Verdict& verdict : verdicts(model::Model::open(::strata::testing::golden_model(golden))))
+  for (const Verdict& verdict : verdicts(model::Model::open(::strata::fixtures::golden_model(golden))))
     if (!verdict.target->extension().empty()) return verdict.text();
   return {};
 }

@@ -9,7 +9,7 @@
 namespace strata::pipeline {
 namespace model_card_test {
 
-using strata::testing::TinyModel;
+using strata::fixtures::TinyModel;
 
 class ModelCard : public ::testing::Test {
  protected:

@@ -7,8 +7,8 @@
 namespace strata::pipeline {
 namespace plan_difference_test {
 
-using ::strata::testing::error_of;
-using ::strata::testing::golden_model;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::golden_model;
 
 class PlanDifferenceTest : public ::testing::Test {
  protected:

@@ -10,7 +10,7 @@
 namespace strata::pipeline {
 namespace scores_csv_test {
 
-using ::strata::testing::golden_model;
+using ::strata::fixtures::golden_model;
 
 std::vector<std::vector<std::string>> rows_of(const std::string& csv) {
   std::vector<std::vector<std::string>> rows;

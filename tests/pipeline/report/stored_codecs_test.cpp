@@ -9,9 +9,9 @@
 namespace strata::pipeline {
 namespace stored_codecs_test {
 
-using ::strata::testing::error_of;
-using ::strata::testing::golden_model;
-using ::strata::testing::TemporaryFolder;
+using ::strata::fixtures::error_of;
+using ::strata::fixtures::golden_model;
+using ::strata::fixtures::TemporaryFolder;
 
 TEST(StoredCodecs, EveryTypeOfGgufIsItsCodec) {
   const TemporaryFolder folder;

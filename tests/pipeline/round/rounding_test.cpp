@@ -110,8 +110,8 @@ TEST(Rounding, TheMatrixBehindNarrowExpertsSeesTheSumOfTheRoundedOnes) {
 }
 
 TEST(Rounding, TheHeadSeesRowsOfTheModelsKindOfNorm) {
-  const ::strata::testing::MadeModel made(::strata::testing::side_by_side_family(),
-                                          ::strata::testing::side_by_side_config());
+  const ::strata::fixtures::MadeModel made(::strata::fixtures::side_by_side_family(),
+                                           ::strata::fixtures::side_by_side_config());
   const model::Model model = made.open();
   const model::Architecture& a = model.architecture();
   ASSERT_EQ(a.norm_kind, model::NormKind::layer);
