@@ -75,7 +75,7 @@ Model Model::open(const fs::path& argument, Fusion fusion, std::span<const Famil
     model.open_folder(table, required);
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
-    GgufModel gguf = open_gguf_model(path);
+    GgufModel gguf = open_gguf_model(path, required);
     model.gguf_ = true;
     model.config_ = std::move(gguf.config);
     model.architecture_ = parse_architecture(model.config_, path.string(), table);

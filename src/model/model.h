@@ -34,7 +34,7 @@ class Model {
   /// where config.json's model_type is looked up.
   static Model open(const std::filesystem::path& path, Fusion fusion = Fusion::fused,
                     std::span<const Family> table = families());
-  /// As open, but the files of a folder may end after their headers: what needs a weight that is not there throws the
+  /// As open, but files may end after their headers: what needs a weight that is not there throws the
   /// Error that open would have thrown. Where it would be read to tell whether a head differs from the embedding that
   /// config.json says it is, it does not.
   static Model open_headers(const std::filesystem::path& path, Fusion fusion);

@@ -129,6 +129,20 @@ TEST_F(Cli, HeadersAreEnoughForAPlanThatNoWeightDecides) {
   expect_refused("quantize model -o out --plan plan.json", "another model");
 }
 
+TEST_F(Cli, TheHeaderOfAGgufFileIsEnoughLikewise) {
+  ASSERT_EQ(run("convert model -o whole.gguf --type f16").exit_code, 0);
+  const std::string whole = read_text_file(folder_ / "whole.gguf");
+  write_text_file(folder_ / "m.gguf", whole.substr(0, whole.size() - 1000));
+  EXPECT_EQ(json::parse(run("inspect m.gguf --json").out)["complete"], false);
+  const Outcome made = run("plan m.gguf -o plan.json --preset prior --bits 6 --for llama.cpp");
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_NE(made.out.find("planned by headers"), std::string::npos) << made.out;
+  for (const char* verb : {"quantize m.gguf -o out.gguf --plan plan.json", "convert m.gguf -o out"})
+    expect_refused(verb, "is the download complete?");
+  write_text_file(folder_ / "m.gguf", whole);
+  EXPECT_EQ(run("quantize m.gguf -o out.gguf --plan plan.json --no-verify").exit_code, 0);
+}
+
 TEST_F(Cli, PlanOfAModelOf355BillionReadsNoWeightsAndStaysSmall) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "memory and time are those of an optimized build";
