@@ -9,6 +9,7 @@
 #include "model/families.h"
 #include "model/mixers/mixer.h"
 #include "model/parse.h"
+#include "model/text_configuration.h"
 
 namespace strata::model {
 namespace {
@@ -170,25 +171,6 @@ std::size_t Architecture::activations_per_token() const {
          (experts.count == 0 ? 0 : 2 * hidden + 2 * experts.latent + experts.count);
 }
 
-json text_configuration(const json& config, const std::string& where) {
-  if (!config.is_object()) fail("{}: expected a JSON object", where);
-  // A model that speaks too: what reads and writes text is its thinker.
-  if (const auto thinker = config.find("thinker_config"); thinker != config.end() && thinker->is_object())
-    return text_configuration(*thinker, where + ": 'thinker_config'");
-  json text = config;
-  for (const char* key : {"text_config", "llm_config", "language_config"}) {
-    const auto part = config.find(key);
-    if (part == config.end() || !part->is_object()) continue;
-    text = *part;
-    for (const char* shared : {"model_type", "tie_word_embeddings", "quantization_config"})
-      if (config.contains(shared) && !(text.contains(shared) && std::string_view(shared) == "model_type"))
-        text[shared] = config[shared];
-    break;
-  }
-  get<std::string>(text, "model_type", where);
-  return text;
-}
-
 Architecture parse_architecture(const json& whole, const std::string& where, std::span<const Family> table) {
   json config = text_configuration(whole, where);
   const auto type = get<std::string>(config, "model_type", where);
@@ -198,7 +180,8 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   for (const auto& [key, own] : spelled.items())
     if (const auto it = config.find(own.get<std::string>()); it != config.end() && !config.contains(key))
       config[key] = json(*it);
-  const json defaults = parse_json(family->defaults, "defaults of " + type);
+  json defaults = parse_json(family->defaults, "defaults of " + type);
+  if (is_wrapper(whole)) defaults.update(parse_json(family->text_defaults, "defaults of text parts of " + type));
   const auto says_nothing = [&](const std::string& key) {  // null turns windows and caps off, but is no activation
     return !config.contains(key) || (key == family->activation_key && config[key].is_null());
   };

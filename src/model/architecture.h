@@ -133,9 +133,6 @@ struct Architecture {
 };
 
 struct Family;
-/// What config.json says of the text model: its text_config where it describes a wrapper, otherwise all of it. Throws
-/// Error without a "model_type", which is a string in what it returns.
-json text_configuration(const json& config, const std::string& where);
 /// Reads config.json. `where` names the file; `table` is where model_type is looked up. Throws Error for
 /// an unknown model_type (listing the known), missing or absurd values, and features that the engine does not have.
 Architecture parse_architecture(const json& config, const std::string& where, std::span<const Family> table);

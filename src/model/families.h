@@ -75,7 +75,7 @@ struct MambaKeys;  // mamba_keys.h
 struct Family {
   std::string_view model_type;  ///< config.json's model_type
   /// Other values of model_type: wrappers whose text_config leaves it out, text models of wrappers.
-  std::array<std::string_view, 5> also{};
+  std::array<std::string_view, 8> also{};
   std::string_view class_name;  ///< config.json's "architectures"
   std::string_view gguf{};      ///< general.architecture of a GGUF file; empty: GGUF files are refused
   Bias qkv_bias = Bias::config, o_bias = Bias::config;
@@ -131,6 +131,9 @@ struct Family {
   /// A JSON object: values of keys that config.json may leave out. It may give no value for a key that tells a family
   /// by being there.
   const char* defaults = "{}";
+  /// The same for the text part of a wrapper alone: published wrappers leave out what transformers has as defaults of
+  /// the text model's class.
+  const char* text_defaults = "{}";
 };
 
 std::span<const Family> families();

@@ -75,7 +75,7 @@ constexpr MambaKeys kMamba2{.heads = "num_heads",
                             .convolution_bias = "use_conv_bias",
                             .one_part = true};
 
-constexpr auto kFamilies = std::to_array<Family>({
+constexpr auto kMambaFamilies = std::to_array<Family>({
     {.model_type = "granitemoehybrid",
      .class_name = "GraniteMoeHybridForCausalLM",
      .gguf = "granitehybrid",
@@ -157,6 +157,6 @@ constexpr auto kFamilies = std::to_array<Family>({
 
 }  // namespace
 
-std::span<const Family> mamba_families() { return kFamilies; }
+std::span<const Family> mamba_families() { return kMambaFamilies; }
 
 }  // namespace strata::model

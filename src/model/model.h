@@ -120,8 +120,9 @@ class Model {
   void open_folder(std::span<const Family> table, format::Required required);
   /// The hash of configuration, and of names, types and shapes of the tensors, after what `seed` is the hash of.
   std::uint64_t hash_after(std::uint64_t seed) const;
-  /// The file decides whether the head is the embedding: some whose configuration says so hold another head.
-  void find_head();
+  /// The file decides whether the head is the embedding: some whose configuration says so hold another head, and some
+  /// wrappers' says nothing of it.
+  void find_head(const json& text);
   /// Puts the heads in the order of the runtime that the model is planned for.
   void order_heads(Fusion fusion);
   void find_source_codecs();

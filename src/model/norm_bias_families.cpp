@@ -7,7 +7,7 @@
 namespace strata::model {
 namespace {
 
-constexpr auto kFamilies = std::to_array<Family>({
+constexpr auto kNormBiasFamilies = std::to_array<Family>({
     {.model_type = "nemotron",
      .class_name = "NemotronForCausalLM",
      .gguf = "nemotron",
@@ -73,6 +73,6 @@ constexpr auto kFamilies = std::to_array<Family>({
 
 }  // namespace
 
-std::span<const Family> norm_bias_families() { return kFamilies; }
+std::span<const Family> norm_bias_families() { return kNormBiasFamilies; }
 
 }  // namespace strata::model

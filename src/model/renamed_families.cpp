@@ -10,7 +10,7 @@
 namespace strata::model {
 namespace {
 
-constexpr auto kFamilies = std::to_array<Family>({
+constexpr auto kRenamedFamilies = std::to_array<Family>({
     {.model_type = "hunyuan_v1_dense",
      .class_name = "HunYuanDenseV1ForCausalLM",
      .qk_norm = QkNorm::per_head,
@@ -74,7 +74,7 @@ constexpr auto kFamilies = std::to_array<Family>({
      .o_bias = Bias::never,
      .window = WindowRule::upper_blocks},
     {.model_type = "glm4v_text",
-     .also = {"glm4v"},
+     .also = {"glm4v", "glm46v"},
      .class_name = "Glm4vForConditionalGeneration",
      .qkv_bias = Bias::always,
      .o_bias = Bias::never,
@@ -92,6 +92,6 @@ constexpr auto kFamilies = std::to_array<Family>({
 
 }  // namespace
 
-std::span<const Family> renamed_families() { return kFamilies; }
+std::span<const Family> renamed_families() { return kRenamedFamilies; }
 
 }  // namespace strata::model

@@ -73,6 +73,23 @@ TEST(Architecture, AModelThatSpeaksTooIsReadByItsThinker) {
             parse_architecture(llama(), "config.json").linears.size());
 }
 
+TEST(Architecture, AWrappersTextPartMayLeaveOutTheSizesOfItsClass) {
+  json text = {{"model_type", "llama"}, {"vocab_size", 32064}, {"rms_norm_eps", 1e-5}};  // as of llava-1.5-7b-hf
+  const Architecture a = parse_architecture({{"model_type", "llava"}, {"text_config", text}}, "config.json");
+  EXPECT_EQ(a.hidden, 4096u);
+  EXPECT_EQ(a.blocks, 32u);
+  EXPECT_EQ(a.kv_heads, 32u);
+  EXPECT_EQ(a.intermediate, 11008u);
+  EXPECT_EQ(a.vocab, 32064u);
+  EXPECT_NE(error_of(text).find("'hidden_size'"), std::string::npos) << error_of(text);
+  text["model_type"] = "mistral";
+  const Architecture b = parse_architecture({{"model_type", "llava_next"}, {"text_config", text}}, "config.json");
+  EXPECT_EQ(b.kv_heads, 8u);
+  EXPECT_EQ(b.attention[0].window, 4096u);
+  text["sliding_window"] = nullptr;
+  EXPECT_EQ(parse_architecture({{"text_config", text}}, "config.json").attention[0].window, 0u);
+}
+
 TEST(Architecture, AlphaOfADynamicScalingStretchesTheBase) {
   json config = llama();
   config["rope_scaling"] = {{"type", "dynamic"}, {"alpha", 1000.0}, {"factor", 1.0}};
