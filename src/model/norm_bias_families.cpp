@@ -69,6 +69,16 @@ constexpr auto kNormBiasFamilies = std::to_array<Family>({
      .default_rotary_share = 0.25,
      .refused = {"use_parallel_residual", "qk_layernorm"},
      .defaults = R"({"num_key_value_heads": 32})"},
+    {.model_type = "jais2",
+     .class_name = "Jais2ForCausalLM",
+     .gguf = "jais2",
+     .mlp_bias_key = "mlp_bias",
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .norm_epsilon_key = "layer_norm_eps",
+     .gated = false,
+     .default_norm_epsilon = 1e-5,
+     .defaults = R"({"attention_bias": true, "mlp_bias": true, "hidden_act": "relu2"})"},
 });
 
 }  // namespace
