@@ -146,6 +146,7 @@ void Engine::logits_change(const float* h, const float* h0, std::size_t rows, fl
   // A cap bends the change by where the logits stand.
   std::vector<float> before(rows * a.vocab);
   kernel::matmul(original, a.hidden, rows, head(), before.data(), a.vocab, kernel::Precision::bf16);
+  if (!head_bias_.empty()) kernel::add_bias(before.data(), head_bias_.data(), rows, a.vocab);
   scale(before.data(), before.size(), a.scales.logits);
   kernel::add(out, before.data(), before.size());
   cap(out, before.size(), a.logit_softcap);

@@ -216,6 +216,8 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   if (!family->qk_norm_key || get_or<bool>(config, "use_qk_norm", false, where)) a.qk_norm = family->qk_norm;
   a.tied = get_or<bool>(config, "tie_word_embeddings", family->default_tied, where);
   if (family->tied_key != nullptr) a.tied = get_or<bool>(config, family->tied_key, a.tied, where);
+  a.head_bias = family->head_bias;
+  if (a.tied && a.head_bias) fail("{}: a head that is the embedding and has a bias is not computed here", where);
   parse_parts(config, *family, a, where);
   a.scales = parse_scales(config, *family, a, where);
   if (family->by_kind) parse_kinds(config, a, where);

@@ -43,6 +43,7 @@ struct Architecture {
   bool gated = true;  ///< down reads a product of gate and up; false: there is no gate, and down reads the activation
   Swiglu swiglu;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  bool head_bias = false;  ///< lm_head has one
   /// The rows of qkv are a key head's queries, the key and the value, of one key head after another.
   bool qkv_by_key_heads = false;
   QkNorm qk_norm = QkNorm::none;

@@ -82,6 +82,7 @@ struct Family {
   const char* qkv_bias_key = "attention_bias";  ///< read by Bias::config
   const char* o_bias_key = "attention_bias";
   const char* mlp_bias_key = nullptr;  ///< null: gate, up and down have no biases
+  bool head_bias = false;              ///< Architecture::head_bias
   bool qkv_by_key_heads = false;       ///< Architecture::qkv_by_key_heads
   QkNorm qk_norm = QkNorm::none;
   bool qk_norm_turned = false;  ///< Architecture::qk_norm_turned

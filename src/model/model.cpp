@@ -229,6 +229,11 @@ LinearWeights Model::packed_embedding() const {
   return source_->packed(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
 }
 
+std::vector<float> Model::head_bias() const {
+  if (!architecture_.head_bias) return {};
+  return vector(architecture_.names.linear(Role::lm_head) + ".bias", architecture_.vocab);
+}
+
 LinearWeights Model::embedding() const {
   return source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
 }

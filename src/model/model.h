@@ -68,6 +68,8 @@ class Model {
   /// Bytes that packed() allocates: 0 for what only points into the mapped file.
   std::uint64_t copied_bytes(const Linear& linear) const;
   LinearWeights packed_embedding() const;
+  /// The biases of lm_head, (vocab); empty where it has none.
+  std::vector<float> head_bias() const;
   /// What the forward pass multiplies by at a norm, (Architecture::norm_size), and then as many biases where the norm
   /// has any; empty when the model has no such norm.
   std::vector<float> norm(Norm norm, std::size_t block = kNoBlock) const;

@@ -79,6 +79,23 @@ constexpr auto kNormBiasFamilies = std::to_array<Family>({
      .gated = false,
      .default_norm_epsilon = 1e-5,
      .defaults = R"({"attention_bias": true, "mlp_bias": true, "hidden_act": "relu2"})"},
+    {.model_type = "phi",
+     .class_name = "PhiForCausalLM",
+     .gguf = "phi2",
+     .qkv_bias = Bias::always,
+     .o_bias = Bias::always,
+     .mlp_bias_key = "mlp_bias",
+     .head_bias = true,
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .norm_epsilon_key = "layer_norm_eps",
+     .parallel = true,
+     .gated = false,
+     .default_norm_epsilon = 1e-5,
+     .default_rotary_share = 0.5,
+     .names = {.o = "dense", .up = "fc1", .down = "fc2", .before_feed_forward = {}, .last_norm = "final_layernorm"},
+     .refused = {"qk_layernorm"},
+     .defaults = R"({"mlp_bias": true, "hidden_act": "gelu_new"})"},
 });
 
 }  // namespace

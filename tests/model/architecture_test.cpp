@@ -90,6 +90,15 @@ TEST(Architecture, AWrappersTextPartMayLeaveOutTheSizesOfItsClass) {
   EXPECT_EQ(parse_architecture({{"text_config", text}}, "config.json").attention[0].window, 0u);
 }
 
+TEST(Architecture, AHeadMayHaveABias) {
+  json config = llama();
+  config.update({{"model_type", "phi"}, {"tie_word_embeddings", false}});
+  const Architecture a = parse_architecture(config, "config.json");
+  EXPECT_TRUE(a.linears[a.lm_head()].bias);
+  config["tie_word_embeddings"] = true;
+  EXPECT_NE(error_of(config).find("has a bias"), std::string::npos);
+}
+
 TEST(Architecture, AlphaOfADynamicScalingStretchesTheBase) {
   json config = llama();
   config["rope_scaling"] = {{"type", "dynamic"}, {"alpha", 1000.0}, {"factor", 1.0}};
