@@ -196,6 +196,7 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   Architecture a;
   a.model_type = type;
   static_cast<TensorNames&>(a.names) = family->names;
+  if (family->by_decoder) parse_decoder(config, a, where);
   parse_sizes(config, *family, a, where);
   a.norm_epsilon = static_cast<float>(positive(config, family->norm_epsilon_key, family->default_norm_epsilon, where));
   if (family->index_key != nullptr) a.whole_positions = size_of(config, family->index_key, where);

@@ -98,6 +98,7 @@ struct Family {
   const MambaKeys* mamba = nullptr;          ///< with Mixer::mamba
   const char* selective_norm_key = nullptr;  ///< holds SelectiveSpace::norm_epsilon; null: those norms are not there
   bool by_kind = false;                      ///< blocks differ as parse_kinds.cpp reads it (Gemma 4)
+  bool by_decoder = false;                   ///< blocks are made as parse_decoder.cpp reads it (Falcon)
   const char* tied_key = nullptr;            ///< counts before tie_word_embeddings
   const char* index_key = nullptr;           ///< holds Architecture::whole_positions
   const char* qk_l2_key = nullptr;           ///< when true, Architecture::qk_l2

@@ -90,6 +90,36 @@ TEST(Architecture, AWrappersTextPartMayLeaveOutTheSizesOfItsClass) {
   EXPECT_EQ(parse_architecture({{"text_config", text}}, "config.json").attention[0].window, 0u);
 }
 
+TEST(Architecture, FalconsBlocksAreOfThreeKinds) {
+  json config = {{"model_type", "falcon"},
+                 {"hidden_size", 64},
+                 {"num_hidden_layers", 1},
+                 {"num_attention_heads", 4},
+                 {"vocab_size", 100}};
+  const Architecture first = parse_architecture(config, "config.json");
+  EXPECT_EQ(first.kv_heads, 1u);
+  EXPECT_EQ(first.intermediate, 256u);
+  EXPECT_TRUE(first.parallel);
+  EXPECT_EQ(first.names.before_attention, "input_layernorm");
+  EXPECT_FALSE(first.has(Norm::before_feed_forward));
+  config.update({{"new_decoder_architecture", true}, {"num_kv_heads", 2}});
+  const Architecture later = parse_architecture(config, "config.json");
+  EXPECT_EQ(later.kv_heads, 2u);
+  EXPECT_EQ(later.names.before_attention, "ln_attn");
+  EXPECT_EQ(later.names.before_feed_forward, "ln_mlp");
+  config["num_ln_in_parallel_attn"] = 1;
+  EXPECT_FALSE(parse_architecture(config, "config.json").has(Norm::before_feed_forward));
+  config["parallel_attn"] = false;
+  EXPECT_NE(error_of(config).find("'parallel_attn' is false"), std::string::npos);
+  config.update({{"new_decoder_architecture", false}, {"multi_query", false}});
+  const Architecture serial = parse_architecture(config, "config.json");
+  EXPECT_EQ(serial.kv_heads, 4u);
+  EXPECT_FALSE(serial.parallel);
+  EXPECT_EQ(serial.names.before_feed_forward, "post_attention_layernorm");
+  config["alibi"] = true;
+  EXPECT_NE(error_of(config).find("'alibi' is true"), std::string::npos);
+}
+
 TEST(Architecture, AHeadMayHaveABias) {
   json config = llama();
   config.update({{"model_type", "phi"}, {"tie_word_embeddings", false}});

@@ -81,6 +81,7 @@ def stack_experts(folder, out):
 NOT_IN_TRANSFORMERS = {
     **dict.fromkeys(("mamba", "mamba_bias", "falcon_mamba", "mamba2"),
                     "its class gives out_proj.weight first values although out_proj has codes"),
+    **dict.fromkeys(("falcon", "falcon_new", "falcon_serial"), "its linears, of a class of their own, multiply by .weight themselves"),
     **dict.fromkeys(("exaone", "internlm2", "mimo", "minicpm"), "it has no class for it: the model's repository brings one"),
 }
 
