@@ -4,8 +4,8 @@
 
 #include <array>
 
+#include "model/granite_mixtures.h"
 #include "model/mamba_keys.h"
-#include "model/mixtures.h"
 
 namespace strata::model {
 namespace {
@@ -44,10 +44,7 @@ constexpr TensorNames kOneMixer{.embedding = "embeddings",
                                 .last_norm = "norm_f"};
 
 constexpr Mixture kGraniteMoeHybrid = [] {
-  Mixture mixture = kGraniteMoe;
-  mixture.experts.shared_module = "shared_mlp";
-  mixture.experts.shared_beside = true;
-  mixture.shared_size_key = "shared_intermediate_size";
+  Mixture mixture = kGraniteMoeShared;
   mixture.may_be_none = true;
   return mixture;
 }();

@@ -263,6 +263,8 @@ PARTS = {
     "stablelm_parallel": Variant({**STABLELM, "num_key_value_heads": 2, "qk_layernorm": True, "use_parallel_residual": True,
                                   "use_qkv_bias": False, "layer_norm_eps": 1e-2}, lengths=(40, 100)),
     "granitemoe": Variant(GRANITE_MOE, embedding=0.1),
+    "granitemoeshared": Variant({**GRANITE_MOE, "architectures": ["GraniteMoeSharedForCausalLM"], "model_type": "granitemoeshared",
+                                 "shared_intermediate_size": 48}, lengths=(40, 100), embedding=0.1),
     "dots1": Variant(DOTS1),
     "hunyuan_v1_moe": Variant(HUNYUAN_MOE),
     "nemotron": Variant(NEMOTRON),

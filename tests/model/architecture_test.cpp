@@ -129,6 +129,14 @@ TEST(Architecture, AHeadMayHaveABias) {
   EXPECT_NE(error_of(config).find("has a bias"), std::string::npos);
 }
 
+TEST(Architecture, AMixtureMayHaveNoSharedExpertAfterAll) {
+  json config = llama();
+  config.update({{"model_type", "granitemoeshared"}, {"num_local_experts", 4}, {"num_experts_per_tok", 2}});
+  EXPECT_EQ(parse_architecture(config, "config.json").experts.shared_intermediate, 0u);
+  config["shared_intermediate_size"] = 48;
+  EXPECT_EQ(parse_architecture(config, "config.json").experts.shared_intermediate, 48u);
+}
+
 TEST(Architecture, AlphaOfADynamicScalingStretchesTheBase) {
   json config = llama();
   config["rope_scaling"] = {{"type", "dynamic"}, {"alpha", 1000.0}, {"factor", 1.0}};

@@ -85,6 +85,7 @@ FIXED = {
     "stablelm": {},
     "phi": {},
     "jais2": {"head_dim": 16},
+    "granitemoeshared": {},
     "gemma": {},
     "cohere": {"head_dim": 16},
 }
