@@ -159,7 +159,7 @@ bool Engine::run_gated(BlockWeights& w, std::size_t block, std::size_t expert, c
     multiply(w, a.index(block, Role::gate, expert), x, tokens, gate);
     multiply(w, a.index(block, Role::up, expert), x, tokens, up);
   }
-  activate(a, gate, up, tokens * size);
+  activate(a, w.xielu, gate, up, tokens * size);
   show(gate, size);
   if (last == Site::down_in) return false;
   multiply(w, a.index(block, Role::down, expert), gate, tokens, y);

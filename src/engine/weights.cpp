@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/threads.h"
+#include "engine/activation.h"
 #include "engine/modes.h"
 #include "engine/norms.h"
 #include "engine/scale.h"
@@ -63,6 +64,7 @@ BlockWeights& Engine::block_weights(std::size_t block) {
   }
   w.norms = model_.norms(model::kBlockNorms, block);
   if (architecture_.block_scale) w.scale = model_.vector(model::block_scale_name(architecture_, block), 1).front();
+  w.xielu = xielu_of(model_, block);
   if (architecture_.sinks) w.sinks = model_.vector(model::sinks_name(architecture_, block), architecture_.heads);
   if (architecture_.layout[block].mixture) w.router = router_weights(model_, block);
   blocks_[block] = std::move(w);

@@ -40,11 +40,12 @@ Activation parse_activation(const json& config, const Family& family, const std:
   if (family.clamped_swiglu) return Activation::clamped_swiglu;
   const auto name = get_or<std::string>(config, family.activation_key, "silu", where);
   if (name == "relu2" && !family.gated) return Activation::relu_squared;
+  if (name == "xielu" && !family.gated) return Activation::xielu;
   if (name == "silu" || name == "swish") return Activation::silu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::gelu_tanh;
   if (name == "gelu") return Activation::gelu;
   fail("{}: {} '{}' is not supported; known are silu, gelu_pytorch_tanh, gelu{}", where, family.activation_key, name,
-       family.gated ? "" : ", relu2");
+       family.gated ? "" : ", relu2, xielu");
 }
 
 void parse_sizes(const json& config, const Family& family, Architecture& a, const std::string& where) {

@@ -216,6 +216,8 @@ EXAONE_MOE = {**EXAONE4, **{k: GLM4_MOE[k] for k in ("moe_intermediate_size", "n
               "architectures": ["ExaoneMoeForCausalLM"], "model_type": "exaone_moe", "num_experts": 8, "num_shared_experts": 1,
               "scoring_func": "sigmoid", "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"], "rope_scaling": None}
 
+APERTUS = small("ApertusForCausalLM", "apertus", ("hidden_act",), hidden_act="xielu", attention_bias=False, attention_dropout=0.0,
+                mlp_bias=False, post_norm=False, qk_norm=True, pad_token_id=3, rope_theta=500.0, rope_scaling=LLAMA3_SCALING)
 JAIS2 = small("Jais2ForCausalLM", "jais2", ("rms_norm_eps", "hidden_act"), hidden_act="relu2", layer_norm_eps=1e-2, attention_bias=True,
               attention_dropout=0.0, mlp_bias=True, head_dim=8, rope_theta=500.0)
 
@@ -274,6 +276,7 @@ ROWS = {
                            mlp_bias=False), lengths=(100,)),
     "minicpm3": Variant(small("MiniCPM3ForCausalLM", "minicpm3", **MLA, scale_emb=12, scale_depth=1.4, dim_model_base=16,
                               rope_scaling=None), lengths=(100,), embedding=0.1),
+    "apertus": Variant(APERTUS, lengths=(100,)),
     "jais2": Variant(JAIS2, lengths=(100,)),
     "gemma": Variant(small("GemmaForCausalLM", "gemma", ("tie_word_embeddings", "hidden_act"), hidden_act="gelu", hidden_activation=None,
                            head_dim=16, attention_bias=False, rms_norm_eps=1e-6, pad_token_id=0), embedding=0.3),
