@@ -109,7 +109,7 @@ void Engine::finish_block(BlockWeights& w, std::size_t block, const Batch& batch
     const std::vector<float> rows = block_rows(*this, *block_embedding_, block, batch);
     float* const gate = sized(gate_, tokens * size);
     multiply(w, a.index(block, Role::embed_gate), h, tokens, gate);
-    activate(a, gate, rows.data(), tokens * size);
+    activate(a, {}, gate, rows.data(), tokens * size);
     observe(observer, Site::embed_out_in, block, gate, tokens, size);
     if (last == Site::embed_out_in) return;
     float* const out = sized(projected_, tokens * a.hidden);

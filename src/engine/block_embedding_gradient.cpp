@@ -20,7 +20,7 @@ void BlockEmbeddingGradient::forward(const Batch& batch, BlockProducts& products
   rows_ = block_rows(engine_, weights_, block_, batch);
   gate_ = products.multiply(Role::embed_gate, h_);
   acted_ = gate_;
-  activate(engine_.architecture(), acted_.data(), rows_.data(), acted_.size());
+  activate(engine_.architecture(), {}, acted_.data(), rows_.data(), acted_.size());
   out_ = products.multiply(Role::embed_out, acted_);
   const std::vector<float> added = norms.made(Norm::after_embedding, out_);
   kernel::add(h.data(), added.data(), h.size());
@@ -31,7 +31,7 @@ void BlockEmbeddingGradient::backward(const Batch& batch, BlockProducts& product
   std::vector<float> dout = d, dacted(acted_.size(), 0.0f);
   norms.backward(Norm::after_embedding, out_, dout);
   products.gradient(Role::embed_out, dout, acted_, dacted.data());
-  activate_gradient(engine_.architecture(), gate_.data(), rows_.data(), dacted.data(), gate_.size());
+  activate_gradient(engine_.architecture(), {}, gate_.data(), rows_.data(), dacted.data(), gate_.size());
   products.gradient(Role::embed_gate, gate_, h_, d.data());
   if (batch.embedded_gradient != nullptr) add_embedded_gradient(engine_, weights_, block_, batch, rows_, products);
 }

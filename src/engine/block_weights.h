@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/experts.h"
+#include "kernel/gates.h"
 #include "model/model.h"
 
 namespace strata::engine {
@@ -48,6 +49,7 @@ struct BlockWeights {
   model::NormWeights norms;
   std::optional<RouterWeights> router;  ///< of a mixture
   std::vector<float> sinks;
+  std::optional<kernel::Xielu> xielu;                ///< of the activation
   float scale = 1.0f;                                ///< of what the block puts out
   std::optional<DeltaWeights> delta;                 ///< read when it is first needed
   std::optional<MambaWeights> mamba;                 ///< likewise

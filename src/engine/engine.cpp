@@ -75,6 +75,7 @@ Engine::Engine(const model::Model& model, kernel::Precision precision, Residency
       blocks_(architecture_.blocks),
       replaced_(architecture_.linears.size()) {
   if (!architecture_.tied) lm_head_ = model.packed(architecture_.linears[architecture_.lm_head()]);
+  head_bias_ = model.head_bias();
   if (architecture_.block_embedding.size != 0) block_embedding_ = block_embedding_weights(model);
 }
 
@@ -158,7 +159,7 @@ bool Engine::run_gated(BlockWeights& w, std::size_t block, std::size_t expert, c
     multiply(w, a.index(block, Role::gate, expert), x, tokens, gate);
     multiply(w, a.index(block, Role::up, expert), x, tokens, up);
   }
-  activate(a, gate, up, tokens * size);
+  activate(a, w.xielu, gate, up, tokens * size);
   show(gate, size);
   if (last == Site::down_in) return false;
   multiply(w, a.index(block, Role::down, expert), gate, tokens, y);
@@ -226,6 +227,7 @@ void Engine::logits(const float* h, std::size_t rows, float* out, const Observer
   norm_rows(a, h, final_norm_.data(), rows, normed);
   const float* const read = lm_head_ ? as_read(a.lm_head(), normed, rows) : normed;
   kernel::matmul(read, a.hidden, rows, head(), out, a.vocab, precision_);
+  if (!head_bias_.empty()) kernel::add_bias(out, head_bias_.data(), rows, a.vocab);
   scale(out, rows * a.vocab, a.scales.logits);
   cap(out, rows * a.vocab, a.logit_softcap);
   observe(observer, Site::logits, a.blocks, out, rows, a.vocab);

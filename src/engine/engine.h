@@ -133,7 +133,7 @@ class Engine {
   model::LinearWeights embedding_;
   std::optional<model::LinearWeights> lm_head_;
   std::optional<BlockEmbeddingWeights> block_embedding_;
-  std::vector<float> final_norm_;
+  std::vector<float> final_norm_, head_bias_;
   std::vector<std::optional<BlockWeights>> blocks_;
   std::vector<std::optional<kernel::Weights>> replaced_;              ///< by linear; set by Replacing
   Record* record_ = nullptr;                                          ///< set by Recording

@@ -14,7 +14,7 @@ std::vector<float> GatedGradient::forward(const Batch&, BlockProducts& products,
   else
     gate_ = products.multiply(Role::up, x, of_.expert);
   acted_ = gate_;
-  activate(products.architecture(), acted_.data(), up_.data(), acted_.size());
+  activate(products.architecture(), xielu_, acted_.data(), up_.data(), acted_.size());
   return products.multiply(Role::down, acted_, of_.expert);
 }
 
@@ -23,15 +23,15 @@ void GatedGradient::backward(const Batch&, BlockProducts& products, std::span<co
   const std::size_t size = products.linear(Role::down, of_.expert).cols;
   std::vector<float> dacted(acted_.size(), 0.0f);
   products.gradient(Role::down, dy, acted_, dacted.data(), of_);
-  activate_gradient(products.architecture(), gate_.data(), up_.data(), dacted.data(), gate_.size());
+  activate_gradient(products.architecture(), xielu_, gate_.data(), up_.data(), dacted.data(), gate_.size());
   if (products.architecture().gated)
     products.gradient(Role::gate_up, {{Role::gate, size, gate_}, {Role::up, size, up_}}, x, dx, of_);
   else
     products.gradient(Role::up, gate_, x, dx, of_);
 }
 
-std::unique_ptr<PartGradient> make_gated_gradient(const model::Model&, std::size_t) {
-  return std::make_unique<GatedGradient>();
+std::unique_ptr<PartGradient> make_gated_gradient(const model::Model& model, std::size_t block) {
+  return std::make_unique<GatedGradient>(ExpertTokens{}, xielu_of(model, block));
 }
 
 }  // namespace strata::engine

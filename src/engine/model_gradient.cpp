@@ -39,7 +39,8 @@ ModelGradient::ModelGradient(const Engine& engine, kernel::Precision precision)
       a_(engine.architecture()),
       precision_(precision),
       head_(a_.tied ? engine.model().packed_embedding() : engine.model().packed(a_.linears[a_.lm_head()])),
-      final_norm_(engine.model().norm(model::Norm::last)) {
+      final_norm_(engine.model().norm(model::Norm::last)),
+      head_bias_(engine.model().head_bias()) {
   if (const std::string why = why_no_gradient(a_); !why.empty())
     fail("{}: has no gradients here: {}", engine.model().path().string(), why);
   for (std::size_t b = 0; b < a_.blocks; ++b) norms_.push_back(engine.model().norms(model::kStreamNorms, b));
@@ -91,6 +92,7 @@ std::vector<float>& ModelGradient::forward(const Batch& batch, std::span<const T
   norm_rows(a_, inputs_.back().data(), final_norm_.data(), batch.tokens, normed_.data());
   logits_.resize(batch.tokens * a_.vocab);
   kernel::matmul(normed_.data(), a_.hidden, batch.tokens, head_.view(), logits_.data(), a_.vocab, precision_);
+  if (!head_bias_.empty()) kernel::add_bias(logits_.data(), head_bias_.data(), batch.tokens, a_.vocab);
   scale(logits_.data(), logits_.size(), a_.scales.logits);
   cap(logits_.data(), logits_.size(), a_.logit_softcap);
   return logits_;
@@ -105,6 +107,7 @@ void ModelGradient::undo_cap(std::size_t tokens) {
     const std::size_t count = std::min(kCapRows, tokens - first);
     kernel::matmul(normed_.data() + first * a_.hidden, a_.hidden, count, head_.view(), before.data(), a_.vocab,
                    precision_);
+    if (!head_bias_.empty()) kernel::add_bias(before.data(), head_bias_.data(), count, a_.vocab);
     parallel_for(count, [&](std::size_t t) {
       for (std::size_t i = 0; i < a_.vocab; ++i) {
         const float y = std::tanh(before[t * a_.vocab + i] * a_.scales.logits / a_.logit_softcap);

@@ -60,7 +60,7 @@ class ModelGradient {
   kernel::Precision precision_;
   model::LinearWeights head_;
   std::vector<BlockGradient::Norms> norms_;
-  std::vector<float> final_norm_;
+  std::vector<float> final_norm_, head_bias_;
   std::vector<std::vector<float>> inputs_;  ///< of every block, then the last block's output: (tokens, hidden)
   std::vector<float> normed_, logits_;
   std::vector<Token> ids_;

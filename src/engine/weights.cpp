@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/threads.h"
+#include "engine/activation.h"
 #include "engine/modes.h"
 #include "engine/norms.h"
 #include "engine/scale.h"
@@ -63,6 +64,7 @@ BlockWeights& Engine::block_weights(std::size_t block) {
   }
   w.norms = model_.norms(model::kBlockNorms, block);
   if (architecture_.block_scale) w.scale = model_.vector(model::block_scale_name(architecture_, block), 1).front();
+  w.xielu = xielu_of(model_, block);
   if (architecture_.sinks) w.sinks = model_.vector(model::sinks_name(architecture_, block), architecture_.heads);
   if (architecture_.layout[block].mixture) w.router = router_weights(model_, block);
   blocks_[block] = std::move(w);
@@ -146,6 +148,7 @@ void Engine::logits_change(const float* h, const float* h0, std::size_t rows, fl
   // A cap bends the change by where the logits stand.
   std::vector<float> before(rows * a.vocab);
   kernel::matmul(original, a.hidden, rows, head(), before.data(), a.vocab, kernel::Precision::bf16);
+  if (!head_bias_.empty()) kernel::add_bias(before.data(), head_bias_.data(), rows, a.vocab);
   scale(before.data(), before.size(), a.scales.logits);
   kernel::add(out, before.data(), before.size());
   cap(out, before.size(), a.logit_softcap);

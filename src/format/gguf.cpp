@@ -55,7 +55,7 @@ std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem:
   return std::nullopt;
 }
 
-void GgufFile::add_parts() {
+void GgufFile::add_parts(Required required) {
   const std::string& path = name_;
   const std::uint64_t count = integer("split.count"), number = has("split.no") ? integer("split.no") : 0;
   if (count > 65535) fail("{}: is said to be one of {} parts; the metadata is damaged", path, count);
@@ -72,7 +72,7 @@ void GgufFile::add_parts() {
   for (std::size_t p = 1; p < count; ++p) {
     const std::string other = gguf_part_name(stem, p, count);
     MappedFile mapped(other);
-    GgufContent content = parse_gguf(mapped.bytes(), other);
+    GgufContent content = parse_gguf(mapped.bytes(), other, required);
     const auto holds = [&](const char* key, std::uint64_t value) {
       const auto it = content.metadata.find(key);
       const auto* found = it == content.metadata.end() ? nullptr : std::get_if<std::uint64_t>(&it->second);
@@ -92,14 +92,18 @@ void GgufFile::add_parts() {
          content_.tensors.size());
 }
 
-GgufFile GgufFile::open(const std::filesystem::path& path) {
+GgufFile GgufFile::open(const std::filesystem::path& path, Required required) {
   MappedFile mapped(path);
-  GgufContent content = parse_gguf(mapped.bytes(), path.string());
+  GgufContent content = parse_gguf(mapped.bytes(), path.string(), required);
   GgufFile file(std::move(content), path.string());
   file.files_.push_back(std::move(mapped));
-  if (file.has("split.count") && file.integer("split.count") > 1) file.add_parts();
+  if (file.has("split.count") && file.integer("split.count") > 1) file.add_parts(required);
   file.index();
   return file;
+}
+
+bool GgufFile::complete() const {
+  return std::ranges::all_of(content_.tensors, [](const GgufTensor& tensor) { return tensor.data.present(); });
 }
 
 const GgufTensor* GgufFile::find(std::string_view name) const {

@@ -14,6 +14,7 @@
 
 #include "core/file.h"
 #include "format/ggml_types.h"
+#include "format/tensor_data.h"
 
 namespace strata::format {
 
@@ -27,7 +28,7 @@ struct GgufTensor {
   std::string name;
   std::uint32_t type;                ///< ggml type number: 0 F32, 1 F16, 2 Q4_0, ...
   std::vector<std::uint64_t> shape;  ///< outermost first: (rows, cols); the file has them innermost first
-  std::span<const std::byte> data;   ///< empty when the type's block size is not known here
+  TensorData data;                   ///< empty when the type's block size is not known here
 };
 
 struct GgufContent {
@@ -35,9 +36,10 @@ struct GgufContent {
   std::vector<GgufTensor> tensors;  ///< in file order
 };
 
-/// Parses and checks a whole file's bytes. Throws Error naming `where`, and the key or tensor and offset at fault.
-/// Tensors of unknown types are listed without data; ggml_row_bytes() refuses them by name.
-GgufContent parse_gguf(std::span<const std::byte> file, const std::string& where);
+/// Parses and checks a file's bytes. Throws Error naming `where`, and the key or tensor and offset at fault; for a file
+/// that ends before a tensor does unless no more than the header is required. Tensors of unknown types are listed
+/// without data; ggml_row_bytes() refuses them by name.
+GgufContent parse_gguf(std::span<const std::byte> file, const std::string& where, Required required = Required::all);
 
 /// True when the file begins with the GGUF magic; false also for what cannot be opened.
 bool is_gguf(const std::filesystem::path& path);
@@ -54,10 +56,12 @@ class GgufFile {
  public:
   /// Throws Error as parse_gguf. The first part of a model that is split over files opens the others too, its metadata
   /// being the model's; another part, or parts that do not belong together, are an Error.
-  static GgufFile open(const std::filesystem::path& path);
+  static GgufFile open(const std::filesystem::path& path, Required required = Required::all);
   /// A file that is not on disk: what it would say. The tensors' data belongs to the caller. name: for errors.
   GgufFile(GgufContent content, std::string name);
 
+  /// Whether all tensors' data is there.
+  bool complete() const;
   /// The tensor of a name, or nullptr.
   const GgufTensor* find(std::string_view name) const;
   const std::vector<GgufTensor>& tensors() const { return content_.tensors; }
@@ -75,7 +79,7 @@ class GgufFile {
   std::vector<std::int64_t> integers(std::string_view key) const;
 
  private:
-  void add_parts();
+  void add_parts(Required required);
   void index();
   const GgufValue& value(std::string_view key) const;
   template <class T>

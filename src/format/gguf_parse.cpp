@@ -225,7 +225,7 @@ TensorInfo read_tensor_info(Cursor& in) {
 
 /// Checks places against the data and each other, and points the tensors at their bytes.
 void place_tensors(std::vector<TensorInfo>& infos, std::span<const std::byte> data, std::uint64_t alignment,
-                   const std::string& where) {
+                   Required required, const std::string& where) {
   std::set<std::string_view> names;
   std::vector<const TensorInfo*> by_offset;
   for (TensorInfo& info : infos) {
@@ -233,10 +233,15 @@ void place_tensors(std::vector<TensorInfo>& infos, std::span<const std::byte> da
     if (!names.insert(info.tensor.name).second) fail("{}: the tensor '{}' occurs twice", where, name);
     if (info.offset % alignment != 0)
       fail("{}: tensor '{}' is at offset {}, not a multiple of the alignment {}", where, name, info.offset, alignment);
-    if (!within(info.offset, info.bytes, data.size()))
-      fail("{}: tensor '{}' needs {} bytes at offset {}, the data has {}; is the download complete?", where, name,
-           info.bytes, info.offset, data.size());
-    info.tensor.data = data.subspan(info.offset, info.bytes);
+    if (within(info.offset, info.bytes, data.size())) {
+      info.tensor.data = data.subspan(info.offset, info.bytes);
+    } else {
+      const std::string absent =
+          fmt::format("{}: tensor '{}' needs {} bytes at offset {}, the data has {}; is the download complete?", where,
+                      name, info.bytes, info.offset, data.size());
+      if (required == Required::all || !within(info.offset, info.bytes, kMaxDataBytes)) fail("{}", absent);
+      info.tensor.data = TensorData::absent(info.bytes, absent);
+    }
     by_offset.push_back(&info);
   }
   std::sort(by_offset.begin(), by_offset.end(), [](const TensorInfo* a, const TensorInfo* b) {
@@ -250,7 +255,7 @@ void place_tensors(std::vector<TensorInfo>& infos, std::span<const std::byte> da
 
 }  // namespace
 
-GgufContent parse_gguf(std::span<const std::byte> file, const std::string& where) {
+GgufContent parse_gguf(std::span<const std::byte> file, const std::string& where, Required required) {
   Cursor in(file, where);
   check_version(in);
   const auto tensor_count = in.number<std::uint64_t>("the number of tensors");
@@ -266,7 +271,7 @@ GgufContent parse_gguf(std::span<const std::byte> file, const std::string& where
   infos.reserve(std::min(tensor_count, in.left() / kMinTensorBytes));
   for (std::uint64_t i = 0; i < tensor_count; ++i) infos.push_back(read_tensor_info(in));
   const std::uint64_t data_start = std::min<std::uint64_t>(round_up(in.position(), alignment), file.size());
-  place_tensors(infos, file.subspan(data_start), alignment, where);
+  place_tensors(infos, file.subspan(data_start), alignment, required, where);
   content.tensors.reserve(infos.size());
   for (TensorInfo& info : infos) content.tensors.push_back(std::move(info.tensor));
   return content;

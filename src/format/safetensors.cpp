@@ -18,7 +18,6 @@ using nlohmann::json;
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the safetensors library
-constexpr std::uint64_t kMaxDataBytes = 1ull << 48;     // no file is larger; sums over many files stay in 64 bits
 constexpr const char* kSingleName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
 
@@ -170,15 +169,6 @@ std::string advice_for(const fs::path& directory) {
 }
 
 }  // namespace
-
-TensorData TensorData::absent(std::uint64_t size, std::string error) {
-  TensorData data;
-  data.size_ = size;
-  data.error_ = std::move(error);
-  return data;
-}
-
-void TensorData::fail_absent() const { fail("{}", error_); }
 
 std::vector<TensorView> parse_safetensors(std::span<const std::byte> file, const std::string& where,
                                           Required required) {

@@ -1,5 +1,6 @@
 // Gates and gated norms: RowKernel's functions on stretches of rows.
-// Softplus and sigmoid alone are of few values, one a head and token, and are taken one by one.
+// Softplus and sigmoid alone are of few values, one a head and token, and are taken one by one; so is xIELU, since one
+// family alone has it.
 #include "kernel/gates.h"
 
 #include <cmath>
@@ -32,6 +33,13 @@ void sigmoid(float* x, std::size_t count) {
 void relu_squared(float* x, std::size_t count) {
   const RowKernel& row = selected_variant().rows;
   over_rows(count, 1, [&](std::size_t i, std::size_t n) { row.relu_squared(x + i, n); });
+}
+
+void xielu(float* x, std::size_t count, const Xielu& of) {
+  map(x, count, [of](float v) {
+    if (v > 0.0f) return of.alpha_p * v * v + of.beta * v;
+    return (std::expm1(std::fmin(v, of.epsilon)) - v) * of.alpha_n + of.beta * v;
+  });
 }
 
 void multiply(const float* a, const float* b, std::size_t count, float* y) {

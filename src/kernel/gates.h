@@ -1,5 +1,6 @@
 // What mixers and feed-forward parts do with gates: products with the sigmoid or silu of a gate, the norms beside them,
-// softplus and relu squared; and the gradients. All in f32, on all threads; results do not depend on their number.
+// softplus, relu squared and xIELU; and the gradients. All in f32, on all threads; results do not depend on their
+// number.
 #pragma once
 #include <cstddef>
 
@@ -11,6 +12,12 @@ void softplus(float* x, std::size_t count);
 void sigmoid(float* x, std::size_t count);
 /// x[i] = max(x[i], 0)^2; NaN stays.
 void relu_squared(float* x, std::size_t count);
+/// The numbers of xIELU, arXiv 2411.13010, as they are used: alpha_p and alpha_n after their softplus.
+struct Xielu {
+  float alpha_p, alpha_n, beta, epsilon;
+};
+/// x[i] = alpha_p x[i]^2 + beta x[i] where x[i] > 0, else alpha_n (exp(min(x[i], epsilon)) - 1 - x[i]) + beta x[i].
+void xielu(float* x, std::size_t count, const Xielu& of);
 /// y[i] = a[i] * b[i]; y may be a or b.
 void multiply(const float* a, const float* b, std::size_t count, float* y);
 
@@ -37,6 +44,8 @@ void softplus_gradient(const float* x, std::size_t count, float* dx);
 void sigmoid_gradient(const float* y, std::size_t count, float* dx);
 /// dx[i] *= 2 max(x[i], 0), x being relu_squared's input.
 void relu_squared_gradient(const float* x, std::size_t count, float* dx);
+/// dx[i] *= the slope of xielu at x[i], its input.
+void xielu_gradient(const float* x, std::size_t count, const Xielu& of, float* dx);
 /// The gradients of sigmoid_multiply: x and gate, as it read them, become their own. dy: (rows, size), dense.
 void sigmoid_multiply_gradient(float* x, std::size_t x_stride, float* gate, std::size_t gate_stride, const float* dy,
                                std::size_t rows, std::size_t size);

@@ -52,6 +52,13 @@ void relu_squared_gradient(const float* x, std::size_t count, float* dx) {
   multiply_by_slope(x, count, dx, [](float v) { return v > 0.0f ? 2.0f * v : 0.0f; });
 }
 
+void xielu_gradient(const float* x, std::size_t count, const Xielu& of, float* dx) {
+  multiply_by_slope(x, count, dx, [of](float v) {
+    if (v > 0.0f) return 2.0f * of.alpha_p * v + of.beta;
+    return ((v < of.epsilon ? std::exp(v) : 0.0f) - 1.0f) * of.alpha_n + of.beta;
+  });
+}
+
 void sigmoid_multiply_gradient(float* x, std::size_t x_stride, float* gate, std::size_t gate_stride, const float* dy,
                                std::size_t rows, std::size_t size) {
   STRATA_CHECK(x_stride >= size && gate_stride >= size, "strides {} {} size {}", x_stride, gate_stride, size);

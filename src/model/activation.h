@@ -10,6 +10,7 @@ enum class Activation {
   gelu,            ///< by the error function
   clamped_swiglu,  ///< gpt-oss: Architecture::swiglu
   relu_squared,    ///< of up alone
+  xielu,           ///< of up alone, with numbers that every block has in tensors (TensorNames::xielu)
 };
 
 /// gate sigmoid(alpha gate) (up + 1) with gate at most `limit` and up between -limit and limit.

@@ -9,6 +9,7 @@
 #include "model/families.h"
 #include "model/mixers/mixer.h"
 #include "model/parse.h"
+#include "model/text_configuration.h"
 
 namespace strata::model {
 namespace {
@@ -39,11 +40,12 @@ Activation parse_activation(const json& config, const Family& family, const std:
   if (family.clamped_swiglu) return Activation::clamped_swiglu;
   const auto name = get_or<std::string>(config, family.activation_key, "silu", where);
   if (name == "relu2" && !family.gated) return Activation::relu_squared;
+  if (name == "xielu" && !family.gated) return Activation::xielu;
   if (name == "silu" || name == "swish") return Activation::silu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::gelu_tanh;
   if (name == "gelu") return Activation::gelu;
   fail("{}: {} '{}' is not supported; known are silu, gelu_pytorch_tanh, gelu{}", where, family.activation_key, name,
-       family.gated ? "" : ", relu2");
+       family.gated ? "" : ", relu2, xielu");
 }
 
 void parse_sizes(const json& config, const Family& family, Architecture& a, const std::string& where) {
@@ -170,25 +172,6 @@ std::size_t Architecture::activations_per_token() const {
          (experts.count == 0 ? 0 : 2 * hidden + 2 * experts.latent + experts.count);
 }
 
-json text_configuration(const json& config, const std::string& where) {
-  if (!config.is_object()) fail("{}: expected a JSON object", where);
-  // A model that speaks too: what reads and writes text is its thinker.
-  if (const auto thinker = config.find("thinker_config"); thinker != config.end() && thinker->is_object())
-    return text_configuration(*thinker, where + ": 'thinker_config'");
-  json text = config;
-  for (const char* key : {"text_config", "llm_config", "language_config"}) {
-    const auto part = config.find(key);
-    if (part == config.end() || !part->is_object()) continue;
-    text = *part;
-    for (const char* shared : {"model_type", "tie_word_embeddings", "quantization_config"})
-      if (config.contains(shared) && !(text.contains(shared) && std::string_view(shared) == "model_type"))
-        text[shared] = config[shared];
-    break;
-  }
-  get<std::string>(text, "model_type", where);
-  return text;
-}
-
 Architecture parse_architecture(const json& whole, const std::string& where, std::span<const Family> table) {
   json config = text_configuration(whole, where);
   const auto type = get<std::string>(config, "model_type", where);
@@ -198,7 +181,8 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   for (const auto& [key, own] : spelled.items())
     if (const auto it = config.find(own.get<std::string>()); it != config.end() && !config.contains(key))
       config[key] = json(*it);
-  const json defaults = parse_json(family->defaults, "defaults of " + type);
+  json defaults = parse_json(family->defaults, "defaults of " + type);
+  if (is_wrapper(whole)) defaults.update(parse_json(family->text_defaults, "defaults of text parts of " + type));
   const auto says_nothing = [&](const std::string& key) {  // null turns windows and caps off, but is no activation
     return !config.contains(key) || (key == family->activation_key && config[key].is_null());
   };
@@ -213,6 +197,7 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   Architecture a;
   a.model_type = type;
   static_cast<TensorNames&>(a.names) = family->names;
+  if (family->by_decoder) parse_decoder(config, a, where);
   parse_sizes(config, *family, a, where);
   a.norm_epsilon = static_cast<float>(positive(config, family->norm_epsilon_key, family->default_norm_epsilon, where));
   if (family->index_key != nullptr) a.whole_positions = size_of(config, family->index_key, where);
@@ -233,6 +218,8 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   if (!family->qk_norm_key || get_or<bool>(config, "use_qk_norm", false, where)) a.qk_norm = family->qk_norm;
   a.tied = get_or<bool>(config, "tie_word_embeddings", family->default_tied, where);
   if (family->tied_key != nullptr) a.tied = get_or<bool>(config, family->tied_key, a.tied, where);
+  a.head_bias = family->head_bias;
+  if (a.tied && a.head_bias) fail("{}: a head that is the embedding and has a bias is not computed here", where);
   parse_parts(config, *family, a, where);
   a.scales = parse_scales(config, *family, a, where);
   if (family->by_kind) parse_kinds(config, a, where);

@@ -43,6 +43,7 @@ struct Architecture {
   bool gated = true;  ///< down reads a product of gate and up; false: there is no gate, and down reads the activation
   Swiglu swiglu;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  bool head_bias = false;  ///< lm_head has one
   /// The rows of qkv are a key head's queries, the key and the value, of one key head after another.
   bool qkv_by_key_heads = false;
   QkNorm qk_norm = QkNorm::none;
@@ -133,9 +134,6 @@ struct Architecture {
 };
 
 struct Family;
-/// What config.json says of the text model: its text_config where it describes a wrapper, otherwise all of it. Throws
-/// Error without a "model_type", which is a string in what it returns.
-json text_configuration(const json& config, const std::string& where);
 /// Reads config.json. `where` names the file; `table` is where model_type is looked up. Throws Error for
 /// an unknown model_type (listing the known), missing or absurd values, and features that the engine does not have.
 Architecture parse_architecture(const json& config, const std::string& where, std::span<const Family> table);

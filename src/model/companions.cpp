@@ -20,6 +20,14 @@ constexpr std::array<std::string_view, 17> kWeightEndings = {
     ".onnx",        ".onnx_data", ".npz", ".ot",  ".tflite", ".pkl",  ".mlmodel", ".nemo"};
 constexpr std::string_view kIndexEnding = ".index.json";
 
+/// Forms in which PyTorch keeps voices, tables and the like too: such a file is no weights when it is small and not
+/// named as those who save and train models name theirs.
+constexpr std::array<std::string_view, 3> kTorchEndings = {".bin", ".pt", ".pth"};
+constexpr std::array<std::string_view, 10> kTorchWeights = {
+    "pytorch_model", "model",         "adapter",   "consolidated",  "optimizer",
+    "scheduler",     "training_args", "rng_state", "random_states", "scaler"};
+constexpr std::uint64_t kSmallTorchFile = 64ull << 20;
+
 /// Files that describe other weights than those that will lie beside them.
 constexpr std::array<std::string_view, 14> kFalseElsewhere = {
     "config.json",           // written anew
@@ -45,9 +53,14 @@ bool is_weights(std::string_view name) {
   return ends_with_any(name, kWeightEndings) || name.ends_with(kIndexEnding) || name.starts_with("consolidated");
 }
 
-bool stays_behind(std::string_view name) {
-  return name.starts_with('.') || is_weights(name) || std::ranges::count(kFalseElsewhere, name) != 0 ||
-         ends_with_any(name, kFalseEndings);
+bool is_small_torch_file(std::string_view name, std::uint64_t bytes) {
+  const auto begins = [&](std::string_view start) { return name.starts_with(start); };
+  return bytes <= kSmallTorchFile && ends_with_any(name, kTorchEndings) && std::ranges::none_of(kTorchWeights, begins);
+}
+
+bool stays_behind(std::string_view name, std::uint64_t bytes) {
+  return name.starts_with('.') || (is_weights(name) && !is_small_torch_file(name, bytes)) ||
+         std::ranges::count(kFalseElsewhere, name) != 0 || ends_with_any(name, kFalseEndings);
 }
 
 std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
@@ -96,7 +109,7 @@ class Walk {
       if (entry.is_directory(code)) {
         const bool other = name.starts_with('.') || std::ranges::count(kOtherFolders, name) != 0;
         if (!is_link && !other && depth < kDeepest) add_folder(entry.path(), depth + 1);
-      } else if (!stays_behind(name) && entry.is_regular_file(code)) {
+      } else if (entry.is_regular_file(code) && !stays_behind(name, entry.file_size(code))) {
         if (is_link) check_link(entry.path());
         add_file(entry.path());
       }

@@ -1,12 +1,13 @@
-// The rows of families of dense blocks; others are in renamed_families.cpp, norm_bias_families.cpp,
-// mixture_families.cpp and mamba_families.cpp. A family whose parts the engine has is a row and a tiny model in
-// tests/golden/models; one of experts has a Mixture besides.
+// The rows of families of dense blocks; others are in gemma_families.cpp, renamed_families.cpp,
+// norm_bias_families.cpp, mixture_families.cpp and mamba_families.cpp. A family whose parts the engine has is a row and
+// a tiny model in tests/golden/models; one of experts has a Mixture besides.
 #include "model/families.h"
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
+#include "model/gemma_families.h"
 #include "model/mamba_families.h"
 #include "model/mixture_families.h"
 #include "model/mixtures.h"
@@ -18,16 +19,26 @@ namespace strata::model {
 namespace {
 
 constexpr auto kDense = std::to_array<Family>({
-    {.model_type = "llama", .class_name = "LlamaForCausalLM", .gguf = "llama", .mlp_bias_key = "mlp_bias"},
+    {.model_type = "llama",
+     .also = {"llava", "llava_next", "idefics3", "smolvlm"},
+     .class_name = "LlamaForCausalLM",
+     .gguf = "llama",
+     .mlp_bias_key = "mlp_bias",
+     .text_defaults = R"({"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+                          "num_attention_heads": 32, "vocab_size": 32000})"},
     {.model_type = "mistral",
      .also = {"mistral3", "ministral"},
      .class_name = "MistralForCausalLM",
      .gguf = "llama",
      .qkv_bias = Bias::never,
      .o_bias = Bias::never,
-     .window = WindowRule::every_block},
+     .window = WindowRule::every_block,
+     .text_defaults = R"({"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+                          "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 32000,
+                          "max_position_embeddings": 131072, "sliding_window": 4096})"},
     {.model_type = "qwen2",
-     .also = {"qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text", "qwen2_5_omni_text"},
+     .also = {"qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text", "qwen2_5_omni_text", "internvl",
+              "llava_onevision", "got_ocr2"},
      .class_name = "Qwen2ForCausalLM",
      .gguf = "qwen2",
      .qkv_bias = Bias::always,
@@ -50,6 +61,7 @@ constexpr auto kDense = std::to_array<Family>({
      .default_head_dim = 256,
      .default_rotary_share = 0.25},
     {.model_type = "lfm2",
+     .also = {"lfm2_vl"},
      .class_name = "Lfm2ForCausalLM",
      .gguf = "lfm2",
      .qkv_bias = Bias::never,
@@ -62,59 +74,6 @@ constexpr auto kDense = std::to_array<Family>({
      .default_rope_theta = 1000000.0,
      .default_tied = true,
      .names = kShortConvolution},
-    {.model_type = "gemma2",
-     .class_name = "Gemma2ForCausalLM",
-     .gguf = "gemma2",
-     .norm_offset = 1.0f,
-     .attention_softcap_key = "attn_logit_softcapping",
-     .logit_softcap_key = "final_logit_softcapping",
-     .window = WindowRule::pattern,
-     .window_pattern = 2,
-     .activation_key = "hidden_activation",
-     .default_head_dim = 256,
-     .default_tied = true,
-     .scales = {.embedding_by_hidden = true, .query_size = "query_pre_attn_scalar"},
-     .names = kSandwich,
-     .defaults = R"({"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "query_pre_attn_scalar": 256,
-                     "sliding_window": 4096, "hidden_activation": "gelu_pytorch_tanh"})"},
-    {.model_type = "gemma3_text",
-     .also = {"gemma3"},
-     .class_name = "Gemma3ForCausalLM",
-     .gguf = "gemma3",
-     .qk_norm = QkNorm::per_head,
-     .norm_offset = 1.0f,
-     .logit_softcap_key = "final_logit_softcapping",
-     .window = WindowRule::pattern,
-     .window_pattern = 6,
-     .window_rope = true,
-     .activation_key = "hidden_activation",
-     .default_head_dim = 256,
-     .default_rope_theta = 1000000.0,
-     .default_tied = true,
-     .scales = {.embedding_by_hidden = true, .query_size = "query_pre_attn_scalar"},
-     .names = kSandwich,
-     .defaults = R"({"query_pre_attn_scalar": 256, "sliding_window": 4096, "hidden_activation": "gelu_pytorch_tanh",
-                     "num_attention_heads": 8, "num_key_value_heads": 4, "vocab_size": 262208,
-                     "max_position_embeddings": 131072})"},
-    {.model_type = "gemma4_unified_text",
-     .also = {"gemma4_unified"},
-     .class_name = "Gemma4UnifiedForCausalLM",
-     .gguf = "gemma4",
-     .qk_norm = QkNorm::per_head,
-     .by_kind = true,
-     .logit_softcap_key = "final_logit_softcapping",
-     .window = WindowRule::pattern,
-     .window_pattern = 6,
-     .activation_key = "hidden_activation",
-     .default_head_dim = 256,
-     .default_tied = true,
-     .scales = {.embedding_by_hidden = true, .plain_attention = true},
-     .names = kSandwich,
-     .defaults = R"({"sliding_window": 1024, "hidden_activation": "gelu_pytorch_tanh", "vocab_size": 262144,
-                     "num_attention_heads": 8, "num_key_value_heads": 4, "max_position_embeddings": 262144,
-                     "rope_parameters": {"sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
-                     "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25,
-                     "rope_theta": 1000000.0}}})"},
     {.model_type = "olmo2",
      .class_name = "Olmo2ForCausalLM",
      .gguf = "olmo2",
@@ -200,6 +159,7 @@ constexpr auto kDense = std::to_array<Family>({
                      "original_max_position_embeddings": 16384, "beta_fast": 32.0, "beta_slow": 1.0,
                      "mscale_all_dim": 1.0, "mscale": 1.0, "llama_4_scaling_beta": 0.1}})"},
     {.model_type = "cohere2",
+     .also = {"aya_vision", "cohere2_vision"},
      .class_name = "Cohere2ForCausalLM",
      .gguf = "cohere2",
      .norm_kind = NormKind::layer,
@@ -284,29 +244,6 @@ constexpr auto kDense = std::to_array<Family>({
      .default_norm_epsilon = 1e-5,
      .default_rope_theta = 1000000.0,
      .defaults = R"({"sliding_window": 8192, "sliding_window_pattern": "GLLL"})"},
-    {.model_type = "gemma",
-     .class_name = "GemmaForCausalLM",
-     .gguf = "gemma",
-     .norm_offset = 1.0f,
-     .activation_key = "hidden_activation",
-     .default_head_dim = 256,
-     .default_tied = true,
-     .scales = {.embedding_by_hidden = true},
-     .defaults = R"({"hidden_activation": "gelu_pytorch_tanh"})"},
-    {.model_type = "vaultgemma",
-     .class_name = "VaultGemmaForCausalLM",
-     .norm_offset = 1.0f,
-     .attention_softcap_key = "attn_logit_softcapping",
-     .logit_softcap_key = "final_logit_softcapping",
-     .window = WindowRule::pattern,
-     .window_pattern = 2,
-     .activation_key = "hidden_activation",
-     .default_head_dim = 256,
-     .default_tied = true,
-     .scales = {.embedding_by_hidden = true, .query_size = "query_pre_attn_scalar"},
-     .names = {.before_feed_forward = "pre_feedforward_layernorm"},
-     .defaults = R"({"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "query_pre_attn_scalar": 256,
-                     "sliding_window": 4096, "hidden_activation": "gelu_pytorch_tanh"})"},
     {.model_type = "arcee",
      .class_name = "ArceeForCausalLM",
      .gguf = "arcee",
@@ -322,7 +259,7 @@ std::span<const Family> families() {
   static const std::vector<Family> all = [] {
     std::vector<Family> rows(kDense.begin(), kDense.end());
     for (const std::span<const Family> more :
-         {renamed_families(), norm_bias_families(), mixture_families(), mamba_families()})
+         {gemma_families(), renamed_families(), norm_bias_families(), mixture_families(), mamba_families()})
       rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();

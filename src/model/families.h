@@ -75,13 +75,14 @@ struct MambaKeys;  // mamba_keys.h
 struct Family {
   std::string_view model_type;  ///< config.json's model_type
   /// Other values of model_type: wrappers whose text_config leaves it out, text models of wrappers.
-  std::array<std::string_view, 5> also{};
+  std::array<std::string_view, 8> also{};
   std::string_view class_name;  ///< config.json's "architectures"
   std::string_view gguf{};      ///< general.architecture of a GGUF file; empty: GGUF files are refused
   Bias qkv_bias = Bias::config, o_bias = Bias::config;
   const char* qkv_bias_key = "attention_bias";  ///< read by Bias::config
   const char* o_bias_key = "attention_bias";
   const char* mlp_bias_key = nullptr;  ///< null: gate, up and down have no biases
+  bool head_bias = false;              ///< Architecture::head_bias
   bool qkv_by_key_heads = false;       ///< Architecture::qkv_by_key_heads
   QkNorm qk_norm = QkNorm::none;
   bool qk_norm_turned = false;  ///< Architecture::qk_norm_turned
@@ -97,6 +98,7 @@ struct Family {
   const MambaKeys* mamba = nullptr;          ///< with Mixer::mamba
   const char* selective_norm_key = nullptr;  ///< holds SelectiveSpace::norm_epsilon; null: those norms are not there
   bool by_kind = false;                      ///< blocks differ as parse_kinds.cpp reads it (Gemma 4)
+  bool by_decoder = false;                   ///< blocks are made as parse_decoder.cpp reads it (Falcon)
   const char* tied_key = nullptr;            ///< counts before tie_word_embeddings
   const char* index_key = nullptr;           ///< holds Architecture::whole_positions
   const char* qk_l2_key = nullptr;           ///< when true, Architecture::qk_l2
@@ -131,6 +133,9 @@ struct Family {
   /// A JSON object: values of keys that config.json may leave out. It may give no value for a key that tells a family
   /// by being there.
   const char* defaults = "{}";
+  /// The same for the text part of a wrapper alone: published wrappers leave out what transformers has as defaults of
+  /// the text model's class.
+  const char* text_defaults = "{}";
 };
 
 std::span<const Family> families();

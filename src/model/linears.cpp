@@ -166,7 +166,7 @@ void list_linears(Architecture& a, Fusion fusion) {
   }
   const std::string head = a.names.linear(Role::lm_head);
   if (!a.tied || fusion == Fusion::single) list.group(head, kNoBlock);
-  if (!a.tied) list.linear(head, Role::lm_head, a.vocab, a.hidden, false);
+  if (!a.tied) list.linear(head, Role::lm_head, a.vocab, a.hidden, a.head_bias);
   if (fusion == Fusion::single) list.linear(a.names.linear(Role::embed), Role::embed, a.vocab, a.hidden, false);
 }
 

@@ -4,8 +4,8 @@
 
 #include <array>
 
+#include "model/granite_mixtures.h"
 #include "model/mamba_keys.h"
-#include "model/mixtures.h"
 
 namespace strata::model {
 namespace {
@@ -44,10 +44,7 @@ constexpr TensorNames kOneMixer{.embedding = "embeddings",
                                 .last_norm = "norm_f"};
 
 constexpr Mixture kGraniteMoeHybrid = [] {
-  Mixture mixture = kGraniteMoe;
-  mixture.experts.shared_module = "shared_mlp";
-  mixture.experts.shared_beside = true;
-  mixture.shared_size_key = "shared_intermediate_size";
+  Mixture mixture = kGraniteMoeShared;
   mixture.may_be_none = true;
   return mixture;
 }();
@@ -75,7 +72,7 @@ constexpr MambaKeys kMamba2{.heads = "num_heads",
                             .convolution_bias = "use_conv_bias",
                             .one_part = true};
 
-constexpr auto kFamilies = std::to_array<Family>({
+constexpr auto kMambaFamilies = std::to_array<Family>({
     {.model_type = "granitemoehybrid",
      .class_name = "GraniteMoeHybridForCausalLM",
      .gguf = "granitehybrid",
@@ -157,6 +154,6 @@ constexpr auto kFamilies = std::to_array<Family>({
 
 }  // namespace
 
-std::span<const Family> mamba_families() { return kFamilies; }
+std::span<const Family> mamba_families() { return kMambaFamilies; }
 
 }  // namespace strata::model

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "model/granite_mixtures.h"
 #include "model/mixtures.h"
 #include "model/norm_places.h"
 
@@ -290,6 +291,13 @@ constexpr auto kMixtures = std::to_array<Family>({
      .scales = kGraniteScales,
      .mixture = &kGraniteMoe,
      .defaults = R"({"attention_multiplier": 1.0})"},
+    {.model_type = "granitemoeshared",
+     .class_name = "GraniteMoeSharedForCausalLM",
+     .gguf = "granitemoe",
+     .scales = kGraniteScales,
+     .names = {.feed_forward = "shared_mlp", .down = "output_linear", .gate_up = "input_linear"},
+     .mixture = &kGraniteMoeShared,
+     .defaults = R"({"attention_multiplier": 1.0, "shared_intermediate_size": 0})"},
 });
 
 }  // namespace

@@ -134,15 +134,4 @@ inline constexpr Mixture kHunyuan{.experts = {.normalize = true, .router = "gate
 inline constexpr Mixture kQwen3Next{.experts = {.shared_gate = true, .normalize = true},
                                     .shared_size_key = "shared_expert_intermediate_size"};
 
-inline constexpr Mixture kGraniteMoe{.experts = {.normalize = true,
-                                                 .module = "block_sparse_moe",
-                                                 .router = "router.layer",
-                                                 .stacks = Experts::Stacks::always,
-                                                 .gate_up_stack = "input_linear.weight",
-                                                 .down_stack = "output_linear.weight",
-                                                 .stacks_transposed = false},
-                                     .count_key = "num_local_experts",
-                                     .size_key = "intermediate_size",
-                                     .always_normalizes = true};
-
 }  // namespace strata::model

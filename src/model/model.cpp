@@ -14,6 +14,7 @@
 #include "model/check_tensors.h"
 #include "model/gguf/families.h"
 #include "model/sources.h"
+#include "model/text_configuration.h"
 #include "model/unknown.h"
 
 namespace strata::model {
@@ -75,7 +76,7 @@ Model Model::open(const fs::path& argument, Fusion fusion, std::span<const Famil
     model.open_folder(table, required);
   } else {
     if (!format::is_gguf(path)) fail("{}: is neither a folder nor a GGUF file", path.string());
-    GgufModel gguf = open_gguf_model(path);
+    GgufModel gguf = open_gguf_model(path, required);
     model.gguf_ = true;
     model.config_ = std::move(gguf.config);
     model.architecture_ = parse_architecture(model.config_, path.string(), table);
@@ -102,7 +103,7 @@ void Model::open_folder(std::span<const Family> table, format::Required required
   architecture_ = known ? parse_architecture(config_, where, table) : unknown_architecture(text);
   const auto open_source = [&] { source_ = open_hf_source(path_, config_, architecture_, required); };
   open_source();
-  if (known) find_head();
+  if (known) find_head(text);
   if (known && lacks_head(architecture_, *source_)) {
     architecture_ = architecture_without_head(text);
     open_source();
@@ -148,8 +149,10 @@ codec::Stored Model::as_in_source(std::size_t l) const {
   return source_->native(linear.module + ".weight", linear.rows, linear.cols);
 }
 
-void Model::find_head() {
-  const std::string head = architecture_.names.linear(Role::lm_head) + ".weight";
+void Model::find_head(const json& text) {
+  const std::string module = architecture_.names.linear(Role::lm_head), head = module + ".weight";
+  if (leaves_ties_to_class(config_, text) && !source_->has(head) && source_->codec_of(module) == nullptr)
+    architecture_.tied = true;
   if (!architecture_.tied || !source_->has(head) || !complete()) return;
   const LinearWeights a = source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
   const LinearWeights b = source_->matrix(head, architecture_.vocab, architecture_.hidden);
@@ -224,6 +227,11 @@ std::uint64_t Model::copied_bytes(const Linear& linear) const {
 
 LinearWeights Model::packed_embedding() const {
   return source_->packed(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
+}
+
+std::vector<float> Model::head_bias() const {
+  if (!architecture_.head_bias) return {};
+  return vector(architecture_.names.linear(Role::lm_head) + ".bias", architecture_.vocab);
 }
 
 LinearWeights Model::embedding() const {

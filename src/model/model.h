@@ -34,7 +34,7 @@ class Model {
   /// where config.json's model_type is looked up.
   static Model open(const std::filesystem::path& path, Fusion fusion = Fusion::fused,
                     std::span<const Family> table = families());
-  /// As open, but the files of a folder may end after their headers: what needs a weight that is not there throws the
+  /// As open, but files may end after their headers: what needs a weight that is not there throws the
   /// Error that open would have thrown. Where it would be read to tell whether a head differs from the embedding that
   /// config.json says it is, it does not.
   static Model open_headers(const std::filesystem::path& path, Fusion fusion);
@@ -68,6 +68,8 @@ class Model {
   /// Bytes that packed() allocates: 0 for what only points into the mapped file.
   std::uint64_t copied_bytes(const Linear& linear) const;
   LinearWeights packed_embedding() const;
+  /// The biases of lm_head, (vocab); empty where it has none.
+  std::vector<float> head_bias() const;
   /// What the forward pass multiplies by at a norm, (Architecture::norm_size), and then as many biases where the norm
   /// has any; empty when the model has no such norm.
   std::vector<float> norm(Norm norm, std::size_t block = kNoBlock) const;
@@ -120,8 +122,9 @@ class Model {
   void open_folder(std::span<const Family> table, format::Required required);
   /// The hash of configuration, and of names, types and shapes of the tensors, after what `seed` is the hash of.
   std::uint64_t hash_after(std::uint64_t seed) const;
-  /// The file decides whether the head is the embedding: some whose configuration says so hold another head.
-  void find_head();
+  /// The file decides whether the head is the embedding: some whose configuration says so hold another head, and some
+  /// wrappers' says nothing of it.
+  void find_head(const json& text);
   /// Puts the heads in the order of the runtime that the model is planned for.
   void order_heads(Fusion fusion);
   void find_source_codecs();

@@ -7,7 +7,7 @@
 namespace strata::model {
 namespace {
 
-constexpr auto kFamilies = std::to_array<Family>({
+constexpr auto kNormBiasFamilies = std::to_array<Family>({
     {.model_type = "nemotron",
      .class_name = "NemotronForCausalLM",
      .gguf = "nemotron",
@@ -69,10 +69,64 @@ constexpr auto kFamilies = std::to_array<Family>({
      .default_rotary_share = 0.25,
      .refused = {"use_parallel_residual", "qk_layernorm"},
      .defaults = R"({"num_key_value_heads": 32})"},
+    {.model_type = "jais2",
+     .class_name = "Jais2ForCausalLM",
+     .gguf = "jais2",
+     .mlp_bias_key = "mlp_bias",
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .norm_epsilon_key = "layer_norm_eps",
+     .gated = false,
+     .default_norm_epsilon = 1e-5,
+     .defaults = R"({"attention_bias": true, "mlp_bias": true, "hidden_act": "relu2"})"},
+    {.model_type = "phi",
+     .class_name = "PhiForCausalLM",
+     .gguf = "phi2",
+     .qkv_bias = Bias::always,
+     .o_bias = Bias::always,
+     .mlp_bias_key = "mlp_bias",
+     .head_bias = true,
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .norm_epsilon_key = "layer_norm_eps",
+     .parallel = true,
+     .gated = false,
+     .default_norm_epsilon = 1e-5,
+     .default_rotary_share = 0.5,
+     .names = {.o = "dense", .up = "fc1", .down = "fc2", .before_feed_forward = {}, .last_norm = "final_layernorm"},
+     .refused = {"qk_layernorm"},
+     .defaults = R"({"mlp_bias": true, "hidden_act": "gelu_new"})"},
+    {.model_type = "falcon",
+     .class_name = "FalconForCausalLM",
+     .qkv_bias_key = "bias",
+     .o_bias_key = "bias",
+     .mlp_bias_key = "bias",
+     .qkv_by_key_heads = true,
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .norm_epsilon_key = "layer_norm_epsilon",
+     .parallel = true,
+     .parallel_key = "parallel_attn",
+     .by_decoder = true,
+     .activation_key = "activation",
+     .gated = false,
+     .intermediate_key = "ffn_hidden_size",
+     .default_norm_epsilon = 1e-5,
+     .default_tied = true,
+     .names = {.embedding = "word_embeddings",
+               .blocks = "h.",
+               .attention = "self_attention",
+               .o = "dense",
+               .qkv = "query_key_value",
+               .up = "dense_h_to_4h",
+               .down = "dense_4h_to_h",
+               .last_norm = "ln_f"},
+     .refused = {"alibi"},
+     .defaults = R"({"activation": "gelu"})"},
 });
 
 }  // namespace
 
-std::span<const Family> norm_bias_families() { return kFamilies; }
+std::span<const Family> norm_bias_families() { return kNormBiasFamilies; }
 
 }  // namespace strata::model

@@ -12,6 +12,8 @@ namespace strata::model {
 /// Sizes of heads by kind of block (with a window or without), keys that are values, and blocks that share keys. Writes
 /// layer_types as it holds for the model.
 void parse_kinds(json& config, Architecture& architecture, const std::string& where);
+/// Names of norms, heads of keys, and the size of dense parts, in the keys that other families have for them.
+void parse_decoder(json& config, Architecture& architecture, const std::string& where);
 /// The rows that every token has for every block, the factor of what a block puts out, and wide dense parts.
 void parse_block_embedding(const json& config, Architecture& architecture, const std::string& where);
 /// Throws Error for heads that cannot be: of an odd size, too large, or not shared evenly by those of keys.

@@ -25,7 +25,8 @@ void parse_experts(const json& config, const Mixture& mixture, Architecture& a, 
   if (e.used > e.count) fail("{}: '{}' is {}, but there are {} experts", where, mixture.used_key, e.used, e.count);
   if (mixture.correction_key != nullptr) e.correction = get_or<bool>(config, mixture.correction_key, true, where);
   if (!mixture.always_normalizes) e.normalize = get_or<bool>(config, "norm_topk_prob", e.normalize, where);
-  if (mixture.shared_size_key != nullptr) e.shared_intermediate = size_of(config, mixture.shared_size_key, where);
+  if (const char* key = mixture.shared_size_key; key != nullptr && (e.shared_gate || config.value(key, json()) != 0))
+    e.shared_intermediate = size_of(config, key, where);
   if (mixture.shared_count_key != nullptr) {
     e.shared_intermediate = get_or<std::uint64_t>(config, mixture.shared_count_key, 0, where);
     if (e.shared_intermediate > kLargestSize)

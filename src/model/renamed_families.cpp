@@ -10,7 +10,7 @@
 namespace strata::model {
 namespace {
 
-constexpr auto kFamilies = std::to_array<Family>({
+constexpr auto kRenamedFamilies = std::to_array<Family>({
     {.model_type = "hunyuan_v1_dense",
      .class_name = "HunYuanDenseV1ForCausalLM",
      .qk_norm = QkNorm::per_head,
@@ -74,7 +74,7 @@ constexpr auto kFamilies = std::to_array<Family>({
      .o_bias = Bias::never,
      .window = WindowRule::upper_blocks},
     {.model_type = "glm4v_text",
-     .also = {"glm4v"},
+     .also = {"glm4v", "glm46v"},
      .class_name = "Glm4vForConditionalGeneration",
      .qkv_bias = Bias::always,
      .o_bias = Bias::never,
@@ -84,6 +84,14 @@ constexpr auto kFamilies = std::to_array<Family>({
                .after_attention = "post_self_attn_layernorm",
                .before_feed_forward = "post_attention_layernorm",
                .after_feed_forward = "post_mlp_layernorm"}},
+    {.model_type = "apertus",
+     .class_name = "ApertusForCausalLM",
+     .qk_norm = QkNorm::per_head,
+     .gated = false,
+     .default_norm_epsilon = 1e-5,
+     .default_rope_theta = 12000000.0,
+     .names = {.before_attention = "attention_layernorm", .before_feed_forward = "feedforward_layernorm"},
+     .defaults = R"({"hidden_act": "xielu"})"},
     {.model_type = "minicpm",
      .class_name = "MiniCPMForCausalLM",
      .default_tied = true,
@@ -92,6 +100,6 @@ constexpr auto kFamilies = std::to_array<Family>({
 
 }  // namespace
 
-std::span<const Family> renamed_families() { return kFamilies; }
+std::span<const Family> renamed_families() { return kRenamedFamilies; }
 
 }  // namespace strata::model

@@ -18,13 +18,13 @@ namespace strata::model {
 std::unique_ptr<TensorSource> open_hf_source(const std::filesystem::path& directory, const json& config,
                                              Architecture& architecture, format::Required required);
 
-/// A GGUF file (src/model/gguf), with the config.json that convert writes.
+/// A GGUF file (src/model/gguf), with the config.json that convert writes; required likewise.
 struct GgufModel {
   json config;
   std::unique_ptr<TensorSource> source;
   std::string root;  ///< Names::root that the source's tensors have
 };
-GgufModel open_gguf_model(const std::filesystem::path& file);
+GgufModel open_gguf_model(const std::filesystem::path& file, format::Required required);
 std::vector<std::pair<std::string, std::string>> gguf_companion_files(const std::filesystem::path& file);
 
 }  // namespace strata::model

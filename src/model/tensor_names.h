@@ -113,6 +113,7 @@ struct TensorNames {
   std::string_view after_dense{}, before_experts{}, after_experts{}, after_embedding{};
   std::string_view sinks = "self_attn.sinks";     ///< used where Architecture::sinks is set; a tensor without ".weight"
   std::string_view block_scale = "layer_scalar";  ///< a tensor without ".weight"
+  std::string_view xielu = "mlp.act_fn";          ///< used with Activation::xielu: below it are XieluTensors
   std::string_view embed_gate = "per_layer_input_gate", embed_out = "per_layer_projection";
   /// Of a BlockEmbedding, below the root: the table, what projects the embedding, and the norm of that.
   std::string_view block_table = "embed_tokens_per_layer", block_projection = "per_layer_model_projection",

@@ -1,6 +1,8 @@
 // Names of tensors, put together from the family's parts of them, and the list of all.
 #include "model/tensors.h"
 
+#include <array>
+
 #include "model/mixers/mixer.h"
 
 namespace strata::model {
@@ -91,6 +93,11 @@ std::string sinks_name(const Architecture& a, std::size_t block) {
   return fmt::format("{}{}", a.names.block(block), a.names.sinks);
 }
 
+std::string xielu_name(const Architecture& a, std::size_t block, XieluTensor part) {
+  constexpr std::array<std::string_view, 4> names = {"alpha_p", "alpha_n", "beta", "eps"};
+  return fmt::format("{}{}.{}", a.names.block(block), a.names.xielu, names.at(static_cast<std::size_t>(part)));
+}
+
 std::string correction_name(const Architecture& a, std::size_t block) {
   return fmt::format("{}{}", mixture_prefix(a, block), a.experts.correction_name);
 }
@@ -123,6 +130,14 @@ void expect_mixture(const Architecture& a, std::size_t block, std::vector<Expect
   result.push_back({expert_scale_name(a, block), {e.count}});
 }
 
+/// transformers' class holds the two that are not trained without dimensions.
+void expect_xielu(const Architecture& a, std::size_t block, std::vector<ExpectedTensor>& result) {
+  for (const XieluTensor part : {XieluTensor::alpha_p, XieluTensor::alpha_n})
+    result.push_back({xielu_name(a, block, part), {1}});
+  for (const XieluTensor part : {XieluTensor::beta, XieluTensor::epsilon})
+    result.push_back({xielu_name(a, block, part), {}});
+}
+
 /// What makes the rows that every token has for every block.
 void expect_block_embedding(const Architecture& a, std::vector<ExpectedTensor>& result) {
   const std::uint64_t width = std::uint64_t{a.blocks} * a.block_embedding.size;
@@ -147,6 +162,7 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
     for (ExpectedTensor& tensor : mixer_kind(a, b).kept(a, b)) result.push_back(std::move(tensor));
     if (a.block_scale) result.push_back({block_scale_name(a, b), {1}});
     if (a.layout[b].mixture) expect_mixture(a, b, result);
+    if (a.activation == Activation::xielu && a.feeds(b)) expect_xielu(a, b, result);
   }
   for (const Linear& linear : a.linears) {
     if (linear.role == Role::embed) continue;

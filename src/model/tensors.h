@@ -29,6 +29,9 @@ std::string sinks_name(const Architecture& architecture, std::size_t block);
 /// A tensor that a block's mixer has beside its linears and norms, such as "conv1d.weight", named within the mixer;
 /// which there are is in the mixer's file in mixers/.
 std::string kept_name(const Architecture& architecture, std::size_t block, std::string_view part);
+/// The numbers of a block's Activation::xielu, of one value each.
+enum class XieluTensor { alpha_p, alpha_n, beta, epsilon };
+std::string xielu_name(const Architecture& architecture, std::size_t block, XieluTensor part);
 /// The number that a block's output is multiplied by, (1).
 std::string block_scale_name(const Architecture& architecture, std::size_t block);
 /// Of a BlockEmbedding: the table (tokens, blocks * size), the projection of the embedding (blocks * size, hidden), and

@@ -129,6 +129,27 @@ TEST_F(Cli, HeadersAreEnoughForAPlanThatNoWeightDecides) {
   expect_refused("quantize model -o out --plan plan.json", "another model");
 }
 
+TEST_F(Cli, TheHeaderOfAGgufFileIsEnoughLikewise) {
+  json letters;
+  for (char c = 'a'; c <= 'z'; ++c) letters[std::string(1, c)] = c - 'a';
+  const json bpe = {{"type", "BPE"}, {"vocab", letters}, {"merges", json::array()}};
+  write_json_file(model_ / "tokenizer.json", {{"version", "1.0"}, {"added_tokens", json::array()}, {"model", bpe}});
+  write_json_file(model_ / "tokenizer_config.json", json::object());
+  const Outcome converted = run("convert model -o whole.gguf --type f16");
+  ASSERT_EQ(converted.exit_code, 0) << converted.err;
+  const std::string whole = read_text_file(folder_ / "whole.gguf");
+  write_text_file(folder_ / "m.gguf", whole.substr(0, whole.size() - 1000));
+  EXPECT_EQ(json::parse(run("inspect m.gguf --json").out)["complete"], false);
+  const Outcome made = run("plan m.gguf -o plan.json --preset uniform:q8_0 --for llama.cpp");
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_NE(made.out.find("planned by headers"), std::string::npos) << made.out;
+  for (const char* verb : {"quantize m.gguf -o out.gguf --plan plan.json", "convert m.gguf -o out"})
+    expect_refused(verb, "is the download complete?");
+  write_text_file(folder_ / "m.gguf", whole);
+  const Outcome quantized = run("quantize m.gguf -o out.gguf --plan plan.json --scale minmax --no-verify");
+  EXPECT_EQ(quantized.exit_code, 0) << quantized.err;
+}
+
 TEST_F(Cli, PlanOfAModelOf355BillionReadsNoWeightsAndStaysSmall) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "memory and time are those of an optimized build";

@@ -169,6 +169,30 @@ TEST(Gguf, APartOfASplitModelWithAnotherNameIsRefused) {
   EXPECT_NE(error_of([&] { GgufFile::open(folder / "m.gguf"); }).find("-00001-of-00003.gguf"), std::string::npos);
 }
 
+TEST(Gguf, AFileMayEndAfterItsHeaderWhereNoMoreIsRequired) {
+  std::size_t header_bytes = 0;
+  const Bytes whole = good_file(3, &header_bytes);
+  const Bytes file(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(header_bytes));
+  const GgufContent content = parse_gguf(file, "file", Required::header);
+  ASSERT_EQ(content.tensors.size(), 2u);
+  EXPECT_EQ(content.tensors[0].data.size(), 102u);
+  EXPECT_FALSE(content.tensors[0].data.present());
+  EXPECT_EQ(content.tensors[0].data.part(34, 34).size(), 34u);
+  const std::string error = error_of([&] { content.tensors[0].data.data(); });
+  EXPECT_EQ(error, error_of([&] { parse(file); }));
+  EXPECT_NE(error.find("'w' needs 102 bytes"), std::string::npos) << error;
+  expect_prefixes_refused(whole, header_bytes,
+                          [](std::span<const std::byte> bytes) { parse_gguf(bytes, "file", Required::header); });
+  const GgufContent all = parse_gguf(whole, "file", Required::header);
+  EXPECT_TRUE(all.tensors[0].data.present() && all.tensors[1].data.present());
+}
+
+TEST(Gguf, NoTensorIsLargerThanAnyFileEvenWhereItIsAbsent) {
+  ByteWriter out = header(1, 0);
+  tensor(out, "t", {std::uint64_t{1} << 50}, 0, 0);
+  EXPECT_NE(error_of([&] { parse_gguf(out.bytes, "file", Required::header); }).find("'t' needs"), std::string::npos);
+}
+
 TEST(Gguf, EveryPrefixOfTheHeaderAndDataIsRefused) {
   const Bytes file = good_file();
   expect_prefixes_refused(file, file.size(), parse);

@@ -34,7 +34,7 @@ EXPERTS_BY_INPUT = ("gpt_oss", "llama4", "llama4_text")  # their packed experts 
 NORM = re.compile(r"(norm|norm_f|layernorm_\d|ln_f|ln_attn|ln_mlp)\.weight$")
 ONE_PLUS = re.compile(r"Gemma\d?n?RMSNorm|Qwen3(Next|_5|_5Moe)RMSNorm$|LayerNorm1P")  # classes that multiply by 1 + weight
 EMBEDDING = re.compile(r"embed_tokens|(embeddings|embed_in)\.weight$")
-KEPT_STATE = ("e_score_correction_bias", "expert_bias", "layer_scalar")  # buffers that are in the file
+KEPT_STATE = ("e_score_correction_bias", "expert_bias", "layer_scalar", "act_fn.beta")  # buffers that are in the file
 
 
 def random_value(name: str, shape: torch.Size, module: torch.nn.Module, variant: Variant, noise: torch.Tensor) -> torch.Tensor:
@@ -52,6 +52,8 @@ def random_value(name: str, shape: torch.Size, module: torch.nn.Module, variant:
         return 0.7 + 0.2 * noise
     if name.endswith("router.scale"):
         return 4 + noise  # it multiplies a normed input by 4 / sqrt(hidden), so that the router is decided
+    if name.endswith("act_fn.beta"):
+        return 0.5 + 0.3 * noise
     if len(shape) == 1 or name.endswith("_bias"):
         return (1 if name.endswith("per_expert_scale") else 0) + 0.5 * noise
     if EMBEDDING.search(name):

@@ -2,7 +2,7 @@
 
 Used by make_model_goldens.py alone. As there: what a published config.json leaves out is left out here.
 """
-from model_variants import (QWEN_IDS, QWEN_VISION, MISTRAL3, F, S, Variant, small, text_config, without)
+from model_variants import (QWEN_IDS, QWEN_VISION, MISTRAL3, SIGLIP, F, S, Variant, small, text_config, without)
 
 # Latent attention: head sizes differ (8 + 8 for scores, 12 for values), so that no two can be mixed up.
 LATENT = {"kv_lora_rank": 16, "q_lora_rank": 24, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 12,
@@ -176,6 +176,10 @@ MIXERS = {
         {**without(LFM2, "block_ff_dim", "full_attn_idxs"), "intermediate_size": 40, "block_auto_adjust_ff_dim": False,
          "conv_bias": True, "conv_L_cache": 4, "rope_theta": 1000.0, "layer_types": ["conv", F], "num_hidden_layers": 2,
          "tie_word_embeddings": False}, lengths=(40, 100)),
+    "lfm2_vl": Variant({"architectures": ["Lfm2VlForConditionalGeneration"], "model_type": "lfm2_vl", "image_token_id": 60,
+                        "projector_hidden_size": 24, "downsample_factor": 2, "text_config": text_config(LFM2),
+                        "vision_config": {**without(SIGLIP, "image_size", "vision_use_head"), "model_type": "siglip2_vision_model",
+                                          "num_patches": 16}}, lengths=(40,), vocab=60, embedding=0.3),
     "lfm2_moe": Variant(LFM2_MOE, embedding=0.3, exact=("expert_bias",)),
     "granitemoehybrid": Variant({**GRANITE_H, "tie_word_embeddings": True}, embedding=0.1),
     "granitemoehybrid_dense": Variant(
@@ -259,6 +263,8 @@ PARTS = {
     "stablelm_parallel": Variant({**STABLELM, "num_key_value_heads": 2, "qk_layernorm": True, "use_parallel_residual": True,
                                   "use_qkv_bias": False, "layer_norm_eps": 1e-2}, lengths=(40, 100)),
     "granitemoe": Variant(GRANITE_MOE, embedding=0.1),
+    "granitemoeshared": Variant({**GRANITE_MOE, "architectures": ["GraniteMoeSharedForCausalLM"], "model_type": "granitemoeshared",
+                                 "shared_intermediate_size": 48}, lengths=(40, 100), embedding=0.1),
     "dots1": Variant(DOTS1),
     "hunyuan_v1_moe": Variant(HUNYUAN_MOE),
     "nemotron": Variant(NEMOTRON),

@@ -216,6 +216,11 @@ EXAONE_MOE = {**EXAONE4, **{k: GLM4_MOE[k] for k in ("moe_intermediate_size", "n
               "architectures": ["ExaoneMoeForCausalLM"], "model_type": "exaone_moe", "num_experts": 8, "num_shared_experts": 1,
               "scoring_func": "sigmoid", "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"], "rope_scaling": None}
 
+APERTUS = small("ApertusForCausalLM", "apertus", ("hidden_act",), hidden_act="xielu", attention_bias=False, attention_dropout=0.0,
+                mlp_bias=False, post_norm=False, qk_norm=True, pad_token_id=3, rope_theta=500.0, rope_scaling=LLAMA3_SCALING)
+JAIS2 = small("Jais2ForCausalLM", "jais2", ("rms_norm_eps", "hidden_act"), hidden_act="relu2", layer_norm_eps=1e-2, attention_bias=True,
+              attention_dropout=0.0, mlp_bias=True, head_dim=8, rope_theta=500.0)
+
 # Families of which each is a row of the family table and nothing more.
 # Families whose own code is not in transformers, which runs them by a class that computes the same.
 AS_LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
@@ -271,6 +276,12 @@ ROWS = {
                            mlp_bias=False), lengths=(100,)),
     "minicpm3": Variant(small("MiniCPM3ForCausalLM", "minicpm3", **MLA, scale_emb=12, scale_depth=1.4, dim_model_base=16,
                               rope_scaling=None), lengths=(100,), embedding=0.1),
+    "llama_odd": Variant({**LLAMA, "vocab_size": 257, "hidden_size": 48, "intermediate_size": 100, "num_hidden_layers": 1,
+                          "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 20, "tie_word_embeddings": True}, "float16", 2,
+                         (40,), 0.3),
+    "qwen3_moe_one": Variant({**QWEN3_MOE, "num_experts": 1, "num_experts_per_tok": 1, "num_hidden_layers": 1}, lengths=(40,)),
+    "apertus": Variant(APERTUS, lengths=(100,)),
+    "jais2": Variant(JAIS2, lengths=(100,)),
     "gemma": Variant(small("GemmaForCausalLM", "gemma", ("tie_word_embeddings", "hidden_act"), hidden_act="gelu", hidden_activation=None,
                            head_dim=16, attention_bias=False, rms_norm_eps=1e-6, pad_token_id=0), embedding=0.3),
 }
@@ -343,7 +354,59 @@ GLM4V_MOE_TEXT = text_config(small("", "glm4v_moe_text", ("tie_word_embeddings",
                                    moe_intermediate_size=24, norm_topk_prob=True, routed_scaling_factor=2.5, use_qk_norm=False,
                                    rope_theta=1000.0, rope_scaling={"type": "default", "mrope_section": [2, 1, 1]}))
 
+CLIP = {"model_type": "clip_vision_model", "hidden_size": 16, "image_size": 16, "intermediate_size": 24, "num_attention_heads": 2,
+        "num_hidden_layers": 2, "patch_size": 4, "projection_dim": 16}
+LLAVA = {"image_token_index": 60, "projector_hidden_act": "gelu", "vision_feature_layer": -2, "vision_feature_select_strategy": "default",
+         "tie_word_embeddings": False, "vision_config": CLIP}
+IDEFICS_VISION = {**without(SIGLIP, "vision_use_head"), "model_type": "idefics3_vision"}
+INTERNVL_VISION = {**without(SIGLIP, "vision_use_head"), "model_type": "internvl_vision", "image_size": [16, 16], "patch_size": [4, 4]}
+OMNI_AUDIO = {"d_model": 16, "encoder_attention_heads": 2, "encoder_ffn_dim": 24, "encoder_layers": 1, "num_mel_bins": 8, "n_window": 4,
+              "output_dim": 32, "max_source_positions": 32}
+OMNI_IDS = {"audio_token_id": 61, "image_token_id": 60, "video_token_id": 62, "audio_token_index": 61, "image_token_index": 60,
+            "video_token_index": 62}
+LLAMA_TEXT = text_config(small("", "llama", ("tie_word_embeddings",)))
+
 WRAPPERS = {
+    "llava": Variant({"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", **LLAVA,
+                      "text_config": without(LLAMA_TEXT, "model_type")}, lengths=(40,), vocab=60),
+    "llava_next": Variant({"architectures": ["LlavaNextForConditionalGeneration"], "model_type": "llava_next", **LLAVA,
+                           "image_grid_pinpoints": [[16, 32]], "use_image_newline_parameter": True,
+                           "text_config": {**LLAMA_TEXT, "model_type": "mistral", "sliding_window": None}}, lengths=(40,), vocab=60),
+    "internvl": Variant({"architectures": ["InternVLForConditionalGeneration"], "model_type": "internvl", "image_token_id": 60,
+                         "downsample_ratio": 0.5, "image_seq_length": 4, "vision_config": INTERNVL_VISION,
+                         "text_config": text_config(without(QWEN2, "tie_word_embeddings"), vocab_size=64)}, lengths=(40,), vocab=60,
+                        embedding=0.3),
+    "paligemma": Variant({"architectures": ["PaliGemmaForConditionalGeneration"], "model_type": "paligemma", "image_token_index": 60,
+                          "projection_dim": 32, "hidden_size": 32, "vocab_size": 64, "bos_token_id": 2, "eos_token_id": 1,
+                          "pad_token_id": 0, "vision_config": {**SIGLIP, "projection_dim": 32},
+                          "text_config": {"model_type": "gemma", "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,
+                                          "num_hidden_layers": 2, "num_image_tokens": 16, "num_key_value_heads": 1, "vocab_size": 64,
+                                          "head_dim": 16}}, lengths=(40,), vocab=60, embedding=0.3),
+    "idefics3": Variant({"architectures": ["Idefics3ForConditionalGeneration"], "model_type": "idefics3", "image_token_id": 60,
+                         "scale_factor": 2, "tie_word_embeddings": False, "text_config": LLAMA_TEXT, "vision_config": IDEFICS_VISION},
+                        lengths=(40,), vocab=60),
+    "smolvlm": Variant({"architectures": ["SmolVLMForConditionalGeneration"], "model_type": "smolvlm", "image_token_id": 60,
+                        "scale_factor": 2, "tie_word_embeddings": False, "text_config": LLAMA_TEXT,
+                        "vision_config": {**IDEFICS_VISION, "model_type": "smolvlm_vision"}}, lengths=(40,), vocab=60),
+    "aya_vision": Variant({"architectures": ["AyaVisionForConditionalGeneration"], "model_type": "aya_vision", "image_token_index": 60,
+                           "downsample_factor": 2, "vision_config": SIGLIP,
+                           # transformers' class leaves the scale of the text model's logits out; vLLM's has it.
+                           "text_config": text_config(COHERE2, logit_scale=1.0)},
+                          lengths=(40,), vocab=60, embedding=0.3),
+    "qwen2_5_omni": Variant({"architectures": ["Qwen2_5OmniThinkerForConditionalGeneration"], "model_type": "qwen2_5_omni_thinker",
+                             **OMNI_IDS, "position_id_per_seconds": 25, "seconds_per_chunk": 2, "tie_word_embeddings": False,
+                             "audio_config": {"model_type": "qwen2_5_omni_audio_encoder", **OMNI_AUDIO},
+                             "text_config": text_config(QWEN25_TEXT, model_type="qwen2_5_omni_text", rope_scaling={
+                                 "mrope_section": [2, 1, 1], "rope_type": "default", "type": "default"}),
+                             "vision_config": {**QWEN25_VISION, "model_type": "qwen2_5_omni_vision_encoder"}},
+                            lengths=(40,), vocab=60),
+    "qwen3_omni_moe": Variant({"architectures": ["Qwen3OmniMoeThinkerForConditionalGeneration"], "model_type": "qwen3_omni_moe_thinker",
+                               **OMNI_IDS, "position_id_per_seconds": 13, "tie_word_embeddings": False,
+                               "audio_config": {"model_type": "qwen3_omni_moe_audio_encoder", **OMNI_AUDIO, "downsample_hidden_size": 8,
+                                                "conv_chunksize": 4, "n_window_infer": 8},
+                               "text_config": {**QWEN3_VL_MOE_TEXT, "model_type": "qwen3_omni_moe_text", "num_experts": 4},
+                               "vision_config": {**QWEN3_VISION, "model_type": "qwen3_omni_moe_vision_encoder"}},
+                              lengths=(40,), vocab=60),
     "glm4v": Variant({"architectures": ["Glm4vForConditionalGeneration"], "model_type": "glm4v", **GLM_IDS, "tie_word_embeddings": False,
                       "text_config": GLM4V_TEXT, "vision_config": GLM_VISION}, vocab=60),
     "glm4v_moe": Variant({"architectures": ["Glm4vMoeForConditionalGeneration"], "model_type": "glm4v_moe", **GLM_IDS,

@@ -111,6 +111,19 @@ TEST(Gates, BothGatedNorms) {
   }
 }
 
+TEST(Gates, XieluIsItsDefinition) {
+  const Xielu of{.alpha_p = 0.7f, .alpha_n = 1.2f, .beta = 0.4f, .epsilon = -0.01f};
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> x = {2.0f, -2.0f, -0.005f, 0.0f, 1e-20f, -60.0f, nan};
+  const std::vector<float> before = x;
+  xielu(x.data(), x.size(), of);
+  EXPECT_TRUE(std::isnan(x.back()));
+  for (std::size_t i = 0; i + 1 < x.size(); ++i) {
+    const double v = before[i], negative = 1.2 * (std::expm1(std::min(v, -0.01)) - v);
+    EXPECT_NEAR(x[i], (v > 0 ? 0.7 * v * v : negative) + 0.4 * v, 1e-6 * std::max(1.0, std::abs(v))) << v;
+  }
+}
+
 TEST(Gates, GradientsOfSingleValues) {
   std::vector<float> x = random_values(50, 1), y;
   for (float& v : x)
@@ -129,6 +142,15 @@ TEST(Gates, GradientsOfSingleValues) {
   dx = dy;
   relu_squared_gradient(x.data(), x.size(), dx.data());
   expect_gradient(x, dx, loss_of(&relu_squared), "relu_squared");
+  const Xielu of{.alpha_p = 0.7f, .alpha_n = 1.2f, .beta = 0.4f, .epsilon = -1e-6f};
+  dx = dy;
+  xielu_gradient(x.data(), x.size(), of, dx.data());
+  const auto xielu_loss = [&] {
+    y = x;
+    xielu(y.data(), y.size(), of);
+    return dot(y, dy);
+  };
+  expect_gradient(x, dx, xielu_loss, "xielu");
   dx = dy;
   y = x;
   sigmoid(y.data(), y.size());

@@ -73,6 +73,70 @@ TEST(Architecture, AModelThatSpeaksTooIsReadByItsThinker) {
             parse_architecture(llama(), "config.json").linears.size());
 }
 
+TEST(Architecture, AWrappersTextPartMayLeaveOutTheSizesOfItsClass) {
+  json text = {{"model_type", "llama"}, {"vocab_size", 32064}, {"rms_norm_eps", 1e-5}};  // as of llava-1.5-7b-hf
+  const Architecture a = parse_architecture({{"model_type", "llava"}, {"text_config", text}}, "config.json");
+  EXPECT_EQ(a.hidden, 4096u);
+  EXPECT_EQ(a.blocks, 32u);
+  EXPECT_EQ(a.kv_heads, 32u);
+  EXPECT_EQ(a.intermediate, 11008u);
+  EXPECT_EQ(a.vocab, 32064u);
+  EXPECT_NE(error_of(text).find("'hidden_size'"), std::string::npos) << error_of(text);
+  text["model_type"] = "mistral";
+  const Architecture b = parse_architecture({{"model_type", "llava_next"}, {"text_config", text}}, "config.json");
+  EXPECT_EQ(b.kv_heads, 8u);
+  EXPECT_EQ(b.attention[0].window, 4096u);
+  text["sliding_window"] = nullptr;
+  EXPECT_EQ(parse_architecture({{"text_config", text}}, "config.json").attention[0].window, 0u);
+}
+
+TEST(Architecture, FalconsBlocksAreOfThreeKinds) {
+  json config = {{"model_type", "falcon"},
+                 {"hidden_size", 64},
+                 {"num_hidden_layers", 1},
+                 {"num_attention_heads", 4},
+                 {"vocab_size", 100}};
+  const Architecture first = parse_architecture(config, "config.json");
+  EXPECT_EQ(first.kv_heads, 1u);
+  EXPECT_EQ(first.intermediate, 256u);
+  EXPECT_TRUE(first.parallel);
+  EXPECT_EQ(first.names.before_attention, "input_layernorm");
+  EXPECT_FALSE(first.has(Norm::before_feed_forward));
+  config.update({{"new_decoder_architecture", true}, {"num_kv_heads", 2}});
+  const Architecture later = parse_architecture(config, "config.json");
+  EXPECT_EQ(later.kv_heads, 2u);
+  EXPECT_EQ(later.names.before_attention, "ln_attn");
+  EXPECT_EQ(later.names.before_feed_forward, "ln_mlp");
+  config["num_ln_in_parallel_attn"] = 1;
+  EXPECT_FALSE(parse_architecture(config, "config.json").has(Norm::before_feed_forward));
+  config["parallel_attn"] = false;
+  EXPECT_NE(error_of(config).find("'parallel_attn' is false"), std::string::npos);
+  config.update({{"new_decoder_architecture", false}, {"multi_query", false}});
+  const Architecture serial = parse_architecture(config, "config.json");
+  EXPECT_EQ(serial.kv_heads, 4u);
+  EXPECT_FALSE(serial.parallel);
+  EXPECT_EQ(serial.names.before_feed_forward, "post_attention_layernorm");
+  config["alibi"] = true;
+  EXPECT_NE(error_of(config).find("'alibi' is true"), std::string::npos);
+}
+
+TEST(Architecture, AHeadMayHaveABias) {
+  json config = llama();
+  config.update({{"model_type", "phi"}, {"tie_word_embeddings", false}});
+  const Architecture a = parse_architecture(config, "config.json");
+  EXPECT_TRUE(a.linears[a.lm_head()].bias);
+  config["tie_word_embeddings"] = true;
+  EXPECT_NE(error_of(config).find("has a bias"), std::string::npos);
+}
+
+TEST(Architecture, AMixtureMayHaveNoSharedExpertAfterAll) {
+  json config = llama();
+  config.update({{"model_type", "granitemoeshared"}, {"num_local_experts", 4}, {"num_experts_per_tok", 2}});
+  EXPECT_EQ(parse_architecture(config, "config.json").experts.shared_intermediate, 0u);
+  config["shared_intermediate_size"] = 48;
+  EXPECT_EQ(parse_architecture(config, "config.json").experts.shared_intermediate, 48u);
+}
+
 TEST(Architecture, AlphaOfADynamicScalingStretchesTheBase) {
   json config = llama();
   config["rope_scaling"] = {{"type", "dynamic"}, {"alpha", 1000.0}, {"factor", 1.0}};

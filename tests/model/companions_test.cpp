@@ -34,19 +34,23 @@ TEST(Companions, AllGoesAlongButWeightsAndWhatWouldBeFalse) {
                                           "additional_chat_templates/tool_use.jinja",
                                           "configuration_x.py",
                                           "preprocessor_config.json",
+                                          "spk_dict.pt",  // voices of Qwen2.5-Omni
                                           "tekken.json",
                                           "tokenizer.model",
                                           "video_preprocessor_config.json"};
   for (const std::string& name : along) put(folder / name);
   for (const char* name :
-       {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "model.gguf", "consolidated.00.pth",
-        "config.json", "hf_quant_config.json", "params.json", ".gitattributes", ".cache/huggingface/x.metadata",
-        "original/tokenizer.model", "out/model.safetensors", "out/tokenizer.json", "onnx/model.json", "README.base.md",
-        "x.report.json", "__pycache__/x.pyc"})
+       {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "training_args.bin", "optimizer.pt",
+        "model.gguf", "consolidated.00.pth", "config.json", "hf_quant_config.json", "params.json", ".gitattributes",
+        ".cache/huggingface/x.metadata", "original/tokenizer.model", "out/model.safetensors", "out/tokenizer.json",
+        "onnx/model.json", "README.base.md", "x.report.json", "__pycache__/x.pyc"})
     put(folder / name);
   EXPECT_EQ(names_in(folder.path()), along);
   EXPECT_EQ(names_in(folder.path() / ""), along);
   EXPECT_EQ(companions_of(folder.path()).front().bytes, 4u);
+  put(folder / "weights.pt");
+  fs::resize_file(folder / "weights.pt", (64u << 20) + 1);
+  EXPECT_EQ(names_in(folder.path()), along) << "a large one is weights whatever its name";
 }
 
 TEST(Companions, LinksAreFollowedToWhatSeveralRepositoriesOfTheHubsCacheHave) {

@@ -29,7 +29,7 @@ def has_experts(name: str) -> bool:
 def mixed(name: str, others: str, experts: str = "") -> tuple[str, ...]:
     """Arguments for a plan of int4_g32 with another codec of o_proj (out_proj) and, if there are any, of the experts."""
     experts_too = ("--assign", f"experts={experts}") if experts and has_experts(name) else ()
-    return ("--preset", "uniform:int4_g32", "--assign", rf"\.o(ut)?_proj$|attention\.dense$={others}", *experts_too, "--scale", "minmax")
+    return ("--preset", "uniform:int4_g32", "--assign", rf"\.o(ut)?_proj$|att(entio)?n\.dense$={others}", *experts_too, "--scale", "minmax")
 
 
 #: transformers holds these families' experts as stacks and unpacks none, so that strata does not offer codes for them.
@@ -81,6 +81,7 @@ def stack_experts(folder, out):
 NOT_IN_TRANSFORMERS = {
     **dict.fromkeys(("mamba", "mamba_bias", "falcon_mamba", "mamba2"),
                     "its class gives out_proj.weight first values although out_proj has codes"),
+    **dict.fromkeys(("falcon", "falcon_new", "falcon_serial"), "its linears, of a class of their own, multiply by .weight themselves"),
     **dict.fromkeys(("exaone", "internlm2", "mimo", "minicpm"), "it has no class for it: the model's repository brings one"),
 }
 

@@ -83,6 +83,9 @@ FIXED = {
     "arcee": {"head_dim": 16},
     "starcoder2": {"sliding_window": None},
     "stablelm": {},
+    "phi": {},
+    "jais2": {"head_dim": 16},
+    "granitemoeshared": {},
     "gemma": {},
     "cohere": {"head_dim": 16},
 }

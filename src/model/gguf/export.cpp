@@ -89,7 +89,7 @@ format::GgufKeys gguf_keys(const Model& model, std::uint32_t file_type) {
   keys.add("general.architecture", gguf_family_of(a).name);
   keys.add("general.type", "model");
   std::optional<format::GgufFile> source;
-  if (model.from_gguf()) source.emplace(format::GgufFile::open(model.path()));
+  if (model.from_gguf()) source.emplace(format::GgufFile::open(model.path(), format::Required::header));
   const std::string name = model_name(model.path());  // llama.cpp's converter leaves out whose it is
   keys.add("general.name", source && source->has("general.name") ? source->text("general.name")
                                                                  : name.substr(name.find_last_of('/') + 1));

@@ -51,9 +51,9 @@ GgufFactors::GgufFactors(const Architecture& architecture, Tensors& tensors, con
     if (parts.contains(factor)) continue;
     const auto node = tensors.extract(factor);
     if (!node) continue;
-    const format::GgufTensor& matrix = tensors.at(name);
+    const format::GgufTensor &matrix = tensors.at(name), &numbers = node.mapped();
     const std::size_t count = matrix.shape.size() == 3 ? matrix.shape.front() : 1;
-    factors_[name] = {values_of(node.mapped(), count, where), matrix.data, node.mapped().data};
+    factors_[name] = {values_of(numbers, count, where), matrix.data, numbers.data};
   }
 }
 

@@ -62,7 +62,7 @@ std::array<BothNames, 6> whole_names(const Names& names, const GgufFamily& row) 
   const auto below_root = [&](std::string_view name) { return names.root + std::string(name); };
   return {{{"token_embd", names.linear(Role::embed)},
            {std::string(row.last_norm), below_root(names.last_norm), true},
-           {"output", names.linear(Role::lm_head)},
+           {"output", names.linear(Role::lm_head), true},
            {"per_layer_token_embd", below_root(names.block_table)},
            {"per_layer_model_proj", below_root(names.block_projection)},
            {"per_layer_proj_norm", below_root(names.block_projection_norm)}}};

@@ -172,6 +172,7 @@ class GgufSource final : public TensorSource {
       for (const format::GgufTensor& tensor : it->second.tensors()) MappedFile::drop(tensor.data);
   }
   void will_need(const std::string&) const override {}
+  bool complete() const override { return gguf_->complete(); }
   std::span<const std::byte> raw(const std::string& name) const override {
     const auto it = by_name_.find(name);
     if (it == by_name_.end()) fail("{}: {} is missing", where_, name);
@@ -279,7 +280,7 @@ class GgufSource final : public TensorSource {
     const std::size_t bytes = whole.data.size() / (2 * a.experts.count);
     for (std::size_t part = 0; part < 2 * a.experts.count; ++part)
       by_name_[a.linear(b, part % 2 == 0 ? Role::gate : Role::up, part / 2).module + ".weight"] = {
-          whole.name, whole.type, {rows, a.expert_size()}, whole.data.subspan(part * bytes, bytes)};
+          whole.name, whole.type, {rows, a.expert_size()}, whole.data.part(part * bytes, bytes)};
   }
 
   /// Lists the experts' matrices and biases, which are parts of the stacked tensors, under names of their own.
@@ -298,7 +299,7 @@ class GgufSource final : public TensorSource {
       const std::size_t bytes = whole.data.size() / stack.parts.size();
       for (std::size_t e = 0; e < stack.parts.size(); ++e)
         by_name_[stack.parts[e]] = {
-            whole.name, whole.type, {whole.shape.begin() + 1, whole.shape.end()}, whole.data.subspan(e * bytes, bytes)};
+            whole.name, whole.type, {whole.shape.begin() + 1, whole.shape.end()}, whole.data.part(e * bytes, bytes)};
     }
   }
 
@@ -335,16 +336,14 @@ class GgufSource final : public TensorSource {
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> gguf_companion_files(const std::filesystem::path& path) {
-  return tokenizer_from_gguf(gguf_vocabulary(format::GgufFile::open(path)), path.string());
+  return tokenizer_from_gguf(gguf_vocabulary(format::GgufFile::open(path, format::Required::header)), path.string());
 }
 
-GgufModel open_gguf_model(const std::filesystem::path& path) {
-  auto gguf = std::make_shared<const format::GgufFile>(format::GgufFile::open(path));
-  GgufModel model;
-  model.config = config_from_gguf(*gguf, path.string());
-  model.root = gguf_family(gguf->text("general.architecture")).root;
-  model.source = std::make_unique<GgufSource>(gguf, model.config, path.string());
-  return model;
+GgufModel open_gguf_model(const std::filesystem::path& path, format::Required required) {
+  auto gguf = std::make_shared<const format::GgufFile>(format::GgufFile::open(path, required));
+  json config = config_from_gguf(*gguf, path.string());
+  auto source = std::make_unique<GgufSource>(gguf, config, path.string());
+  return {std::move(config), std::move(source), std::string(gguf_family(gguf->text("general.architecture")).root)};
 }
 
 }  // namespace strata::model

@@ -19,13 +19,14 @@ TEST(GgufNames, GoBothWays) {
                                  {"output_norm.weight", "model.norm.weight"},
                                  {"output_norm.bias", "model.norm.bias"},
                                  {"output.weight", "lm_head.weight"},
+                                 {"output.bias", "lm_head.bias"},
                                  {"blk.3.attn_q.bias", "model.layers.3.self_attn.q_proj.bias"},
                                  {"blk.0.ffn_down.weight", "model.layers.0.mlp.down_proj.weight"},
                                  {"blk.12.ffn_norm.weight", "model.layers.12.post_attention_layernorm.weight"}}) {
     EXPECT_EQ(hf_tensor_name(names, gguf), hf);
     EXPECT_EQ(gguf_tensor_name(names, hf), gguf);
   }
-  for (const char* other : {"blk.3.attn_q", "blk.3.rope.weight", "output.bias", "blk.3.post_ffw_norm.weight"})
+  for (const char* other : {"blk.3.attn_q", "blk.3.rope.weight", "token_embd.bias", "blk.3.post_ffw_norm.weight"})
     EXPECT_EQ(hf_tensor_name(names, other), std::nullopt) << other;
 }
 
