@@ -7,7 +7,7 @@
 #include "support/tiny_model.h"
 
 namespace strata::model {
-namespace {
+namespace text_configuration_test {
 
 TEST(TextConfiguration, TheTextPartCountsWithWhatTheWrapperSaysOfIt) {
   const json text = {{"model_type", "llama"}, {"hidden_size", 8}};
@@ -40,12 +40,12 @@ TEST(TextConfiguration, OnlyAClassThatMakesTextHasADefaultForTies) {
 }
 
 TEST(TextConfiguration, FilesWithoutAHeadTieWhatTheWrapperLeavesToItsClass) {
-  testing::TinyModel tiny("internvl");
+  fixtures::TinyModel tiny("internvl");
   EXPECT_TRUE(Model::open(tiny.path()).architecture().tied);
   const Architecture a = Model::open(tiny.path()).architecture();
   tiny.add("language_model.lm_head.weight", "BF16", {a.vocab, a.hidden}, std::string(2 * a.vocab * a.hidden, 'h'));
   EXPECT_FALSE(Model::open(tiny.path()).architecture().tied);
 }
 
-}  // namespace
+}  // namespace text_configuration_test
 }  // namespace strata::model
