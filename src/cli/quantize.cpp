@@ -20,7 +20,9 @@ struct Options {
 };
 
 std::string text_of(const pipeline::Forecast& forecast) {
-  return fmt::format("estimate: {} to round and write, {} of memory, {} bytes on disk ({}{})",
+  const std::string scoring =
+      forecast.scoring_seconds > 0 ? fmt::format("{} to score, ", human_seconds(forecast.scoring_seconds)) : "";
+  return fmt::format("estimate: {}{} to round and write, {} of memory, {} bytes on disk ({}{})", scoring,
                      human_seconds(forecast.seconds), human_bytes(forecast.memory_bytes), forecast.disk_bytes,
                      human_bytes(forecast.disk_bytes), forecast.spills ? ", hidden states spilled to it included" : "");
 }

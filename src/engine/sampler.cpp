@@ -106,13 +106,17 @@ std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::
   return result;
 }
 
-std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,
-                                              std::uint64_t seed) {
+std::size_t texts_at_once(const model::Architecture& a, std::size_t length) {
   constexpr std::size_t most_at_once = 32, cache_bytes = 192u << 20;
-  const model::Architecture& a = engine.architecture();
   std::size_t cached = 1;  // values that a text keeps
   for (std::size_t b = 0; b < a.blocks; ++b) cached += a.cache_size(b) * length + a.state_size(b);
-  const std::size_t at_once = std::clamp<std::size_t>(cache_bytes / (cached * sizeof(float)), 1, most_at_once);
+  return std::clamp<std::size_t>(cache_bytes / (cached * sizeof(float)), 1, most_at_once);
+}
+
+std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,
+                                              std::uint64_t seed) {
+  const model::Architecture& a = engine.architecture();
+  const std::size_t at_once = texts_at_once(a, length);
   std::vector<std::vector<Token>> texts(samples, std::vector<Token>{first});
   Progress progress("writing calibration text", ((samples + at_once - 1) / at_once) * length);
   for (std::size_t begin = 0; begin < samples; begin += at_once) {

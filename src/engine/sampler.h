@@ -24,6 +24,9 @@ Token sample(std::span<const float> logits, const Sampling& sampling, Random& ra
 std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::size_t count, const Sampling& sampling,
                             std::span<const Token> stop, const std::function<bool(Token)>& emit);
 
+/// The texts of `length` tokens that self_generate writes at once, so that their caches fit in memory.
+std::size_t texts_at_once(const model::Architecture& architecture, std::size_t length);
+
 /// Lets the model write `samples` texts of `length` tokens, each beginning with `first` (its BOS), at temperature 1:
 /// calibration text for which no data is needed. Runs many sequences at once.
 std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,

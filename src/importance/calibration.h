@@ -66,7 +66,7 @@ struct CalibrationRequest {
   std::vector<std::vector<std::filesystem::path>> texts = {};
   std::optional<std::size_t> samples = {}, seq_len = {};  ///< unset: those of `defaults`, which the work decides
   std::uint64_t seed = 0;                                 ///< of the model's own text
-  TextSize defaults{16, 256};
+  TextSize defaults{32, 128};
 
   TextSize size() const { return {samples.value_or(defaults.samples), seq_len.value_or(defaults.seq_len)}; }
   /// The files of all texts, in order.

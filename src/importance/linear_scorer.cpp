@@ -72,35 +72,29 @@ void LinearScorer::score_block(std::size_t block) {
 void LinearScorer::score_linear(std::size_t l) {
   const model::Linear& linear = a_.linears[l];
   const DenseLinear dense(model_, linear);
-  const MatrixView rows = sampled_rows(dense.view());
-  const double whole = static_cast<double>(linear.rows) / static_cast<double>(rows.rows);
-  const std::vector<float> mean_square = inputs_.of(linear);
   LinearInputs inputs{inputs_.parts(linear), {}, {}};
   if (hessians_) inputs.hessians = hessians_->of(linear);
-  std::vector<double> weights_of_rows;
-  if (!sensitivities_.empty()) {
-    inputs.sensitivities = sensitivities_[l].columns;
-    const std::size_t step = sampled_step(dense.view());
-    for (std::size_t r = 0; r < linear.rows; r += step) weights_of_rows.push_back(sensitivities_[l].rows[r]);
-  }
-  const ProductsWanted wanted{hessians_.has_value(), weights_of_rows};
+  if (!sensitivities_.empty()) inputs.sensitivities = sensitivities_[l].columns;
+  const RowSample sample(dense.view(), sensitivities_.empty() ? std::span<const double>() : sensitivities_[l].rows);
+  const std::vector<float> mean_square = inputs_.of(linear);
+  const ProductsWanted wanted{hessians_.has_value(), sample.weights};
   const auto note_all = [&](const codec::Codec* codec, const auto& make) {
     auto begin = Clock::now();
     const ColumnProducts made = make();
     const double rounding = seconds_since(begin);
     for (const Signal* signal : signals_) {
       begin = Clock::now();
-      note(*signal, l, inputs, codec, made, whole);
+      note(*signal, l, inputs, codec, made, signal->needs_gradients ? sample.all_weights : sample.all_rows);
       seconds_[std::string(signal->name)] += rounding + seconds_since(begin);
     }
   };
-  note_all(nullptr, [&] { return column_products(rows, wanted); });
+  note_all(nullptr, [&] { return column_products(sample.rows, wanted); });
   for (const codec::Codec* codec : codecs_)
     if (codec::why_not(*codec, linear.rows, linear.cols).empty())
       note_all(codec, [&] {
         if (codec == model_.source_codec(l)) return no_error(linear.cols, wanted);
-        return rounding_error(*codec, rows, mean_square, fit_, codec::tensor_scale(*codec, group_absmax_[linear.group]),
-                              wanted);
+        return rounding_error(*codec, sample.rows, mean_square, fit_,
+                              codec::tensor_scale(*codec, group_absmax_[linear.group]), wanted);
       });
 }
 

@@ -40,7 +40,7 @@ class LinearScorer {
   };
 
   void score_linear(std::size_t l);
-  /// whole: the linear's rows for every row that was summed in `products`, when only a share of them was.
+  /// whole: what makes the sums in `products`, which may be over a share of the rows, those over all.
   void note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
             const ColumnProducts& products, double whole);
 

@@ -3,6 +3,7 @@
 #include "importance/rounding_error.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/checked.h"
 #include "core/threads.h"
@@ -12,7 +13,7 @@ namespace {
 
 constexpr std::size_t kPieceRows = 8;    // rows of a piece of work
 constexpr std::size_t kHeldRows = 2048;  // rows that are held for D^T D
-constexpr std::size_t kSampledWeights = 1 << 18, kSampledRows = 128;
+constexpr std::size_t kSampledWeights = 1 << 16, kSampledRows = 64;
 
 /// row_of(r, out): row r of D.
 template <class RowOf>
@@ -61,6 +62,16 @@ MatrixView sampled_rows(MatrixView weights) {
   weights.rows = ceil_div(weights.rows, step);
   weights.row_stride_bytes *= step;
   return weights;
+}
+
+RowSample::RowSample(const MatrixView& linear, std::span<const double> weights_of_rows)
+    : rows(sampled_rows(linear)),
+      all_rows(static_cast<double>(linear.rows) / static_cast<double>(rows.rows)),
+      all_weights(all_rows) {
+  const std::size_t step = sampled_step(linear);
+  for (std::size_t r = 0; r < weights_of_rows.size(); r += step) weights.push_back(weights_of_rows[r]);
+  const double sampled = std::accumulate(weights.begin(), weights.end(), 0.0);
+  if (sampled > 0.0) all_weights = std::accumulate(weights_of_rows.begin(), weights_of_rows.end(), 0.0) / sampled;
 }
 
 ColumnProducts rounding_error(const codec::Codec& codec, const MatrixView& weights, std::span<const float> importance,

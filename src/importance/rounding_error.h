@@ -18,12 +18,23 @@ struct ColumnProducts {
   std::optional<quantize::Hessian> products;  ///< D^T D, when asked for
 };
 
-/// The distance between the rows of a large matrix that sampled_rows takes; 1 for a matrix of up to half a million
-/// weights.
+/// The distance between the rows of a large matrix that sampled_rows takes; 1 for a matrix of up to 128 rows, or
+/// 131,071 weights.
 std::size_t sampled_step(const MatrixView& weights);
 /// Every sampled_step-th row, so that models of billions of weights are scored under every codec in minutes. The error
 /// of a codec with groups is that of the whole within a few percent; one scale a row makes it depend on few rows.
 MatrixView sampled_rows(MatrixView weights);
+
+/// The sampled rows of a linear, and what makes sums over them those over all its rows.
+struct RowSample {
+  /// weights_of_rows: a weight for every row, or none.
+  RowSample(const MatrixView& linear, std::span<const double> weights_of_rows);
+
+  MatrixView rows;
+  std::vector<double> weights;  ///< of the sampled rows; empty without weights of rows
+  double all_rows;              ///< the linear's rows for each that is sampled
+  double all_weights;           ///< all weights over those of the sampled rows, since a few rows can hold most of them
+};
 
 /// What is to be summed besides the squares.
 struct ProductsWanted {

@@ -15,7 +15,7 @@ struct V {
     __m256d low, high;
   };
   static constexpr std::size_t lanes = 8;
-  static constexpr std::size_t dot_rows = 2;
+  static constexpr std::size_t dot_rows = 3;  ///< with 4 tokens: 12 sums, 3 rows and a token in 16 registers
 
   /// All ones in the first `count` lanes.
   static __m256i mask(std::size_t count) {

@@ -82,6 +82,12 @@ TEST_P(FisherOf, IsWhatNoiseCosts) {
 // In mixtral an expert sees a few of the tokens.
 INSTANTIATE_TEST_SUITE_P(Models, FisherOf, ::testing::Values("llama_untied_sharded", "mixtral"));
 
+TEST(Fisher, TakesAsManySequencesAsItsTokensAllowAndAtLeastOneAPart) {
+  EXPECT_EQ(sensitivity_sequences(32, 128), kSensitivityTokens / 128);
+  EXPECT_EQ(sensitivity_sequences(64, 512), kParts);
+  EXPECT_EQ(sensitivity_sequences(3, 128), 3u);
+}
+
 TEST(Fisher, CountsWhatLaterBlocksReadOfKeysAndValues) {
   const model::Model model = golden("gemma4_text");  // blocks 2 and 3 read those of blocks 0 and 1
   const model::Architecture& a = model.architecture();

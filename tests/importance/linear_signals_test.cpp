@@ -2,6 +2,7 @@
 // those made by hand, and the rules of the literature hold.
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "importance/score.h"
 #include "quantize/rtn.h"
@@ -31,6 +32,23 @@ TEST(RoundingError, IsSummedByColumn) {
   EXPECT_FLOAT_EQ(whole.products->at(1, 0), (1.0f + 0x1p-9f) * 2.0f + 2.0f + 0x1p-8f);
   const LinearInputs inputs{{{100.0, 1.0}, {0.0, 2.0}}, {}, {}};
   EXPECT_EQ(act_mse(inputs, error), (std::vector<double>{100.0 * 0x1p-18 + 0x1p-16, 2.0 * 0x1p-16}));
+}
+
+TEST(RowSample, StandsForTheWholeWhereAFewRowsHoldMostOfTheWeight) {
+  constexpr std::size_t rows = 3000, cols = 64;
+  const std::vector<float> weights(rows * cols, 1.0f + 0x1p-9f), importance(cols, 1.0f);
+  std::vector<double> of_rows(rows);
+  for (std::size_t r = 0; r < rows; ++r) of_rows[r] = r % 100 == 7 ? 70.7 : 0.3;
+  const RowSample sample(MatrixView::dense(weights.data(), rows, cols, DType::f32), of_rows);
+  EXPECT_EQ(sample.rows.rows, rows / 2);  // 65,536 weights are 1024 rows, and every second one is the fewest above that
+  ASSERT_EQ(sample.weights.size(), sample.rows.rows);
+  EXPECT_EQ(sample.weights[1], of_rows[sampled_step(MatrixView::dense(weights.data(), rows, cols, DType::f32))]);
+  const ColumnProducts error = rounding_error(codec::by_name("keep"), sample.rows, importance, codec::ScaleFit::minmax,
+                                              1.0f, {.products = false, .weights_of_rows = sample.weights});
+  const double all = std::accumulate(of_rows.begin(), of_rows.end(), 0.0);
+  EXPECT_NEAR(sample.all_weights * error.weighted_squares[5], all * 0x1p-18, 1e-9 * all * 0x1p-18);
+  EXPECT_NEAR(sample.all_rows * error.squares[5], rows * 0x1p-18, 1e-9 * rows * 0x1p-18);
+  EXPECT_TRUE(RowSample(MatrixView::dense(weights.data(), rows, cols, DType::f32), {}).weights.empty());
 }
 
 /// Rows that every linear of the model reads, sequence by sequence, by the engine itself.

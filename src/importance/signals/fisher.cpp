@@ -235,9 +235,13 @@ std::uint64_t sensitivity_bytes(const model::Architecture& architecture) {
   return bytes;
 }
 
+std::size_t sensitivity_sequences(std::size_t sequences, std::size_t length) {
+  return std::min(sequences, std::max(parts_of(sequences), kSensitivityTokens / length));
+}
+
 Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set) {
   const std::size_t parts = parts_of(set.sequences.size()), length = set.sequences.front().size(),
-                    used = std::min(set.sequences.size(), std::max(parts, kSensitivityTokens / length)),
+                    used = sensitivity_sequences(set.sequences.size(), length),
                     per_batch = std::max<std::size_t>(1, kBatchTokens / length);
   SquaredGradients squares(engine, set, parts, used);
   Progress progress("gradients", ceil_div(used, per_batch) * 2 * engine.architecture().blocks);

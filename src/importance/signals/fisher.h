@@ -23,7 +23,9 @@ using Sensitivities = std::vector<Sensitivity>;  ///< by index into Architecture
 /// engine::ModelGradient for about 1,024 tokens. The result does not depend on the number of threads. Throws
 /// Interrupted after Ctrl-C.
 Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set);
-inline constexpr std::size_t kSensitivityTokens = 2048;
+inline constexpr std::size_t kSensitivityTokens = 1024;
+/// The sequences of a set that sensitivities are made from.
+std::size_t sensitivity_sequences(std::size_t sequences, std::size_t length);
 /// The bytes of a model's sensitivities, with as many parts as a set can have.
 std::uint64_t sensitivity_bytes(const model::Architecture& architecture);
 

@@ -42,6 +42,7 @@ Forecast forecast_memory(const PlannedJob& job) {
 Forecast forecast(const PlannedJob& job) {
   Forecast result = forecast_memory(job);
   result.seconds = method_of(job.request).seconds(job, result);
+  if (job.prepared.scoring) result.scoring_seconds = job.prepared.scoring->sum();
   return result;
 }
 

@@ -8,7 +8,8 @@ namespace strata::pipeline {
 struct PlannedJob;
 
 struct Forecast {
-  double seconds = 0;  ///< of rounding and writing; scoring and the measurement of the result come on top
+  double seconds = 0;          ///< of rounding and writing; the measurement of the result comes on top
+  double scoring_seconds = 0;  ///< of scoring before that, as it was estimated; 0 where nothing was scored
   /// Largest resident memory of this process, mapped files included, which the system can take back.
   std::uint64_t memory_bytes = 0;
   std::uint64_t disk_bytes = 0;  ///< of the output, and of hidden states while they are spilled

@@ -55,6 +55,7 @@ class Preparation {
 
   Prepared run() {
     find_what_is_known();
+    if (needs_.scores) foretell_scoring();
     if (needs_.text()) calibrate();
     if (needs_.text()) measure_inputs();
     if (!planned_) plan();
@@ -66,6 +67,7 @@ class Preparation {
   void check_costs() const;
   bool runnable() const { return model_.architecture().why_not_runnable.empty(); }
   Costs costs() const;
+  void foretell_scoring();
   void calibrate();
   void measure_inputs();
   importance::InputMeanSquare score(engine::Engine& engine);
@@ -124,6 +126,15 @@ Costs Preparation::costs() const {
   return costs_of(*prepared_.scores, model_.architecture(), method_of(request_).pricing);
 }
 
+void Preparation::foretell_scoring() {
+  prepared_.scoring = scoring_seconds(model_, request_, scores_needed(request_.plan, target_, model_.architecture()));
+  listener_.on_remark(
+      fmt::format("scoring the model first, since no --scores are given (`strata score` makes them once for all "
+                  "sizes), takes about "
+                  "{}",
+                  prepared_.scoring->describe()));
+}
+
 void Preparation::calibrate() {
   prepared_.calibration = calibration_text(model_, request_, stages_);
   listener_.on_calibration(model_, *prepared_.calibration);
@@ -144,8 +155,6 @@ void Preparation::measure_inputs() {
 }
 
 importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
-  listener_.on_remark(
-      "scoring the model first, since no --scores are given; `strata score` makes them once for all sizes");
   importance::ScoreRequest needed = scores_needed(request_.plan, target_, model_.architecture());
   needed.fit = request_.scale_fit;
   needed.measure.journal = stages_.file("scores.journal");

@@ -9,6 +9,7 @@
 #include "pipeline/choose/planner.h"
 #include "pipeline/job/listener.h"
 #include "pipeline/job/request.h"
+#include "pipeline/job/scoring_speed.h"
 #include "pipeline/job/stages.h"
 
 namespace strata::pipeline {
@@ -18,6 +19,7 @@ struct Prepared {
   std::vector<std::vector<float>> importance;  ///< mean squares of the inputs of every linear; empty: not needed
   std::optional<importance::CalibrationSet> calibration;  ///< set when a text was needed
   std::optional<importance::Scores> scores;               ///< set when they were made or read
+  std::optional<ScoringSeconds> scoring;                  ///< what making them was estimated to take
 };
 
 /// The text of scores and inputs: the kept one, or else one that is made and kept.

@@ -43,6 +43,7 @@ json to_json(const PlanResult& plan) {
 
 json to_json(const Forecast& forecast) {
   return {{"seconds", forecast.seconds},
+          {"scoring_seconds", forecast.scoring_seconds},
           {"memory_bytes", forecast.memory_bytes},
           {"disk_bytes", forecast.disk_bytes},
           {"spills", forecast.spills}};

@@ -12,7 +12,7 @@ namespace strata::pipeline {
 /// How many groups are measured in each round, whatever the model: the time grows with its size alone.
 inline constexpr std::size_t kConfirmedGroups[] = {40, 20, 20, 20};
 /// Calibration tokens that a group is measured on: whole sequences.
-inline constexpr std::size_t kConfirmTokens = 256;
+inline constexpr std::size_t kConfirmTokens = 128;
 
 /// In rounds: makes a plan by the scores as they are, measures the groups that cost it most at the codecs that it gives
 /// them (`kl`, importance/single_changes.h), and puts the divergences into the scores, those of every set into its own.

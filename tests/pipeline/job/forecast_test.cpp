@@ -39,6 +39,12 @@ TEST_F(ForecastTest, TimeGrowsWithTheCalibrationSet) {
   EXPECT_GT(forecast(job()).seconds, 0.0);
 }
 
+TEST_F(ForecastTest, ScoringIsToldWhereItIsDone) {
+  EXPECT_EQ(forecast(job()).scoring_seconds, 0.0);
+  prepared_.scoring = ScoringSeconds{.text = 1.0, .gradients = 2.0, .errors = 4.0, .measurements = 8.0};
+  EXPECT_EQ(forecast(job()).scoring_seconds, 15.0);
+}
+
 TEST_F(ForecastTest, HiddenStatesAreSpilledWhenTheyDoNotFit) {
   request_.calibration.samples = 200000;
   request_.calibration.seq_len = 512;
