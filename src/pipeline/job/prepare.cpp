@@ -129,9 +129,7 @@ Costs Preparation::costs() const {
 void Preparation::foretell_scoring() {
   prepared_.scoring = scoring_seconds(model_, request_, scores_needed(request_.plan, target_, model_.architecture()));
   listener_.on_remark(
-      fmt::format("scoring the model first, since no --scores are given (`strata score` makes them once for all "
-                  "sizes), takes about "
-                  "{}",
+      fmt::format("scoring first, since no --scores are given (`strata score` makes them once for all sizes): about {}",
                   prepared_.scoring->describe()));
 }
 

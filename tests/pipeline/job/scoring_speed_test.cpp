@@ -7,7 +7,7 @@
 #include "support/open_golden.h"
 
 namespace strata::pipeline {
-namespace {
+namespace scoring_speed_test {
 
 class ScoringSpeed : public ::testing::Test {
  protected:
@@ -57,5 +57,5 @@ TEST(ScoringSeconds, AreToldByStep) {
             "42 s: text 10 s, errors of codecs 20 s, measurements of groups 12 s");
 }
 
-}  // namespace
+}  // namespace scoring_speed_test
 }  // namespace strata::pipeline
