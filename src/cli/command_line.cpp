@@ -220,7 +220,7 @@ void show_program(const std::vector<std::string>& words) {
 
 std::function<void()> parse_command_line(std::vector<std::string> words, Common& common) {
   const std::string first = words.empty() ? std::string() : words.front();
-  if (words == std::vector<std::string>{"--version", "--verbose"})
+  if (words.size() == 2 && std::ranges::is_permutation(words, std::vector<std::string>{"--version", "--verbose"}))
     return [] { show_machine("strata " STRATA_VERSION); };
   if (first == "--help" || first == "-h" || first == "--version") {
     show_program(words);

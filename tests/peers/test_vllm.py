@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import ROOT, need
 from test_transformers import load
+from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 CPU = ("--for", "vllm:cpu", "--scale", "minmax")
@@ -96,16 +97,17 @@ def read_rounded(model, folder) -> None:
 
 
 @pytest.mark.parametrize("plan", ROUNDED)
-def test_as_it_runs_is_that_of_rounded_activations(strata, smollm2, ids, tmp_path, plan):
+def test_as_it_runs_is_that_of_rounded_activations(strata, smollm2, tmp_path, plan):
     """`strata eval --activations` has the perplexity of transformers whose linears read what numpy rounds.
 
-    Codes that flip with the last bit of a sum make other rounding errors further on: transformers in f64 instead of f32 moves
-    int8's by 0.4 %."""
+    Codes that flip with the last bit of a sum make other rounding errors further on, which differ from one processor to another
+    and average out over tokens: on 48 of them int8's perplexity was 8 % from transformers' on one machine and within 3 % on another."""
+    text = ROOT / "scripts/data/alice.txt"
+    ids = Tokenizer.from_file(str(smollm2 / "tokenizer.json")).encode(text.read_text()[:8000]).ids[:1024]
     out = checkpoint_of(strata, smollm2, plan)
     reference.write_dense(out, tmp_path / "dense", "F32")
     model = load_exact(tmp_path / "dense")
     read_rounded(model, out)
-    text = ROOT / "scripts/data/alice.txt"
     shown = json.loads(strata.run("eval", out, "--text", text, "--samples", 1, "--seq-len", len(ids), "--activations", "--for",
                                   "vllm:cpu" if plan == "int8_w8a8" else "vllm", "--json"))
     nll = -log_probabilities(model, ids)[len(ids) // 2:]

@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/numbers.h"
 #include "engine/modes.h"
-#include "importance/pass.h"
+#include "importance/linear_inputs.h"
 #include "pipeline/output/cache_plan.h"
 
 namespace strata::pipeline {
@@ -61,8 +61,12 @@ MeasuredScales measure(const model::Model& model, const QuantizeRequest& request
   engine::Engine engine(model, kernel::Precision::bf16, residency_of(request));
   engine::CacheUse use{CacheScales(a.blocks), false};
   SiteMagnitudes largest;
+  importance::HeadInput head(model);
   const importance::PassObserver sites[] = {[&](const importance::SiteRows& seen) {
     largest.take(seen.block, seen.site, seen.rows, seen.sequences * seen.tokens * seen.size);
+    if (const auto normed = head.of(seen))
+      largest.take(model::kNoBlock, engine::input_site(model::Role::lm_head), normed->rows,
+                   normed->sequences * normed->tokens * normed->size);
   }};
   const auto experts = [&](const importance::PassExpertRows& seen) {
     if (seen.rows.routed)

@@ -21,9 +21,7 @@ namespace {
 std::unique_ptr<Output> output_of(const model::Model& model, const QuantizeRequest& request, const Prepared& prepared,
                                   MeasuredScales scales) {
   Codecs codecs = codecs_by_linear(prepared.plan.plan, model.architecture());
-  const auto measured = std::ranges::find_if(codecs, &codec::Codec::has_input_scale);
-  if (measured != codecs.end() && !model.architecture().why_not_runnable.empty())
-    fail("{}: the scale of its inputs is measured, and {}", (*measured)->name, model.architecture().why_not_runnable);
+  for (const codec::Codec* codec : codecs) check_input_scale(*codec, model.architecture());
   if (request.plan.fp8_cache && std::ranges::none_of(codecs, &codec::Codec::has_codes))
     fail("--kv fp8: this plan leaves every linear as it is, and a folder without codes cannot declare the cache");
   return plan_output(model, std::move(codecs), target_of(request), request.plan.shard_bytes, DType::bf16,
@@ -73,7 +71,8 @@ model::Model open_model(const QuantizeRequest& request) {
 
 }  // namespace
 
-Quantized quantize(const QuantizeRequest& asked, Listener& listener, const std::string& command) {
+Quantized quantize(const QuantizeRequest& given, Listener& listener, const std::string& command) {
+  const QuantizeRequest asked = with_target_of_plan(given);
   check_options(asked);
   keep_kernels(asked);
   const model::Model model = open_model(asked);
@@ -92,7 +91,8 @@ Quantized quantize(const QuantizeRequest& asked, Listener& listener, const std::
   }
 }
 
-DryRun dry_run(const QuantizeRequest& asked, Listener& listener) {
+DryRun dry_run(const QuantizeRequest& given, Listener& listener) {
+  const QuantizeRequest asked = with_target_of_plan(given);
   check_options(asked);
   const model::Model model = open_model(asked);
   const QuantizeRequest request = fitted_to(model, asked, listener);

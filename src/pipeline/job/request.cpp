@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/file.h"
 #include "core/job_folder.h"
 #include "hub/model_argument.h"
 #include "kernel/dispatch.h"
@@ -139,6 +140,16 @@ void check_options(const QuantizeRequest& request) {
                request.search.wanted() ? "a search" : text_of(request.plan.budget));
   check_options(request.plan);
   check_options(request.search, request.plan);
+}
+
+QuantizeRequest with_target_of_plan(QuantizeRequest request) {
+  if (request.plan_file.empty() || request.target) return request;
+  const json plan = read_json_file(request.plan_file);
+  const auto name = plan.is_object() ? plan.find("target") : plan.end();
+  if (name != plan.end() && name->is_string() &&
+      std::ranges::find(targets(), name->get<std::string>(), &Target::name) != targets().end())
+    request.target = name->get<std::string>();
+  return request;
 }
 
 void keep_kernels(const QuantizeRequest& request) {

@@ -46,6 +46,8 @@ importance::CalibrationRequest rounding_text(const QuantizeRequest& request);
 /// Throws UsageError, naming the options, for a request that no model could make sense of.
 void check_options(const QuantizeRequest& request);
 
+/// The request for the runtime that its plan was made for, where there is a plan and the user names no runtime.
+QuantizeRequest with_target_of_plan(QuantizeRequest request);
 /// Goes on with the kernels that the unfinished job of this output began with (kernel::keep_variant), since sums of
 /// others differ in their last bits. To be called before anything is computed.
 void keep_kernels(const QuantizeRequest& request);

@@ -36,12 +36,26 @@ std::string settle_preset(PlanRequest& plan, bool scored, const std::string& whe
 
 }  // namespace
 
+void check_input_scale(const codec::Codec& codec, const model::Architecture& a) {
+  if (codec.has_input_scale() && !a.why_not_runnable.empty())
+    fail(
+        "{}: the scale of what linears read is measured, and a {} model cannot be run here; codecs without such a "
+        "scale "
+        "are mxfp4_a4, mxfp8_a8 and those that round weights alone",
+        codec.name, a.model_type);
+}
+
 QuantizeRequest fitted_to(const model::Model& model, QuantizeRequest request, Listener& listener) {
   const std::string& why = model.architecture().why_not_runnable;
   if (why.empty()) return request;
   const std::string where = model.path().string();
   if (target_of(request).container == codec::Container::gguf) model::check_gguf_names(model.architecture(), where);
   if (const std::string option = needs_a_run(request); !option.empty()) fail("{}: {}: {}", where, option, why);
+  for (const std::string& name : request.plan.codecs)
+    if (const codec::Codec* codec = codec::find(name)) check_input_scale(*codec, model.architecture());
+  if (const auto at = request.plan.preset.find(':'); at != std::string::npos)
+    if (const codec::Codec* codec = codec::find(request.plan.preset.substr(at + 1)))
+      check_input_scale(*codec, model.architecture());
   std::string settled;
   if (request.plan_file.empty()) settled = settle_preset(request.plan, !request.scores_file.empty(), where, why);
   request.verify = false;

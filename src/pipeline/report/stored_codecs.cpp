@@ -2,6 +2,7 @@
 // Types are compared by name, because that is what a model says of its tensors.
 #include "pipeline/report/stored_codecs.h"
 
+#include <algorithm>
 #include <map>
 
 #include "format/ggml_types.h"
@@ -18,6 +19,16 @@ const codec::Codec* codec_of_type(const std::string& type) {
   return nullptr;
 }
 
+/// The codec of the same weights whose checkpoints declare inputs that are rounded so; itself where there is none.
+const codec::Codec* with_inputs(const codec::Codec* codec, codec::ActivationRounding::Kind kind) {
+  const auto alike = [&](const codec::Codec& other) {
+    return other.layout == codec->layout && other.code_bits == codec->code_bits &&
+           other.group_size == codec->group_size && other.container == codec->container && other.activations == kind;
+  };
+  const auto found = std::ranges::find_if(codec::all(), alike);
+  return codec->has_codes() && found != codec::all().end() ? &*found : codec;
+}
+
 }  // namespace
 
 std::vector<const codec::Codec*> stored_codecs(const model::Model& quantized) {
@@ -28,10 +39,12 @@ std::vector<const codec::Codec*> stored_codecs(const model::Model& quantized) {
     else if (const codec::Codec* codec = codec::find(tensor.type))  // of MLX
       by_tensor[tensor.name] = codec;
   std::vector<const codec::Codec*> codecs;
+  const std::vector<codec::ActivationRounding> declared = quantized.declared_activations();
   for (const model::Linear& linear : quantized.architecture().linears) {
     const auto tensor = by_tensor.find(linear.module + ".weight");
     const codec::Codec* codec = tensor != by_tensor.end() ? tensor->second : quantized.codec_of(linear);
-    codecs.push_back(codec == nullptr ? &codec::by_name("keep") : codec);
+    if (codec == nullptr) codec = &codec::by_name("keep");
+    codecs.push_back(with_inputs(codec, declared[codecs.size()].kind));
   }
   return codecs;
 }

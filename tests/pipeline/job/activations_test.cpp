@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/modes.h"
+#include "importance/linear_inputs.h"
 #include "pipeline/job/evaluation.h"
 #include "pipeline/job/letters_model.h"
 #include "support/error_of.h"
@@ -90,6 +91,38 @@ TEST_F(ActivationsOfAJob, FixedScalesAreThoseOfTheCalibrationText) {
     const float most = largest.at({a.linears[l].block, engine::input_site(a, a.linears[l])});
     EXPECT_NEAR(declared[l].scale, 2688.0f / most, 0.02f * 2688.0f / most) << a.linears[l].module;
   }
+}
+
+TEST(ActivationsOfTheHead, AreMeasuredAfterTheFinalNorm) {
+  const LettersModel letters("qwen3_untied");
+  QuantizeRequest request = letters.request("uniform:fp8_channel", "out");
+  request.target = "vllm";
+  request.plan.assign = {{"lm_head", "fp8_static"}};
+  Listener silent;
+  quantize(request, silent);
+  const model::Model written = model::Model::open(letters.folder() / "out"),
+                     model = model::Model::open(letters.model());
+  engine::Engine engine(model);
+  const auto tokens = model::Tokenizer::of(model).encode(read_text_file(letters.text()).substr(0, 4 * 16));
+  const std::vector<float> h = engine.forward(tokens, std::vector<engine::Sequence>(4, engine::Sequence{16}));
+  const std::size_t last = model.architecture().blocks - 1, hidden = model.architecture().hidden;
+  importance::HeadInput head(model);
+  const auto normed = head.of({model::Site::block_out, last, 0, 4, 4, 16, h.data(), hidden});
+  float most = 0.0f;
+  for (std::size_t i = 0; i < tokens.size() * hidden; ++i) most = std::max(most, std::fabs(normed->rows[i]));
+  const float scale = written.declared_activations()[model.architecture().lm_head()].scale;
+  EXPECT_NEAR(scale, most / 448.0f, 0.02f * most / 448.0f);
+}
+
+TEST_F(ActivationsOfAJob, APlanIsVerifiedForTheRuntimeThatItIsFor) {
+  QuantizeRequest request = request_for("mxfp8_a8", "vllm:sm100");
+  request.plan.codecs = {"mxfp8_a8", "keep"};
+  Listener silent;
+  write_json_file(folder_ / "plan.json", dry_run(request, silent).prepared.plan.plan.to_json());
+  QuantizeRequest by_plan = letters_.request("best", "by_plan");
+  by_plan.plan = {};
+  by_plan.plan_file = folder_ / "plan.json";
+  EXPECT_TRUE(made(by_plan).verification->as_it_runs) << "without --for too";
 }
 
 TEST_F(ActivationsOfAJob, AreMeasuredByAnEvaluationThatAsksForThem) {
