@@ -14,6 +14,7 @@ class Forecast:
 
     plan: Plan
     seconds: float  #: of rounding and writing on this machine
+    scoring_seconds: float  #: of scoring before that; 0 where scores are given or not needed
     memory_bytes: int
     disk_bytes: int
     spills: bool  #: hidden states go to a file, to keep within `memory`
