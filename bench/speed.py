@@ -4,7 +4,7 @@
 usage: bench/speed.py build/models/smollm2 [--rounds 3] [--skip-job] [--threads 2]
 Products: `strata bench`, and a matrix product of torch in f32 (build/venv-hf). Prefill of 512 tokens and decoding of 64:
 `strata` and the library in the xllamacpp wheel (build/venv-llama) on the same GGUF files, in turns, by bench/peers/decode.py.
-The job: `strata quantize MODEL --bits 4.5`, everything default but verification, which is its own row. scripts/make_venv.sh
+The job: `strata quantize MODEL --bits 4.5`, everything default, verification and report included. scripts/make_venv.sh
 makes the environments. STRATA_ISA=avx2 gives the rows of a machine without AVX-512 for strata; the peers' do not change.
 """
 import argparse
