@@ -2,7 +2,6 @@
 #include "engine/modes.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/error.h"
 #include "kernel/round_rows.h"
@@ -18,12 +17,6 @@ Recording::Recording(Engine& engine, Record* record) : engine_(engine) {
 
 namespace {
 
-float largest_magnitude(const float* values, std::size_t count) {
-  float most = 0.0f;
-  for (std::size_t i = 0; i < count; ++i) most = std::max(most, std::fabs(values[i]));
-  return most;
-}
-
 void to_fp8(float* rows, std::size_t tokens, std::size_t size, float scale) {
   kernel::round_rows({codec::ActivationRounding::Kind::e4m3_tensor, scale}, rows, tokens, size, rows);
 }
@@ -33,8 +26,8 @@ void to_fp8(float* rows, std::size_t tokens, std::size_t size, float scale) {
 void CacheUse::take(std::size_t block, std::size_t tokens, std::size_t size, float* k, float* v) {
   model::CacheScales& own = scales[block];
   if (!rounds) {
-    own.k = std::max(own.k, largest_magnitude(k, tokens * size));
-    own.v = std::max(own.v, largest_magnitude(v, tokens * size));
+    own.k = std::max(own.k, kernel::largest_magnitude(k, tokens * size));
+    own.v = std::max(own.v, kernel::largest_magnitude(v, tokens * size));
   } else if (own.rounds()) {
     to_fp8(k, tokens, size, own.k);
     to_fp8(v, tokens, size, own.v);

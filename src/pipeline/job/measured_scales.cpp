@@ -4,13 +4,13 @@
 #include "pipeline/job/measured_scales.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "core/file.h"
 #include "core/numbers.h"
 #include "engine/modes.h"
 #include "importance/linear_inputs.h"
+#include "kernel/round_rows.h"
 #include "pipeline/output/cache_plan.h"
 
 namespace strata::pipeline {
@@ -21,7 +21,7 @@ class SiteMagnitudes {
  public:
   void take(std::size_t block, engine::Site site, const float* rows, std::size_t count) {
     float& most = most_[{block, site}];
-    for (std::size_t i = 0; i < count; ++i) most = std::max(most, std::fabs(rows[i]));
+    most = std::max(most, kernel::largest_magnitude(rows, count));
   }
   /// 0 for a site that was not shown.
   float of(std::size_t block, engine::Site site) const {
@@ -68,13 +68,16 @@ MeasuredScales measure(const model::Model& model, const QuantizeRequest& request
       largest.take(model::kNoBlock, engine::input_site(model::Role::lm_head), normed->rows,
                    normed->sequences * normed->tokens * normed->size);
   }};
-  const auto experts = [&](const importance::PassExpertRows& seen) {
+  const importance::PassExpertObserver experts = [&](const importance::PassExpertRows& seen) {
     if (seen.rows.routed)
       largest.take(seen.rows.block, seen.rows.site, seen.rows.rows, seen.rows.tokens.size() * seen.rows.size);
   };
   {
     const engine::HoldingCache finding(engine, use);
-    importance::run_calibration(engine, set, sites, {}, experts);
+    if (std::ranges::any_of(codecs, &codec::Codec::has_input_scale))
+      importance::run_calibration(engine, set, sites, {}, experts);
+    else
+      importance::run_calibration(engine, set, {});  // the cache alone
   }
   return {.cache = request.plan.fp8_cache ? cache_of(a, std::move(use.scales)) : CacheScales(),
           .inputs = inputs_of(a, codecs, largest)};
