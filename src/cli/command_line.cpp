@@ -199,7 +199,7 @@ void show_program(const std::vector<std::string>& words) {
       "Give it a language model and a size; get back the best model that fits, for vLLM,\n"
       "transformers and llama.cpp, made on a plain CPU.",
       "strata"};
-  app.set_version_flag("--version", "strata " STRATA_VERSION);
+  app.add_flag("--version")->description("Print the version");
   app.add_flag("--verbose")->description("With --version: the processor, and the kernels that were chosen for it");
   app.formatter(std::make_shared<HelpPage>());
   app.footer(
@@ -220,8 +220,10 @@ void show_program(const std::vector<std::string>& words) {
 
 std::function<void()> parse_command_line(std::vector<std::string> words, Common& common) {
   const std::string first = words.empty() ? std::string() : words.front();
-  if (words.size() == 2 && std::ranges::is_permutation(words, std::vector<std::string>{"--version", "--verbose"}))
-    return [] { show_machine("strata " STRATA_VERSION); };
+  const auto asked = [&](const char* word) { return std::ranges::find(words, word) != words.end(); };
+  const auto of_version = [](const std::string& w) { return w == "--version" || w == "--verbose" || w == "--json"; };
+  if (asked("--version") && std::ranges::all_of(words, of_version))
+    return [verbose = asked("--verbose"), &common] { show_version(verbose, common); };
   if (first == "--help" || first == "-h" || first == "--version") {
     show_program(words);
     return {};

@@ -64,7 +64,7 @@ struct Talker {
 
   model::ChatTemplate chat_template() const {
     auto found = model::ChatTemplate::from_files(files, model.path().string());
-    if (!found) fail("{}: has no chat template; leave out --chat to continue plain text", model.path().string());
+    if (!found) fail("{}: has no chat template; strata generate continues plain text", model.path().string());
     return *std::move(found);
   }
 };

@@ -98,7 +98,7 @@ void show(const model::Model& model, const json& value, const Options& options) 
   fmt::print("  {:.1f} M parameters, {} of tensors, fingerprint {}\n",
              static_cast<double>(value["parameters"].get<std::uint64_t>()) / 1e6, human_bytes(value["tensor_bytes"]),
              value["fingerprint"].get<std::string>());
-  if (!model.complete()) fmt::print("  headers only: the files end before their weights\n");
+  if (!model.complete()) fmt::print("  headers only: the files end before their weights (is the download complete?)\n");
   if (const std::string parts = model::describe_carried(model::carried_parts(model)); !parts.empty())
     fmt::print("  neither run nor quantized: {}\n", parts);
   fmt::print("  linears of the blocks: {} at {:.3f} bits\n\n", human_bytes(value["linears_of_blocks"]["bytes"]),

@@ -34,9 +34,20 @@ KernelChoice kernel_choice(double seconds) {
   return choice;
 }
 
-void show_machine(std::string_view version) {
-  fmt::print("{}\n{}, {} threads, {:.1f} GiB of memory\n{}", version, cpu_model_name(), thread_count(),
-             static_cast<double>(physical_memory_bytes()) / (1ull << 30), kernel_choice(kSecondsOfVersion).text);
+void show_version(bool verbose, const Common& common) {
+  json value = {{"version", STRATA_VERSION}};
+  print(common, "strata {}\n", STRATA_VERSION);
+  if (verbose) {
+    const KernelChoice choice = kernel_choice(kSecondsOfVersion);
+    print(common, "{}, {} threads, {:.1f} GiB of memory\n{}", cpu_model_name(), thread_count(),
+          static_cast<double>(physical_memory_bytes()) / (1ull << 30), choice.text);
+    value.update({{"cpu", cpu_model_name()},
+                  {"threads", thread_count()},
+                  {"memory_bytes", physical_memory_bytes()},
+                  {"isa", kernel::selected_variant().name},
+                  {"products_bf16", choice.entries}});
+  }
+  print_json(common, value);
 }
 
 }  // namespace strata::cli

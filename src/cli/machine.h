@@ -1,8 +1,8 @@
 // What `strata --version --verbose` and `strata bench` say of the machine.
 #pragma once
 #include <string>
-#include <string_view>
 
+#include "cli/verb.h"
 #include "core/json.h"
 
 namespace strata::cli {
@@ -17,7 +17,7 @@ struct KernelChoice {
 };
 KernelChoice kernel_choice(double seconds);
 
-/// Prints the version, the processor, its memory and the choice.
-void show_machine(std::string_view version);
+/// Prints the version, and with `verbose` the processor, its memory and the choice of its kernels.
+void show_version(bool verbose, const Common& common);
 
 }  // namespace strata::cli

@@ -3,9 +3,11 @@
 #include "pipeline/job/quantize.h"
 
 #include <memory>
+#include <optional>
 
 #include "cli/options.h"
 #include "core/cpu.h"
+#include "core/progress.h"
 #include "core/units.h"
 #include "pipeline/choose/two_memories.h"
 #include "pipeline/job/result_json.h"
@@ -27,13 +29,31 @@ std::string text_of(const pipeline::Forecast& forecast) {
                      human_bytes(forecast.disk_bytes), forecast.spills ? ", hidden states spilled to it included" : "");
 }
 
-/// Reports the job to a person on stdout and stderr, and with --events to a program on stderr.
+void tell(const json& event) { fmt::print(stderr, "{}\n", json_text(event)); }
+
+/// The stages of the work as events.
+class StageEvents final : public ProgressListener {
+ public:
+  void on_progress(const std::string& label, std::size_t done, std::size_t total) override {
+    tell({{"event", "progress"}, {"stage", label}, {"done", done}, {"total", total}});
+  }
+  void on_end(const std::string& label) noexcept override { tell({{"event", "stage_end"}, {"stage", label}}); }
+};
+
+/// Reports the job to a person on stdout and stderr, or with --events to a program on stderr.
 class Teller final : public pipeline::Listener {
  public:
   Teller(const Options& options, const Common& common) : options_(options), common_(common) {}
 
-  void on_resume(const std::filesystem::path& folder) override { remark("resuming the work in {}\n", folder.string()); }
-  void on_remark(const std::string& text) override { remark("{}\n", text); }
+  void on_resume(const std::filesystem::path& folder) override {
+    on_remark(fmt::format("resuming the work in {}", folder.string()));
+  }
+  void on_remark(const std::string& text) override {
+    if (options_.events)
+      tell({{"event", "remark"}, {"text", text}});
+    else
+      remark("{}\n", text);
+  }
   void on_calibration(const model::Model& model, const importance::CalibrationSet& set) override {
     if (options_.show_calibration) show_calibration(set, model::Tokenizer::of(model));
   }
@@ -43,17 +63,19 @@ class Teller final : public pipeline::Listener {
     if (!common_.json_output) show_plan(prepared.plan, model);
     if (!common_.json_output && options_.dry_run) show_left_out(prepared.plan);
     print(common_, "{}\n", text_of(forecast));
+    if (!options_.events) return;
     json event = {{"event", "estimate"}};
     event.update(pipeline::to_json(forecast));
     tell(event);
   }
   void on_linear(const pipeline::RoundedLinear& linear) override {
+    if (!options_.events) return;
     json event = {{"event", "linear"}};
     event.update(linear.to_json());
     tell(event);
   }
   void on_written(const pipeline::Written& written) override {
-    tell({{"event", "written"}, {"bytes", written.bytes}, {"seconds", written.seconds}});
+    if (options_.events) tell({{"event", "written"}, {"bytes", written.bytes}, {"seconds", written.seconds}});
   }
   void on_verified(const eval::Evaluation& result) override {
     print(common_,
@@ -70,26 +92,24 @@ class Teller final : public pipeline::Listener {
   }
 
  private:
-  void show_warnings(const model::Model& model, const pipeline::Prepared& prepared) const {
+  void show_warnings(const model::Model& model, const pipeline::Prepared& prepared) {
     constexpr double kFewBits = 3.0;  // figures: docs/results.md, "Beside llama.cpp's stock mixes"
     if (const std::string types = model.low_bit_types(); !types.empty())
-      remark(
+      on_remark(fmt::format(
           "warning: {} is quantized already ({}); what is measured here is the loss against it, and what it lost of "
-          "its own original comes on top\n",
-          model.path().string(), types);
+          "its own original comes on top",
+          model.path().string(), types));
     if (const std::string note = pipeline::carried_note(model, pipeline::target_of(options_.request)); !note.empty())
-      remark("{}\n", note);
+      on_remark(note);
     std::uint64_t source = 0;
     for (const model::TensorInfo& tensor : model.tensors()) source += tensor.bytes;
     if (prepared.plan.output_bytes > source)
-      remark("warning: the output ({}) is larger than {} ({}); a smaller --size or --bits makes it smaller\n",
-             human_bytes(prepared.plan.output_bytes), model.path().string(), human_bytes(source));
+      on_remark(
+          fmt::format("warning: the output ({}) is larger than {} ({}); a smaller --size or --bits makes it smaller",
+                      human_bytes(prepared.plan.output_bytes), model.path().string(), human_bytes(source)));
     if (!pipeline::method_of(options_.request).calibrated && prepared.plan.plan.bits() < kFewBits)
-      remark("note: below {} bits rounding to nearest loses much that --method gptq keeps; it takes longer\n",
-             kFewBits);
-  }
-  void tell(const json& event) const {
-    if (options_.events) remark("{}\n", json_text(event));
+      on_remark(fmt::format(
+          "note: below {} bits rounding to nearest loses much that --method gptq keeps; it takes longer", kFewBits));
   }
 
   const Options& options_;
@@ -103,10 +123,13 @@ void show_dry_run(const Options& options, const Common& common) {
 }
 
 void run(const Options& options, const Common& common) {
+  StageEvents stages;
+  std::optional<ListeningToProgress> listening;
+  if (options.events) listening.emplace(stages);
   if (options.dry_run) return show_dry_run(options, common);
   Teller teller(options, common);
   const pipeline::Quantized done = pipeline::quantize(options.request, teller, common.command);
-  if (!done.report.empty()) remark("{}\n", done.report);
+  if (!done.report.empty()) teller.on_remark(done.report);
   print_json(common, pipeline::to_json(done, pipeline::method_of(options.request).name));
   print(common, "{}: {} in {:.1f} s, peak memory {}\n", done.written.path.string(), human_bytes(done.written.bytes),
         done.seconds, human_bytes(peak_resident_bytes()));

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <sstream>
 
 #include "cli/plot.h"
 #include "core/file.h"
@@ -239,6 +241,19 @@ TEST_F(Cli, TheVersionSaysWhichKernelsWereChosen) {
   EXPECT_EQ(verbose.exit_code, 0);
   EXPECT_NE(verbose.out.find("products in bf16 by"), std::string::npos) << verbose.out;
   EXPECT_NE(verbose.out.find(", chosen"), std::string::npos) << verbose.out;
+  const json value = parse_json(run("--json --verbose --version").out, "the version");
+  EXPECT_FALSE(value.at("version").get<std::string>().empty());
+  EXPECT_FALSE(value.at("products_bf16").empty());
+}
+
+TEST_F(Cli, EventsAreLinesOfJsonAndNothingElse) {
+  const Outcome outcome = run(std::string(kQuantize) + " --events");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::set<std::string> kinds;
+  std::istringstream lines(outcome.err);
+  for (std::string line; std::getline(lines, line);)
+    kinds.insert(parse_json(line, line).at("event").get<std::string>());
+  EXPECT_EQ(kinds, (std::set<std::string>{"estimate", "progress", "remark", "stage_end", "written"})) << outcome.err;
 }
 
 TEST_F(Cli, HelpListsEveryVerbAndEveryVerbHasExamples) {

@@ -152,9 +152,9 @@ std::vector<allocate::Group> knapsack(std::span<const std::vector<Choice>> choic
 
 double price(const allocate::Curve& curve, std::uint64_t bytes) {
   const std::vector<allocate::Curve::Point>& points = curve.points;
-  if (points.size() < 2) return 0.0;
+  if (points.empty() || points.back().bytes <= bytes) return 0.0;
   std::size_t next = 1;
-  while (next + 1 < points.size() && points[next].bytes <= bytes) ++next;
+  while (points[next].bytes <= bytes) ++next;
   return (points[next - 1].cost - points[next].cost) / static_cast<double>(points[next].bytes - points[next - 1].bytes);
 }
 

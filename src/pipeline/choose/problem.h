@@ -107,7 +107,7 @@ allocate::Group knapsack(std::span<const Choice> choices);
 std::vector<allocate::Group> knapsack(std::span<const std::vector<Choice>> choices);
 
 /// What a byte saves in cost where a budget of `bytes` ends: the slope of the step of the curve that it would pay for
-/// next, or of the last step where the budget pays for all. 0 for a curve of one point.
+/// next. 0 where the budget pays for the whole curve. `bytes` is at least the curve's least.
 double price(const allocate::Curve& curve, std::uint64_t bytes);
 
 }  // namespace strata::pipeline

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/interrupt.h"
 #include "core/job_folder.h"
 #include "core/seconds.h"
 #include "pipeline/job/card.h"
@@ -83,10 +84,17 @@ Quantized quantize(const QuantizeRequest& given, Listener& listener, const std::
   if (!folder.finished().empty()) listener.on_resume(folder.path());
   try {
     return run(model, request, folder, listener, command);
-  } catch (const Error&) {
+  } catch (const Interrupted&) {
     if (!folder.finished().empty())
       listener.on_remark(
           fmt::format("what is done is kept in {}; the same command resumes there", folder.path().string()));
+    throw;
+  } catch (const Error&) {
+    if (!folder.finished().empty())
+      listener.on_remark(fmt::format(
+          "what is done is kept in {}; once the cause is mended, the same command resumes there, and with --restart it "
+          "begins anew",
+          folder.path().string()));
     throw;
   }
 }

@@ -95,7 +95,7 @@ class LocalSearch {
   double worth_of_byte() const {
     const allocate::Curve curve = allocate::pareto(knapsack(costs_.priced()));
     const std::uint64_t bytes = bytes_of(costs_.plan(), problem_.architecture(), Count::all);
-    return bytes < curve.points.back().bytes ? price(curve, bytes) : 0.0;
+    return price(curve, bytes);
   }
 
   struct Candidate {

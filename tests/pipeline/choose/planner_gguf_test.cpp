@@ -43,6 +43,9 @@ TEST(PlannerForGguf, TheEmbeddingIsWorthAsMuchAByteAsTheBlocks) {
   };
   for (auto& [codec, cost] : costs.linears.back()) cost *= 1e-9;
   const std::uint64_t worthless = embedding_bytes();
+  request.budget = BitsBudget{33.0};  // the blocks can be kept whole: a byte more is worth nothing to them
+  EXPECT_EQ(make_plan({model, target_by_name("llama.cpp"), request, costs}).plan.groups.back().codec->name, "keep");
+  request.budget = BitsBudget{5.0};
   for (auto& [codec, cost] : costs.linears.back()) cost *= 1e18;
   EXPECT_GT(embedding_bytes(), worthless);
   request.embed_codec = "q5_1";
