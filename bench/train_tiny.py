@@ -25,7 +25,7 @@ COMMON = dict(vocab_size=258, hidden_size=256, intermediate_size=768, num_hidden
               num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True, bos_token_id=256, eos_token_id=257,
               pad_token_id=257)
 # Gated delta nets in three of four blocks, convolutions in two of three, Mamba-2 in three of four, and blocks with windows
-# that share keys, values and embeddings.
+# of which the last two share the keys and values of the two before them, as llama.cpp wants it.
 FAMILIES = {
     "qwen3_5": lambda: hf.Qwen3_5ForCausalLM(hf.Qwen3_5TextConfig(
         **COMMON, head_dim=64, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=64,
@@ -40,7 +40,7 @@ FAMILIES = {
     "gemma4": lambda: hf.Gemma4ForCausalLM(hf.Gemma4TextConfig(
         **COMMON, head_dim=64, global_head_dim=128, hidden_size_per_layer_input=64, vocab_size_per_layer_input=258,
         num_kv_shared_layers=2, sliding_window=64,
-        layer_types=["full_attention" if i % 4 == 3 else "sliding_attention" for i in range(8)])),
+        layer_types=["full_attention" if i in (2, 5, 7) else "sliding_attention" for i in range(8)])),
 }
 
 

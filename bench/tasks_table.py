@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Tasks and divergence of the paper's plans (blocks in an order, two codecs) beside `best` and uniform ones of the same bytes.
+
+    build/venv-python/bin/python bench/tasks_table.py MODEL SCORES.json TASKS_FOLDER TEXT.txt --work DIR [--limit 250]
+        [--strata STRATA] [--chunks 20]
+
+TASKS_FOLDER has arc_easy.jsonl, arc_challenge.jsonl, hellaswag_val_sample1000.jsonl, piqa_valid.jsonl and winogrande_dev.jsonl.
+SCORES.json is of `strata score MODEL --for transformers --signals lim,zd,act_mse,alpha`. Every plan is rounded to nearest. The
+Python must have lm_eval. Prints a Markdown table: KL and perplexity of the text, accuracy of each task on its first items,
+and the mean accuracy less the original's, with the standard error of the difference item by item.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+CHOICES = "output_type: multiple_choice\nmetric_list: [{metric: acc}]\n"
+QUESTION = CHOICES + 'doc_to_text: "{{query}}\\nAnswer:"\ndoc_to_choice: "{{choices}}"\ndoc_to_target: "{{gold}}"\n'
+TASKS = {
+    "ARC-easy": ("arc_easy.jsonl", QUESTION),
+    "ARC-challenge": ("arc_challenge.jsonl", QUESTION),
+    "HellaSwag": ("hellaswag_val_sample1000.jsonl",
+                  CHOICES + 'doc_to_text: "{{ctx}}"\ndoc_to_choice: "{{endings}}"\ndoc_to_target: "{{label}}"\n'),
+    "PIQA": ("piqa_valid.jsonl", QUESTION.replace("\\nAnswer:", "Answer:")),
+    # Two beginnings of one sentence, of which the likelier end tells.
+    "WinoGrande": ("winogrande_dev.jsonl", CHOICES + 'doc_to_text: "{{gold}}"\ndoc_to_choice: "{{context_options}}"\n'
+                                                     'doc_to_target: "{{continuation}}"\n'),
+}
+HIGH, LOW = "int4_g64", "int2_g64"
+
+
+def plans(blocks: int) -> dict[str, list[str]]:
+    """The options of `strata quantize` for the plans whose bytes `best` gets too, and for those beside them."""
+    made = {"uniform int4_g64": ["--preset", f"uniform:{HIGH}"]}
+    for nominal in (3.5, 3.0):
+        high = round(blocks * (nominal - 2) / 2)
+        for signal in ("lim", "zd"):
+            made[f"lwq {signal}, {nominal} nominal"] = ["--preset", "lwq", "--signal", signal, "--high", HIGH, "--low", LOW,
+                                                        "--n-high", str(high)]
+    made["uniform int3_g64"] = ["--preset", "uniform:int3_g64"]
+    return made
+
+
+class Table:
+    def __init__(self, args):
+        self.args = args
+        args.work.mkdir(parents=True, exist_ok=True)
+        for name, (file, rest) in TASKS.items():
+            source = f"dataset_path: json\ndataset_kwargs: {{data_files: {{test: {(args.tasks / file).resolve()}}}}}\n"
+            (args.work / f"{name}.yaml").write_text(f"task: {name}\n{source}test_split: test\n{rest}")
+
+    def strata(self, *words) -> dict:
+        environment = {**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}
+        result = subprocess.run([self.args.strata, *map(str, words), "--json"], stdout=subprocess.PIPE, text=True, env=environment)
+        if result.returncode != 0:
+            sys.exit(f"failed: strata {' '.join(map(str, words))}")
+        return json.loads(result.stdout)
+
+    def quantized(self, name: str, options: list[str]) -> tuple[pathlib.Path, float]:
+        out, kept = self.args.work / name.replace(" ", "_").replace(":", "_"), self.args.work / f"{name}.json"
+        if not kept.exists():
+            done = self.strata("quantize", self.args.model, "-o", out, "--overwrite", "--for", "transformers", "--method", "rtn",
+                               "--scores", self.args.scores, "--no-verify", "--no-report", *options)
+            kept.write_text(json.dumps(done))
+        return out, json.loads(kept.read_text())["bits"]
+
+    def judged(self, outs: list[pathlib.Path]) -> list[dict]:
+        files = ",".join(str(self.args.work / f"{name}.yaml") for name in TASKS)
+        return self.strata("eval", *outs, "--ref", self.args.model, "--text", self.args.text, "--chunks", self.args.chunks,
+                           "--tasks", files, "--limit", self.args.limit, "--precision", "bf16")["models"]
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("model", type=pathlib.Path)
+    ap.add_argument("scores", type=pathlib.Path)
+    ap.add_argument("tasks", type=pathlib.Path)
+    ap.add_argument("text", type=pathlib.Path)
+    ap.add_argument("--work", type=pathlib.Path, required=True)
+    ap.add_argument("--limit", type=int, default=250)
+    ap.add_argument("--chunks", type=int, default=20)
+    ap.add_argument("--strata", default="build/release/strata")
+    args = ap.parse_args()
+    table = Table(args)
+    blocks = json.loads((args.model / "config.json").read_text())["num_hidden_layers"]
+    rows = {}
+    for name, options in plans(blocks).items():
+        rows[name] = table.quantized(name, options)
+        if name.startswith("uniform") or " lim, " in name:
+            bits = rows[name][1]
+            rows[f"best, {bits:.3f} bits"] = table.quantized(f"best {bits:.3f}", ["--bits", str(bits)])
+    found = table.judged([out for out, _ in rows.values()])
+    original = {row["task"]: row["ref"] for row in found[0]["tasks"]}
+    print(f"| plan | bits | KL | perplexity | {' | '.join(TASKS)} | mean | less than the original |")
+    print("|---|---|---|---|" + "---|" * (len(TASKS) + 2))
+    mean = sum(row["mean"] for row in original.values()) / len(TASKS)
+    print(f"| bf16 | 16 | 0 | {found[0]['ref_perplexity']:.2f} | " + " | ".join(f"{100 * original[t]['mean']:.1f}" for t in TASKS) +
+          f" | {100 * mean:.1f} | |")
+    for (name, (_, bits)), result in zip(rows.items(), found):
+        values = {row["task"]: row for row in result["tasks"]}
+        mean = sum(values[t]["value"]["mean"] for t in TASKS) / len(TASKS)
+        lost = -sum(values[t]["change"]["mean"] for t in TASKS) / len(TASKS)
+        error = sum(values[t]["change"]["stderr"] ** 2 for t in TASKS) ** 0.5 / len(TASKS)
+        print(f"| {name} | {bits:.3f} | {result['kl_divergence']['mean']:.4f} | {result['perplexity']:.2f} | " +
+              " | ".join(f"{100 * values[t]['value']['mean']:.1f}" for t in TASKS) +
+              f" | {100 * mean:.1f} | {100 * lost:.1f} +- {100 * error:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
