@@ -10,6 +10,12 @@
 
 namespace strata::engine {
 
+/// What a linear has in place of the model's weights, and how it reads its inputs.
+struct Replacement {
+  kernel::Weights weights;
+  codec::ActivationRounding reads;
+};
+
 /// What a gated delta net has beside its linears.
 struct DeltaWeights {
   std::vector<float> convolution;  ///< (channels, kernel)

@@ -18,7 +18,6 @@
 namespace strata::engine {
 
 struct DeltaRows;
-
 struct Record;
 struct CacheUse;
 
@@ -73,8 +72,9 @@ class Engine {
   kernel::Weights weights_of(BlockWeights& weights, std::size_t index);
   /// y (tokens, rows) = x times linear `index` of Architecture::linears, plus its bias.
   void multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y);
-  /// x (tokens, cols) as linear `index` reads it, valid until the next call; x itself but under RoundingInputs.
+  /// x (tokens, cols) as linear `index` reads it, valid until the next call; x itself where reads() does not round.
   const float* as_read(std::size_t index, const float* x, std::size_t tokens);
+  codec::ActivationRounding reads(std::size_t index) const;
   /// multiply() under Following; false when the linear was not recorded for as many tokens.
   bool multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens, float* y);
   /// A norm of x (tokens, hidden), valid until the next call; x itself where the block has no such norm.
@@ -135,7 +135,7 @@ class Engine {
   std::optional<BlockEmbeddingWeights> block_embedding_;
   std::vector<float> final_norm_, head_bias_;
   std::vector<std::optional<BlockWeights>> blocks_;
-  std::vector<std::optional<kernel::Weights>> replaced_;              ///< by linear; set by Replacing
+  std::vector<std::optional<Replacement>> replaced_;                  ///< by linear; set by Replacing
   Record* record_ = nullptr;                                          ///< set by Recording
   const Record* followed_ = nullptr;                                  ///< set by Following
   const ExpertWatch* watch_ = nullptr;                                ///< set by Watching

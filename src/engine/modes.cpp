@@ -48,8 +48,8 @@ RoundingInputs::RoundingInputs(Engine& engine, const std::vector<codec::Activati
   engine.rounded_for_ = model::kNoLinear;
 }
 
-void Replacing::set(std::size_t linear, kernel::Weights weights) {
-  engine_.replaced_[linear] = weights;
+void Replacing::set(std::size_t linear, kernel::Weights weights, codec::ActivationRounding reads) {
+  engine_.replaced_[linear] = Replacement{weights, reads};
   linears_.insert(linear);
 }
 

@@ -56,9 +56,10 @@ class Following {
   Engine& engine_;
 };
 
-/// Linears have other weights than the model's. A linear is named by its index into Architecture::linears; the weights
-/// must outlive their use. Of two guards that set the same linear the later call decides, and the first guard that ends
-/// gives the linear its model's weights again.
+/// Linears have other weights than the model's, and may read their inputs rounded, as under RoundingInputs, which this
+/// goes before; beside Following too, since products of replaced linears are not made from changes. A linear is named
+/// by its index into Architecture::linears; the weights must outlive their use. Of two guards that set the same linear
+/// the later call decides, and the first guard that ends gives the linear its model's weights again.
 class Replacing {
  public:
   explicit Replacing(Engine& engine) : engine_(engine) {}
@@ -66,7 +67,7 @@ class Replacing {
   Replacing(const Replacing&) = delete;
   Replacing& operator=(const Replacing&) = delete;
 
-  void set(std::size_t linear, kernel::Weights weights);
+  void set(std::size_t linear, kernel::Weights weights, codec::ActivationRounding reads = {});
   /// The linear has the model's weights again.
   void reset(std::size_t linear);
   /// All linears that this guard has set have the model's weights again.

@@ -37,13 +37,13 @@ bool subtract(const float* x, const float* y, std::size_t count, float* out) {
 
 kernel::Weights Engine::embedding() const {
   const std::size_t index = architecture_.embedding();
-  return index != model::kNoLinear && replaced_[index] ? *replaced_[index] : embedding_.view();
+  return index != model::kNoLinear && replaced_[index] ? replaced_[index]->weights : embedding_.view();
 }
 
 kernel::Weights Engine::head() const {
   if (!lm_head_) return embedding();
-  const std::optional<kernel::Weights>& other = replaced_[architecture_.lm_head()];
-  return other ? *other : lm_head_->view();
+  const std::optional<Replacement>& other = replaced_[architecture_.lm_head()];
+  return other ? other->weights : lm_head_->view();
 }
 
 bool Engine::head_replaced() const {
@@ -79,7 +79,7 @@ void Engine::release(std::size_t block) {
 }
 
 kernel::Weights Engine::weights_of(BlockWeights& weights, std::size_t index) {
-  if (replaced_[index]) return *replaced_[index];
+  if (replaced_[index]) return replaced_[index]->weights;
   std::optional<model::LinearWeights>& held = weights.linears[index - weights.first];
   if (!held) held = model_.packed(architecture_.linears[index]);
   return held->view();
@@ -98,11 +98,16 @@ void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, 
   if (!reads_as_before(architecture_, index)) record_->inputs[index].assign(x, x + tokens * linear.cols);
 }
 
+codec::ActivationRounding Engine::reads(std::size_t index) const {
+  if (replaced_[index] && replaced_[index]->reads.rounds()) return replaced_[index]->reads;
+  return rounding_ == nullptr ? codec::ActivationRounding() : (*rounding_)[index];
+}
+
 const float* Engine::as_read(std::size_t index, const float* x, std::size_t tokens) {
-  if (rounding_ == nullptr || !(*rounding_)[index].rounds()) return x;
-  const codec::ActivationRounding& rounding = (*rounding_)[index];
+  const codec::ActivationRounding rounding = reads(index);
+  if (!rounding.rounds()) return x;
   const bool same_rows =
-      rounded_for_ + 1 == index && reads_as_before(architecture_, index) && (*rounding_)[rounded_for_] == rounding;
+      rounded_for_ + 1 == index && reads_as_before(architecture_, index) && reads(rounded_for_) == rounding;
   rounded_for_ = index;
   if (same_rows) return rounded_.data();
   const std::size_t cols = architecture_.linears[index].cols;

@@ -39,9 +39,7 @@ json weights_json(const Scheme& scheme) {
 }
 
 json input_activations(const codec::Codec& codec, Activations activations) {
-  using enum codec::ActivationRounding::Kind;
-  const bool by_token = codec.family == codec::Family::fp8 && activations == Activations::dynamic;
-  const auto kind = codec.activations == none && by_token ? e4m3_token : codec.activations;
+  const auto kind = declared_activations_of(codec, activations);
   const auto row = std::ranges::find(declared_activations(), kind, &DeclaredActivations::kind);
   if (row == declared_activations().end()) return nullptr;
   json object = {{"num_bits", row->num_bits}, {"type", row->type}, {"strategy", row->strategy}};
@@ -88,6 +86,12 @@ Scheme scheme_of(const codec::Codec& codec) {
       break;
   }
   STRATA_CHECK(false, "{}", codec.name);
+}
+
+codec::ActivationRounding::Kind declared_activations_of(const codec::Codec& codec, Activations activations) {
+  using enum codec::ActivationRounding::Kind;
+  const bool by_token = codec.family == codec::Family::fp8 && activations == Activations::dynamic;
+  return codec.activations == none && by_token ? e4m3_token : codec.activations;
 }
 
 std::string_view input_scale_name(codec::ActivationRounding::Kind kind) {

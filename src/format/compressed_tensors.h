@@ -44,6 +44,9 @@ struct Scheme {
 /// of 1 stands for, or "input_global_scale", the divisor of NVFP4's scales.
 std::string_view input_scale_name(codec::ActivationRounding::Kind kind);
 
+/// How a checkpoint declares that the inputs of the codec's linears are rounded.
+codec::ActivationRounding::Kind declared_activations_of(const codec::Codec& codec, Activations activations);
+
 /// True when a compressed-tensors checkpoint can hold the codec; false for keep and for those of GGUF.
 bool has_scheme(const codec::Codec& codec);
 /// The scheme of a codec that has one.

@@ -205,6 +205,7 @@ Scores combine(std::vector<Scores> sets, Combine how) {
   Scores result;
   result.fingerprint = sets[0].fingerprint;
   result.fit = sets[0].fit;
+  result.rounded_inputs = sets[0].rounded_inputs;
   result.calibration = combine_sources(sets);
   result.combine = how;
   result.blocks = combine_items(sets, how, &Scores::blocks, false);

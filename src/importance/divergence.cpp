@@ -134,12 +134,13 @@ void DivergenceMeter::compare_changes(const float* h, std::size_t first, std::si
 }
 
 RoundedGroup::RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
-                           const InputMeanSquare& inputs)
+                           const InputMeanSquare& inputs, codec::ActivationRounding::Kind reads)
     : linears_(group.linears) {
   const float scale = shared_scale(model, group, codec);
   stored_.reserve(linears_.size());
   for (const std::size_t l : linears_) {
     const model::Linear& linear = model.architecture().linears[l];
+    reads_.push_back(inputs.rounding(linear, reads));
     if (model.source_codec(l) == &codec)
       stored_.push_back(model.as_in_source(l));
     else
@@ -168,7 +169,7 @@ bool fits(const codec::Codec& codec, const model::Architecture& a, const model::
 }
 
 void RoundedGroup::put_into(engine::Replacing& replacing) const {
-  for (std::size_t i = 0; i < linears_.size(); ++i) replacing.set(linears_[i], {{}, &stored_[i]});
+  for (std::size_t i = 0; i < linears_.size(); ++i) replacing.set(linears_[i], {{}, &stored_[i]}, reads_[i]);
 }
 
 void restore(engine::Replacing& replacing, const model::FusionGroup& group) {

@@ -69,9 +69,10 @@ class DivergenceMeter {
 class RoundedGroup {
  public:
   /// Scales are searched with the inputs' mean squares, as the quantizer does. A linear that the source holds in this
-  /// codec is taken from there as it is.
+  /// codec is taken from there as it is. reads: how all of them read their inputs, by InputMeanSquare::rounding.
   RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
-               const InputMeanSquare& inputs);
+               const InputMeanSquare& inputs,
+               codec::ActivationRounding::Kind reads = codec::ActivationRounding::Kind::none);
   RoundedGroup(RoundedGroup&&) = default;
   RoundedGroup& operator=(RoundedGroup&&) = default;
 
@@ -81,6 +82,7 @@ class RoundedGroup {
  private:
   std::vector<std::size_t> linears_;
   std::vector<codec::Stored> stored_;
+  std::vector<codec::ActivationRounding> reads_;
 };
 
 /// Whether the codec can hold every linear of the group.

@@ -43,7 +43,7 @@ void KeptPass::keep_if_due() {
 
 json pass_job(std::string_view kind, const engine::Engine& engine, const CalibrationSet& set) {
   return {{"format", "strata pass"},
-          {"version", 2},
+          {"version", 3},
           {"job", kind},
           {"model", engine.model().fingerprint()},
           {"calibration", set.source.identity()},

@@ -11,6 +11,7 @@
 #include "core/threads.h"
 #include "engine/norms.h"
 #include "importance/kept_pass.h"
+#include "kernel/round_rows.h"
 
 namespace strata::importance {
 namespace {
@@ -40,6 +41,12 @@ void add_squares(const float* x, std::size_t stride, std::size_t tokens, std::si
 std::size_t site_of(const model::Architecture& a, const model::Linear& linear) {
   const bool head = linear.role == model::Role::lm_head || linear.role == model::Role::embed;
   return head ? kHead : site_index(engine::input_site(a, linear));
+}
+
+/// Where the sums of a linear's inputs are.
+std::size_t place_of(const model::Architecture& a, const model::Linear& linear) {
+  const std::size_t site = site_of(a, linear);
+  return site == kHead ? a.blocks * kSites : linear.block * kSites + site;
 }
 
 /// An embedding that is no head is only looked up: every column counts alike.
@@ -95,15 +102,17 @@ std::optional<SiteRows> HeadInput::of(const SiteRows& rows) {
 }
 
 InputMeanSquare::InputMeanSquare(const model::Model& model)
-    : architecture_(model.architecture()), head_(model), sums_(architecture_.blocks * kSites + 1) {
+    : architecture_(model.architecture()),
+      head_(model),
+      sums_(architecture_.blocks * kSites + 1),
+      largest_(sums_.size(), 0.0f) {
   for (const model::BlockLinears& block : architecture_.layout)
     experts_.emplace_back(block.mixture ? architecture_.experts.count : 0);
 }
 
 std::pair<const InputMeanSquare::Sums*, const std::vector<std::size_t>*> InputMeanSquare::sums(
     const model::Linear& linear) const {
-  const std::size_t site = site_of(architecture_, linear);
-  const Sums* sums = site == kHead ? &sums_.back() : &sums_[linear.block * kSites + site];
+  const Sums* sums = &sums_[place_of(architecture_, linear)];
   const std::vector<std::size_t>* tokens = &tokens_;
   if (linear.routed()) {
     const ExpertSums& expert = experts_[linear.block][linear.expert];
@@ -123,6 +132,10 @@ void InputMeanSquare::observe_expert(const PassExpertRows& pass) {
   ExpertSums& expert = experts_[rows.block][rows.expert];
   const bool down = rows.site == Site::down_in;
   if (!rows.routed && !down) return;  // what all tokens would give it is seen at a site of the block
+  if (rows.routed) {
+    float& most = largest_[rows.block * kSites + site_index(rows.site)];
+    most = std::max(most, kernel::largest_magnitude(rows.rows, rows.tokens.size() * rows.size));
+  }
   const std::size_t parts = parts_of(pass.all_sequences);
   const auto part_of = [&](std::size_t row) {
     return (pass.first_sequence + rows.tokens[row] / pass.tokens) * parts / pass.all_sequences;
@@ -151,7 +164,10 @@ std::vector<std::size_t> InputMeanSquare::routed(std::size_t block) const {
   return result;
 }
 
-void InputMeanSquare::add(Sums& sums, const SiteRows& rows) {
+void InputMeanSquare::add(std::size_t place, const SiteRows& rows) {
+  float& most = largest_[place];
+  most = std::max(most, kernel::largest_magnitude(rows.rows, rows.sequences * rows.tokens * rows.size));
+  Sums& sums = sums_[place];
   sums.resize(tokens_.size());
   for (auto& part : sums) part.resize(rows.size);
   parallel_for(ceil_div(rows.size, kPieceColumns), [&](std::size_t i) {
@@ -173,8 +189,14 @@ void InputMeanSquare::observe(const SiteRows& rows) {
       tokens_[part] += sequences * rows.tokens;
     });
   }
-  if (site_index(rows.site) < kSites) add(sums_[rows.block * kSites + site_index(rows.site)], rows);
-  if (const std::optional<SiteRows> head = head_.of(rows)) add(sums_.back(), *head);
+  if (site_index(rows.site) < kSites) add(rows.block * kSites + site_index(rows.site), rows);
+  if (const std::optional<SiteRows> head = head_.of(rows)) add(sums_.size() - 1, *head);
+}
+
+codec::ActivationRounding InputMeanSquare::rounding(const model::Linear& linear,
+                                                    codec::ActivationRounding::Kind kind) const {
+  if (!codec::has_fixed_scale(kind)) return {kind, 1.0f};
+  return {kind, codec::fixed_scale(kind, largest_[place_of(architecture_, linear)])};
 }
 
 std::size_t InputMeanSquare::tokens() const { return total(tokens_); }
@@ -213,6 +235,7 @@ std::vector<std::vector<double>> InputMeanSquare::parts(const model::Linear& lin
 void visit(InputMeanSquare& inputs, Snapshot& snapshot) {
   snapshot(inputs.tokens_);
   snapshot(inputs.sums_);
+  snapshot(inputs.largest_);
   snapshot(inputs.experts_);
 }
 

@@ -1,5 +1,6 @@
-// Second moments of the inputs of linears over the calibration set: mean squares, E[x_j^2], which are the importance of
-// the weights' columns (act_mse, and the search for scales when the model is quantized), and whole Hessians (hessian).
+// Moments of the inputs of linears over the calibration set: mean squares, E[x_j^2], which are the importance of the
+// weights' columns (act_mse, and the search for scales when the model is quantized), the largest magnitudes, by which
+// inputs are rounded with fixed scales, and whole Hessians (hessian).
 #pragma once
 #include <filesystem>
 #include <map>
@@ -60,6 +61,9 @@ class InputMeanSquare {
   /// E[x_j^2] over each part of the calibration set; over the whole set for an expert that no token of a part is routed
   /// to.
   std::vector<std::vector<double>> parts(const model::Linear& linear) const;
+  /// How the linear reads its inputs under this kind of rounding: a fixed scale is that of the largest magnitude which
+  /// the linears of its site read, those of all experts of a block being one.
+  codec::ActivationRounding rounding(const model::Linear& linear, codec::ActivationRounding::Kind kind) const;
   std::size_t tokens() const;
   /// The tokens of each part.
   const std::vector<std::size_t>& part_tokens() const { return tokens_; }
@@ -82,11 +86,12 @@ class InputMeanSquare {
   };
   /// The sums of a linear's inputs, and the number of tokens in the sum of each part.
   std::pair<const Sums*, const std::vector<std::size_t>*> sums(const model::Linear& linear) const;
-  void add(Sums& sums, const SiteRows& rows);
+  void add(std::size_t place, const SiteRows& rows);
 
   const model::Architecture& architecture_;
   HeadInput head_;
-  std::vector<Sums> sums_;  ///< block x site: attn_in, o_in, mlp_in, down_in; then lm_head's input
+  std::vector<Sums> sums_;      ///< block x site: attn_in, o_in, mlp_in, down_in; then lm_head's input
+  std::vector<float> largest_;  ///< the largest magnitudes, likewise; those of experts are among their block's
   std::vector<std::vector<ExpertSums>> experts_;  ///< by block; empty for dense ones
   std::vector<std::size_t> tokens_;
 };

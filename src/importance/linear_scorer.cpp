@@ -35,19 +35,14 @@ double mean_over(const std::vector<double>& values, const std::vector<double>& t
 
 }  // namespace
 
-LinearScorer::LinearScorer(const model::Model& model, std::vector<const Signal*> signals,
-                           std::span<const codec::Codec* const> codecs, codec::ScaleFit fit,
-                           const std::vector<float>& group_absmax, const InputMeanSquare& inputs,
-                           const Sensitivities& sensitivities)
-    : model_(model),
-      a_(model.architecture()),
-      signals_(std::move(signals)),
-      codecs_(codecs),
-      fit_(fit),
-      group_absmax_(group_absmax),
-      inputs_(inputs),
-      sensitivities_(sensitivities) {
+LinearScorer::LinearScorer(const model::Model& model, std::vector<const Signal*> signals, const ScoreRequest& request,
+                           const Found& found)
+    : model_(model), a_(model.architecture()), signals_(std::move(signals)), request_(request), found_(found) {
   if (std::ranges::any_of(signals_, &Signal::needs_products)) hessians_.emplace(model);
+  const auto reads_rounded = [&](const codec::Codec* codec) {
+    return request.measure.rounded_inputs.of(*codec) != codec::ActivationRounding::Kind::none;
+  };
+  if (wanted() && std::ranges::any_of(request.codecs, reads_rounded)) input_errors_.emplace(model);
   for (const Signal* signal : signals_) {
     Errors& errors = errors_[signal];
     for (auto* scores : {&errors.whole, &errors.halves[0], &errors.halves[1]})
@@ -55,7 +50,12 @@ LinearScorer::LinearScorer(const model::Model& model, std::vector<const Signal*>
   }
 }
 
+void LinearScorer::observe_expert(const PassExpertRows& rows) {
+  if (input_errors_) input_errors_->observe_expert(rows);
+}
+
 void LinearScorer::observe(const SiteRows& rows) {
+  if (input_errors_) input_errors_->observe(rows);
   if (!hessians_) return;
   const auto begin = Clock::now();
   hessians_->observe(rows);
@@ -72,12 +72,14 @@ void LinearScorer::score_block(std::size_t block) {
 void LinearScorer::score_linear(std::size_t l) {
   const model::Linear& linear = a_.linears[l];
   const DenseLinear dense(model_, linear);
-  LinearInputs inputs{inputs_.parts(linear), {}, {}};
+  const Sensitivities& sensitivities = found_.sensitivities;
+  LinearInputs inputs{found_.inputs.parts(linear), {}, {}};
   if (hessians_) inputs.hessians = hessians_->of(linear);
-  if (!sensitivities_.empty()) inputs.sensitivities = sensitivities_[l].columns;
-  const RowSample sample(dense.view(), sensitivities_.empty() ? std::span<const double>() : sensitivities_[l].rows);
-  const std::vector<float> mean_square = inputs_.of(linear);
+  if (!sensitivities.empty()) inputs.sensitivities = sensitivities[l].columns;
+  const RowSample sample(dense.view(), sensitivities.empty() ? std::span<const double>() : sensitivities[l].rows);
+  const std::vector<float> mean_square = found_.inputs.of(linear);
   const ProductsWanted wanted{hessians_.has_value(), sample.weights};
+  ColumnProducts energy;
   const auto note_all = [&](const codec::Codec* codec, const auto& make) {
     auto begin = Clock::now();
     const ColumnProducts made = make();
@@ -88,21 +90,32 @@ void LinearScorer::score_linear(std::size_t l) {
       seconds_[std::string(signal->name)] += rounding + seconds_since(begin);
     }
   };
-  note_all(nullptr, [&] { return column_products(sample.rows, wanted); });
-  for (const codec::Codec* codec : codecs_)
+  note_all(nullptr, [&] { return energy = column_products(sample.rows, wanted); });
+  for (const codec::Codec* codec : request_.codecs)
     if (codec::why_not(*codec, linear.rows, linear.cols).empty())
       note_all(codec, [&] {
-        if (codec == model_.source_codec(l)) return no_error(linear.cols, wanted);
-        return rounding_error(*codec, sample.rows, mean_square, fit_,
-                              codec::tensor_scale(*codec, group_absmax_[linear.group]), wanted);
+        ColumnProducts error =
+            codec == model_.source_codec(l)
+                ? no_error(linear.cols, wanted)
+                : rounding_error(*codec, sample.rows, mean_square, request_.fit,
+                                 codec::tensor_scale(*codec, found_.group_absmax[linear.group]), wanted);
+        add_input_errors(l, *codec, energy, error);
+        return error;
       });
+}
+
+void LinearScorer::add_input_errors(std::size_t l, const codec::Codec& codec, const ColumnProducts& energy,
+                                    ColumnProducts& error) {
+  const codec::ActivationRounding rounding =
+      found_.inputs.rounding(a_.linears[l], request_.measure.rounded_inputs.of(codec));
+  if (rounding.rounds()) add_shares(energy, input_errors_->shares(a_.linears[l], rounding), error);
 }
 
 void LinearScorer::note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
                         const ColumnProducts& products, double whole) {
   std::vector<double> parts = signal.of_linear(inputs, products);
   for (double& part : parts) part *= whole;
-  const std::vector<double> tokens = tokens_of_parts(signal, inputs, inputs_.part_tokens());
+  const std::vector<double> tokens = tokens_of_parts(signal, inputs, found_.inputs.part_tokens());
   STRATA_CHECK(parts.size() == tokens.size(), "{}: {} parts of {}", signal.name, parts.size(), tokens.size());
   const std::size_t count = parts.size(), half = first_half(count);
   Errors& errors = errors_[&signal];

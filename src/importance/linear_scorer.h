@@ -6,23 +6,30 @@
 #include <string>
 #include <vector>
 
-#include "importance/linear_inputs.h"
-#include "importance/scores.h"
+#include "importance/input_errors.h"
+#include "importance/score.h"
 #include "importance/signals/fisher.h"
 
 namespace strata::importance {
 
 class LinearScorer {
  public:
-  /// group_absmax: by fusion group, the largest |w| of its linears. sensitivities: empty unless a signal needs them.
-  /// All must outlive it.
-  LinearScorer(const model::Model& model, std::vector<const Signal*> signals,
-               std::span<const codec::Codec* const> codecs, codec::ScaleFit fit, const std::vector<float>& group_absmax,
-               const InputMeanSquare& inputs, const Sensitivities& sensitivities);
+  /// What a pass over the calibration set finds out besides. group_absmax: by fusion group, the largest |w| of its
+  /// linears. sensitivities: empty unless a signal needs them.
+  struct Found {
+    const std::vector<float>& group_absmax;
+    const InputMeanSquare& inputs;
+    const Sensitivities& sensitivities;
+  };
+  /// The request and all that was found must outlive it.
+  LinearScorer(const model::Model& model, std::vector<const Signal*> signals, const ScoreRequest& request,
+               const Found& found);
 
   bool wanted() const { return !signals_.empty(); }
-  /// A PassObserver (pass.h), for the Hessians of inputs.
+  /// A PassObserver (pass.h), for the Hessians of inputs and for what rounding these costs.
   void observe(const SiteRows& rows);
+  /// A PassExpertObserver (pass.h).
+  void observe_expert(const PassExpertRows& rows);
   /// Scores a block that the calibration set has passed; with kNoBlock, after the last block, what stands outside of
   /// the blocks.
   void score_block(std::size_t block);
@@ -40,6 +47,8 @@ class LinearScorer {
   };
 
   void score_linear(std::size_t l);
+  /// Adds what rounded inputs cost under a codec to what its weights do. energy: the sums of the weights themselves.
+  void add_input_errors(std::size_t l, const codec::Codec& codec, const ColumnProducts& energy, ColumnProducts& error);
   /// whole: what makes the sums in `products`, which may be over a share of the rows, those over all.
   void note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
             const ColumnProducts& products, double whole);
@@ -47,12 +56,10 @@ class LinearScorer {
   const model::Model& model_;
   const model::Architecture& a_;
   std::vector<const Signal*> signals_;
-  std::span<const codec::Codec* const> codecs_;
-  codec::ScaleFit fit_;
-  const std::vector<float>& group_absmax_;
-  const InputMeanSquare& inputs_;
-  const Sensitivities& sensitivities_;
+  const ScoreRequest& request_;
+  const Found found_;
   std::optional<InputHessians> hessians_;
+  std::optional<InputErrors> input_errors_;
   std::map<const Signal*, Errors> errors_;
   std::map<std::string, double> seconds_;
 };

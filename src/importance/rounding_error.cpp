@@ -98,6 +98,14 @@ ColumnProducts column_products(const MatrixView& weights, const ProductsWanted& 
                      [&](std::size_t r, std::span<float> out) { codec::widen_row(weights, r, out); });
 }
 
+void add_shares(const ColumnProducts& energy, std::span<const double> shares, ColumnProducts& error) {
+  for (std::size_t c = 0; c < shares.size(); ++c) {
+    error.squares[c] += shares[c] * energy.squares[c];
+    if (!error.weighted_squares.empty()) error.weighted_squares[c] += shares[c] * energy.weighted_squares[c];
+    if (error.products) error.products->add_square(c, shares[c] * energy.squares[c]);
+  }
+}
+
 std::vector<double> weighed(std::span<const std::vector<double>> weights, const std::vector<double>& squares) {
   std::vector<double> sums;
   for (const std::vector<double>& of_part : weights) {

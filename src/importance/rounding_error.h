@@ -51,6 +51,9 @@ ColumnProducts no_error(std::size_t cols, const ProductsWanted& wanted);
 /// The sums of the weights themselves.
 ColumnProducts column_products(const MatrixView& weights, const ProductsWanted& wanted);
 
+/// error += the squares of `energy`, each column times its share: errors that are uncorrelated between columns.
+void add_shares(const ColumnProducts& energy, std::span<const double> shares, ColumnProducts& error);
+
 /// The sum over columns of weight * square for every part of the calibration set. weights: by part, (cols).
 std::vector<double> weighed(std::span<const std::vector<double>> weights, const std::vector<double>& squares);
 

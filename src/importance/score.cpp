@@ -84,6 +84,7 @@ class Scorer {
     result_.scores.fingerprint = model_.fingerprint();
     result_.scores.calibration = set_.source;
     result_.scores.fit = request_.fit;
+    result_.scores.rounded_inputs = request_.measure.rounded_inputs.names();
     if (std::ranges::any_of(signals_,
                             [](const Signal* s) { return s->of_groups != nullptr || s->of_choices != nullptr; }))
       check_journal(engine_, set_, request_.measure);
@@ -141,7 +142,7 @@ class Scorer {
         sites_.emplace_back(signal->name, signal->observe_linears(model_, set_.sequences.size()));
       if (signal->of_linear != nullptr) of_linear.push_back(signal);
     }
-    linears_.emplace(model_, std::move(of_linear), request_.codecs, request_.fit, absmax_, result_.inputs, by_column_);
+    linears_.emplace(model_, std::move(of_linear), request_, LinearScorer::Found{absmax_, result_.inputs, by_column_});
   }
 
   /// What the state of the pass depends on.
@@ -150,7 +151,8 @@ class Scorer {
     job["groups"] = a_.groups.size();
     job["scales"] = fit_name(request_.fit);
     for (const Signal* signal : signals_) job["signals"].push_back(signal->name);
-    for (const codec::Codec* codec : request_.codecs) job["codecs"].push_back(codec->name);
+    for (const codec::Codec* codec : request_.codecs)
+      job["codecs"].push_back(request_.measure.rounded_inputs.text(*codec));
     return job;
   }
 
@@ -205,7 +207,11 @@ class Scorer {
       block_begin = Clock::now();
     };
     run_calibration(
-        engine_, set_, observers, done, [&](const PassExpertRows& rows) { result_.inputs.observe_expert(rows); },
+        engine_, set_, observers, done,
+        [&](const PassExpertRows& rows) {
+          result_.inputs.observe_expert(rows);
+          linears_->observe_expert(rows);
+        },
         pass_);
   }
 

@@ -54,6 +54,9 @@ struct Scores {
   std::string fingerprint;  ///< Model::fingerprint of the scored model
   CalibrationSource calibration;
   codec::ScaleFit fit = codec::ScaleFit::search;  ///< how the scales were fitted for the errors in `linears`
+  /// How codecs read inputs in `linears` and in the choices of kl: codec::RoundedInputs::names of the target scored
+  /// for.
+  std::map<std::string, std::string> rounded_inputs;
   // Values by the name of the signal; Level (signal.h) says which member a signal is in.
   std::map<std::string, ItemScores> blocks;
   std::map<std::string, ItemScores> modules;  ///< values of linears, whatever their codec

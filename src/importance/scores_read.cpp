@@ -176,6 +176,9 @@ Scores Scores::from_json(const json& value, const model::Model& model, const std
          model.path().string(), model.fingerprint());
   Scores scores = read_values_of_set(value, model.architecture(), where);
   scores.fingerprint = fingerprint;
+  if (value.contains("rounded_inputs"))
+    for (const auto& [codec, kind] : member(value, "rounded_inputs", json::value_t::object, where).items())
+      scores.rounded_inputs[codec] = convert<std::string>(kind, codec.c_str(), where + ": rounded_inputs");
   if (!value.contains("sets")) return scores;
   const auto how = get<std::string>(value, "combine", where);
   if (how != "mean" && how != "max") fail("{}: 'combine' is \"{}\", expected \"mean\" or \"max\"", where, how);
@@ -185,6 +188,7 @@ Scores Scores::from_json(const json& value, const model::Model& model, const std
     if (!set.is_object()) fail("{}: is a JSON {}, expected object", at, set.type_name());
     scores.sets.push_back(read_values_of_set(set, model.architecture(), at));
     scores.sets.back().fingerprint = fingerprint;
+    scores.sets.back().rounded_inputs = scores.rounded_inputs;
   }
   if (scores.sets.size() < 2)
     fail("{}: 'sets' has {} members; there are two or more, or none", where, scores.sets.size());

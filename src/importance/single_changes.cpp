@@ -97,7 +97,7 @@ class Measuring {
   /// The blocks that a unit runs, with the head as one more.
   std::size_t blocks_of(const SingleChange& unit) const { return a_.blocks + 1 - first_block(unit); }
   Key key_of(std::size_t part, const SingleChange& unit) const {
-    return {part, a_.groups[unit.group].name, unit.codec->name};
+    return {part, a_.groups[unit.group].name, request_.rounded_inputs.text(*unit.codec)};
   }
 
   std::vector<double> known_or_measured(std::size_t part, const SingleChange& unit,
@@ -113,7 +113,7 @@ class Measuring {
     if (!meter) meter.emplace(engine_, set, request_.tokens, MeterProducts::changes);
     const auto begin = std::chrono::steady_clock::now();
     const model::FusionGroup& group = a_.groups[unit.group];
-    const RoundedGroup rounded(engine_.model(), group, *unit.codec, inputs_);
+    const RoundedGroup rounded(engine_.model(), group, *unit.codec, inputs_, request_.rounded_inputs.of(*unit.codec));
     engine::Replacing replacing(engine_);
     rounded.put_into(replacing);
     const std::vector<double> values = meter->measure_sequences(first_block(unit));
@@ -122,7 +122,7 @@ class Measuring {
                              fmt::format("{} at {} makes them so: leave it out of the codecs that are measured",
                                          unit.codec->name, group.name));
     if (journal_)
-      journal_->append({{"part", part}, {"group", group.name}, {"codec", unit.codec->name}, {"kl", values}});
+      journal_->append({{"part", part}, {"group", group.name}, {"codec", std::get<2>(key)}, {"kl", values}});
     if (!announced_ && request_.announce) {
       const double seconds = seconds_since(begin);
       request_.announce(label_, missing_,

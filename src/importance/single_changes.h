@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/rounded_inputs.h"
 #include "importance/divergence.h"
 #include "importance/samples.h"
 
@@ -18,6 +19,7 @@ struct MeasureRequest {
   /// Called after the first unit that is really measured, with the signal's name, the number of units and the seconds
   /// that all of them will take by the time of the first.
   std::function<void(const std::string& label, std::size_t units, double seconds)> announce = {};
+  codec::RoundedInputs rounded_inputs = {};  ///< how a group reads its inputs while it is at a codec
 };
 
 struct SingleChange {
@@ -26,11 +28,11 @@ struct SingleChange {
 };
 
 /// D(original || group at codec) in nats per token, for every unit and sequence. The group is rounded to nearest with
-/// searched scales. Products are made from changes (Engine::follow), so that a measurement has no noise floor; the
-/// sequences are measured in parts whose recording takes at most kRecordingBytes. Cost: for every unit, the blocks from
-/// the group's own on and the head. Throws Error as run_calibration does and for another job's journal; Interrupted
-/// after Ctrl-C. The journal is left for the next run, whose result is then the same. The caller removes it once the
-/// result is safe.
+/// searched scales, and reads its inputs as the request says. Products are made from changes (Engine::follow), so that
+/// a measurement has no noise floor; the sequences are measured in parts whose recording takes at most kRecordingBytes.
+/// Cost: for every unit, the blocks from the group's own on and the head. Throws Error as run_calibration does and for
+/// another job's journal; Interrupted after Ctrl-C. The journal is left for the next run, whose result is then the
+/// same. The caller removes it once the result is safe.
 Samples measure_changes(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
                         const std::vector<SingleChange>& units, const MeasureRequest& request,
                         const std::string& label);

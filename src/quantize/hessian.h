@@ -21,6 +21,9 @@ class Hessian {
   /// pass at that precision multiplies with; the sum stays positive semidefinite.
   void add(const float* rows, std::size_t tokens, kernel::Precision precision);
 
+  /// Adds to the diagonal: what an input varies by on its own.
+  void add_square(std::size_t i, double square) { sums_[i * size_ + i] += static_cast<float>(square); }
+
   std::size_t size() const { return size_; }
   std::size_t tokens() const { return tokens_; }
   const float* row(std::size_t i) const { return sums_.data() + i * size_; }

@@ -70,6 +70,35 @@ TEST_F(KlTest, ResumesAnywhereWithTheSameResult) {
   EXPECT_EQ(read_text_file(request().journal), journal);
 }
 
+/// A group is measured with the inputs that its codec is run with, beside measurements of weights alone in one journal.
+TEST_F(KlTest, GroupsReadTheirInputsRounded) {
+  MeasureRequest of_weights = request();
+  of_weights.codecs = {&codec::by_name("mxfp8_a8")};
+  of_weights.tokens = 16;
+  MeasureRequest as_it_runs = of_weights;
+  as_it_runs.rounded_inputs.kinds = {{of_weights.codecs[0], codec::ActivationRounding::Kind::mxfp8}};
+  const std::vector<double> alone = values(kl(engine_, set_, inputs_, of_weights));
+  const std::vector<double> together = values(kl(engine_, set_, inputs_, as_it_runs));
+  ASSERT_EQ(alone.size(), together.size());
+  double more = 0;
+  for (std::size_t i = 0; i < alone.size(); ++i) more += together[i] > alone[i] ? 1 : 0;
+  EXPECT_GT(more, 0.8 * static_cast<double>(alone.size()));
+  EXPECT_EQ(values(kl(engine_, set_, inputs_, of_weights)), alone);
+  EXPECT_EQ(values(kl(engine_, set_, inputs_, as_it_runs)), together);
+  EXPECT_NE(read_text_file(of_weights.journal).find("mxfp8_a8 reading mxfp8"), std::string::npos);
+
+  // Nothing else is rounded: a whole pass with this one group's weights and inputs says the same.
+  const model::Architecture& a = model_.architecture();
+  std::vector<codec::ActivationRounding> rounding(a.linears.size());
+  for (const std::size_t l : a.groups[0].linears) rounding[l].kind = codec::ActivationRounding::Kind::mxfp8;
+  DivergenceMeter meter(engine_, set_, 16);
+  engine::Replacing replacing(engine_);
+  const RoundedGroup rounded(model_, a.groups[0], *of_weights.codecs[0], inputs_);
+  rounded.put_into(replacing);
+  const engine::RoundingInputs mode(engine_, rounding);
+  EXPECT_NEAR(meter.measure_sequences(0)[0], together[0], 1e-2 * together[0]);
+}
+
 TEST_F(KlTest, ScoresKeepItAndTheJudgeRanksByIt) {
   ScoreRequest wanted;
   for (const Signal& signal : signals()) wanted.signals.push_back(&signal);

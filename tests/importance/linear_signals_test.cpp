@@ -125,6 +125,87 @@ TEST(Hessian, IsTheMeanSquaredErrorOfTheOutput) {
   for (const char* name : {"hessian", "act_mse"}) EXPECT_LE(scores.stability.at(name), 1.0 + 1e-12);
 }
 
+/// E|W (x - r(x))|^2 for columns whose errors are uncorrelated, by the engine's own rows.
+double input_error(const std::vector<std::vector<float>>& inputs, const std::vector<float>& weights,
+                   const codec::ActivationRounding& rounding, std::size_t cols) {
+  std::vector<double> energy(cols), error(cols);
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    energy[i % cols] += static_cast<double>(weights[i]) * static_cast<double>(weights[i]);
+  double tokens = 0;
+  for (const auto& rows : inputs) {
+    std::vector<float> rounded(rows.size());
+    for (std::size_t t = 0; t < rows.size() / cols; ++t, ++tokens)
+      codec::round_activations(rounding, std::span(rows).subspan(t * cols, cols),
+                               std::span(rounded).subspan(t * cols, cols));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const double lost = static_cast<double>(rows[i]) - static_cast<double>(rounded[i]);
+      error[i % cols] += lost * lost;
+    }
+  }
+  double sum = 0;
+  for (std::size_t c = 0; c < cols; ++c) sum += energy[c] * error[c] / tokens;
+  return sum;
+}
+
+TEST(ActMse, OfRoundedInputsAddsWhatTheyLose) {
+  Fixture f("llama_untied_sharded");
+  using enum codec::ActivationRounding::Kind;
+  const codec::Codec* const codecs[] = {&codec::by_name("nvfp4_a4"), &codec::by_name("fp8_static"),
+                                        &codec::by_name("int8_channel")};
+  ScoreRequest request;
+  for (const char* signal : {"act_mse", "hessian", "fisher"}) request.signals.push_back(&signal_by_name(signal));
+  request.codecs.assign(std::begin(codecs), std::end(codecs));
+  const Scores of_weights = score(f.engine, f.set, request).scores;
+  request.measure.rounded_inputs.kinds = {{codecs[0], nvfp4}, {codecs[1], e4m3_tensor}};
+  const Scores scores = score(f.engine, f.set, request).scores;
+  EXPECT_EQ(scores.rounded_inputs.at("fp8_static"), "fp8 with a fixed scale");
+  EXPECT_EQ(Scores::from_json(scores.to_json(), f.model, "s").rounded_inputs, scores.rounded_inputs);
+  const auto inputs = inputs_of(f.engine, f.set);
+  const InputMeanSquare moments = input_mean_square(f.engine, f.set);
+  for (std::size_t l = 0; l < f.a.linears.size(); ++l) {
+    const model::Linear& linear = f.a.linears[l];
+    const DenseLinear dense(f.model, linear);
+    std::vector<float> weights(linear.rows * linear.cols);
+    for (std::size_t r = 0; r < linear.rows; ++r)
+      codec::widen_row(dense.view(), r, std::span(weights).subspan(r * linear.cols, linear.cols));
+    for (std::size_t c = 0; c < 2; ++c) {
+      const auto rounding = moments.rounding(linear, codecs[c]->activations);
+      float largest = 0;
+      for (const auto& rows : inputs.at(linear.module))
+        for (const float x : rows) largest = std::max(largest, std::fabs(x));
+      EXPECT_EQ(rounding.scale, codec::fixed_scale(codecs[c]->activations, largest)) << linear.module;
+      const double expected = input_error(inputs.at(linear.module), weights, rounding, linear.cols);
+      for (const char* signal : {"act_mse", "hessian"}) {
+        const double added =
+            scores.linears.at(signal)[l].codecs[c].error - of_weights.linears.at(signal)[l].codecs[c].error;
+        EXPECT_NEAR(added, expected, 1e-3 * expected) << signal << ' ' << linear.module << ' ' << codecs[c]->name;
+      }
+      EXPECT_GT(scores.linears.at("fisher")[l].codecs[c].error, of_weights.linears.at("fisher")[l].codecs[c].error);
+    }
+    EXPECT_EQ(scores.linears.at("fisher")[l].codecs[2].error, of_weights.linears.at("fisher")[l].codecs[2].error);
+  }
+}
+
+/// In a mixture, linears of experts read rows that no site of the block shows.
+TEST(ActMse, OfRoundedInputsIsOfExpertsToo) {
+  for (const char* name : {"qwen3_moe", "mixtral"}) {
+    Fixture f(name);
+    const codec::Codec& codec = codec::by_name("mxfp8_a8");
+    ScoreRequest request;
+    request.signals = {&signal_by_name("act_mse")};
+    request.codecs = {&codec};
+    const Scores of_weights = score(f.engine, f.set, request).scores;
+    request.measure.rounded_inputs.kinds = {{&codec, codec.activations}};
+    const Scores scores = score(f.engine, f.set, request).scores;
+    for (std::size_t l = 0; l < f.a.linears.size(); ++l) {
+      const LinearScores &before = of_weights.linears.at("act_mse")[l], &after = scores.linears.at("act_mse")[l];
+      if (before.codecs.empty()) continue;
+      EXPECT_GT(after.codecs[0].error, before.codecs[0].error) << before.module;
+      EXPECT_LT(after.codecs[0].error, 4 * before.codecs[0].error) << before.module << ": weights are in FP8 too";
+    }
+  }
+}
+
 TEST(Spike, IsTheLargestMagnitudeInAndOutOfALinear) {
   for (const char* name : {"llama_untied_sharded", "llama_attention_bias"}) {
     Fixture f(name);

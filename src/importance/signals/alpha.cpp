@@ -55,7 +55,9 @@ Samples alpha(const Signal& row, engine::Engine& engine, const CalibrationSet& s
     units.push_back({g, codec});
     errors.push_back(error);
   }
-  const Samples measured = measure_changes(engine, set, inputs, units, request, std::string(row.name));
+  MeasureRequest of_weights = request;  // as the relative errors are
+  of_weights.rounded_inputs = {};
+  const Samples measured = measure_changes(engine, set, inputs, units, of_weights, std::string(row.name));
   Samples result(a.groups.size());
   for (std::size_t u = 0; u < units.size(); ++u)
     for (const double value : measured[u]) result[units[u].group].push_back(value / errors[u]);

@@ -44,6 +44,7 @@ importance::ScoreRequest scores_needed(const PlanRequest& request, const Target&
   const Needs needs = preset_named(request.preset).needs;
   if (needs == Needs::linear_costs) {
     needed.codecs = allowed_codecs(target, request.codecs).codecs;
+    needed.measure.rounded_inputs = rounded_inputs(target);
     if (gradients_are_cheap(architecture))
       for (const char* name : {"act_mse", "fisher"}) needed.signals.push_back(&importance::signal_by_name(name));
     else
@@ -174,6 +175,7 @@ Costs costs_of(const importance::Scores& scores, const model::Architecture& arch
     costs = combine(sets, scores.combine);
   }
   for (const auto& [name, block_scores] : scores.blocks) costs.blocks[name] = scores.importance(name);
+  costs.rounded_inputs = scores.rounded_inputs;
   return costs;
 }
 

@@ -3,6 +3,7 @@
 #include "pipeline/choose/planner.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/units.h"
 #include "pipeline/choose/costs.h"
@@ -100,6 +101,22 @@ void add_notes_of_memory(const Problem& problem, const MemoryBudget& budget, Pla
   result.notes.push_back("it is served by: " + llama_server_command(budget, "FILE.gguf"));
 }
 
+/// Says which codecs of the plan are priced with other inputs than the target gives them.
+void add_note_of_inputs(const Problem& problem, PlanResult& result) {
+  const codec::RoundedInputs runs = rounded_inputs(problem.target());
+  std::set<std::string> names;
+  for (const codec::Codec* codec : assignment_of(result.plan)) {
+    const auto priced = problem.costs().rounded_inputs.find(codec->name);
+    const std::string_view kind = priced == problem.costs().rounded_inputs.end()
+                                      ? codec::name_of(codec::ActivationRounding::Kind::none)
+                                      : std::string_view(priced->second);
+    if (kind != codec::name_of(runs.of(*codec))) names.insert(codec->name);
+  }
+  if (!names.empty())
+    result.notes.push_back(fmt::format("the scores price {} with other inputs than {} reads; score with --for {}",
+                                       fmt::join(names, ", "), problem.target().name, problem.target().name));
+}
+
 /// GGUF: the types that each group could have had, which its shape decides.
 void list_choices(const Problem& problem, Plan& plan) {
   for (std::size_t g = 0; g < plan.groups.size(); ++g)
@@ -128,6 +145,7 @@ PlanResult make_plan(const Problem& problem) {
   result.plan.preset = request.preset;
   result.plan.request = request_record(request);
   if (std::holds_alternative<StockBudget>(request.budget)) result.plan.request["like_bytes"] = limit.all;
+  if (preset.needs == Needs::linear_costs) add_note_of_inputs(problem, result);
   if (preset.needs == Needs::linear_costs)
     for (LeftOut& item : without_costs(problem)) result.left_out.push_back(std::move(item));
   if (const auto* memory = std::get_if<MemoryBudget>(&request.budget)) add_notes_of_memory(problem, *memory, result);

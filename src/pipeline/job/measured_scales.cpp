@@ -4,34 +4,15 @@
 #include "pipeline/job/measured_scales.h"
 
 #include <algorithm>
-#include <map>
 
 #include "core/file.h"
 #include "core/numbers.h"
 #include "engine/modes.h"
 #include "importance/linear_inputs.h"
-#include "kernel/round_rows.h"
 #include "pipeline/output/cache_plan.h"
 
 namespace strata::pipeline {
 namespace {
-
-/// The largest magnitudes that a pass shows, by block and site.
-class SiteMagnitudes {
- public:
-  void take(std::size_t block, engine::Site site, const float* rows, std::size_t count) {
-    float& most = most_[{block, site}];
-    most = std::max(most, kernel::largest_magnitude(rows, count));
-  }
-  /// 0 for a site that was not shown.
-  float of(std::size_t block, engine::Site site) const {
-    const auto found = most_.find({block, site});
-    return found == most_.end() ? 0.0f : found->second;
-  }
-
- private:
-  std::map<std::pair<std::size_t, engine::Site>, float> most_;
-};
 
 CacheScales cache_of(const model::Architecture& a, CacheScales largest) {
   const CacheScales wanted = cache_to_measure(a);
@@ -45,12 +26,11 @@ CacheScales cache_of(const model::Architecture& a, CacheScales largest) {
   return largest;
 }
 
-std::vector<float> inputs_of(const model::Architecture& a, const Codecs& codecs, const SiteMagnitudes& largest) {
-  std::vector<float> scales(a.linears.size(), 1.0f);
-  for (std::size_t l = 0; l < scales.size(); ++l)
-    if (codecs[l]->has_input_scale())
-      scales[l] = codec::fixed_scale(codecs[l]->activations,
-                                     largest.of(a.linears[l].block, engine::input_site(a, a.linears[l])));
+std::vector<float> inputs_of(const model::Architecture& a, const Codecs& codecs,
+                             const importance::InputMeanSquare& inputs) {
+  std::vector<float> scales;
+  for (std::size_t l = 0; l < a.linears.size(); ++l)
+    scales.push_back(inputs.rounding(a.linears[l], codecs[l]->activations).scale);
   return scales;
 }
 
@@ -60,27 +40,16 @@ MeasuredScales measure(const model::Model& model, const QuantizeRequest& request
   const importance::CalibrationSet set = calibration_text(model, request, stages);
   engine::Engine engine(model, kernel::Precision::bf16, residency_of(request));
   engine::CacheUse use{CacheScales(a.blocks), false};
-  SiteMagnitudes largest;
-  importance::HeadInput head(model);
-  const importance::PassObserver sites[] = {[&](const importance::SiteRows& seen) {
-    largest.take(seen.block, seen.site, seen.rows, seen.sequences * seen.tokens * seen.size);
-    if (const auto normed = head.of(seen))
-      largest.take(model::kNoBlock, engine::input_site(model::Role::lm_head), normed->rows,
-                   normed->sequences * normed->tokens * normed->size);
-  }};
-  const importance::PassExpertObserver experts = [&](const importance::PassExpertRows& seen) {
-    if (seen.rows.routed)
-      largest.take(seen.rows.block, seen.rows.site, seen.rows.rows, seen.rows.tokens.size() * seen.rows.size);
-  };
+  std::vector<float> inputs(a.linears.size(), 1.0f);
   {
     const engine::HoldingCache finding(engine, use);
     if (std::ranges::any_of(codecs, &codec::Codec::has_input_scale))
-      importance::run_calibration(engine, set, sites, {}, experts);
+      inputs = inputs_of(a, codecs, importance::input_mean_square(engine, set));
     else
       importance::run_calibration(engine, set, {});  // the cache alone
   }
   return {.cache = request.plan.fp8_cache ? cache_of(a, std::move(use.scales)) : CacheScales(),
-          .inputs = inputs_of(a, codecs, largest)};
+          .inputs = std::move(inputs)};
 }
 
 json to_json(const MeasuredScales& scales) {

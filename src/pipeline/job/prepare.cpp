@@ -177,7 +177,8 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
     return plan;
   };
   if (has_gradient_costs(*prepared_.scores))
-    confirm_costs(engine, sets, inputs, stages_.file("confirm.journal"), *prepared_.scores, next_plan);
+    confirm_costs(engine, sets, inputs, rounded_inputs(target_), stages_.file("confirm.journal"), *prepared_.scores,
+                  next_plan);
   return inputs;
 }
 
@@ -189,7 +190,8 @@ PlanResult Preparation::plan_by_costs(const importance::InputMeanSquare* inputs)
   const Problem problem(model_, target_, plan_request_, costs());
   if (!needs_.under_kl) return make_plan(problem);
   engine::Engine exact(model_, kernel::Precision::f32);
-  PlanMeter meter(exact, *prepared_.calibration, *inputs, kMaxKlTokens, stages_.file("plans.journal"), "max-kl");
+  PlanMeter meter(exact, *prepared_.calibration, *inputs, kMaxKlTokens, stages_.file("plans.journal"), "max-kl",
+                  rounded_inputs(target_));
   return plan_under_kl(problem, meter);
 }
 

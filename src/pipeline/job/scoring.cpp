@@ -43,6 +43,7 @@ importance::ScoreRequest signals_of(const ScoringRequest& asked) {
   request.fit = asked.scale_fit;
   for (const std::string& name : asked.kl_codecs) request.measure.codecs.push_back(&codec::by_name(name));
   request.measure.tokens = asked.kl_tokens;
+  request.measure.rounded_inputs = rounded_inputs(target_by_name(asked.target));
   if (!asked.output.empty()) request.measure.journal = asked.output + ".journal";
   if (!asked.prior.empty()) request.prior = importance::Prior::from_json(read_json_file(asked.prior), asked.prior);
   return request;

@@ -40,8 +40,9 @@ Measurements& measurements_of(importance::Scores& scores, std::size_t groups) {
 }  // namespace
 
 void confirm_costs(engine::Engine& engine, std::span<const importance::CalibrationSet> sets,
-                   const importance::InputMeanSquare& inputs, const std::filesystem::path& journal,
-                   importance::Scores& scores, const std::function<Plan()>& make_plan) {
+                   const importance::InputMeanSquare& inputs, const codec::RoundedInputs& rounded_inputs,
+                   const std::filesystem::path& journal, importance::Scores& scores,
+                   const std::function<Plan()>& make_plan) {
   const std::size_t groups = engine.architecture().groups.size();
   STRATA_CHECK(scores.sets.empty() ? sets.size() == 1 : sets.size() == scores.sets.size());
   for (const std::size_t count : kConfirmedGroups) {
@@ -50,7 +51,9 @@ void confirm_costs(engine::Engine& engine, std::span<const importance::Calibrati
       importance::Scores& of_set = scores.sets.empty() ? scores : scores.sets[s];
       Measurements& known = measurements_of(of_set, groups);
       const std::vector<importance::SingleChange> units = most_costly(plan, known, count);
-      importance::MeasureRequest request{.codecs = {}, .tokens = kConfirmTokens, .journal = {}, .announce = {}};
+      importance::MeasureRequest request;
+      request.tokens = kConfirmTokens;
+      request.rounded_inputs = rounded_inputs;
       if (!journal.empty()) request.journal = journal.string() + fmt::format(".{}", s + 1);
       std::vector<importance::Measurement> measured =
           importance::measurements(engine, sets[s], inputs, units, request, "kl where the plan spends");

@@ -21,8 +21,12 @@ double mean(const std::vector<double>& values) {
 
 PlanMeter::PlanMeter(engine::Engine& engine, const importance::CalibrationSet& text,
                      const importance::InputMeanSquare& inputs, std::size_t tokens,
-                     const std::filesystem::path& journal, std::string_view job)
-    : engine_(engine), inputs_(inputs), meter_(engine, text, tokens), replacing_(engine) {
+                     const std::filesystem::path& journal, std::string_view job, codec::RoundedInputs rounded_inputs)
+    : engine_(engine),
+      inputs_(inputs),
+      rounded_inputs_(std::move(rounded_inputs)),
+      meter_(engine, text, tokens),
+      replacing_(engine) {
   base_ = now_ = all_kept(engine.architecture());
   original_perplexity_ = std::exp(mean(meter_.nll()));
   if (journal.empty()) return;
@@ -39,7 +43,8 @@ PlanMeter::PlanMeter(engine::Engine& engine, const importance::CalibrationSet& t
 }
 
 PlanMeter::Measured PlanMeter::measure(const Assignment& wanted) {
-  const std::string text = names(wanted);
+  std::string text;
+  for (const codec::Codec* codec : wanted) text += rounded_inputs_.text(*codec) + " ";
   return known_or_measured(fmt::format("codecs {:016x}", fnv1a(std::as_bytes(std::span(text)))), [&] {
     use(wanted);
     return first_change(wanted);
@@ -94,8 +99,8 @@ void PlanMeter::use(const Assignment& wanted) {
     auto it = held_.find({g, wanted[g]});
     if (it == held_.end())
       it = held_
-               .emplace(std::pair(g, wanted[g]),
-                        importance::RoundedGroup(engine_.model(), a.groups[g], *wanted[g], inputs_))
+               .emplace(std::pair(g, wanted[g]), importance::RoundedGroup(engine_.model(), a.groups[g], *wanted[g],
+                                                                          inputs_, rounded_inputs_.of(*wanted[g])))
                .first;
     it->second.put_into(replacing_);
   }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "codec/rounded_inputs.h"
 #include "core/journal.h"
 #include "importance/divergence.h"
 #include "pipeline/plan/plan.h"
@@ -22,10 +23,11 @@ class PlanMeter {
   };
 
   /// The engine must run the original, and outlive this; so must the inputs. With a journal, every measurement is kept
-  /// there, under the name of `job`. Memory: importance::DivergenceMeter's, and a copy of the linears for
-  /// every codec that they are measured with.
+  /// there, under the name of `job`. Groups read their inputs as rounded_inputs says of their codecs. Memory:
+  /// importance::DivergenceMeter's, and a copy of the linears for every codec that they are measured with.
   PlanMeter(engine::Engine& engine, const importance::CalibrationSet& text, const importance::InputMeanSquare& inputs,
-            std::size_t tokens, const std::filesystem::path& journal = {}, std::string_view job = "");
+            std::size_t tokens, const std::filesystem::path& journal = {}, std::string_view job = "",
+            codec::RoundedInputs rounded_inputs = {});
 
   Measured measure(const Assignment& wanted);
   /// Keeps the hidden states of this plan: plans that are equal to it in their first blocks skip those from now on. One
@@ -46,6 +48,7 @@ class PlanMeter {
 
   engine::Engine& engine_;
   const importance::InputMeanSquare& inputs_;
+  const codec::RoundedInputs rounded_inputs_;
   importance::DivergenceMeter meter_;
   std::optional<Journal> journal_;
   std::map<std::string, Measured> known_;

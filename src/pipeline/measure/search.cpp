@@ -259,7 +259,9 @@ PlanResult search_on_set(const Problem& problem, const importance::CalibrationSe
   // A single change can cost as little as the rounding of activations to bf16 does.
   engine::Engine for_changes(problem.model(), kernel::Precision::f32),
       for_plans(problem.model(), kernel::Precision::f32);
-  PlanMeter changes(for_changes, first, inputs, options.tokens), whole(for_plans, second, inputs, options.tokens);
+  const codec::RoundedInputs rounded = rounded_inputs(problem.target());
+  PlanMeter changes(for_changes, first, inputs, options.tokens, {}, "", rounded),
+      whole(for_plans, second, inputs, options.tokens, {}, "", rounded);
   return search_plan(problem, changes, whole, options);
 }
 

@@ -18,6 +18,7 @@ struct Costs {
   std::string signal;                                          ///< what the costs are, for the plan file
   std::vector<std::map<const codec::Codec*, double>> linears;  ///< by index; a codec without a cost is not a choice
   std::map<std::string, std::vector<double>> blocks;           ///< block signals, higher = more important
+  std::map<std::string, std::string> rounded_inputs = {};      ///< how codecs read inputs: importance::Scores
 };
 
 /// A level of preset lwq: a codec, and which blocks get it. A level without a count or threshold gets the blocks that

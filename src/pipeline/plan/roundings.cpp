@@ -9,6 +9,15 @@
 
 namespace strata::pipeline {
 
+codec::RoundedInputs rounded_inputs(const Target& target) {
+  codec::RoundedInputs result;
+  for (const codec::Codec& codec : codec::all()) {
+    const codec::ActivationRounding declared{format::declared_activations_of(codec, target.activations)};
+    if (declared.rounds() && target.roundings.hold(declared.kind)) result.kinds[&codec] = declared.kind;
+  }
+  return result;
+}
+
 RunInputs run_inputs(const Target& target, const model::Model& model) {
   RunInputs result{model.declared_activations(), {}, false, {}};
   if (target.fp8_cache) result.cache = model.declared_cache();

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "codec/activations.h"
+#include "codec/rounded_inputs.h"
 #include "model/model.h"
 
 namespace strata::pipeline {
@@ -27,6 +27,10 @@ struct Roundings {
     return a;
   }
 };
+
+/// How linears of every codec read their inputs when a target runs an output: as its files declare it, where the
+/// target's kernels do it. Plans are priced and measured with this.
+codec::RoundedInputs rounded_inputs(const Target& target);
 
 /// What linears and attention read when a target runs a model.
 struct RunInputs {

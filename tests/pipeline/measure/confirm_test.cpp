@@ -29,7 +29,7 @@ class ConfirmedCosts : public testing::Test {
   }
   importance::Scores confirmed(const std::filesystem::path& journal = {}) {
     importance::Scores scores = scored_->scores;
-    confirm_costs(engine_, {&set_, 1}, scored_->inputs, journal, scores, [&] { return plan_by(scores); });
+    confirm_costs(engine_, {&set_, 1}, scored_->inputs, {}, journal, scores, [&] { return plan_by(scores); });
     return scores;
   }
 

@@ -49,6 +49,21 @@ TEST(Target, OlderKernelsHaveFourAndEightBitsWithoutZeroPoints) {
   EXPECT_FALSE(takes("vllm:rocm", "int8_g32") || takes("vllm:rocm", "nvfp4"));
 }
 
+TEST(Target, InputsAreRoundedWhereTheKernelsDoIt) {
+  const auto kind = [](const char* target, const char* codec) {
+    return rounded_inputs(target_by_name(target)).of(codec::by_name(codec));
+  };
+  using enum codec::ActivationRounding::Kind;
+  EXPECT_EQ(kind("vllm", "fp8_channel"), e4m3_token);
+  EXPECT_EQ(kind("vllm:sm80", "fp8_channel"), none);
+  EXPECT_EQ(kind("transformers", "fp8_channel"), none);
+  EXPECT_EQ(kind("vllm:sm100", "nvfp4_a4"), nvfp4);
+  EXPECT_EQ(kind("vllm:sm89", "nvfp4_a4"), none);
+  EXPECT_EQ(kind("vllm:cpu", "int8_w8a8"), int8_token);
+  EXPECT_EQ(kind("vllm:sm100", "nvfp4"), none);
+  EXPECT_TRUE(rounded_inputs(target_by_name("llama.cpp")).kinds.empty());
+}
+
 TEST(Target, CodecsThatRoundInputsAreChoicesWhereTheyAreNamed) {
   EXPECT_TRUE(takes("vllm:sm100", "mxfp4_a4") && takes("vllm:sm100", "mxfp8_a8") && takes("vllm:sm100", "nvfp4_a4"));
   EXPECT_TRUE(takes("vllm", "fp8_static") && takes("vllm:cpu", "fp8_static"));
