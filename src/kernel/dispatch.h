@@ -26,6 +26,8 @@ void matmul(const Variant& variant, const float* x, std::size_t x_stride, std::s
             float* y, std::size_t y_stride, Precision precision);
 void add_outer_products(const Variant& variant, const float* a, std::size_t rows, const float* b, std::size_t cols,
                         std::size_t tokens, float* sums, Part part, Precision precision);
+void add_outer_products(const Variant& variant, const TokenRows& a, const TokenRows& b, std::size_t tokens, float* sums,
+                        std::size_t sums_stride, Part part, Sign sign, Precision precision);
 void attention(const Variant& variant, std::span<const Attention> sequences);
 void delta_rule(const Variant& variant, std::span<const DeltaRule> sequences);
 void state_space(const Variant& variant, const StateSpaceWeights& weights, std::span<const StateSpace> sequences);

@@ -1,7 +1,7 @@
-// Products by kernel::matmul; the inverse by two triangular solves with the factors that error feedback uses.
+// Products by kernel::matmul; the inverse by two triangular solves with the factors that error feedback uses, as
+// products too.
 #include "quantize/drift.h"
 
-#include <Eigen/Core>
 #include <algorithm>
 
 #include "codec/codec.h"
@@ -9,17 +9,12 @@
 #include "core/threads.h"
 #include "kernel/gradients.h"
 #include "kernel/outer_products.h"
+#include "quantize/cholesky.h"
 
 namespace strata::quantize {
 namespace {
 
-constexpr std::size_t kRows = 64;    // that a thread solves together
-constexpr std::size_t kWidth = 256;  // columns that are solved before their product with the factor
-
-using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Strided = Eigen::Map<RowMatrix, 0, Eigen::OuterStride<>>;
-
-Eigen::Index index(std::size_t n) { return static_cast<Eigen::Index>(n); }
+constexpr std::size_t kWidth = 128;  // columns that are solved before their product with the factor
 
 /// Columns of some rows, and the triangle of the factor that they meet: its rows and columns [begin, begin + size).
 struct Columns {
@@ -37,49 +32,50 @@ struct Columns {
     });
   }
 
-  /// solve_in_place gets these columns of some rows, on all threads.
-  template <class Solve>
-  void solve(Solve solve_in_place) const {
-    parallel_for((count + kRows - 1) / kRows, [&](std::size_t item) {
-      const std::size_t first = item * kRows;
-      solve_in_place(Strided(rows + first * stride + begin, index(std::min(kRows, count - first)), index(size),
-                             Eigen::OuterStride<>(index(stride))));
-    });
+  /// These columns times the transpose of `inverse` (size, size).
+  void multiply(const float* inverse, float* product) const {
+    kernel::matmul(rows + begin, stride, count, {MatrixView::dense(inverse, size, size, DType::f32), nullptr}, product,
+                   size, kernel::Precision::f32);
+    parallel_for(count, [&](std::size_t r) { std::copy_n(product + r * size, size, rows + r * stride + begin); });
   }
 };
 
 /// rows (count, size) times (H + damping)^-1, in place: H + damping = L^T D L with L = 1 + feedback.rows. First by
-/// L^-1, the last columns first, then by D^-1 and L^-T, the first columns first: a block of columns is solved on its
-/// own once the share of those before it is taken away by one product.
+/// L^-1, the last columns first, then by D^-1 and L^-T, the first columns first: a block of columns is multiplied with
+/// the inverse of its triangle once the share of those before it is taken away by one product.
 void solve(const Feedback& feedback, float* rows, std::size_t count) {
-  const std::size_t n = feedback.size, last = (n - 1) / kWidth * kWidth;
-  const Eigen::Map<const RowMatrix> lower(feedback.rows.data(), index(n), index(n));
+  const std::size_t n = feedback.size, blocks = (n + kWidth - 1) / kWidth;
   std::vector<float> product(count * kWidth), turned(n * std::min(n, kWidth));
-  const auto columns = [&](std::size_t begin) -> Columns {
-    return {rows, count, n, begin, std::min(kWidth, n - begin)};
+  const auto columns = [&](std::size_t block) -> Columns {
+    return {rows, count, n, block * kWidth, std::min(kWidth, n - block * kWidth)};
   };
-  const auto corner = [&](const Columns& c) {
-    return lower.block(index(c.begin), index(c.begin), index(c.size), index(c.size));
-  };
-  for (std::size_t begin = last + kWidth; begin >= kWidth;) {
-    begin -= kWidth;
-    const Columns mine = columns(begin);
-    if (const std::size_t behind = begin + mine.size; behind < n) {
-      kernel::transpose(feedback.rows.data() + behind * n + begin, n, n - behind, mine.size, turned.data());
+  std::vector<std::vector<float>> inverses(blocks);
+  parallel_for(blocks, [&](std::size_t block) {
+    const Columns mine = columns(block);
+    std::vector<float> triangle(mine.size * mine.size);
+    for (std::size_t r = 0; r < mine.size; ++r) {
+      std::copy_n(feedback.rows.data() + (mine.begin + r) * n + mine.begin, r, triangle.data() + r * mine.size);
+      triangle[r * mine.size + r] = 1.0f;
+    }
+    inverses[block] = inverse_of_lower(triangle.data(), mine.size, mine.size);
+  });
+  for (std::size_t block = blocks; block-- > 0;) {
+    const Columns mine = columns(block);
+    if (const std::size_t behind = mine.begin + mine.size; behind < n) {
+      kernel::transpose(feedback.rows.data() + behind * n + mine.begin, n, n - behind, mine.size, turned.data());
       mine.subtract(rows + behind, turned.data(), n - behind, n - behind, product.data());
     }
-    mine.solve([&](Strided x) { corner(mine).triangularView<Eigen::UnitLower>().solveInPlace<Eigen::OnTheRight>(x); });
+    kernel::transpose(inverses[block].data(), mine.size, mine.size, mine.size, turned.data());
+    mine.multiply(turned.data(), product.data());
   }
   parallel_for(count, [&](std::size_t r) {
     for (std::size_t c = 0; c < n; ++c)
       rows[r * n + c] = feedback.variance[c] > 0.0f ? rows[r * n + c] / feedback.variance[c] : 0.0f;
   });
-  for (std::size_t begin = 0; begin < n; begin += kWidth) {
-    const Columns mine = columns(begin);
-    if (begin > 0) mine.subtract(rows, feedback.rows.data() + begin * n, begin, n, product.data());
-    mine.solve([&](Strided x) {
-      corner(mine).transpose().triangularView<Eigen::UnitUpper>().solveInPlace<Eigen::OnTheRight>(x);
-    });
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const Columns mine = columns(block);
+    if (block > 0) mine.subtract(rows, feedback.rows.data() + mine.begin * n, mine.begin, n, product.data());
+    mine.multiply(inverses[block].data(), product.data());
   }
 }
 

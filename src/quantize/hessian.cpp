@@ -1,55 +1,37 @@
-// Sums of the lower triangle, mirrored; a blocked, left-looking Cholesky factorization.
+// Sums of the lower triangle, mirrored; the factors of cholesky.h, scaled to a unit diagonal.
 // All work is cut by sizes alone, so that threads change nothing.
 #include "quantize/hessian.h"
 
-#include <Eigen/Cholesky>
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
 #include "core/threads.h"
-#include "kernel/outer_products.h"
+#include "kernel/dispatch.h"
+#include "quantize/cholesky.h"
 
 namespace strata::quantize {
 namespace {
 
-constexpr std::size_t kTile = 64;      // rows and columns mirrored together
+constexpr std::size_t kTile = 64;      // rows mirrored together
 constexpr std::size_t kStretch = 256;  // columns of the factors whose products are made together
 
-using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Strided = Eigen::Map<RowMatrix, 0, Eigen::OuterStride<>>;
-
-Strided map(float* data, std::size_t rows, std::size_t cols, std::size_t stride) {
-  const auto index = [](std::size_t n) { return static_cast<Eigen::Index>(n); };
-  return {data, index(rows), index(cols), Eigen::OuterStride<>(index(stride))};
-}
-
-/// Lower triangular L with L L^T = a, in place; what is above the diagonal is left as it was. False when `a` is not
-/// positive definite.
-bool cholesky(float* a, std::size_t n) {
-  constexpr std::size_t width = 128;
-  std::vector<float> product(n * width);
-  for (std::size_t k = 0; k < n; k += width) {
-    const std::size_t size = std::min(width, n - k);
-    if (k > 0) {
-      const kernel::Weights rows{MatrixView::strided(a + k * n, size, k, n), nullptr};
-      kernel::matmul(a + k * n, n, n - k, rows, product.data(), size, kernel::Precision::f32);
-      map(a + k * n + k, n - k, size, n) -= map(product.data(), n - k, size, size);
+/// The rows [first, end) right of the diagonal become the mirror image of the columns below it.
+void mirror(float* sums, std::size_t n, std::size_t first, std::size_t end) {
+  const kernel::MatmulKernel& kernel = kernel::selected_variant().f32;  // packing a panel transposes it
+  const std::size_t height = kernel.tile_rows;
+  thread_local std::vector<float> turned;
+  turned.resize(kTile * height + kernel.lanes);
+  for (std::size_t from = first; from < n; from += height) {
+    const std::size_t rows = std::min(height, n - from);
+    kernel.pack_w(reinterpret_cast<const std::byte*>(sums + from * n + first), n * sizeof(float), DType::f32, rows,
+                  end - first, turned.data());
+    for (std::size_t r = first; r < end; ++r) {
+      const std::size_t begin = std::max(from, r + 1);
+      if (begin < from + rows)
+        std::copy_n(turned.data() + (r - first) * height + begin - from, from + rows - begin, sums + r * n + begin);
     }
-    Eigen::MatrixXd corner = map(a + k * n + k, size, size, n).cast<double>();
-    Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> llt(corner);
-    if (llt.info() != Eigen::Success || !corner.diagonal().allFinite()) return false;
-    const RowMatrix lower = corner.cast<float>();
-    for (std::size_t r = 0; r < size; ++r) std::copy_n(lower.data() + r * size, r + 1, a + (k + r) * n + k);
-    const std::size_t below = n - k - size, stretches = (below + width - 1) / width;
-    parallel_for(stretches, [&](std::size_t s) {
-      const std::size_t row = k + size + s * width;
-      auto panel = map(a + row * n + k, std::min(width, n - row), size, n);
-      lower.triangularView<Eigen::Lower>().transpose().solveInPlace<Eigen::OnTheRight>(panel);
-    });
   }
-  return true;
 }
 
 }  // namespace
@@ -59,13 +41,8 @@ Hessian::Hessian(std::size_t size) : size_(size), sums_(size * size, 0.0f) {}
 void Hessian::add(const float* rows, std::size_t tokens, kernel::Precision precision) {
   const std::size_t n = size_;
   kernel::add_outer_products(rows, n, rows, n, tokens, sums_.data(), kernel::Part::lower, precision);
-  parallel_for((n + kTile - 1) / kTile, [&](std::size_t item) {
-    const std::size_t first = item * kTile, end = std::min(n, first + kTile);
-    for (std::size_t from = first; from < n; from += kTile)
-      for (std::size_t r = first; r < end; ++r)
-        for (std::size_t c = std::max(from, r + 1); c < std::min(n, from + kTile); ++c)
-          sums_[r * n + c] = sums_[c * n + r];
-  });
+  parallel_for((n + kTile - 1) / kTile,
+               [&](std::size_t item) { mirror(sums_.data(), n, item * kTile, std::min(n, (item + 1) * kTile)); });
   tokens_ += tokens;
 }
 
@@ -83,32 +60,28 @@ Feedback factorize(const Hessian& hessian, double damping, std::vector<std::uint
   Feedback result{n, std::vector<float>(n * n), std::vector<float>(n), damping, 0.0, std::move(order)};
   STRATA_CHECK(result.order.empty() || result.order.size() == n);
   const auto column = [&](std::size_t k) { return result.order.empty() ? k : result.order[k]; };
-  std::vector<float>& l = result.rows;
-  // The last column is eliminated first: with indices reversed, an ordinary lower triangular factor.
   while (true) {
     const auto added = static_cast<float>(mean > 0 ? result.damping * mean : 1.0);
     result.added = added;
-    for (std::size_t r = 0; r < n; ++r) {
-      const float* const row = hessian.row(column(n - 1 - r));
-      for (std::size_t c = 0; c <= r; ++c) l[r * n + c] = row[column(n - 1 - c)];
-      l[r * n + r] += added;
-    }
-    if (cholesky(l.data(), n)) break;
+    parallel_for(n, [&](std::size_t k) {
+      const float* const row = hessian.row(column(k));
+      float* const to = result.rows.data() + k * n;
+      if (result.order.empty())
+        std::copy_n(row, k + 1, to);
+      else
+        for (std::size_t i = 0; i <= k; ++i) to[i] = row[result.order[i]];
+      to[k] += added;
+    });
+    if (factor_from_last(result.rows.data(), n)) break;
     if (result.damping > 1e6) fail("the inputs of a linear have no usable Hessian; the calibration is damaged");
     result.damping *= 10;
   }
-  for (std::size_t k = 0; k < n; ++k) {
-    const float d = l[(n - 1 - k) * n + n - 1 - k];
-    result.variance[k] = d * d;
-  }
-  // rows[k, i] = L[n-1-i, n-1-k] / L[n-1-k, n-1-k]: a reflection at the other diagonal, whose elements (k, n-1-k) stay.
-  for (std::size_t k = 0; k < n; ++k)
-    for (std::size_t i = 0; i + k < n; ++i) std::swap(l[k * n + i], l[(n - 1 - i) * n + n - 1 - k]);
   parallel_for(n, [&](std::size_t k) {
-    const float d = std::sqrt(result.variance[k]);
-    for (std::size_t i = 0; i < k; ++i) l[k * n + i] /= d;
-    std::fill(l.begin() + static_cast<std::ptrdiff_t>(k * n + k), l.begin() + static_cast<std::ptrdiff_t>((k + 1) * n),
-              0.0f);
+    float* const row = result.rows.data() + k * n;
+    const float d = row[k];
+    result.variance[k] = d * d;
+    for (std::size_t i = 0; i < k; ++i) row[i] /= d;
+    std::fill(row + k, row + n, 0.0f);
   });
   return result;
 }

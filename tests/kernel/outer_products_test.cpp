@@ -56,6 +56,23 @@ TEST(OuterProducts, EveryVariantEqualsTheDefinition) {
     }
 }
 
+TEST(OuterProducts, ColumnsOfWiderRowsAreTakenAwayFromColumnsOfWiderSums) {
+  constexpr std::size_t tokens = 40, rows = 50, cols = 70, wide = 90;
+  const std::vector<float> a = normal(tokens * wide, 7), b = normal(tokens * wide, 8), before = normal(rows * wide, 9);
+  for (const Variant* variant : runnable()) {
+    std::vector<float> sums = before;
+    add_outer_products(*variant, {a.data(), rows, wide}, {b.data(), cols, wide}, tokens, sums.data(), wide, Part::all,
+                       Sign::minus, Precision::f32);
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = 0; c < wide; ++c) {
+        double want = static_cast<double>(before[r * wide + c]);
+        for (std::size_t t = 0; c < cols && t < tokens; ++t)
+          want -= static_cast<double>(a[t * wide + r]) * static_cast<double>(b[t * wide + c]);
+        ASSERT_NEAR(sums[r * wide + c], want, 1e-4) << variant->name << " (" << r << ", " << c << ")";
+      }
+  }
+}
+
 TEST(OuterProducts, TheLowerPartIsThatOfTheWhole) {
   constexpr std::size_t size = 190, tokens = 50;
   const std::vector<float> x = normal(size * tokens, 4);
