@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/cpu.h"
+#include "core/ranks.h"
 #include "core/threads.h"
 #include "kernel/dispatch.h"
 #include "kernel/product_choice.h"
@@ -35,8 +36,9 @@ KernelChoice kernel_choice(double seconds) {
 }
 
 void show_machine(std::string_view version) {
-  fmt::print("{}\n{}, {} threads, {:.1f} GiB of memory\n{}", version, cpu_model_name(), thread_count(),
-             static_cast<double>(physical_memory_bytes()) / (1ull << 30), kernel_choice(kSecondsOfVersion).text);
+  fmt::print("{}\n{}, {} threads, {:.1f} GiB of memory\nMPI: {}\n{}", version, cpu_model_name(), thread_count(),
+             static_cast<double>(physical_memory_bytes()) / (1ull << 30), mpi_version(),
+             kernel_choice(kSecondsOfVersion).text);
 }
 
 }  // namespace strata::cli
