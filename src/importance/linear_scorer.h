@@ -24,8 +24,8 @@ class LinearScorer {
   /// A PassObserver (pass.h), for the Hessians of inputs.
   void observe(const SiteRows& rows);
   /// Scores a block that the calibration set has passed; with kNoBlock, after the last block, what stands outside of
-  /// the blocks.
-  void score_block(std::size_t block);
+  /// the blocks. Ranks share the linears, and all have the scores.
+  void score_block(std::size_t block, const Ranks& ranks = {});
   /// Moves all errors into `scores`, and those of each half of the calibration set into its member of `halves`.
   void finish(Scores& scores, std::array<Scores, 2>& halves);
   /// Seconds by signal: those of rounding, which all signals share, and those that the signal adds.
@@ -40,6 +40,8 @@ class LinearScorer {
   };
 
   void score_linear(std::size_t l);
+  /// Every rank gets the errors of a linear that one rank has scored.
+  void share(std::size_t l, const Ranks& ranks, std::size_t from);
   /// whole: what makes the sums in `products`, which may be over a share of the rows, those over all.
   void note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
             const ColumnProducts& products, double whole);
