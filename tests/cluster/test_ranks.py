@@ -159,32 +159,46 @@ class Endings(Ranks):
                 found[int(environment["OMPI_COMM_WORLD_RANK"])] = int(status.parent.name)
         return [found[rank] for rank in sorted(found)]
 
-    def test_a_killed_rank_ends_the_job_which_resumes_with_other_ranks(self):
-        words = self.quantize("llama", "--method", "gptq", "--preset", "uniform:int4_g32", "--no-verify")
-        self.run_ranks(1, *words, "-o", "alone")
+    def kill_and_resume(self, words: list, output: str, read, kills: list[tuple[int, int]], last: int) -> None:
+        """Kills a rank (SIGKILL) of one run after another; then `last` ranks finish, with what `read` has of a run of one."""
+        self.run_ranks(1, *words, "-o", "alone" + output)
         begin = time.monotonic()
-        self.run_ranks(3, *words, "-o", "whole")
+        self.run_ranks(3, *words, "-o", "whole" + output)
         took = time.monotonic() - begin
         chance = random.Random(7)
         killed = 0
-        for ranks, victim in [(3, 1), (2, 0), (8, 5), (3, 2), (2, 1)]:
-            job = subprocess.Popen(self.command(ranks, [*words, "-o", "out"]), cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                   env=os.environ | {"STRATA_NOTE_SECONDS": "0"})
+        for ranks, victim in kills:
+            job = subprocess.Popen(self.command(ranks, [*words, "-o", output]), cwd=self.folder, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True, env=os.environ | {"STRATA_NOTE_SECONDS": "0"})
             time.sleep(took * chance.uniform(0.3, 0.95))
-            there = self.children(job.pid)
+            there = self.children(job.pid) if ranks > 1 else [job.pid]
             if len(there) == ranks:
                 os.kill(there[victim], signal.SIGKILL)
             err = job.communicate(timeout=SECONDS)[1]
-            if (self.folder / "out").exists():  # it had its name before the kill
-                self.assertEqual(self.files("out"), self.files("alone"))
-                shutil.rmtree(self.folder / "out")
+            if (self.folder / output).exists():  # it had its name before the kill
+                self.assertEqual(read(output), read("alone" + output))
+                shutil.rmtree(self.folder / output, ignore_errors=True)
+                (self.folder / output).unlink(missing_ok=True)
                 continue
             killed += 1
             self.assertNotEqual(job.returncode, 0)
-            self.assertIn("exited on signal 9", err)
+            if ranks > 1 and len(there) == ranks:
+                self.assertIn("exited on signal 9", err)
         self.assertGreater(killed, 0)
-        self.run_ranks(2, *words, "-o", "out")
-        self.assertEqual(self.files("out"), self.files("alone"))
+        self.run_ranks(last, *words, "-o", output)
+        self.assertEqual(read(output), read("alone" + output))
+
+    def test_a_rounding_whose_ranks_were_killed_resumes_with_others(self):
+        words = self.quantize("llama", "--method", "gptq", "--preset", "uniform:int4_g32", "--no-verify")
+        self.kill_and_resume(words, "out", self.files, [(3, 1), (2, 0), (8, 5), (3, 2), (2, 1)], last=2)
+
+    def test_a_scoring_whose_ranks_were_killed_resumes_with_others(self):
+        def read(name: str):
+            return without(json.loads((self.folder / name).read_text()), "seconds")
+        words = ["score", "../llama", "--calib", "../text.txt", "--samples", "128", "--seq-len", "128", "--signals",
+                 "lim,spike,act_mse,alpha,kl"]
+        self.kill_and_resume(words, "scores.json", read, [(3, 1), (2, 0), (8, 7), (1, 0), (3, 2)], last=2)
+        self.assertFalse(list(self.folder.glob("scores.json.*")))
 
     def test_an_error_that_all_ranks_have_is_said_once(self):
         result = self.run_ranks(3, "eval", "nowhere", "--text", "../text.txt", exit_code=1)
