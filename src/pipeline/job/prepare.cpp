@@ -30,6 +30,9 @@ void check_container(const model::Model& model, const QuantizeRequest& request) 
   if (const std::string why = why_no_fp8_cache(target_of(request), a); !why.empty()) fail("--kv fp8: {}", why);
 }
 
+/// Those that share the confirmation of costs: with several texts only the first rank has the inputs for it.
+Ranks ranks_to_confirm(std::size_t sets) { return sets == 1 ? all_ranks() : Ranks(); }
+
 /// What has to be found out, given what is known.
 struct Findings {
   bool scores = false;    ///< none were given, and the preset spends bytes by them
@@ -185,7 +188,8 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
     return plan;
   };
   if (has_gradient_costs(*prepared_.scores))
-    confirm_costs(engine, sets, inputs, stages_.file("confirm.journal"), *prepared_.scores, next_plan);
+    confirm_costs(engine, sets, inputs, stages_.file("confirm.journal"), *prepared_.scores, next_plan,
+                  writes_ ? ranks_to_confirm(sets.size()) : Ranks());
   return inputs;
 }
 
@@ -244,8 +248,12 @@ void help_to_score(const model::Model& model, const QuantizeRequest& request, co
   importance::ScoreRequest needed = scores_needed(request.plan, target_of(request), model.architecture());
   needed.fit = request.scale_fit;
   engine::Engine engine(model, kernel::Precision::f32);
-  const WorkingTogether together;
-  importance::score(engine, sets, needed, importance::Combine::mean);
+  importance::ScoreResult result = [&] {
+    const WorkingTogether together;
+    return importance::score(engine, sets, needed, importance::Combine::mean);
+  }();
+  if (const Ranks ranks = ranks_to_confirm(sets.size()); ranks.many() && has_gradient_costs(result.scores))
+    confirm_costs(engine, sets, result.inputs, {}, result.scores, {}, ranks);
 }
 
 void help_to_measure_inputs(const model::Model& model, const QuantizeRequest&, const json& details) {
