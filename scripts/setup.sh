@@ -14,7 +14,7 @@ EOF
 }
 
 packages=(cmake ninja-build g++ pkg-config libeigen3-dev nlohmann-json3-dev libcli11-dev libfmt-dev
-  libcurl4-openssl-dev libssl-dev libgtest-dev libbenchmark-dev python3 python3-venv python3-dev ca-certificates nodejs npm)
+  libcurl4-openssl-dev libssl-dev libopenmpi-dev openmpi-bin libgtest-dev libbenchmark-dev python3 python3-venv python3-dev ca-certificates nodejs npm)
 case "${1:-}" in
   "") ;;
   --dev) packages+=(clang clang-format libclang-rt-dev ccache git chromium fonts-dejavu-core) ;;

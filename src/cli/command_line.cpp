@@ -247,6 +247,7 @@ std::function<void()> parse_command_line(std::vector<std::string> words, Common&
     app.exit(e);
     return {};
   }
+  if (verb.run_by == RunBy::first_rank && !all_ranks().is_first()) return [] {};
   return run_verb;
 }
 

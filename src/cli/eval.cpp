@@ -127,6 +127,6 @@ extern const Verb eval_verb = {
     "runs\n"
     "  strata eval OUT.gguf --text book.txt --seq-len 2048 --precision bf16\n"
     "  strata eval OUT --ref MODEL --tasks arc_easy,hellaswag --limit 200    # lm-evaluation-harness: docs/tasks.md\n",
-    setup};
+    setup, RunBy::all_ranks};
 
 }  // namespace strata::cli

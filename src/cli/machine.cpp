@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/cpu.h"
+#include "core/ranks.h"
 #include "core/threads.h"
 #include "kernel/dispatch.h"
 #include "kernel/product_choice.h"
@@ -39,11 +40,12 @@ void show_version(bool verbose, const Common& common) {
   print(common, "strata {}\n", STRATA_VERSION);
   if (verbose) {
     const KernelChoice choice = kernel_choice(kSecondsOfVersion);
-    print(common, "{}, {} threads, {:.1f} GiB of memory\n{}", cpu_model_name(), thread_count(),
-          static_cast<double>(physical_memory_bytes()) / (1ull << 30), choice.text);
+    print(common, "{}, {} threads, {:.1f} GiB of memory\nMPI: {}\n{}", cpu_model_name(), thread_count(),
+          static_cast<double>(physical_memory_bytes()) / (1ull << 30), mpi_version(), choice.text);
     value.update({{"cpu", cpu_model_name()},
                   {"threads", thread_count()},
                   {"memory_bytes", physical_memory_bytes()},
+                  {"mpi", mpi_version()},
                   {"isa", kernel::selected_variant().name},
                   {"products_bf16", choice.entries}});
   }

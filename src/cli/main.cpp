@@ -3,11 +3,14 @@
 // the user interrupted.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <new>
+#include <optional>
 
 #include "cli/verb.h"
 #include "core/cpu.h"
 #include "core/interrupt.h"
+#include "core/ranks.h"
 #include "core/threads.h"
 #include "pipeline/report/data.h"
 
@@ -15,15 +18,25 @@ namespace {
 
 using namespace strata;
 
-/// Says what went wrong on stderr, and under --json on stdout as well.
+/// Says what went wrong on stderr, and under --json on stdout as well. Of several ranks the first to say so ends all;
+/// what all of them have met, such as a wrong option, is said by the first rank alone.
 int tell(const cli::Common& common, int exit_code, const char* kind, const std::string& message) {
-  fmt::print(stderr, "strata: {}\n", message);
+  if (JoinedRanks::ended_by_first_rank()) std::_Exit(exit_code);
+  fmt::print(stderr, "strata: {}{}\n", cli::by_rank(), message);
   if (exit_code == 2) fmt::print(stderr, "Run `strata --help` or `strata VERB --help`.\n");
   cli::print_json(common, {{"error", {{"kind", kind}, {"message", message}}}});
+  std::fflush(nullptr);
+  JoinedRanks::end_all(exit_code);
   return exit_code;
 }
 
+/// Results and remarks are the first rank's to tell; errors are told by the rank that has them.
+void keep_quiet_beside_first_rank() {
+  if (!all_ranks().is_first() && std::freopen("/dev/null", "w", stdout) == nullptr) fail("/dev/null: cannot be opened");
+}
+
 void run(int argc, char** argv, cli::Common& common) {
+  keep_quiet_beside_first_rank();
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, lines come in the order of those on stderr
   std::vector<std::string> words(argv, argv + argc);
   if (!words.empty()) words[0] = "strata";
@@ -47,7 +60,9 @@ void run(int argc, char** argv, cli::Common& common) {
 
 int main(int argc, char** argv) {
   cli::Common common;
+  std::optional<JoinedRanks> ranks;  // which an error ends before it is left
   try {
+    ranks.emplace();
     run(argc, argv, common);
     return 0;
   } catch (const strata::UsageError& e) {

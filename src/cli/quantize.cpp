@@ -125,10 +125,14 @@ void show_dry_run(const Options& options, const Common& common) {
 void run(const Options& options, const Common& common) {
   StageEvents stages;
   std::optional<ListeningToProgress> listening;
-  if (options.events) listening.emplace(stages);
-  if (options.dry_run) return show_dry_run(options, common);
+  if (options.events && all_ranks().is_first()) listening.emplace(stages);
+  if (options.dry_run) {
+    if (all_ranks().is_first()) show_dry_run(options, common);
+    return;
+  }
   Teller teller(options, common);
   const pipeline::Quantized done = pipeline::quantize(options.request, teller, common.command);
+  if (!all_ranks().is_first()) return;
   if (!done.report.empty()) teller.on_remark(done.report);
   print_json(common, pipeline::to_json(done, pipeline::method_of(options.request).name));
   print(common, "{}: {} in {:.1f} s, peak memory {}\n", done.written.path.string(), human_bytes(done.written.bytes),
@@ -164,6 +168,6 @@ extern const Verb quantize_verb = {"quantize", "Make the best checkpoint that fi
                                    "  strata quantize MODEL -o model.gguf --like theirs.gguf\n"
                                    "  strata quantize MODEL -o OUT --bits 4.5 --preset prior --dry-run\n"
                                    "A run that was stopped is resumed by the same command.\n",
-                                   setup};
+                                   setup, RunBy::all_ranks};
 
 }  // namespace strata::cli

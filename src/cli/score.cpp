@@ -107,6 +107,6 @@ extern const Verb score_verb = {
     "  strata score MODEL -o scores.csv                    # a table for a spreadsheet\n"
     "  strata score MODEL -o scores.json --signals lim,zd --imatrix-out imatrix.gguf\n"
     "  strata score MODEL -o scores.json --judge          # may be stopped: the same command resumes\n",
-    setup};
+    setup, RunBy::all_ranks};
 
 }  // namespace strata::cli

@@ -11,6 +11,7 @@
 #include "core/journal.h"
 #include "core/seconds.h"
 #include "hub/model_argument.h"
+#include "kernel/dispatch.h"
 #include "model/tokenizer.h"
 #include "pipeline/report/data.h"
 
@@ -67,8 +68,19 @@ importance::CalibrationSet text_of(engine::Engine& engine, const model::Tokenize
   return importance::make_calibration(engine, tokenizer, request);
 }
 
+/// The file of the measurements, in a folder that is made.
+std::filesystem::path make_journal(const std::filesystem::path& folder) {
+  std::error_code code;
+  std::filesystem::create_directories(folder, code);
+  if (!std::filesystem::is_directory(folder, code)) fail("{}: cannot be made: {}", folder.string(), code.message());
+  return folder / "sweep.journal";
+}
+
 void run(const Options& options, const Common& common) {
   const auto begin = std::chrono::steady_clock::now();
+  const WorkingTogether together;
+  const Ranks ranks = ranks_at_work();
+  kernel::keep_variant(ranks);
   const model::Model model = model::Model::open(options.model);
   model.require_runnable();
   const auto tokenizer = model::Tokenizer::of(model);
@@ -77,16 +89,19 @@ void run(const Options& options, const Common& common) {
   request.step = options.step;
   request.random_orders = options.random_orders;
   const std::filesystem::path folder = options.output;
-  std::error_code code;
-  std::filesystem::create_directories(folder, code);
-  if (!std::filesystem::is_directory(folder, code)) fail("{}: cannot be made: {}", options.output, code.message());
-  request.journal = folder / "sweep.journal";
+  if (ranks.is_first()) request.journal = make_journal(folder);
 
   engine::Engine engine(model), writer(model, kernel::Precision::bf16);
-  const auto calibration = importance::make_calibration(writer, tokenizer, options.calibration);
+  importance::CalibrationSet calibration, text;
+  if (ranks.is_first()) {
+    calibration = importance::make_calibration(writer, tokenizer, options.calibration);
+    text = text_of(writer, tokenizer, options);
+  }
+  importance::share(ranks, calibration);
+  importance::share(ranks, text);
   if (options.show_calibration) show_calibration(calibration, tokenizer);
-  const auto text = text_of(writer, tokenizer, options);
   const pipeline::SweepResult result = pipeline::sweep(engine, calibration, text, request);
+  if (!ranks.is_first()) return;
   json value = result.to_json();
   value["model"] = {{"path", options.model}, {"fingerprint", model.fingerprint()}};
   value["text"] = text.source.to_json();
@@ -143,6 +158,6 @@ extern const Verb sweep_verb = {
     "  strata sweep MODEL -o sweep\n"
     "  strata sweep MODEL -o sweep --high int4_g64 --low int2_g32 --text wiki.test.raw\n"
     "  strata sweep MODEL -o sweep --claims            # stopped anywhere, the same command goes on\n",
-    setup};
+    setup, RunBy::all_ranks};
 
 }  // namespace strata::cli

@@ -2,12 +2,21 @@
 // Column widths count bytes; what is printed here is ASCII but for names from files.
 #include "cli/verb.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace strata::cli {
 
 void print_json(const Common& common, const json& value) {
   if (common.json_output) fmt::print("{}\n", json_text(value, 2));
+}
+
+std::string by_rank() {
+  if (all_ranks().is_first()) return {};
+  char host[256] = "?";
+  gethostname(host, sizeof host - 1);
+  return fmt::format("rank {} on {}: ", all_ranks().rank(), host);
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

@@ -10,6 +10,7 @@
 
 #include "cli/command_line.h"
 #include "core/json.h"
+#include "core/ranks.h"
 
 namespace strata::cli {
 
@@ -21,12 +22,19 @@ struct Common {
 };
 void visit(Common& common, OptionVisitor& visitor);
 
+/// Of several ranks (core/ranks.h).
+enum class RunBy {
+  first_rank,  ///< the others wait for its end
+  all_ranks,   ///< they share the work
+};
+
 struct Verb {
   const char* name;
   const char* summary;   ///< one line
   const char* examples;  ///< shown below the options
   /// Declares the options and returns what to do once they are set.
   std::function<void()> (*setup)(CommandLine& line, const Common& common);
+  RunBy run_by = RunBy::first_rank;
 };
 
 std::span<const Verb> verbs();
@@ -42,11 +50,13 @@ void print(const Common& common, fmt::format_string<Args...> format, Args&&... a
 }
 /// The result to stdout under --json.
 void print_json(const Common& common, const json& value);
-/// A remark to stderr, under --json too.
+/// A remark to stderr, under --json too; of several ranks the first one's alone.
 template <class... Args>
 void remark(fmt::format_string<Args...> format, Args&&... args) {
-  fmt::print(stderr, format, std::forward<Args>(args)...);
+  if (all_ranks().is_first()) fmt::print(stderr, format, std::forward<Args>(args)...);
 }
+/// What opens an error of a rank: "rank 3 on HOST: "; nothing for the first.
+std::string by_rank();
 
 /// Rows of cells, the first row a heading, columns aligned (numbers to the right), two spaces apart.
 std::string table(const std::vector<std::vector<std::string>>& rows);

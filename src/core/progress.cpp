@@ -10,6 +10,7 @@
 #include <exception>
 
 #include "core/interrupt.h"
+#include "core/ranks.h"
 #include "core/units.h"
 
 namespace strata {
@@ -51,6 +52,7 @@ Progress::~Progress() {
     listener_->on_end(label_);
     return;
   }
+  if (!all_ranks().is_first()) return;
   const double elapsed = duration<double>(steady_clock::now() - start_).count();
   if (drawn_)
     std::fputs("\r\033[K", stderr);
@@ -71,7 +73,7 @@ void Progress::advance(std::size_t units) {
     listener_->on_progress(label_, done_, total_);
     return;
   }
-  if (duration<double>(now - start_).count() < kQuietSeconds) return;
+  if (duration<double>(now - start_).count() < kQuietSeconds || !all_ranks().is_first()) return;
   if (terminal_ && due) {
     last_draw_ = now;
     draw();

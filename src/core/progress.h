@@ -1,6 +1,7 @@
 // Progress of a stage of work on standard error. A terminal gets a bar that is redrawn and erased at the end:
 // "quantize  [=====     ]  52 %  12 s left". A pipe gets whole lines: "quantize: about 90 s" and "quantize: took 92 s".
-// A stage that ends within two seconds shows nothing. A program that shows progress itself listens in their place.
+// A stage that ends within two seconds shows nothing, and of several ranks only the first shows any. A program that
+// shows progress itself listens in their place.
 #pragma once
 #include <chrono>
 #include <cstddef>

@@ -17,9 +17,9 @@
 
 namespace strata::engine {
 
+struct CacheUse;
 struct DeltaRows;
 struct Record;
-struct CacheUse;
 
 class Engine {
  public:
@@ -63,6 +63,7 @@ class Engine {
   friend class Replacing;
   friend class RoundingInputs;
   friend class HoldingCache;
+  friend class AlikeInBatches;
   friend struct MixerRow;
   static float* sized(std::vector<float>& buffer, std::size_t size);
   kernel::Weights embedding() const;
@@ -96,34 +97,33 @@ class Engine {
   void attend_latents(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
   /// Fills rows with what a gated delta net's linears make of x.
   void read_delta(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, DeltaRows& rows);
-  /// Parts of attention. make_heads fills q_, k_ and v_.
+  /// Fills q_, k_ and v_.
   void make_heads(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens);
   /// Norm and rotary embedding of q or k, (tokens, heads * head_dim), in place.
   void prepare_heads(const BlockWeights& weights, std::size_t block, const Batch& batch, model::Norm norm,
                      std::size_t heads, float* rows) const;
   /// h += a half's output (tokens, hidden) after its norm and factor; `out` is used up.
   void add_half(const BlockWeights& weights, Half half, float* out, std::size_t tokens, float* h) const;
-  /// gate, up and down of a dense block (kNoExpert) or of one expert on rows of up's size, into y, of down's. show:
+  /// gate, up and down of a dense block (kNoExpert) or of one expert on rows of up's size, into y, of down's. show is
   /// called with what down reads, (tokens, size). False when the pass ended at `last`.
   bool run_gated(BlockWeights& weights, std::size_t block, std::size_t expert, const float* x, std::size_t tokens,
                  float* y, const std::function<void(const float* rows, std::size_t size)>& show, Site last);
-  /// Ends a block whose halves are added to h: the tokens' rows for it, and its factor; in block_embedding.cpp. A pass
-  /// that ends at `last` leaves h somewhere between.
+  /// Ends a block whose halves are in h: the tokens' rows for it, and its factor. At `last` h is somewhere between.
   void finish_block(BlockWeights& weights, std::size_t block, const Batch& batch, float* h, const Observer* observer,
                     Site last);
   /// Adds what the routed experts give to `out`, what the shared expert or the dense part gave. They read x, or what is
-  /// made of h where they stand beside a dense part. False when the pass ended at `last`. Defined in experts.cpp, as
-  /// are those below.
+  /// made of h where they stand beside a dense part. False when the pass ended at `last`. In experts.cpp, as those
+  /// below.
   bool add_experts(BlockWeights& weights, std::size_t block, const float* x, const float* h, std::size_t tokens,
                    float* out, const Observer* observer, Site last);
   /// Adds the outputs of all routed experts to `out` (tokens, hidden). False when the pass ended at `last`.
   bool mix_experts(BlockWeights& weights, std::size_t block, ExpertInput input, std::size_t tokens, float* out,
                    const Observer* observer, Site last);
-  /// Adds what the routed experts make of `rows` (tokens, expert_size) to `sum`, unless the pass ends at `last`.
+  /// Adds what they make of `rows` (tokens, expert_size) to `sum`, unless the pass ends at `last`.
   void run_experts(BlockWeights& weights, std::size_t block, std::span<const Share> shares, const float* rows,
                    std::size_t tokens, float* sum, Site last);
-  /// One routed expert on the rows of `call`, shown to `watch` unless that is nullptr.
-  void run_expert(BlockWeights& weights, ExpertRows call, float* y, const ExpertWatch* watch, Site last);
+  /// One routed expert on `rows` rows, those of `call` first, which `watch` is shown unless it is nullptr.
+  void run_expert(BlockWeights& w, ExpertRows call, std::size_t rows, float* y, const ExpertWatch* watch, Site last);
   void forget_expert(BlockWeights& weights, std::size_t block, std::size_t expert) const;
 
   const model::Model& model_;
@@ -142,6 +142,7 @@ class Engine {
   const std::vector<codec::ActivationRounding>* rounding_ = nullptr;  ///< by linear; set by RoundingInputs
   std::size_t rounded_for_ = model::kNoLinear;                        ///< the linear that `rounded_` was made for
   CacheUse* cache_use_ = nullptr;                                     ///< set by HoldingCache
+  bool alike_ = false;                                                ///< set by AlikeInBatches
   // Buffers that grow to the largest batch so far.
   std::vector<float> change_, normed_, q_, k_, v_, gates_, attended_, gate_, up_, projected_, gathered_, expert_out_,
       fused_, router_in_, mixed_, rounded_;

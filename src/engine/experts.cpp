@@ -227,13 +227,18 @@ void Engine::run_experts(BlockWeights& w, std::size_t block, std::span<const Sha
     const std::size_t routed = share.tokens.size();
     const ExpertWatch* watch = watch_ != nullptr && e >= watch_->first && e < watch_->end ? watch_ : nullptr;
     if (watch != nullptr && watch->feed_all && watch->feed_all(e, routed))
-      run_expert(w, {Site::mlp_in, block, e, false, rows, size, all}, nullptr, watch, whole ? Site::down_in : last);
+      run_expert(w, {Site::mlp_in, block, e, false, rows, size, all}, tokens, nullptr, watch,
+                 whole ? Site::down_in : last);
     if (routed != 0 && (whole || watch != nullptr)) {
-      float* own = sized(gathered_, routed * size);
+      // Rows of zeros beside few rows have them multiplied as many are.
+      const bool as_many = alike_ && tokens > kernel::kFewTokens && routed <= kernel::kFewTokens;
+      const std::size_t multiplied = as_many ? kernel::kFewTokens + 1 : routed;
+      float* own = sized(gathered_, multiplied * size);
       gather_rows(rows, share.tokens, size, own);
+      std::fill(own + routed * size, own + multiplied * size, 0.0f);
       if (a.experts.weighs_input) kernel::scale_rows(own, size, routed, size, share.weights.data());
-      float* y = sized(expert_out_, routed * size);
-      run_expert(w, {Site::mlp_in, block, e, true, own, size, share.tokens}, y, watch, last);
+      float* y = sized(expert_out_, multiplied * size);
+      run_expert(w, {Site::mlp_in, block, e, true, own, size, share.tokens}, multiplied, y, watch, last);
       const std::span<const float> weights = a.experts.weighs_input ? std::span<const float>() : share.weights;
       if (whole) add_rows(y, share.tokens, weights, size, sum);
     }
@@ -241,13 +246,14 @@ void Engine::run_experts(BlockWeights& w, std::size_t block, std::span<const Sha
   }
 }
 
-void Engine::run_expert(BlockWeights& w, ExpertRows call, float* y, const ExpertWatch* watch, Site last) {
+void Engine::run_expert(BlockWeights& w, ExpertRows call, std::size_t rows, float* y, const ExpertWatch* watch,
+                        Site last) {
   if (watch != nullptr) watch->show(call);
   if (last == Site::mlp_in) return;
-  const auto show = [&](const float* rows, std::size_t size) {
-    if (watch != nullptr) watch->show({Site::down_in, call.block, call.expert, call.routed, rows, size, call.tokens});
+  const auto show = [&](const float* input, std::size_t size) {
+    if (watch != nullptr) watch->show({Site::down_in, call.block, call.expert, call.routed, input, size, call.tokens});
   };
-  run_gated(w, call.block, call.expert, call.rows, call.tokens.size(), y, show, last);
+  run_gated(w, call.block, call.expert, call.rows, rows, y, show, last);
 }
 
 void Engine::forget_expert(BlockWeights& w, std::size_t block, std::size_t expert) const {

@@ -102,6 +102,19 @@ class HoldingCache {
   Engine& engine_;
 };
 
+/// A sequence gives the same bits in every batch of more than kernel::kFewTokens tokens: the few rows that one expert
+/// gets are multiplied as many are, which takes more time.
+class AlikeInBatches {
+ public:
+  explicit AlikeInBatches(Engine& engine) : engine_(engine) { engine_.alike_ = true; }
+  ~AlikeInBatches() { engine_.alike_ = false; }
+  AlikeInBatches(const AlikeInBatches&) = delete;
+  AlikeInBatches& operator=(const AlikeInBatches&) = delete;
+
+ private:
+  Engine& engine_;
+};
+
 /// Linears read their inputs rounded, as a runtime's kernels do before they multiply. `rounding`, by index into
 /// Architecture::linears, must outlive the guard; an empty one rounds nothing. Not beside Recording or Following: a
 /// change of a rounded input is none of a product. At Precision::bf16 a rounded value is rounded once more, by a share

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/progress.h"
+#include "core/ranks.h"
 #include "core/threads.h"
 #include "engine/modes.h"
 #include "kernel/softmax.h"
@@ -60,6 +61,7 @@ struct Side {
   std::vector<float> rows = {};
 
   void forward(std::span<const std::vector<Token>> sequences) {
+    const engine::AlikeInBatches alike(*engine);
     const engine::RoundingInputs inputs(*engine, rounding);
     std::optional<engine::HoldingCache> holding;
     if (cache) holding.emplace(*engine, *cache);
@@ -93,15 +95,21 @@ class Evaluator {
 
   /// One result for each model.
   std::vector<PositionScores> run() {
-    Progress progress("eval", sequences_.size());
+    // Products of few rows are others: a sequence must have more, to give the same bits whoever has it.
+    const Ranks ranks = scored_count(length_) > kernel::kFewTokens ? ranks_at_work() : Ranks();
+    const std::size_t begin = ranks.first_of(sequences_.size()), end = ranks.end_of(sequences_.size());
+    Progress progress("eval", end - begin);
     std::size_t together = sequences_.size();
     for (const Side& model : models_)
       together = std::min(together, sequences_per_batch(*model.engine, original_.engine, length_));
-    for (std::size_t first = 0; first < sequences_.size(); first += together) {
-      const std::size_t count = std::min(together, sequences_.size() - first);
+    for (std::size_t first = begin; first < end; first += together) {
+      const std::size_t count = std::min(together, end - first);
       run_batch(first, count);
       progress.advance(count);
     }
+    for (PositionScores& scores : scores_)
+      for (std::vector<double>* of_position : {&scores.nll, &scores.ref_nll, &scores.kl, &scores.agree})
+        ranks.share_all(std::span(*of_position), scored_count(length_));
     for (PositionScores& scores : scores_) scores.ref_nll = scores_[0].ref_nll;
     return std::move(scores_);
   }
@@ -112,9 +120,11 @@ class Evaluator {
     for (Side& model : models_) model.forward(batch);
     if (original_.engine != nullptr) original_.forward(batch);
     const std::size_t first = first_sequence * scored_count(length_), rows = count * scored_count(length_);
-    const std::size_t stretch = std::max<std::size_t>(1, kLogitBytes / (vocab_ * sizeof(float)));
-    for (std::size_t row = 0; row < rows; row += stretch) {
-      const std::size_t here = std::min(stretch, rows - row);
+    // Stretches of about the same size, so that the last one has not few rows.
+    const std::size_t most = std::max<std::size_t>(1, kLogitBytes / (vocab_ * sizeof(float)));
+    const std::size_t stretches = (rows + most - 1) / most;
+    for (std::size_t s = 0; s < stretches; ++s) {
+      const std::size_t row = s * rows / stretches, here = (s + 1) * rows / stretches - row;
       if (original_.engine != nullptr) read_original(first + row, row, here);
       for (std::size_t m = 0; m < models_.size(); ++m) {
         models_[m].read_logits(row, here, logits_);

@@ -86,10 +86,11 @@ struct Judged {
 };
 
 /// models: at least one, each judged; the original runs once for all of them. sequences: at least one, all of the same
-/// length >= 4 (text.h). original: the model to compare with, or nullptr. The result does not depend on the number of
-/// threads. Memory: a batch of hidden states for each model and two stretches of logits, however many sequences there
-/// are. Throws Error when the vocabularies differ, a token is outside them, or logits are not finite (naming model,
-/// sequence and position), and Interrupted after Ctrl-C.
+/// length >= 4 (text.h). original: the model to compare with, or nullptr. Ranks at work (core/ranks.h) share the
+/// sequences, and all have the result. It does not depend on the number of threads and ranks. Memory: a batch of hidden
+/// states for each model and two stretches of logits, however many sequences there are. Throws Error when the
+/// vocabularies differ, a token is outside them, or logits are not finite (naming model, sequence and position), and
+/// Interrupted after Ctrl-C.
 std::vector<Evaluation> evaluate(std::span<const Judged> models, engine::Engine* original,
                                  std::span<const std::vector<engine::Token>> sequences);
 /// Evaluates the weights of several models, or of one, as the function above does.

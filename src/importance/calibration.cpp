@@ -151,6 +151,16 @@ std::vector<CalibrationSet> make_calibrations(engine::Engine& engine, const mode
   return result;
 }
 
+void share(const Ranks& ranks, CalibrationSet& set) {
+  json value;
+  if (ranks.is_first()) value = {{"source", set.source.to_json()}, {"tokens", set.sequences}};
+  ranks.broadcast(value);
+  if (ranks.is_first()) return;
+  const std::string where = "the calibration set of the first rank";
+  set = calibration_from_tokens(get<std::vector<std::vector<engine::Token>>>(value, "tokens", where),
+                                CalibrationSource::from_json(get<json>(value, "source", where), where));
+}
+
 json CalibrationSource::to_json() const {
   json value = {{"source", files.empty() ? "model" : "files"}};
   if (files.empty())

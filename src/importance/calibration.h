@@ -10,6 +10,7 @@
 
 #include "core/json.h"
 #include "core/options.h"
+#include "core/ranks.h"
 #include "engine/engine.h"
 #include "model/chat_template.h"
 #include "model/tokenizer.h"
@@ -59,6 +60,9 @@ CalibrationSet calibration_from_tokens(std::vector<std::vector<engine::Token>> s
 struct TextSize {
   std::size_t samples, seq_len;
 };
+
+/// Every rank gets the set that the first one has.
+void share(const Ranks& ranks, CalibrationSet& set);
 
 /// What a user asks a calibration text to be.
 struct CalibrationRequest {

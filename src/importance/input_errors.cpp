@@ -30,7 +30,8 @@ void InputErrors::add(Sample& sample, const SiteRows& rows) {
 }
 
 void InputErrors::observe(const SiteRows& rows) {
-  if (rows.site == Site::block_in && rows.first_sequence == 0) {
+  if (rows.site == Site::block_in && rows.block != block_) {
+    block_ = rows.block;
     sites_.clear();
     experts_down_ = head_ = {};
   }
@@ -45,6 +46,30 @@ void InputErrors::observe_expert(const PassExpertRows& pass) {
   const std::size_t first = pass.first_sequence * pass.tokens, all = pass.all_sequences * pass.tokens;
   for (std::size_t i = 0; i < rows.tokens.size(); ++i)
     if (is_sampled(first + rows.tokens[i], all)) experts_down_.add(rows.rows + i * rows.size);
+}
+
+void InputErrors::Sample::share(const Ranks& ranks) {
+  std::vector<std::size_t> sizes(ranks.size()), counts(ranks.size()), begins(ranks.size() + 1);
+  sizes[ranks.rank()] = size;
+  counts[ranks.rank()] = rows.size();
+  ranks.share_all(std::span(sizes));
+  ranks.share_all(std::span(counts));
+  size = *std::ranges::max_element(sizes);  // 0 where a rank has seen nothing
+  std::partial_sum(counts.begin(), counts.end(), begins.begin() + 1);
+  std::vector<float> all(begins.back());
+  std::ranges::copy(rows, all.begin() + static_cast<std::ptrdiff_t>(begins[ranks.rank()]));
+  ranks.share_all(std::span(all), begins);
+  rows = std::move(all);
+}
+
+void InputErrors::share(const Ranks& ranks) {
+  if (!ranks.many()) return;
+  for (const Site site : engine::kLinearSites) {
+    sites_[site].share(ranks);
+    if (sites_[site].rows.empty()) sites_.erase(site);
+  }
+  experts_down_.share(ranks);
+  head_.share(ranks);
 }
 
 std::vector<double> InputErrors::shares(const model::Linear& linear, const codec::ActivationRounding& rounding) const {

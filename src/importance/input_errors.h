@@ -22,6 +22,8 @@ class InputErrors {
   void observe(const SiteRows& rows);
   /// A PassExpertObserver (pass.h).
   void observe_expert(const PassExpertRows& rows);
+  /// Every rank gets the samples that all have taken of the present block. Call it after its last site.
+  void share(const Ranks& ranks);
   /// (cols): E[(x_j - r(x_j))^2] / E[x_j^2] of a linear of the present block, or of the head after the last block; 0
   /// for a column of zeros. What down reads is another thing in every expert: all columns have the mean of the sample.
   std::vector<double> shares(const model::Linear& linear, const codec::ActivationRounding& rounding) const;
@@ -31,11 +33,13 @@ class InputErrors {
     std::size_t size = 0;
     std::vector<float> rows;  ///< (tokens, size)
     void add(const float* row) { rows.insert(rows.end(), row, row + size); }
+    void share(const Ranks& ranks);
   };
   static void add(Sample& sample, const SiteRows& rows);
 
   const model::Architecture& architecture_;
   HeadInput head_input_;
+  std::size_t block_ = model::kNoBlock;  ///< the present one
   std::map<engine::Site, Sample> sites_;  ///< those of the present block
   Sample experts_down_, head_;            ///< what down reads in its experts, and what the head reads
 };

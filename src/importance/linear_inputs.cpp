@@ -84,8 +84,6 @@ void for_each_part(const SiteRows& rows, std::size_t parts, const Body& body) {
 
 }  // namespace
 
-std::size_t parts_of(std::size_t sequences, std::size_t most) { return std::min(sequences, most); }
-
 HeadInput::HeadInput(const model::Model& model) : architecture_(model.architecture()) {
   if (!architecture_.tied || architecture_.embedding() != model::kNoLinear) final_norm_ = model.norm(model::Norm::last);
 }
@@ -232,6 +230,53 @@ std::vector<std::vector<double>> InputMeanSquare::parts(const model::Linear& lin
   return result;
 }
 
+namespace {
+
+/// Every rank gets the largest of each value that all have.
+void share_largest(const Ranks& ranks, std::span<float> values) {
+  const std::size_t count = values.size();
+  std::vector<float> all(ranks.size() * count);
+  std::ranges::copy(values, all.begin() + static_cast<std::ptrdiff_t>(ranks.rank() * count));
+  ranks.share_all(std::span(all), count);
+  for (std::size_t i = 0; i < all.size(); ++i) values[i % count] = std::max(values[i % count], all[i]);
+}
+
+}  // namespace
+
+void InputMeanSquare::share(const Ranks& ranks, std::size_t sequences, std::size_t block) {
+  if (!ranks.many()) return;
+  const std::size_t parts = parts_of(sequences);
+  tokens_.resize(parts);
+  ranks.share_all(std::span(tokens_));
+  std::vector<Sums*> sums;
+  for (std::size_t site = 0; site < kSites; ++site) sums.push_back(&sums_[block * kSites + site]);
+  if (block + 1 == architecture_.blocks) sums.push_back(&sums_.back());
+  share_largest(ranks, std::span(largest_).subspan(block * kSites, kSites));
+  if (block + 1 == architecture_.blocks) share_largest(ranks, {&largest_.back(), 1});
+  for (ExpertSums& expert : experts_[block]) {
+    expert.routed.resize(parts);
+    ranks.share_all(std::span(expert.routed));
+    sums.insert(sums.end(), {&expert.mlp_in, &expert.down_in, &expert.all_down_in});
+  }
+  for (Sums* const of : sums) {
+    std::size_t size = of->empty() ? 0 : of->front().size();  // none where this rank has seen nothing
+    std::vector<std::size_t> sizes(ranks.size());
+    sizes[ranks.rank()] = size;
+    ranks.share_all(std::span(sizes));
+    size = *std::ranges::max_element(sizes);
+    if (size == 0) continue;
+    std::vector<double> values(parts * size);
+    for (std::size_t part = 0; part < of->size(); ++part)
+      std::ranges::copy((*of)[part], values.begin() + static_cast<std::ptrdiff_t>(part * size));
+    ranks.share_all(std::span(values), size);
+    of->resize(parts);
+    for (std::size_t part = 0; part < parts; ++part) {
+      const auto begin = values.begin() + static_cast<std::ptrdiff_t>(part * size);
+      (*of)[part].assign(begin, begin + static_cast<std::ptrdiff_t>(size));
+    }
+  }
+}
+
 void visit(InputMeanSquare& inputs, Snapshot& snapshot) {
   snapshot(inputs.tokens_);
   snapshot(inputs.sums_);
@@ -243,39 +288,37 @@ namespace {
 
 /// The pass that finds nothing but mean squares.
 KeptPass kept_pass(const engine::Engine& engine, const CalibrationSet& set, InputMeanSquare& inputs, PassState& pass,
-                   const std::filesystem::path& file) {
-  return KeptPass(file, pass_job("mean squares of inputs", engine, set), [&](Snapshot& snapshot) {
-    snapshot(pass.blocks);
-    snapshot(pass.hidden);
-    snapshot(pass.shared);
-    snapshot(inputs);
-  });
+                   const std::filesystem::path& file, const Ranks& ranks) {
+  return KeptPass(file, pass_job("mean squares of inputs", engine, set), pass,
+                  [&](Snapshot& snapshot) { snapshot(inputs); }, {ranks, set.sequences.size()});
 }
 
 }  // namespace
 
 InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& set,
                                   const std::filesystem::path& file) {
+  const Ranks ranks = ranks_of_pass(ranks_at_work(), set);
   InputMeanSquare inputs(engine.model());
   PassState pass;
-  KeptPass kept = kept_pass(engine, set, inputs, pass, file);
+  KeptPass kept = kept_pass(engine, set, inputs, pass, file, ranks);
   kept.read();
   const PassObserver observer = [&](const SiteRows& rows) { inputs.observe(rows); };
-  const BlockDone done = [&](std::size_t) {
+  const BlockDone done = [&](std::size_t block) {
+    inputs.share(ranks, set.sequences.size(), block);
     if (pass.blocks == engine.architecture().blocks)
       kept.keep();
     else
       kept.keep_if_due();
   };
   run_calibration(
-      engine, set, {&observer, 1}, done, [&](const PassExpertRows& rows) { inputs.observe_expert(rows); }, pass);
+      engine, set, {&observer, 1}, done, [&](const PassExpertRows& rows) { inputs.observe_expert(rows); }, pass, ranks);
   return inputs;
 }
 
 void keep_input_mean_square(const engine::Engine& engine, const CalibrationSet& set, InputMeanSquare& inputs,
                             const std::filesystem::path& file) {
   PassState pass{engine.architecture().blocks, {}};
-  kept_pass(engine, set, inputs, pass, file).keep();
+  kept_pass(engine, set, inputs, pass, file, Ranks()).keep();
 }
 
 void InputHessians::observe(const SiteRows& rows) {

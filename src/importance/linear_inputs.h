@@ -15,11 +15,6 @@
 
 namespace strata::importance {
 
-/// The calibration set is cut into parts whose sums are kept apart, so that errors have a spread: sequence s belongs to
-/// part s * parts / sequences.
-inline constexpr std::size_t kParts = 8;
-std::size_t parts_of(std::size_t sequences, std::size_t most = kParts);
-
 /// The inputs of a linear as signals of linears see them. All are by part of the calibration set.
 struct LinearInputs {
   std::vector<std::vector<double>> mean_squares;  ///< (cols)
@@ -70,6 +65,10 @@ class InputMeanSquare {
   /// Tokens that were routed to each expert of a block; empty for a dense one.
   std::vector<std::size_t> routed(std::size_t block) const;
 
+  /// Every rank gets the sums of a block that ranks have run, each for its parts of a set of `sequences`; after the
+  /// last block those of the head too.
+  void share(const Ranks& ranks, std::size_t sequences, std::size_t block);
+
   /// Writes or reads all sums.
   friend void visit(InputMeanSquare& inputs, Snapshot& snapshot);
 
@@ -97,7 +96,7 @@ class InputMeanSquare {
 };
 
 /// The mean squares by a pass of their own over the calibration set, for callers that need nothing else. file: where
-/// the pass is kept, so that a run that was stopped resumes it; empty to keep nothing.
+/// the pass is kept, so that a run that was stopped resumes it; empty to keep nothing. Ranks at work share the pass.
 InputMeanSquare input_mean_square(engine::Engine& engine, const CalibrationSet& set,
                                   const std::filesystem::path& file = {});
 /// Keeps the mean squares that another pass over the same set has found, where input_mean_square finds them.

@@ -63,10 +63,37 @@ void LinearScorer::observe(const SiteRows& rows) {
     if (signal->needs_products) seconds_[std::string(signal->name)] += seconds_since(begin);
 }
 
-void LinearScorer::score_block(std::size_t block) {
+void LinearScorer::score_block(std::size_t block, const Ranks& ranks) {
   if (!wanted()) return;
+  if (input_errors_ && block != model::kNoBlock) input_errors_->share(ranks);
+  std::vector<std::size_t> linears;
   for (std::size_t l = 0; l < a_.linears.size(); ++l)
-    if (a_.linears[l].block == block) score_linear(l);
+    if (a_.linears[l].block == block) linears.push_back(l);
+  for (std::size_t i = ranks.rank(); i < linears.size(); i += ranks.size()) score_linear(linears[i]);
+  for (std::size_t i = 0; ranks.many() && i < linears.size(); ++i) share(linears[i], ranks, i % ranks.size());
+}
+
+void LinearScorer::share(std::size_t l, const Ranks& ranks, std::size_t from) {
+  struct Row {
+    std::size_t codec;  // its place in the table, which all ranks have
+    double error, standard_error;
+  };
+  for (auto& [signal, errors] : errors_)
+    for (auto* scores : {&errors.whole, &errors.halves[0], &errors.halves[1]}) {
+      LinearScores& of = (*scores)[l];
+      ranks.broadcast(std::as_writable_bytes(std::span(&of.normalizer, 1)), from);
+      std::vector<Row> rows;
+      for (const CodecScore& score : of.codecs)
+        rows.push_back(
+            {static_cast<std::size_t>(score.codec - codec::all().data()), score.error, score.standard_error});
+      ranks.broadcast(rows, from);
+      of.codecs.clear();
+      for (const Row& row : rows) {
+        const codec::Codec& codec = codec::all()[row.codec];
+        of.codecs.push_back({&codec, codec::stored_bytes(codec, a_.linears[l].rows, a_.linears[l].cols), row.error,
+                             row.standard_error});
+      }
+    }
 }
 
 void LinearScorer::score_linear(std::size_t l) {

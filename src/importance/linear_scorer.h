@@ -31,8 +31,8 @@ class LinearScorer {
   /// A PassExpertObserver (pass.h).
   void observe_expert(const PassExpertRows& rows);
   /// Scores a block that the calibration set has passed; with kNoBlock, after the last block, what stands outside of
-  /// the blocks.
-  void score_block(std::size_t block);
+  /// the blocks. Ranks share the linears, and all have the scores.
+  void score_block(std::size_t block, const Ranks& ranks = {});
   /// Moves all errors into `scores`, and those of each half of the calibration set into its member of `halves`.
   void finish(Scores& scores, std::array<Scores, 2>& halves);
   /// Seconds by signal: those of rounding, which all signals share, and those that the signal adds.
@@ -49,6 +49,8 @@ class LinearScorer {
   void score_linear(std::size_t l);
   /// Adds what rounded inputs cost under a codec to what its weights do. energy: the sums of the weights themselves.
   void add_input_errors(std::size_t l, const codec::Codec& codec, const ColumnProducts& energy, ColumnProducts& error);
+  /// Every rank gets the errors of a linear that one rank has scored.
+  void share(std::size_t l, const Ranks& ranks, std::size_t from);
   /// whole: what makes the sums in `products`, which may be over a share of the rows, those over all.
   void note(const Signal& signal, std::size_t l, const LinearInputs& inputs, const codec::Codec* codec,
             const ColumnProducts& products, double whole);

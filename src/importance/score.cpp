@@ -6,7 +6,6 @@
 #include <chrono>
 
 #include "core/error.h"
-#include "core/journal.h"
 #include "core/progress.h"
 #include "core/seconds.h"
 #include "core/threads.h"
@@ -23,17 +22,16 @@ using engine::Site;
 using model::Linear;
 using Clock = std::chrono::steady_clock;
 
-/// The file that keeps the pass whose measurements are in a journal.
-std::filesystem::path pass_of(const std::filesystem::path& journal) {
-  return journal.empty() ? journal : std::filesystem::path(journal.string() + ".pass");
-}
-
 /// Gathers the signals of blocks that are made from activations, a sequence at a time.
 class BlockObserver {
  public:
   BlockObserver(std::size_t blocks, std::size_t sequences) : none_(blocks, std::vector<double>(sequences)) {}
 
   void add(const Signal& signal) { values_.emplace_back(&signal, none_); }
+  /// Every rank gets the values of a block that ranks have run.
+  void share(const Ranks& ranks, const std::vector<std::size_t>& begins, std::size_t block) {
+    for (auto& [signal, samples] : values_) ranks.share_all(std::span(samples[block]), begins);
+  }
   /// The values by block of each signal that was added.
   std::span<const std::pair<const Signal*, Samples>> values() const { return values_; }
   friend void visit(BlockObserver& blocks, Snapshot& snapshot) {
@@ -67,6 +65,7 @@ class Scorer {
         set_(set),
         request_(request),
         result_{{}, {}, InputMeanSquare(model_)},
+        ranks_(ranks_at_work()),
         blocks_(a_.blocks, set.sequences.size()) {
     const std::string no_gradients = engine::why_no_gradient(a_);
     for (const Signal& signal : signals()) {
@@ -81,6 +80,8 @@ class Scorer {
   }
 
   ScoreResult run() {
+    // Hessians are summed over the sequences in order, in parts that may be wider than the share of a rank.
+    if (!std::ranges::any_of(signals_, &Signal::needs_products)) pass_ranks_ = ranks_of_pass(ranks_, set_);
     result_.scores.fingerprint = model_.fingerprint();
     result_.scores.calibration = set_.source;
     result_.scores.fit = request_.fit;
@@ -112,12 +113,14 @@ class Scorer {
     Progress progress("weights", a_.blocks);
     absmax_.resize(a_.groups.size(), 0.0f);
     const bool wanted = std::ranges::any_of(signals_, [](const Signal* s) { return s->of_block != nullptr; });
-    for (std::size_t b = 0; b < a_.blocks; ++b) {
+    for (const Signal* signal : signals_)
+      if (signal->of_block != nullptr) result_.scores.blocks[std::string(signal->name)].values.resize(a_.blocks);
+    for (std::size_t b = pass_ranks_.first_of(a_.blocks); b < pass_ranks_.end_of(a_.blocks); ++b) {
       if (wanted) {
         const BlockWeights weights(model_, b);
         for (const Signal* signal : signals_)
           if (signal->of_block != nullptr)
-            result_.scores.blocks[std::string(signal->name)].values.push_back(signal->of_block(weights));
+            result_.scores.blocks[std::string(signal->name)].values[b] = signal->of_block(weights);
       }
       for (const Linear& linear : a_.linears)
         if (linear.block == b) note_absmax(linear);
@@ -125,6 +128,19 @@ class Scorer {
     }
     for (const Linear& linear : a_.linears)
       if (linear.block == model::kNoBlock) note_absmax(linear);
+    for (const Signal* signal : signals_)
+      if (signal->of_block != nullptr)
+        pass_ranks_.share_all(std::span(result_.scores.blocks[std::string(signal->name)].values));
+    share_absmax();
+  }
+
+  /// A group may have linears in the blocks of several ranks.
+  void share_absmax() {
+    std::vector<float> all(absmax_.size() * pass_ranks_.size());
+    std::ranges::copy(absmax_, all.begin() + static_cast<std::ptrdiff_t>(absmax_.size() * pass_ranks_.rank()));
+    pass_ranks_.share_all(std::span(all), absmax_.size());
+    for (std::size_t i = 0; i < all.size(); ++i)
+      absmax_[i % absmax_.size()] = std::max(absmax_[i % absmax_.size()], all[i]);
   }
 
   void note_absmax(const Linear& linear) {
@@ -157,9 +173,6 @@ class Scorer {
   }
 
   void visit_pass(Snapshot& snapshot) {
-    snapshot(pass_.blocks);
-    snapshot(pass_.hidden);
-    snapshot(pass_.shared);
     snapshot(absmax_);
     snapshot(by_column_);
     snapshot(result_.scores.blocks);
@@ -174,14 +187,15 @@ class Scorer {
 
   /// Looks at the weights, then runs the calibration set; or does what an earlier run has left of this.
   void run_pass() {
-    KeptPass kept(pass_of(request_.measure.journal), job_of_pass(), [&](Snapshot& s) { visit_pass(s); });
+    KeptPass kept(pass_of(request_.measure.journal), job_of_pass(), pass_, [&](Snapshot& s) { visit_pass(s); },
+                  {pass_ranks_, set_.sequences.size()});
     if (kept.read()) {
       if (request_.resumed) request_.resumed(pass_.blocks);
     } else {
       timed([](const Signal& s) { return s.of_block != nullptr; }, [&] { look_at_weights(); });
       const auto by_gradients = [](const Signal& s) { return s.needs_gradients; };
       if (std::ranges::any_of(signals_, [&](const Signal* s) { return by_gradients(*s); }))
-        timed(by_gradients, [&] { by_column_ = sensitivities(engine_, set_); });
+        timed(by_gradients, [&] { find_sensitivities(); });
       kept.keep();
     }
     const PassObserver observers[] = {[&](const SiteRows& rows) { blocks_.observe(rows); },
@@ -194,10 +208,11 @@ class Scorer {
                                       [&](const SiteRows& rows) { linears_->observe(rows); }};
     auto block_begin = Clock::now();
     const BlockDone done = [&](std::size_t block) {
+      share_block(block);
       const auto begin = Clock::now();
       const bool last = pass_.blocks == a_.blocks;
-      linears_->score_block(block);
-      if (last) linears_->score_block(model::kNoBlock);
+      linears_->score_block(block, pass_ranks_);
+      if (last) linears_->score_block(model::kNoBlock, pass_ranks_);
       linear_seconds_ += seconds_since(begin);
       pass_seconds_ += seconds_since(block_begin);
       if (last)
@@ -212,7 +227,29 @@ class Scorer {
           result_.inputs.observe_expert(rows);
           linears_->observe_expert(rows);
         },
-        pass_);
+        pass_, pass_ranks_);
+  }
+
+  /// Every rank gets what all have gathered in a block; after the last one, of the head too.
+  void share_block(std::size_t block) {
+    const std::vector<std::size_t> begins = sequences_of_ranks(pass_ranks_, set_.sequences.size());
+    blocks_.share(pass_ranks_, begins, block);
+    for (auto& [name, signal] : sites_)
+      for (std::size_t l = 0; l < a_.linears.size(); ++l)
+        if (a_.linears[l].block == block || (a_.linears[l].block == model::kNoBlock && block + 1 == a_.blocks))
+          pass_ranks_.share_all(std::span(signal->samples()[l]), begins);
+    result_.inputs.share(pass_ranks_, set_.sequences.size(), block);
+  }
+
+  /// The first rank finds them, for all.
+  void find_sensitivities() {
+    by_column_.resize(a_.linears.size());
+    if (pass_ranks_.is_first()) by_column_ = sensitivities(engine_, set_);
+    for (Sensitivity& of_linear : by_column_) {
+      pass_ranks_.broadcast(of_linear.rows);
+      of_linear.columns.resize(parts_of(set_.sequences.size()));
+      for (std::vector<double>& part : of_linear.columns) pass_ranks_.broadcast(part);
+    }
   }
 
   /// Makes scores of what the pass has gathered.
@@ -274,6 +311,7 @@ class Scorer {
   const CalibrationSet& set_;
   const ScoreRequest& request_;
   ScoreResult result_;
+  Ranks ranks_, pass_ranks_;      ///< that share the measurements, and the pass
   std::array<Scores, 2> halves_;  ///< values over the first and the second half of the sequences
   std::vector<const Signal*> signals_;
   std::vector<float> absmax_;  ///< by fusion group
@@ -290,54 +328,12 @@ class Scorer {
 }  // namespace
 
 ScoreResult score(engine::Engine& engine, const CalibrationSet& set, const ScoreRequest& request) {
-  return Scorer(engine, set, request).run();
-}
-
-namespace {
-
-/// The journal of calibration set `index` (from 0) of a request.
-std::filesystem::path journal_of(const MeasureRequest& request, std::size_t index) {
-  if (request.journal.empty() || index == 0) return request.journal;
-  return request.journal.string() + fmt::format(".{}", index + 1);
-}
-
-}  // namespace
-
-std::vector<std::filesystem::path> kept_files(const MeasureRequest& request, std::size_t sets) {
-  std::vector<std::filesystem::path> files;
-  for (std::size_t i = 0; i < sets; ++i) {
-    const std::filesystem::path journal = journal_of(request, i), pass = pass_of(journal);
-    // A run that was killed while it kept the pass has left a part of that.
-    for (const auto& file : {journal, pass, std::filesystem::path(pass.string() + ".part")}) {
-      std::error_code code;
-      if (!journal.empty() && std::filesystem::exists(file, code)) files.push_back(file);
-    }
-  }
-  return files;
-}
-
-void remove_kept(const MeasureRequest& request, std::size_t sets) {
-  for (const std::filesystem::path& file : kept_files(request, sets)) Journal::remove(file);
-}
-
-ScoreResult score(engine::Engine& engine, std::span<const CalibrationSet> sets, const ScoreRequest& request,
-                  Combine how) {
-  STRATA_CHECK(!sets.empty());
-  std::vector<Scores> scores;
-  std::optional<ScoreResult> first;
-  for (std::size_t i = 0; i < sets.size(); ++i) {
-    ScoreRequest of_set = request;
-    of_set.measure.journal = journal_of(request.measure, i);
-    ScoreResult result = score(engine, sets[i], of_set);
-    scores.push_back(std::move(result.scores));
-    if (!first) {
-      first.emplace(std::move(result));
-    } else {
-      for (const auto& [name, seconds] : result.seconds) first->seconds[name] += seconds;
-    }
-  }
-  first->scores = combine(std::move(scores), how);
-  return std::move(*first);
+  if (ranks_at_work().is_first()) return Scorer(engine, set, request).run();
+  ScoreRequest helping = request;  // the first rank keeps the work and tells of it
+  helping.measure.journal.clear();
+  helping.measure.announce = {};
+  helping.resumed = {};
+  return Scorer(engine, set, helping).run();
 }
 
 }  // namespace strata::importance

@@ -36,7 +36,8 @@ struct ScoreResult {
 /// block's inputs where a signal needs them. The result does not depend on the number of threads. Throws Error for
 /// weights (naming the tensor, row and column) or activations that are not finite, and Interrupted after Ctrl-C.
 /// Given a journal, the pass is kept beside it, and both are left for the next run, whose result is then the same. The
-/// caller removes them (remove_kept) once the result is safe.
+/// caller removes them (remove_kept) once the result is safe. Ranks at work share the pass and the measurements, and
+/// all have the result; a signal that needs Hessians has every rank make the whole pass.
 ScoreResult score(engine::Engine& engine, const CalibrationSet& set, const ScoreRequest& request);
 
 /// Scores a model on several sets one by one, and combines the scores. The journals of the second and later sets are

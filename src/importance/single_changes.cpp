@@ -11,6 +11,7 @@
 
 #include "core/journal.h"
 #include "core/progress.h"
+#include "core/ranks.h"
 #include "core/seconds.h"
 #include "model/damage.h"
 
@@ -26,9 +27,9 @@ json job_of(const engine::Engine& engine, const CalibrationSet& set, std::size_t
           {"calibration", set.source.identity()}, {"tokens", tokens}};
 }
 
-Finished read_finished(const Journal& journal, const std::string& where) {
+Finished finished_units(const std::vector<json>& units, const std::string& where) {
   Finished result;
-  for (const json& unit : journal.finished())
+  for (const json& unit : units)
     result[{get<std::size_t>(unit, "part", where), get<std::string>(unit, "group", where),
             get<std::string>(unit, "codec", where)}] = get<std::vector<double>>(unit, "kl", where);
   return result;
@@ -65,8 +66,9 @@ class Measuring {
         parts_(parts_of(a_, set, request.tokens)) {
     if (!request.journal.empty()) {
       journal_.emplace(request.journal, job_of(engine, set, request.tokens));
-      finished_ = read_finished(*journal_, request.journal.string());
+      finished_ = finished_units(journal_->finished(), request.journal.string());
     }
+    share_finished();
   }
 
   Samples run() {
@@ -82,17 +84,37 @@ class Measuring {
     Samples result(units_.size());
     for (std::size_t p = 0; p < parts_.size(); ++p) {
       std::optional<DivergenceMeter> meter;
-      for (std::size_t u = 0; u < units_.size(); ++u) {
-        progress.note(fmt::format("{} {}", a_.groups[units_[u].group].name, units_[u].codec->name));
-        const std::vector<double> values = known_or_measured(p, units_[u], meter);
-        result[u].insert(result[u].end(), values.begin(), values.end());
-        progress.advance(blocks_of(units_[u]));
+      // Each rank takes one of as many units in a row as there are ranks, which take about the same time.
+      for (std::size_t first = 0; first < units_.size(); first += ranks_.size()) {
+        const std::size_t end = std::min(units_.size(), first + ranks_.size());
+        std::vector<double> mine;
+        if (const std::size_t u = first + ranks_.rank(); u < end) {
+          progress.note(fmt::format("{} {}", a_.groups[units_[u].group].name, units_[u].codec->name));
+          mine = known_or_measured(p, units_[u], meter);
+        }
+        for (std::size_t u = first; u < end; ++u) {
+          std::vector<double> values = u == first + ranks_.rank() ? mine : std::vector<double>();
+          ranks_.broadcast(values, u - first);
+          keep(p, units_[u], values);
+          result[u].insert(result[u].end(), values.begin(), values.end());
+          progress.advance(blocks_of(units_[u]));
+        }
       }
     }
     return result;
   }
 
  private:
+  /// Every rank gets what the first one has found in the journal.
+  void share_finished() {
+    if (!ranks_.many()) return;
+    json units = json::array();
+    for (const auto& [key, values] : finished_)
+      units.push_back(
+          {{"part", std::get<0>(key)}, {"group", std::get<1>(key)}, {"codec", std::get<2>(key)}, {"kl", values}});
+    ranks_.broadcast(units);
+    finished_ = finished_units(units.get<std::vector<json>>(), "what the first rank sent");
+  }
   std::size_t first_block(const SingleChange& unit) const { return a_.first_block(a_.groups[unit.group]); }
   /// The blocks that a unit runs, with the head as one more.
   std::size_t blocks_of(const SingleChange& unit) const { return a_.blocks + 1 - first_block(unit); }
@@ -121,19 +143,26 @@ class Measuring {
       model::fail_not_finite(engine_.model(), "the logits are not finite",
                              fmt::format("{} at {} makes them so: leave it out of the codecs that are measured",
                                          unit.codec->name, group.name));
-    if (journal_)
-      journal_->append({{"part", part}, {"group", group.name}, {"codec", std::get<2>(key)}, {"kl", values}});
     if (!announced_ && request_.announce) {
       const double seconds = seconds_since(begin);
-      request_.announce(label_, missing_,
-                        seconds * static_cast<double>(missing_blocks_) / static_cast<double>(blocks_of(unit)));
+      request_.announce(
+          label_, missing_,
+          seconds * static_cast<double>(missing_blocks_) / static_cast<double>(blocks_of(unit) * ranks_.size()));
     }
     announced_ = true;
     return values;
   }
 
+  void keep(std::size_t part, const SingleChange& unit, const std::vector<double>& values) {
+    const Key key = key_of(part, unit);
+    const bool fresh = finished_.try_emplace(key, values).second;
+    if (journal_ && fresh)
+      journal_->append({{"part", part}, {"group", std::get<1>(key)}, {"codec", std::get<2>(key)}, {"kl", values}});
+  }
+
   engine::Engine& engine_;
   const model::Architecture& a_;
+  const Ranks ranks_ = ranks_at_work();
   const InputMeanSquare& inputs_;
   const std::vector<SingleChange>& units_;
   const MeasureRequest& request_;

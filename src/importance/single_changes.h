@@ -31,8 +31,9 @@ struct SingleChange {
 /// searched scales, and reads its inputs as the request says. Products are made from changes (Engine::follow), so that
 /// a measurement has no noise floor; the sequences are measured in parts whose recording takes at most kRecordingBytes.
 /// Cost: for every unit, the blocks from the group's own on and the head. Throws Error as run_calibration does and for
-/// another job's journal; Interrupted after Ctrl-C. The journal is left for the next run, whose result is then the
-/// same. The caller removes it once the result is safe.
+/// another job's journal; Interrupted after Ctrl-C. Ranks at work share the units, and all have the result; the first
+/// one has the journal. It is left for the next run, whose result is then the same. The caller removes it once the
+/// result is safe.
 Samples measure_changes(engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
                         const std::vector<SingleChange>& units, const MeasureRequest& request,
                         const std::string& label);

@@ -49,4 +49,17 @@ void keep_variant(std::string_view name) {
   if (it != kVariants.end() && isa_runs_here((*it)->isa) && !isa_is_forced()) kept = *it;
 }
 
+void keep_variant(const Ranks& ranks) {
+  if (!ranks.many()) return;
+  std::string name(selected_variant().name);
+  ranks.broadcast(name);
+  keep_variant(name);
+  if (selected_variant().name != name)
+    fail(
+        "the first rank computes with {} and this one with {}, whose sums differ; set STRATA_ISA to one that runs on "
+        "all "
+        "hosts, and have mpirun pass it on (-x STRATA_ISA)",
+        name, selected_variant().name);
+}
+
 }  // namespace strata::kernel

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/ranks.h"
 #include "kernel/delta_rule.h"
 #include "kernel/matmul.h"
 #include "kernel/ops.h"
@@ -21,6 +22,8 @@ const Variant& selected_variant();
 /// From now on that of this name, so that a job that was stopped ends with the sums it began with. Nothing changes
 /// where the name is unknown, does not run here, or STRATA_ISA names another.
 void keep_variant(std::string_view name);
+/// From now on that of the first rank, so that all ranks compute the same sums. Throws Error where it does not run.
+void keep_variant(const Ranks& ranks);
 
 void matmul(const Variant& variant, const float* x, std::size_t x_stride, std::size_t tokens, const Weights& w,
             float* y, std::size_t y_stride, Precision precision);

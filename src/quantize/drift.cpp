@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "codec/codec.h"
+#include "core/checked.h"
 #include "core/error.h"
 #include "core/threads.h"
 #include "kernel/gradients.h"
@@ -87,25 +88,39 @@ void CrossMoment::add(const float* a, const float* b, std::size_t tokens, kernel
   kernel::add_outer_products(a, rows_, b, cols_, tokens, sums_.data(), kernel::Part::all, precision);
 }
 
-std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback) {
+CrossMoment& CrossMoment::operator+=(const CrossMoment& other) {
+  STRATA_CHECK(other.rows_ == rows_ && other.cols_ == cols_, "{} x {} and {} x {}", rows_, cols_, other.rows_,
+               other.cols_);
+  parallel_for(rows_, [&](std::size_t r) {
+    for (std::size_t i = r * cols_; i < (r + 1) * cols_; ++i) sums_[i] += other.sums_[i];
+  });
+  return *this;
+}
+
+std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback,
+                                     std::size_t first, std::size_t end) {
   const std::size_t n = weights.cols, rows = weights.rows;
   const bool of_inputs = drift.of == Drift::Of::inputs;
   STRATA_CHECK(drift.moment.rows() == (of_inputs ? n : rows) && drift.moment.cols() == n && feedback.size == n &&
                feedback.order.empty());
-  std::vector<float> result(rows * n), change;
-  parallel_for(rows, [&](std::size_t r) { codec::widen_row(weights, r, std::span(result).subspan(r * n, n)); });
+  // A row is solved in the same place of the same rows, whichever rows are asked for.
+  first = first / kRows * kRows;
+  const std::size_t count = std::min(rows, round_up(end, kRows)) - first;
+  std::vector<float> result(rows * n), change(count * n);
+  float* const mine = result.data() + first * n;
+  parallel_for(count, [&](std::size_t r) { codec::widen_row(weights, first + r, {mine + r * n, n}); });
+  const std::vector<float>& moment = drift.moment.sums();
   if (of_inputs) {
     std::vector<float> turned(n * n);
-    change.resize(rows * n);
-    kernel::transpose(drift.moment.sums().data(), n, n, n, turned.data());
-    kernel::matmul(result.data(), n, rows, {MatrixView::dense(turned.data(), n, n, DType::f32), nullptr}, change.data(),
-                   n, kernel::Precision::f32);
+    kernel::transpose(moment.data(), n, n, n, turned.data());
+    kernel::matmul(mine, n, count, {MatrixView::dense(turned.data(), n, n, DType::f32), nullptr}, change.data(), n,
+                   kernel::Precision::f32);
   } else {
-    change = drift.moment.sums();
+    std::copy_n(moment.data() + first * n, count * n, change.data());
   }
-  solve(feedback, change.data(), rows);
-  parallel_for(rows, [&](std::size_t r) {
-    for (std::size_t i = r * n; i < (r + 1) * n; ++i) result[i] += change[i];
+  solve(feedback, change.data(), count);
+  parallel_for(count, [&](std::size_t r) {
+    for (std::size_t i = r * n; i < (r + 1) * n; ++i) mine[i] += change[i];
   });
   return result;
 }

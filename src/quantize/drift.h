@@ -1,7 +1,9 @@
 // The asymmetric correction (arXiv 2504.02692): a linear should put out what the original puts out on the original's
 // inputs, but its inputs come from the rounded model. Formulas: docs/methods.md.
 #pragma once
+#include <array>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "core/matrix.h"
@@ -17,6 +19,10 @@ class CrossMoment {
 
   /// a: (tokens, rows), b: (tokens, cols), dense.
   void add(const float* a, const float* b, std::size_t tokens, kernel::Precision precision);
+  /// Adds the sums over other tokens.
+  CrossMoment& operator+=(const CrossMoment& other);
+  /// The bytes of the sums, for another rank.
+  std::array<std::span<std::byte>, 1> memory() { return {std::as_writable_bytes(std::span(sums_))}; }
 
   std::size_t rows() const { return rows_; }
   std::size_t cols() const { return cols_; }
@@ -40,7 +46,11 @@ struct Drift {
 /// The weights to round instead of `weights` W (rows, cols), so that rounding them under H minimizes the squared
 /// distance between their outputs for x and the original's outputs: W + (W moment) (H + damping)^-1 for a drift of
 /// inputs, and W + moment (H + damping)^-1 for a drift of the output. feedback: the factorization of H + damping in
-/// rising order.
-std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback);
+/// rising order. Of the result only rows [first, end) are made, to the next multiples of 64.
+std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback,
+                                     std::size_t first, std::size_t end);
+inline std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback) {
+  return corrected_weights(weights, drift, feedback, 0, weights.rows);
+}
 
 }  // namespace strata::quantize

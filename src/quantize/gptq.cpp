@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/checked.h"
 #include "core/error.h"
 #include "core/threads.h"
 #include "quantize/activation_order.h"
@@ -105,20 +106,47 @@ Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_
 }
 
 /// One row of `share` is compared with round to nearest.
-Sums round_rows(const RoundingProblem& problem, std::size_t share, std::size_t refinements, GptqResult& out) {
+Sums round_rows(const RoundingProblem& problem, std::size_t share, std::size_t refinements, const Ranks& ranks,
+                GptqResult& out) {
   const std::size_t rows = problem.weights.rows;
   const std::size_t stretch = rows_of_a_stretch(rows);
-  std::vector<Sums> sums((rows + stretch - 1) / stretch);
-  parallel_for(sums.size(), [&](std::size_t s) {
-    const std::size_t first = s * stretch, count = std::min(stretch, rows - first);
-    sums[s] = round_stretch(problem, first, count, (count + share - 1) / share, refinements, out);
+  std::vector<Sums> sums(ceil_div(rows, stretch));
+  const std::size_t begin = ranks.first_of(sums.size());
+  parallel_for(ranks.end_of(sums.size()) - begin, [&](std::size_t s) {
+    const std::size_t first = (begin + s) * stretch, count = std::min(stretch, rows - first);
+    sums[begin + s] = round_stretch(problem, first, count, (count + share - 1) / share, refinements, out);
   });
+  ranks.share_all(std::span(sums));
   Sums all;
   for (const Sums& s : sums) all += s;
   return all;
 }
 
+/// Every rank has packed its share of the rows, and gets the others. A tensor of the same shape for any number of rows
+/// comes with the first ones.
+void share_rows(const Ranks& ranks, codec::Stored& stored) {
+  if (!ranks.many()) return;
+  const std::size_t stretch = rows_of_a_stretch(stored.rows), count = ceil_div(stored.rows, stretch);
+  const std::vector<codec::PartSpec> doubled = stored.codec->layout(*stored.codec, 2 * stored.rows, stored.cols);
+  for (std::size_t i = 0; i < stored.parts.size(); ++i) {
+    const std::span<std::byte> part = stored.parts[i];
+    if (doubled[i].shape == stored.specs[i].shape) {
+      ranks.broadcast(part, ranks.owner_of(count, 0));
+      continue;
+    }
+    const std::size_t lines = stored.specs[i].shape[0], rows_of_a_line = ceil_div(stored.rows, lines);
+    STRATA_CHECK(stretch % rows_of_a_line == 0 && part.size() % lines == 0, "{}: {} lines of {} rows",
+                 stored.specs[i].suffix, lines, stored.rows);
+    ranks.share_all(part, stretch / rows_of_a_line * (part.size() / lines));
+  }
+}
+
 }  // namespace
+
+RowShare share_of_rows(const Ranks& ranks, std::size_t rows) {
+  const std::size_t stretch = rows_of_a_stretch(rows), count = ceil_div(rows, stretch);
+  return {std::min(rows, ranks.first_of(count) * stretch), std::min(rows, ranks.end_of(count) * stretch)};
+}
 
 std::size_t rows_of_a_stretch(std::size_t rows) { return rows >= kLargeLinear ? 128 : 32; }
 
@@ -165,9 +193,10 @@ GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, c
                      std::vector<codec::GroupParams>(weights.rows * problem.groups()),
                      std::vector<float>(weights.weights())};
   const std::size_t share = weights.rows >= kLargeLinear ? kComparedShare : 1;
-  Sums sums = round_rows(problem, share, options.refine, result);
+  Sums sums = round_rows(problem, share, options.refine, task.ranks, result);
   // Such rows come together: those of a head, or all of inputs that are hard to factorize.
-  if (sums.nearest_is_better && share > 1) sums = round_rows(problem, 1, options.refine, result);
+  if (sums.nearest_is_better && share > 1) sums = round_rows(problem, 1, options.refine, task.ranks, result);
+  share_rows(task.ranks, result.stored);
   result.error = sums.error;
   result.energy = sums.energy;
   result.nearest_error = sums.nearest;

@@ -9,6 +9,7 @@
 #include "codec/codec.h"
 #include "core/matrix.h"
 #include "core/options.h"
+#include "core/ranks.h"
 #include "quantize/hessian.h"
 
 namespace strata::quantize {
@@ -27,8 +28,14 @@ inline constexpr double kDamping = 0.01;
 struct GptqTask {
   float tensor_scale;  ///< of codec::tensor_scale, over all linears that a runtime fuses
   codec::ScaleFit fit = codec::ScaleFit::search;
-  bool keep_choice = false;  ///< whether the result holds its Choice
+  bool keep_choice = false;  ///< whether the result holds its Choice, which takes a rank that is alone
+  Ranks ranks{};             ///< that share the rows of the linear; all have the result
 };
+/// Rows [first, end) of a linear, those that this rank rounds.
+struct RowShare {
+  std::size_t first, end;
+};
+RowShare share_of_rows(const Ranks& ranks, std::size_t rows);
 
 /// What a rounding chose; all empty for codecs without codes.
 struct Choice {
@@ -50,8 +57,8 @@ struct GptqResult {
 };
 
 /// weights: (rows, cols), finite, of a shape that codec::why_not accepts; the Hessian's size is cols. Throws Error for
-/// a Hessian that is not finite. Runs on all threads; bytes do not depend on their number. Memory: two (cols, cols) f32
-/// beside the weights.
+/// a Hessian that is not finite. Runs on all threads and ranks; bytes do not depend on their number, and weights are
+/// read in the rank's share of rows alone. Memory: two (cols, cols) f32 beside the weights.
 GptqResult quantize_gptq(const codec::Codec& codec, const MatrixView& weights, const Hessian& hessian,
                          const GptqOptions& options, const GptqTask& task);
 /// quantize_gptq with a factorization of the Hessian that is there already, since linears with the same inputs share

@@ -39,11 +39,33 @@ void mirror(float* sums, std::size_t n, std::size_t first, std::size_t end) {
 Hessian::Hessian(std::size_t size) : size_(size), sums_(size * size, 0.0f) {}
 
 void Hessian::add(const float* rows, std::size_t tokens, kernel::Precision precision) {
-  const std::size_t n = size_;
-  kernel::add_outer_products(rows, n, rows, n, tokens, sums_.data(), kernel::Part::lower, precision);
-  parallel_for((n + kTile - 1) / kTile,
-               [&](std::size_t item) { mirror(sums_.data(), n, item * kTile, std::min(n, (item + 1) * kTile)); });
+  add_lower(rows, tokens, precision);
+  mirror();
+}
+
+void Hessian::add_lower(const float* rows, std::size_t tokens, kernel::Precision precision) {
+  kernel::add_outer_products(rows, size_, rows, size_, tokens, sums_.data(), kernel::Part::lower, precision);
   tokens_ += tokens;
+}
+
+void Hessian::mirror() {
+  const std::size_t n = size_;
+  parallel_for((n + kTile - 1) / kTile, [&](std::size_t item) {
+    quantize::mirror(sums_.data(), n, item * kTile, std::min(n, (item + 1) * kTile));
+  });
+}
+
+Hessian& Hessian::operator+=(const Hessian& other) {
+  STRATA_CHECK(other.size_ == size_, "sizes {} and {}", size_, other.size_);
+  parallel_for(size_, [&](std::size_t r) {
+    for (std::size_t i = r * size_; i <= r * size_ + r; ++i) sums_[i] += other.sums_[i];
+  });
+  tokens_ += other.tokens_;
+  return *this;
+}
+
+std::array<std::span<std::byte>, 2> Hessian::memory() {
+  return {std::as_writable_bytes(std::span(&tokens_, 1)), std::as_writable_bytes(std::span(sums_))};
 }
 
 std::vector<float> Hessian::diagonal() const {

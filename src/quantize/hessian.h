@@ -1,6 +1,7 @@
 // H = sum of x x^T over the inputs x of a linear, which says what rounding errors dW of its weights cost together,
 // tr(dW H dW^T); and the factorization of H for error feedback.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -20,6 +21,14 @@ class Hessian {
   /// Adds the products of rows (tokens, size). Precision::bf16 rounds the rows to bf16 first, which is what a forward
   /// pass at that precision multiplies with; the sum stays positive semidefinite.
   void add(const float* rows, std::size_t tokens, kernel::Precision precision);
+  /// The same below and on the diagonal alone, for many sums in a row: call mirror() before anything is read.
+  void add_lower(const float* rows, std::size_t tokens, kernel::Precision precision);
+  void mirror();
+
+  /// Adds the sums of other rows, below and on the diagonal.
+  Hessian& operator+=(const Hessian& other);
+  /// The bytes of the sums, for another rank.
+  std::array<std::span<std::byte>, 2> memory();
 
   /// Adds to the diagonal: what an input varies by on its own.
   void add_square(std::size_t i, double square) { sums_[i * size_ + i] += static_cast<float>(square); }

@@ -45,15 +45,18 @@ bool PricedCodecs::contain(const codec::Codec& codec) const {
 Samples alpha(const Signal& row, engine::Engine& engine, const CalibrationSet& set, const InputMeanSquare& inputs,
               const MeasureRequest& request) {
   const model::Architecture& a = engine.architecture();
+  const Ranks ranks = ranks_at_work();
+  std::vector<double> of_group(a.groups.size(), 0.0);
+  for (std::size_t g = ranks.first_of(a.groups.size()); g < ranks.end_of(a.groups.size()); ++g)
+    if (const codec::Codec* codec = reference_codec(row, engine.model(), a.groups[g]))
+      of_group[g] = relative_error(engine.model(), a.groups[g], *codec, inputs);
+  ranks.share_all(std::span(of_group));
   std::vector<SingleChange> units;
   std::vector<double> errors;
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
-    const codec::Codec* codec = reference_codec(row, engine.model(), a.groups[g]);
-    if (codec == nullptr) continue;
-    const double error = relative_error(engine.model(), a.groups[g], *codec, inputs);
-    if (!(error > 0)) continue;
-    units.push_back({g, codec});
-    errors.push_back(error);
+    if (!(of_group[g] > 0)) continue;
+    units.push_back({g, reference_codec(row, engine.model(), a.groups[g])});
+    errors.push_back(of_group[g]);
   }
   MeasureRequest of_weights = request;  // as the relative errors are
   of_weights.rounded_inputs = {};

@@ -8,8 +8,10 @@
 #include <optional>
 
 #include "core/file.h"
+#include "core/ranks.h"
 #include "core/seconds.h"
 #include "eval/text.h"
+#include "kernel/dispatch.h"
 #include "model/tokenizer.h"
 #include "pipeline/job/precision.h"
 #include "pipeline/plan/target.h"
@@ -116,6 +118,8 @@ void visit(EvaluationRequest& r, OptionVisitor& v) {
 eval::EvalFile evaluate(const EvaluationRequest& request, Listener& listener, const std::string& command) {
   if (request.text.empty() && request.tasks.names.empty())
     throw UsageError("give --text FILE, --tasks NAMES, or both: nothing says what the models are judged by");
+  const WorkingTogether together;
+  kernel::keep_variant(ranks_at_work());
   const auto begin = std::chrono::steady_clock::now();
   std::vector<std::unique_ptr<model::Model>> models;
   std::vector<const model::Model*> opened;
@@ -138,6 +142,7 @@ eval::EvalFile evaluate(const EvaluationRequest& request, Listener& listener, co
     file.evaluations = judge(opened, inputs, reference, text, request.precision);
     file.text = text.describe();
   }
+  if (!all_ranks().is_first()) return file;
   if (!request.tasks.names.empty())
     file.tasks = run_tasks(request.tasks, request.models, request.reference, request.precision);
   file.precision = precision_name(request.precision);

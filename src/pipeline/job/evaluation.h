@@ -25,7 +25,8 @@ struct EvaluationRequest {
 void visit(EvaluationRequest& request, OptionVisitor& visitor);
 
 /// Judges the models by a text, by tasks, or by both, and writes the file that was asked for. command: what the result
-/// shows as its origin. Throws UsageError where neither is given, Error for models that cannot be run or compared, for
+/// shows as its origin. All ranks call it: they share the text, and the first one alone runs tasks and writes. Throws
+/// UsageError where neither is given, Error for models that cannot be run or compared, for
 /// a text that is too short and as run_tasks(), and Interrupted after Ctrl-C.
 eval::EvalFile evaluate(const EvaluationRequest& request, Listener& listener, const std::string& command = {});
 

@@ -7,6 +7,7 @@
 #include "engine/gradient.h"
 #include "pipeline/job/methods.h"
 #include "pipeline/job/model_bytes.h"
+#include "pipeline/job/shared_work.h"
 #include "pipeline/job/stages.h"
 #include "pipeline/output/linear_encoder.h"
 #include "pipeline/output/stored_parts.h"
@@ -19,14 +20,16 @@ constexpr std::uint64_t kTokenizerBytes = 26u << 20;              // and what el
 constexpr std::uint64_t kKeptRowsBytes = std::uint64_t{2} << 30;  // more rows than these are not kept
 constexpr std::uint64_t kLearnedBytes = 27;  // for a weight that is tuned, its decoded value and gradient among them
 
-/// Bytes that one linear needs beside its block: its Hessian, the factor, and rows at work on every thread.
+/// Bytes that one linear needs beside its block: its Hessian, the factor, and rows at work on every thread. sums: how
+/// many sums of parts there are at a time for what is summed.
 std::uint64_t rounding_bytes(const model::Architecture& a, const model::Linear& linear, std::size_t batch_tokens,
-                             bool asymmetric) {
+                             std::uint64_t sums, bool asymmetric) {
   const std::uint64_t n = linear.cols, square = n * n * kFloat, wide = n * linear.rows * kFloat;
-  const std::uint64_t collecting = square + n * std::min<std::uint64_t>(batch_tokens, 4096) * kFloat;
+  const std::uint64_t rows_at_site = n * std::min<std::uint64_t>(batch_tokens, 4096) * kFloat;
+  const std::uint64_t collecting = sums * square + rows_at_site;
   if (asymmetric && engine::ends_half(a, linear.block, engine::input_site(linear.role)))
-    return std::max(collecting + wide + 2 * batch_tokens * a.hidden * kFloat, 3 * square + 3 * wide);
-  if (asymmetric) return std::max(2 * collecting + 2 * square + wide, 5 * square + 3 * wide);
+    return std::max(collecting + sums * wide + 2 * batch_tokens * a.hidden * kFloat, 3 * square + 3 * wide);
+  if (asymmetric) return std::max({2 * collecting, 4 * square + 2 * rows_at_site + wide, 5 * square + 3 * wide});
   const std::uint64_t rows =
       thread_count() * quantize::rows_of_a_stretch(linear.rows) * n * (2 * (2 * kFloat + 1) + 2 * kFloat);
   return std::max(collecting, 2 * square + rows);
@@ -39,7 +42,7 @@ struct BlockBytes {
 };
 
 BlockBytes largest_block(const model::Model& model, const std::vector<const codec::Codec*>& codecs,
-                         std::size_t batch_tokens, const RoundingOptions& options) {
+                         std::size_t batch_tokens, std::uint64_t sums, const RoundingOptions& options) {
   const model::Architecture& a = model.architecture();
   const std::vector<std::uint64_t> weights = weight_bytes(model);
   std::vector<BlockBytes> blocks(a.blocks + 1);
@@ -50,8 +53,8 @@ BlockBytes largest_block(const model::Model& model, const std::vector<const code
     block.weights += weights[l];
     if (!codecs[l]->has_codes()) continue;  // copied from the file when its turn comes
     block.stored += codec::stored_bytes(*codecs[l], linear.rows, linear.cols);
-    block.rounding = std::max(
-        block.rounding, dequantized_bytes(model, linear) + rounding_bytes(a, linear, batch_tokens, options.asymmetric));
+    block.rounding = std::max(block.rounding, dequantized_bytes(model, linear) +
+                                                  rounding_bytes(a, linear, batch_tokens, sums, options.asymmetric));
     if (options.tune.steps > 0) block.stored += kLearnedBytes * linear.rows * linear.cols;
   }
   return *std::ranges::max_element(blocks, {}, &BlockBytes::sum);
@@ -107,6 +110,20 @@ void say_untuned(const model::Architecture& a, const RoundingOptions& options, L
     listener.on_remark(fmt::format("--tune: {} of {} blocks stay as gptq rounds them ({})", blocks, a.blocks, first));
 }
 
+/// Tells the other ranks what they round, and from which block on.
+void share_rounding(const Codecs& codecs, const importance::CalibrationSet& set, const RoundingSetup& setup,
+                    std::size_t stored) {
+  json names = json::array();
+  for (const codec::Codec* codec : codecs) names.push_back(codec->name);
+  ask_for_help(
+      "round",
+      {{"codecs", names}, {"keep_rows", setup.keep_rows}, {"spill", setup.spill_folder.string()}, {"blocks", stored}});
+  importance::CalibrationSet shared = set;
+  importance::share(all_ranks(), shared);
+  std::vector<float> of_embedding(setup.embedding_importance.begin(), setup.embedding_importance.end());
+  all_ranks().broadcast(of_embedding);
+}
+
 void round_and_write(const PlannedJob& job, const Forecast& forecast, const importance::CalibrationSet& set,
                      JobFolder& folder, StoredParts& parts, Listener& listener, Written& written) {
   const model::Architecture& a = job.model.architecture();
@@ -118,21 +135,56 @@ void round_and_write(const PlannedJob& job, const Forecast& forecast, const impo
   if (const std::size_t l = a.embedding(); l != model::kNoLinear && !job.prepared.importance.empty())
     setup.embedding_importance = job.prepared.importance[l];
   setup.listener = [&listener](const RoundedLinear& linear) { listener.on_linear(linear); };
+  setup.ranks = ranks_to_round(job.request);
   say_untuned(a, job.request.rounding, listener);
+  const std::size_t stored = stored_blocks(job.output, a, folder.result(), parts);
+  if (setup.ranks.many()) share_rounding(codecs, set, setup, stored);
   Rounding rounding(job.model, codecs, set, job.request.rounding, setup);
-  rounding.resume(stored_blocks(job.output, a, folder.result(), parts),
-                  [&](std::size_t l) { return job.output.read(l, folder.result()); });
+  rounding.resume(stored, [&](std::size_t l) { return job.output.read(l, folder.result()); });
   News news(rounding);
   parts.set_news(std::ref(news));
   LinearEncoder encoder(job.model, codecs,
                         {.stored = [&](std::size_t l) -> const codec::Stored& { return rounding.linear(l); }});
   job.output.write(encoder, folder.result(), parts);
+  rounding.end();
   folder.append({{"linears", news()}});
   parts.set_news({});
   written.tuned = rounding.tuned();
 }
 
+/// The most sequences that a rank holds.
+std::size_t sequences_of_a_rank(std::size_t sequences, std::size_t together, std::size_t ranks) {
+  std::size_t most = 0;
+  for (std::size_t r = 0; r < ranks; ++r)
+    most = std::max(most, CalibrationParts(sequences, together, Ranks(r, ranks)).sequences());
+  return most;
+}
+
 }  // namespace
+
+void help_to_round(const model::Model& model, const QuantizeRequest& request, const json& details) {
+  const std::string where = "what the first rank sent";
+  Codecs codecs;
+  for (const auto& name : get<std::vector<std::string>>(details, "codecs", where))
+    codecs.push_back(&codec::by_name(name));
+  importance::CalibrationSet set;
+  importance::share(all_ranks(), set);
+  std::vector<float> of_embedding;
+  all_ranks().broadcast(of_embedding);
+  RoundingSetup setup;
+  setup.fit = request.scale_fit;
+  setup.keep_rows = get<bool>(details, "keep_rows", where);
+  setup.embedding_importance = of_embedding;
+  setup.ranks = all_ranks();
+  // The job's folder is there on a file system that the machines share.
+  std::error_code code;
+  setup.spill_folder = get<std::string>(details, "spill", where);
+  if (!setup.spill_folder.empty() && !std::filesystem::is_directory(setup.spill_folder, code))
+    setup.spill_folder = std::filesystem::temp_directory_path();
+  Rounding rounding(model, codecs, set, request.rounding, setup);
+  rounding.resume(get<std::size_t>(details, "blocks", where), {});
+  rounding.help();
+}
 
 void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
   const model::Architecture& a = job.model.architecture();
@@ -140,9 +192,12 @@ void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
   const importance::TextSize text = rounding_text(job.request).size();
   const RoundingOptions& options = job.request.rounding;
   const std::uint64_t program = forecast.memory_bytes, limit = job.request.memory_limit.value_or(~std::uint64_t{0});
-  const std::uint64_t tokens = Rounding::sequences_together(a, text.samples, text.seq_len) * text.seq_len;
+  const std::size_t together = Rounding::sequences_together(a, text.samples, text.seq_len);
+  const std::size_t samples = sequences_of_a_rank(text.samples, together, ranks_to_round(job.request).size());
+  const std::uint64_t tokens = together * text.seq_len;
+  const std::uint64_t sums = std::min(quantize::kSumsHeld, CalibrationParts(text.samples, together, Ranks()).count());
   const std::uint64_t tunes = options.tune.steps > 0 ? 1 : 0, original = options.asymmetric ? 1 : tunes;
-  std::uint64_t bytes = program + kTokenizerBytes + largest_block(job.model, codecs, tokens, options).sum();
+  std::uint64_t bytes = program + kTokenizerBytes + largest_block(job.model, codecs, tokens, sums, options).sum();
   if (const std::size_t l = a.embedding(); l != model::kNoLinear && codecs[l]->has_codes())
     bytes += codec::stored_bytes(*codecs[l], a.linears[l].rows, a.linears[l].cols);  // looked up in every pass
   bytes += tokens * Rounding::floats_per_token(a) * kFloat * (1 + original);
@@ -152,14 +207,14 @@ void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
   const std::uint64_t inputs = engine::reads_input(a, engine::Half::feed_forward) ? 1 : 0;
   const std::uint64_t streams = 1 + std::max(tunes, inputs) + original * (1 + inputs);
   const std::uint64_t of_token = (streams * a.hidden + (1 + original) * a.shared_size) * kFloat;
-  const std::uint64_t states = std::uint64_t{text.samples} * text.seq_len * of_token;
+  const std::uint64_t states = std::uint64_t{samples} * text.seq_len * of_token;
   const std::uint64_t borrowed = std::min(states, tokens * of_token);
   forecast.spills = bytes + states > limit;
   bytes += forecast.spills ? borrowed : states;
   if (forecast.spills) forecast.disk_bytes += states;
   const std::uint64_t embedding = a.vocab * a.hidden * 2;  // copied at the beginning, while nothing else is held
   bytes = std::max(bytes, program + kTokenizerBytes + (forecast.spills ? borrowed : states) + embedding);
-  const std::uint64_t rows = Rounding::kept_rows_bytes(a, text.samples * text.seq_len);
+  const std::uint64_t rows = Rounding::kept_rows_bytes(a, samples * text.seq_len);
   forecast.keeps_rows = rows <= kKeptRowsBytes && bytes + rows <= limit;
   if (forecast.keeps_rows) bytes += rows;
   forecast.memory_bytes = bytes;

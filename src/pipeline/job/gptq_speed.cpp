@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "pipeline/job/methods.h"
 #include "pipeline/job/model_bytes.h"
+#include "pipeline/job/shared_work.h"
 #include "quantize/scan.h"
 
 namespace strata::pipeline {
@@ -180,7 +181,8 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
   const bool original = options.asymmetric || options.tune.steps > 0;  // runs beside the rounded model
   HessianSpeed hessians;
   RoundingSpeed rows(job.model, options.gptq, job.request.scale_fit);
-  double seconds = 0;
+  const auto ranks = static_cast<double>(ranks_to_round(job.request).size());
+  double seconds = 0, factors = 0;  // every rank factorizes what it rounds rows by; the rest is shared
   for (const BlockSpeed& speed : speeds) {
     const double block = speed.attention + speed.feed_forward;
     seconds += tokens * block * (original ? 2.0 : 1.0);
@@ -194,7 +196,8 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
     const model::Linear& linear = a.linears[l];
     if (!codecs[l]->has_codes() || job.model.source_codec(l) == codecs[l]) continue;
     if (linear.role == model::Role::embed) continue;  // rounded to nearest
-    seconds += hessians.factors(linear.cols) + rows.of(linear, *codecs[l]);
+    (linear.routed() ? seconds : factors) += hessians.factors(linear.cols);
+    seconds += rows.of(linear, *codecs[l]);
     const Site site = engine::input_site(linear.role);
     if (!collected.insert({linear.block, site, linear.expert}).second) continue;
     const double share =
@@ -206,8 +209,8 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
     if (options.asymmetric) {
       // The correction's moments are not symmetric, so cost twice as much; that of an output has as many rows as it.
       const double rows_of_moment = static_cast<double>(ends_half ? linear.rows : linear.cols);
-      seconds += 2.0 * hessians.sums(linear.cols, tokens) * rows_of_moment / static_cast<double>(linear.cols) +
-                 hessians.factors(linear.cols);
+      seconds += 2.0 * hessians.sums(linear.cols, tokens) * rows_of_moment / static_cast<double>(linear.cols);
+      factors += hessians.factors(linear.cols);
       if (site == Site::o_in) seconds += tokens * (speed.attention - speed.to_o);  // what W makes of the new inputs
       if (site == Site::down_in && ends_half) seconds += tokens * (speed.feed_forward - speed.to_down);
     }
@@ -216,7 +219,7 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
     if (site == Site::o_in) seconds += tokens * speed.to_o;
     if (site == Site::down_in) seconds += tokens * speed.to_down;
   }
-  return seconds;
+  return seconds / ranks + factors;
 }
 
 }  // namespace strata::pipeline

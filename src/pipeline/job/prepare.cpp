@@ -7,6 +7,7 @@
 #include "pipeline/choose/gradient_costs.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/methods.h"
+#include "pipeline/job/shared_work.h"
 #include "pipeline/job/stages.h"
 #include "pipeline/measure/confirm.h"
 #include "pipeline/measure/max_kl.h"
@@ -28,6 +29,9 @@ void check_container(const model::Model& model, const QuantizeRequest& request) 
   if (!request.plan.fp8_cache) return;
   if (const std::string why = why_no_fp8_cache(target_of(request), a); !why.empty()) fail("--kv fp8: {}", why);
 }
+
+/// Those that share the confirmation of costs: with several texts only the first rank has the inputs for it.
+Ranks ranks_to_confirm(std::size_t sets) { return sets == 1 ? all_ranks() : Ranks(); }
 
 /// What has to be found out, given what is known.
 struct Findings {
@@ -162,7 +166,14 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
   std::vector<importance::CalibrationSet> sets = {*prepared_.calibration};
   if (request_.calibration.texts.size() > 1)
     sets = importance::make_calibrations(engine, model::Tokenizer::of(model_), request_.calibration);
-  importance::ScoreResult result = importance::score(engine, sets, needed, importance::Combine::mean);
+  if (writes_) ask_for_help("score", {{"sets", sets.size()}});
+  for (importance::CalibrationSet& set : sets)
+    if (writes_) importance::share(all_ranks(), set);
+  importance::ScoreResult result = [&] {
+    std::optional<WorkingTogether> together;
+    if (writes_) together.emplace();
+    return importance::score(engine, sets, needed, importance::Combine::mean);
+  }();
   prepared_.scores = std::move(result.scores);
   // A resumed job that has the scores but no plan measures plans with these.
   if (sets.size() == 1 && needs_.measures())
@@ -177,13 +188,18 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
     return plan;
   };
   if (has_gradient_costs(*prepared_.scores))
-    confirm_costs(engine, sets, inputs, rounded_inputs(target_), stages_.file("confirm.journal"), *prepared_.scores,
-                  next_plan);
+      confirm_costs(engine, sets, inputs, rounded_inputs(target_), stages_.file("confirm.journal"), *prepared_.scores,
+                    next_plan, writes_ ? ranks_to_confirm(sets.size()) : Ranks());
   return inputs;
 }
 
 importance::InputMeanSquare Preparation::input_mean_square(engine::Engine& engine) const {
-  return importance::input_mean_square(engine, *prepared_.calibration, stages_.file(kInputs));
+  if (!writes_) return importance::input_mean_square(engine, *prepared_.calibration, stages_.file(kInputs));
+  ask_for_help("measure inputs", {{"f32", engine.precision() == kernel::Precision::f32}});
+  importance::CalibrationSet set = *prepared_.calibration;
+  importance::share(all_ranks(), set);
+  const WorkingTogether together;
+  return importance::input_mean_square(engine, set, stages_.file(kInputs));
 }
 
 PlanResult Preparation::plan_by_costs(const importance::InputMeanSquare* inputs) const {
@@ -225,6 +241,29 @@ importance::CalibrationSet calibration_text(const model::Model& model, const Qua
     engine::Engine engine(model, kernel::Precision::bf16);
     return importance::make_calibration(engine, model::Tokenizer::of(model), request.calibration);
   });
+}
+
+void help_to_score(const model::Model& model, const QuantizeRequest& request, const json& details) {
+  std::vector<importance::CalibrationSet> sets(get<std::size_t>(details, "sets", "what the first rank sent"));
+  for (importance::CalibrationSet& set : sets) importance::share(all_ranks(), set);
+  importance::ScoreRequest needed = scores_needed(request.plan, target_of(request), model.architecture());
+  needed.fit = request.scale_fit;
+  engine::Engine engine(model, kernel::Precision::f32);
+  importance::ScoreResult result = [&] {
+    const WorkingTogether together;
+    return importance::score(engine, sets, needed, importance::Combine::mean);
+  }();
+  if (const Ranks ranks = ranks_to_confirm(sets.size()); ranks.many() && has_gradient_costs(result.scores))
+    confirm_costs(engine, sets, result.inputs, {}, result.scores, {}, ranks);
+}
+
+void help_to_measure_inputs(const model::Model& model, const QuantizeRequest&, const json& details) {
+  importance::CalibrationSet set;
+  importance::share(all_ranks(), set);
+  const bool exact = get<bool>(details, "f32", "what the first rank sent");
+  engine::Engine engine(model, exact ? kernel::Precision::f32 : kernel::Precision::bf16);
+  const WorkingTogether together;
+  importance::input_mean_square(engine, set);
 }
 
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener) {

@@ -7,9 +7,11 @@
 #include "core/interrupt.h"
 #include "core/job_folder.h"
 #include "core/seconds.h"
+#include "kernel/dispatch.h"
 #include "pipeline/job/card.h"
 #include "pipeline/job/measured_scales.h"
 #include "pipeline/job/report.h"
+#include "pipeline/job/shared_work.h"
 #include "pipeline/job/unknown_model.h"
 #include "pipeline/job/verification_text.h"
 #include "pipeline/output/cache_plan.h"
@@ -66,6 +68,16 @@ Quantized run(const model::Model& model, const QuantizeRequest& request, JobFold
   return done;
 }
 
+/// Whether all ranks find the output at this path, as they do on a file system that their machines share.
+bool all_ranks_see(const std::filesystem::path& path) {
+  const Ranks ranks = all_ranks();
+  std::error_code code;
+  std::vector<char> sees(ranks.size(), 0);
+  sees[ranks.rank()] = std::filesystem::exists(path, code) ? 1 : 0;
+  ranks.share_all(std::span(sees));
+  return std::ranges::count(sees, 1) == std::ssize(sees);
+}
+
 model::Model open_model(const QuantizeRequest& request) {
   return model::Model::open(request.model, target_of(request).fusion());
 }
@@ -76,14 +88,21 @@ Quantized quantize(const QuantizeRequest& given, Listener& listener, const std::
   const QuantizeRequest asked = with_target_of_plan(given);
   check_options(asked);
   keep_kernels(asked);
+  kernel::keep_variant(all_ranks());
   const model::Model model = open_model(asked);
   refuse_source(model, asked.output);
   const QuantizeRequest request = fitted_to(model, asked, listener);
+  if (!all_ranks().is_first()) {
+    help_first_rank(model, request);
+    return {};
+  }
   JobFolder folder(request.output, job_identity(request, model), request.overwrite, request.restart,
                    existing_output(request.output, target_of(request)));
   if (!folder.finished().empty()) listener.on_resume(folder.path());
   try {
-    return run(model, request, folder, listener, command);
+    Quantized done = run(model, request, folder, listener, command);
+    dismiss_helpers();
+    return done;
   } catch (const Interrupted&) {
     if (!folder.finished().empty())
       listener.on_remark(
@@ -122,9 +141,26 @@ eval::Evaluation verify(const model::Model& original, const QuantizeRequest& req
   VerificationText text = verification_text(exact, request, request.verify_samples);
   const RunInputs inputs = run_inputs(target_of(request), quantized);
   const eval::Judged judged[] = {{&rounded, &inputs.by_linear, &inputs.cache}};
+  ask_for_help("verify", {{"path", std::filesystem::absolute(written).string()}, {"tokens", text.sequences}});
+  std::optional<WorkingTogether> together;
+  if (all_ranks_see(written)) together.emplace();
   eval::Evaluation result = eval::evaluate(judged, &exact, text.sequences).front();
   result.text = std::move(text.text);
   return result;
+}
+
+void help_to_verify(const model::Model& original, const QuantizeRequest& request, const json& details) {
+  const std::string where = "what the first rank sent", path = get<std::string>(details, "path", where);
+  if (!all_ranks_see(path)) return;
+  const WorkingTogether together;
+  const auto sequences = get<std::vector<std::vector<engine::Token>>>(details, "tokens", where);
+  const model::Model quantized = model::Model::open(path);
+  const engine::Residency residency = residency_of(request);
+  engine::Engine exact(original, kernel::Precision::f32, residency),
+      rounded(quantized, kernel::Precision::f32, residency);
+  const RunInputs inputs = run_inputs(target_of(request), quantized);
+  const eval::Judged judged[] = {{&rounded, &inputs.by_linear, &inputs.cache}};
+  eval::evaluate(judged, &exact, sequences);
 }
 
 }  // namespace strata::pipeline

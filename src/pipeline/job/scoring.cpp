@@ -7,12 +7,14 @@
 
 #include "core/file.h"
 #include "core/interrupt.h"
+#include "core/ranks.h"
 #include "core/seconds.h"
 #include "core/units.h"
 #include "engine/model_gradient.h"
 #include "hub/model_argument.h"
 #include "importance/imatrix.h"
 #include "importance/weight_scores.h"
+#include "kernel/dispatch.h"
 #include "model/tokenizer.h"
 #include "pipeline/choose/costs.h"
 #include "pipeline/job/precision.h"
@@ -90,6 +92,7 @@ Scored score_weights(const model::Model& model, const importance::ScoreRequest& 
   Scored scored;
   scored.scores = importance::score_weights(model, request.signals);
   scored.of_weights_alone = true;
+  if (!ranks_at_work().is_first()) return scored;
   write(scored.scores, asked, model);
   return scored;
 }
@@ -103,11 +106,21 @@ void say_left_out(const importance::ScoreRequest& request, const model::Model& m
           fmt::format("{} is left out: it needs gradients, which this model has not here: {}", signal->name, why));
 }
 
+/// The calibration texts, which the first rank reads or writes for all.
+std::vector<importance::CalibrationSet> sets_of(engine::Engine& engine, const model::Tokenizer& tokenizer,
+                                                const importance::CalibrationRequest& request) {
+  const Ranks ranks = ranks_at_work();
+  std::vector<importance::CalibrationSet> sets(std::max<std::size_t>(1, request.texts.size()));
+  if (ranks.is_first()) sets = importance::make_calibrations(engine, tokenizer, request);
+  for (importance::CalibrationSet& set : sets) importance::share(ranks, set);
+  return sets;
+}
+
 Scored score_passes(const model::Model& model, const importance::ScoreRequest& request, const ScoringRequest& asked,
                     Listener& listener) {
   const auto tokenizer = model::Tokenizer::of(model);
   engine::Engine engine(model, asked.precision);
-  const auto sets = importance::make_calibrations(engine, tokenizer, asked.calibration);
+  const auto sets = sets_of(engine, tokenizer, asked.calibration);
   if (sets.size() > 1 && !asked.imatrix.empty())
     fail_usage("--imatrix-out is of one calibration text; give --calib once");
   for (const importance::CalibrationSet& set : sets) listener.on_calibration(model, set);
@@ -116,6 +129,7 @@ Scored score_passes(const model::Model& model, const importance::ScoreRequest& r
   Scored scored;
   scored.scores = std::move(result.scores);
   scored.seconds = std::move(result.seconds);
+  if (!ranks_at_work().is_first()) return scored;
   write(scored.scores, asked, model);
   if (!asked.imatrix.empty()) importance::write_imatrix(asked.imatrix, model, result.inputs, scored.scores.calibration);
   importance::remove_kept(request.measure, sets.size());
@@ -172,6 +186,8 @@ void visit(ScoringRequest& r, OptionVisitor& v) {
 
 Scored score(const ScoringRequest& asked, Listener& listener) {
   const auto begin = std::chrono::steady_clock::now();
+  const WorkingTogether together;
+  kernel::keep_variant(ranks_at_work());
   const importance::ScoreRequest request = signals_of(asked);
   const model::Model model = model::Model::open(asked.model, target_by_name(asked.target).fusion());
   Scored scored = model.architecture().why_not_runnable.empty() ? score_passes(model, request, asked, listener)

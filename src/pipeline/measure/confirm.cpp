@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <utility>
 
+#include "core/ranks.h"
 #include "importance/signals/kl.h"
 
 namespace strata::pipeline {
@@ -37,24 +39,39 @@ Measurements& measurements_of(importance::Scores& scores, std::size_t groups) {
   return known;
 }
 
+/// Every rank gets the units of the first one.
+void share_units(const Ranks& ranks, std::vector<importance::SingleChange>& units) {
+  json names = json::array();
+  for (const importance::SingleChange& unit : units) names.push_back({unit.group, unit.codec->name});
+  ranks.broadcast(names);
+  units.clear();
+  for (const json& name : names)
+    units.push_back({name[0].get<std::size_t>(), &codec::by_name(name[1].get<std::string>())});
+}
+
 }  // namespace
 
 void confirm_costs(engine::Engine& engine, std::span<const importance::CalibrationSet> sets,
                    const importance::InputMeanSquare& inputs, const codec::RoundedInputs& rounded_inputs,
                    const std::filesystem::path& journal, importance::Scores& scores,
-                   const std::function<Plan()>& make_plan) {
+                   const std::function<Plan()>& make_plan, const Ranks& ranks) {
   const std::size_t groups = engine.architecture().groups.size();
   STRATA_CHECK(scores.sets.empty() ? sets.size() == 1 : sets.size() == scores.sets.size());
   for (const std::size_t count : kConfirmedGroups) {
-    const Plan plan = make_plan();
+    Plan plan;
+    if (ranks.is_first()) plan = make_plan();
     for (std::size_t s = 0; s < sets.size(); ++s) {
       importance::Scores& of_set = scores.sets.empty() ? scores : scores.sets[s];
       Measurements& known = measurements_of(of_set, groups);
-      const std::vector<importance::SingleChange> units = most_costly(plan, known, count);
+      std::vector<importance::SingleChange> units;
+      if (ranks.is_first()) units = most_costly(plan, known, count);
+      share_units(ranks, units);
       importance::MeasureRequest request;
       request.tokens = kConfirmTokens;
       request.rounded_inputs = rounded_inputs;
       if (!journal.empty()) request.journal = journal.string() + fmt::format(".{}", s + 1);
+      std::optional<WorkingTogether> together;
+      if (ranks.many()) together.emplace();
       std::vector<importance::Measurement> measured =
           importance::measurements(engine, sets[s], inputs, units, request, "kl where the plan spends");
       for (std::size_t u = 0; u < units.size(); ++u) known[units[u].group].push_back(std::move(measured[u]));

@@ -2,6 +2,7 @@
 // Rounded groups are held, and so are the hidden states of one plan. A measurement then costs the rounding of groups
 // that no plan before had so, and a forward pass from the first block that differs from that plan.
 #pragma once
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "codec/rounded_inputs.h"
 #include "core/journal.h"
+#include "core/ranks.h"
 #include "importance/divergence.h"
 #include "pipeline/plan/plan.h"
 
@@ -22,19 +24,26 @@ class PlanMeter {
     double perplexity = 0.0;                   ///< over the tokens with a next one
   };
 
-  /// The engine must run the original, and outlive this; so must the inputs. With a journal, every measurement is kept
-  /// there, under the name of `job`. Groups read their inputs as rounded_inputs says of their codecs. Memory:
-  /// importance::DivergenceMeter's, and a copy of the linears for every codec that they are measured with.
+  /// The engine must run the original, and outlive this; so must the inputs. With a journal, of the first rank, every
+  /// measurement is kept there, under the name of `job`. Groups read their inputs as rounded_inputs says of their
+  /// codecs. Memory: importance::DivergenceMeter's, and a copy of the linears for every codec that they are measured
+  /// with.
   PlanMeter(engine::Engine& engine, const importance::CalibrationSet& text, const importance::InputMeanSquare& inputs,
             std::size_t tokens, const std::filesystem::path& journal = {}, std::string_view job = "",
             codec::RoundedInputs rounded_inputs = {});
 
   Measured measure(const Assignment& wanted);
+  /// Whether measure() has this plan's figures already.
+  bool knows(const Assignment& plan) const;
+  /// Measures many plans, so that measure() knows them. Ranks at work share them; all call this with the same plans.
+  /// tick: called for each plan.
+  void measure_all(const std::vector<Assignment>& plans, const std::function<void()>& tick);
   /// Keeps the hidden states of this plan: plans that are equal to it in their first blocks skip those from now on. One
   /// forward pass; changes no result.
   void rebase(const Assignment& base);
-  /// The original without the blocks that are set.
+  /// The original without the blocks that are set, and many of those, as above.
   Measured measure_without(const std::vector<bool>& blocks);
+  void measure_all_without(const std::vector<std::vector<bool>>& cuts, const std::function<void()>& tick);
 
   double original_perplexity() const { return original_perplexity_; }
   std::size_t tokens() const { return meter_.tokens(); }
@@ -42,11 +51,22 @@ class PlanMeter {
  private:
   template <class Prepare>
   Measured known_or_measured(const std::string& key, Prepare prepare);
+  template <class Item, class Measure>
+  void measure_shared(const std::vector<Item>& items, Measure measure, const std::function<void()>& tick);
+  /// What a measurement of a plan, or of blocks left out, is known by.
+  std::string key_of(const Assignment& plan) const;
+  static std::string key_of(const std::vector<bool>& cut);
+  void keep(const std::string& key, const Measured& measured);
+  void read_journal(const std::filesystem::path& journal, const importance::CalibrationSet& text, std::size_t tokens,
+                    std::string_view job);
+  /// Every rank knows what the first one has read.
+  void share_known();
   void use(const Assignment& wanted);
   /// The first block where a plan differs from the one whose hidden states are kept.
   std::size_t first_change(const Assignment& wanted) const;
 
   engine::Engine& engine_;
+  const Ranks ranks_ = ranks_at_work();
   const importance::InputMeanSquare& inputs_;
   const codec::RoundedInputs rounded_inputs_;
   importance::DivergenceMeter meter_;

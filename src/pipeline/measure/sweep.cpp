@@ -18,6 +18,8 @@ namespace {
 using codec::Codec;
 using Measured = PlanMeter::Measured;
 
+constexpr std::size_t kPlansBeside = 5;  // three tiers, and fp8 alone
+
 class Sweep {
  public:
   Sweep(engine::Engine& engine, const SweepRequest& request, const importance::ScoreResult& scored, PlanMeter& meter)
@@ -49,7 +51,8 @@ class Sweep {
     orders.emplace_back("first and last", allocate::first_and_last(a_.blocks));
     for (std::size_t seed = 0; seed < request_.random_orders; ++seed)
       orders.emplace_back(fmt::format("random {}", seed), allocate::random_order(a_.blocks, seed));
-    progress_.emplace("sweep", (orders.size() + 3) * counts_.size() + a_.blocks + 5);
+    progress_.emplace("sweep", (orders.size() + 3) * counts_.size() + a_.blocks + kPlansBeside);
+    measure_beforehand(orders);
     orders.emplace_back("kl", allocate::by_importance(single_blocks()));
     for (const auto& [name, order] : orders) result.curves.push_back(curve(name, order));
     result.curves.push_back(best());
@@ -59,6 +62,23 @@ class Sweep {
   }
 
  private:
+  /// Ranks share the points of the curves whose order is known, and single blocks.
+  void measure_beforehand(const std::vector<std::pair<std::string, allocate::Order>>& orders) {
+    std::vector<Assignment> plans;
+    std::vector<std::vector<bool>> cuts;
+    for (const auto& [name, order] : orders)
+      for (const std::size_t count : counts_) plans.push_back(lowered(least(order, count)));
+    for (std::size_t b = 0; b < a_.blocks; ++b) plans.push_back(lowered(only(b)));
+    for (const std::size_t count : counts_) cuts.push_back(least(orders[0].second, count));
+    meter_.measure_all(plans, [&] { progress_->advance(); });
+    meter_.measure_all_without(cuts, [&] { progress_->advance(); });
+  }
+  std::vector<bool> only(std::size_t block) const {
+    std::vector<bool> blocks(a_.blocks, false);
+    blocks[block] = true;
+    return blocks;
+  }
+
   const Codec* held(std::size_t group, const Codec& codec) const {
     return importance::fits(codec, a_, a_.groups[group]) ? &codec : &codec::by_name("keep");
   }
@@ -82,8 +102,9 @@ class Sweep {
   }
 
   SweepPoint point(std::size_t count, const Assignment& assignment) {
+    const bool fresh = !meter_.knows(assignment);
     const Measured m = meter_.measure(assignment);
-    progress_->advance();
+    if (fresh) progress_->advance();
     return {count, bits_of(assignment), m.kl, m.kl_standard_error, m.perplexity};
   }
 
@@ -98,11 +119,7 @@ class Sweep {
   std::vector<double> single_blocks() {
     std::vector<double> result;
     progress_->note("single blocks");
-    for (std::size_t b = 0; b < a_.blocks; ++b) {
-      std::vector<bool> blocks(a_.blocks, false);
-      blocks[b] = true;
-      result.push_back(point(1, lowered(blocks)).kl);
-    }
+    for (std::size_t b = 0; b < a_.blocks; ++b) result.push_back(point(1, lowered(only(b))).kl);
     return result;
   }
 
@@ -141,7 +158,6 @@ class Sweep {
       const Measured m = meter_.measure_without(least(order, count));
       const double left = 1.0 - static_cast<double>(count) / static_cast<double>(a_.blocks);
       result.points.push_back({count, 16.0 * left, m.kl, m.kl_standard_error, m.perplexity});
-      progress_->advance();
     }
     return result;
   }

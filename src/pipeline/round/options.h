@@ -6,6 +6,7 @@
 
 #include "codec/codec.h"
 #include "core/options.h"
+#include "core/ranks.h"
 #include "pipeline/round/tune_block.h"
 #include "quantize/gptq.h"
 
@@ -33,6 +34,7 @@ struct RoundingSetup {
   std::span<const float> embedding_importance{};         ///< by input of the embedding; all alike when empty
   std::filesystem::path spill_folder{};                  ///< holds hidden states; in memory when empty
   std::function<void(const RoundedLinear&)> listener{};  ///< called with each linear once its codes are chosen
+  Ranks ranks{};  ///< that share the calibration set and the linears' rows; tuning takes a rank that is alone
 };
 
 }  // namespace strata::pipeline

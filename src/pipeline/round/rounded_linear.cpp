@@ -1,6 +1,6 @@
 // The result for one linear as the journal of a job holds it.
 // Keys are the members' names.
-#include "pipeline/round/rounding.h"
+#include "pipeline/round/rounded_linear.h"
 
 namespace strata::pipeline {
 

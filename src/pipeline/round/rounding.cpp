@@ -12,6 +12,7 @@
 #include "model/damage.h"
 #include "quantize/activation_order.h"
 #include "quantize/rtn.h"
+#include "quantize/shared_sum.h"
 
 namespace strata::pipeline {
 namespace {
@@ -26,6 +27,12 @@ constexpr double kCorrectionDamping = 10.0;
 
 std::vector<engine::Sequence> sequences(std::size_t count, std::size_t tokens) {
   return std::vector<engine::Sequence>(count, engine::Sequence{tokens});
+}
+
+/// The sequences of a rank.
+importance::CalibrationSet share_of(const importance::CalibrationSet& set, const CalibrationParts& parts) {
+  const auto at = [&](std::size_t sequence) { return set.sequences.begin() + static_cast<std::ptrdiff_t>(sequence); };
+  return {{at(parts.first_sequence()), at(parts.end_sequence())}, set.source};
 }
 
 void copy(engine::HiddenStates& from, engine::HiddenStates& to, std::size_t together) {
@@ -55,26 +62,28 @@ Rounding::Rounding(const model::Model& model, const std::vector<const codec::Cod
                    const importance::CalibrationSet& set, const RoundingOptions& options, const RoundingSetup& setup)
     : model_(model),
       codecs_(codecs),
-      set_(set),
       options_(options),
       gptq_(options.decided()),
       setup_(setup),
       engine_(model, kRoundingPrecision, engine::Residency::one_block),
       scales_(model),
       together_(sequences_together(model.architecture(), set.sequences.size(), set.source.seq_len)),
+      parts_(set.sequences.size(), together_, setup.ranks),
+      set_(share_of(set, parts_)),
       full_(engine_.make_batch(sequences(together_, set.source.seq_len))),
-      rest_(engine_.make_batch(sequences(set.sequences.size() % together_, set.source.seq_len))),
-      states_(set.sequences.size(), set.source.seq_len * model.architecture().hidden, setup.spill_folder),
-      side_(model.architecture(), set.sequences, setup.spill_folder),
+      rest_(engine_.make_batch(sequences(set_.sequences.size() % together_, set.source.seq_len))),
+      states_(set_.sequences.size(), set.source.seq_len * model.architecture().hidden, setup.spill_folder),
+      side_(model.architecture(), set_.sequences, setup.spill_folder),
       replacing_(engine_),
       progress_("rounding", codecs.size()) {
+  STRATA_CHECK(options.tune.steps == 0 || !setup.ranks.many(), "tuning by {} ranks", setup.ranks.size());
   round_embedding();
-  for (std::size_t s = 0; s < set.sequences.size(); ++s) {
-    engine_.embed(set.sequences[s], states_.borrow(s, 1));
+  for (std::size_t s = 0; s < set_.sequences.size(); ++s) {
+    engine_.embed(set_.sequences[s], states_.borrow(s, 1));
     states_.keep();
   }
   if (options.asymmetric || options.tune.steps > 0)
-    original_.emplace(model, set, kRoundingPrecision, setup.spill_folder);
+    original_.emplace(model, set_, kRoundingPrecision, setup.spill_folder);
   if (options.tune.steps > 0 || engine::reads_input(model.architecture(), Half::feed_forward))
     inputs_.emplace(states_.count(), states_.floats(), setup.spill_folder);
 }
@@ -136,31 +145,37 @@ void Rounding::check_finite(std::span<const float> states, std::size_t block) co
 
 Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t size) {
   const model::Architecture& a = model_.architecture();
-  Inputs inputs{quantize::Hessian(size), {}};
   const bool ends_half = engine::ends_half(a, block, site);
-  using Of = quantize::Drift::Of;
-  if (options_.asymmetric)
-    inputs.drift.emplace(
-        quantize::Drift{ends_half ? Of::output : Of::inputs, quantize::CrossMoment(ends_half ? a.hidden : size, size)});
+  const auto of = ends_half ? quantize::Drift::Of::output : quantize::Drift::Of::inputs;
+  quantize::OrderedSum<quantize::Hessian> hessians([&] { return quantize::Hessian(size); }, parts_.count(),
+                                                   parts_.first(), parts_.end());
+  quantize::OrderedSum<quantize::CrossMoment> moments(
+      [&] { return quantize::CrossMoment(ends_half ? a.hidden : size, size); }, parts_.count(), parts_.first(),
+      parts_.end());
   const bool keeps = setup_.keep_rows && ends_half;
   if (keeps) rows_.start(states_.count(), set_.source.seq_len * size);
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
     if (at != site) return;
     if (keeps) rows_.put(batch_first_, tokens / set_.source.seq_len, rows);
-    inputs.hessian.add(rows, tokens, kRoundingPrecision);
-    if (inputs.drift) add_drift(block, site, rows, tokens, *inputs.drift);
+    const std::size_t part = parts_.of(batch_first_);
+    hessians.of_part(part).add_lower(rows, tokens, kRoundingPrecision);
+    if (options_.asymmetric) add_drift(block, site, rows, tokens, of, moments.of_part(part));
   };
   run(block, engine::half_of(site), &observer, site);
+  Inputs inputs{quantize::total(hessians, setup_.ranks), {}};
+  inputs.hessian.mirror();
+  if (options_.asymmetric) inputs.drift.emplace(quantize::Drift{of, quantize::total(moments, setup_.ranks)});
   return inputs;
 }
 
 /// Adds the drift of the batch that runs: `rows` are its rows at the site.
-void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::size_t tokens, quantize::Drift& drift) {
+void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::size_t tokens, quantize::Drift::Of of,
+                         quantize::CrossMoment& moment) {
   const std::size_t sequences = tokens / set_.source.seq_len;
-  if (drift.of == quantize::Drift::Of::inputs) {
+  if (of == quantize::Drift::Of::inputs) {
     std::vector<float>& differences = original_->rows(block, site, batch_first_, sequences);
     for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= rows[i];
-    drift.moment.add(differences.data(), rows, tokens, kRoundingPrecision);
+    moment.add(differences.data(), rows, tokens, kRoundingPrecision);
     return;
   }
   const Half half = engine::half_of(site);
@@ -168,7 +183,7 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
   engine_.add_output(block, half, rows, tokens, differences.data());
   const float* const original = original_->advance(block, half, batch_first_, sequences);
   for (std::size_t i = 0; i < differences.size(); ++i) differences[i] = original[i] - differences[i];
-  drift.moment.add(differences.data(), rows, tokens, kRoundingPrecision);
+  moment.add(differences.data(), rows, tokens, kRoundingPrecision);
 }
 
 void Rounding::take_from_source(std::size_t l) {
@@ -178,51 +193,55 @@ void Rounding::take_from_source(std::size_t l) {
   progress_.advance();
 }
 
-void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs, std::optional<std::size_t> routed) {
-  std::optional<quantize::Feedback> feedback, correction;
-  const std::vector<float> mean_squares = inputs.hessian.diagonal();
+void Rounding::round(std::span<const std::size_t> linears, const Inputs& inputs, const Ranks& ranks,
+                     std::optional<std::size_t> routed) {
+  Factors factors;
   for (const std::size_t l : linears) {
-    const model::Linear& linear = model_.architecture().linears[l];
-    const codec::Codec& codec = *codecs_[l];
-    if (!codec.has_codes()) {
+    if (!codecs_[l]->has_codes())
       progress_.advance();
-      continue;
-    }
-    if (is_in_source(l)) {
+    else if (is_in_source(l))
       take_from_source(l);
-      continue;
-    }
-    const std::size_t blocks = model_.architecture().blocks;
-    const std::string name = linear.block == model::kNoBlock
-                                 ? linear.module
-                                 : fmt::format("block {}/{} {}", linear.block + 1, blocks, role_name(linear.role));
-    progress_.note(name);
-    const model::LinearWeights held = model_.weights(linear);
-    MatrixView weights = held.view().dense;
-    const float scale = scales_.of(l, codec, weights);
-    std::vector<std::uint32_t> order;
-    if (gptq_.activation_order) order = quantize::activation_order(codec, mean_squares);
-    if (!feedback || feedback->order != order)
-      feedback = quantize::factorize(inputs.hessian, *gptq_.damping, std::move(order));
-    std::vector<float> corrected;
-    if (inputs.drift) {
-      if (!correction) correction = quantize::factorize(inputs.hessian, kCorrectionDamping * *gptq_.damping);
-      corrected = quantize::corrected_weights(weights, *inputs.drift, *correction);
-      weights = MatrixView::dense(corrected.data(), weights.rows, weights.cols, DType::f32);
-    }
-    quantize::GptqResult result = quantize::quantize_gptq(codec, weights, inputs.hessian, *feedback, gptq_,
-                                                          {scale, setup_.fit, options_.tune.steps > 0});
-    results_.push_back({linear.module, codec.name, result.relative(),
-                        result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed,
-                        inputs.hessian.tokens()});
-    progress_.note(fmt::format("{}, error {:.2e}", name, results_.back().relative_error));
-    if (setup_.listener) setup_.listener(results_.back());
-    if (options_.tune.steps > 0 && quantize::LearnedRounding::can_learn(codec) && linear.block != model::kNoBlock &&
-        engine::why_no_gradient(model_.architecture(), linear.block).empty())
-      learned_.try_emplace(l, codec, weights.rows, weights.cols, scale, std::move(result.choice));
-    stored_[l] = std::move(result.stored);
-    progress_.advance();
+    else
+      round_linear(l, inputs, ranks, routed, factors);
   }
+}
+
+void Rounding::round_linear(std::size_t l, const Inputs& inputs, const Ranks& ranks, std::optional<std::size_t> routed,
+                            Factors& factors) {
+  const model::Linear& linear = model_.architecture().linears[l];
+  const codec::Codec& codec = *codecs_[l];
+  const std::size_t blocks = model_.architecture().blocks;
+  const std::string name = linear.block == model::kNoBlock
+                               ? linear.module
+                               : fmt::format("block {}/{} {}", linear.block + 1, blocks, role_name(linear.role));
+  progress_.note(name);
+  const model::LinearWeights held = model_.weights(linear);
+  MatrixView weights = held.view().dense;
+  const float scale = scales_.of(l, codec, weights);
+  std::vector<std::uint32_t> order;
+  if (gptq_.activation_order) order = quantize::activation_order(codec, inputs.hessian.diagonal());
+  auto& [feedback, correction] = factors;
+  if (!feedback || feedback->order != order)
+    feedback = quantize::factorize(inputs.hessian, *gptq_.damping, std::move(order));
+  std::vector<float> corrected;
+  if (inputs.drift) {
+    if (!correction) correction = quantize::factorize(inputs.hessian, kCorrectionDamping * *gptq_.damping);
+    const auto [first, end] = quantize::share_of_rows(ranks, weights.rows);
+    corrected = quantize::corrected_weights(weights, *inputs.drift, *correction, first, end);
+    weights = MatrixView::dense(corrected.data(), weights.rows, weights.cols, DType::f32);
+  }
+  quantize::GptqResult result = quantize::quantize_gptq(codec, weights, inputs.hessian, *feedback, gptq_,
+                                                        {scale, setup_.fit, options_.tune.steps > 0, ranks});
+  results_.push_back({linear.module, codec.name, result.relative(),
+                      result.energy > 0.0 ? result.nearest_error / result.energy : 0.0, routed,
+                      inputs.hessian.tokens()});
+  progress_.note(fmt::format("{}, error {:.2e}", name, results_.back().relative_error));
+  if (setup_.listener) setup_.listener(results_.back());
+  if (options_.tune.steps > 0 && quantize::LearnedRounding::can_learn(codec) && linear.block != model::kNoBlock &&
+      engine::why_no_gradient(model_.architecture(), linear.block).empty())
+    learned_.try_emplace(l, codec, weights.rows, weights.cols, scale, std::move(result.choice));
+  stored_[l] = std::move(result.stored);
+  progress_.advance();
 }
 
 /// Learns the rounding of the block as a whole. Before and after, states_ are between the halves of the block.
@@ -264,7 +283,8 @@ void Rounding::round_block(std::size_t block) {
       linears.push_back(end);
     const bool rounded = std::ranges::any_of(linears, [&](std::size_t l) { return must_round(l); });
     round(linears,
-          rounded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}});
+          rounded ? collect(block, site, a.linears[at].cols) : Inputs{quantize::Hessian(a.linears[at].cols), {}},
+          setup_.ranks);
     for (const std::size_t l : linears)
       if (codecs_[l]->has_codes()) replacing_.set(l, {{}, &stored_.at(l)});
     if (site != Site::o_in) continue;
@@ -277,57 +297,21 @@ void Rounding::round_block(std::size_t block) {
   for (const model::Linear& linear : a.block_linears(block)) model_.release(linear.module + ".weight");
 }
 
-void Rounding::resume(std::size_t blocks, std::function<codec::Stored(std::size_t)> stored) {
-  STRATA_CHECK(next_ == 0, "block {} is next already", next_);
-  chosen_ = blocks;
-  chosen_linear_ = std::move(stored);
-}
-
-void Rounding::replay_block(std::size_t block) {
-  begin_block();
-  progress_.note(fmt::format("block {}/{} again", block + 1, model_.architecture().blocks));
-  const model::BlockLinears& of = model_.architecture().layout[block];
-  for (std::size_t l = of.first; l < of.first + of.count; ++l) {
-    if (!codecs_[l]->has_codes()) continue;
-    stored_[l] = chosen_linear_(l);
-    replacing_.set(l, {{}, &stored_.at(l)});
-    progress_.advance();
-  }
-  for (const Half half : {Half::attention, Half::feed_forward}) {
-    run(block, half, nullptr, Site::block_out);
-    if (original_) original_->advance(block, half);
-  }
-}
-
 void Rounding::round_head(std::size_t index) {
   if (is_in_source(index)) return take_from_source(index);
   const model::Architecture& a = model_.architecture();
-  Inputs inputs{quantize::Hessian(a.hidden), {}};
+  quantize::OrderedSum<quantize::Hessian> hessians([&] { return quantize::Hessian(a.hidden); }, parts_.count(),
+                                                   parts_.first(), parts_.end());
   const std::vector<float> norm = model_.norm(model::Norm::last);
   std::vector<float> normed(together_ * states_.floats());
   for (std::size_t s = 0; s < states_.count(); s += together_) {
     const std::size_t count = std::min(together_, states_.count() - s), tokens = count * set_.source.seq_len;
     engine::norm_rows(a, states_.borrow(s, count), norm.data(), tokens, normed.data());
-    inputs.hessian.add(normed.data(), tokens, kRoundingPrecision);
+    hessians.of_part(parts_.of(s)).add_lower(normed.data(), tokens, kRoundingPrecision);
   }
-  round(std::span(&index, 1), inputs);
-}
-
-const codec::Stored& Rounding::linear(std::size_t index) {
-  const model::Architecture& a = model_.architecture();
-  STRATA_CHECK(codecs_[index]->has_codes(), "{} keeps its weights", a.linears[index].module);
-  if (index == a.embedding()) return embedding_;
-  const std::size_t block = std::min(a.linears[index].block, a.blocks);
-  for (; next_ <= block; ++next_) {
-    if (next_ < std::min(a.blocks, chosen_))
-      replay_block(next_);
-    else if (next_ < a.blocks)
-      round_block(next_);
-    else
-      round_head(index);
-  }
-  STRATA_CHECK(stored_.contains(index), "{} of block {}, but block {} is next", a.linears[index].module, block, next_);
-  return stored_.at(index);
+  Inputs inputs{quantize::total(hessians, setup_.ranks), {}};
+  inputs.hessian.mirror();
+  round(std::span(&index, 1), inputs, setup_.ranks);
 }
 
 }  // namespace strata::pipeline

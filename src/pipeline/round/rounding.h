@@ -1,5 +1,6 @@
 // Calibrated rounding of a whole model, block by block: every linear sees the inputs that the already rounded part of
-// the model gives it. Memory: one block's Hessians and stored linears, and the calibration set's hidden states.
+// the model gives it. Memory: one block's Hessians and stored linears, and the calibration set's hidden states. Ranks
+// share the set, and make the same bytes (docs/cluster.md).
 #pragma once
 #include <cstddef>
 #include <filesystem>
@@ -10,16 +11,17 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
 #include "core/progress.h"
 #include "engine/hidden_states.h"
 #include "engine/modes.h"
 #include "engine/side_states.h"
 #include "importance/calibration.h"
 #include "pipeline/output/tensor_scales.h"
+#include "pipeline/round/calibration_parts.h"
 #include "pipeline/round/kept_rows.h"
 #include "pipeline/round/options.h"
 #include "pipeline/round/original_stream.h"
+#include "pipeline/round/rounded_linear.h"
 #include "quantize/drift.h"
 #include "quantize/gptq.h"
 
@@ -27,17 +29,6 @@ namespace strata::pipeline {
 
 /// Of products with the rows of the calibration text.
 inline constexpr kernel::Precision kRoundingPrecision = kernel::Precision::bf16;
-
-/// The result for one linear. Errors are tr(dW H dW^T) / tr(W H W^T) with the Hessian H of its inputs; 0, of no tokens,
-/// for one that was taken from the source as it is.
-struct RoundedLinear {
-  std::string module, codec;
-  double relative_error = 0.0, nearest_relative_error = 0.0;
-  std::optional<std::size_t> routed{};  ///< tokens that the router sends to an expert; unset for other linears
-  std::size_t tokens = 0;               ///< tokens in H: an expert's routed ones, or all tokens when those are too few
-  json to_json() const;
-  static RoundedLinear from_json(const json& value, const std::string& where);
-};
 
 class Rounding {
  public:
@@ -62,8 +53,11 @@ class Rounding {
 
   /// Returns the stored linear of an index, whose codec must have codes. It is valid until a linear of a later block is
   /// asked for. Ask for linears in rising order of their blocks, and for lm_head last: the first one of a block has the
-  /// whole block rounded. Throws Error naming the linear, and Interrupted after Ctrl-C.
+  /// whole block rounded. Throws Error naming the linear, and Interrupted after Ctrl-C. Of several ranks the first one
+  /// asks, and calls end() when it has asked for all; the others help until then.
   const codec::Stored& linear(std::size_t index);
+  void help();
+  void end();
 
   /// The results of all linears rounded so far, without those whose codec has no codes.
   const std::vector<RoundedLinear>& results() const { return results_; }
@@ -71,18 +65,27 @@ class Rounding {
   const std::vector<BlockLoss>& tuned() const { return tuned_; }
 
  private:
+  void take_step(std::size_t index);
   void begin_block();
   void round_block(std::size_t block);
   void replay_block(std::size_t block);
   void round_head(std::size_t index);
   void round_embedding();
-  /// What rounding needs to know of the inputs at a site, summed over the set.
-  struct Inputs {
+  struct Inputs {  ///< what rounding needs to know of those at a site, summed over the set
     quantize::Hessian hessian;
     std::optional<quantize::Drift> drift;
   };
-  void round(std::span<const std::size_t> linears, const Inputs& inputs,
+  /// Rounds linears of the same inputs; `ranks`, which may be this one alone, share their rows.
+  void round(std::span<const std::size_t> linears, const Inputs& inputs, const Ranks& ranks,
              std::optional<std::size_t> routed = std::nullopt);
+  struct Factors {  ///< of the inputs, made with the first linear that needs them
+    std::optional<quantize::Feedback> feedback, correction;
+  };
+  void round_linear(std::size_t l, const Inputs& inputs, const Ranks& ranks, std::optional<std::size_t> routed,
+                    Factors& factors);
+  /// Every rank gets the stored linear that one rank has; and its result.
+  void share_stored(std::size_t l, std::size_t from);
+  void share_rounded(std::size_t l, std::size_t from);
   /// Whether the source holds a linear in the codec that it gets, so that nothing is rounded.
   bool is_in_source(std::size_t l) const { return model_.source_codec(l) == codecs_[l]; }
   bool must_round(std::size_t l) const { return codecs_[l]->has_codes() && !is_in_source(l); }
@@ -90,14 +93,19 @@ class Rounding {
   /// Returns the index behind the experts' linears.
   std::size_t round_experts(std::size_t block);
   std::vector<std::size_t> count_routed(std::size_t block);
-  /// Returns the Hessians of the inputs at a site, one for each of the experts [first, end).
+  /// Returns the Hessians of the inputs at a site, one for each of the experts [first, end) that this rank rounds.
   std::vector<quantize::Hessian> collect_experts(std::size_t block, engine::Site site, std::size_t first,
                                                  std::size_t end, const std::vector<std::size_t>& routed);
+  std::size_t rank_of_expert(std::size_t expert) const { return expert % setup_.ranks.size(); }
+  /// Rounds these roles of the experts [first, end), each expert on its rank, and shares them.
+  void round_expert_roles(std::size_t block, std::span<const model::Role> roles, std::size_t first, std::size_t end,
+                          std::span<const quantize::Hessian> hessians, std::span<const std::size_t> routed);
   /// Sums the inputs at a site, which are `size` numbers wide.
   Inputs collect(std::size_t block, engine::Site site, std::size_t size);
-  void add_drift(std::size_t block, engine::Site site, const float* rows, std::size_t tokens, quantize::Drift& drift);
+  void add_drift(std::size_t block, engine::Site site, const float* rows, std::size_t tokens, quantize::Drift::Of of,
+                 quantize::CrossMoment& moment);
   void tune(std::size_t block);
-  /// Runs a half of a block for all sequences up to the site `last`, or to its end when that is block_out.
+  /// Runs a half of a block for all sequences up to a site, or to its end when that is block_out.
   void run(std::size_t block, engine::Half half, const engine::Observer* observer, engine::Site last);
   /// Completes a half for the batch that is running, from the kept rows that its o or down reads.
   void finish(std::size_t block, engine::Half half, std::size_t sequences, float* states);
@@ -105,13 +113,14 @@ class Rounding {
 
   const model::Model& model_;
   const std::vector<const codec::Codec*>& codecs_;
-  const importance::CalibrationSet& set_;
   RoundingOptions options_;
   quantize::GptqOptions gptq_;  ///< the options of gptq with their damping decided
   RoundingSetup setup_;
   engine::Engine engine_;
   TensorScales scales_;
   std::size_t together_;  ///< sequences of a batch
+  CalibrationParts parts_;
+  importance::CalibrationSet set_;  ///< this rank's share of the sequences
   engine::Batch full_, rest_;
   engine::HiddenStates states_;          ///< the rounded model's, before block next_ or between its halves
   engine::SideStates side_;              ///< what blocks read beside states_

@@ -1,0 +1,41 @@
+// One broadcast says what is to be done. An error on any rank ends all of them, so that nobody waits for nothing.
+#include "pipeline/job/shared_work.h"
+
+#include <utility>
+
+namespace strata::pipeline {
+namespace {
+
+constexpr const char* kWork = "work";
+constexpr const char* kNothing = "nothing";
+
+using Help = void (*)(const model::Model& model, const QuantizeRequest& request, const json& details);
+constexpr std::pair<std::string_view, Help> kHelp[] = {{"score", help_to_score},
+                                                       {"measure inputs", help_to_measure_inputs},
+                                                       {"round", help_to_round},
+                                                       {"verify", help_to_verify}};
+
+}  // namespace
+
+void ask_for_help(std::string_view work, json details) {
+  if (!all_ranks().many()) return;
+  details[kWork] = work;
+  all_ranks().broadcast(details);
+}
+
+void help_first_rank(const model::Model& model, const QuantizeRequest& request) {
+  for (;;) {
+    json details;
+    all_ranks().broadcast(details);
+    const auto work = details[kWork].get<std::string>();
+    if (work == kNothing) return;
+    for (const auto& [name, help] : kHelp)
+      if (name == work) help(model, request, details);
+  }
+}
+
+Ranks ranks_to_round(const QuantizeRequest& request) { return request.rounding.tune.steps > 0 ? Ranks() : all_ranks(); }
+
+void dismiss_helpers() { ask_for_help(kNothing); }
+
+}  // namespace strata::pipeline

@@ -1,0 +1,30 @@
+// The part of the main job that ranks share. The first rank does the job as a process alone does it, keeps its folder,
+// and asks the others to take part in the steps that take long; they wait for what it asks (docs/cluster.md).
+#pragma once
+#include <string_view>
+
+#include "core/json.h"
+#include "core/ranks.h"
+#include "pipeline/job/request.h"
+
+namespace strata::pipeline {
+
+/// The first rank's: has the others take part in the work of this name, which is a row of the table in shared_work.cpp.
+/// Both sides make the same calls from then on.
+void ask_for_help(std::string_view work, json details = json::object());
+/// The other ranks': they take part in all that the first one asks for, until it dismisses them.
+void help_first_rank(const model::Model& model, const QuantizeRequest& request);
+/// The first rank's, when the job is done.
+void dismiss_helpers();
+
+/// The ranks that share a rounding by a calibrated method: all, but tuning learns from sequences in turn, which the
+/// first rank does alone.
+Ranks ranks_to_round(const QuantizeRequest& request);
+
+// What the others do. Each is beside the step of its name.
+void help_to_round(const model::Model& model, const QuantizeRequest& request, const json& details);
+void help_to_score(const model::Model& model, const QuantizeRequest& request, const json& details);
+void help_to_measure_inputs(const model::Model& model, const QuantizeRequest& request, const json& details);
+void help_to_verify(const model::Model& model, const QuantizeRequest& request, const json& details);
+
+}  // namespace strata::pipeline
