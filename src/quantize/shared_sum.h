@@ -2,16 +2,16 @@
 // goes to another as the sums of a few nodes, which are added as one process adds them.
 #pragma once
 #include <algorithm>
-#include <iterator>
 #include <span>
 
 #include "core/exchange.h"
 #include "core/ranks.h"
 #include "quantize/ordered_sum.h"
+#include "quantize/packed_sums.h"
 
 namespace strata::quantize {
 
-/// Messages about sums. Sum: has memory(), the bytes that it consists of.
+/// Messages about sums of a kind that packed_sums.h knows.
 template <class Sum>
 class SumTrade {
  public:
@@ -23,14 +23,21 @@ class SumTrade {
     std::vector<char> have(sent.size()), come(received.size());
     for (std::size_t i = 0; i < sent.size(); ++i) have[i] = sent[i]->has_value() ? 1 : 0;
     exchange(ranks, to, std::as_bytes(std::span(have)), from, std::as_writable_bytes(std::span(come)));
-    std::vector<std::span<std::byte>> out, in;
+    Pieces out, in;
     for (std::optional<Sum>* sum : sent)
-      if (*sum) std::ranges::copy((*sum)->memory(), std::back_inserter(out));
+      if (*sum) out.push_back(sum);
     for (std::size_t i = 0; i < received.size(); ++i)
-      if (come[i] != 0) std::ranges::copy(received[i]->emplace(zero()).memory(), std::back_inserter(in));
-    const auto at = [](const auto& list, std::size_t i) { return i < list.size() ? list[i] : std::span<std::byte>(); };
-    for (std::size_t i = 0; i < std::max(out.size(), in.size()); ++i) exchange(ranks, to, at(out, i), from, at(in, i));
-    for (std::optional<Sum>* sum : sent) sum->reset();
+      if (come[i] != 0) in.push_back(received[i]);
+    for (std::size_t i = 0; i < std::max(out.size(), in.size()); ++i) {
+      std::vector<std::byte> sending, receiving;
+      if (i < out.size()) {
+        sending = packed(**out[i]);
+        out[i]->reset();
+      }
+      if (i < in.size()) receiving.resize(packed_bytes(in[i]->emplace(zero())));
+      exchange(ranks, to, sending, from, receiving);
+      if (i < in.size()) unpack(receiving, **in[i]);
+    }
   }
 };
 
@@ -56,7 +63,12 @@ Sum total(OrderedSum<Sum>& sum, const Ranks& ranks) {
     }
   }
   Sum result = ranks.is_first() ? whole.whole() : sum.zero()();
-  for (const std::span<std::byte> bytes : result.memory()) ranks.broadcast(bytes);
+  if (ranks.many()) {
+    std::vector<std::byte> bytes(packed_bytes(result));
+    if (ranks.is_first()) bytes = packed(result);
+    ranks.broadcast(std::span(bytes));
+    if (!ranks.is_first()) unpack(bytes, result);
+  }
   return result;
 }
 
