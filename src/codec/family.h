@@ -39,6 +39,7 @@ void append_keep(std::vector<Codec>& table);
 void append_int(std::vector<Codec>& table);
 void append_affine(std::vector<Codec>& table);
 void append_fp8(std::vector<Codec>& table);
+void append_fp8_block(std::vector<Codec>& table);
 void append_nvfp4(std::vector<Codec>& table);
 void append_mxfp(std::vector<Codec>& table);
 void append_ggml(std::vector<Codec>& table);

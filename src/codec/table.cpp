@@ -19,6 +19,7 @@ const std::vector<Codec>& table() {
     append_keep(rows);
     append_int(rows);
     append_fp8(rows);
+    append_fp8_block(rows);
     append_nvfp4(rows);
     append_mxfp(rows);
     append_ggml(rows);
@@ -32,6 +33,13 @@ const std::vector<Codec>& table() {
     return rows;
   }();
   return codecs;
+}
+
+/// The least power of two under which no weight of FP8 is cut, among those that BF16 holds as normal numbers.
+float power_of_two_scale(float absmax) {
+  int exponent = 0;
+  const double mantissa = std::frexp(static_cast<double>(absmax) / static_cast<double>(kMostE4m3), &exponent);
+  return std::ldexp(1.0f, std::max(mantissa > 0.5 ? exponent : exponent - 1, -126));  // mantissa: in [0.5, 1)
 }
 
 bool is_gguf_nvfp4(const Codec& codec) { return codec.container == Container::gguf && codec.tensor_scaled; }
@@ -91,6 +99,7 @@ Stored allocate(const Codec& codec, std::size_t rows, std::size_t cols) {
 
 float tensor_scale(const Codec& codec, float absmax) {
   if (!codec.tensor_scaled || !(absmax > 0.0f)) return 1.0f;
+  if (codec.family == Family::fp8) return power_of_two_scale(absmax);
   // The largest group scale becomes 448, the largest E4M3, when the group's largest weight is 6, the largest E2M1.
   const float wanted = std::min(kMostE4m3 * kMostE2m1 / absmax, std::numeric_limits<float>::max());
   // Multiplying by the inverse of a power of two is exact, and so is llama.cpp's multiplication of the products by it.

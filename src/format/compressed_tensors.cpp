@@ -31,7 +31,7 @@ json weights_json(const Scheme& scheme) {
           {"group_size", scheme.group_size == 0 ? json(nullptr) : json(scheme.group_size)},
           {"dynamic", false},
           {"actorder", nullptr},
-          {"block_structure", nullptr},
+          {"block_structure", scheme.strategy == "block" ? json({128, 128}) : json(nullptr)},
           {"observer", "memoryless_minmax"},
           {"observer_kwargs", json::object()},
           {"scale_dtype", scale_dtype(scheme)},
@@ -71,8 +71,8 @@ Scheme scheme_of(const codec::Codec& codec) {
       return {"mxfp4-pack-quantized", 4, "float", strategy, codec.group_size, true};
     case mxfp8:
       return {"mxfp8-quantized", 8, "float", strategy, codec.group_size, true};
-    case fp8:
-      return {"float-quantized", 8, "float", strategy, codec.group_size, true};
+    case fp8:  // with groups: fp8_block, whose blocks are as many rows
+      return {"float-quantized", 8, "float", codec.group_size == 0 ? "channel" : "block", 0, true};
     case integer:
       return {codes_are_packed(codec) ? "pack-quantized" : "int-quantized",
               codec.code_bits,

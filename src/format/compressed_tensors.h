@@ -33,7 +33,7 @@ struct Scheme {
   std::string format;        ///< "pack-quantized", "float-quantized", ...
   unsigned num_bits;         ///< of one code
   std::string type;          ///< "int" or "float"
-  std::string strategy;      ///< "channel", "group", "tensor_group", ... ("tensor", "block": no codec here has them)
+  std::string strategy;      ///< "channel", "group", "tensor_group", "block" ... ("tensor": no codec here has it)
   std::uint64_t group_size;  ///< 0 unless the strategy has groups
   bool symmetric;
   bool operator==(const Scheme&) const = default;

@@ -74,19 +74,19 @@ Scheme read_scheme(const json& weights, const std::string& format, const std::st
   return scheme;
 }
 
-/// nullptr for a scheme that no codec has and that is read as dense weights all the same.
+/// nullptr for FP8 with scales of blocks, which may be of any size and type, or of tensors: EncodedMatrix reads both.
 const codec::Codec* codec_of_scheme(const Scheme& scheme, const std::string& where) {
   static const std::vector<std::pair<Scheme, const codec::Codec*>> known = [] {
     std::vector<std::pair<Scheme, const codec::Codec*>> table;
     for (const codec::Codec& codec : codec::all())
-      if (has_scheme(codec)) table.emplace_back(scheme_of(codec), &codec);
+      if (has_scheme(codec) && scheme_of(codec).strategy != "block") table.emplace_back(scheme_of(codec), &codec);
     return table;
   }();
   for (const auto& [candidate, codec] : known)
     if (candidate == scheme) return codec;
   const bool other_fp8 = scheme.format == "float-quantized" && scheme.type == "float" && scheme.num_bits == 8 &&
                          scheme.symmetric && (scheme.strategy == "block" || scheme.strategy == "tensor");
-  if (other_fp8) return nullptr;  // F8_E4M3 with scales, which EncodedMatrix reads
+  if (other_fp8) return nullptr;
   fail("{}: no codec reads the scheme '{}'", where, printable(scheme.text()));
 }
 

@@ -15,6 +15,7 @@
 namespace strata::quantize {
 namespace {
 
+constexpr std::size_t kRows = 64;    // that are solved together at least
 constexpr std::size_t kWidth = 128;  // columns that are solved before their product with the factor
 
 /// Columns of some rows, and the triangle of the factor that they meet: its rows and columns [begin, begin + size).
@@ -103,8 +104,9 @@ std::vector<float> corrected_weights(const MatrixView& weights, const Drift& dri
   const bool of_inputs = drift.of == Drift::Of::inputs;
   STRATA_CHECK(drift.moment.rows() == (of_inputs ? n : rows) && drift.moment.cols() == n && feedback.size == n &&
                feedback.order.empty());
-  // A row is solved in the same place of the same rows, whichever rows are asked for.
-  first = first / kRows * kRows;
+  // As few rows as the product of one with another kernel has are never multiplied alone, so that a row's result is the
+  // same whichever rows are asked for.
+  first = std::min(first, rows - std::min(rows, kRows)) / kRows * kRows;
   const std::size_t count = std::min(rows, round_up(end, kRows)) - first;
   std::vector<float> result(rows * n), change(count * n);
   float* const mine = result.data() + first * n;

@@ -60,6 +60,7 @@ TEST(Pages, IntegersWithZeroPoints) {
 TEST(Pages, Fp8) {
   check(
       {"fp8_channel", {448, -1, 0.3f, -0.0f}, 4, {{0x7E, 0xB8, 0x2A, 0x80}, {0x80, 0x3F}}, {448, -1, 0.3125f, -0.0f}});
+  check({"fp8_block", {3.5f, 0.3f}, 128, {{0x7E, 0x62, 0}, {0x00, 0x3C}}, {3.5f, 0.3125f}});
 }
 
 TEST(Pages, Nvfp4) {

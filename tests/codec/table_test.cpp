@@ -15,7 +15,7 @@ TEST(Table, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(codec.name).second) << codec.name;
     EXPECT_EQ(find(codec.name), &codec);
   }
-  EXPECT_EQ(names.size(), 110u);
+  EXPECT_EQ(names.size(), 111u);
   for (const char* name : {"keep",
                            "int2_g32",
                            "int3_g64",
@@ -31,6 +31,7 @@ TEST(Table, NamesAreUniqueAndFound) {
                            "int8_w8a8",
                            "fp8_channel",
                            "fp8_static",
+                           "fp8_block",
                            "nvfp4",
                            "nvfp4_a4",
                            "mxfp4",
@@ -88,6 +89,7 @@ TEST(Table, StoredBytesCountScalesPaddingAndSideTensors) {
   EXPECT_EQ(bytes("int3_asym_g32", 11, 64), 11u * (24 + 2 * 2) + 16 + 2 * 2 * 4);  // 33 bits in 2 words a group
   EXPECT_EQ(bytes("int8_w8a8", 9, 65), 9u * (65 + 2));
   EXPECT_EQ(bytes("fp8_channel", 9, 65), 9u * (65 + 2));
+  EXPECT_EQ(bytes("fp8_block", 129, 256), 129u * 256 + 2 * 2 * 2);
   EXPECT_EQ(bytes("nvfp4", 9, 64), 9u * (32 + 4) + 4);
   EXPECT_EQ(bytes("mxfp4", 9, 64), 9u * (32 + 2));
   EXPECT_EQ(bytes("mxfp8", 9, 64), 9u * (64 + 2));
@@ -140,7 +142,31 @@ TEST(Table, ShapesTooLargeForMemorySaturateInsteadOfWrapping) {
   for (const Codec& codec : all()) EXPECT_EQ(stored_bytes(codec, huge, huge), ~std::uint64_t{0}) << codec.name;
 }
 
-TEST(Table, TensorScaleIsUsedByNvfp4Only) {
+TEST(Table, BlocksOfFp8HaveAPowerOfTwoThatCutsNoWeight) {
+  const Codec& codec = by_name("fp8_block");
+  EXPECT_EQ(tensor_scale(codec, 448.0f), 1.0f);
+  EXPECT_EQ(tensor_scale(codec, 449.0f), 2.0f);
+  EXPECT_EQ(tensor_scale(codec, 7.0f), 0x1p-6f);
+  EXPECT_EQ(tensor_scale(codec, 1e-44f), 0x1p-126f);
+  EXPECT_EQ(tensor_scale(codec, std::numeric_limits<float>::max()), 0x1p120f);
+  EXPECT_EQ(tensor_scale(codec, 0.0f), 1.0f);
+}
+
+/// 384 x 256 weights have three blocks by two, and every row reads the scale of its own.
+TEST(Table, RowsOfFp8ReadTheScaleOfTheirBlock) {
+  const Codec& codec = by_name("fp8_block");
+  Stored stored = allocate(codec, 300, 256);
+  std::fill(stored.parts[0].begin(), stored.parts[0].end(), std::byte{0x38});  // 1
+  for (std::size_t block = 0; block < 6; ++block) store_bf16(bytes_of(stored, 1), block, static_cast<float>(block + 1));
+  for (const std::size_t row : {0u, 127u, 128u, 299u})
+    for (const std::size_t col : {0u, 128u}) {
+      float one = 0;
+      codec.unpack(codec, stored, row, col, 1, &one);
+      EXPECT_EQ(one, static_cast<float>(row / 128 * 2 + col / 128 + 1)) << row << ' ' << col;
+    }
+}
+
+TEST(Table, TensorScaleIsUsedByNvfp4AndBlocksOnly) {
   EXPECT_EQ(tensor_scale(by_name("nvfp4"), 2.0f), 1344.0f);
   EXPECT_EQ(tensor_scale(by_name("nvfp4"), 0.0f), 1.0f);
   EXPECT_TRUE(std::isfinite(tensor_scale(by_name("nvfp4"), 1e-40f)));

@@ -88,13 +88,15 @@ def from_nibbles(packed: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- codecs
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    family: str  # int, fp8, nvfp4, mxfp4, mxfp8
+    family: str  # int, fp8, fp8_block, nvfp4, mxfp4, mxfp8
     bits: int
     group_size: int  # 0: a channel (row)
     symmetric: bool = True
 
     def weights_config(self) -> dict:
         """What the checkpoint's config must say of the weights."""
+        if self.family == "fp8_block":
+            return {"num_bits": 8, "type": "float", "strategy": "block", "block_structure": [128, 128], "symmetric": True, "dynamic": False}
         strategy = "tensor_group" if self.family == "nvfp4" else "group" if self.group_size else "channel"
         expected = {"num_bits": self.bits, "type": "int" if self.family == "int" else "float", "strategy": strategy,
                     "symmetric": self.symmetric, "dynamic": False}
@@ -104,7 +106,8 @@ class Codec:
         """The compressed-tensors formats that may hold it."""
         if self.family == "int":
             return {"pack-quantized"} | ({"int-quantized"} if self.bits == 8 and self.symmetric else set())
-        return {"fp8": {"float-quantized", "naive-quantized"}, "nvfp4": {"nvfp4-pack-quantized"},
+        return {"fp8": {"float-quantized", "naive-quantized"}, "fp8_block": {"float-quantized", "naive-quantized"},
+                "nvfp4": {"nvfp4-pack-quantized"},
                 "mxfp4": {"mxfp4-pack-quantized"}, "mxfp8": {"mxfp8-quantized"}}[self.family]
 
 
@@ -112,6 +115,7 @@ def parse_codec(name: str) -> Codec:
     """int4_g64, int4_asym_g64, int8_channel, int8_w8a8 (int8_channel in another format), fp8_channel, nvfp4, mxfp4, mxfp8; those whose
     inputs are rounded have the weights of these."""
     fixed = {"int8_w8a8": Codec("int", 8, 0), "fp8_channel": Codec("fp8", 8, 0), "fp8_static": Codec("fp8", 8, 0),
+             "fp8_block": Codec("fp8_block", 8, 128),
              "nvfp4": Codec("nvfp4", 4, 16), "nvfp4_a4": Codec("nvfp4", 4, 16),
              "mxfp4": Codec("mxfp4", 4, 32), "mxfp4_a4": Codec("mxfp4", 4, 32),
              "mxfp8": Codec("mxfp8", 8, 32), "mxfp8_a8": Codec("mxfp8", 8, 32)}
@@ -126,8 +130,20 @@ def global_scale(absmax: float) -> np.float32:
     return np.float32(448 * 6) / np.float32(absmax)
 
 
+def block_scale(absmax: float) -> np.float32:
+    """fp8_block's power of two, from the largest magnitude of all linears that a runtime fuses."""
+    mantissa, exponent = np.frexp(np.float64(absmax) / 448)
+    return np.float32(1) if absmax == 0 else np.ldexp(np.float32(1), max(int(exponent) - int(mantissa == 0.5), -126))
+
+
+def shared_scale(codec: Codec, linears: list[np.ndarray]) -> np.float32:
+    """What the linears that a runtime fuses have in common."""
+    return (block_scale if codec.family == "fp8_block" else global_scale)(max(np.abs(w).max() for w in linears))
+
+
 def encode(w: np.ndarray, codec: Codec, form: str, divisor: np.float32 | None = None) -> dict[str, Tensor]:
-    """Plain min-max scales and the nearest code. form: the compressed-tensors format; divisor: global_scale, nvfp4 only."""
+    """Plain min-max scales and the nearest code. form: the compressed-tensors format; divisor: shared_scale, of nvfp4 and
+    fp8_block only."""
     rows, cols = w.shape
     x = w.reshape(rows, -1, codec.group_size or cols)
     absmax = np.abs(x).max(-1)
@@ -139,6 +155,9 @@ def encode(w: np.ndarray, codec: Codec, form: str, divisor: np.float32 | None = 
         codes = to_e2m1(x / (from_e4m3(scale) / divisor)[..., None]).reshape(rows, cols)
         return {"weight_packed": ("U8", nibbles(codes)), "weight_scale": ("F8_E4M3", scale),
                 "weight_global_scale": ("F32", np.array([divisor], np.float32))}
+    if codec.family == "fp8_block":
+        scale = np.full((-(-rows // 128), cols // 128), divisor, np.float32)
+        return {"weight": ("F8_E4M3", to_e4m3(w / divisor)), "weight_scale": ("BF16", to_bf16(scale))}
     if codec.family == "fp8":
         scale = absmax / np.float32(448)
         scale = round_to_bf16(np.where(scale == 0, np.float32(1), scale))
@@ -190,6 +209,8 @@ def decode(parts: dict[str, Tensor], codec: Codec) -> np.ndarray:
     else:
         values = from_e2m1(from_nibbles(parts["weight_packed"][1]))
     rows = len(values)
+    if codec.family == "fp8_block":
+        scale = scale.repeat(128, 0)[:rows]
     x = values.reshape(rows, scale.shape[1], -1)
     if "weight_global_scale" in parts:
         scale = scale / parts["weight_global_scale"][1].item()
@@ -237,8 +258,8 @@ def codec_of_config(weights: dict) -> Codec:
     """A config group's `weights` -> codec."""
     if weights["type"] == "int":
         return Codec("int", weights["num_bits"], weights.get("group_size") or 0, weights["symmetric"])
-    if weights["strategy"] == "channel":
-        return Codec("fp8", 8, 0)
+    if weights["strategy"] in ("channel", "block"):
+        return parse_codec(f"fp8_{weights['strategy']}")
     if weights["strategy"] == "tensor_group":
         return Codec("nvfp4", 4, 16)
     return Codec("mxfp4" if weights["num_bits"] == 4 else "mxfp8", weights["num_bits"], 32)

@@ -16,7 +16,7 @@ from conftest import ROOT, need
 CAPABILITIES, PARTS = (75, 80, 89, 90, 100, 120), (1, 2, 4, 8)
 TARGETS = {"vllm": (80, 89, 90, 100, 120), "vllm:sm75": (75,), "vllm:sm80": (80,), "vllm:sm89": (89, 90), "vllm:sm100": (100, 120)}
 CODECS = [f"int{bits}_{kind}{size}" for bits in range(2, 9) for kind in ("", "asym_") for size in ("g32", "g64", "g128", "channel")]
-CODECS += ["fp8_channel", "nvfp4", "mxfp4", "mxfp8"]
+CODECS += ["fp8_channel", "fp8_block", "nvfp4", "mxfp4", "mxfp8"]
 
 # Shapes that some parts do not divide by groups, words or heads: 384 / 8 is 48, 240 / 2 is 120, heads of 16 and 20 rows.
 MODELS = [{"name": "wide", "hidden": 128, "heads": 8, "kv_heads": 4, "head_dim": 16, "ffn": 384, "vocab": 256},

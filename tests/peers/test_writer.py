@@ -14,7 +14,7 @@ FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 def uniform(codec: str) -> tuple[str, ...]:
     """Arguments for every linear at `codec` with plain scales, for a target that takes it."""
-    target = "vllm" if "asym" in codec else "vllm:cpu" if codec == "int8_w8a8" else "transformers"
+    target = "vllm" if "asym" in codec or codec == "fp8_block" else "vllm:cpu" if codec == "int8_w8a8" else "transformers"
     return ("--preset", f"uniform:{codec}", "--scale", "minmax", "--for", target)
 
 
@@ -22,11 +22,11 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def divisor_of(module: str, source: dict) -> np.float32:
-    """NVFP4's global scale, one for the linears that a runtime fuses."""
+def divisor_of(module: str, source: dict, codec: reference.Codec) -> np.float32:
+    """The scale that the linears which a runtime fuses share."""
     parent, _, leaf = module.rpartition(".")
     family = next((f for f in FUSED if leaf in f), (leaf,))
-    return reference.global_scale(max(np.abs(reference.from_bf16(source[f"{parent}.{m}.weight"][1])).max() for m in family))
+    return reference.shared_scale(codec, [reference.from_bf16(source[f"{parent}.{m}.weight"][1]) for m in family])
 
 
 def check_equal_to_numpy(source_folder, out, codec_name: str) -> None:
@@ -43,7 +43,7 @@ def check_equal_to_numpy(source_folder, out, codec_name: str) -> None:
         group = groups[module]
         assert group["format"] in codec.formats()
         assert codec.weights_config().items() <= group["weights"].items()
-        parts = reference.encode(reference.from_bf16(tensor[1]), codec, group["format"], divisor_of(module, source))
+        parts = reference.encode(reference.from_bf16(tensor[1]), codec, group["format"], divisor_of(module, source, codec))
         expected |= {f"{module}.{suffix}": part for suffix, part in parts.items()}
     assert sorted(written) == sorted(expected)
     for name, (dtype, array) in expected.items():
@@ -51,7 +51,7 @@ def check_equal_to_numpy(source_folder, out, codec_name: str) -> None:
         assert same_bits(written[name][1], array), name
 
 
-@pytest.mark.parametrize("codec", GROUPED + CHANNEL + ["int8_w8a8"] + ASYMMETRIC + FLOAT)
+@pytest.mark.parametrize("codec", GROUPED + CHANNEL + ["int8_w8a8", "fp8_block"] + ASYMMETRIC + FLOAT)
 def test_minmax_equals_numpy(strata, wide, codec):
     check_equal_to_numpy(wide, strata.checkpoint(wide, *uniform(codec)), codec)
 

@@ -80,6 +80,7 @@ def config_of(name: str) -> ct.CompressedTensorsConfig:
     token = {"num_bits": 8, "strategy": "token", "dynamic": True, "symmetric": True}
     block = {"type": "float", "strategy": "group", "group_size": 32, "dynamic": True, "symmetric": True, "scale_dtype": "torch.uint8"}
     inputs = {"int8_w8a8": {**token, "type": "int"}, "fp8_channel": {**token, "type": "float"},
+              "fp8_block": {**token, "type": "float", "strategy": "group", "group_size": 128},
               "fp8_static": {**token, "type": "float", "strategy": "tensor", "dynamic": False},
               "nvfp4_a4": {**block, "num_bits": 4, "strategy": "tensor_group", "group_size": 16, "dynamic": "local",
                            "scale_dtype": "torch.float8_e4m3fn"},
@@ -142,7 +143,7 @@ def check_loading(group: str, model: dict, name: str, parts: int) -> None:
     codec, rng = reference.parse_codec(name), np.random.default_rng(1)
     shards = shards_of(group, model)
     whole = [rng.standard_normal((rows, cols)).astype(np.float32) for _, rows, cols, _ in shards]
-    divisor = reference.global_scale(max(np.abs(w).max() for w in whole))
+    divisor = reference.shared_scale(codec, whole)
     form = "int-quantized" if name == "int8_w8a8" else min(codec.formats() - {"int-quantized", "naive-quantized"})
     stored = [reference.encode(w, codec, form, divisor) for w in whole]
     for rank in range(parts):

@@ -21,6 +21,7 @@ inline constexpr Schemes kFp8{1u << 1}, kNvfp4{1u << 2}, kMxfp4{1u << 3}, kMxfp8
 inline constexpr Schemes kInt8Activations{1u << 5};  ///< int8_w8a8, which rounds what it multiplies with to 8 bits too
 /// The weights of kFp8, kNvfp4, kMxfp4 and kMxfp8, and inputs that are rounded as these are (FP8 with a fixed scale).
 inline constexpr Schemes kFp8Static{1u << 25}, kNvfp4A4{1u << 26}, kMxfp4A4{1u << 27}, kMxfp8A8{1u << 28};
+inline constexpr Schemes kFp8Block{1u << 29};  ///< FP8 with scales of blocks, and inputs in FP8 by groups of 128
 inline constexpr Schemes kGgufTypes{1u << 6}, kMlxTypes{1u << 7};
 inline constexpr Schemes kRareGgufTypes{1u << 24};  ///< types of GGUF for models that were trained to them
 

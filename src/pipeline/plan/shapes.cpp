@@ -64,6 +64,22 @@ std::string why_not_cut(const Target& target, const Codec& codec, const model::L
   return {};
 }
 
+/// Blocks of FP8 must not reach over two linears that are held in one matrix, or over two parts of a matrix.
+std::string why_not_blocks(const model::Architecture& a, const model::FusionGroup& group, const Codec& codec,
+                           std::uint64_t parts) {
+  for (const std::size_t l : group.linears) {
+    const model::Linear& linear = a.linears[l];
+    if (linear.role == Role::lm_head) return "vLLM loads no head with scales of blocks";
+    const bool cut = parts > 1 && cut_of(linear) == Cut::rows;
+    const bool followed = linear.routed() ? linear.role != Role::down : l != group.linears.back();
+    const std::uint64_t rows = part_of(a, linear, parts).rows;
+    if ((cut || followed) && rows % codec.group_size != 0)
+      return fmt::format("its blocks of {} do not divide {} rows{}", codec.group_size, rows,
+                         parts > 1 ? fmt::format(" in each of {} parts", parts) : "");
+  }
+  return {};
+}
+
 std::string why_not_multiple(const Target& target, const model::Architecture& a, const model::FusionGroup& group,
                              std::uint64_t parts) {
   const model::Linear& first = a.linears[group.linears.front()];
@@ -144,6 +160,7 @@ std::string why_not_fused(const Target& target, const Codec& codec, const model:
     if (std::string why = why_not_cut(target, codec, a.linears[l], part_of(a, a.linears[l], parts), parts);
         !why.empty())
       return why;
+  if (scheme_of(codec).bits == kFp8Block.bits) return why_not_blocks(a, group, codec, parts);
   if (!codec.is_integer() || scheme_of(codec).bits == kInt8Activations.bits) return {};
   if (!first.routed()) return why_not_multiple(target, a, group, parts);
   if (codec.group_size == 0 && first.cols % target.expert_row_multiple != 0)

@@ -53,7 +53,7 @@ Schemes scheme_of(const Codec& codec) {
       if (rounds_inputs) return kInt8Activations;
       return codec.symmetric ? symmetric(codec.code_bits) : asymmetric(codec.code_bits);
     case Family::fp8:
-      return rounds_inputs ? kFp8Static : kFp8;
+      return codec.group_size != 0 ? kFp8Block : rounds_inputs ? kFp8Static : kFp8;
     case Family::nvfp4:
       return rounds_inputs ? kNvfp4A4 : kNvfp4;
     case Family::mxfp4:

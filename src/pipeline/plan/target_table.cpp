@@ -13,7 +13,7 @@ using format::Activations;
 
 constexpr Schemes kFloats = kFp8 | kNvfp4 | kMxfp4 | kMxfp8;
 /// vLLM makes the same layers of these as of kFloats, and rounds inputs where the GPU multiplies such numbers.
-constexpr Schemes kRoundedInputs = kFp8Static | kNvfp4A4 | kMxfp4A4 | kMxfp8A8;
+constexpr Schemes kRoundedInputs = kFp8Static | kFp8Block | kNvfp4A4 | kMxfp4A4 | kMxfp8A8;
 /// vLLM's Marlin kernels have the integers of 4 and 8 bits; its Humming kernels, since 0.25, those of 2 to 8.
 constexpr Schemes kMarlin = symmetric(4) | symmetric(8);
 constexpr Schemes kHumming = symmetric(2, 8) | asymmetric(2, 8);
@@ -91,7 +91,7 @@ constexpr Target kCuda = {.name = "vllm",
                           .gpu = true,
                           .one_expert_codec = false,
                           .dense = kKept | kFloats | kRoundedInputs | kHumming,
-                          .experts = (kKept | kFloats | kNvfp4A4 | kHummingExperts) - kMxfp8,
+                          .experts = (kKept | kFloats | kFp8Block | kNvfp4A4 | kHummingExperts) - kMxfp8,
                           .expert_rows = kExpertRowsOnHopper,
                           .on_request = kLargeWithZeros | kRoundedInputs,
                           .no_kernel = "vLLM has no kernel for it",
@@ -134,7 +134,7 @@ constexpr auto kTargets = std::to_array<Target>({
      .gpu = true,
      .one_expert_codec = false,
      .dense = kKept | kFloats | kRoundedInputs | kMarlin,
-     .experts = (kKept | kFloats | kNvfp4A4 | kMarlin) - kMxfp8,
+     .experts = (kKept | kFloats | kFp8Block | kNvfp4A4 | kMarlin) - kMxfp8,
      .expert_rows = kMarlin,
      .on_request = kRoundedInputs,
      .no_kernel = "vLLM has no kernel for it",

@@ -22,7 +22,8 @@ const codec::Codec* codec_of_type(const std::string& type) {
 /// The codec of the same weights whose checkpoints declare inputs that are rounded so; itself where there is none.
 const codec::Codec* with_inputs(const codec::Codec* codec, codec::ActivationRounding::Kind kind) {
   const auto alike = [&](const codec::Codec& other) {
-    return other.layout == codec->layout && other.code_bits == codec->code_bits &&
+    const bool same = other.layout == codec->layout || codec == &codec::fp8_groups();  // as blocks of FP8 are read
+    return same && other.code_bits == codec->code_bits && other.family == codec->family &&
            other.group_size == codec->group_size && other.container == codec->container && other.activations == kind;
   };
   const auto found = std::ranges::find_if(codec::all(), alike);

@@ -74,6 +74,22 @@ TEST_F(Shapes, PartsSplitNoGroup) {
   EXPECT_EQ(why_not("int4_g64", model::Role::gate, 8), "") << "only its rows are cut";
 }
 
+/// vLLM holds q, k and v in one matrix, and gate and up: no block of FP8 may reach over two of them.
+TEST_F(Shapes, BlocksOfFp8AreOfOneLinearAndOnePart) {
+  using model::Role;
+  EXPECT_NE(why_not("fp8_block", Role::q, 1).find("blocks of 128 do not divide 32 rows"), std::string::npos);
+  EXPECT_NE(why_not("fp8_block", Role::gate, 1).find("192 rows"), std::string::npos);
+  EXPECT_EQ(why_not("fp8_block", Role::o, 1), "");
+  for (model::Linear& linear : a_.linears)
+    if (linear.role == Role::gate || linear.role == Role::k || linear.role == Role::v) linear.rows = 256;
+  EXPECT_EQ(why_not("fp8_block", Role::gate, 1), "") << "up is the last";
+  EXPECT_NE(why_not("fp8_block", Role::gate, 2), "");
+  EXPECT_EQ(why_not("fp8_block", Role::q, 1), "");
+  EXPECT_NE(why_not("fp8_block", Role::q, 2).find("64 rows in each of 2 parts"), std::string::npos);
+  EXPECT_NE(why_not("fp8_block", Role::o, 2).find("groups of 128 do not divide 64 of the 128 columns"),
+            std::string::npos);
+}
+
 TEST_F(Shapes, PartsSplitNoPackedWord) {
   EXPECT_EQ(why_not("int3_channel", model::Role::down, 2), "");
   EXPECT_NE(why_not("int3_channel", model::Role::down, 4).find("when 32 divides 48 of the 192 columns"),

@@ -61,12 +61,15 @@ TEST(Target, InputsAreRoundedWhereTheKernelsDoIt) {
   EXPECT_EQ(kind("vllm:sm89", "nvfp4_a4"), none);
   EXPECT_EQ(kind("vllm:cpu", "int8_w8a8"), int8_token);
   EXPECT_EQ(kind("vllm:sm100", "nvfp4"), none);
+  EXPECT_EQ(kind("h100", "fp8_block"), e4m3_groups);
   EXPECT_TRUE(rounded_inputs(target_by_name("llama.cpp")).kinds.empty());
 }
 
 TEST(Target, CodecsThatRoundInputsAreChoicesWhereTheyAreNamed) {
   EXPECT_TRUE(takes("vllm:sm100", "mxfp4_a4") && takes("vllm:sm100", "mxfp8_a8") && takes("vllm:sm100", "nvfp4_a4"));
   EXPECT_TRUE(takes("vllm", "fp8_static") && takes("vllm:cpu", "fp8_static"));
+  EXPECT_TRUE(takes_in_experts("vllm", "fp8_block") && takes("vllm:sm75", "fp8_block"));
+  EXPECT_FALSE(takes("vllm:cpu", "fp8_block") || takes("transformers", "fp8_block"));
   EXPECT_FALSE(takes("vllm:sm75", "mxfp4_a4") || takes("transformers", "nvfp4_a4"));
   EXPECT_TRUE(takes_in_experts("vllm", "nvfp4_a4"));
   EXPECT_FALSE(takes_in_experts("vllm", "fp8_static") || takes_in_experts("vllm", "mxfp4_a4"));
