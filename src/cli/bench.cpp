@@ -58,14 +58,23 @@ void show(const std::vector<kernel::KernelFigure>& figures) {
   fmt::print("{}", table(rows));
 }
 
+constexpr std::size_t kPrompt = 512;  // tokens of a prefill
+
+struct ModelOptions {
+  std::string path;
+  std::size_t context = kPrompt;
+  bool exact = false;
+};
+
 /// The speed of a model in tokens per second, the best of several runs: `prefill` for 512 tokens at once with all their
-/// logits, `decode` for the tokens that follow them one at a time.
+/// logits, `decode` for the tokens that follow a context one at a time.
 struct ModelSpeed {
   double prefill = 0, decode = 0;
 };
 
-ModelSpeed measure_model(const model::Model& model, kernel::Precision precision, int runs) {
-  constexpr std::size_t prompt = 512, generated = 32;
+ModelSpeed measure_model(const model::Model& model, kernel::Precision precision, const ModelOptions& options,
+                         int runs) {
+  constexpr std::size_t prompt = kPrompt, generated = 32;
   engine::Engine engine(model, precision);
   const model::Architecture& a = engine.architecture();
   std::vector<engine::Token> tokens(prompt);
@@ -74,12 +83,16 @@ ModelSpeed measure_model(const model::Model& model, kernel::Precision precision,
   std::vector<float> logits(prompt * a.vocab);
   ModelSpeed best;
   for (int run = 0; run < runs; ++run) {
-    engine::KvCache cache(a.blocks);
+    engine::KvCache cache(a.blocks, precision == kernel::Precision::f32 || options.exact ? DType::f32 : DType::bf16);
     const engine::Sequence whole{prompt, &cache}, one{1, &cache};
     auto begin = std::chrono::steady_clock::now();
     const std::vector<float> h = engine.forward(tokens, {&whole, 1});
     engine.logits(h.data(), prompt, logits.data());
     best.prefill = std::max(best.prefill, static_cast<double>(prompt) / seconds_since(begin));
+    while (cache.positions < options.context) {
+      const engine::Sequence more{std::min(prompt, options.context - cache.positions), &cache};
+      engine.forward(std::span(tokens).first(more.tokens), {&more, 1});
+    }
     begin = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < generated; ++i) {
       const std::vector<float> last = engine.forward({&tokens[i], 1}, {&one, 1});
@@ -90,28 +103,39 @@ ModelSpeed measure_model(const model::Model& model, kernel::Precision precision,
   return best;
 }
 
-void run_model(const std::string& path, const Common& common) {
-  const model::Model model = model::Model::open(path);
-  json value = {{"model", path}, {"threads", thread_count()}, {"isa", kernel::selected_variant().name}};
+void run_model(const ModelOptions& options, const Common& common) {
+  const model::Model model = model::Model::open(options.path);
+  json value = {{"model", options.path},
+                {"context", options.context},
+                {"threads", thread_count()},
+                {"isa", kernel::selected_variant().name}};
   for (const auto& [name, precision] : {std::pair{"f32", kernel::Precision::f32}, {"bf16", kernel::Precision::bf16}}) {
-    const ModelSpeed speed = measure_model(model, precision, 4);
+    const ModelSpeed speed = measure_model(model, precision, options, 4);
     value[name] = {{"prefill_tokens_per_second", speed.prefill}, {"decode_tokens_per_second", speed.decode}};
-    print(common, "{:<5} prefill of 512 tokens {:.0f} tokens/s, decode {:.1f} tokens/s\n", name, speed.prefill,
-          speed.decode);
+    print(common, "{:<5} prefill of {} tokens {:.0f} tokens/s, decode after {} {:.1f} tokens/s\n", name, kPrompt,
+          speed.prefill, std::max(kPrompt, options.context), speed.decode);
   }
   print_json(common, value);
 }
 
 std::function<void()> setup(CommandLine& line, const Common& common) {
   auto seconds = std::make_shared<double>(0.5);
-  auto model_path = std::make_shared<std::string>();
+  auto of_model = std::make_shared<ModelOptions>();
   line.option(
       {.name = "--model", .help = "Time this model instead: prefill of 512 tokens, and decoding", .example = "MODEL"},
-      *model_path);
+      of_model->path);
+  line.option({.name = "--context",
+               .help = "Tokens before those that are decoded",
+               .example = "4096",
+               .least = kPrompt,
+               .most = 1 << 20},
+              of_model->context);
+  line.flag({.name = "--exact", .help = "Decode with keys and values in f32, as generate --exact does"},
+            of_model->exact);
   line.option({.name = "--seconds", .help = "Time for each kernel", .example = "2", .least = 0.01, .most = 60},
               *seconds);
-  return [seconds, model_path, &common] {
-    if (!model_path->empty()) return run_model(*model_path, common);
+  return [seconds, of_model, &common] {
+    if (!of_model->path.empty()) return run_model(*of_model, common);
     const kernel::MachinePeaks peaks = kernel::measure_peaks(4 * *seconds);
     print(common, "{}, {} threads, {}\n", cpu_model_name(), thread_count(), kernel::selected_variant().name);
     print(common, "peaks: f32 {:.0f} GFLOPS, bf16 {:.0f} GFLOPS, read {:.1f} GB/s, memcpy {:.1f} GB/s\n",

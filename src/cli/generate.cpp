@@ -23,6 +23,10 @@ struct Options {
   bool chat = false;
   std::uint64_t seed = 0;
   kernel::Precision precision = kernel::Precision::bf16;
+  bool exact = false;
+
+  /// How keys and values are kept.
+  DType kept() const { return exact || precision == kernel::Precision::f32 ? DType::f32 : DType::bf16; }
 };
 
 void declare_shared(CommandLine& line, Options& options) {
@@ -48,6 +52,9 @@ void declare_shared(CommandLine& line, Options& options) {
   line.option({.name = "--seed", .help = "Seed of the sampling", .example = "1"}, options.seed);
   line.option({.name = "--system", .help = "System message of a chat", .example = "Answer in French."}, options.system);
   pipeline::declare_precision(options.precision, line);
+  line.flag({.name = "--exact",
+             .help = "Keep keys and values of earlier tokens in f32, as --precision f32 does, not in bf16"},
+            options.exact);
 }
 
 model::Model open_to_run(const std::string& path) {
@@ -87,11 +94,13 @@ Answer answer(engine::Engine& engine, const Talker& talker, const std::vector<en
     std::fflush(stdout);
   };
   const engine::Sampling sampling{options.temperature, options.top_p, options.seed};
-  const auto tokens =
-      engine::generate(engine, prompt, options.max_tokens, sampling, talker.tokenizer.eos(), [&](engine::Token token) {
+  const auto tokens = engine::generate(
+      engine, prompt, options.max_tokens, sampling, talker.tokenizer.eos(),
+      [&](engine::Token token) {
         give(decoder.push(token));
         return true;
-      });
+      },
+      options.kept());
   give(decoder.finish());
   result.tokens = tokens.size();
   result.seconds = seconds_since(begin);

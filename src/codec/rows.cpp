@@ -2,6 +2,7 @@
 // One row at a time stays in the first-level cache from widening to packing.
 #include <algorithm>
 
+#include "codec/chosen_rows.h"
 #include "codec/family.h"
 #include "core/error.h"
 #include "core/numbers.h"
@@ -40,6 +41,29 @@ void round_vector(const Codec& codec, const float* weights, const float* importa
     *codes = codec.round(codec, *weights, group);
   else
     codec.rows->round(selected_variant(), codec, weights, importance, codec.vector_size, &group, codes);
+}
+
+void round_row(const Codec& codec, std::span<const float> weights, std::span<const float> importance,
+               std::span<const GroupParams> groups, std::span<std::uint8_t> codes) {
+  check_importance(importance, weights.size());
+  STRATA_CHECK(groups.size() == codec.groups_per_row(weights.size()) && codes.size() == weights.size(),
+               "{} groups, {} weights, {} codes", groups.size(), weights.size(), codes.size());
+  codec.rows->round(selected_variant(), codec, weights.data(), importance.data(), weights.size(), groups.data(),
+                    codes.data());
+}
+
+void values_row(const Codec& codec, std::span<const std::uint8_t> codes, std::span<const GroupParams> groups,
+                std::span<float> weights) {
+  STRATA_CHECK(groups.size() == codec.groups_per_row(codes.size()) && codes.size() == weights.size(),
+               "{} groups, {} codes, {} weights", groups.size(), codes.size(), weights.size());
+  codec.rows->values(selected_variant(), codec, codes.data(), codes.size(), groups.data(), weights.data());
+}
+
+void pack_rows(const Codec& codec, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
+               const GroupParams* groups, float tensor_scale) {
+  const Variant& variant = selected_variant();
+  for (std::size_t r = 0; r < count; ++r) codec.rows->store_codes(variant, out, row + r, codes + r * out.cols);
+  codec.rows->store_groups(variant, out, row, count, groups, tensor_scale);
 }
 
 void round_trip_row(const Codec& codec, std::span<const float> weights, std::span<const float> importance,

@@ -5,14 +5,24 @@
 #include <span>
 #include <vector>
 
+#include "core/dtype.h"
+#include "core/numbers.h"
+
 namespace strata::engine {
 
 using Token = std::uint32_t;
 
-/// Keys and values of one sequence, (positions, kv_size) per block, after the rotary embedding.
+/// What one sequence leaves to its later tokens, by block: keys and values of attention, (positions, kv_size), after
+/// the rotary embedding, and the rows or states of other mixers.
 struct KvCache {
-  explicit KvCache(std::size_t blocks) : keys(blocks), values(blocks) {}
+  /// kept: how attention's keys and values are held, f32 or bf16, which is half of what every later token reads. What
+  /// other mixers leave is f32.
+  explicit KvCache(std::size_t blocks, DType kept = DType::f32) : keys(blocks), values(blocks) {
+    if (kept == DType::bf16) short_keys.resize(blocks), short_values.resize(blocks);
+  }
+  bool is_short() const { return !short_keys.empty(); }
   std::vector<std::vector<float>> keys, values;
+  std::vector<std::vector<bf16>> short_keys, short_values;  ///< attention's, where they are bf16
   std::size_t positions = 0;
 };
 

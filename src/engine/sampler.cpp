@@ -77,10 +77,10 @@ Token sample(std::span<const float> logits, const Sampling& sampling, Random& ra
 }
 
 std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::size_t count, const Sampling& sampling,
-                            std::span<const Token> stop, const std::function<bool(Token)>& emit) {
+                            std::span<const Token> stop, const std::function<bool(Token)>& emit, DType kept) {
   if (prompt.empty()) fail("the prompt is empty");
   const model::Architecture& a = engine.architecture();
-  KvCache cache(a.blocks);
+  KvCache cache(a.blocks, kept);
   Random random(sampling.seed);
   std::vector<float> logits(a.vocab);
   std::vector<Token> result;
@@ -107,10 +107,13 @@ std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::
 }
 
 std::size_t texts_at_once(const model::Architecture& a, std::size_t length) {
-  constexpr std::size_t most_at_once = 32, cache_bytes = 192u << 20;
-  std::size_t cached = 1;  // values that a text keeps
-  for (std::size_t b = 0; b < a.blocks; ++b) cached += a.cache_size(b) * length + a.state_size(b);
-  return std::clamp<std::size_t>(cache_bytes / (cached * sizeof(float)), 1, most_at_once);
+  constexpr std::size_t most_at_once = 64, cache_bytes = 384u << 20;
+  std::size_t cached = 1;  // bytes that a text keeps
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    const bool is_short = a.attention[b].mixer == model::Mixer::attention;
+    cached += a.cache_size(b) * length * (is_short ? sizeof(bf16) : sizeof(float)) + a.state_size(b) * sizeof(float);
+  }
+  return std::clamp<std::size_t>(cache_bytes / cached, 1, most_at_once);
 }
 
 std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,
@@ -121,7 +124,7 @@ std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::
   Progress progress("writing calibration text", ((samples + at_once - 1) / at_once) * length);
   for (std::size_t begin = 0; begin < samples; begin += at_once) {
     const std::size_t count = std::min(at_once, samples - begin);
-    std::vector<KvCache> caches(count, KvCache(a.blocks));
+    std::vector<KvCache> caches(count, KvCache(a.blocks, DType::bf16));
     std::vector<Random> random;
     std::vector<Sequence> sequences;
     for (std::size_t i = 0; i < count; ++i) {

@@ -20,9 +20,11 @@ struct Sampling {
 Token sample(std::span<const float> logits, const Sampling& sampling, Random& random);
 
 /// Generates up to `count` tokens after `prompt`, calling `emit` with each; stops when emit returns false or a token
-/// of `stop` is drawn (which is not emitted). Throws Error for an empty prompt or logits that are not finite.
+/// of `stop` is drawn (which is not emitted). kept: that of KvCache. Throws Error for an empty prompt or logits that
+/// are not finite.
 std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::size_t count, const Sampling& sampling,
-                            std::span<const Token> stop, const std::function<bool(Token)>& emit);
+                            std::span<const Token> stop, const std::function<bool(Token)>& emit,
+                            DType kept = DType::f32);
 
 /// The texts of `length` tokens that self_generate writes at once, so that their caches fit in memory.
 std::size_t texts_at_once(const model::Architecture& architecture, std::size_t length);

@@ -1,10 +1,11 @@
 // Attention by blocks of keys with a running maximum and sum (FlashAttention, arXiv 2205.14135), on the f32 matrix
 // product kernels: scores = Q K^T and out += P V are register tiles; the heads of a group share the packed keys.
-// A piece of work is a stretch of tokens of one key-value head. Within a panel of tile_tokens tokens the keys of later
-// ones carry probability exactly 0, so a value that is not finite reaches the (at most tile_tokens - 1) tokens before
-// it.
+// A piece of work is a stretch of tokens of one key-value head. A single token is multiplied with keys in bf16 where
+// they lie. Within a panel of tile_tokens tokens the keys of later ones carry probability exactly 0, so a value that is
+// not finite reaches the (at most tile_tokens - 1) tokens before it.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -21,10 +22,13 @@ constexpr std::size_t kKeys = 128;       // keys of a block
 constexpr std::size_t kPanels = 16;      // panels of queries (over heads and tokens) that share packed keys
 constexpr std::size_t kMostTokens = 16;  // tile_tokens of any variant at most
 constexpr std::size_t kSmallWork = 1 << 16;
+constexpr std::size_t kSharedKeys = 1024;  // keys that a single token meets in one piece of work; a multiple of kKeys
 
 struct Piece {
   const Attention* sequence;
   std::size_t kv_head, first, count;  // tokens [first, first + count)
+  std::size_t first_key = 0, end_key = std::numeric_limits<std::size_t>::max();
+  float* partial = nullptr;  // where a share of the keys leaves what it makes of them: see Shares
 };
 
 /// Everything of one piece of work that the steps below share; the buffers are carved out of the thread's scratch.
@@ -38,6 +42,11 @@ struct State {
   float *queries, *keys, *values, *scores, *probabilities, *sums, *most, *total;
 
   bool by_heads() const { return piece.count == 1; }
+  bool is_short() const { return a.short_k != nullptr; }
+  /// Whether queries are prepared for dot products with the keys' rows, not packed for tiles.
+  bool by_rows() const { return by_heads() && is_short(); }
+  std::size_t query_width() const { return by_rows() ? round_up(a.head_dim, kernel.lanes) : a.head_dim; }
+  float* panel_queries(std::size_t p) const { return queries + p * kernel.tile_tokens * query_width(); }
   std::size_t first_row(std::size_t p) const { return p % panels_per_head * kernel.tile_tokens; }
   std::size_t panel_rows(std::size_t p) const {
     return std::min(kernel.tile_tokens, (by_heads() ? group : piece.count) - first_row(p));
@@ -53,14 +62,15 @@ struct State {
   std::size_t first_key(std::size_t position) const { return strata::kernel::first_key(position, a.window, a.chunk); }
 };
 
-/// Before any key: no sums, and of the softmax only the sink of the row's head.
+/// Before any key: no sums, and of the softmax only the sink of the row's head, which counts with the first keys.
 void start_sums(const State& s) {
   constexpr float none = -std::numeric_limits<float>::infinity();
+  const float* const sinks = s.piece.first_key == 0 ? s.a.sinks : nullptr;
   std::fill_n(s.sums, s.panels * s.kernel.tile_tokens * s.width, 0.0f);
   for (std::size_t p = 0; p < s.panels; ++p)
     for (std::size_t t = 0; t < s.panel_rows(p); ++t) {
       const std::size_t row = p * s.kernel.tile_tokens + t;
-      s.most[row] = s.a.sinks == nullptr ? none : s.a.sinks[s.head(p, t)];
+      s.most[row] = sinks == nullptr ? none : sinks[s.head(p, t)];
       s.total[row] = s.most[row] == none ? 0.0f : 1.0f;
     }
 }
@@ -74,7 +84,7 @@ State prepare(const Variant& variant, const Piece& piece, Scratch& scratch) {
   State s{variant, kernel, a, piece, group, per_head, panels, width, {}, {}, {}, {}, {}, {}, {}, {}};
   const std::size_t rows = panels * kernel.tile_tokens, spill = 16;
   const std::size_t sizes[] = {
-      rows * a.head_dim + spill,          kKeys * a.head_dim, kKeys * width, kernel.tile_tokens * kKeys,
+      rows * s.query_width() + spill,     kKeys * a.head_dim, kKeys * width, kernel.tile_tokens * kKeys,
       kernel.tile_tokens * kKeys + spill, rows * width,       rows,          rows};
   float** const places[] = {&s.queries, &s.keys, &s.values, &s.scores, &s.probabilities, &s.sums, &s.most, &s.total};
   std::size_t all = 0;
@@ -84,34 +94,58 @@ State prepare(const Variant& variant, const Piece& piece, Scratch& scratch) {
     *places[i] = next;
     next += round_up(sizes[i], 16);
   }
-  for (std::size_t p = 0; p < panels; ++p)
-    kernel.pack_x(a.q + s.token(p, 0) * a.q_stride + s.head(p, 0) * a.head_dim, s.by_heads() ? a.head_dim : a.q_stride,
-                  s.panel_rows(p), a.head_dim, s.queries + p * kernel.tile_tokens * a.head_dim);
+  for (std::size_t p = 0; p < panels; ++p) {
+    const float* const q = a.q + s.token(p, 0) * a.q_stride + s.head(p, 0) * a.head_dim;
+    if (s.by_rows())
+      for (std::size_t r = 0; r < s.panel_rows(p); ++r)
+        kernel.prepare_x(q + r * a.head_dim, a.head_dim, s.panel_queries(p) + r * s.query_width());
+    else
+      kernel.pack_x(q, s.by_heads() ? a.head_dim : a.q_stride, s.panel_rows(p), a.head_dim, s.panel_queries(p));
+  }
   start_sums(s);
   return s;
 }
 
+/// Rows of keys or values, `stride` bytes apart.
+struct Rows {
+  const std::byte* data;
+  std::size_t stride;
+  DType type;
+};
+
+/// Columns from `column` on of row `row` of keys or values, whose rows are `stride` elements apart.
+Rows rows_at(const float* wide, const bf16* narrow, std::size_t stride, std::size_t row, std::size_t column) {
+  const std::size_t at = row * stride + column;
+  if (narrow != nullptr) return {reinterpret_cast<const std::byte*>(narrow + at), stride * sizeof(bf16), DType::bf16};
+  return {reinterpret_cast<const std::byte*>(wide + at), stride * sizeof(float), DType::f32};
+}
+
+Rows keys_at(const State& s, std::size_t key) {
+  return rows_at(s.a.k, s.a.short_k, s.a.kv_stride, key, s.piece.kv_head * s.a.head_dim);
+}
+
 void pack_keys(const State& s, std::size_t key, std::size_t count) {
-  const std::size_t column = s.piece.kv_head * s.a.head_dim, step = s.kernel.tile_rows;
-  const float* k = s.a.k + key * s.a.kv_stride + column;
+  const std::size_t step = s.kernel.tile_rows;
+  const Rows k = keys_at(s, key);
   for (std::size_t i = 0; i < count; i += step)
-    s.kernel.pack_w(reinterpret_cast<const std::byte*>(k + i * s.a.kv_stride), s.a.kv_stride * sizeof(float),
-                    DType::f32, std::min(step, count - i), s.a.head_dim, s.keys + i * s.a.head_dim);
+    s.kernel.pack_w(k.data + i * k.stride, k.stride, k.type, std::min(step, count - i), s.a.head_dim,
+                    s.keys + i * s.a.head_dim);
 }
 
 /// One panel uses a value once: it is read where it lies, unless a tile would reach into the next head.
-bool values_in_place(const State& s) { return s.panels == 1 && s.a.value_dim() == s.width; }
+bool values_in_place(const State& s) { return s.panels == 1 && s.a.value_dim() == s.width && !s.is_short(); }
 
 /// Stripes of tile_rows columns, each (kKeys, tile_rows).
 void pack_values(const State& s, std::size_t key, std::size_t count) {
   const std::size_t dim = s.a.value_dim(), column = s.piece.kv_head * dim, step = s.kernel.tile_rows;
   for (std::size_t d = 0; d < dim; d += step) {
     const std::size_t n = std::min(step, dim - d);
-    float* out = s.values + d * kKeys;
-    for (std::size_t i = 0; i < count; ++i, out += step) {
-      const float* v = s.a.v + (key + i) * s.a.value_stride() + column + d;
-      std::copy_n(v, n, out);
-      std::fill(out + n, out + step, 0.0f);
+    float* const out = s.values + d * kKeys;
+    const Rows v = rows_at(s.a.v, s.a.short_v, s.a.value_stride(), key, column + d);
+    if (s.is_short()) s.kernel.widen_rows(v.data, v.stride, count, n, out, step);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!s.is_short()) std::memcpy(out + i * step, v.data + i * v.stride, n * sizeof(float));
+      std::fill(out + i * step + n, out + (i + 1) * step, 0.0f);
     }
   }
 }
@@ -147,16 +181,27 @@ void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
   }
 }
 
-/// One panel of queries against the packed block of keys from `key` on.
+/// The scores of a panel against `count` keys from `key` on.
+void multiply_keys(const State& s, std::size_t p, std::size_t key, std::size_t count) {
+  const MatmulKernel& kernel = s.kernel;
+  const std::size_t n = s.panel_rows(p);
+  if (s.by_rows()) {
+    const Rows k = keys_at(s, key);
+    return kernel.dot(s.panel_queries(p), s.query_width(), n, k.data, k.stride, k.type, count, s.a.head_dim, s.scores,
+                      kKeys, Update::store);
+  }
+  for (std::size_t i = 0; i < count; i += kernel.tile_rows)
+    kernel.tile(s.panel_queries(p), s.keys + i * s.a.head_dim, kernel.tile_rows, s.a.head_dim, n,
+                std::min(kernel.tile_rows, count - i), s.scores + i, kKeys, Update::store);
+}
+
+/// One panel of queries against the block of keys from `key` on.
 void attend(const State& s, std::size_t p, std::size_t key, std::size_t count) {
   const MatmulKernel& kernel = s.kernel;
   const std::size_t n = s.panel_rows(p), end = std::min(key + count, s.position(p, n - 1) + 1);
   if (end <= key || s.first_key(s.position(p, 0)) >= key + count) return;
   const std::size_t seen = end - key;
-  const float* q = s.queries + p * kernel.tile_tokens * s.a.head_dim;
-  for (std::size_t i = 0; i < seen; i += kernel.tile_rows)
-    kernel.tile(q, s.keys + i * s.a.head_dim, kernel.tile_rows, s.a.head_dim, n, std::min(kernel.tile_rows, seen - i),
-                s.scores + i, kKeys, Update::store);
+  multiply_keys(s, p, key, seen);
   soften(s, p, key, seen);
   kernel.pack_x(s.scores, kKeys, n, seen, s.probabilities);
   const bool in_place = values_in_place(s);
@@ -167,16 +212,31 @@ void attend(const State& s, std::size_t p, std::size_t key, std::size_t count) {
                 kernel.tile_rows, s.panel_sums(p) + d, s.width, Update::add);
 }
 
+/// Of a single token: the sums of each head before they are divided, then the largest score and the total of each.
+void leave_partial(const State& s) {
+  const std::size_t dim = s.a.value_dim();
+  float* const most = s.piece.partial + s.group * dim;
+  for (std::size_t p = 0; p < s.panels; ++p)
+    for (std::size_t t = 0; t < s.panel_rows(p); ++t) {
+      const std::size_t head = s.first_row(p) + t, row = p * s.kernel.tile_tokens + t;
+      std::copy_n(s.panel_sums(p) + t * s.width, dim, s.piece.partial + head * dim);
+      most[head] = s.most[row];
+      most[s.group + head] = s.total[row];
+    }
+}
+
 void attend_all(const Variant& variant, const Piece& piece) {
   thread_local Scratch scratch;
   const State s = prepare(variant, piece, scratch);
-  const std::size_t last = s.a.first_position + piece.first + piece.count;
-  for (std::size_t key = s.first_key(s.a.first_position + piece.first); key < last; key += kKeys) {
+  const std::size_t last = std::min(s.a.first_position + piece.first + piece.count, piece.end_key);
+  const std::size_t first = std::max(s.first_key(s.a.first_position + piece.first), piece.first_key);
+  for (std::size_t key = first; key < last; key += kKeys) {
     const std::size_t count = std::min(kKeys, last - key);
-    pack_keys(s, key, count);
+    if (!s.by_rows()) pack_keys(s, key, count);
     if (!values_in_place(s)) pack_values(s, key, count);
     for (std::size_t p = 0; p < s.panels; ++p) attend(s, p, key, count);
   }
+  if (piece.partial != nullptr) return leave_partial(s);
   for (std::size_t p = 0; p < s.panels; ++p)
     for (std::size_t t = 0; t < s.panel_rows(p); ++t) {
       float* out = s.a.out + s.token(p, t) * s.a.out_stride + s.head(p, t) * s.a.value_dim();
@@ -185,22 +245,74 @@ void attend_all(const Variant& variant, const Piece& piece) {
     }
 }
 
+/// The keys in bf16 that a single token sees, cut into shares of kSharedKeys, whatever the threads are: a long text
+/// would otherwise be read by as many threads as there are key-value heads.
+class Shares {
+ public:
+  static std::size_t count(const Attention& a) {
+    return a.tokens == 1 && a.short_k != nullptr ? ceil_div(a.first_position + 1, kSharedKeys) : 1;
+  }
+  explicit Shares(const Attention& a)
+      : a_(a),
+        group_(a.heads / a.kv_heads),
+        floats_(group_ * (a.value_dim() + 2)),
+        partial_(a.kv_heads * count(a) * floats_) {}
+
+  void add_pieces(std::vector<Piece>& pieces) {
+    for (std::size_t s = 0; s < count(a_); ++s)
+      for (std::size_t h = 0; h < a_.kv_heads; ++h)
+        pieces.push_back({&a_, h, 0, 1, s * kSharedKeys, (s + 1) * kSharedKeys, at(h, s)});
+  }
+  /// Puts together what the pieces have left.
+  void finish(const Variant& variant) {
+    for (std::size_t head = 0; head < a_.heads; ++head) {
+      const std::size_t h = head / group_, g = head % group_, dim = a_.value_dim();
+      const auto most = [&](std::size_t s) { return at(h, s)[group_ * dim + g]; };
+      float highest = most(0), total = 0.0f;
+      for (std::size_t s = 1; s < count(a_); ++s) highest = std::max(highest, most(s));
+      float* const out = a_.out + head * dim;
+      std::fill_n(out, dim, 0.0f);
+      for (std::size_t s = 0; s < count(a_); ++s) {
+        const float factor = std::exp(most(s) - highest);
+        total += factor * at(h, s)[group_ * dim + group_ + g];
+        variant.rows.add_scaled(out, at(h, s) + g * dim, dim, factor);
+      }
+      variant.rows.scale(out, dim, 1.0f / total);
+    }
+  }
+
+ private:
+  float* at(std::size_t kv_head, std::size_t share) {
+    return partial_.data() + (kv_head * count(a_) + share) * floats_;
+  }
+  const Attention& a_;
+  std::size_t group_, floats_;
+  std::vector<float> partial_;
+};
+
 }  // namespace
 
 void attention(const Variant& variant, std::span<const Attention> sequences) {
+  std::vector<Shares> shares;
+  shares.reserve(sequences.size());
   std::vector<Piece> pieces;
   std::size_t work = 0;
   for (const Attention& a : sequences) {
     STRATA_CHECK(a.kv_heads > 0 && a.heads % a.kv_heads == 0 && a.head_dim > 0, "heads {} kv_heads {} head_dim {}",
                  a.heads, a.kv_heads, a.head_dim);
     STRATA_CHECK(a.softcap >= 0.0f, "softcap {}", a.softcap);
+    STRATA_CHECK((a.short_k == nullptr) == (a.short_v == nullptr));
     STRATA_CHECK(a.kv_stride >= a.kv_heads * a.head_dim && a.q_stride >= a.heads * a.head_dim);
     STRATA_CHECK(a.value_stride() >= a.kv_heads * a.value_dim() && a.out_stride >= a.heads * a.value_dim());
+    work += a.tokens * (a.first_position + a.tokens) * a.heads * a.head_dim;
+    if (Shares::count(a) > 1) {
+      shares.emplace_back(a).add_pieces(pieces);
+      continue;
+    }
     const std::size_t step = variant.f32.tile_tokens * std::max<std::size_t>(1, kPanels / (a.heads / a.kv_heads));
     for (std::size_t i = 0; i < ceil_div(a.tokens, step); ++i)
       for (std::size_t h = 0; h < a.kv_heads; ++h)
         pieces.push_back({&a, h, i * step, std::min(step, a.tokens - i * step)});
-    work += a.tokens * (a.first_position + a.tokens) * a.heads * a.head_dim;
   }
   // Later tokens see more keys: the longest pieces go first, so that threads end at about the same time.
   std::reverse(pieces.begin(), pieces.end());
@@ -208,6 +320,7 @@ void attention(const Variant& variant, std::span<const Attention> sequences) {
     for (const Piece& piece : pieces) attend_all(variant, piece);
   else
     parallel_for(pieces.size(), [&](std::size_t i) { attend_all(variant, pieces[i]); });
+  for (Shares& share : shares) share.finish(variant);
 }
 
 void attention(std::span<const Attention> sequences) { attention(selected_variant(), sequences); }

@@ -257,6 +257,15 @@ struct MatmulOf {
       dot_all<F32>(x, x_stride, tokens, w, stride_bytes, rows, k, y, y_stride, update);
   }
 
+  static void widen_rows(const std::byte* in, std::size_t stride_bytes, std::size_t rows, std::size_t count, float* out,
+                         std::size_t out_stride) {
+    for (; rows > 0; --rows, in += stride_bytes, out += out_stride) {
+      std::size_t c = 0;
+      for (; c + V::lanes <= count; c += V::lanes) V::store(out + c, Bf16::full(in + c * Bf16::bytes));
+      if (c < count) V::store_partial(out + c, count - c, Bf16::partial(in + c * Bf16::bytes, count - c));
+    }
+  }
+
   static double spin(std::size_t rounds) {
     // Enough independent sums to cover the latency of two product units, few enough to leave registers free.
     typename V::F sum[12];
@@ -277,8 +286,18 @@ struct MatmulOf {
     return static_cast<double>(rounds) * 12 * 2 * static_cast<double>(V::lanes * Unit);
   }
 
-  static constexpr MatmulKernel kernel = {TileTokens,    tile_rows, Unit,       V::lanes, &pack_x, &pack_w,
-                                          &pack_columns, tile,      &prepare_x, &dot,     &spin};
+  static constexpr MatmulKernel kernel = {.tile_tokens = TileTokens,
+                                          .tile_rows = tile_rows,
+                                          .unit = Unit,
+                                          .lanes = V::lanes,
+                                          .pack_x = &pack_x,
+                                          .pack_w = &pack_w,
+                                          .pack_columns = &pack_columns,
+                                          .tile = tile,
+                                          .widen_rows = Unit == 1 ? &widen_rows : nullptr,
+                                          .prepare_x = &prepare_x,
+                                          .dot = &dot,
+                                          .spin = &spin};
 };
 
 /// A loader whose values are rounded to bf16 but stay f32: Precision::bf16 without the dot-product instruction.

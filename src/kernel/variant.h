@@ -32,6 +32,11 @@ struct MatmulKernel {
   void (*tile)(const float* x, const float* w, std::size_t w_stride, std::size_t units, std::size_t tokens,
                std::size_t rows, float* y, std::size_t y_stride, Update update);
 
+  /// Rows of bf16 as a right operand that `tile` reads in place: out[r * out_stride + c] for c < count. Null where
+  /// units are pairs.
+  void (*widen_rows)(const std::byte* in, std::size_t stride_bytes, std::size_t rows, std::size_t count, float* out,
+                     std::size_t out_stride);
+
   /// One row of x as units, zero-padded to a multiple of `lanes` units.
   void (*prepare_x)(const float* x, std::size_t k, float* out);
   /// y[t * y_stride + r] = or += dot(prepared x row t, weight row r), without packing: for few tokens.

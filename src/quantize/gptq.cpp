@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "codec/chosen_rows.h"
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/threads.h"
@@ -99,8 +100,8 @@ Sums round_stretch(const RoundingProblem& problem, std::size_t first, std::size_
   sums.error = total(error);
   sums.compared_error = total(std::span(error).first(compared));
   sums.energy = total(errors_of(problem, rows.weights, count));
-  problem.codec.pack(problem.codec, out.stored, first, count, rows.codes.data(), rows.groups.data(),
-                     problem.tensor_scale);
+  codec::pack_rows(problem.codec, out.stored, first, count, rows.codes.data(), rows.groups.data(),
+                   problem.tensor_scale);
   if (!out.choice.codes.empty()) keep_choice(rows, out.choice);
   return sums;
 }

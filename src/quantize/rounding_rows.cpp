@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "codec/chosen_rows.h"
+#include "kernel/dispatch.h"
+
 namespace strata::quantize {
 namespace {
 
@@ -24,12 +27,46 @@ void feed_back(const BlockRow& block, std::size_t k, float error, std::size_t fr
   for (std::size_t j = from; j < to; ++j) block.wanted[j] += error * factor[j];
 }
 
+/// What the residual of a column costs: what it lacks of the weight that was wanted there, feedback included.
+void add_cost(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t k) {
+  const std::size_t at = block.row * rows.cols + block.begin + k;
+  const double residual = static_cast<double>(rows.errors[at]) - static_cast<double>(rows.weights[at]) +
+                          static_cast<double>(block.wanted[k]);
+  rows.costs[block.row] += static_cast<double>(p.feedback.variance[block.begin + k]) * residual * residual;
+}
+
+/// Columns [from, to) of the block, all of one group, of a codec that rounds every weight on its own. Feedback is added
+/// to whole vectors of columns, so that each is read as it was stored: the factor is 0 where nothing is to be added.
+void round_group(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from,
+                 std::size_t to) {
+  constexpr std::size_t kTogether = 16;
+  const kernel::RowKernel& kernel = kernel::selected_variant().rows;
+  const std::size_t at = block.row * rows.cols + block.begin;
+  const codec::GroupParams& group = rows.groups[block.row * rows.groups_per_row + p.group_of(block.begin + from)];
+  for (std::size_t k = from; k < to; ++k) {
+    const std::uint8_t code = p.codec.round(p.codec, block.wanted[k], group);
+    const float error = rows.weights[at + k] - p.codec.value(p.codec, code, group);
+    rows.codes[at + k] = code;
+    rows.errors[at + k] = error;
+    rows.wanted[at + k] = block.wanted[k];
+    add_cost(p, rows, block, k);
+    const std::size_t next = (k + 1) / kTogether * kTogether;
+    if (k + 1 < block.size)
+      kernel.add_scaled(block.wanted + next, block.factor + k * block.size + next, block.size - next, error);
+  }
+}
+
 /// Columns [from, to) of the block, a vector of the codec after the other, under parameters that are already chosen.
 /// The weights of a vector are rounded to what would leave no error in any of them: each is asked for its wanted value
 /// as if those before it got theirs.
 void round_columns(const RoundingProblem& p, RoundingRows& rows, const BlockRow& block, std::size_t from,
                    std::size_t to) {
   const std::size_t at = block.row * rows.cols + block.begin, vector = p.codec.vector_size;
+  if (vector == 1) {
+    const std::size_t step = p.whole_rows() ? to - from : p.codec.group_size;
+    for (std::size_t k = from; k < to; k += step) round_group(p, rows, block, k, std::min(to, k + step));
+    return;
+  }
   const codec::GroupParams* const groups = rows.groups.data() + block.row * rows.groups_per_row;
   for (std::size_t k = from; k < to; k += vector) {
     const codec::GroupParams& group = groups[p.group_of(block.begin + k)];
@@ -46,9 +83,7 @@ void round_columns(const RoundingProblem& p, RoundingRows& rows, const BlockRow&
       feed_back(block, i, missed[i - k], i + 1, k + vector);
       feed_back(block, i, rows.errors[at + i], k + vector, block.size);
       rows.wanted[at + i] = block.wanted[i];
-      const double residual = static_cast<double>(rows.errors[at + i]) - static_cast<double>(rows.weights[at + i]) +
-                              static_cast<double>(block.wanted[i]);
-      rows.costs[block.row] += static_cast<double>(p.feedback.variance[block.begin + i]) * residual * residual;
+      add_cost(p, rows, block, i);
     }
   }
 }
@@ -140,14 +175,15 @@ void RoundingRows::take(const RoundingRows& other, std::size_t r) {
 void round_nearest(const RoundingProblem& p, RoundingRows& rows) {
   fit_original(p, rows);
   rows.wanted = rows.weights;
-  for (std::size_t r = 0; r < rows.count; ++r)
-    for (std::size_t c = 0; c < rows.cols; c += p.codec.vector_size) {
-      const std::size_t at = r * rows.cols + c;
-      const codec::GroupParams& group = rows.groups[r * rows.groups_per_row + p.group_of(c)];
-      codec::round_vector(p.codec, rows.weights.data() + at, p.importance.data() + c, group, rows.codes.data() + at);
-      for (std::size_t i = at; i < at + p.codec.vector_size; ++i)
-        rows.errors[i] = rows.weights[i] - p.codec.value(p.codec, rows.codes[i], group);
-    }
+  for (std::size_t r = 0; r < rows.count; ++r) {
+    const std::span weights = std::span(rows.weights).subspan(r * rows.cols, rows.cols);
+    const std::span errors = std::span(rows.errors).subspan(r * rows.cols, rows.cols);
+    const std::span codes = std::span(rows.codes).subspan(r * rows.cols, rows.cols);
+    const std::span groups = std::span(rows.groups).subspan(r * rows.groups_per_row, rows.groups_per_row);
+    codec::round_row(p.codec, weights, p.importance, groups, codes);
+    codec::values_row(p.codec, codes, groups, errors);
+    for (std::size_t i = 0; i < rows.cols; ++i) errors[i] = weights[i] - errors[i];
+  }
 }
 
 void round_with_feedback(const RoundingProblem& p, RoundingRows& rows) {

@@ -115,6 +115,39 @@ TEST_P(TinyModel, TokenByTokenWithACacheGivesTheSameLogits) {
   EXPECT_EQ(cache.positions, ids.size());
 }
 
+TEST_P(TinyModel, ACacheInBf16GivesNearlyTheSameLogits) {
+  const model::Model model = model::Model::open(folder());
+  const std::vector<Token> ids = {3, 1, 4, 1, 5, 9, 2, 6};
+  Engine engine(model);
+  const std::size_t vocab = engine.architecture().vocab;
+  const bool routes = std::ranges::any_of(engine.architecture().layout, &model::BlockLinears::mixture);
+  KvCache wide(engine.architecture().blocks), narrow(engine.architecture().blocks, DType::bf16);
+  for (std::size_t t = 0; t < ids.size();) {
+    const std::size_t count = t == 0 ? 3 : 1;
+    const Sequence exact{count, &wide}, rounded{count, &narrow};
+    const auto want = logits_of(engine, std::span(ids).subspan(t, count), {&exact, 1});
+    const auto logits = logits_of(engine, std::span(ids).subspan(t, count), {&rounded, 1});
+    double square = 0.0, difference = 0.0;
+    for (std::size_t i = 0; i < count * vocab; ++i) {
+      square += std::pow(static_cast<double>(want[i]), 2);
+      difference += std::pow(static_cast<double>(want[i] - logits[i]), 2);
+    }
+    // Rounding may send a token to other experts.
+    if (!routes) {
+      EXPECT_LT(difference, 4e-3 * square) << "token " << t;
+    }
+    t += count;
+  }
+  const auto bytes = [](const auto& parts) {
+    std::size_t sum = 0;
+    for (const auto& part : parts) sum += part.size() * sizeof(part[0]);
+    return sum;
+  };
+  EXPECT_LE(bytes(narrow.short_keys) + bytes(narrow.keys), bytes(wide.keys));
+  EXPECT_EQ(bytes(narrow.short_keys) + bytes(narrow.short_values),
+            (bytes(wide.keys) + bytes(wide.values) - bytes(narrow.keys) - bytes(narrow.values)) / 2);
+}
+
 TEST_P(TinyModel, HalvesInTurnGiveTheBlock) {
   const model::Model model = model::Model::open(folder());
   Engine engine(model);

@@ -107,28 +107,61 @@ void expect_attention(const Variant& variant, const Data& data) {
   }
 }
 
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all = {
+      Case{1, 0, 1, 1, 64, 0}, Case{5, 0, 4, 2, 8, 0}, Case{33, 0, 9, 3, 64, 0}, Case{1, 300, 9, 3, 64, 0},
+      Case{20, 131, 2, 1, 100, 0}, Case{150, 0, 3, 1, 33, 0}, Case{150, 20, 4, 4, 16, 40}, Case{1, 400, 8, 2, 128, 50},
+      Case{300, 0, 2, 1, 24, 1}, Case{2, 127, 12, 1, 1, 0}, Case{270, 0, 16, 1, 64, 200},
+      // With a cap of the scores, chunks and sinks.
+      Case{33, 0, 9, 3, 64, 0, 0, 2.0f}, Case{1, 300, 9, 3, 64, 0, 0, 2.0f}, Case{150, 20, 4, 4, 17, 40, 0, 0.5f},
+      Case{300, 0, 2, 1, 24, 0, 64}, Case{150, 77, 4, 2, 33, 0, 100}, Case{1, 192, 8, 2, 64, 0, 64},
+      Case{1, 191, 8, 2, 64, 0, 64}, Case{9, 250, 2, 1, 16, 40, 32}, Case{40, 10, 2, 1, 16, 7, 32},
+      Case{5, 0, 4, 2, 8, 0, 1}, Case{33, 0, 9, 3, 64, 0, 0, 0.0f, true}, Case{1, 300, 9, 3, 64, 0, 0, 0.0f, true},
+      Case{150, 20, 16, 2, 16, 1, 0, 0.0f, true}, Case{150, 131, 4, 2, 20, 90, 64, 3.0f, true},
+      // With values of another size than the keys.
+      Case{40, 0, 3, 3, 192, 0, 0, 0.0f, false, 128}, Case{1, 300, 3, 3, 192, 0, 0, 0.0f, false, 128},
+      Case{150, 20, 4, 2, 24, 40, 0, 0.5f, true, 17}, Case{33, 3, 4, 1, 16, 0, 0, 0.0f, false, 70}};
+  return all;
+}
+
 TEST(Attention, EveryVariantEqualsSoftmaxInDouble) {
   for (const Variant* variant : runnable())
-    for (const Case& c :
-         {Case{1, 0, 1, 1, 64, 0}, Case{5, 0, 4, 2, 8, 0}, Case{33, 0, 9, 3, 64, 0}, Case{1, 300, 9, 3, 64, 0},
-          Case{20, 131, 2, 1, 100, 0}, Case{150, 0, 3, 1, 33, 0}, Case{150, 20, 4, 4, 16, 40},
-          Case{1, 400, 8, 2, 128, 50}, Case{300, 0, 2, 1, 24, 1}, Case{2, 127, 12, 1, 1, 0},
-          Case{270, 0, 16, 1, 64, 200},
-          // With a cap of the scores, chunks and sinks.
-          Case{33, 0, 9, 3, 64, 0, 0, 2.0f}, Case{1, 300, 9, 3, 64, 0, 0, 2.0f}, Case{150, 20, 4, 4, 17, 40, 0, 0.5f},
-          Case{300, 0, 2, 1, 24, 0, 64}, Case{150, 77, 4, 2, 33, 0, 100}, Case{1, 192, 8, 2, 64, 0, 64},
-          Case{1, 191, 8, 2, 64, 0, 64}, Case{9, 250, 2, 1, 16, 40, 32}, Case{40, 10, 2, 1, 16, 7, 32},
-          Case{5, 0, 4, 2, 8, 0, 1}, Case{33, 0, 9, 3, 64, 0, 0, 0.0f, true}, Case{1, 300, 9, 3, 64, 0, 0, 0.0f, true},
-          Case{150, 20, 16, 2, 16, 1, 0, 0.0f, true}, Case{150, 131, 4, 2, 20, 90, 64, 3.0f, true},
-          // With values of another size than the keys.
-          Case{40, 0, 3, 3, 192, 0, 0, 0.0f, false, 128}, Case{1, 300, 3, 3, 192, 0, 0, 0.0f, false, 128},
-          Case{150, 20, 4, 2, 24, 40, 0, 0.5f, true, 17}, Case{33, 3, 4, 1, 16, 0, 0, 0.0f, false, 70}}) {
+    for (const Case& c : cases()) {
       Data data(c);
       const Attention call = data.call();
       attention(*variant, {&call, 1});
       expect_attention(*variant, data);
       if (HasFatalFailure()) return;
     }
+}
+
+/// With keys and values rounded to bf16 and handed over as such.
+void expect_short(const Variant& variant, const Case& c) {
+  Data data(c);
+  std::vector<bf16> k(data.k.size()), v(data.v.size());
+  std::ranges::transform(data.k, k.begin(), to_bf16);
+  std::ranges::transform(data.v, v.begin(), to_bf16);
+  std::ranges::transform(k, data.k.begin(), [](bf16 x) { return to_float(x); });
+  std::ranges::transform(v, data.v.begin(), [](bf16 x) { return to_float(x); });
+  Attention call = data.call();
+  call.k = call.v = nullptr;
+  call.short_k = k.data();
+  call.short_v = v.data();
+  attention(variant, {&call, 1});
+  expect_attention(variant, data);
+}
+
+TEST(Attention, KeysAndValuesInBf16AreMultipliedAsTheyAre) {
+  for (const Variant* variant : runnable())
+    for (const Case& c : cases()) ASSERT_NO_FATAL_FAILURE(expect_short(*variant, c));
+}
+
+TEST(Attention, ManyKeysInBf16AreMetInShares) {
+  for (const Variant* variant : runnable())
+    for (const Case& c : {Case{1, 1023, 6, 2, 32, 0}, Case{1, 1024, 6, 2, 32, 0}, Case{1, 3000, 9, 3, 64, 0},
+                          Case{1, 2500, 4, 2, 16, 300, 0, 0.5f, true}, Case{1, 2500, 4, 2, 16, 0, 0, 0.0f, true},
+                          Case{1, 2100, 40, 2, 20, 0, 0, 0.0f, false, 17}})
+      ASSERT_NO_FATAL_FAILURE(expect_short(*variant, c));
 }
 
 TEST(Attention, ASinkOfMinusInfinityIsNoneAndALargeOneTakesAll) {

@@ -19,6 +19,38 @@ TEST(RoundRows, EachRowIsRoundedAlone) {
   EXPECT_EQ(together, alone);
 }
 
+TEST(RoundRows, ValuesGoToBf16AndBackAsOneByOne) {
+  std::vector<float> x(70000);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i)) * static_cast<float>(i);
+  x[3] = std::nanf("");
+  x[4] = -INFINITY;
+  x[5] = 0x1.FFFFFEp127f;
+  x[6] = 0x1p-149f;
+  std::vector<bf16> narrowed(x.size());
+  std::vector<float> widened(x.size()), difference(x.size());
+  narrow(x.data(), x.size(), narrowed.data());
+  widen(narrowed.data(), x.size(), widened.data());
+  subtract(x.data(), widened.data(), x.size(), difference.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    ASSERT_EQ(narrowed[i].bits, to_bf16(x[i]).bits) << i;
+    if (i > 6) {
+      ASSERT_EQ(difference[i], x[i] - round_bf16(x[i])) << i;
+    }
+  }
+}
+
+TEST(RoundRows, OneValueThatIsNotFiniteIsFound) {
+  std::vector<float> x(70000, 1.0f);
+  EXPECT_TRUE(all_finite(x.data(), x.size()));
+  EXPECT_TRUE(all_finite(x.data(), 0));
+  for (const float bad : {INFINITY, -INFINITY, std::nanf("")})
+    for (const std::size_t at : {std::size_t{0}, std::size_t{40000}, x.size() - 1}) {
+      x[at] = bad;
+      EXPECT_FALSE(all_finite(x.data(), x.size())) << at;
+      x[at] = 1.0f;
+    }
+}
+
 TEST(RoundRows, TheLargestMagnitudeHasNoSignAndIsNoNan) {
   const std::vector<float> x = {1.0f, -5.0f, std::nanf(""), 4.0f};
   EXPECT_EQ(largest_magnitude(x.data(), x.size()), 5.0f);

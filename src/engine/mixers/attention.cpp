@@ -21,6 +21,29 @@ struct NewKeys {
   const float *k, *v;
 };
 
+/// Appends rows to what a cache keeps.
+void keep(const float* rows, std::size_t count, std::vector<bf16>& kept) {
+  const std::size_t at = kept.size();
+  kept.resize(at + count);
+  std::transform(rows, rows + count, kept.begin() + static_cast<std::ptrdiff_t>(at), to_bf16);
+}
+void keep(const float* rows, std::size_t count, std::vector<float>& kept) {
+  kept.insert(kept.end(), rows, rows + count);
+}
+
+/// Appends a sequence's new keys and values of a block to its cache.
+void keep_keys(KvCache& cache, std::size_t block, const NewKeys& made, std::size_t row, std::size_t tokens,
+               std::size_t size) {
+  const auto append = [&](auto& keys, auto& values) {
+    keep(made.k + row * size, tokens * size, keys[block]);
+    keep(made.v + row * size, tokens * size, values[block]);
+  };
+  if (cache.is_short())
+    append(cache.short_keys, cache.short_values);
+  else
+    append(cache.keys, cache.values);
+}
+
 /// A call with the keys and values of a sequence whose rows begin at `row`: its new ones, appended to its cache where
 /// it has one, or those of the earlier block that this block reads.
 kernel::Attention call_with_keys(const model::Architecture& a, std::size_t block, const Batch& batch, const Sequence& s,
@@ -30,14 +53,15 @@ kernel::Attention call_with_keys(const model::Architecture& a, std::size_t block
   kernel::Attention call{};
   call.kv_stride = size;
   if (s.cache != nullptr) {
-    std::vector<float>& keys = s.cache->keys[from];
-    std::vector<float>& values = s.cache->values[from];
-    if (own) {
-      keys.insert(keys.end(), made.k + row * size, made.k + (row + s.tokens) * size);
-      values.insert(values.end(), made.v + row * size, made.v + (row + s.tokens) * size);
+    KvCache& cache = *s.cache;
+    if (own) keep_keys(cache, block, made, row, s.tokens, size);
+    if (cache.is_short()) {
+      call.short_k = cache.short_keys[from].data();
+      call.short_v = cache.short_values[from].data();
+    } else {
+      call.k = cache.keys[from].data();
+      call.v = cache.values[from].data();
     }
-    call.k = keys.data();
-    call.v = values.data();
     call.first_position = s.cache->positions;
   } else if (own) {
     call.k = made.k + row * size;

@@ -1,8 +1,8 @@
-// Rows are rounded to bf16 and widened again on all threads, one sequence at a time.
+// Rows of sequences lie one after another, so that any number of them is one stretch of memory.
 #include "pipeline/round/kept_rows.h"
 
 #include "core/error.h"
-#include "core/threads.h"
+#include "kernel/round_rows.h"
 
 namespace strata::pipeline {
 
@@ -19,19 +19,13 @@ void SiteRows::put(std::size_t first, std::size_t some, const float* rows) {
     if (!there_[s]) --missing_;
     there_[s] = true;
   }
-  parallel_for(some, [&](std::size_t s) {
-    bf16* const to = rows_.data() + (first + s) * floats_;
-    for (std::size_t i = 0; i < floats_; ++i) to[i] = to_bf16(rows[s * floats_ + i]);
-  });
+  kernel::narrow(rows, some * floats_, rows_.data() + first * floats_);
 }
 
 void SiteRows::get(std::size_t first, std::size_t some, std::vector<float>& rows) const {
   STRATA_CHECK(complete() && first + some <= there_.size());
   rows.resize(some * floats_);
-  parallel_for(some, [&](std::size_t s) {
-    const bf16* const from = rows_.data() + (first + s) * floats_;
-    for (std::size_t i = 0; i < floats_; ++i) rows[s * floats_ + i] = to_float(from[i]);
-  });
+  kernel::widen(rows_.data() + first * floats_, some * floats_, rows.data());
 }
 
 void SiteRows::clear() {

@@ -32,11 +32,12 @@ OriginalStream::OriginalStream(const model::Model& model, const importance::Cali
 
 void OriginalStream::run(std::size_t block, Half half, std::size_t first, std::size_t count,
                          const engine::Observer* observer, Site last) {
-  engine::Batch batch = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{seq_len_}));
+  if (batch_.sequences.size() != count)
+    batch_ = engine_.make_batch(std::vector<engine::Sequence>(count, engine::Sequence{seq_len_}));
   float* const states = states_.borrow(first, count);
-  side_.lend(batch, first, count);
+  side_.lend(batch_, first, count);
   const bool second = engine::reads_input(engine_.architecture(), half);
-  engine_.run_half(half, block, batch, second ? inputs_->borrow(first, count) : states, states, observer, last);
+  engine_.run_half(half, block, batch_, second ? inputs_->borrow(first, count) : states, states, observer, last);
 }
 
 std::vector<float>& OriginalStream::rows(std::size_t block, Site site, std::size_t first, std::size_t count) {

@@ -39,6 +39,7 @@ class OriginalStream {
   std::optional<engine::HiddenStates> inputs_;  ///< the states before the block, where its second half reads them
   std::size_t advanced_ = 0;                    ///< sequences that are a half ahead of the others
   std::vector<float> rows_;
+  engine::Batch batch_;  ///< of as many sequences as ran last
 };
 
 }  // namespace strata::pipeline

@@ -4,11 +4,11 @@
 #include "pipeline/round/rounding.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/error.h"
 #include "engine/gradient.h"
 #include "engine/norms.h"
+#include "kernel/round_rows.h"
 #include "model/damage.h"
 #include "quantize/activation_order.h"
 #include "quantize/rtn.h"
@@ -130,17 +130,14 @@ void Rounding::run(std::size_t block, Half half, const engine::Observer* observe
 }
 
 void Rounding::finish(std::size_t block, Half half, std::size_t sequences, float* states) {
-  std::vector<float> rows;
-  rows_.get(batch_first_, sequences, rows);
-  engine_.add_output(block, half, rows.data(), sequences * set_.source.seq_len, states);
+  rows_.get(batch_first_, sequences, finished_);
+  engine_.add_output(block, half, finished_.data(), sequences * set_.source.seq_len, states);
 }
 
 void Rounding::check_finite(std::span<const float> states, std::size_t block) const {
-  for (const float h : states)
-    if (!std::isfinite(h))
-      model::fail_not_finite(model_,
-                             fmt::format("the output of block {} is not finite for the calibration text", block),
-                             "the weights are damaged");
+  if (!kernel::all_finite(states.data(), states.size()))
+    model::fail_not_finite(model_, fmt::format("the output of block {} is not finite for the calibration text", block),
+                           "the weights are damaged");
 }
 
 Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t size) {
@@ -174,15 +171,16 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
   const std::size_t sequences = tokens / set_.source.seq_len;
   if (of == quantize::Drift::Of::inputs) {
     std::vector<float>& differences = original_->rows(block, site, batch_first_, sequences);
-    for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= rows[i];
+    kernel::subtract(differences.data(), rows, differences.size(), differences.data());
     moment.add(differences.data(), rows, tokens, kRoundingPrecision);
     return;
   }
   const Half half = engine::half_of(site);
-  std::vector<float> differences(batch_states_, batch_states_ + sequences * states_.floats());
+  std::vector<float>& differences = differences_;
+  differences.assign(batch_states_, batch_states_ + sequences * states_.floats());
   engine_.add_output(block, half, rows, tokens, differences.data());
   const float* const original = original_->advance(block, half, batch_first_, sequences);
-  for (std::size_t i = 0; i < differences.size(); ++i) differences[i] = original[i] - differences[i];
+  kernel::subtract(original, differences.data(), differences.size(), differences.data());
   moment.add(differences.data(), rows, tokens, kRoundingPrecision);
 }
 

@@ -127,6 +127,8 @@ class Rounding {
   SiteRows rows_;                        ///< inputs of o or down in the half that is being rounded
   const float* batch_states_ = nullptr;  ///< states of the running batch; batch_first_ is its first sequence
   std::size_t batch_first_ = 0;
+  std::vector<float> finished_;                 ///< a batch's rows from rows_
+  std::vector<float> differences_;              ///< of a batch's streams, or of its rows at a site
   std::optional<OriginalStream> original_;      ///< made for the correction and for tuning only
   std::optional<engine::HiddenStates> inputs_;  ///< before the block, where it is tuned or reads them twice
   std::map<std::size_t, quantize::LearnedRounding> learned_;  ///< linears of the current block that tuning may change
