@@ -35,6 +35,26 @@ TEST(Planner, BestNeverExceedsTheBudgetOfBits) {
   EXPECT_EQ(last_cost, 0.0);
 }
 
+/// Scores for one runtime price inputs as that one reads them; a plan for another says so.
+TEST(Planner, SaysWhichCodecsArePricedWithOtherInputs) {
+  const model::Model model = tiny();
+  Costs costs = made_up_costs(model);
+  PlanRequest request;
+  request.codecs = {"fp8_channel"};
+  request.budget = BitsBudget{16.0};
+  const auto notes = [&](const char* target) {
+    std::string text;
+    for (const std::string& note : make_plan({model, target_by_name(target), request, costs}).notes) text += note;
+    return text;
+  };
+  EXPECT_NE(notes("h100").find("the scores price fp8_channel with other inputs than vllm:sm89 reads"),
+            std::string::npos);
+  EXPECT_EQ(notes("a100"), "") << "which multiplies FP8 with inputs as they are";
+  costs.rounded_inputs = rounded_inputs(target_by_name("h100")).names();
+  EXPECT_EQ(notes("h100"), "");
+  EXPECT_NE(notes("transformers").find("score with --for transformers"), std::string::npos);
+}
+
 TEST(Planner, ASizeOnDiskIsMetExactlyByTheLayout) {
   const model::Model model = tiny();
   PlanRequest request;
