@@ -254,7 +254,7 @@ void help_to_score(const model::Model& model, const QuantizeRequest& request, co
     return importance::score(engine, sets, needed, importance::Combine::mean);
   }();
   if (const Ranks ranks = ranks_to_confirm(sets.size()); ranks.many() && has_gradient_costs(result.scores))
-    confirm_costs(engine, sets, result.inputs, {}, result.scores, {}, ranks);
+    confirm_costs(engine, sets, result.inputs, needed.measure.rounded_inputs, {}, result.scores, {}, ranks);
 }
 
 void help_to_measure_inputs(const model::Model& model, const QuantizeRequest&, const json& details) {
