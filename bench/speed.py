@@ -4,6 +4,7 @@
 usage: bench/speed.py build/models/smollm2 [--rounds 3] [--skip-job] [--threads 2]
 Products: `strata bench`, and a matrix product of torch in f32 (build/venv-hf). Prefill of 512 tokens and decoding of 64:
 `strata` and the library in the xllamacpp wheel (build/venv-llama) on the same GGUF files, in turns, by bench/peers/decode.py.
+Decoding of the model itself after 2,048 and 4,096 tokens, with keys and values in bf16 and in f32.
 The job: `strata quantize MODEL --bits 4.5`, everything default, verification and report included. scripts/make_venv.sh
 makes the environments. STRATA_ISA=avx2 gives the rows of a machine without AVX-512 for strata; the peers' do not change.
 """
@@ -78,6 +79,18 @@ def tokens_per_second(args, kinds: list[str], work: pathlib.Path) -> None:
             row(f"{kind}, {what}", f"{a:.1f} tokens/s", f"llama.cpp {b:.1f}", f"{a / b:.2f}")
 
 
+def long_contexts(args) -> None:
+    """Decoding after long contexts, with keys and values in bf16 and, beside it, in f32."""
+    for context in (2048, 4096):
+        speeds = []
+        for exact in ([], ["--exact"]):
+            measured = json.loads(decode.output(args.strata, "bench", "--model", args.model, "--context", context, *exact,
+                                                "--threads", args.threads, "--json"))
+            speeds.append(measured["bf16"]["decode_tokens_per_second"])
+        row(f"one at a time after {context} tokens", f"{speeds[0]:.1f} tokens/s", f"keys in f32 {speeds[1]:.1f}",
+            f"{speeds[0] / speeds[1]:.2f}")
+
+
 def job(args, work: pathlib.Path) -> None:
     for method in ("rtn", "gptq"):
         begin = time.monotonic()
@@ -103,6 +116,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         products(args)
         tokens_per_second(args, args.types.split(","), pathlib.Path(work))
+        long_contexts(args)
         if not args.skip_job:
             job(args, pathlib.Path(work))
 
