@@ -15,6 +15,7 @@ namespace strata::engine {
 namespace {
 
 constexpr std::size_t kPrefillRows = 512;
+constexpr std::uint64_t kSeedStride = 0xD1342543DE82EF95u;  // between seeds, so that no two share the stream of a text
 
 Token draw(std::span<const float> logits, std::span<const Token> ids, double temperature, float largest,
            Random& random) {
@@ -128,7 +129,7 @@ std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::
     std::vector<Random> random;
     std::vector<Sequence> sequences;
     for (std::size_t i = 0; i < count; ++i) {
-      random.emplace_back(seed + begin + i);
+      random.emplace_back(seed * kSeedStride + begin + i);
       sequences.push_back({1, &caches[i]});
     }
     std::vector<Token> last(count, first);
