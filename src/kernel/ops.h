@@ -64,6 +64,8 @@ struct Attention {
   std::size_t chunk = 0;
   std::size_t v_dim = 0;     ///< of a head of values; 0: head_dim
   std::size_t v_stride = 0;  ///< 0: kv_stride
+  /// (heads): a scaled score falls by this for every token between the key and its reader; null: it does not.
+  const float* slopes = nullptr;
 
   std::size_t value_dim() const { return v_dim == 0 ? head_dim : v_dim; }
   std::size_t value_stride() const { return v_stride == 0 ? kv_stride : v_stride; }
