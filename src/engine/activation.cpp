@@ -19,7 +19,9 @@ namespace {
 /// something.
 template <class Float>
 Float* multiplier(const model::Architecture& a, Float* up, std::size_t count, std::vector<float>& ones) {
-  if (up != nullptr || a.activation == Activation::relu_squared || a.activation == Activation::xielu) return up;
+  const bool alone =
+      a.activation == Activation::relu || a.activation == Activation::relu_squared || a.activation == Activation::xielu;
+  if (up != nullptr || alone) return up;
   ones.assign(count, 1.0f);
   return ones.data();
 }
@@ -53,6 +55,8 @@ void activate(const model::Architecture& a, const std::optional<kernel::Xielu>& 
       return kernel::gelu_erf_multiply(gate, up, count);
     case Activation::clamped_swiglu:
       return kernel::clamped_swiglu_multiply(gate, up, count, a.swiglu.limit, a.swiglu.alpha);
+    case Activation::relu:
+      return kernel::relu(gate, count);
     case Activation::relu_squared:
       return kernel::relu_squared(gate, count);
     case Activation::xielu:
@@ -73,11 +77,14 @@ void activate_gradient(const model::Architecture& a, const std::optional<kernel:
       return kernel::gelu_erf_multiply_gradient(gate, up, dy, count);
     case Activation::clamped_swiglu:
       return kernel::clamped_swiglu_multiply_gradient(gate, up, dy, count, a.swiglu.limit, a.swiglu.alpha);
+    case Activation::relu:
     case Activation::relu_squared:
     case Activation::xielu: {
       std::vector<float> d(dy, dy + count);
       if (xielu)
         kernel::xielu_gradient(gate, count, *xielu, d.data());
+      else if (a.activation == Activation::relu)
+        kernel::relu_gradient(gate, count, d.data());
       else
         kernel::relu_squared_gradient(gate, count, d.data());
       std::copy(d.begin(), d.end(), gate);

@@ -12,7 +12,6 @@
 #include "engine/norms.h"
 #include "engine/scale.h"
 #include "kernel/ops.h"
-#include "model/token_rows.h"
 
 namespace strata::engine {
 namespace {
@@ -27,13 +26,14 @@ Angles angles_of(const model::Rope& rope, const Batch& batch) {
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
     const std::size_t first = s.cache != nullptr ? s.cache->positions : 0;
-    const std::vector<double> frequencies =
-        model::inverse_frequencies(rope, first + std::max<std::size_t>(s.tokens, 1) - 1);
+    const std::size_t last = first + std::max<std::size_t>(s.tokens, 1) - 1;
+    const std::vector<double> frequencies = model::inverse_frequencies(rope, last);
+    const double factor = model::attention_factor(rope, last);
     for (std::size_t t = 0; t < s.tokens; ++t, ++row)
       for (std::size_t i = 0; i < half; ++i) {
         const double angle = static_cast<double>(first + t) * frequencies[i];
-        angles.cos[row * half + i] = static_cast<float>(rope.attention_factor * std::cos(angle));
-        angles.sin[row * half + i] = static_cast<float>(rope.attention_factor * std::sin(angle));
+        angles.cos[row * half + i] = static_cast<float>(factor * std::cos(angle));
+        angles.sin[row * half + i] = static_cast<float>((rope.backwards ? -1.0 : 1.0) * factor * std::sin(angle));
       }
   }
   return angles;
@@ -70,7 +70,7 @@ Engine::Engine(const model::Model& model, kernel::Precision precision, Residency
       architecture_(runnable(model)),
       precision_(precision),
       residency_(resolved(residency, model)),
-      embedding_(model.packed_embedding()),
+      embedding_(model),
       final_norm_(model.norm(Norm::last)),
       blocks_(architecture_.blocks),
       replaced_(architecture_.linears.size()) {
@@ -96,13 +96,17 @@ Batch Engine::make_batch(std::span<const Sequence> sequences) const {
   return batch;
 }
 
-void Engine::embed(std::span<const Token> tokens, float* h) const {
-  const kernel::Weights table = embedding();
-  for (std::size_t t = 0; t < tokens.size(); ++t) {
-    if (tokens[t] >= architecture_.vocab) model::fail_without_row(model_, tokens[t]);
-    kernel::read_row(table, tokens[t], h + t * architecture_.hidden);
+void Engine::embed(std::span<const Token> tokens, float* h, std::size_t first) const {
+  embedding_.look_up(embedding(), tokens, first, h);
+  embedding_.norm(tokens.size(), h);
+}
+
+void Engine::embed(const Batch& batch, std::span<const Token> tokens, float* h) const {
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    embed(tokens.subspan(row, s.tokens), h + row * architecture_.hidden, s.cache != nullptr ? s.cache->positions : 0);
+    row += s.tokens;
   }
-  scale(h, tokens.size() * architecture_.hidden, architecture_.scales.embedding);
 }
 
 const float* Engine::normed(const BlockWeights& w, Norm norm, const float* x, std::size_t tokens) {
@@ -241,7 +245,7 @@ std::vector<float> Engine::forward(std::span<const Token> tokens, std::span<cons
   std::vector<float> shared(batch.tokens * architecture_.shared_size);
   batch.shared = shared.data();
   std::vector<float> h(tokens.size() * architecture_.hidden);
-  embed(tokens, h.data());
+  embed(batch, tokens, h.data());
   for (std::size_t block = 0; block < architecture_.blocks; ++block) run_block(block, batch, h.data(), observer);
   for (const Sequence& s : sequences)
     if (s.cache != nullptr) s.cache->positions += s.tokens;

@@ -9,6 +9,7 @@
 
 #include "engine/batch.h"
 #include "engine/block_weights.h"
+#include "engine/embedding.h"
 #include "engine/experts.h"
 #include "engine/residency.h"
 #include "engine/site.h"
@@ -31,8 +32,10 @@ class Engine {
   kernel::Precision precision() const { return precision_; }
 
   Batch make_batch(std::span<const Sequence> sequences) const;
-  /// h: (tokens, hidden). Throws Error for an id outside the vocabulary.
-  void embed(std::span<const Token> tokens, float* h) const;
+  /// What the first block reads, h: (tokens, hidden), of one sequence whose first token stands at `first`, or of a
+  /// batch. Throws what Embedding::look_up throws.
+  void embed(std::span<const Token> tokens, float* h, std::size_t first = 0) const;
+  void embed(const Batch& batch, std::span<const Token> tokens, float* h) const;
   /// h: (batch.tokens, hidden), replaced by the block's output. With caches, their rows for this block are appended.
   void run_block(std::size_t block, const Batch& batch, float* h, const Observer* observer = nullptr);
   /// The halves of run_block: each adds to h what it makes of `from`, both (tokens, hidden). `from` is h itself, or the
@@ -108,12 +111,11 @@ class Engine {
   /// called with what down reads, (tokens, size). False when the pass ended at `last`.
   bool run_gated(BlockWeights& weights, std::size_t block, std::size_t expert, const float* x, std::size_t tokens,
                  float* y, const std::function<void(const float* rows, std::size_t size)>& show, Site last);
-  /// Ends a block whose halves are in h: the tokens' rows for it, and its factor. At `last` h is somewhere between.
+  /// Ends a block whose halves are added to h; in block_embedding.cpp. A pass that ends at `last` leaves h half done.
   void finish_block(BlockWeights& weights, std::size_t block, const Batch& batch, float* h, const Observer* observer,
                     Site last);
   /// Adds what the routed experts give to `out`, what the shared expert or the dense part gave. They read x, or what is
-  /// made of h where they stand beside a dense part. False when the pass ended at `last`. In experts.cpp, as those
-  /// below.
+  /// made of h beside a dense part. False when the pass ended at `last`. In experts.cpp, as are those below.
   bool add_experts(BlockWeights& weights, std::size_t block, const float* x, const float* h, std::size_t tokens,
                    float* out, const Observer* observer, Site last);
   /// Adds the outputs of all routed experts to `out` (tokens, hidden). False when the pass ended at `last`.
@@ -130,7 +132,7 @@ class Engine {
   const model::Architecture& architecture_;
   kernel::Precision precision_;
   Residency residency_;
-  model::LinearWeights embedding_;
+  Embedding embedding_;
   std::optional<model::LinearWeights> lm_head_;
   std::optional<BlockEmbeddingWeights> block_embedding_;
   std::vector<float> final_norm_, head_bias_;

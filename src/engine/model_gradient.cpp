@@ -81,7 +81,7 @@ std::vector<float>& ModelGradient::forward(const Batch& batch, std::span<const T
   const Batch full = with_sides(batch);
   inputs_.assign(a_.blocks + 1, {});
   inputs_[0].resize(batch.tokens * a_.hidden);
-  engine_.embed(tokens, inputs_[0].data());
+  engine_.embed(batch, tokens, inputs_[0].data());
   for (std::size_t b = 0; b < a_.blocks; ++b) {
     BlockGradient gradient = block(b);
     const float* const out = gradient.forward(full, inputs_[b].data(), linears(b));
@@ -115,6 +115,17 @@ void ModelGradient::undo_cap(std::size_t tokens) {
       }
     });
   }
+}
+
+void ModelGradient::undo_first_norm(const Batch& batch, std::vector<float>& dh) const {
+  const Embedding embedding(engine_.model());
+  std::vector<float> rows(dh.size());
+  std::size_t row = 0;
+  for (const Sequence& s : batch.sequences) {
+    embedding.look_up(embedding.table.view(), std::span(ids_).subspan(row, s.tokens), 0, &rows[row * a_.hidden]);
+    row += s.tokens;
+  }
+  embedding.norm_gradient(rows.data(), batch.tokens, dh.data());
 }
 
 /// The gradient by what the head reads, (tokens, hidden), from that by what it puts out, which logits_ holds.
@@ -162,6 +173,7 @@ void ModelGradient::backward(const Batch& batch, const GradientWatch& watch, con
     between();
   }
   if (!embedded_gradient_.empty()) kernel::add(dh.data(), embedded_gradient_.data(), dh.size());
+  if (watch.embedding && a_.has(model::Norm::first)) undo_first_norm(batch, dh);
   scale(dh.data(), dh.size(), a_.scales.embedding);
   if (watch.embedding) watch.embedding(dh);
 }

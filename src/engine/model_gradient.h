@@ -52,6 +52,8 @@ class ModelGradient {
   /// The batch with what blocks read beside hidden states, and with what their backward passes leave to each other.
   Batch with_sides(const Batch& batch);
   std::vector<float> head_backward(std::size_t tokens) const;
+  /// Turns the gradient by what the first block reads into that by rows of the embedding.
+  void undo_first_norm(const Batch& batch, std::vector<float>& dh) const;
   /// Takes the logits' cap and factor into logits_, which hold the gradient by the logits.
   void undo_cap(std::size_t tokens);
 

@@ -37,7 +37,7 @@ bool subtract(const float* x, const float* y, std::size_t count, float* out) {
 
 kernel::Weights Engine::embedding() const {
   const std::size_t index = architecture_.embedding();
-  return index != model::kNoLinear && replaced_[index] ? replaced_[index]->weights : embedding_.view();
+  return index != model::kNoLinear && replaced_[index] ? replaced_[index]->weights : embedding_.table.view();
 }
 
 kernel::Weights Engine::head() const {

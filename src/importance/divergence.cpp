@@ -69,7 +69,7 @@ std::vector<double> DivergenceMeter::measure(std::size_t block) {
   const engine::Following following(engine_, record_ ? &*record_ : nullptr);
   std::vector<float> h = before_[block], shared = shared_;
   batch_.shared = shared.data();
-  if (block == 0) engine_.embed(ids_, h.data());
+  if (block == 0) engine_.embed(batch_, ids_, h.data());
   for (std::size_t b = block; b < engine_.architecture().blocks; ++b)
     if (cut_.empty() || !cut_[b]) engine_.run_block(b, batch_, h.data());
   batch_.shared = nullptr;
@@ -88,7 +88,7 @@ std::vector<double> DivergenceMeter::measure_sequences(std::size_t block) {
 }
 
 void DivergenceMeter::rebase(std::size_t block) {
-  if (block == 0) engine_.embed(ids_, before_[0].data());
+  if (block == 0) engine_.embed(batch_, ids_, before_[0].data());
   batch_.shared = shared_.data();
   for (std::size_t b = block; b < engine_.architecture().blocks; ++b) {
     before_[b + 1] = before_[b];

@@ -150,6 +150,13 @@ void pack_values(const State& s, std::size_t key, std::size_t count) {
   }
 }
 
+/// Takes from raw scores of keys [key, key + count) what they lose by their distance to the reader at `position`.
+void lower_by_distance(const Attention& a, std::size_t head, std::size_t position, std::size_t key, std::size_t count,
+                       float* scores) {
+  const float slope = a.slopes[head] / a.scale;
+  for (std::size_t i = 0; i < count; ++i) scores[i] -= slope * static_cast<float>(position - (key + i));
+}
+
 /// Scores of a panel against keys [key, key + count) become probabilities relative to the running maximum; the sums and
 /// totals so far are rescaled to it.
 void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
@@ -165,6 +172,7 @@ void soften(const State& s, std::size_t p, std::size_t key, std::size_t count) {
     float* row = s.scores + t * kKeys;
     factors[t] = added[t] = 0;
     if (begin < end) {
+      if (s.a.slopes != nullptr) lower_by_distance(s.a, s.head(p, t), position, key + begin, end - begin, row + begin);
       if (s.a.softcap > 0.0f) s.variant.rows.soft_cap(row + begin, end - begin, s.a.scale, s.a.softcap);
       const float highest = std::max(most[t], s.variant.rows.max(row + begin, end - begin) * scale);
       factors[t] = most[t] - highest;
@@ -300,7 +308,7 @@ void attention(const Variant& variant, std::span<const Attention> sequences) {
   for (const Attention& a : sequences) {
     STRATA_CHECK(a.kv_heads > 0 && a.heads % a.kv_heads == 0 && a.head_dim > 0, "heads {} kv_heads {} head_dim {}",
                  a.heads, a.kv_heads, a.head_dim);
-    STRATA_CHECK(a.softcap >= 0.0f, "softcap {}", a.softcap);
+    STRATA_CHECK(a.softcap >= 0.0f && (a.softcap == 0.0f || a.slopes == nullptr), "softcap {}", a.softcap);
     STRATA_CHECK((a.short_k == nullptr) == (a.short_v == nullptr));
     STRATA_CHECK(a.kv_stride >= a.kv_heads * a.head_dim && a.q_stride >= a.heads * a.head_dim);
     STRATA_CHECK(a.value_stride() >= a.kv_heads * a.value_dim() && a.out_stride >= a.heads * a.value_dim());

@@ -42,9 +42,12 @@ void soft_cap(const Head& h, float* row, float* slopes, std::size_t count) {
   }
 }
 
-/// Scores of row t of a stretch of query head `head` -> probabilities; what the token does not see is 0.
+/// Scores of row t of a stretch of query head `head` -> probabilities; what the token does not see is 0. The token
+/// itself is the last that it sees.
 void soften(Head& h, std::size_t head, std::size_t t, std::size_t begin, std::size_t end, std::size_t count) {
   float* const row = h.scores.data() + t * count;
+  if (h.a.slopes != nullptr)
+    for (std::size_t i = begin; i < end; ++i) row[i] -= h.a.slopes[head] / h.a.scale * static_cast<float>(end - 1 - i);
   const bool capped = !h.slopes.empty();
   if (capped) soft_cap(h, row + begin, h.slopes.data() + t * count + begin, end - begin);
   const float scale = capped ? 1.0f : h.a.scale;
@@ -127,7 +130,7 @@ void attention_gradient(std::span<const AttentionGradient> sequences, Precision 
   for (const AttentionGradient& a : sequences) {
     STRATA_CHECK(a.kv_heads > 0 && a.heads % a.kv_heads == 0 && a.head_dim > 0, "heads {} kv_heads {} head_dim {}",
                  a.heads, a.kv_heads, a.head_dim);
-    STRATA_CHECK(a.softcap >= 0.0f, "softcap {}", a.softcap);
+    STRATA_CHECK(a.softcap >= 0.0f && (a.softcap == 0.0f || a.slopes == nullptr), "softcap {}", a.softcap);
     for (std::size_t h = 0; h < a.kv_heads; ++h) items.push_back({&a, h});
   }
   parallel_for(items.size(), [&](std::size_t i) { one_head(*items[i].sequence, items[i].kv_head, precision); });

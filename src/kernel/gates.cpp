@@ -35,6 +35,10 @@ void relu_squared(float* x, std::size_t count) {
   over_rows(count, 1, [&](std::size_t i, std::size_t n) { row.relu_squared(x + i, n); });
 }
 
+void relu(float* x, std::size_t count) {
+  map(x, count, [](float v) { return v < 0.0f ? 0.0f : v; });
+}
+
 void xielu(float* x, std::size_t count, const Xielu& of) {
   map(x, count, [of](float v) {
     if (v > 0.0f) return of.alpha_p * v * v + of.beta * v;

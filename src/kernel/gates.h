@@ -12,6 +12,8 @@ void softplus(float* x, std::size_t count);
 void sigmoid(float* x, std::size_t count);
 /// x[i] = max(x[i], 0)^2; NaN stays.
 void relu_squared(float* x, std::size_t count);
+/// x[i] = max(x[i], 0); NaN stays.
+void relu(float* x, std::size_t count);
 /// The numbers of xIELU, arXiv 2411.13010, as they are used: alpha_p and alpha_n after their softplus.
 struct Xielu {
   float alpha_p, alpha_n, beta, epsilon;
@@ -42,6 +44,8 @@ void gate_then_norm(const float* x, const float* weight, const float* gate, std:
 void softplus_gradient(const float* x, std::size_t count, float* dx);
 /// dx[i] *= y[i] (1 - y[i]), y being sigmoid's result.
 void sigmoid_gradient(const float* y, std::size_t count, float* dx);
+/// dx[i] *= 1 where x[i] > 0, else 0, x being relu's input.
+void relu_gradient(const float* x, std::size_t count, float* dx);
 /// dx[i] *= 2 max(x[i], 0), x being relu_squared's input.
 void relu_squared_gradient(const float* x, std::size_t count, float* dx);
 /// dx[i] *= the slope of xielu at x[i], its input.

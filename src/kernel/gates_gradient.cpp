@@ -48,6 +48,10 @@ void sigmoid_gradient(const float* y, std::size_t count, float* dx) {
   multiply_by_slope(y, count, dx, [](float s) { return s * (1.0f - s); });
 }
 
+void relu_gradient(const float* x, std::size_t count, float* dx) {
+  multiply_by_slope(x, count, dx, [](float v) { return v > 0.0f ? 1.0f : 0.0f; });
+}
+
 void relu_squared_gradient(const float* x, std::size_t count, float* dx) {
   multiply_by_slope(x, count, dx, [](float v) { return v > 0.0f ? 2.0f * v : 0.0f; });
 }

@@ -67,6 +67,7 @@ struct AttentionGradient {
   const float* sinks = nullptr;
   std::size_t chunk = 0;
   std::size_t v_dim = 0;  ///< of a head of values; 0: head_dim
+  const float* slopes = nullptr;
 
   std::size_t value_dim() const { return v_dim == 0 ? head_dim : v_dim; }
 };

@@ -64,8 +64,10 @@ struct Attention {
   float softcap = 0.0f;          ///< scores s, once scaled, become softcap tanh(s / softcap); 0: they stay
   const float* sinks = nullptr;  ///< (heads): a score each that counts in the softmax and has no value; null: none
   std::size_t chunk = 0;
-  std::size_t v_dim = 0;          ///< of a head of values; 0: head_dim
-  std::size_t v_stride = 0;       ///< 0: kv_stride
+  std::size_t v_dim = 0;     ///< of a head of values; 0: head_dim
+  std::size_t v_stride = 0;  ///< 0: kv_stride
+  /// (heads): a scaled score falls by this for every token between the key and its reader; null: it does not.
+  const float* slopes = nullptr;
   const bf16* short_k = nullptr;  ///< in place of k and v, both or neither; multiplied as they are, in f32
   const bf16* short_v = nullptr;
 

@@ -9,6 +9,7 @@ enum class Activation {
   gelu_tanh,
   gelu,            ///< by the error function
   clamped_swiglu,  ///< gpt-oss: Architecture::swiglu
+  relu,            ///< of up alone
   relu_squared,    ///< of up alone
   xielu,           ///< of up alone, with numbers that every block has in tensors (TensorNames::xielu)
 };

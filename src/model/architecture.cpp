@@ -25,7 +25,9 @@ Scales parse_scales(const json& config, const Family& family, const Architecture
     return key == nullptr ? fallback : positive(config, key, fallback, where);
   };
   const ScaleKeys& keys = family.scales;
-  const double hidden = keys.embedding_by_hidden ? std::sqrt(static_cast<double>(a.hidden)) : 1.0;
+  const bool by_hidden = keys.embedding_by_hidden &&
+                         (keys.embedding_on == nullptr || get_or<bool>(config, keys.embedding_on, false, where));
+  const double hidden = by_hidden ? std::sqrt(static_cast<double>(a.hidden)) : 1.0;
   const double query_size = factor(keys.query_size, static_cast<double>(a.head_dim));
   const double depth = std::sqrt(static_cast<double>(a.blocks)), width = static_cast<double>(a.hidden);
   const double attention = keys.plain_attention ? 1.0 : 1.0 / std::sqrt(query_size);
@@ -40,12 +42,13 @@ Activation parse_activation(const json& config, const Family& family, const std:
   if (family.clamped_swiglu) return Activation::clamped_swiglu;
   const auto name = get_or<std::string>(config, family.activation_key, "silu", where);
   if (name == "relu2" && !family.gated) return Activation::relu_squared;
+  if (name == "relu" && !family.gated) return Activation::relu;
   if (name == "xielu" && !family.gated) return Activation::xielu;
   if (name == "silu" || name == "swish") return Activation::silu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::gelu_tanh;
   if (name == "gelu") return Activation::gelu;
   fail("{}: {} '{}' is not supported; known are silu, gelu_pytorch_tanh, gelu{}", where, family.activation_key, name,
-       family.gated ? "" : ", relu2, xielu");
+       family.gated ? "" : ", relu, relu2, xielu");
 }
 
 void parse_sizes(const json& config, const Family& family, Architecture& a, const std::string& where) {
@@ -54,9 +57,13 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   if (a.blocks > 10000) fail("{}: 'num_hidden_layers' is {}, expected at most 10000", where, a.blocks);
   a.heads = size_of(config, "num_attention_heads", where);
   a.kv_heads = size_or(config, "num_key_value_heads", a.heads, where);
-  a.intermediate = size_of(config, family.intermediate_key, where);
+  if (const char* key = family.multi_query_key) a.kv_heads = get_or<bool>(config, key, true, where) ? 1 : a.heads;
+  const std::size_t wide = family.default_widening * a.hidden;
+  a.intermediate = wide != 0 ? size_or(config, family.intermediate_key, wide, where)
+                             : size_of(config, family.intermediate_key, where);
   a.vocab = size_of(config, "vocab_size", where);
   a.max_position = size_or(config, "max_position_embeddings", 2048, where);
+  if (!a.names.positions.empty()) a.learned = {.positions = a.max_position, .first = family.first_position};
 }
 
 /// Experts, mixers, and the sizes of heads unless the mixer has sized them.
@@ -68,6 +75,30 @@ void parse_parts(const json& config, const Family& family, Architecture& a, cons
   a.head_dim =
       size_or(config, "head_dim", family.default_head_dim != 0 ? family.default_head_dim : a.hidden / a.heads, where);
   check_heads(a.heads, a.kv_heads, a.head_dim, where);
+}
+
+/// Gives config.json the spelling that most families share and the family's defaults, and refuses what is not computed.
+void settle_keys(json& config, const Family& family, bool wrapped, const std::string& where) {
+  const std::string type(family.model_type);
+  if (const char* key = family.inner_key; key != nullptr && config.contains(key) && config[key].is_object())
+    config.update(json(config[key]));
+  const json spelled = parse_json(family.spelled, "spellings of " + type);
+  for (const auto& [key, own] : spelled.items())
+    if (const auto it = config.find(own.get<std::string>()); it != config.end() && !config.contains(key))
+      config[key] = json(*it);
+  json defaults = parse_json(family.defaults, "defaults of " + type);
+  if (wrapped) defaults.update(parse_json(family.text_defaults, "defaults of text parts of " + type));
+  const auto says_nothing = [&](const std::string& key) {  // null turns windows and caps off, but is no activation
+    return !config.contains(key) || (key == family.activation_key && config[key].is_null());
+  };
+  for (const auto& [key, value] : defaults.items())
+    if (says_nothing(key)) config[key] = value;
+
+  const json only = parse_json(family.only, "what is computed of " + type);
+  for (const auto& [key, value] : only.items())
+    if (has_value(config, key.c_str()) && config[key] != value)
+      fail("{}: '{}' is {}, and what {} models compute then is not computed here", where, key, brief(config[key]),
+           type);
 }
 
 }  // namespace
@@ -125,12 +156,12 @@ bool is_of_mixer(Norm norm) { return std::ranges::find(kMixerNorms, norm) != kMi
 }  // namespace
 
 bool Architecture::has(Norm norm, std::size_t block) const {
-  if (block == kNoBlock) return norm == Norm::last;
+  if (block == kNoBlock) return norm == Norm::last || (norm == Norm::first && has(norm));
   if (is_of_mixer(norm)) return norm_size(norm, block) != 0;
   if (stands_beside_experts(norm) && !layout[block].mixture) return false;
   if ((norm == Norm::before_attention || norm == Norm::after_attention) && !mixes(block)) return false;
   if ((norm == Norm::before_feed_forward || norm == Norm::after_feed_forward) && !feeds(block)) return false;
-  return norm != Norm::last && has(norm);
+  return norm != Norm::last && norm != Norm::first && has(norm);
 }
 
 bool Architecture::has(Norm norm) const {
@@ -144,9 +175,9 @@ bool Architecture::has(Norm norm) const {
   return !names.norm(norm).empty();
 }
 
-bool Architecture::has_bias(Norm norm) const {
-  return norm_bias && (norm == Norm::last || std::ranges::find(kStreamNorms, norm) != kStreamNorms.end());
-}
+bool Architecture::has_weights(Norm norm) const { return norm_weights || is_of_mixer(norm); }
+
+bool Architecture::has_bias(Norm norm) const { return norm_bias && !is_of_mixer(norm); }
 
 std::size_t Architecture::norm_size(Norm norm, std::size_t block) const {
   return is_of_mixer(norm) ? mixer_kind(*this, block).norm_size(*this, norm, block) : hidden;
@@ -177,21 +208,7 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   const auto type = get<std::string>(config, "model_type", where);
   const Family* family = find_family(type, table);
   if (family == nullptr) fail("{}: model_type '{}' is not known; known are {}", where, type, known_families(table));
-  const json spelled = parse_json(family->spelled, "spellings of " + type);
-  for (const auto& [key, own] : spelled.items())
-    if (const auto it = config.find(own.get<std::string>()); it != config.end() && !config.contains(key))
-      config[key] = json(*it);
-  json defaults = parse_json(family->defaults, "defaults of " + type);
-  if (is_wrapper(whole)) defaults.update(parse_json(family->text_defaults, "defaults of text parts of " + type));
-  const auto says_nothing = [&](const std::string& key) {  // null turns windows and caps off, but is no activation
-    return !config.contains(key) || (key == family->activation_key && config[key].is_null());
-  };
-  for (const auto& [key, value] : defaults.items())
-    if (says_nothing(key)) config[key] = value;
-
-  for (const char* key : family->refused)
-    if (key != nullptr && get_or<bool>(config, key, false, where))
-      fail("{}: '{}' is true, and what {} models compute then is not computed here", where, key, type);
+  settle_keys(config, *family, is_wrapper(whole), where);
   mixer_kind(family->mixer).prepare(config, *family, where);
 
   Architecture a;
@@ -204,6 +221,7 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   a.norm_offset = family->norm_offset;
   a.norm_kind = family->norm_kind;
   a.norm_bias = family->norm_bias;
+  a.norm_weights = family->norm_weights;
   a.parallel = family->parallel;
   if (family->parallel_key != nullptr) a.parallel = get_or<bool>(config, family->parallel_key, a.parallel, where);
   a.activation = parse_activation(config, *family, where);
@@ -214,11 +232,13 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   a.o_bias = bias(family->o_bias, family->o_bias_key, config, where);
   a.mlp_bias = family->mlp_bias_key != nullptr && get_or<bool>(config, family->mlp_bias_key, false, where);
   a.qkv_by_key_heads = family->qkv_by_key_heads;
+  a.turned_linears = family->turned_linears;
+  if (family->gate_apart) a.output_gate = OutputGate::apart;
   a.qk_norm_turned = family->qk_norm_turned;
   if (!family->qk_norm_key || get_or<bool>(config, "use_qk_norm", false, where)) a.qk_norm = family->qk_norm;
   a.tied = get_or<bool>(config, "tie_word_embeddings", family->default_tied, where);
   if (family->tied_key != nullptr) a.tied = get_or<bool>(config, family->tied_key, a.tied, where);
-  a.head_bias = family->head_bias;
+  a.head_bias = family->head_bias_key != nullptr && get_or<bool>(config, family->head_bias_key, false, where);
   if (a.tied && a.head_bias) fail("{}: a head that is the embedding and has a bias is not computed here", where);
   parse_parts(config, *family, a, where);
   a.scales = parse_scales(config, *family, a, where);

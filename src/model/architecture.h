@@ -13,18 +13,12 @@
 #include "model/block_attention.h"
 #include "model/experts.h"
 #include "model/linears.h"
+#include "model/norm_kind.h"
 #include "model/rope.h"
 #include "model/scales.h"
 #include "model/tensor_names.h"
 
 namespace strata::model {
-
-/// RMS norms of q and k: of each head, or of all heads together.
-enum class QkNorm { none, per_head, whole };
-
-/// What norms of rows of the hidden size divide by: the root mean square, or the standard deviation after the mean was
-/// taken off.
-enum class NormKind { rms, layer };
 
 struct Architecture {
   std::string model_type;        ///< config.json's: "llama", "mistral", "qwen2", "qwen3", "qwen3_moe" ...
@@ -36,14 +30,16 @@ struct Architecture {
   float norm_epsilon = 1e-6f;
   float norm_offset = 0.0f;  ///< norms multiply by this + the tensor's values: 1 where files hold w - 1
   NormKind norm_kind = NormKind::rms;
-  bool norm_bias = false;  ///< norms of rows of the hidden size add one
+  bool norm_bias = false;    ///< norms of rows of the hidden size add one
+  bool norm_weights = true;  ///< these norms multiply by weights; false: they have none
   /// Both halves read a norm of a block's input: the same (Norm::before_attention), or each its own.
   bool parallel = false;
   Activation activation = Activation::silu;
   bool gated = true;  ///< down reads a product of gate and up; false: there is no gate, and down reads the activation
   Swiglu swiglu;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
-  bool head_bias = false;  ///< lm_head has one
+  bool head_bias = false;       ///< lm_head has one
+  bool turned_linears = false;  ///< files hold the dense linears of blocks as (in, out)
   /// The rows of qkv are a key head's queries, the key and the value, of one key head after another.
   bool qkv_by_key_heads = false;
   QkNorm qk_norm = QkNorm::none;
@@ -54,12 +50,14 @@ struct Architecture {
   float logit_softcap = 0.0f;      ///< the same for logits
   bool sinks = false;              ///< every head has a logit more in its softmax
   QueryScale query_scale;
+  LearnedPositions learned;
+  float alibi = 0.0f;  ///< scores fall with the distance of the key, by a slope of the head of at least 2^-this; 0: no
   Latent latent;
   DeltaNet delta;
   ShortConvolution convolution;
   Mamba mamba;
   SelectiveSpace selective;
-  bool output_gate = false;     ///< q holds a gate behind every head, whose sigmoid multiplies what that head gives
+  OutputGate output_gate = OutputGate::none;
   bool v_norm = false;          ///< heads of v are divided by their root mean square
   std::size_t shared_size = 0;  ///< how many values of keys and values blocks leave to later ones, of every token
   BlockEmbedding block_embedding;
@@ -99,12 +97,13 @@ struct Architecture {
   /// How many values a block keeps for later tokens: of every token, and of all together.
   std::size_t cache_size(std::size_t block) const;
   std::size_t state_size(std::size_t block) const;
-  /// Whether a block has this norm, or for Norm::last the model.
+  /// Whether a block has this norm, or with kNoBlock the model, of Norm::first and Norm::last.
   bool has(Norm norm, std::size_t block) const;
   /// Whether any block or the model has it.
   bool has(Norm norm) const;
-  /// How many weights the norm has, and whether it has as many biases.
+  /// How many values the norm acts on, and whether it has as many weights and biases.
   std::size_t norm_size(Norm norm, std::size_t block) const;
+  bool has_weights(Norm norm) const;
   bool has_bias(Norm norm) const;
   /// Whether o and down write to the residual stream itself: nothing norms or scales what they put out.
   bool adds_outputs_plainly() const;

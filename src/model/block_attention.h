@@ -93,6 +93,21 @@ struct BlockEmbedding {
   std::size_t tokens = 0;  ///< of the table
 };
 
+/// A row of a table is added to a token's embedding by where the token stands: transformers, modeling_gpt2.py and
+/// modeling_opt.py.
+struct LearnedPositions {
+  std::size_t positions = 0;  ///< how many there are; 0: the model has no such table
+  std::size_t first = 0;      ///< the row of the first one
+  std::size_t rows() const { return first + positions; }
+};
+
+/// What makes the gates whose sigmoid multiplies what attention puts out.
+enum class OutputGate {
+  none,
+  in_q,   ///< q, behind every head
+  apart,  ///< a linear of its own (Role::out_gate)
+};
+
 /// How one block attends.
 struct BlockAttention {
   Mixer mixer = Mixer::attention;

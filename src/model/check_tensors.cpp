@@ -19,8 +19,11 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::fo
 
 namespace {
 
-/// Whether checkpoints have a tensor of this name although nothing needs it.
+/// Whether checkpoints have a tensor of this name although nothing needs it. Some early ones keep the causal mask as
+/// the bias of attention, which is no linear.
 bool superfluous(std::string_view name, const Architecture& a) {
+  for (const char* mask : {"bias", "masked_bias"})
+    if (name.ends_with(fmt::format(".{}.{}", a.names.attention, mask))) return true;
   return name.ends_with("rotary_emb.inv_freq") || name == a.names.linear(Role::lm_head) + ".weight" ||
          name == "rope_freqs.weight" || name == "rope_factors_long.weight" || name == "rope_factors_short.weight";
 }

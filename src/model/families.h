@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "model/architecture.h"
+#include "model/factor_keys.h"
 
 namespace strata::model {
 
@@ -28,6 +29,7 @@ enum class WindowRule {
   refused,       ///< use_sliding_window is an error (qwen2_moe)
   pattern,       ///< on all blocks but every n-th, n = sliding_window_pattern (gemma2, olmo3 ...)
   without_rope,  ///< when use_sliding_window, on blocks without rotary embedding (smollm3)
+  local,         ///< on the blocks that attention_layers or attention_types calls "local" (gpt_neo)
 };
 
 /// Which blocks have a rotary embedding.
@@ -38,35 +40,6 @@ enum class RopeRule {
   windowed_if_any,  ///< those with a window, or all when there is no sliding_window (exaone4)
   never,
   when_rope,  ///< every block when position_embedding_type is "rope", else none (granitemoehybrid)
-};
-
-/// Keys of config.json for the factors of Scales. A family without a key does not have the factor.
-struct ScaleKeys {
-  bool embedding_by_hidden = false;      ///< the embedding's rows are multiplied by sqrt(hidden_size)
-  const char* embedding = nullptr;       ///< the embedding's rows are multiplied by the value
-  const char* query_size = nullptr;      ///< products of q and k are divided by the value's square root, not head_dim's
-  const char* attention = nullptr;       ///< products of q and k are multiplied by the value
-  const char* residual = nullptr;        ///< what a half adds is multiplied by the value
-  const char* depth = nullptr;           ///< what a half adds is multiplied by the value / sqrt(num_hidden_layers)
-  const char* logits_divisor = nullptr;  ///< logits are divided by the value
-  const char* logits = nullptr;          ///< logits are multiplied by the value
-  const char* width = nullptr;           ///< logits are multiplied by the value / hidden_size
-  bool plain_attention = false;          ///< products of q and k stay as they are
-};
-
-/// Those of Granite.
-inline constexpr ScaleKeys kGraniteScales{.embedding = "embedding_multiplier",
-                                          .attention = "attention_multiplier",
-                                          .residual = "residual_multiplier",
-                                          .logits_divisor = "logits_scaling"};
-
-/// Keys for a factor of q that grows with the position (QueryScale), and which blocks it acts in.
-struct QueryScaleKeys {
-  const char* beta = nullptr;  ///< in config.json or in its rope_parameters; null: no such factor
-  const char* length = nullptr;
-  const char* on = nullptr;  ///< a key that turns it on; null: it is always on
-  double first = 0.0;
-  bool without_rope = false;  ///< acts in blocks without rotary embedding, not in all
 };
 
 struct Mixture;    // mixture_keys.h
@@ -81,15 +54,18 @@ struct Family {
   Bias qkv_bias = Bias::config, o_bias = Bias::config;
   const char* qkv_bias_key = "attention_bias";  ///< read by Bias::config
   const char* o_bias_key = "attention_bias";
-  const char* mlp_bias_key = nullptr;  ///< null: gate, up and down have no biases
-  bool head_bias = false;              ///< Architecture::head_bias
-  bool qkv_by_key_heads = false;       ///< Architecture::qkv_by_key_heads
+  const char* mlp_bias_key = nullptr;     ///< null: gate, up and down have no biases
+  const char* head_bias_key = nullptr;    ///< holds Architecture::head_bias
+  bool turned_linears = false;            ///< Architecture::turned_linears
+  const char* multi_query_key = nullptr;  ///< when true, which it is if left out, there is one key-value head
+  bool qkv_by_key_heads = false;          ///< Architecture::qkv_by_key_heads
   QkNorm qk_norm = QkNorm::none;
   bool qk_norm_turned = false;  ///< Architecture::qk_norm_turned
   bool qk_norm_key = false;     ///< q and k have norms only when use_qk_norm is true
   float norm_offset = 0.0f;     ///< Architecture::norm_offset
   NormKind norm_kind = NormKind::rms;
-  bool norm_bias = false;  ///< Architecture::norm_bias
+  bool norm_bias = false;    ///< Architecture::norm_bias
+  bool norm_weights = true;  ///< Architecture::norm_weights
   const char* norm_epsilon_key = "rms_norm_eps";
   bool parallel = false;                     ///< Architecture::parallel
   const char* parallel_key = nullptr;        ///< holds it, where config.json has it
@@ -103,6 +79,9 @@ struct Family {
   const char* index_key = nullptr;           ///< holds Architecture::whole_positions
   const char* qk_l2_key = nullptr;           ///< when true, Architecture::qk_l2
   bool sinks = false;
+  bool gate_apart = false;         ///< OutputGate::apart
+  double alibi = 0.0;              ///< Architecture::alibi unless alibi_bias_max is given
+  std::size_t first_position = 0;  ///< LearnedPositions::first
   const char* attention_softcap_key = nullptr;
   const char* logit_softcap_key = nullptr;
   QueryScaleKeys query_scale{};
@@ -111,11 +90,13 @@ struct Family {
   const char* chunk_key = nullptr;  ///< holds how long the stretches are that blocks with a rotary embedding see
   RopeRule rope = RopeRule::every_block;
   bool rope_interleaved = false;  ///< neighbours are rotated together, not the halves of a head
+  bool rope_backwards = false;    ///< Rope::backwards
   bool window_rope = false;       ///< blocks with a window have a rotary embedding of their own, without scaling
   const char* activation_key = "hidden_act";
   bool clamped_swiglu = false;                         ///< Activation::clamped_swiglu, whatever that key says
   bool gated = true;                                   ///< Architecture::gated
   const char* intermediate_key = "intermediate_size";  ///< the size of dense blocks
+  std::size_t default_widening = 0;                    ///< that size by hidden_size unless it is given; 0: it must be
   std::size_t default_head_dim = 0;                    ///< 0: hidden_size / num_attention_heads
   double default_norm_epsilon = 1e-6;
   double default_rope_theta = 10000.0;
@@ -126,8 +107,10 @@ struct Family {
   bool default_tied = false;  ///< lm_head is the embedding unless tie_word_embeddings is given
   ScaleKeys scales{};
   TensorNames names{};
-  const Mixture* mixture = nullptr;      ///< null for families of dense blocks
-  std::array<const char*, 2> refused{};  ///< keys for parts that the engine lacks: true is an error
+  const Mixture* mixture = nullptr;  ///< null for families of dense blocks
+  /// A JSON object: the only values of keys that the engine computes. Another is an error; a key may be left out.
+  const char* only = "{}";
+  const char* inner_key = nullptr;  ///< holds an object whose keys count as if they stood beside it
   /// A JSON object: how the family spells keys, by the spelling that most families share.
   const char* spelled = "{}";
   /// A JSON object: values of keys that config.json may leave out. It may give no value for a key that tells a family

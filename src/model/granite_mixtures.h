@@ -21,5 +21,13 @@ inline constexpr Mixture kGraniteMoeShared = [] {
   mixture.shared_size_key = "shared_intermediate_size";
   return mixture;
 }();
+/// The same under the names of transformers' own modules.
+inline constexpr Mixture kGraniteMoeSwa = [] {
+  Mixture mixture = kGraniteMoeShared;
+  mixture.experts.router = "router";
+  mixture.experts.gate_up_stack = "experts.gate_up_proj";
+  mixture.experts.down_stack = "experts.down_proj";
+  return mixture;
+}();
 
 }  // namespace strata::model

@@ -160,7 +160,7 @@ void list_linears(Architecture& a, Fusion fusion) {
     if (block.mixture && block.feeds)
       list.mixture(b);
     else if (block.feeds)
-      list.feed_forward(fmt::format("{}{}.", a.names.block(b), a.names.feed_forward), b, a.dense_size(b), a.mlp_bias);
+      list.feed_forward(a.names.block(b) + a.names.within(a.names.feed_forward), b, a.dense_size(b), a.mlp_bias);
     if (a.block_embedding.size != 0) list.block_embedding(b);
     block.count = a.linears.size() - block.first;
   }

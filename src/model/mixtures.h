@@ -35,7 +35,6 @@ inline constexpr Mixture kExaoneMoe{.experts = {.score = Experts::Score::sigmoid
                                                 .shared_module = "shared_experts"},
                                     .shared_count_key = "num_shared_experts",
                                     .first_dense = 1};
-
 inline constexpr Mixture kMinimaxM2{.experts = {.score = Experts::Score::sigmoid,
                                                 .normalize = true,
                                                 .correction = true,

@@ -240,6 +240,7 @@ LinearWeights Model::embedding() const {
 
 std::vector<float> Model::norm(Norm norm, std::size_t block) const {
   if (!architecture_.has(norm, block)) return {};
+  if (!architecture_.has_weights(norm)) return std::vector<float>(architecture_.norm_size(norm, block), 1.0f);
   std::vector<float> weights =
       source_->vector(norm_name(architecture_, norm, block), architecture_.norm_size(norm, block));
   if (architecture_.norm_offset != 0.0f)

@@ -1,6 +1,8 @@
 // config.json -> how blocks attend: windows, rotary embeddings, caps and factors.
 // What is the same for all models of a family is in its row.
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "model/config_values.h"
 #include "model/parse.h"
@@ -28,6 +30,37 @@ std::vector<std::size_t> by_pattern(const json& config, const Family& family, st
   return result;
 }
 
+constexpr std::size_t kMostBlocks = 10000;
+
+/// Which blocks are called "local": a name for each, or stretches of names with how often each is repeated; where
+/// config.json says neither, every other one.
+std::vector<std::string> kinds_of_blocks(const json& config, std::size_t blocks, const std::string& where) {
+  if (has_value(config, "attention_layers")) return get<std::vector<std::string>>(config, "attention_layers", where);
+  std::vector<std::string> kinds;
+  if (!has_value(config, "attention_types"))
+    for (std::size_t b = 0; b < blocks; ++b) kinds.push_back(b % 2 == 0 ? "global" : "local");
+  for (const json& stretch : get_or<std::vector<json>>(config, "attention_types", {}, where)) {
+    if (!stretch.is_array() || stretch.size() != 2 || !stretch[0].is_array() || !stretch[1].is_number_unsigned())
+      fail("{}: 'attention_types' holds {}, expected names and a number", where, brief(stretch));
+    for (std::uint64_t i = 0; i < stretch[1].get<std::uint64_t>() && kinds.size() < kMostBlocks; ++i)
+      for (const json& name : stretch[0]) kinds.push_back(name.is_string() ? name.get<std::string>() : brief(name));
+  }
+  return kinds;
+}
+
+/// Windows on the blocks that are called "local".
+std::vector<std::size_t> by_name(const json& config, std::size_t window, std::size_t blocks, const std::string& where) {
+  const std::vector<std::string> kinds = kinds_of_blocks(config, blocks, where);
+  if (kinds.size() != blocks) fail("{}: 'attention_types' names {} blocks of {}", where, kinds.size(), blocks);
+  std::vector<std::size_t> result(blocks, 0);
+  for (std::size_t b = 0; b < blocks; ++b) {
+    if (kinds[b] != "local" && kinds[b] != "global")
+      fail("{}: 'attention_types' holds '{}', expected local or global", where, kinds[b]);
+    if (kinds[b] == "local") result[b] = window;
+  }
+  return result;
+}
+
 /// Keys that a token sees, by block; 0: all.
 std::vector<std::size_t> windows(const json& config, const Family& family, std::size_t blocks,
                                  const std::string& where) {
@@ -37,6 +70,7 @@ std::vector<std::size_t> windows(const json& config, const Family& family, std::
     fail("{}: sliding windows ('use_sliding_window') of {} models are not supported", where, family.model_type);
   const std::size_t window = size_or(config, "sliding_window", 0, where);
   if (window == 0) return result;
+  if (family.window == WindowRule::local) return by_name(config, window, blocks, where);
   const bool always = family.window == WindowRule::every_block || family.window == WindowRule::pattern;
   if (!always && !get_or<bool>(config, "use_sliding_window", false, where)) return result;
   const auto types = config.find("layer_types");
@@ -101,6 +135,27 @@ void parse_query_scale(const json& config, const QueryScaleKeys& keys, Architect
     block.scales_query = a.query_scale.beta != 0 && (!keys.without_rope || block.rope == kNoRope);
 }
 
+/// A rotary embedding for each base that layer_rope_theta has; 0 is none.
+void parse_layer_thetas(const json& config, Architecture& a, const std::string& where) {
+  if (!has_value(config, "layer_rope_theta")) return;
+  const auto thetas = get<std::vector<double>>(config, "layer_rope_theta", where);
+  if (thetas.size() != a.blocks)
+    fail("{}: 'layer_rope_theta' has {} entries for {} blocks", where, thetas.size(), a.blocks);
+  const Rope usual = a.ropes.front();
+  a.ropes.clear();
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    a.attention[b].rope = kNoRope;
+    if (thetas[b] == 0.0) continue;
+    if (!(thetas[b] > 0.0)) fail("{}: 'layer_rope_theta' holds {}", where, thetas[b]);
+    const auto known = std::ranges::find(a.ropes, thetas[b], &Rope::theta);
+    a.attention[b].rope = static_cast<std::size_t>(known - a.ropes.begin());
+    if (known != a.ropes.end()) continue;
+    a.ropes.push_back(usual);
+    a.ropes.back().theta = thetas[b];
+  }
+  if (a.ropes.empty()) a.ropes.push_back(usual);
+}
+
 /// A positive number, or 0 when the key is missing, null or 0, or the family has none.
 float cap(const json& config, const char* key, const std::string& where) {
   if (key == nullptr || get_or<double>(config, key, 0.0, where) == 0.0) return 0.0f;
@@ -124,6 +179,7 @@ void parse_attention(const json& config, const Family& family, Architecture& a, 
   if (windowed != 0) a.ropes.push_back(std::move(ropes.windowed));
   for (std::size_t b = 0; b < a.blocks; ++b)
     a.attention[b].rope = !has_rope[b] ? kNoRope : window[b] == 0 ? 0 : windowed;
+  parse_layer_thetas(config, a, where);
   // Yarn's factor for long contexts acts on the products, and so on the plain dimensions too.
   if (latent) a.scales.attention *= static_cast<float>(a.ropes[0].scores_factor);
   if (family.window == WindowRule::without_rope)
@@ -133,6 +189,7 @@ void parse_attention(const json& config, const Family& family, Architecture& a, 
   parse_query_scale(config, family.query_scale, a, where);
   a.qk_l2 = family.qk_l2_key != nullptr && get_or<bool>(config, family.qk_l2_key, true, where);
   a.sinks = family.sinks;
+  if (family.alibi != 0.0) a.alibi = static_cast<float>(positive(config, "alibi_bias_max", family.alibi, where));
   a.clip_qkv = cap(config, "clip_qkv", where);
   a.attention_softcap = cap(config, family.attention_softcap_key, where);
   a.logit_softcap = cap(config, family.logit_softcap_key, where);

@@ -13,7 +13,6 @@ void parse_decoder(json& config, Architecture& a, const std::string& where) {
   const std::size_t heads = size_of(config, "num_attention_heads", where);
   const bool shared = get_or<bool>(config, "multi_query", true, where);
   config["num_key_value_heads"] = later ? size_or(config, "num_kv_heads", heads, where) : shared ? 1 : heads;
-  if (!has_value(config, "ffn_hidden_size")) config["ffn_hidden_size"] = 4 * size_of(config, "hidden_size", where);
   if (!parallel) return;
   const bool two_norms = later && size_or(config, "num_ln_in_parallel_attn", 2, where) == 2;
   if (two_norms) a.names.before_attention = "ln_attn";

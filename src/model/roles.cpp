@@ -20,6 +20,7 @@ constexpr auto kRoleRows = std::to_array<RoleRow>({
     {Role::gate, "gate", Site::mlp_in, &T::feed_forward, &T::gate},
     {Role::up, "up", Site::mlp_in, &T::feed_forward, &T::up},
     {Role::down, "down", Site::down_in, &T::feed_forward, &T::down},
+    {Role::out_gate, "out_gate", Site::attn_in, &T::attention, &T::out_gate},
     {Role::qkv, "qkv", Site::attn_in, &T::attention, &T::qkv},
     {Role::gate_up, "gate_up", Site::mlp_in, &T::feed_forward, &T::gate_up},
     {Role::q_a, "q_a", Site::attn_in, &T::attention, &T::q_a},
@@ -65,7 +66,7 @@ std::string Names::linear(Role role) const {
   const std::string name(this->*row.linear);
   if (role == Role::lm_head) return head_root + name;
   if (role == Role::embed) return root + name;
-  return row.module == nullptr ? name : fmt::format("{}.{}", this->*row.module, name);
+  return row.module == nullptr ? name : within(this->*row.module) + name;
 }
 
 }  // namespace strata::model

@@ -182,6 +182,7 @@ Ropes parse_ropes(const json& config, const Family& family, const HeadSizes& siz
   const auto read = [&](const json& settings, std::size_t head_dim, double theta, bool scaled) {
     Rope rope;
     rope.interleaved = family.rope_interleaved && get_or<bool>(config, "rope_interleave", true, where);
+    rope.backwards = family.rope_backwards;
     rope.dims = rotary_dims(config, settings, family, head_dim, where);
     rope.theta = positive(settings, "rope_theta", theta, where);
     rope.sections = get_or<std::vector<std::uint64_t>>(settings, "mrope_section", {}, where);
@@ -211,6 +212,11 @@ Ropes parse_ropes(const json& config, const Family& family, const HeadSizes& siz
     ropes.windowed = read(full, sizes.windowed, family.default_rope_theta, true);
   }
   return ropes;
+}
+
+double attention_factor(const Rope& rope, std::size_t last_position) {
+  const bool is_long = last_position >= rope.original_max_position;
+  return is_long && rope.long_attention_factor != 0.0 ? rope.long_attention_factor : rope.attention_factor;
 }
 
 std::vector<double> inverse_frequencies(const Rope& rope, std::size_t last_position) {

@@ -27,12 +27,17 @@ struct Rope {
   std::vector<std::uint64_t>
       sections;              ///< of an embedding of images: pairs turned by time, height, width; of text alike
   bool interleaved = false;  ///< dimensions 2i and 2i + 1 turn together, not i and i + half
+  bool backwards = false;    ///< they turn the other way
+  double long_attention_factor = 0.0;  ///< attention_factor beyond the original length; 0: the same
   bool operator==(const Rope&) const = default;
 };
 
 /// The inverse frequencies, dims / 2 of them, for a call whose last position is `last_position` (only dynamic scaling
 /// and longrope depend on it). The angle of position p is p times the frequency.
 std::vector<double> inverse_frequencies(const Rope& rope, std::size_t last_position);
+
+/// What multiplies cosine and sine in such a call.
+double attention_factor(const Rope& rope, std::size_t last_position);
 
 /// How much yarn multiplies cosine and sine by when it stretches positions by `scale`: 1 + 0.1 mscale ln(scale), or 1
 /// when they are not stretched.

@@ -27,6 +27,17 @@ Stack stack_of(const Architecture& a, std::size_t block, const std::string& name
 
 }  // namespace
 
+Stack turned_linear(const Linear& linear) {
+  const std::string name = linear.module + ".weight";
+  return {.name = name,
+          .shape = {linear.cols, linear.rows},
+          .parts = {name},
+          .block = linear.block,
+          .rows = linear.rows,
+          .cols = linear.cols,
+          .transposed = true};
+}
+
 StackNames own_stacks(const Architecture& a, std::size_t block) {
   const Experts& e = a.experts;
   const std::string module = mixture_prefix(a, block);

@@ -26,6 +26,9 @@ struct Stack {
   bool interleaved = false;  ///< the rows of an expert's parts take turns
 };
 
+/// A linear that the files hold as (in, out), as a stack of one plane without an extent of experts.
+Stack turned_linear(const Linear& linear);
+
 /// The stacks of a mixture block in the files of the family, where it has such (Experts::stacks).
 StackNames own_stacks(const Architecture& architecture, std::size_t block);
 

@@ -7,6 +7,10 @@
 
 namespace strata::model {
 
+std::string Names::within(std::string_view module) {
+  return module.empty() ? std::string() : fmt::format("{}.", module);
+}
+
 std::string Names::block(std::size_t block) const { return fmt::format("{}{}{}.", root, blocks, block); }
 
 std::string_view TensorNames::norm(Norm norm) const {
@@ -35,6 +39,8 @@ std::string_view TensorNames::norm(Norm norm) const {
       return after_embedding;
     case Norm::after_feed_forward:
       return after_feed_forward;
+    case Norm::first:
+      return first_norm;
     case Norm::last:
       return last_norm;
   }
@@ -43,9 +49,13 @@ std::string_view TensorNames::norm(Norm norm) const {
 
 std::string embedding_name(const Architecture& a) { return a.names.linear(Role::embed) + ".weight"; }
 
+std::string positions_name(const Architecture& a) {
+  return fmt::format("{}{}.weight", a.names.root, a.names.positions);
+}
+
 std::string norm_name(const Architecture& a, Norm norm, std::size_t block) {
   STRATA_CHECK(a.has(norm, block));
-  return fmt::format("{}{}.weight", norm == Norm::last ? a.names.root : a.names.block(block), a.names.norm(norm));
+  return fmt::format("{}{}.weight", block == kNoBlock ? a.names.root : a.names.block(block), a.names.norm(norm));
 }
 
 std::string norm_bias_name(const Architecture& a, Norm norm, std::size_t block) {
@@ -114,7 +124,7 @@ std::vector<std::uint64_t> correction_shape(const Experts& e) {
 }
 
 void expect_norm(const Architecture& a, Norm norm, std::size_t block, std::vector<ExpectedTensor>& result) {
-  result.push_back({norm_name(a, norm, block), {a.norm_size(norm, block)}});
+  if (a.has_weights(norm)) result.push_back({norm_name(a, norm, block), {a.norm_size(norm, block)}});
   if (a.has_bias(norm)) result.push_back({norm_bias_name(a, norm, block), {a.norm_size(norm, block)}});
 }
 
@@ -155,6 +165,8 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
     return result;
   }
   result.push_back({embedding_name(a), {a.vocab, a.hidden}});
+  if (a.learned.positions != 0) result.push_back({positions_name(a), {a.learned.rows(), a.hidden}});
+  if (a.has(Norm::first, kNoBlock)) expect_norm(a, Norm::first, kNoBlock, result);
   if (a.block_embedding.size != 0) expect_block_embedding(a, result);
   for (std::size_t b = 0; b < a.blocks; ++b) {
     for (const Norm norm : kBlockNorms)

@@ -20,7 +20,9 @@ struct ExpectedTensor {
 std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
 
 std::string embedding_name(const Architecture& architecture);
-/// The weights of a norm that the architecture has; the last one belongs to no block.
+/// The table of learned positions, (LearnedPositions::rows, hidden).
+std::string positions_name(const Architecture& architecture);
+/// The weights of a norm that the architecture has; the first and the last one belong to no block.
 std::string norm_name(const Architecture& architecture, Norm norm, std::size_t block = kNoBlock);
 /// The biases of a norm that has them (Architecture::has_bias).
 std::string norm_bias_name(const Architecture& architecture, Norm norm, std::size_t block = kNoBlock);

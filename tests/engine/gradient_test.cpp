@@ -129,7 +129,9 @@ class TinyBlock : public ::testing::TestWithParam<Tested> {
   bool leaves_keys() const { return architecture().attention[block_].shared_at != model::kNotShared; }
   /// Whether values are clipped, so that a value that crosses its limit bends the loss.
   bool clips() const {
-    return architecture().clip_qkv != 0 || architecture().activation == model::Activation::clamped_swiglu;
+    const model::Activation activation = architecture().activation;
+    return architecture().clip_qkv != 0 || activation == model::Activation::clamped_swiglu ||
+           activation == model::Activation::relu;
   }
 
   using Routes = std::map<std::size_t, std::vector<std::uint32_t>>;

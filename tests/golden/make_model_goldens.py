@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/golden/models/: the tiny random models of model_variants.py, each with the logits that transformers computes.
 
-Those of mixer_variants.py begin in tests/golden/later/: the tests take every folder of models/, so a golden is moved there once the
+Those of mixer_variants.py and position_variants.py begin in tests/golden/later/: the tests take every folder of models/, so a golden is moved there once the
 engine runs its family, and is remade where it lies.
 
 A folder is a Hugging Face directory without tokenizer (random weights stored as bf16, f16 or f32, some sharded), plus
@@ -25,15 +25,17 @@ import transformers
 from safetensors.torch import save_file
 from transformers.core_model_loading import revert_weight_conversion
 
-from mixer_variants import LATER
+from mixer_variants import KIN, MIXERS, PARTS
 from model_variants import NUMBERED, VARIANTS, Variant
+from position_variants import POSITIONS
 from quantized_sources import quantized
 
+LATER = {**MIXERS, **PARTS, **KIN, **POSITIONS}
 HERE = pathlib.Path(__file__).parent
 EXPERTS_BY_INPUT = ("gpt_oss", "llama4", "llama4_text")  # their packed experts are [experts, in, out], others' [experts, out, in]
-NORM = re.compile(r"(norm|norm_f|layernorm_\d|ln_f|ln_attn|ln_mlp)\.weight$")
+NORM = re.compile(r"(norm|norm_f|norm_\d|layernorm_\d|ln_f|ln_\d|ln_attn|ln_mlp)\.weight$")
 ONE_PLUS = re.compile(r"Gemma\d?n?RMSNorm|Qwen3(Next|_5|_5Moe)RMSNorm$|LayerNorm1P")  # classes that multiply by 1 + weight
-EMBEDDING = re.compile(r"embed_tokens|(embeddings|embed_in)\.weight$")
+EMBEDDING = re.compile(r"embed_tokens|(embeddings|embed_in|wte)\.weight$")
 KEPT_STATE = ("e_score_correction_bias", "expert_bias", "layer_scalar", "act_fn.beta")  # buffers that are in the file
 
 

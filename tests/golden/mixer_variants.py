@@ -271,4 +271,35 @@ PARTS = {
     "arcee": Variant(ARCEE),
 }
 
-LATER = {**MIXERS, **PARTS}
+# Families that attend in every block, with norms without weights, gates of what attention puts out, or sinks and a base of the
+# rotary embedding for every block.
+OLMO = small("OlmoForCausalLM", "olmo", ("rms_norm_eps",), attention_bias=False, attention_dropout=0.0, clip_qkv=None,
+             rope_scaling=None, pad_token_id=1)
+NANOCHAT = small("NanoChatForCausalLM", "nanochat", ("tie_word_embeddings", "hidden_act"), attention_bias=False, attention_dropout=0.0,
+                 final_logit_softcapping=2.0, rope_parameters={"rope_theta": 1000.0, "rope_type": "default"}, hidden_act="relu2")
+GRANITE_SWA = small("GraniteSWAForCausalLM", "granite_swa", ("tie_word_embeddings",), attention_bias=False, attention_dropout=0.0,
+                    mlp_bias=False, num_hidden_layers=4, attention_multiplier=0.25, embedding_multiplier=12.0, logits_scaling=2.0,
+                    residual_multiplier=0.5, sliding_window=8, layer_rope_theta=[0, 1000.0, 100.0, 1000.0])
+GRANITE_MOE_SWA = {**without(GRANITE_SWA, "mlp_bias"), "architectures": ["GraniteMoeSWAForCausalLM"], "model_type": "granitemoe_swa",
+                   "num_experts_per_tok": 2, "num_local_experts": 6, "intermediate_size": 24, "num_hidden_layers": 2,
+                   "layer_types": [S, F], "layer_rope_theta": None, "shared_intermediate_size": 48}
+ROUTED = {"num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 16, "head_dim": 16, "attention_bias": False,
+          "attention_dropout": 0.0}
+HY_V3 = small("HYV3ForCausalLM", "hy_v3", ("rope_theta",), **ROUTED, num_shared_experts=2, router_scaling_factor=2.0, mlp_bias=False, expert_hidden_dim=16,
+              first_k_dense_replace=1, route_norm=True, qk_norm=True,
+              mlp_layer_types=["dense", "sparse"], enable_moe_fp32_combine=True,
+              rope_parameters={"rope_theta": 1000.0, "rope_type": "default"})
+AFMOE = small("AfmoeForCausalLM", "afmoe", **ROUTED, num_hidden_layers=4, num_dense_layers=1, num_shared_experts=1, route_scale=2.0,
+              global_attn_every_n_layers=2, sliding_window=8, mup_enabled=True, rope_scaling=None, score_func="sigmoid", n_group=1,
+              topk_group=1, route_norm=True)
+
+KIN = {
+    "olmo": Variant(OLMO),
+    "olmo_clip": Variant({**OLMO, "clip_qkv": 2.0, "tie_word_embeddings": True, "num_key_value_heads": 4}, lengths=(40, 100),
+                         embedding=0.3),
+    "nanochat": Variant(NANOCHAT),
+    "granite_swa": Variant(GRANITE_SWA, embedding=0.1),
+    "granitemoe_swa": Variant(GRANITE_MOE_SWA, embedding=0.1),
+    "hy_v3": Variant(HY_V3),
+    "afmoe": Variant(AFMOE, embedding=0.3),
+}

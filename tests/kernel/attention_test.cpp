@@ -17,6 +17,7 @@ struct Case {
   float softcap = 0.0f;
   bool sinks = false;
   std::size_t v_dim = 0;
+  bool slopes = false;
 
   std::size_t value_dim() const { return v_dim == 0 ? head_dim : v_dim; }
 };
@@ -24,7 +25,7 @@ struct Case {
 struct Data {
   Case c;
   std::size_t q_stride, kv_stride, out_stride, v_stride;
-  std::vector<float> q, k, v, out, sinks;
+  std::vector<float> q, k, v, out, sinks, slopes;
 
   explicit Data(const Case& given) : c(given) {
     q_stride = c.heads * c.head_dim + 3;
@@ -40,6 +41,7 @@ struct Data {
         k[(i + 1) * kv_stride - j] = v[(i + 1) * v_stride - j] = std::numeric_limits<float>::quiet_NaN();
     out.assign(c.tokens * out_stride, 77.0f);
     sinks = normal(c.heads, 4);
+    for (std::size_t h = 0; h < c.heads; ++h) slopes.push_back(0.5f / static_cast<float>(1 + h));
   }
   Attention call() {
     return {q.data(),
@@ -60,7 +62,8 @@ struct Data {
             c.sinks ? sinks.data() : nullptr,
             c.chunk,
             c.v_dim,
-            c.v_dim == 0 ? 0 : v_stride};
+            c.v_dim == 0 ? 0 : v_stride,
+            c.slopes ? slopes.data() : nullptr};
   }
   /// The output of one head of one token.
   std::vector<double> expected(std::size_t t, std::size_t head) const {
@@ -74,6 +77,7 @@ struct Data {
       for (std::size_t i = 0; i < c.head_dim; ++i)
         s += static_cast<double>(q[t * q_stride + head * c.head_dim + i]) * k[j * kv_stride + kv * c.head_dim + i];
       s *= static_cast<double>(0.3f);
+      if (c.slopes) s -= static_cast<double>(slopes[head]) * static_cast<double>(p - j);
       if (c.softcap != 0.0f) s = c.softcap * std::tanh(s / c.softcap);
       scores.push_back(s);
       most = std::max(most, scores.back());
@@ -118,6 +122,9 @@ const std::vector<Case>& cases() {
       Case{1, 191, 8, 2, 64, 0, 64}, Case{9, 250, 2, 1, 16, 40, 32}, Case{40, 10, 2, 1, 16, 7, 32},
       Case{5, 0, 4, 2, 8, 0, 1}, Case{33, 0, 9, 3, 64, 0, 0, 0.0f, true}, Case{1, 300, 9, 3, 64, 0, 0, 0.0f, true},
       Case{150, 20, 16, 2, 16, 1, 0, 0.0f, true}, Case{150, 131, 4, 2, 20, 90, 64, 3.0f, true},
+      // With scores that fall with the distance.
+      Case{33, 0, 9, 3, 64, 0, 0, 0.0f, false, 0, true}, Case{1, 300, 9, 3, 64, 0, 0, 0.0f, false, 0, true},
+      Case{150, 20, 4, 2, 16, 40, 0, 0.0f, true, 0, true},
       // With values of another size than the keys.
       Case{40, 0, 3, 3, 192, 0, 0, 0.0f, false, 128}, Case{1, 300, 3, 3, 192, 0, 0, 0.0f, false, 128},
       Case{150, 20, 4, 2, 24, 40, 0, 0.5f, true, 17}, Case{33, 3, 4, 1, 16, 0, 0, 0.0f, false, 70}};

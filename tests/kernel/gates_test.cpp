@@ -67,6 +67,14 @@ TEST(Gates, ReluSquaredKeepsNaN) {
   EXPECT_TRUE(std::isnan(x[2]));
 }
 
+TEST(Gates, ReluKeepsNaN) {
+  std::vector<float> x = {-2.0f, 3.0f, std::numeric_limits<float>::quiet_NaN()};
+  relu(x.data(), 3);
+  EXPECT_EQ(x[0], 0.0f);
+  EXPECT_EQ(x[1], 3.0f);
+  EXPECT_TRUE(std::isnan(x[2]));
+}
+
 TEST(Gates, SigmoidMultiplyOfHeadsThatAlternateWithTheirGates) {
   const std::size_t rows = 6, size = 11;
   std::vector<float> both = normal(rows * 2 * size, 1);
@@ -142,6 +150,9 @@ TEST(Gates, GradientsOfSingleValues) {
   dx = dy;
   relu_squared_gradient(x.data(), x.size(), dx.data());
   expect_gradient(x, dx, loss_of(&relu_squared), "relu_squared");
+  dx = dy;
+  relu_gradient(x.data(), x.size(), dx.data());
+  expect_gradient(x, dx, loss_of(&relu), "relu");
   const Xielu of{.alpha_p = 0.7f, .alpha_n = 1.2f, .beta = 0.4f, .epsilon = -1e-6f};
   dx = dy;
   xielu_gradient(x.data(), x.size(), of, dx.data());

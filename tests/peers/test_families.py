@@ -29,7 +29,7 @@ def has_experts(name: str) -> bool:
 def mixed(name: str, others: str, experts: str = "") -> tuple[str, ...]:
     """Arguments for a plan of int4_g32 with another codec of o_proj (out_proj) and, if there are any, of the experts."""
     experts_too = ("--assign", f"experts={experts}") if experts and has_experts(name) else ()
-    return ("--preset", "uniform:int4_g32", "--assign", rf"\.o(ut)?_proj$|att(entio)?n\.dense$={others}", *experts_too, "--scale", "minmax")
+    return ("--preset", "uniform:int4_g32", "--assign", rf"\.o(ut)?_proj$|att(entio)?n\.(dense|c_proj)$={others}", *experts_too, "--scale", "minmax")
 
 
 #: transformers holds these families' experts as stacks and unpacks none, so that strata does not offer codes for them.
@@ -83,6 +83,10 @@ NOT_IN_TRANSFORMERS = {
                     "its class gives out_proj.weight first values although out_proj has codes"),
     **dict.fromkeys(("falcon", "falcon_new", "falcon_serial"), "its linears, of a class of their own, multiply by .weight themselves"),
     **dict.fromkeys(("exaone", "internlm2", "mimo", "minicpm"), "it has no class for it: the model's repository brings one"),
+    **dict.fromkeys(("gpt_bigcode", "gpt_bigcode_heads"), "its class gives c_proj.weight first values although c_proj has codes"),
+    "nanochat": "its class gives o_proj.weight first values although o_proj has codes",
+    "hy_v3": "its modules of the shared expert have another name than its files, which say what has codes",
+    **dict.fromkeys(("gpt2", "gpt2_published"), "its linears, of a class of their own, hold (in, out) and multiply by .weight themselves"),
 }
 
 
@@ -162,6 +166,10 @@ NOT_IN_VLLM = {
     "lfm2_vl": "its class of the wrapper reads a convolution's in_proj as a tensor, which a module with codes is not",
     "gemma4_unified_text": "run by transformers' modules, which do not fuse q and k of a block without v: k has 16 rows, fewer than 32",
     "glm_moe_dsa": "attention chosen by an indexer runs on no CPU there",
+    **dict.fromkeys(("gpt2", "gpt2_published"), "it turns codes of 8 bits around, which this plan has: codes of 4 bits are a test of their own"),
+    **dict.fromkeys(("gptj",), "its loader does not find the parts of codes of q, k and v"),
+    **dict.fromkeys(("bloom", "bloom_heads"), "its loader moves the rows of q, k and v in every tensor of theirs, the shape of codes too"),
+    **dict.fromkeys(("gpt_neo", "mpt", "mpt_clip"), "it has no class for it"),
     **dict.fromkeys(("exaone", "internlm2", "internlm3", "iquestcoder", "mimo", "minicpm"),
                     "its transformers does not read such a config.json without the code of the model's repository"),
     "llama4_text_step2": "biases of q, k and v, which vLLM's class does not have",
@@ -184,6 +192,16 @@ def modules(strata) -> dict[str, dict]:
     lines = [json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, run.stderr[-3000:]
     return {folders[line["dir"]]: line for line in lines}
+
+
+def test_vllm_loads_gpt2_in_codes_of_four_bits(strata):
+    """vLLM turns what is called .weight around, which codes of 4 bits are not; codes of 8 bits are refused."""
+    python = need(ROOT / "build/venv-vllm/bin/python", "scripts/make_venv.sh vllm makes it")
+    out = strata.checkpoint(GOLDENS / "gpt2", "--preset", "uniform:int4_g32", "--scale", "minmax", "--for", "vllm:cpu")
+    run = subprocess.run([python, ROOT / "tests/peers/vllm_modules.py", str(out)], capture_output=True, text=True)
+    result = next(json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith("RESULT "))
+    assert "error" not in result and not result["missing"], result
+    assert {bits for module, bits in result["bits"].items() if ".h." in module} == {4}
 
 
 #: A part of the names of vLLM's modules -> what files call it.

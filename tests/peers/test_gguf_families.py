@@ -88,6 +88,11 @@ FIXED = {
     "granitemoeshared": {},
     "gemma": {},
     "cohere": {"head_dim": 16},
+    "gpt2": {"n_embd": 64},
+    "gpt_bigcode": {"n_embd": 64},
+    "olmo": {},
+    "olmo_clip": {},
+    "afmoe": {"global_attn_every_n_layers": 4},
 }
 
 

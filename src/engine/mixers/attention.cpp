@@ -100,7 +100,7 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
     take_columns(all, rows, width, queries, keys, k);
     take_columns(all, rows, width, queries + keys, keys, v);
   } else {
-    if (a.output_gate) {
+    if (a.output_gate == model::OutputGate::in_q) {
       // Every head of q has its gate behind it.
       const float* both = multiply_fused(w, a.index(block, Role::q), x, tokens);
       take_columns(both, tokens * a.heads, 2 * head_dim, 0, head_dim, q);
@@ -112,6 +112,8 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
     if (own_keys && !of.k_is_v) multiply(w, a.index(block, Role::v), x, tokens, v);
     if (own_keys && of.k_is_v) std::copy_n(k, tokens * kv_size, v);
   }
+  if (a.output_gate == model::OutputGate::apart)
+    multiply(w, a.index(block, Role::out_gate), x, tokens, sized(gates_, tokens * q_size));
   if (a.clip_qkv != 0.0f) kernel::clamp(v, tokens * kv_size, a.clip_qkv);
   if (a.v_norm && own_keys) kernel::l2_norm(v, tokens * a.kv_heads_of(of), head_dim, a.norm_epsilon, v);
 }
@@ -136,6 +138,7 @@ const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Bat
     leave_keys(a, block, batch, {k_.data(), v_.data()});
   }
   float* const attended = sized(attended_, batch.tokens * q_size);
+  const std::vector<float> slopes = alibi_slopes(a);
   std::vector<kernel::Attention> calls;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
@@ -152,11 +155,13 @@ const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Bat
     call.scale = a.scales.attention;
     call.softcap = a.attention_softcap;
     call.sinks = a.sinks ? w.sinks.data() : nullptr;
+    call.slopes = slopes.empty() ? nullptr : slopes.data();
     calls.push_back(call);
     row += s.tokens;
   }
   kernel::attention(calls);
-  if (a.output_gate) kernel::sigmoid_multiply(attended, q_size, gates_.data(), q_size, batch.tokens, q_size);
+  if (a.output_gate != model::OutputGate::none)
+    kernel::sigmoid_multiply(attended, q_size, gates_.data(), q_size, batch.tokens, q_size);
   return attended;
 }
 

@@ -47,7 +47,7 @@ class AttentionGradient final : public PartGradient {
   /// Takes the keys and values of the block whose keys this one reads, or leaves its own to later ones.
   void share_keys(const Batch& batch);
   void share_gradients(const Batch& batch, std::vector<float>& dk, std::vector<float>& dv) const;
-  /// q's linear holds a gate behind every head: what it puts out is taken apart, and gradients are put together.
+  /// Where q's linear holds a gate behind every head: what it puts out is taken apart, and gradients are put together.
   void take_gates(std::size_t tokens);
   std::vector<float> with_gates(const std::vector<float>& q, const std::vector<float>& gates) const;
 
@@ -57,7 +57,7 @@ class AttentionGradient final : public PartGradient {
   model::BlockAttention attention_;
   std::size_t head_dim_, q_size_, kv_size_;
   std::size_t shared_at_;  ///< of the keys that this block reads or leaves to others; model::kNotShared: it does not
-  std::vector<float> sinks_;
+  std::vector<float> sinks_, slopes_;
   Heads q_, k_;
   std::vector<float> v_, v_before_clip_, v_before_norm_;
   std::vector<float> gates_, attended_;  ///< (tokens, q_size) with an output gate: the gates, and what they multiply
@@ -72,6 +72,7 @@ AttentionGradient::AttentionGradient(const model::Model& model, std::size_t bloc
       shared_at_(own_keys() ? attention_.shared_at : a_.attention[attention_.keys_of].shared_at) {
   q_ = {.norm = Norm::q, .heads = a_.heads, .norm_weights = model.norm(Norm::q, block)};
   k_ = {.norm = Norm::k, .heads = a_.kv_heads_of(attention_), .norm_weights = model.norm(Norm::k, block)};
+  slopes_ = alibi_slopes(a_);
   if (a_.sinks) sinks_ = model.vector(model::sinks_name(a_, block), a_.heads);
 }
 
@@ -104,8 +105,8 @@ template <class Use>
 void AttentionGradient::with_parts(std::vector<float>& q, std::vector<float>& k, std::vector<float>& v,
                                    const Use& use) const {
   using Parts = std::initializer_list<BlockProducts::Part>;
-  const BlockProducts::Part of_q{Role::q, q_size_ * (a_.output_gate ? 2 : 1), q}, of_k{Role::k, kv_size_, k},
-      of_v{Role::v, kv_size_, v};
+  const BlockProducts::Part of_q{Role::q, q_size_ * (a_.output_gate == model::OutputGate::in_q ? 2 : 1), q},
+      of_k{Role::k, kv_size_, k}, of_v{Role::v, kv_size_, v};
   if (!own_keys()) return use(Parts{of_q});
   if (attention_.k_is_v) return use(Parts{of_q, of_k});
   use(Parts{of_q, of_k, of_v});
@@ -158,7 +159,8 @@ std::vector<float> AttentionGradient::with_gates(const std::vector<float>& q, co
 
 std::vector<float> AttentionGradient::forward(const Batch& batch, BlockProducts& products, std::span<const float> x) {
   with_parts(q_.ready, k_.ready, v_, [&](const auto& parts) { products.multiply(Role::qkv, parts, x); });
-  if (a_.output_gate) take_gates(batch.tokens);
+  if (a_.output_gate == model::OutputGate::in_q) take_gates(batch.tokens);
+  if (a_.output_gate == model::OutputGate::apart) gates_ = products.multiply(Role::out_gate, x);
   prepare(batch, q_);
   if (own_keys()) {
     if (attention_.k_is_v) v_ = k_.ready;
@@ -188,11 +190,12 @@ std::vector<float> AttentionGradient::forward(const Batch& batch, BlockProducts&
                      .scale = a_.scales.attention,
                      .softcap = a_.attention_softcap,
                      .sinks = a_.sinks ? sinks_.data() : nullptr,
-                     .chunk = attention_.chunk});
+                     .chunk = attention_.chunk,
+                     .slopes = slopes_.empty() ? nullptr : slopes_.data()});
     row += s.tokens;
   }
   kernel::attention(calls);
-  if (!a_.output_gate) return attended;
+  if (a_.output_gate == model::OutputGate::none) return attended;
   attended_ = attended;
   kernel::sigmoid_multiply(attended.data(), q_size_, gates_.data(), q_size_, batch.tokens, q_size_);
   return attended;
@@ -200,7 +203,7 @@ std::vector<float> AttentionGradient::forward(const Batch& batch, BlockProducts&
 
 void AttentionGradient::backward(const Batch& batch, BlockProducts& products, std::span<const float> x,
                                  std::vector<float> dy, float* dx) {
-  if (a_.output_gate) {
+  if (a_.output_gate != model::OutputGate::none) {
     kernel::sigmoid_multiply_gradient(attended_.data(), q_size_, gates_.data(), q_size_, dy.data(), batch.tokens,
                                       q_size_);
     dy = std::move(attended_);
@@ -225,7 +228,8 @@ void AttentionGradient::backward(const Batch& batch, BlockProducts& products, st
                      .scale = a_.scales.attention,
                      .softcap = a_.attention_softcap,
                      .sinks = a_.sinks ? sinks_.data() : nullptr,
-                     .chunk = attention_.chunk});
+                     .chunk = attention_.chunk,
+                     .slopes = slopes_.empty() ? nullptr : slopes_.data()});
     row += s.tokens;
   }
   kernel::attention_gradient(calls, products.precision());
@@ -236,7 +240,8 @@ void AttentionGradient::backward(const Batch& batch, BlockProducts& products, st
     prepare_backward(batch, k_, dk);
     if (attention_.k_is_v) kernel::add(dk.data(), dv.data(), dk.size());
   }
-  if (a_.output_gate) dq = with_gates(dq, gates_);
+  if (a_.output_gate == model::OutputGate::in_q) dq = with_gates(dq, gates_);
+  if (a_.output_gate == model::OutputGate::apart) products.gradient(Role::out_gate, gates_, x, dx);
   with_parts(dq, dk, dv, [&](const auto& parts) { products.gradient(Role::qkv, parts, x, dx); });
 }
 

@@ -2,9 +2,24 @@
 // modeling_llama4.py and modeling_hunyuan_v1_dense.py (norms after the rotary embedding).
 #include "engine/mixers/heads.h"
 
+#include <cmath>
+
 #include "kernel/ops.h"
 
 namespace strata::engine {
+
+std::vector<float> alibi_slopes(const model::Architecture& a) {
+  if (a.alibi == 0.0f) return {};
+  std::size_t steps = 1;
+  while (steps < a.heads) steps *= 2;
+  std::vector<float> slopes;
+  // With a number of heads between two powers of 2 the slopes of the larger one are taken, every other first.
+  for (const std::size_t from : {steps == a.heads ? std::size_t{1} : std::size_t{2}, std::size_t{1}})
+    for (std::size_t i = from; i <= steps && slopes.size() < a.heads; i += steps == a.heads ? 1 : 2)
+      slopes.push_back(static_cast<float>(
+          std::exp2(-static_cast<double>(i) * static_cast<double>(a.alibi) / static_cast<double>(steps))));
+  return slopes;
+}
 
 std::size_t head_norm_size(const model::Architecture& a, const model::BlockAttention& attention, std::size_t heads) {
   return a.head_size(attention) * (a.qk_norm == model::QkNorm::whole ? heads : 1);

@@ -19,6 +19,10 @@ struct HeadSteps {
 std::size_t head_norm_size(const model::Architecture& architecture, const model::BlockAttention& attention,
                            std::size_t heads);
 
+/// By how much a score of each head falls from one key to the one before (heads): arXiv 2108.12409, section 3. Empty
+/// without Architecture::alibi.
+std::vector<float> alibi_slopes(const model::Architecture& architecture);
+
 /// The rotary embedding of the first dimensions of every head, in place; nothing where the block has none.
 /// rows: (batch.tokens, heads), a token's heads `stride` floats after the one's before, heads `head_size` apart.
 void turn_heads(const model::Architecture& architecture, const model::BlockAttention& attention, const Batch& batch,

@@ -92,6 +92,7 @@ bool has_dense_part(const Architecture& a) {
 std::string unloadable(const Architecture& a, const GgufFamily& row) {
   if (row.needs_window && std::ranges::none_of(a.attention, [](const auto& block) { return block.window != 0; }))
     return "attention without a sliding window";
+  if (a.qkv_by_key_heads && a.kv_heads != 1) return "q, k and v of one key head after another";
   if (row.square_heads && a.q_size() != a.hidden) return fmt::format("{} heads of {}", a.heads, a.head_dim);
   if (row.needs_head && a.tied) return "a head that is the embedding";
   if (row.needs_tied && !a.tied) return "a head that is not the embedding";
@@ -137,6 +138,8 @@ std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
        close(a.query_scale.beta, b.query_scale.beta) &&
            (a.query_scale.beta == 0 ||
             (close(a.query_scale.length, b.query_scale.length) && a.query_scale.first == b.query_scale.first))},
+      {"learned positions", a.learned.rows() == b.learned.rows()},
+      {"scores that fall with the distance", close(a.alibi, b.alibi)},
       {"a head apart from the embedding, or of one with it", a.tied == b.tied},
       {"factors of embedding, attention, residual sums or logits", same(a.scales, b.scales)},
       {"the number of rotary embeddings", a.ropes.size() == b.ropes.size()},

@@ -1,4 +1,4 @@
-// The rows of architectures of GGUF files, and the keys of the parts that they tell.
+// The rows of architectures of GGUF files; the keys of the parts that they tell are in parts.cpp.
 // A part that neither a row nor a key holds does not come back from a file, and check_gguf_parts refuses it.
 #include "model/gguf/families.h"
 
@@ -29,6 +29,25 @@ constexpr GgufExperts kLatentExperts{.normalize_key = true,
 constexpr GgufExperts kGraniteExperts{.shared_keys = true, .shared_count = false, .in_length = true};
 
 constexpr std::array kRows{
+    GgufFamily{.name = "gpt2",
+               .root = "transformer.",
+               .activation = Activation::gelu_tanh,
+               .o_bias = true,
+               .mlp_bias = true,
+               .needs_biases = true},
+    GgufFamily{.name = "starcoder",
+               .root = "transformer.",
+               .activation = Activation::gelu_tanh,
+               .o_bias = true,
+               .mlp_bias = true,
+               .needs_biases = true},
+    GgufFamily{.name = "olmo", .interleaved = true, .square_heads = true, .clamp_key = true},
+    GgufFamily{
+        .name = "afmoe",
+        .window_pattern = 4,
+        .embedding_by_hidden = true,
+        .experts =
+            {.normalize_key = true, .scale_key = true, .score_key = true, .shared_keys = true, .first_key = true}},
     GgufFamily{.name = "llama", .interleaved = true, .o_bias = true, .mlp_bias = true},
     GgufFamily{.name = "qwen2vl", .plain = "qwen2", .square_heads = true},
     GgufFamily{.name = "qwen3vl", .plain = "qwen3"},
@@ -221,38 +240,6 @@ constexpr std::array kRows{
     GgufFamily{.name = "deepseek2", .whole_query_blocks = {26, 27}, .experts = kLatentExperts},
 };
 
-constexpr const char* kWindow = ".attention.sliding_window";
-constexpr const char* kScoreCap = ".attn_logit_softcapping";
-constexpr const char* kLogitCap = ".final_logit_softcapping";
-constexpr const char* kLogitScale = ".logit_scale";
-constexpr const char* kParallel = "use_parallel_residual";  // in config.json too
-
-/// config.json's names of what stands between the matrices of a feed-forward part, where keys do not say it.
-const char* activation_name(Activation activation) {
-  if (activation == Activation::gelu_tanh) return "gelu_pytorch_tanh";
-  return activation == Activation::relu_squared ? "relu2" : "silu";
-}
-
-/// The size of the heads that llama.cpp divides q by the square root of.
-std::size_t query_size(const GgufFamily& row, std::size_t blocks, std::size_t hidden, std::size_t heads,
-                       std::size_t head_dim) {
-  return row.wide_query_blocks == blocks && heads != 0 ? hidden / heads : head_dim;
-}
-
-void add_windows(json& config, const format::GgufFile& gguf, const GgufFamily& row, std::size_t blocks) {
-  if (row.window_pattern == 0) return;
-  const std::string key = std::string(row.name) + kWindow;
-  config["sliding_window"] = nullptr;
-  if (row.window_blocks != 0 && row.window_blocks != blocks) return;
-  if (!gguf.has(key) || gguf.integer(key) == 0) return;
-  config["sliding_window"] = gguf.integer(key);
-  if (row.by_kind) return;  // a key says which blocks they are on
-  json types = json::array();
-  for (std::size_t b = 0; b < blocks; ++b)
-    types.push_back((b + 1) % row.window_pattern == 0 ? "full_attention" : "sliding_attention");
-  config["layer_types"] = std::move(types);
-}
-
 }  // namespace
 
 GgufFamily gguf_family(std::string_view name) {
@@ -279,64 +266,6 @@ bool has_mixer(const Architecture& a, Mixer mixer) {
 bool tiles_value_heads(const Architecture& a) {
   const Family* const family = find_family(a.model_type);
   return family != nullptr && !family->gguf.empty() && gguf_family_of(a).tiled_values;
-}
-
-void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a) {
-  const std::string arch(row.name);
-  if (row.window_pattern != 0)
-    for (const BlockAttention& block : a.attention)
-      if (block.window != 0) {
-        keys.add(arch + kWindow, static_cast<std::uint32_t>(block.window));
-        break;
-      }
-  if (row.attention_softcap) keys.add(arch + kScoreCap, a.attention_softcap);
-  if (row.logit_softcap) keys.add(arch + kLogitCap, a.logit_softcap);
-  if (row.temperature) keys.add(arch + ".attention.temperature_scale", static_cast<float>(a.query_scale.beta));
-  if (row.temperature_length)
-    keys.add(arch + ".attention.temperature_length", static_cast<std::uint32_t>(a.query_scale.length));
-  if (row.multiplies_logits) keys.add(arch + kLogitScale, a.scales.logits);
-  if (row.parallel_key) keys.add(fmt::format("{}.{}", arch, kParallel), a.parallel);
-  if (!row.scales) return;
-  keys.add(arch + ".embedding_scale", a.scales.embedding);
-  keys.add(arch + ".attention.scale", a.scales.attention);
-  keys.add(arch + ".residual_scale", a.scales.residual);
-  keys.add(arch + kLogitScale, 1.0f / a.scales.logits);
-}
-
-void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family) {
-  const std::string arch(row.name);
-  const auto size = [&](const char* key) { return config[key].get<std::size_t>(); };
-  const auto copy = [&](const char* to, const std::string& key) {
-    if (to != nullptr && gguf.has(arch + key)) config[to] = as_float32(gguf.real(arch + key));
-  };
-  if (!family.clamped_swiglu) config[family.activation_key] = activation_name(row.activation);
-  const std::size_t blocks = size("num_hidden_layers");
-  add_windows(config, gguf, row, blocks);
-  if (row.no_rope_step != 0) config["no_rope_layer_interval"] = row.no_rope_step;
-  if (row.chunk != 0 && family.chunk_key != nullptr) config[family.chunk_key] = row.chunk;
-  if (row.query_scale.beta != 0 && family.query_scale.on != nullptr) {
-    config[family.query_scale.on] = true;
-    config[family.query_scale.beta] = row.query_scale.beta;
-    config[family.query_scale.length] = row.query_scale.length;
-  }
-  if (family.qk_l2_key != nullptr)
-    config[family.qk_l2_key] =
-        row.l2_unless_experts != 0 && gguf.integer(arch + ".expert_count") != row.l2_unless_experts;
-  copy(family.attention_softcap_key, kScoreCap);
-  copy(family.logit_softcap_key, kLogitCap);
-  if (family.scales.query_size != nullptr)
-    config[family.scales.query_size] =
-        query_size(row, blocks, size("hidden_size"), size("num_attention_heads"), size("head_dim"));
-  if (row.multiplies_logits) copy(family.scales.logits, kLogitScale);
-  if (const std::string key = fmt::format("{}.{}", arch, kParallel); row.parallel_key && gguf.has(key))
-    config[kParallel] = gguf.boolean(key);
-  if (!row.scales) return;
-  copy(family.scales.embedding, ".embedding_scale");
-  if (family.scales.attention != nullptr)
-    config[family.scales.attention] = 1.0 / std::sqrt(static_cast<double>(size("head_dim")));
-  copy(family.scales.attention, ".attention.scale");
-  copy(family.scales.residual, ".residual_scale");
-  copy(family.scales.logits_divisor, kLogitScale);
 }
 
 }  // namespace strata::model

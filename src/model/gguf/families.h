@@ -83,6 +83,7 @@ struct GgufFamily {
   bool both_epsilons = false;  ///< the norms' epsilon has the key of layer norms besides its own
   bool twice_hidden = false;   ///< in which all heads together are twice as wide as the hidden size
   bool gate_up_apart = false;  ///< what the model has in one matrix, gate and up, lies in two tensors
+  bool clamp_key = false;      ///< attention.clamp_kqv holds Architecture::clip_qkv
   bool parallel_key = false;   ///< use_parallel_residual says whether both halves of a block read the same norm
   /// Of the mixer whose tensors are called ssm_...: its module, and the last of its linears.
   std::string_view TensorNames::*states = &TensorNames::delta;

@@ -178,6 +178,7 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   }
   if (kv_heads < 0) fail("{}: {}{} is {}", where, arch, kKvHeads, kv_heads);
   config["num_key_value_heads"] = kv_heads;
+  if (family.multi_query_key != nullptr) config[family.multi_query_key] = kv_heads == 1;
   config["head_dim"] =
       gguf.has(arch + kKeyLength) ? gguf.integer(arch + kKeyLength) : gguf.integer(arch + ".embedding_length") / heads;
   if (family.mixer == Mixer::delta) add_delta_config(config, gguf, arch, where);

@@ -11,7 +11,7 @@
 namespace strata::model {
 namespace {
 
-constexpr std::array<std::pair<Role, std::string_view>, 23> kLinearNames{{{Role::q, "attn_q"},
+constexpr std::array<std::pair<Role, std::string_view>, 24> kLinearNames{{{Role::q, "attn_q"},
                                                                           {Role::k, "attn_k"},
                                                                           {Role::v, "attn_v"},
                                                                           {Role::o, "attn_output"},
@@ -33,7 +33,8 @@ constexpr std::array<std::pair<Role, std::string_view>, 23> kLinearNames{{{Role:
                                                                           {Role::in_zxbcdt, "ssm_in"},
                                                                           {Role::in_xz, "ssm_in"},
                                                                           {Role::dtbc, "ssm_x"},
-                                                                          {Role::dt, "ssm_dt"}}};
+                                                                          {Role::dt, "ssm_dt"},
+                                                                          {Role::out_gate, "attn_gate"}}};
 constexpr std::array<std::pair<Norm, std::string_view>, 12> kNormNames{{{Norm::before_attention, "attn_norm"},
                                                                         {Norm::q, "attn_q_norm"},
                                                                         {Norm::k, "attn_k_norm"},
@@ -58,11 +59,12 @@ struct BothNames {
 };
 
 /// The tensors that belong to no block.
-std::array<BothNames, 6> whole_names(const Names& names, const GgufFamily& row) {
+std::array<BothNames, 7> whole_names(const Names& names, const GgufFamily& row) {
   const auto below_root = [&](std::string_view name) { return names.root + std::string(name); };
   return {{{"token_embd", names.linear(Role::embed)},
            {std::string(row.last_norm), below_root(names.last_norm), true},
            {"output", names.linear(Role::lm_head), true},
+           {"position_embd", below_root(names.positions)},
            {"per_layer_token_embd", below_root(names.block_table)},
            {"per_layer_model_proj", below_root(names.block_projection)},
            {"per_layer_proj_norm", below_root(names.block_projection_norm)}}};
@@ -159,6 +161,8 @@ std::vector<GgufName> gguf_part_names(const Architecture& a, std::size_t b) {
                        std::size_t matrix_rows = 0) {
     names.push_back({fmt::format("{}{}.{}", kBlocks, b, gguf), std::move(hf), form, matrix_rows});
   };
+  // This name may stand for what a gated delta net reads too.
+  if (a.output_gate == OutputGate::apart) add("attn_gate.weight", a.linear(b, Role::out_gate).module + ".weight");
   if (a.sinks) add("attn_sinks.weight", sinks_name(a, b));
   if (a.block_scale) add("layer_output_scale.weight", block_scale_name(a, b));
   if (a.attention[b].mixer == Mixer::delta) {

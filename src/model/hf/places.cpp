@@ -55,6 +55,21 @@ class Finder {
     }
   }
 
+  /// Dense linears that the files hold as (in, out).
+  void add_turned(const std::function<bool(const std::string& module)>& has_codec) {
+    for (const Linear& linear : a_.linears) {
+      const std::string name = linear.module + ".weight";
+      const TensorView* tensor = files_.find(name);
+      if (linear.block == kNoBlock || tensor == nullptr || is_quantized(tensor->dtype) || has_codec(linear.module))
+        continue;
+      Place place{.stack = encoded(name, false), .transposed = true, .rows = linear.rows, .cols = linear.cols};
+      if (place.stack.rows() != linear.cols || place.stack.cols() != linear.rows)
+        fail("{}: {} has shape [{}, {}], but config.json asks for [{}, {}], inputs first", where_, name,
+             place.stack.rows(), place.stack.cols(), linear.cols, linear.rows);
+      places_.by_name.emplace(name, place);
+    }
+  }
+
   /// Matrices that MLX has quantized: linears, the embedding, routers.
   void add_mlx() {
     for (const ExpectedTensor& tensor : expected_tensors(a_)) {
@@ -265,6 +280,7 @@ Places find_places(const format::SafetensorsSet& files, const Architecture& arch
                    const std::string& where) {
   Finder finder(files, architecture, block, where);
   finder.add_linears(has_codec);
+  if (architecture.turned_linears) finder.add_turned(has_codec);
   finder.add_mlx();
   finder.add_experts();
   return finder.take();

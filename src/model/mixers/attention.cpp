@@ -18,10 +18,12 @@ std::vector<MixerLinear> linears(const Architecture& a, std::size_t block) {
   if (!a.names.qkv.empty()) {
     add(Role::qkv, q_size + 2 * kv_size);
   } else {
-    add(Role::q, (a.output_gate ? 2 : 1) * q_size);
+    add(Role::q, (a.output_gate == OutputGate::in_q ? 2 : 1) * q_size);
     if (own_keys) add(Role::k, kv_size);
     if (own_keys && !of.k_is_v) add(Role::v, kv_size);
   }
+  if (a.output_gate == OutputGate::apart)
+    list.push_back({.role = Role::out_gate, .rows = q_size, .cols = a.hidden, .bias = false});
   list.push_back({.role = Role::o, .rows = a.hidden, .cols = q_size, .bias = a.o_bias});
   return list;
 }

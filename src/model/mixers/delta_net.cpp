@@ -33,7 +33,7 @@ void parse(const json& config, const Family& family, Architecture& a, const std:
   if (d.kernel > kLongestKernel || std::max(d.key_heads, d.value_heads) > kLargestSize / (d.key_size + d.value_size))
     fail("{}: {} and {} heads of {} and {} with a convolution over {} tokens are too large", where, d.key_heads,
          d.value_heads, d.key_size, d.value_size, d.kernel);
-  a.output_gate = true;
+  a.output_gate = OutputGate::in_q;
   const std::vector<bool> delta = delta_blocks(config, a.blocks, where);
   for (std::size_t b = 0; b < a.blocks; ++b)
     if (delta[b]) a.attention[b].mixer = Mixer::delta;

@@ -48,6 +48,10 @@ SafetensorsFolder::SafetensorsFolder(const model::Model& model, Codecs codecs, f
       scales_(std::move(scales)),
       carried_(std::move(carried)) {
   if (stacks_experts(model, this->codecs())) stacks_ = model.stacks();
+  const model::Architecture& a = model.architecture();
+  for (std::size_t l = 0; l < (a.turned_linears ? a.linears.size() : 0); ++l)
+    if (a.linears[l].block != model::kNoBlock && !this->codecs()[l]->has_codes())
+      stacks_.push_back(model::turned_linear(a.linears[l]));
   lay_out(list_tensors(), config_of());
 }
 

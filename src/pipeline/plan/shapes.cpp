@@ -145,6 +145,17 @@ std::string why_not_shape(const Codec& codec, std::uint64_t rows, std::uint64_t 
   return why;
 }
 
+/// vLLM turns weights that a family's files hold as (in, out) around by their name, whatever they are.
+std::string why_not_turned(const Target& target, const Codec& codec, const model::Architecture& a,
+                           const model::Linear& linear) {
+  if (!a.turned_linears || linear.block == model::kNoBlock || target.container != codec::Container::compressed_tensors)
+    return {};
+  for (const codec::PartSpec& part : codec.layout(codec, linear.rows, linear.cols))
+    if (part.suffix == "weight")
+      return fmt::format("runtimes turn the weights of {} around as they load them, these codes too", a.model_type);
+  return {};
+}
+
 std::string why_not_fused(const Target& target, const Codec& codec, const model::Architecture& a,
                           const model::FusionGroup& group, std::uint64_t parts) {
   const model::Linear& first = a.linears[group.linears.front()];
@@ -152,6 +163,7 @@ std::string why_not_fused(const Target& target, const Codec& codec, const model:
     return "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other "
            "weights";
   if (!codec.has_codes()) return {};
+  if (std::string why = why_not_turned(target, codec, a, first); !why.empty()) return why;
   if (target.container == codec::Container::gguf && codec.tensor_scaled)
     if (std::string why = model::why_no_factor(a, first); !why.empty()) return why;
   if (target.container == codec::Container::mlx && model::taken_apart_by_mlx(a, first))

@@ -222,6 +222,7 @@ TunedNorms tune_norms(const model::Model& original, const model::Model& quantize
          original.path().string(), b.blocks, b.hidden, b.vocab, a.blocks, a.hidden, a.vocab);
   if (const std::string why = engine::why_no_gradient(b); !why.empty())
     fail("{}: its norms cannot be learned: {}", quantized.path().string(), why);
+  if (!b.norm_weights) fail("{}: its norms have no weights that could be learned", quantized.path().string());
   if (set.sequences.size() < 2) fail_usage("norms are learned on two sequences or more; give more --samples or text");
   return NormTuner(original, quantized, set, options).run();
 }
