@@ -1,6 +1,5 @@
-// The forward pass of every family: a batch of sequences, or a few tokens on top of a key-value cache. What happens
-// between the operations can be observed at named sites; the engine knows none of the observers. Guards that make an
-// engine do more than run are in engine/modes.h.
+// The forward pass of every family: a batch of sequences, or a few tokens on top of a cache, observed at named sites.
+// Guards that make an engine do more than run are in engine/modes.h.
 #pragma once
 #include <functional>
 #include <optional>
@@ -56,8 +55,7 @@ class Engine {
   /// embed and every block: the last block's output (tokens, hidden). Advances the caches.
   std::vector<float> forward(std::span<const Token> tokens, std::span<const Sequence> sequences,
                              const Observer* observer = nullptr);
-  /// Whether the head has other weights than the model's.
-  bool head_replaced() const;
+  bool head_replaced() const;  ///< whether the head has other weights than the model's
 
  private:
   friend class Watching;
@@ -89,7 +87,7 @@ class Engine {
   /// within the mixer. x: the normed input, (tokens, hidden).
   using Mix = const float*(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
                            const Observer* observer, Site last);
-  /// One a kind of mixer, each in its file in mixers/; the table is in mixers/mixers.cpp.
+  /// One a kind of mixer, each in its file in mixers/.
   Mix mix_attention, mix_latent, mix_delta, mix_convolution, mix_mamba, mix_selective;
   /// Parts of latent attention.
   struct LatentRows;
@@ -112,8 +110,7 @@ class Engine {
   bool run_gated(BlockWeights& weights, std::size_t block, std::size_t expert, const float* x, std::size_t tokens,
                  float* y, const std::function<void(const float* rows, std::size_t size)>& show, Site last);
   /// Ends a block whose halves are added to h; in block_embedding.cpp. A pass that ends at `last` leaves h half done.
-  void finish_block(BlockWeights& weights, std::size_t block, const Batch& batch, float* h, const Observer* observer,
-                    Site last);
+  void finish_block(BlockWeights& w, std::size_t block, const Batch& batch, float* h, const Observer*, Site last);
   /// Adds what the routed experts give to `out`, what the shared expert or the dense part gave. They read x, or what is
   /// made of h beside a dense part. False when the pass ended at `last`. In experts.cpp, as are those below.
   bool add_experts(BlockWeights& weights, std::size_t block, const float* x, const float* h, std::size_t tokens,

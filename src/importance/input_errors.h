@@ -39,7 +39,7 @@ class InputErrors {
 
   const model::Architecture& architecture_;
   HeadInput head_input_;
-  std::size_t block_ = model::kNoBlock;  ///< the present one
+  std::size_t block_ = model::kNoBlock;   ///< the present one
   std::map<engine::Site, Sample> sites_;  ///< those of the present block
   Sample experts_down_, head_;            ///< what down reads in its experts, and what the head reads
 };

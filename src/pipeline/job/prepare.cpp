@@ -188,8 +188,8 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
     return plan;
   };
   if (has_gradient_costs(*prepared_.scores))
-      confirm_costs(engine, sets, inputs, rounded_inputs(target_), stages_.file("confirm.journal"), *prepared_.scores,
-                    next_plan, writes_ ? ranks_to_confirm(sets.size()) : Ranks());
+    confirm_costs(engine, sets, inputs, rounded_inputs(target_), stages_.file("confirm.journal"), *prepared_.scores,
+                  next_plan, writes_ ? ranks_to_confirm(sets.size()) : Ranks());
   return inputs;
 }
 
