@@ -20,6 +20,19 @@ bool is_sampled(std::size_t place, std::size_t tokens) {
   return (place * kGoldenRatio >> 32) % step == 0;
 }
 
+/// What all ranks have, one after another.
+template <class T>
+std::vector<T> gathered(const Ranks& ranks, std::vector<T> own) {
+  std::vector<std::size_t> counts(ranks.size()), begins(ranks.size() + 1);
+  counts[ranks.rank()] = own.size();
+  ranks.share_all(std::span(counts));
+  std::partial_sum(counts.begin(), counts.end(), begins.begin() + 1);
+  std::vector<T> all(begins.back());
+  std::ranges::copy(own, all.begin() + static_cast<std::ptrdiff_t>(begins[ranks.rank()]));
+  ranks.share_all(std::span(all), begins);
+  return all;
+}
+
 }  // namespace
 
 void InputErrors::add(Sample& sample, const SiteRows& rows) {
@@ -29,12 +42,15 @@ void InputErrors::add(Sample& sample, const SiteRows& rows) {
     if (is_sampled(first + t, all)) sample.add(rows.rows + t * rows.size);
 }
 
+void InputErrors::begin(std::size_t block) {
+  if (block == block_) return;
+  block_ = block;
+  sites_.clear();
+  experts_down_ = head_ = {};
+}
+
 void InputErrors::observe(const SiteRows& rows) {
-  if (rows.site == Site::block_in && rows.block != block_) {
-    block_ = rows.block;
-    sites_.clear();
-    experts_down_ = head_ = {};
-  }
+  begin(rows.block);
   if (std::ranges::find(engine::kLinearSites, rows.site) != engine::kLinearSites.end()) add(sites_[rows.site], rows);
   if (const std::optional<SiteRows> head = head_input_.of(rows)) add(head_, *head);
 }
@@ -45,31 +61,41 @@ void InputErrors::observe_expert(const PassExpertRows& pass) {
   experts_down_.size = rows.size;
   const std::size_t first = pass.first_sequence * pass.tokens, all = pass.all_sequences * pass.tokens;
   for (std::size_t i = 0; i < rows.tokens.size(); ++i)
-    if (is_sampled(first + rows.tokens[i], all)) experts_down_.add(rows.rows + i * rows.size);
+    if (const std::size_t place = first + rows.tokens[i]; is_sampled(place, all)) {
+      experts_down_.add(rows.rows + i * rows.size);
+      experts_down_.places.push_back(place * architecture_.experts.count + rows.expert);
+    }
 }
 
 void InputErrors::Sample::share(const Ranks& ranks) {
-  std::vector<std::size_t> sizes(ranks.size()), counts(ranks.size()), begins(ranks.size() + 1);
+  std::vector<std::size_t> sizes(ranks.size());
   sizes[ranks.rank()] = size;
-  counts[ranks.rank()] = rows.size();
   ranks.share_all(std::span(sizes));
-  ranks.share_all(std::span(counts));
   size = *std::ranges::max_element(sizes);  // 0 where a rank has seen nothing
-  std::partial_sum(counts.begin(), counts.end(), begins.begin() + 1);
-  std::vector<float> all(begins.back());
-  std::ranges::copy(rows, all.begin() + static_cast<std::ptrdiff_t>(begins[ranks.rank()]));
-  ranks.share_all(std::span(all), begins);
-  rows = std::move(all);
+  rows = gathered(ranks, std::move(rows));
+  places = gathered(ranks, std::move(places));
 }
 
-void InputErrors::share(const Ranks& ranks) {
-  if (!ranks.many()) return;
-  for (const Site site : engine::kLinearSites) {
-    sites_[site].share(ranks);
-    if (sites_[site].rows.empty()) sites_.erase(site);
+void InputErrors::Sample::sort() {
+  std::vector<std::size_t> order(places.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, {}, [&](std::size_t i) { return places[i]; });
+  Sample sorted{.size = size, .rows = {}, .places = {}};
+  for (const std::size_t i : order) sorted.add(rows.data() + i * size);
+  rows = std::move(sorted.rows);
+}
+
+void InputErrors::complete(std::size_t block, const Ranks& ranks) {
+  begin(block);  // where this rank has seen no sequence
+  if (ranks.many()) {
+    for (const Site site : engine::kLinearSites) {
+      sites_[site].share(ranks);
+      if (sites_[site].rows.empty()) sites_.erase(site);
+    }
+    experts_down_.share(ranks);
+    head_.share(ranks);
   }
-  experts_down_.share(ranks);
-  head_.share(ranks);
+  experts_down_.sort();
 }
 
 std::vector<double> InputErrors::shares(const model::Linear& linear, const codec::ActivationRounding& rounding) const {

@@ -22,8 +22,8 @@ class InputErrors {
   void observe(const SiteRows& rows);
   /// A PassExpertObserver (pass.h).
   void observe_expert(const PassExpertRows& rows);
-  /// Every rank gets the samples that all have taken of the present block. Call it after its last site.
-  void share(const Ranks& ranks);
+  /// Call it after the last site of a block: every rank gets the samples that all have taken of it.
+  void complete(std::size_t block, const Ranks& ranks);
   /// (cols): E[(x_j - r(x_j))^2] / E[x_j^2] of a linear of the present block, or of the head after the last block; 0
   /// for a column of zeros. What down reads is another thing in every expert: all columns have the mean of the sample.
   std::vector<double> shares(const model::Linear& linear, const codec::ActivationRounding& rounding) const;
@@ -31,11 +31,16 @@ class InputErrors {
  private:
   struct Sample {
     std::size_t size = 0;
-    std::vector<float> rows;  ///< (tokens, size)
+    std::vector<float> rows;          ///< (tokens, size)
+    std::vector<std::size_t> places;  ///< of experts: the row's token among all and its expert, as one number
     void add(const float* row) { rows.insert(rows.end(), row, row + size); }
     void share(const Ranks& ranks);
+    /// Rows in the order of their places, whatever the batches were that they came in.
+    void sort();
   };
   static void add(Sample& sample, const SiteRows& rows);
+  /// Drops the samples of another block.
+  void begin(std::size_t block);
 
   const model::Architecture& architecture_;
   HeadInput head_input_;

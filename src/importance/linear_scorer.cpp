@@ -65,7 +65,7 @@ void LinearScorer::observe(const SiteRows& rows) {
 
 void LinearScorer::score_block(std::size_t block, const Ranks& ranks) {
   if (!wanted()) return;
-  if (input_errors_ && block != model::kNoBlock) input_errors_->share(ranks);
+  if (input_errors_ && block != model::kNoBlock) input_errors_->complete(block, ranks);
   std::vector<std::size_t> linears;
   for (std::size_t l = 0; l < a_.linears.size(); ++l)
     if (a_.linears[l].block == block) linears.push_back(l);

@@ -113,6 +113,7 @@ class SameBytes(Ranks):
 class SameFigures(Ranks):
     def test_scores(self):
         for model, options in [("llama", ["--signals", "all", "--kl-codecs", "int4_g64,nvfp4"]), ("moe", []),
+                               ("moe", ["--signals", "act_mse", "--for", "b200", "--codecs", "nvfp4_a4,fp8_static,fp8_channel"]),
                                ("llama", ["--signals", "lim,spike,act_mse,alpha", "--samples", "3"])]:
             words = ["score", f"../{model}", "--calib", "../text.txt", "--seq-len", "64", *options]
             self.run_ranks(1, *words, "-o", "alone.json")
