@@ -8,6 +8,7 @@
 #include "cli/verb.h"
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/interrupt.h"
 #include "core/random.h"
 #include "core/seconds.h"
 #include "core/threads.h"
@@ -69,19 +70,24 @@ struct ModelOptions {
 /// The speed of a model in tokens per second, the best of several runs: `prefill` for 512 tokens at once with all their
 /// logits, `decode` for the tokens that follow a context one at a time.
 struct ModelSpeed {
+  std::size_t prompt, context;
   double prefill = 0, decode = 0;
 };
 
 ModelSpeed measure_model(const model::Model& model, kernel::Precision precision, const ModelOptions& options,
                          int runs) {
-  constexpr std::size_t prompt = kPrompt, generated = 32;
+  constexpr std::size_t generated = 32;
   engine::Engine engine(model, precision);
   const model::Architecture& a = engine.architecture();
+  // A model that has learned its positions has room for no more tokens.
+  const std::size_t most = a.learned.positions, room = most == 0 ? options.context : most - std::min(most, generated);
+  const std::size_t prompt = std::min(kPrompt, std::max<std::size_t>(room, 1)),
+                    context = std::min(options.context, room);
   std::vector<engine::Token> tokens(prompt);
   Random random(1);
   for (engine::Token& token : tokens) token = static_cast<engine::Token>(random.below(a.vocab));
   std::vector<float> logits(prompt * a.vocab);
-  ModelSpeed best;
+  ModelSpeed best{.prompt = prompt, .context = std::max(prompt, context)};
   for (int run = 0; run < runs; ++run) {
     engine::KvCache cache(a.blocks, precision == kernel::Precision::f32 || options.exact ? DType::f32 : DType::bf16);
     const engine::Sequence whole{prompt, &cache}, one{1, &cache};
@@ -89,12 +95,14 @@ ModelSpeed measure_model(const model::Model& model, kernel::Precision precision,
     const std::vector<float> h = engine.forward(tokens, {&whole, 1});
     engine.logits(h.data(), prompt, logits.data());
     best.prefill = std::max(best.prefill, static_cast<double>(prompt) / seconds_since(begin));
-    while (cache.positions < options.context) {
-      const engine::Sequence more{std::min(prompt, options.context - cache.positions), &cache};
+    while (cache.positions < context) {
+      check_interrupt();
+      const engine::Sequence more{std::min(prompt, context - cache.positions), &cache};
       engine.forward(std::span(tokens).first(more.tokens), {&more, 1});
     }
     begin = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < generated; ++i) {
+      check_interrupt();
       const std::vector<float> last = engine.forward({&tokens[i], 1}, {&one, 1});
       engine.logits(last.data(), 1, logits.data());
     }
@@ -112,8 +120,8 @@ void run_model(const ModelOptions& options, const Common& common) {
   for (const auto& [name, precision] : {std::pair{"f32", kernel::Precision::f32}, {"bf16", kernel::Precision::bf16}}) {
     const ModelSpeed speed = measure_model(model, precision, options, 4);
     value[name] = {{"prefill_tokens_per_second", speed.prefill}, {"decode_tokens_per_second", speed.decode}};
-    print(common, "{:<5} prefill of {} tokens {:.0f} tokens/s, decode after {} {:.1f} tokens/s\n", name, kPrompt,
-          speed.prefill, std::max(kPrompt, options.context), speed.decode);
+    print(common, "{:<5} prefill of {} tokens {:.0f} tokens/s, decode after {} {:.1f} tokens/s\n", name, speed.prompt,
+          speed.prefill, speed.context, speed.decode);
   }
   print_json(common, value);
 }

@@ -103,6 +103,9 @@ Answer answer(engine::Engine& engine, const Talker& talker, const std::vector<en
       options.kept());
   give(decoder.finish());
   result.tokens = tokens.size();
+  const std::size_t most = engine.architecture().learned.positions;
+  if (most != 0 && prompt.size() + tokens.size() > most)
+    remark("\nstopped: these are all of the {} positions that this model has learned\n", most);
   result.seconds = seconds_since(begin);
   return result;
 }

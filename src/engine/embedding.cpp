@@ -30,8 +30,10 @@ void Embedding::look_up(const kernel::Weights& rows, std::span<const Token> toke
 void Embedding::add_positions(std::size_t first, std::size_t tokens, float* h) const {
   const model::LearnedPositions& learned = model.architecture().learned;
   if (first + tokens > learned.positions)
-    fail("a text of {} tokens is longer than the {} positions that this model has learned", first + tokens,
-         learned.positions);
+    fail(
+        "the text is longer than the {} positions that this model has learned; give a shorter one, or a smaller "
+        "--seq-len",
+        learned.positions);
   std::vector<float> row(model.architecture().hidden);
   for (std::size_t t = 0; t < tokens; ++t) {
     kernel::read_row(positions->view(), learned.first + first + t, row.data());

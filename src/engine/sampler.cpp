@@ -100,6 +100,7 @@ std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::
     if (std::find(stop.begin(), stop.end(), token) != stop.end()) break;
     result.push_back(token);
     if (!emit(token) || result.size() == count) break;
+    if (a.learned.positions != 0 && cache.positions >= a.learned.positions) break;
     const Sequence sequence{1, &cache};
     last_rows = 1;
     h = engine.forward({&token, 1}, {&sequence, 1});

@@ -86,6 +86,13 @@ std::vector<std::filesystem::path> CalibrationRequest::files() const {
   return all;
 }
 
+void CalibrationRequest::fit(const model::Architecture& architecture) {
+  if (architecture.learned.positions == 0) return;
+  most_tokens = architecture.learned.positions;
+  if (seq_len.value_or(0) > most_tokens)
+    fail_usage("--seq-len {} is more than the {} positions that this model has learned", *seq_len, most_tokens);
+}
+
 void visit(CalibrationRequest& r, OptionVisitor& v) {
   v.heading("Calibration text");
   v.files(
@@ -114,7 +121,8 @@ void visit(CalibrationRequest& r, OptionVisitor& v) {
 
 namespace {
 
-CalibrationSet one_text(engine::Engine& engine, const model::Tokenizer& tokenizer, const CalibrationRequest& request) {
+CalibrationSet one_text(engine::Engine& engine, const model::Tokenizer& tokenizer, CalibrationRequest request) {
+  request.fit(engine.architecture());
   const TextSize size = request.size();
   const std::vector<std::filesystem::path> files = request.files();
   if (files.empty()) return calibration_from_model(engine, tokenizer, size.samples, size.seq_len, request.seed);

@@ -1,8 +1,10 @@
 // The calibration set: the tokens that statistics of activations are made from, and their source, which is files of the
 // user or text that the model writes itself.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -71,8 +73,13 @@ struct CalibrationRequest {
   std::optional<std::size_t> samples = {}, seq_len = {};  ///< unset: those of `defaults`, which the work decides
   std::uint64_t seed = 0;                                 ///< of the model's own text
   TextSize defaults{32, 128};
+  std::size_t most_tokens = std::numeric_limits<std::size_t>::max();  ///< of a sequence that the model can read
 
-  TextSize size() const { return {samples.value_or(defaults.samples), seq_len.value_or(defaults.seq_len)}; }
+  TextSize size() const {
+    return {samples.value_or(defaults.samples), seq_len.value_or(std::min(defaults.seq_len, most_tokens))};
+  }
+  /// Sets most_tokens. Throws UsageError when seq_len is more.
+  void fit(const model::Architecture& architecture);
   /// The files of all texts, in order.
   std::vector<std::filesystem::path> files() const;
 };

@@ -184,7 +184,10 @@ void check_linear_costs(const Problem& problem) {
   const bool some = std::ranges::any_of(
       allowed, [&](const codec::Codec* codec) { return codec->has_codes() && has_cost(problem.costs(), *codec); });
   const bool all_kept = std::ranges::none_of(allowed, &codec::Codec::has_codes);
-  if (some || all_kept) return;
+  std::vector<std::string> unpriced;
+  if (some && !problem.request().codecs.empty())
+    for (const LeftOut& item : without_costs(problem)) unpriced.push_back(item.codec);
+  if ((some || all_kept) && unpriced.empty()) return;
   std::vector<std::string> signals, held;
   for (const importance::Signal* signal : linear_cost_signals(allowed)) signals.emplace_back(signal->name);
   for (const auto& [name, values] : problem.costs().blocks) held.push_back(name);
@@ -192,6 +195,9 @@ void check_linear_costs(const Problem& problem) {
       fmt::format("strata score {} -o scores.json --for {}{}{} --signals {}", problem.model().path().string(),
                   problem.target().name, problem.request().codecs.empty() ? "" : " --codecs ",
                   fmt::join(problem.request().codecs, ","), fmt::join(signals, ","));
+  if (!unpriced.empty())
+    fail("preset {}: the scores hold no costs for {}, which --codecs names; make them with: {}",
+         problem.request().preset, fmt::join(unpriced, ", "), command);
   if (problem.costs().linears.empty())
     fail(
         "preset {} weighs what each codec costs each linear, and the scores do not hold that{}: {} are missing; make "

@@ -46,6 +46,7 @@ void check_input_scale(const codec::Codec& codec, const model::Architecture& a) 
 }
 
 QuantizeRequest fitted_to(const model::Model& model, QuantizeRequest request, Listener& listener) {
+  request.calibration.fit(model.architecture());
   const std::string& why = model.architecture().why_not_runnable;
   if (why.empty()) return request;
   const std::string where = model.path().string();

@@ -46,6 +46,11 @@ TEST(Presets, BestRefusesScoresOfOtherCodecs) {
     std::erase_if(row, [](const auto& entry) { return entry.first->name != "int4_g32" && entry.first->has_codes(); });
   request.codecs = {"nvfp4", "keep"};
   EXPECT_TRUE(holds(error_of([&] { make_plan({model, target_by_name("vllm"), request, costs}); }), "--codecs nvfp4"));
+  request.codecs = {"nvfp4", "int4_g32", "keep"};
+  EXPECT_TRUE(holds(error_of([&] {
+                      make_plan({model, target_by_name("vllm"), request, costs});
+                    }),
+                    "no costs for nvfp4, which --codecs names"));
   request.codecs.clear();
   const PlanResult result = make_plan({model, target_by_name("vllm"), request, costs});
   EXPECT_TRUE(std::ranges::any_of(result.left_out, [](const LeftOut& item) {
