@@ -12,14 +12,14 @@ SIZES = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "
 #: Fused attention with biases; names of another kind; state spaces, with experts in every other block; several residual streams.
 MODELS = {
     "persimmon": {},
-    "mpt": {"d_model": 256, "n_layers": 4, "n_heads": 4},
+    "codegen": {"n_embd": 256, "n_layer": 4, "n_head": 4, "rotary_dim": 16, "n_inner": 512},
     "jamba": {"num_key_value_heads": 2, "num_experts": 4, "attn_layer_period": 4, "attn_layer_offset": 2,
               "expert_layer_period": 2, "expert_layer_offset": 1, "mamba_dt_rank": 16, "use_mamba_kernels": False},
     "gemma3n_text": {"num_key_value_heads": 2, "head_dim": 64, "vocab_size_per_layer_input": 512, "hidden_size_per_layer_input": 32,
                      "altup_num_inputs": 2, "laurel_rank": 16, "num_kv_shared_layers": 2, "sliding_window": 16,
                      "activation_sparsity_pattern": [0.95, 0.0, 0.0, 0.0], "layer_types": ["sliding_attention", "full_attention"] * 2},
 }
-KEPT = {"persimmon": ("embed_tokens", "lm_head"), "mpt": ("wte", r"norm_1"),
+KEPT = {"persimmon": ("embed_tokens", "lm_head"), "codegen": ("wte", "ln_1"),
         "jamba": ("conv1d", "router", "x_proj", "lm_head"), "gemma3n_text": ("embed_tokens", "altup", "laurel")}
 
 
