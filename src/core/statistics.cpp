@@ -43,7 +43,7 @@ std::vector<double> ranks(std::span<const double> values) {
   std::stable_sort(order.begin(), order.end(), [&](std::size_t x, std::size_t y) { return values[x] < values[y]; });
   std::vector<double> result(values.size());
   for (std::size_t first = 0; first < order.size();) {
-    std::size_t end = first;
+    std::size_t end = first + 1;  // past a value that is not even equal to itself, too
     while (end < order.size() && values[order[end]] == values[order[first]]) ++end;
     for (std::size_t i = first; i < end; ++i) result[order[i]] = 0.5 * static_cast<double>(first + end - 1);
     first = end;

@@ -19,6 +19,7 @@
 #include "kernel/gradients.h"
 #include "kernel/outer_products.h"
 #include "kernel/softmax.h"
+#include "model/damage.h"
 
 namespace strata::importance {
 namespace {
@@ -247,7 +248,13 @@ Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& 
   Progress progress("gradients", ceil_div(used, per_batch) * 2 * engine.architecture().blocks);
   for (std::size_t first = 0; first < used; first += per_batch)
     squares.add(first, std::min(per_batch, used - first), [&] { progress.advance(); });
-  return std::move(squares).sensitivities();
+  Sensitivities result = std::move(squares).sensitivities();
+  for (const Sensitivity& linear : result)
+    for (const std::vector<double>& part : linear.columns)
+      if (!std::ranges::all_of(part, [](double value) { return std::isfinite(value); }))
+        model::fail_not_finite(engine.model(), "gradients by the calibration text are not finite",
+                               "the weights are damaged");
+  return result;
 }
 
 std::vector<double> fisher(const LinearInputs& inputs, const ColumnProducts& difference) {
