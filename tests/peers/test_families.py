@@ -210,6 +210,7 @@ MODULES = {".attn.": ".self_attn.", ".short_conv.": ".conv."}
 
 def within(module: str) -> str:
     """A module's name from its blocks on. Names before that are each runtime's own."""
+    module = re.sub("|".join(map(re.escape, MODULES)), lambda found: MODULES[found[0]], module)
     found = re.search(r"\b(?:layers|h)\.(?!.*\blayers\.).*", module)
     return found[0] if found else module
 
@@ -227,7 +228,6 @@ def test_vllm(strata, modules, name):
     assert not result["missing"]
     planned, seen = planned_bits(for_vllm(strata, name)), set()
     for module, bits in result["bits"].items():
-        module = re.sub("|".join(map(re.escape, MODULES)), lambda found: MODULES[found[0]], module)
         parent, _, leaf = within(module).rpartition(".")
         if TOWER.search(module):
             assert bits is None, module
