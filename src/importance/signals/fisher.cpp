@@ -18,6 +18,7 @@
 #include "engine/sampler.h"
 #include "kernel/gradients.h"
 #include "kernel/outer_products.h"
+#include "kernel/round_rows.h"
 #include "kernel/softmax.h"
 #include "model/damage.h"
 
@@ -169,7 +170,11 @@ class SquaredGradients {
         if (!own.x.empty()) body(own, columns);  // none of its tokens may be routed to an expert
       });
     };
-    draw_tokens(gradient_.forward(batch, ids, between), a_.vocab, set_.source.hash + first * 0x10001);
+    std::vector<float>& logits = gradient_.forward(batch, ids, between);
+    if (!kernel::all_finite(logits.data(), logits.size()))
+      model::fail_not_finite(engine_.model(), "the logits are not finite for the calibration text",
+                             "the weights are damaged");
+    draw_tokens(logits, a_.vocab, set_.source.hash + first * 0x10001);
     gradient_.backward(batch,
                        {.head =
                             [&](const auto& dy, const auto& x) {
