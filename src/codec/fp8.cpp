@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <bit>
 
-#include "codec/family.h"
-#include "core/numbers.h"
+#include "codec/fp8_rows.h"
 
 namespace strata::codec {
 namespace {
 
-enum Part : std::size_t { kCodes, kScales };
+using fp8::kCodes, fp8::kScales;
 
 GroupParams minmax(Range range) { return {.scale = storable_scale(range.magnitude() / kMostE4m3)}; }
 
@@ -39,10 +38,6 @@ GroupParams fit(const Codec&, std::span<const float> weights, std::span<const fl
   return fit_group(kVariantPortable, weights.data(), h.data(), weights.size(), range_of(weights), fit);
 }
 
-std::uint8_t round(const Codec&, float weight, const GroupParams& group) { return float_to_e4m3(weight / group.scale); }
-
-float value(const Codec&, std::uint8_t code, const GroupParams& group) { return e4m3_to_float(code) * group.scale; }
-
 std::vector<PartSpec> layout(const Codec&, std::uint64_t rows, std::uint64_t cols) {
   return {{"weight", DType::e4m3, {rows, cols}}, {"weight_scale", DType::bf16, {rows, 1}}};
 }
@@ -51,17 +46,11 @@ void store_groups(const Variant&, Stored& out, std::size_t row, std::size_t coun
   for (std::size_t r = 0; r < count; ++r) store_bf16(bytes_of(out, kScales), row + r, groups[r].scale);
 }
 
-void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
-          const GroupParams* groups, float tensor_scale) {
-  std::copy_n(codes, count * out.cols, bytes_of(out, kCodes) + row * out.cols);
-  store_groups(kVariantPortable, out, row, count, groups, tensor_scale);
-}
-
 GroupParams load_group(const Stored& in, std::size_t row) { return {.scale = load_bf16(bytes_of(in, kScales), row)}; }
 
 void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
   const unsigned char* const codes = bytes_of(in, kCodes) + row * in.cols + col;
-  for (std::size_t i = 0; i < count; ++i) out[i] = value(codec, codes[i], load_group(in, row));
+  for (std::size_t i = 0; i < count; ++i) out[i] = fp8::value(codec, codes[i], load_group(in, row));
 }
 
 void fit_row(const Variant& variant, const Codec& codec, const float* weights, const float* importance,
@@ -70,20 +59,6 @@ void fit_row(const Variant& variant, const Codec& codec, const float* weights, c
              [&](std::size_t group, Range range, std::size_t at, std::size_t count) {
                groups[group] = fit_group(variant, weights + at, importance_from(importance, at), count, range, fit);
              });
-}
-
-void round_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols,
-               const GroupParams* groups, std::uint8_t* codes) {
-  variant.round_e4m3(weights, row_shape(codec, cols), groups, codes);
-}
-
-void values_row(const Variant& variant, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
-                const GroupParams* groups, float* out) {
-  variant.values_e4m3(codes, row_shape(codec, cols), groups, out);
-}
-
-void store_codes(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes) {
-  std::copy_n(codes, out.cols, bytes_of(out, kCodes) + row * out.cols);
 }
 
 void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
@@ -99,7 +74,7 @@ void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t 
   }
 }
 
-constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot};
+constexpr RowFunctions kRows = {fit_row, fp8::round_row, fp8::values_row, fp8::store_codes, store_groups, decode, dot};
 
 }  // namespace
 
@@ -108,10 +83,10 @@ void append_fp8(std::vector<Codec>& table) {
                     .family = Family::fp8,
                     .code_bits = 8,
                     .fit = fit,
-                    .round = round,
-                    .value = value,
+                    .round = fp8::round,
+                    .value = fp8::value,
                     .layout = layout,
-                    .pack = pack,
+                    .pack = fp8::pack<store_groups>,
                     .unpack = unpack,
                     .rows = &kRows};
   table.push_back(codec);

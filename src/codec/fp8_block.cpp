@@ -1,26 +1,21 @@
 // fp8_block: E4M3 codes with a bf16 scale for every 128 x 128 weights (float-quantized, strategy block).
 // Byte layout and formulas: docs/formats/fp8.md.
 #include <algorithm>
-#include <cmath>
 
-#include "codec/family.h"
+#include "codec/fp8_rows.h"
 #include "core/checked.h"
-#include "core/numbers.h"
 
 namespace strata::codec {
 namespace {
 
-enum Part : std::size_t { kCodes, kScales };
+using fp8::kScales;
+
 constexpr std::size_t kSide = 128;  // of a block
 
 /// All blocks have the scale of the tensor, a power of two: the precision of E4M3 is the same over 14 octaves.
 GroupParams fit(const Codec&, std::span<const float>, std::span<const float>, ScaleFit, float tensor_scale) {
   return {.scale = tensor_scale};
 }
-
-std::uint8_t round(const Codec&, float weight, const GroupParams& group) { return float_to_e4m3(weight / group.scale); }
-
-float value(const Codec&, std::uint8_t code, const GroupParams& group) { return e4m3_to_float(code) * group.scale; }
 
 std::vector<PartSpec> layout(const Codec& codec, std::uint64_t rows, std::uint64_t cols) {
   return {{"weight", DType::e4m3, {rows, cols}},
@@ -35,24 +30,8 @@ void store_groups(const Variant&, Stored& out, std::size_t row, std::size_t coun
       store_bf16(bytes_of(out, kScales), (row + r) / kSide * per_row + g, groups[r * per_row + g].scale);
 }
 
-void store_codes(const Variant&, Stored& out, std::size_t row, const std::uint8_t* codes) {
-  std::copy_n(codes, out.cols, bytes_of(out, kCodes) + row * out.cols);
-}
-
-void pack(const Codec&, Stored& out, std::size_t row, std::size_t count, const std::uint8_t* codes,
-          const GroupParams* groups, float tensor_scale) {
-  std::copy_n(codes, count * out.cols, bytes_of(out, kCodes) + row * out.cols);
-  store_groups(kVariantPortable, out, row, count, groups, tensor_scale);
-}
-
 GroupParams load_group(const Stored& in, std::size_t row, std::size_t group) {
   return {.scale = load_bf16(bytes_of(in, kScales), row / kSide * in.codec->groups_per_row(in.cols) + group)};
-}
-
-void unpack(const Codec& codec, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
-  const unsigned char* const codes = bytes_of(in, kCodes) + row * in.cols + col;
-  for (std::size_t i = 0; i < count; ++i)
-    out[i] = value(codec, codes[i], load_group(in, row, group_of(codec, col + i)));
 }
 
 void fit_row(const Variant&, const Codec& codec, const float*, const float*, std::size_t cols, ScaleFit,
@@ -60,37 +39,9 @@ void fit_row(const Variant&, const Codec& codec, const float*, const float*, std
   std::fill_n(groups, codec.groups_per_row(cols), GroupParams{.scale = tensor_scale});
 }
 
-void round_row(const Variant& variant, const Codec& codec, const float* weights, const float*, std::size_t cols,
-               const GroupParams* groups, std::uint8_t* codes) {
-  variant.round_e4m3(weights, row_shape(codec, cols), groups, codes);
-}
-
-void values_row(const Variant& variant, const Codec& codec, const std::uint8_t* codes, std::size_t cols,
-                const GroupParams* groups, float* out) {
-  variant.values_e4m3(codes, row_shape(codec, cols), groups, out);
-}
-
-void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count, float* out) {
-  const unsigned char* const codes = bytes_of(in, kCodes) + row * in.cols;
-  const auto load = [&](std::size_t group) { return load_group(in, row, group); };
-  each_piece(*in.codec, col, count, load,
-             [&](std::size_t from, std::size_t to, RowShape shape, const GroupParams* groups) {
-               variant.values_e4m3(codes + from, shape, groups, out + to);
-             });
-}
-
-void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
-         std::size_t y_stride) {
-  const std::size_t groups = in.codec->groups_per_row(in.cols);
-  std::vector<float> scales(groups);
-  for (std::size_t r = row; r < row + rows; ++r, ++y) {
-    for (std::size_t g = 0; g < groups; ++g) scales[g] = load_group(in, r, g).scale;
-    variant.dot_e4m3(bytes_of(in, kCodes) + r * in.cols, in.codec->group_size, {scales.data(), nullptr}, x, y,
-                     y_stride);
-  }
-}
-
-constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot};
+using Read = fp8::InGroups<load_group>;
+constexpr RowFunctions kRows = {fit_row,      fp8::round_row, fp8::values_row, fp8::store_codes,
+                                store_groups, Read::decode,   Read::dot};
 
 }  // namespace
 
@@ -102,11 +53,11 @@ void append_fp8_block(std::vector<Codec>& table) {
                    .tensor_scaled = true,
                    .activations = ActivationRounding::Kind::e4m3_groups,
                    .fit = fit,
-                   .round = round,
-                   .value = value,
+                   .round = fp8::round,
+                   .value = fp8::value,
                    .layout = layout,
-                   .pack = pack,
-                   .unpack = unpack,
+                   .pack = fp8::pack<store_groups>,
+                   .unpack = Read::unpack,
                    .rows = &kRows});
 }
 

@@ -76,6 +76,23 @@ class Ranks {
     collect_bytes(std::as_bytes(own), std::as_writable_bytes(std::span(all)), begins, sizeof(T));
     return all;
   }
+  /// The same to all ranks.
+  template <class T>
+  std::vector<T> collect_for_all(const std::vector<T>& own) const {
+    const std::vector<std::size_t> begins = begins_of(own.size());
+    std::vector<T> all(begins.back());
+    std::copy(own.begin(), own.end(), all.begin() + static_cast<std::ptrdiff_t>(begins[rank_]));
+    share_all(std::span(all), begins);
+    return all;
+  }
+  /// Every rank gets the largest of each value that all have.
+  template <class T>
+  void share_largest(std::span<T> values) const {
+    if (!many()) return;
+    const std::vector<T> all = collect_for_all(std::vector<T>(values.begin(), values.end()));
+    for (std::size_t i = 0; i < all.size(); ++i)
+      values[i % values.size()] = std::max(values[i % values.size()], all[i]);
+  }
   /// What the first rank says.
   bool decide(bool of_first) const;
 

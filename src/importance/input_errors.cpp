@@ -20,19 +20,6 @@ bool is_sampled(std::size_t place, std::size_t tokens) {
   return (place * kGoldenRatio >> 32) % step == 0;
 }
 
-/// What all ranks have, one after another.
-template <class T>
-std::vector<T> gathered(const Ranks& ranks, std::vector<T> own) {
-  std::vector<std::size_t> counts(ranks.size()), begins(ranks.size() + 1);
-  counts[ranks.rank()] = own.size();
-  ranks.share_all(std::span(counts));
-  std::partial_sum(counts.begin(), counts.end(), begins.begin() + 1);
-  std::vector<T> all(begins.back());
-  std::ranges::copy(own, all.begin() + static_cast<std::ptrdiff_t>(begins[ranks.rank()]));
-  ranks.share_all(std::span(all), begins);
-  return all;
-}
-
 }  // namespace
 
 void InputErrors::add(Sample& sample, const SiteRows& rows) {
@@ -68,12 +55,9 @@ void InputErrors::observe_expert(const PassExpertRows& pass) {
 }
 
 void InputErrors::Sample::share(const Ranks& ranks) {
-  std::vector<std::size_t> sizes(ranks.size());
-  sizes[ranks.rank()] = size;
-  ranks.share_all(std::span(sizes));
-  size = *std::ranges::max_element(sizes);  // 0 where a rank has seen nothing
-  rows = gathered(ranks, std::move(rows));
-  places = gathered(ranks, std::move(places));
+  ranks.share_largest(std::span(&size, 1));  // 0 where a rank has seen nothing
+  rows = ranks.collect_for_all(rows);
+  places = ranks.collect_for_all(places);
 }
 
 void InputErrors::Sample::sort() {

@@ -230,19 +230,6 @@ std::vector<std::vector<double>> InputMeanSquare::parts(const model::Linear& lin
   return result;
 }
 
-namespace {
-
-/// Every rank gets the largest of each value that all have.
-void share_largest(const Ranks& ranks, std::span<float> values) {
-  const std::size_t count = values.size();
-  std::vector<float> all(ranks.size() * count);
-  std::ranges::copy(values, all.begin() + static_cast<std::ptrdiff_t>(ranks.rank() * count));
-  ranks.share_all(std::span(all), count);
-  for (std::size_t i = 0; i < all.size(); ++i) values[i % count] = std::max(values[i % count], all[i]);
-}
-
-}  // namespace
-
 void InputMeanSquare::share(const Ranks& ranks, std::size_t sequences, std::size_t block) {
   if (!ranks.many()) return;
   const std::size_t parts = parts_of(sequences);
@@ -251,8 +238,8 @@ void InputMeanSquare::share(const Ranks& ranks, std::size_t sequences, std::size
   std::vector<Sums*> sums;
   for (std::size_t site = 0; site < kSites; ++site) sums.push_back(&sums_[block * kSites + site]);
   if (block + 1 == architecture_.blocks) sums.push_back(&sums_.back());
-  share_largest(ranks, std::span(largest_).subspan(block * kSites, kSites));
-  if (block + 1 == architecture_.blocks) share_largest(ranks, {&largest_.back(), 1});
+  ranks.share_largest(std::span(largest_).subspan(block * kSites, kSites));
+  if (block + 1 == architecture_.blocks) ranks.share_largest(std::span(&largest_.back(), 1));
   for (ExpertSums& expert : experts_[block]) {
     expert.routed.resize(parts);
     ranks.share_all(std::span(expert.routed));
@@ -260,10 +247,7 @@ void InputMeanSquare::share(const Ranks& ranks, std::size_t sequences, std::size
   }
   for (Sums* const of : sums) {
     std::size_t size = of->empty() ? 0 : of->front().size();  // none where this rank has seen nothing
-    std::vector<std::size_t> sizes(ranks.size());
-    sizes[ranks.rank()] = size;
-    ranks.share_all(std::span(sizes));
-    size = *std::ranges::max_element(sizes);
+    ranks.share_largest(std::span(&size, 1));
     if (size == 0) continue;
     std::vector<double> values(parts * size);
     for (std::size_t part = 0; part < of->size(); ++part)

@@ -131,16 +131,8 @@ class Scorer {
     for (const Signal* signal : signals_)
       if (signal->of_block != nullptr)
         pass_ranks_.share_all(std::span(result_.scores.blocks[std::string(signal->name)].values));
-    share_absmax();
-  }
-
-  /// A group may have linears in the blocks of several ranks.
-  void share_absmax() {
-    std::vector<float> all(absmax_.size() * pass_ranks_.size());
-    std::ranges::copy(absmax_, all.begin() + static_cast<std::ptrdiff_t>(absmax_.size() * pass_ranks_.rank()));
-    pass_ranks_.share_all(std::span(all), absmax_.size());
-    for (std::size_t i = 0; i < all.size(); ++i)
-      absmax_[i % absmax_.size()] = std::max(absmax_[i % absmax_.size()], all[i]);
+    // A group may have linears in the blocks of several ranks.
+    pass_ranks_.share_largest(std::span(absmax_));
   }
 
   void note_absmax(const Linear& linear) {

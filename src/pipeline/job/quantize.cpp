@@ -132,19 +132,29 @@ DryRun dry_run(const QuantizeRequest& given, Listener& listener) {
   return result;
 }
 
-eval::Evaluation verify(const model::Model& original, const QuantizeRequest& request,
-                        const std::filesystem::path& written) {
+namespace {
+
+/// The written model beside the original, by all ranks that are working together.
+std::vector<eval::Evaluation> evaluate_output(engine::Engine& exact, const QuantizeRequest& request,
+                                              const std::filesystem::path& written,
+                                              const std::vector<std::vector<engine::Token>>& sequences) {
   const model::Model quantized = model::Model::open(written);
-  const engine::Residency residency = residency_of(request);
-  engine::Engine exact(original, kernel::Precision::f32, residency),
-      rounded(quantized, kernel::Precision::f32, residency);
-  VerificationText text = verification_text(exact, request, request.verify_samples);
+  engine::Engine rounded(quantized, kernel::Precision::f32, residency_of(request));
   const RunInputs inputs = run_inputs(target_of(request), quantized);
   const eval::Judged judged[] = {{&rounded, &inputs.by_linear, &inputs.cache}};
+  return eval::evaluate(judged, &exact, sequences);
+}
+
+}  // namespace
+
+eval::Evaluation verify(const model::Model& original, const QuantizeRequest& request,
+                        const std::filesystem::path& written) {
+  engine::Engine exact(original, kernel::Precision::f32, residency_of(request));
+  VerificationText text = verification_text(exact, request, request.verify_samples);
   ask_for_help("verify", {{"path", std::filesystem::absolute(written).string()}, {"tokens", text.sequences}});
   std::optional<WorkingTogether> together;
   if (all_ranks_see(written)) together.emplace();
-  eval::Evaluation result = eval::evaluate(judged, &exact, text.sequences).front();
+  eval::Evaluation result = evaluate_output(exact, request, written, text.sequences).front();
   result.text = std::move(text.text);
   return result;
 }
@@ -154,13 +164,8 @@ void help_to_verify(const model::Model& original, const QuantizeRequest& request
   if (!all_ranks_see(path)) return;
   const WorkingTogether together;
   const auto sequences = get<std::vector<std::vector<engine::Token>>>(details, "tokens", where);
-  const model::Model quantized = model::Model::open(path);
-  const engine::Residency residency = residency_of(request);
-  engine::Engine exact(original, kernel::Precision::f32, residency),
-      rounded(quantized, kernel::Precision::f32, residency);
-  const RunInputs inputs = run_inputs(target_of(request), quantized);
-  const eval::Judged judged[] = {{&rounded, &inputs.by_linear, &inputs.cache}};
-  eval::evaluate(judged, &exact, sequences);
+  engine::Engine exact(original, kernel::Precision::f32, residency_of(request));
+  evaluate_output(exact, request, path, sequences);
 }
 
 }  // namespace strata::pipeline
