@@ -203,12 +203,11 @@ std::size_t Architecture::activations_per_token() const {
          (experts.count == 0 ? 0 : 2 * hidden + 2 * experts.latent + experts.count);
 }
 
-Architecture parse_architecture(const json& whole, const std::string& where, std::span<const Family> table) {
-  json config = text_configuration(whole, where);
+namespace {
+
+Architecture parse_of_family(json config, const Family* family, bool wrapped, const std::string& where) {
   const auto type = get<std::string>(config, "model_type", where);
-  const Family* family = find_family(type, table);
-  if (family == nullptr) fail("{}: model_type '{}' is not known; known are {}", where, type, known_families(table));
-  settle_keys(config, *family, is_wrapper(whole), where);
+  settle_keys(config, *family, wrapped, where);
   mixer_kind(family->mixer).prepare(config, *family, where);
 
   Architecture a;
@@ -247,6 +246,30 @@ Architecture parse_architecture(const json& whole, const std::string& where, std
   if (family->by_kind) parse_block_embedding(config, a, where);
   list_linears(a);
   return a;
+}
+
+/// What files of the family call the keys that a message names. Empty where it names none.
+std::string own_names(std::string_view message, const json& config, const Family& family) {
+  std::string names;
+  const json spelled = parse_json(family.spelled, "spellings of a family");
+  for (const auto& [key, own] : spelled.items())
+    if (!config.contains(key) && message.find(fmt::format("'{}'", key)) != std::string_view::npos)
+      names += fmt::format("; '{}' is called '{}' in files of {}", key, own.get<std::string>(), family.model_type);
+  return names;
+}
+
+}  // namespace
+
+Architecture parse_architecture(const json& whole, const std::string& where, std::span<const Family> table) {
+  const json config = text_configuration(whole, where);
+  const auto type = get<std::string>(config, "model_type", where);
+  const Family* family = find_family(type, table);
+  if (family == nullptr) fail("{}: model_type '{}' is not known; known are {}", where, type, known_families(table));
+  try {
+    return parse_of_family(config, family, is_wrapper(whole), where);
+  } catch (const Error& error) {
+    throw Error(error.what() + own_names(error.what(), config, *family));
+  }
 }
 
 Architecture parse_architecture(const json& config, const std::string& where) {

@@ -201,7 +201,7 @@ constexpr auto kGptFamilies = std::to_array<Family>({
                .before_feed_forward = "norm_2",
                .last_norm = "norm_f"},
      .only = R"({"alibi": true, "qk_ln": false, "prefix_lm": false, "no_bias": true, "expansion_ratio": 4,
-                 "attn_type": "multihead_attention"})",
+                 "attn_type": "multihead_attention", "logit_scale": null})",
      .inner_key = "attn_config",
      .spelled = R"({"hidden_size": "d_model", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
                     "max_position_embeddings": "max_seq_len"})",

@@ -224,6 +224,7 @@ constexpr auto kMixtures = std::to_array<Family>({
                .before_feed_forward = "pre_mlp_layernorm",
                .after_feed_forward = "post_mlp_layernorm"},
      .mixture = &kAfmoe,
+     .only = R"({"score_func": "sigmoid"})",
      .spelled = R"({"routed_scaling_factor": "route_scale", "sliding_window_pattern": "global_attn_every_n_layers"})",
      .defaults = R"({"num_shared_experts": 2, "sliding_window": 1024})"},
     {.model_type = "granitemoe_swa",

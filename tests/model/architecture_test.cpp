@@ -253,6 +253,12 @@ TEST(Architecture, AbsurdValuesAreRefusedByName) {
   }
 }
 
+TEST(Architecture, ErrorsNameKeysAsTheFamilysFilesDo) {
+  const json config = {{"model_type", "gpt2"}, {"n_embd", 64}, {"n_layer", 2}, {"n_head", "8"}, {"vocab_size", 100}};
+  EXPECT_NE(error_of(config).find("'num_attention_heads' is called 'n_head' in files of gpt2"), std::string::npos)
+      << error_of(config);
+}
+
 TEST(Architecture, WhatTheEngineCannotDoIsRefused) {
   json config = llama();
   config["rope_scaling"] = {{"rope_type", "by parts"}, {"factor", 4.0}};

@@ -17,8 +17,6 @@
 namespace strata::pipeline {
 namespace {
 
-/// Tokens that a plan's divergence is measured on under --max-kl: its standard error is then about 3 % of it.
-constexpr std::size_t kMaxKlTokens = 2048;
 /// The file of a pass that finds the mean squares of inputs and nothing else.
 constexpr const char* kInputs = "inputs.pass";
 
@@ -59,7 +57,7 @@ class Preparation {
 
   Prepared run() {
     find_what_is_known();
-    if (needs_.scores) foretell_scoring();
+    if (needs_.scores || needs_.measures()) foretell_seconds();
     if (needs_.text()) calibrate();
     if (needs_.text()) measure_inputs();
     if (!planned_) plan();
@@ -71,7 +69,7 @@ class Preparation {
   void check_costs() const;
   bool runnable() const { return model_.architecture().why_not_runnable.empty(); }
   Costs costs() const;
-  void foretell_scoring();
+  void foretell_seconds();
   void calibrate();
   void measure_inputs();
   importance::InputMeanSquare score(engine::Engine& engine);
@@ -130,11 +128,14 @@ Costs Preparation::costs() const {
   return costs_of(*prepared_.scores, model_.architecture(), method_of(request_).pricing);
 }
 
-void Preparation::foretell_scoring() {
-  prepared_.scoring = scoring_seconds(model_, request_, scores_needed(request_.plan, target_, model_.architecture()));
-  listener_.on_remark(
-      fmt::format("scoring first, since no --scores are given (`strata score` makes them once for all sizes): about {}",
-                  prepared_.scoring->describe()));
+void Preparation::foretell_seconds() {
+  importance::ScoreRequest needed = scores_needed(request_.plan, target_, model_.architecture());
+  if (!needs_.scores) needed.signals.clear();
+  prepared_.scoring = scoring_seconds(model_, request_, needed);
+  const char* const what =
+      needs_.scores ? "scoring first, since no --scores are given (`strata score` makes them once for all sizes)"
+                    : "measuring plans first";
+  listener_.on_remark(fmt::format("{}: about {}", what, prepared_.scoring->describe()));
 }
 
 void Preparation::calibrate() {

@@ -12,6 +12,7 @@
 #include "importance/signals/fisher.h"
 #include "pipeline/job/model_bytes.h"
 #include "pipeline/measure/confirm.h"
+#include "pipeline/measure/max_kl.h"
 
 namespace strata::pipeline {
 namespace {
@@ -72,13 +73,18 @@ class PassSpeed {
 
 double number(std::size_t count) { return static_cast<double>(count); }
 
-/// Seconds that the rounding of all sampled rows in every codec takes, by the first rows of one linear.
-double seconds_of_rounding(const model::Model& model, const importance::ScoreRequest& needed) {
-  const model::Architecture& a = model.architecture();
-  if (needed.codecs.empty() || a.linears.empty()) return 0;
+/// Weights of the rows that codecs are judged by.
+std::size_t sampled_weights(const model::Architecture& a) {
   std::size_t sampled = 0;
   for (const model::Linear& linear : a.linears)
     sampled += importance::sampled_rows(MatrixView::dense(nullptr, linear.rows, linear.cols, DType::f32)).weights();
+  return sampled;
+}
+
+/// Seconds that rounding takes for a weight, in all codecs together, by the first rows of one linear.
+double rounding_of_a_weight(const model::Model& model, const importance::ScoreRequest& needed) {
+  const model::Architecture& a = model.architecture();
+  if (needed.codecs.empty() || a.linears.empty()) return 0;
   const model::Linear& linear = a.linears[a.linears.size() / 2];
   const importance::DenseLinear dense(model, linear);
   MatrixView rows = dense.view();
@@ -90,7 +96,7 @@ double seconds_of_rounding(const model::Model& model, const importance::ScoreReq
         importance::rounding_error(*codec, rows, importance, needed.fit, codec::tensor_scale(*codec, dense.absmax()),
                                    {});
   });
-  return seconds * number(sampled) / number(rows.weights());
+  return seconds / number(rows.weights());
 }
 
 /// What is measured of groups, one by one: how often, and on how many tokens.
@@ -113,6 +119,21 @@ Measurements measurements_of(const importance::ScoreRequest& needed, std::size_t
   return result;
 }
 
+/// Whole plans that are measured: how often, on how many tokens, and what part of the blocks a plan is run through and
+/// rounds anew.
+struct MeasuredPlans {
+  std::size_t count = 0, tokens = 0;
+  double run = 0, rounded = 0;
+  std::optional<double> most_seconds = {};
+};
+
+MeasuredPlans measured_plans(const QuantizeRequest& request, const model::Architecture& a) {
+  // Bisection ends after about two thirds of the most; a group is rounded once for every codec that plans give it.
+  if (std::holds_alternative<KlBudget>(request.plan.budget)) return {kMaxKlPlans * 2 / 3, kMaxKlTokens, 1.0, 0.25};
+  const SearchOptions search = search_of(request.search, a);
+  return {search.steps, search.tokens, 0.5, 1.0 / number(std::max<std::size_t>(1, a.groups.size())), search.seconds};
+}
+
 }  // namespace
 
 std::string ScoringSeconds::describe() const {
@@ -124,6 +145,7 @@ std::string ScoringSeconds::describe() const {
   add("gradients", gradients);
   add("errors of codecs", errors);
   add("measurements of groups", measurements);
+  add("measurements of plans", plans);
   return fmt::format("{}: {}", human_seconds(sum()), parts);
 }
 
@@ -149,9 +171,18 @@ ScoringSeconds scoring_seconds(const model::Model& model, const QuantizeRequest&
   // A changed group is followed through half of the blocks, on average, to the logits.
   seconds.measurements = sets * number(measured_sequences) *
                          (number(measured.count) * (0.5 * pass + head) + number(measured.rounds) * (pass + head));
-  seconds.errors = sets * (PassSpeed(model, kernel::Precision::f32).blocks(sequences, size.seq_len) /
-                               number(sequences) * number(size.samples) +
-                           seconds_of_rounding(model, needed));
+  PassSpeed exact(model, kernel::Precision::f32);
+  const double exact_pass = exact.blocks(sequences, size.seq_len) / number(sequences);
+  const double of_a_weight = rounding_of_a_weight(model, needed);
+  seconds.errors = sets * exact_pass * number(size.samples);
+  if (!needed.signals.empty()) seconds.errors += sets * of_a_weight * number(sampled_weights(a));
+  if (const MeasuredPlans plans = measured_plans(request, a); plans.count > 0) {
+    const double texts = number(std::min(size.samples, ceil_div(plans.tokens, size.seq_len)));
+    const double rounding = of_a_weight / number(std::max<std::size_t>(1, needed.codecs.size()));
+    seconds.plans = number(plans.count) * (texts * (plans.run * exact_pass + exact.head(size.seq_len)) +
+                                           plans.rounded * rounding * number(a.block_linear_weights()));
+    if (plans.most_seconds) seconds.plans = std::min(seconds.plans, *plans.most_seconds);
+  }
   return seconds;
 }
 

@@ -11,7 +11,6 @@ namespace {
 
 constexpr double kCloseEnough = 0.01;
 constexpr double kStep = 0x1p-10;  ///< of the fewest bits, which are rounded up to it
-constexpr int kMeasurements = 12;
 
 struct Tried {
   PlanResult plan;
@@ -28,7 +27,7 @@ class SmallestUnderLimit {
       fail("--max-kl {}: the plan of most bits for {} has a KL divergence of {:.6f} +- {:.6f} already", limit,
            problem_.target().name, best.measured.kl, best.measured.kl_standard_error);
     double low = least_bits(), high = most_bits_, next = bits_of_cost(low, high, limit);
-    for (int round = 1; round < kMeasurements && high / low > 1.0 + kCloseEnough; ++round) {
+    for (std::size_t round = 1; round < kMaxKlPlans && high / low > 1.0 + kCloseEnough; ++round) {
       Tried candidate = tried(next);
       const double bits = candidate.plan.plan.bits();
       if (under(candidate, limit)) {
@@ -75,7 +74,7 @@ class SmallestUnderLimit {
   PlanMeter& meter_;
   const double most_bits_ = codec::by_name("keep").code_bits;
   int count_ = 0;
-  Progress progress_{"plans", kMeasurements};
+  Progress progress_{"plans", kMaxKlPlans};
 };
 
 }  // namespace

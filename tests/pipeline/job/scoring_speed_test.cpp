@@ -52,6 +52,23 @@ TEST_F(ScoringSpeed, AlphasAreMeasuredForEveryGroup) {
   EXPECT_GT(gradients.gradients, 0.0);
 }
 
+TEST_F(ScoringSpeed, PlansThatAreMeasuredAreCountedWithOrWithoutScoring) {
+  EXPECT_EQ(seconds().plans, 0.0);
+  request_.search.steps = 40;
+  const double few = seconds().plans;
+  EXPECT_GT(few, 0.0);
+  request_.search.steps = 40 << 20;
+  EXPECT_GT(seconds().plans, 50 * few);
+  request_.search.seconds = 0.5 * few;
+  EXPECT_DOUBLE_EQ(seconds().plans, 0.5 * few);
+  request_.search = {};
+  request_.plan.budget = KlBudget{0.1};
+  needed_.signals.clear();
+  const ScoringSeconds given = seconds();
+  EXPECT_GT(given.plans, 0.0);
+  EXPECT_EQ(given.measurements, 0.0);
+}
+
 TEST(ScoringSeconds, AreToldByStep) {
   EXPECT_EQ((ScoringSeconds{.text = 10.0, .gradients = 0.0, .errors = 20.0, .measurements = 12.0}.describe()),
             "42 s: text 10 s, errors of codecs 20 s, measurements of groups 12 s");
