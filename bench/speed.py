@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The speeds that matter, in one run on an idle machine, beside llama.cpp and torch where they do the same: a Markdown table.
 
-usage: bench/speed.py build/models/smollm2 [--rounds 3] [--skip-job] [--threads 2]
+usage: bench/speed.py build/models/smollm2 [--rounds 3] [--only tokens,job] [--threads 2]
 Products: `strata bench`, and a matrix product of torch in f32 (build/venv-hf). Prefill of 512 tokens and decoding of 64:
 `strata` and the library in the xllamacpp wheel (build/venv-llama) on the same GGUF files, in turns, by bench/peers/decode.py.
 Decoding of the model itself after 2,048 and 4,096 tokens, with keys and values in bf16 and in f32.
@@ -108,17 +108,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--skip-job", action="store_true", help="leave out the rows of `strata quantize`")
+    parser.add_argument("--only", default="products,tokens,contexts,job", help="which parts of the table")
     args = parser.parse_args()
     args.cpu = False
     print(decode.output(args.strata, "--version", "--verbose").strip() + "\n")
     print("| what | strata | beside it | ratio |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as work:
-        products(args)
-        tokens_per_second(args, args.types.split(","), pathlib.Path(work))
-        long_contexts(args)
-        if not args.skip_job:
-            job(args, pathlib.Path(work))
+        parts = {"products": lambda: products(args), "contexts": lambda: long_contexts(args),
+                 "tokens": lambda: tokens_per_second(args, args.types.split(","), pathlib.Path(work)),
+                 "job": lambda: job(args, pathlib.Path(work))}
+        for part in args.only.split(","):
+            parts[part]()
 
 
 if __name__ == "__main__":
