@@ -206,7 +206,7 @@ void show_program(const std::vector<std::string>& words) {
       "MODEL is a Hugging Face folder, a GGUF file, or hf:ORG/NAME. `strata VERB --help` has examples. The first one:\n"
       "  strata quantize MODEL -o OUT --bits 4.5\n"
       "Exit codes: 0 done, 1 the input or the machine is at fault, 2 the command line is, 130 interrupted.\n"
-      "Environment: STRATA_ISA=portable|avx2|avx512|avx512bf16 forces an instruction set.");
+      "Environment: STRATA_ISA=portable|avx2|avx512|avx512bf16|amx forces an instruction set.");
   for (const Verb& verb : verbs()) app.add_subcommand(verb.name, verb.summary);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));

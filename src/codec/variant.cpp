@@ -1,5 +1,5 @@
 // The list of variants, and the choice among them.
-// avx512bf16 has no kernels of its own here: it uses those of avx512.
+// avx512bf16 and amx have no kernels of their own here: they use those of avx512.
 #include <array>
 
 #include "codec/variants.h"

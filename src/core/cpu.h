@@ -1,5 +1,5 @@
 // What this machine's CPU can do, and the instruction set that kernels are to use.
-// STRATA_ISA=portable|avx2|avx512|avx512bf16 overrides the choice; an unknown or unsupported name is an error.
+// STRATA_ISA=portable|avx2|avx512|avx512bf16|amx overrides the choice; an unknown or unsupported name is an error.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,7 +11,7 @@ namespace strata {
 
 std::string_view isa_name(Isa isa);
 
-/// True when this CPU (and operating system) can run `isa`.
+/// True when this CPU (and operating system) can run `isa`, and it is compiled in: amx needs a compiler that knows it.
 bool isa_runs_here(Isa isa);
 
 /// The best that runs here, or the one STRATA_ISA asks for. Throws Error for a name that is unknown or cannot run.

@@ -5,6 +5,6 @@
 namespace strata {
 
 /// Instruction sets in rising order; each includes those before it.
-enum class Isa { portable, avx2, avx512, avx512bf16 };
+enum class Isa { portable, avx2, avx512, avx512bf16, amx };
 
 }  // namespace strata

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kKeys = 128;       // keys of a block
 constexpr std::size_t kPanels = 16;      // panels of queries (over heads and tokens) that share packed keys
-constexpr std::size_t kMostTokens = 16;  // tile_tokens of any variant at most
+constexpr std::size_t kMostTokens = 16;  // tile_tokens of any f32 kernel at most
 constexpr std::size_t kSmallWork = 1 << 16;
 constexpr std::size_t kSharedKeys = 1024;  // keys that a single token meets in one piece of work; a multiple of kKeys
 

@@ -1,5 +1,5 @@
 // The list of variants, and the choice among them.
-// Instruction sets of other processors are left out at compile time.
+// Instruction sets of other processors are left out at compile time, and AMX where the compiler does not know it.
 #include "kernel/dispatch.h"
 
 #include <algorithm>
@@ -15,7 +15,14 @@ constexpr Variant kVariantPortable = {"portable", Isa::portable, kPortableF32, k
 constexpr Variant kVariantAvx2 = {"avx2", Isa::avx2, kAvx2F32, kAvx2Bf16, kAvx2Rows};
 constexpr Variant kVariantAvx512 = {"avx512", Isa::avx512, kAvx512F32, kAvx512Bf16, kAvx512Rows};
 constexpr Variant kVariantAvx512Bf16 = {"avx512bf16", Isa::avx512bf16, kAvx512F32, kAvx512Bf16Bf16, kAvx512Rows};
-constexpr std::array kVariants = {&kVariantAvx512Bf16, &kVariantAvx512, &kVariantAvx2, &kVariantPortable};
+#if defined(STRATA_AMX)
+constexpr Variant kVariantAmx = {"amx", Isa::amx, kAvx512F32, kAmxBf16, kAvx512Rows};
+#endif
+constexpr std::array kVariants = {
+#if defined(STRATA_AMX)
+    &kVariantAmx,
+#endif
+    &kVariantAvx512Bf16, &kVariantAvx512, &kVariantAvx2, &kVariantPortable};
 #else
 constexpr std::array kVariants = {&kVariantPortable};
 #endif

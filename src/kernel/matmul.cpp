@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "kernel/dispatch.h"
+#include "kernel/in_use.h"
 #include "kernel/scratch.h"
 
 namespace strata::kernel {
@@ -152,6 +153,7 @@ void pack_weights(const Job& job, std::size_t row, std::size_t rows, std::size_t
 void multiply_block(const Job& job, const Blocks& blocks, const PackedX& x, std::size_t token, std::size_t first,
                     std::size_t last, std::size_t row, std::size_t rows) {
   const MatmulKernel& kernel = job.kernel;
+  const InUse in_use(kernel);
   thread_local Scratch scratch;
   float* w = scratch.floats(padded(rows, kernel.tile_rows) * ceil_div(blocks.width, kernel.unit) + kernel.lanes);
   for (std::size_t b = 0; b < blocks.count; ++b) {

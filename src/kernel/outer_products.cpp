@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "kernel/dispatch.h"
+#include "kernel/in_use.h"
 #include "kernel/scratch.h"
 
 namespace strata::kernel {
@@ -16,7 +17,7 @@ namespace {
 constexpr std::size_t kBlock = 768;      // tokens of a block: even, and two panels of them stay in L2
 constexpr std::size_t kLeftPanels = 12;  // panels of a piece of work
 constexpr std::size_t kRightPanels = 4;
-constexpr std::size_t kPackedTokens = 16;  // of a piece of packing; even
+constexpr std::size_t kPackedTokens = 16;  // of a piece of packing at least; even
 
 /// Columns of an operand in panels of `width`, packed for one block of tokens.
 struct Panels {
@@ -32,15 +33,17 @@ Panels make_panels(Scratch& scratch, const MatmulKernel& kernel, std::size_t wid
   return {width, count, floats, scratch.floats(count * floats + kernel.lanes)};
 }
 
-/// Packs an operand, some tokens after the others: their rows are read side by side, and stay in the cache from panel
-/// to panel.
-void pack(const MatmulKernel& kernel, const TokenRows& x, std::size_t tokens, const Panels& panels, Sign sign) {
-  parallel_for(ceil_div(tokens, kPackedTokens), [&](std::size_t item) {
-    const std::size_t first = item * kPackedTokens, count = std::min(kPackedTokens, tokens - first);
+/// Packs an operand by one of the kernel's functions, some tokens after the others: their rows are read side by side,
+/// and stay in the cache from panel to panel.
+void pack(const MatmulKernel& kernel, decltype(MatmulKernel::pack_columns) pack_columns, const TokenRows& x,
+          std::size_t tokens, const Panels& panels, Sign sign) {
+  const std::size_t together = round_up(kPackedTokens, kernel.block * kernel.unit);
+  parallel_for(ceil_div(tokens, together), [&](std::size_t item) {
+    const std::size_t first = item * together, count = std::min(together, tokens - first);
     for (std::size_t p = 0; p < panels.count; ++p) {
       float* const out = panels.at(p) + first / kernel.unit * panels.width;
-      kernel.pack_columns(x.data + first * x.stride + p * panels.width, x.stride, count,
-                          std::min(panels.width, x.size - p * panels.width), out, panels.width);
+      pack_columns(x.data + first * x.stride + p * panels.width, x.stride, count,
+                   std::min(panels.width, x.size - p * panels.width), out, panels.width);
       if (sign == Sign::minus)
         for (std::size_t i = 0; i < count * panels.width; ++i) out[i] = -out[i];
     }
@@ -61,9 +64,10 @@ void add_outer_products(const Variant& variant, const TokenRows& a, const TokenR
   const std::size_t pieces = ceil_div(left.count, kLeftPanels);
   for (std::size_t t = 0; t < tokens; t += kBlock) {
     const std::size_t count = std::min(kBlock, tokens - t), units = ceil_div(count, kernel.unit);
-    pack(kernel, {a.data + t * a.stride, a.size, a.stride}, count, left, sign);
-    pack(kernel, {b.data + t * b.stride, b.size, b.stride}, count, right, Sign::plus);
+    pack(kernel, kernel.pack_x_columns, {a.data + t * a.stride, a.size, a.stride}, count, left, sign);
+    pack(kernel, kernel.pack_columns, {b.data + t * b.stride, b.size, b.stride}, count, right, Sign::plus);
     parallel_for(pieces * ceil_div(right.count, kRightPanels), [&](std::size_t item) {
+      const InUse in_use(kernel);
       const std::size_t first = item % pieces * kLeftPanels, from = item / pieces * kRightPanels;
       for (std::size_t p = first; p < std::min(left.count, first + kLeftPanels); ++p) {
         const std::size_t row = p * left.width, height = std::min(left.width, a.size - row);

@@ -16,6 +16,7 @@
 #include "core/numbers.h"
 #include "core/threads.h"
 #include "kernel/dispatch.h"
+#include "kernel/in_use.h"
 
 namespace strata::kernel {
 namespace {
@@ -40,7 +41,10 @@ double spin_once(const MatmulKernel& kernel) {
   const std::size_t threads = thread_count();
   std::vector<double> done(threads);
   const double begin = now();
-  parallel_team([&](std::size_t thread, std::size_t) { done[thread] = kernel.spin(rounds); });
+  parallel_team([&](std::size_t thread, std::size_t) {
+    const InUse in_use(kernel);
+    done[thread] = kernel.spin(rounds);
+  });
   const double seconds = now() - begin;
   double operations = 0;
   for (const double d : done) operations += d;

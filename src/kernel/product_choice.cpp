@@ -9,6 +9,7 @@
 #include "core/numbers.h"
 #include "core/random.h"
 #include "kernel/dispatch.h"
+#include "kernel/in_use.h"
 
 namespace strata::kernel {
 namespace {
@@ -20,7 +21,7 @@ std::vector<const Variant*> candidates() {
   std::vector<const Variant*> found;
   for (const Variant* variant : variants()) {
     if (variant->isa > selected_isa()) continue;
-    if (found.empty() || (found.size() == 1 && &variant->rows == &found[0]->rows)) found.push_back(variant);
+    if (found.empty() || &variant->rows == &found[0]->rows) found.push_back(variant);
   }
   return found;
 }
@@ -49,6 +50,7 @@ class Tile {
   }
   /// Operations a second.
   double speed() {
+    const InUse in_use(kernel_);
     const double begin = processor_seconds();
     for (std::size_t i = 0; i < kTilesAtOnce; ++i)
       kernel_.tile(x_.data(), w_.data(), kernel_.tile_rows, units_, kernel_.tile_tokens, kernel_.tile_rows, y_.data(),
@@ -79,8 +81,8 @@ std::vector<ProductSpeed> product_speeds(double seconds) {
 }
 
 const Variant& fastest(const std::vector<ProductSpeed>& speeds) {
-  const auto most = std::ranges::max_element(speeds, {}, &ProductSpeed::gflops);
-  return *(most->gflops > kClearly * speeds.front().gflops ? most->variant : speeds.front().variant);
+  const double most = std::ranges::max(speeds, {}, &ProductSpeed::gflops).gflops;
+  return *std::ranges::find_if(speeds, [&](const ProductSpeed& s) { return most <= kClearly * s.gflops; })->variant;
 }
 
 }  // namespace strata::kernel

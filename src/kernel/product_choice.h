@@ -13,11 +13,11 @@ struct ProductSpeed {
 };
 
 /// The variants that may be chosen here, with how fast they multiply in bf16: the instruction set's own first, then
-/// the one before it where that multiplies otherwise. Takes about `seconds` of this thread.
+/// those before it that differ in nothing else. Takes about `seconds` of this thread.
 std::vector<ProductSpeed> product_speeds(double seconds);
 
-/// The first, unless another is faster by more than measurements differ: a tie must not be decided by chance, since
-/// sums of variants differ in their last bits.
+/// The first that none is faster than by more than measurements differ: a tie must not be decided by chance, since sums
+/// of variants differ in their last bits.
 const Variant& fastest(const std::vector<ProductSpeed>& speeds);
 
 }  // namespace strata::kernel

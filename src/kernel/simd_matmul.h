@@ -62,6 +62,19 @@ void pack_split_rows(const std::byte* in, std::size_t stride_bytes, std::size_t 
   }
 }
 
+/// out[r] = or += sum[r] for the r < rows that lie in vector `half` of the two of a tile's row.
+template <class V>
+[[gnu::always_inline]] inline void update_half(float* out, std::size_t half, std::size_t rows, typename V::F sum,
+                                               Update update) {
+  out += half * V::lanes;
+  if (rows >= (half + 1) * V::lanes) {
+    V::store(out, update == Update::add ? V::add(V::load(out), sum) : sum);
+  } else if (rows > half * V::lanes) {
+    const std::size_t count = rows - half * V::lanes;
+    V::store_partial(out, count, update == Update::add ? V::add(V::load_partial(out, count), sum) : sum);
+  }
+}
+
 template <class V, int M, std::size_t TileTokens>
 void tile_of(const float* x, const float* w, std::size_t w_stride, std::size_t units, std::size_t rows, float* y,
              std::size_t y_stride, Update update) {
@@ -87,16 +100,8 @@ void tile_of(const float* x, const float* w, std::size_t w_stride, std::size_t u
 #pragma GCC unroll 16
   for (int t = 0; t < M; ++t) {
 #pragma GCC unroll 2
-    for (std::size_t half = 0; half < 2; ++half) {
-      float* out = y + static_cast<std::size_t>(t) * y_stride + half * V::lanes;
-      if (rows >= (half + 1) * V::lanes) {
-        V::store(out, update == Update::add ? V::add(V::load(out), sum[t][half]) : sum[t][half]);
-      } else if (rows > half * V::lanes) {
-        const std::size_t count = rows - half * V::lanes;
-        V::store_partial(out, count,
-                         update == Update::add ? V::add(V::load_partial(out, count), sum[t][half]) : sum[t][half]);
-      }
-    }
+    for (std::size_t half = 0; half < 2; ++half)
+      update_half<V>(y + static_cast<std::size_t>(t) * y_stride, half, rows, sum[t][half], update);
   }
 }
 
@@ -290,14 +295,18 @@ struct MatmulOf {
                                           .tile_rows = tile_rows,
                                           .unit = Unit,
                                           .lanes = V::lanes,
+                                          .block = 1,
                                           .pack_x = &pack_x,
                                           .pack_w = &pack_w,
                                           .pack_columns = &pack_columns,
+                                          .pack_x_columns = &pack_columns,
                                           .tile = tile,
                                           .widen_rows = Unit == 1 ? &widen_rows : nullptr,
                                           .prepare_x = &prepare_x,
                                           .dot = &dot,
-                                          .spin = &spin};
+                                          .spin = &spin,
+                                          .begin = nullptr,
+                                          .end = nullptr};
 };
 
 /// A loader whose values are rounded to bf16 but stay f32: Precision::bf16 without the dot-product instruction.

@@ -17,18 +17,24 @@ struct MatmulKernel {
   std::size_t tile_tokens, tile_rows;  ///< register tile
   std::size_t unit;                    ///< elements per 4-byte unit: 1 or 2
   std::size_t lanes;                   ///< units per vector; prepared rows are padded to a multiple
+  std::size_t block;                   ///< units of a panel of x that lie together: 1 where it is transposed
 
-  /// A panel of `tokens` <= tile_tokens rows of x, transposed: out[u * tile_tokens + t] for u < ceil(k / unit).
-  /// Writes up to `lanes` floats past the last unit.
+  /// A panel of `tokens` <= tile_tokens rows of x, u < ceil(k / unit): block after block, each out[u * tile_tokens + t]
+  /// where blocks are of one unit, and by tokens, out[t * (units of the block) + u], where of more; the last may be
+  /// shorter. Writes up to `lanes` floats past the last unit.
   void (*pack_x)(const float* x, std::size_t stride, std::size_t tokens, std::size_t k, float* out);
   /// A panel of `rows` <= tile_rows rows of weights, transposed: out[u * tile_rows + r]; absent rows are zero.
   void (*pack_w)(const std::byte* w, std::size_t stride_bytes, DType type, std::size_t rows, std::size_t k, float* out);
   /// Packs columns for sums over tokens: `width` <= out_stride columns of x (tokens, ...), rows `stride` floats apart,
-  /// which lie as a panel already: out[u * out_stride + c] for u < ceil(tokens / unit), absent columns zero.
+  /// which lie as a panel of weights already: out[u * out_stride + c] for u < ceil(tokens / unit), absent columns zero.
   void (*pack_columns)(const float* x, std::size_t stride, std::size_t tokens, std::size_t width, float* out,
                        std::size_t out_stride);
-  /// y[t * y_stride + r] = or += sum over u < units of x[u * tile_tokens + t] * w[u * w_stride + r], for t < tokens and
-  /// r < rows; tile_rows units are read at every w + u * w_stride. Order of the sum: rising u, fused, in one register.
+  /// The same as a panel of x, in blocks; out_stride is tile_tokens. pack_columns where blocks are of one unit.
+  void (*pack_x_columns)(const float* x, std::size_t stride, std::size_t tokens, std::size_t width, float* out,
+                         std::size_t out_stride);
+  /// y[t * y_stride + r] = or += sum over u < units of unit u of token t in the panel x times w[u * w_stride + r], for
+  /// t < tokens and r < rows; tile_rows units are read at every w + u * w_stride. Order of the sum: rising u, fused, in
+  /// one register; where blocks are of several units, as the instruction adds them up. Needs InUse (in_use.h).
   void (*tile)(const float* x, const float* w, std::size_t w_stride, std::size_t units, std::size_t tokens,
                std::size_t rows, float* y, std::size_t y_stride, Update update);
 
@@ -44,8 +50,12 @@ struct MatmulKernel {
               DType type, std::size_t rows, std::size_t k, float* y, std::size_t y_stride, Update update);
 
   /// The arithmetic of the tile on registers alone, `rounds` times: what peaks.h measures. Returns the floating-point
-  /// operations done.
+  /// operations done. Needs InUse.
   double (*spin)(std::size_t rounds);
+
+  /// What a thread does before `tile` and `spin`, and afterwards; null where nothing is to be done.
+  void (*begin)();
+  void (*end)();
 };
 
 /// Operations on one row (or stretch) of f32.
@@ -92,7 +102,8 @@ struct Variant {
   const RowKernel& rows;
 };
 
-extern const MatmulKernel kPortableF32, kPortableBf16, kAvx2F32, kAvx2Bf16, kAvx512F32, kAvx512Bf16, kAvx512Bf16Bf16;
+extern const MatmulKernel kPortableF32, kPortableBf16, kAvx2F32, kAvx2Bf16, kAvx512F32, kAvx512Bf16, kAvx512Bf16Bf16,
+    kAmxBf16;
 extern const RowKernel kPortableRows, kAvx2Rows, kAvx512Rows;
 
 }  // namespace strata::kernel

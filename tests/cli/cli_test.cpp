@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "cli/plot.h"
+#include "core/cpu.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "format/safetensors.h"
@@ -602,9 +603,14 @@ TEST_F(Cli, ABudgetThatCannotBeMetNamesTheSmallest) {
   expect_refused("plan model --preset uniform:int4_g32 --bits 3", "smallest plan");
 }
 
-TEST_F(Cli, AnInstructionSetThatIsUnknownIsAnError) {
+TEST_F(Cli, AnInstructionSetThatIsUnknownOrUnsupportedIsAnError) {
   EXPECT_EQ(setenv("STRATA_ISA", "abacus", 1), 0);
   expect_refused("inspect model", "abacus");
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512bf16, Isa::amx}) {
+    if (isa_runs_here(isa)) continue;
+    EXPECT_EQ(setenv("STRATA_ISA", std::string(isa_name(isa)).c_str(), 1), 0);
+    expect_refused("inspect model", fmt::format("STRATA_ISA={}: unsupported here", isa_name(isa)));
+  }
   unsetenv("STRATA_ISA");
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "core/threads.h"
+#include "kernel/emulated_tiles.h"
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
@@ -82,7 +83,7 @@ constexpr Precision kPrecisions[] = {Precision::f32, Precision::bf16};
 constexpr DType kTypes[] = {DType::bf16, DType::f16, DType::f32};
 
 TEST(Matmul, EveryVariantEqualsTheDefinitionOnOddShapes) {
-  for (const Variant* variant : runnable())
+  for (const Variant* variant : multiplying())
     for (const Precision precision : kPrecisions)
       for (const DType type : kTypes)
         for (const std::size_t rows : {1, 7, 16, 33})
@@ -94,7 +95,7 @@ TEST(Matmul, EveryVariantEqualsTheDefinitionOnOddShapes) {
 }
 
 TEST(Matmul, EveryVariantEqualsTheDefinitionOverSeveralColumnBlocks) {
-  for (const Variant* variant : runnable())
+  for (const Variant* variant : multiplying())
     for (const Precision precision : kPrecisions)
       for (const Shape& shape : {Shape{29, 192, 576}, Shape{3, 70, 576}, Shape{19, 40, 1537}, Shape{1, 40, 2311}}) {
         expect_dense(*variant, shape, DType::bf16, 0, precision);
@@ -112,7 +113,7 @@ codec::Stored stored_as(const codec::Codec& codec, std::size_t rows, std::size_t
 }
 
 TEST(Matmul, StoredWeightsAreDecodedOnTheFly) {
-  const std::vector<const Variant*> here = runnable();
+  const std::vector<const Variant*> here = multiplying();
   const auto check = [&](const char* name, const Shape& shape) {
     const codec::Stored stored = stored_as(codec::by_name(name), shape.rows, shape.cols);
     for (const Variant* variant : here)
@@ -129,7 +130,7 @@ TEST(Matmul, ThreadsDoNotChangeABit) {
   const std::size_t rows = 200, cols = 1100;
   const std::vector<float> weights = normal(rows * cols, 1), x = normal(70 * cols, 2);
   const Weights w{MatrixView::dense(weights.data(), rows, cols, DType::f32), nullptr};
-  for (const Variant* variant : runnable())
+  for (const Variant* variant : multiplying())
     for (const Precision precision : kPrecisions)
       for (const std::size_t tokens : {1, 8, 70}) {
         std::vector<float> one(tokens * rows), many(tokens * rows);
@@ -147,7 +148,7 @@ TEST(Matmul, ThreadsDoNotChangeABit) {
 
 TEST(Matmul, NonFiniteValuesStayInTheirRowAndToken) {
   const std::size_t rows = 40, cols = 70;
-  for (const Variant* variant : runnable())
+  for (const Variant* variant : multiplying())
     for (const Precision precision : kPrecisions)
       for (const std::size_t tokens : {3, 20}) {
         std::vector<float> weights = normal(rows * cols, 1), x = normal(tokens * cols, 2);

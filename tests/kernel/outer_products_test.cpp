@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/threads.h"
+#include "kernel/emulated_tiles.h"
 #include "kernel/fixtures.h"
 
 namespace strata::kernel {
@@ -45,7 +46,7 @@ void expect_sums(const Variant& variant, const Shape& shape, Precision precision
 }
 
 TEST(OuterProducts, EveryVariantEqualsTheDefinition) {
-  for (const Variant* variant : runnable())
+  for (const Variant* variant : multiplying())
     for (const Precision precision : {Precision::f32, Precision::bf16}) {
       for (const std::size_t tokens : {1, 2, 3, 16, 33})
         for (const std::size_t rows : {1, 4, 14, 15, 31})
@@ -59,7 +60,7 @@ TEST(OuterProducts, EveryVariantEqualsTheDefinition) {
 TEST(OuterProducts, ColumnsOfWiderRowsAreTakenAwayFromColumnsOfWiderSums) {
   constexpr std::size_t tokens = 40, rows = 50, cols = 70, wide = 90;
   const std::vector<float> a = normal(tokens * wide, 7), b = normal(tokens * wide, 8), before = normal(rows * wide, 9);
-  for (const Variant* variant : runnable()) {
+  for (const Variant* variant : multiplying()) {
     std::vector<float> sums = before;
     add_outer_products(*variant, {a.data(), rows, wide}, {b.data(), cols, wide}, tokens, sums.data(), wide, Part::all,
                        Sign::minus, Precision::f32);
@@ -76,7 +77,7 @@ TEST(OuterProducts, ColumnsOfWiderRowsAreTakenAwayFromColumnsOfWiderSums) {
 TEST(OuterProducts, TheLowerPartIsThatOfTheWhole) {
   constexpr std::size_t size = 190, tokens = 50;
   const std::vector<float> x = normal(size * tokens, 4);
-  for (const Variant* variant : runnable())
+  for (const Variant* variant : multiplying())
     for (const Precision precision : {Precision::f32, Precision::bf16}) {
       std::vector<float> whole(size * size, 0.0f), lower(size * size, 0.0f);
       add_outer_products(*variant, x.data(), size, x.data(), size, tokens, whole.data(), Part::all, precision);
