@@ -1,16 +1,28 @@
 """Run by test_vllm.py in vLLM's own environment: log-probability of every prompt token for each checkpoint, in one process.
 
     vllm_logprobs.py IDS_JSON DIR...     one line a checkpoint on stdout: RESULT {"dir", "logprobs"} or {"dir", "error"}
+
+vLLM looks embeddings up with a kernel in Triton, which has no CPU here: Triton's interpreter runs that kernel.
 """
 import gc
+import importlib
 import json
 import os
 import sys
 
 os.environ.update(VLLM_CPU_KVCACHE_SPACE="1", VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_OMP_THREADS_BIND="nobind",
-                  VLLM_LOGGING_LEVEL="WARNING", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1")
+                  VLLM_LOGGING_LEVEL="WARNING", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1", TRITON_INTERPRET="1")
 
-from vllm import LLM, SamplingParams  # noqa: E402  (the settings above are read at import)
+import triton  # noqa: E402  (the settings above are read at import)
+import triton.language  # noqa: E402
+from vllm import LLM, SamplingParams, triton_utils  # noqa: E402
+from vllm.model_executor.layers.quantization.compressed_tensors import compressed_tensors_embedding  # noqa: E402
+
+
+def interpret_lookups() -> None:
+    """vLLM's module once more, with Triton in place of what vLLM puts there where it finds none."""
+    triton_utils.triton, triton_utils.tl = triton, triton.language
+    importlib.reload(compressed_tensors_embedding)
 
 
 def logprobs(folder: str, ids: list[int]) -> list[float]:
@@ -22,6 +34,7 @@ def logprobs(folder: str, ids: list[int]) -> list[float]:
 
 
 def main() -> None:
+    interpret_lookups()
     ids = json.loads(sys.argv[1])
     for folder in sys.argv[2:]:
         try:
