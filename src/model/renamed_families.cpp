@@ -78,6 +78,7 @@ constexpr auto kRenamedFamilies = std::to_array<Family>({
     {.model_type = "glm4v_text",
      .also = {"glm4v", "glm46v"},
      .class_name = "Glm4vForConditionalGeneration",
+     .embedding_query = EmbeddingQuery::by_class,
      .qkv_bias = Bias::always,
      .o_bias = Bias::never,
      .rope_interleaved = true,

@@ -182,7 +182,7 @@ NOT_IN_VLLM = {
 }
 VLLM_MODELS = [name for name in MODELS if name not in NOT_IN_VLLM]
 #: Models whose embedding stays dense although their class in vLLM asks for its codec -> why.
-DENSE_EMBEDDING: dict[str, str] = {}
+DENSE_EMBEDDING = {"exaone_moe": "a head that was tied to it would have codes too, and its class tells no name of it"}
 
 
 def vllm_modules(checkpoints: dict[str, pathlib.Path]) -> dict[str, dict]:

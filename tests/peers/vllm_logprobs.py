@@ -2,27 +2,19 @@
 
     vllm_logprobs.py IDS_JSON DIR...     one line a checkpoint on stdout: RESULT {"dir", "logprobs"} or {"dir", "error"}
 
-vLLM looks embeddings up with a kernel in Triton, which has no CPU here: Triton's interpreter runs that kernel.
+vLLM looks embeddings in codes up as vllm_lookups.py says.
 """
 import gc
-import importlib
 import json
 import os
 import sys
 
 os.environ.update(VLLM_CPU_KVCACHE_SPACE="1", VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_OMP_THREADS_BIND="nobind",
-                  VLLM_LOGGING_LEVEL="WARNING", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1", TRITON_INTERPRET="1")
+                  VLLM_LOGGING_LEVEL="WARNING", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1")
 
-import triton  # noqa: E402  (the settings above are read at import)
-import triton.language  # noqa: E402
-from vllm import LLM, SamplingParams, triton_utils  # noqa: E402
-from vllm.model_executor.layers.quantization.compressed_tensors import compressed_tensors_embedding  # noqa: E402
+from vllm_lookups import interpret_lookups  # noqa: E402  (the settings above are read at import)
 
-
-def interpret_lookups() -> None:
-    """vLLM's module once more, with Triton in place of what vLLM puts there where it finds none."""
-    triton_utils.triton, triton_utils.tl = triton, triton.language
-    importlib.reload(compressed_tensors_embedding)
+from vllm import LLM, SamplingParams  # noqa: E402
 
 
 def logprobs(folder: str, ids: list[int]) -> list[float]:

@@ -87,7 +87,9 @@ ByteLimit needed_limit(const Problem& problem, const Assignment& assignment, Cou
     return {rest, rest, main};
   }
   if (count == Count::all) {
-    const std::uint64_t all = bytes_of(assignment, a, Count::all);
+    std::uint64_t all = 0;
+    for (std::size_t g = 0; g < assignment.size(); ++g)
+      if (problem.counts(g)) all += problem.bytes(g, *assignment[g]);
     return {all, all};
   }
   ByteLimit needed;

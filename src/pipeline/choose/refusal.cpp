@@ -139,7 +139,8 @@ class Refusal {
       if (!why_not_family(other, a_).empty()) continue;
       std::uint64_t sum = 0;
       for (std::size_t g = 0; g < a_.groups.size(); ++g)
-        if (count_ == Count::all || a_.groups[g].block != model::kNoBlock) sum += smallest_for(other, g);
+        if ((count_ == Count::all && problem_.counts(g)) || a_.groups[g].block != model::kNoBlock)
+          sum += smallest_for(other, g);
       if (sum + least_ - pick(needed_) <= allowed())
         text += fmt::format("{}--for {} (down to {})", text.empty() ? "; possible with " : ", ", other.name,
                             amount(sum + least_ - pick(needed_)));

@@ -32,7 +32,8 @@ Verdict verdict(const Target& target, const model::Model& checkpoint, const std:
   if (std::string why = why_not_family(target, checkpoint.architecture()); !gguf && !why.empty())
     return {&target, std::move(why), {}, 0};
   Verdict result{&target, {}, {}, 0};
-  if (const Codec* codec = checkpoint.embedding_codec(); !gguf && codec != nullptr && codec->has_codes())
+  const bool listed = checkpoint.architecture().embedding() != model::kNoLinear;
+  if (const Codec* codec = checkpoint.embedding_codec(); !gguf && !listed && codec != nullptr)
     if (result.reason = target.why_not_embedding(*codec); !result.reason.empty()) {
       result.first = fmt::format("{} in {}", codec->name, checkpoint.architecture().names.linear(model::Role::embed));
       result.linears = 1;

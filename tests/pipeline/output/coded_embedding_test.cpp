@@ -35,6 +35,12 @@ Codecs with_embedding(const model::Architecture& a, const char* embedding) {
   return codecs;
 }
 
+PlanRequest within(Budget budget) {
+  PlanRequest request;
+  request.budget = std::move(budget);
+  return request;
+}
+
 void write(const model::Model& model, const Codecs& codecs, const fs::path& path) {
   LinearEncoder encoder(model, codecs, {.scale_fit = codec::ScaleFit::minmax});
   plan_output(model, codecs, target_by_name("vllm"), 0)->write_whole(encoder, path, false);
@@ -63,7 +69,7 @@ TEST(CodedEmbedding, IsAChoiceWhereVllmsClassAsksForItsCodec) {
 TEST(CodedEmbedding, HasIntegersThatEndWithWords) {
   const model::Model model = for_vllm("llama_tied");
   const model::Architecture& a = model.architecture();
-  const Problem problem(model, target_by_name("vllm"), {.budget = SizeBudget{1 << 20}}, {});
+  const Problem problem(model, target_by_name("vllm"), within(SizeBudget{1 << 20}), {});
   const std::size_t group = a.linears[a.embedding()].group;
   for (const char* name : {"keep", "int2_g32", "int4_g32", "int8_g32", "int4_channel"})
     EXPECT_TRUE(problem.fits(group, codec::by_name(name))) << name;
@@ -138,18 +144,18 @@ TEST(CodedEmbedding, IsWeighedByBudgetsThatCountItOnly) {
     return make_plan({model, target_by_name("vllm"), std::move(request), costs});
   };
   const std::size_t group = a.linears[a.embedding()].group;
-  const PlanResult by_bits = plan({.budget = BitsBudget{5.0}});
+  const PlanResult by_bits = plan(within(BitsBudget{5.0}));
   EXPECT_EQ(by_bits.plan.groups[group].codec->name, "keep");
   EXPECT_LE(by_bits.plan.bits(), 5.0);
 
-  const PlanResult by_size = plan({.budget = SizeBudget{by_bits.output_bytes}});
+  const PlanResult by_size = plan(within(SizeBudget{by_bits.output_bytes}));
   const PlannedGroup& planned = by_size.plan.groups[group];
   EXPECT_TRUE(planned.codec->has_codes()) << "its bytes are better spent elsewhere";
   EXPECT_EQ(planned.bytes, 2 * codec::stored_bytes(*planned.codec, a.vocab, a.hidden));
   EXPECT_LE(by_size.output_bytes, by_bits.output_bytes);
   EXPECT_LT(by_size.plan.cost(), by_bits.plan.cost() + planned.cost);
 
-  PlanRequest pinned{.budget = BitsBudget{5.0}};
+  PlanRequest pinned = within(BitsBudget{5.0});
   pinned.embed_codec = "int8_g32";
   EXPECT_EQ(plan(pinned).plan.groups[group].codec->name, "int8_g32");
   EXPECT_EQ(plan(pinned).plan.block_bytes(), by_bits.plan.block_bytes()) << "nor is a pin counted";
