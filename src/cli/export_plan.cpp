@@ -2,12 +2,14 @@
 // With --model the plan is checked against its model first.
 #include "pipeline/plan/export_plan.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "cli/verb.h"
 #include "core/file.h"
 #include "model/model.h"
 #include "pipeline/plan/plan.h"
+#include "pipeline/plan/target.h"
 
 namespace strata::cli {
 namespace {
@@ -16,10 +18,20 @@ struct Options {
   std::string plan, tool, output, model;
 };
 
+/// How the runtime that the plan is for groups linears; a file that is no plan is told apart where it is read.
+model::Fusion fusion_of(const json& plan, const std::string& where) {
+  const std::string name = plan.is_object() ? get_or<std::string>(plan, "target", "", where) : "";
+  const auto target = std::ranges::find(pipeline::targets(), name, &pipeline::Target::name);
+  return target == pipeline::targets().end() ? model::Fusion::fused : target->fusion();
+}
+
 void run(const Options& options, const Common& common) {
   const pipeline::Exporter& exporter = pipeline::exporter_by_name(options.tool);
   const json value = read_json_file(options.plan);
-  if (!options.model.empty()) pipeline::Plan::from_json(value, model::Model::open(options.model), options.plan);
+  if (!options.model.empty()) {
+    const model::Model model = model::Model::open(options.model, fusion_of(value, options.plan));
+    pipeline::Plan::from_json(value, model, options.plan);
+  }
   const std::string recipe = pipeline::export_plan(pipeline::ExportedPlan::from_json(value, options.plan), exporter);
   if (options.output.empty()) {
     fmt::print("{}", recipe);

@@ -65,9 +65,11 @@ void add_evaluation(ReportData& data, const Options& options, const std::string&
   data.add_evaluation(std::move(entry), text, command, path);
 }
 
-/// Returns a target that an output can be for, as far as its name says.
+/// Returns a target that an output can be for, as far as its name and its embedding say.
 const pipeline::Target& target_of(const Options& options) {
-  return pipeline::target_by_name(options.output.ends_with(".gguf") ? "llama.cpp" : "transformers");
+  if (options.output.ends_with(".gguf")) return pipeline::target_by_name("llama.cpp");
+  const model::Model model = model::Model::open_headers(options.output, model::Fusion::fused);
+  return pipeline::target_by_name(model.embedding_codec() != nullptr ? "vllm" : "transformers");
 }
 
 /// Returns the data that quantize left, or else what the checkpoint itself says.

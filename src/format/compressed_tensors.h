@@ -57,6 +57,9 @@ Scheme scheme_of(const codec::Codec& codec);
 json quantization_config(std::span<const ModuleCodec> modules, std::span<const std::string> always_ignored,
                          Activations activations);
 
+/// Classes of modules, which are targets too.
+inline constexpr std::string_view kLinearClass = "Linear", kEmbeddingClass = "Embedding";
+
 /// What "kv_cache_scheme" of that object is for keys and values in FP8 with a scale for each block.
 json fp8_cache_scheme();
 
@@ -65,11 +68,11 @@ class QuantizationScheme {
  public:
   /// Throws Error naming `where` for methods, formats or schemes that no codec here can read.
   static QuantizationScheme parse(const json& quantization_config, const std::string& where);
-  /// The codec of a module: exact targets first, then "re:" targets, then class names ("Linear"); nullptr when the
+  /// The codec of a module: exact targets first, then "re:" targets, then its class ("Linear"); nullptr when the
   /// module is ignored, no target matches, or it is FP8 with scales of blocks or tensors (EncodedMatrix reads it). Of
   /// codecs that differ in their activations alone it is the one without.
   /// Throws Error when patterns of different codecs match.
-  const codec::Codec* codec_of(const std::string& module) const;
+  const codec::Codec* codec_of(const std::string& module, std::string_view class_name = kLinearClass) const;
   /// How a module's inputs are declared to be rounded ("input_activations"), by the same rules. Declarations never stop
   /// the reading of weights: what is not known here is `unknown`.
   codec::ActivationRounding::Kind activations_of(const std::string& module) const;
@@ -84,8 +87,8 @@ class QuantizationScheme {
     TargetPattern pattern;
     Group group;
   };
-  bool ignores(const std::string& module) const;
-  Group group_of(const std::string& module) const;
+  bool ignores(const std::string& module, std::string_view class_name) const;
+  Group group_of(const std::string& module, std::string_view class_name) const;
 
   std::string where_;
   std::map<std::string, Group, std::less<>> exact_;  ///< module and class names; of each target without "re:"

@@ -174,15 +174,15 @@ QuantizationScheme QuantizationScheme::parse(const json& quantization_config, co
   return result;
 }
 
-bool QuantizationScheme::ignores(const std::string& module) const {
-  if (ignored_.contains(module) || ignored_.contains("Linear")) return true;
+bool QuantizationScheme::ignores(const std::string& module, std::string_view class_name) const {
+  if (ignored_.contains(module) || ignored_.contains(class_name)) return true;
   for (const TargetPattern& pattern : ignored_patterns_)
     if (pattern.matches(module)) return true;
   return false;
 }
 
-QuantizationScheme::Group QuantizationScheme::group_of(const std::string& module) const {
-  if (ignores(module)) return {};
+QuantizationScheme::Group QuantizationScheme::group_of(const std::string& module, std::string_view class_name) const {
+  if (ignores(module, class_name)) return {};
   if (const auto it = exact_.find(module); it != exact_.end()) return it->second;
   const PatternTarget* found = nullptr;
   for (const PatternTarget& target : patterns_) {
@@ -193,14 +193,16 @@ QuantizationScheme::Group QuantizationScheme::group_of(const std::string& module
            printable(found->pattern.text()), printable(target.pattern.text()), printable(module));
   }
   if (found != nullptr) return found->group;
-  const auto it = exact_.find("Linear");
+  const auto it = exact_.find(class_name);
   return it == exact_.end() ? Group{} : it->second;
 }
 
-const codec::Codec* QuantizationScheme::codec_of(const std::string& module) const { return group_of(module).codec; }
+const codec::Codec* QuantizationScheme::codec_of(const std::string& module, std::string_view class_name) const {
+  return group_of(module, class_name).codec;
+}
 
 codec::ActivationRounding::Kind QuantizationScheme::activations_of(const std::string& module) const {
-  return group_of(module).activations;
+  return group_of(module, kLinearClass).activations;
 }
 
 }  // namespace strata::format

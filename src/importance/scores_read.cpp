@@ -26,6 +26,16 @@ double number(const json& value, double least, const std::string& where) {
   return result;
 }
 
+/// A list by linear or by group as the model has them. Of runtimes that fuse alike, some have the embedding as the last
+/// linear and group and some have not (Fusion), and scores serve them all; `nothing` is an entry without a score.
+json fitted(json list, std::size_t wanted, const model::Architecture& a, const json& nothing) {
+  const bool others_have_it = a.fusion == model::Fusion::fused && a.embedding_query != model::EmbeddingQuery::never;
+  const bool others_lack_it = a.fusion == model::Fusion::fused_embedding && a.embedding() != model::kNoLinear;
+  if (others_have_it && list.size() == wanted + 1) list.erase(wanted);
+  if (others_lack_it && list.size() + 1 == wanted) list.push_back(nothing);
+  return list;
+}
+
 std::vector<double> numbers(const json& list, std::size_t count, double least, const std::string& where) {
   if (list.size() != count)
     fail("{} has {} values where the model has {}; score it with the --for that it is planned for", where, list.size(),
@@ -65,16 +75,23 @@ void check_known(const std::string& name, Level level, std::string_view kind, co
 }
 
 /// Reads the member "blocks", "modules" or "groups": `count` values a signal, none less than `least`.
-std::map<std::string, ItemScores> read_values(const json& value, const char* kind, Level level, std::size_t count,
-                                              double least, const std::string& where) {
+std::map<std::string, ItemScores> read_values(const json& value, const char* kind, Level level,
+                                              const model::Architecture& a, double least, const std::string& where) {
+  const std::size_t count = level == Level::block    ? a.blocks
+                            : level == Level::linear ? a.linears.size()
+                                                     : a.groups.size();
+  const auto list_of = [&](const json& entry, const char* key, const std::string& at) {
+    const json& list = member(entry, key, json::value_t::array, at);
+    return level == Level::block ? list : fitted(list, count, a, 0.0);
+  };
   std::map<std::string, ItemScores> result;
   for (const auto& [name, entry] : member(value, kind, json::value_t::object, where).items()) {
     check_known(name, level, kind, where);
     const std::string at = fmt::format("{}: {}", where, name);
     ItemScores& scores = result[name];
-    scores.values = numbers(member(entry, "values", json::value_t::array, at), count, least, at + ": values");
+    scores.values = numbers(list_of(entry, "values", at), count, least, at + ": values");
     if (entry.contains("stderr"))
-      scores.standard_errors = numbers(member(entry, "stderr", json::value_t::array, at), count, 0.0, at + ": stderr");
+      scores.standard_errors = numbers(list_of(entry, "stderr", at), count, 0.0, at + ": stderr");
   }
   return result;
 }
@@ -110,7 +127,8 @@ std::map<std::string, std::vector<LinearScores>> read_linears(const json& value,
     const auto scales = get<std::string>(entry, "scales", at);
     if (scales != "search" && scales != "minmax") fail("{}: 'scales' is \"{}\"", at, scales);
     fit = scales == "search" ? codec::ScaleFit::search : codec::ScaleFit::minmax;
-    const json& list = member(entry, "linears", json::value_t::array, at);
+    const json nothing = {{"module", a.linears.back().module}, {"normalizer", 0.0}, {"codecs", json::object()}};
+    const json list = fitted(member(entry, "linears", json::value_t::array, at), a.linears.size(), a, nothing);
     if (list.size() != a.linears.size())
       fail(
           "{}: has {} linears, and the model has {} as this runtime groups them: the scores were made for another "
@@ -129,7 +147,7 @@ std::map<std::string, std::vector<std::vector<Measurement>>> read_choices(const 
   for (const auto& [name, entry] : value.items()) {
     check_known(name, Level::choice, "choices", where);
     const std::string at = fmt::format("{}: {}", where, name);
-    const json& list = member(entry, "groups", json::value_t::array, at);
+    const json list = fitted(member(entry, "groups", json::value_t::array, at), a.groups.size(), a, json::object());
     if (list.size() != a.groups.size())
       fail(
           "{}: has {} groups, and the model has {} as this runtime groups the linears: the scores were made for "
@@ -147,10 +165,9 @@ Scores read_values_of_set(const json& value, const model::Architecture& a, const
   Scores scores;
   scores.calibration =
       CalibrationSource::from_json(member(value, "calibration", json::value_t::object, where), where + ": calibration");
-  scores.blocks = read_values(value, "blocks", Level::block, a.blocks, -INFINITY, where);
-  scores.groups = read_values(value, "groups", Level::group, a.groups.size(), 0.0, where);
-  if (value.contains("modules"))
-    scores.modules = read_values(value, "modules", Level::linear, a.linears.size(), 0.0, where);
+  scores.blocks = read_values(value, "blocks", Level::block, a, -INFINITY, where);
+  scores.groups = read_values(value, "groups", Level::group, a, 0.0, where);
+  if (value.contains("modules")) scores.modules = read_values(value, "modules", Level::linear, a, 0.0, where);
   scores.linears = read_linears(member(value, "linears", json::value_t::object, where), a, scores.fit, where);
   if (value.contains("choices"))
     scores.choices = read_choices(member(value, "choices", json::value_t::object, where), a, where);

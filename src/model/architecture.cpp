@@ -232,6 +232,7 @@ Architecture parse_of_family(json config, const Family* family, bool wrapped, co
   a.mlp_bias = family->mlp_bias_key != nullptr && get_or<bool>(config, family->mlp_bias_key, false, where);
   a.qkv_by_key_heads = family->qkv_by_key_heads;
   a.turned_linears = family->turned_linears;
+  a.embedding_query = family->embedding_query;
   if (family->gate_apart) a.output_gate = OutputGate::apart;
   a.qk_norm_turned = family->qk_norm_turned;
   if (!family->qk_norm_key || get_or<bool>(config, "use_qk_norm", false, where)) a.qk_norm = family->qk_norm;

@@ -63,14 +63,16 @@ struct Architecture {
   BlockEmbedding block_embedding;
   bool block_scale = false;  ///< what a block puts out is multiplied by a number of its own
   bool tied = false;         ///< lm_head is the embedding
+  EmbeddingQuery embedding_query = EmbeddingQuery::never;
   Scales scales;
   std::vector<BlockAttention> attention;  ///< by block
   std::vector<Rope> ropes;                ///< the rotary embeddings that blocks choose from
   Experts experts;
   Names names;
   std::vector<BlockLinears> layout;  ///< by block
-  std::vector<Linear> linears;  ///< the blocks' in order, then lm_head when untied, the embedding in Fusion::single
+  std::vector<Linear> linears;       ///< the blocks' in order, then lm_head when untied, and embedding()
   std::vector<FusionGroup> groups;
+  Fusion fusion = Fusion::fused;  ///< by which `linears` and `groups` are listed
 
   /// Sizes of a block's heads, of all its queries and of all its keys; without a block the largest of any.
   std::size_t head_size(const BlockAttention& of) const { return of.head_dim != 0 ? of.head_dim : head_dim; }
@@ -124,10 +126,12 @@ struct Architecture {
   }
   /// Index of lm_head; kNoLinear when it is tied.
   std::size_t lm_head() const { return tied ? kNoLinear : layout.back().first + layout.back().count; }
-  /// Index of the embedding; kNoLinear where no codec can be chosen for it (Fusion::fused).
+  /// Index of the embedding; kNoLinear where no codec can be chosen for it (Fusion).
   std::size_t embedding() const {
     return !linears.empty() && linears.back().role == Role::embed ? linears.size() - 1 : kNoLinear;
   }
+  /// Whether files hold a head that is the embedding a second time where that has codes, which vLLM does not tie.
+  bool copies_head() const { return tied && fusion == Fusion::fused_embedding && embedding() != kNoLinear; }
   /// The block before which nothing depends on the group's weights: `blocks` for lm_head, 0 for the embedding.
   std::size_t first_block(const FusionGroup& group) const;
 };

@@ -51,6 +51,7 @@ struct Family {
   std::array<std::string_view, 8> also{};
   std::string_view class_name;  ///< config.json's "architectures"
   std::string_view gguf{};      ///< general.architecture of a GGUF file; empty: GGUF files are refused
+  EmbeddingQuery embedding_query = EmbeddingQuery::never;  ///< of vLLM 0.32; tests/peers/test_families.py asks it
   Bias qkv_bias = Bias::config, o_bias = Bias::config;
   const char* qkv_bias_key = "attention_bias";  ///< read by Bias::config
   const char* o_bias_key = "attention_bias";

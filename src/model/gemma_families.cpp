@@ -1,9 +1,10 @@
-// The rows of Gemma's families of dense blocks: norms that multiply by 1 + w, and an embedding times sqrt(hidden size).
+// The rows of Gemma's families: norms that multiply by 1 + w up to Gemma 3, and an embedding times sqrt(hidden size).
 // A row and a tiny model in tests/golden/models make a family.
 #include "model/gemma_families.h"
 
 #include <array>
 
+#include "model/mixtures.h"
 #include "model/norm_places.h"
 
 namespace strata::model {
@@ -39,6 +40,7 @@ constexpr auto kGemmaFamilies = std::to_array<Family>({
      .also = {"gemma3"},
      .class_name = "Gemma3ForCausalLM",
      .gguf = "gemma3",
+     .embedding_query = EmbeddingQuery::by_name,
      .qk_norm = QkNorm::per_head,
      .norm_offset = 1.0f,
      .logit_softcap_key = "final_logit_softcapping",
@@ -87,6 +89,27 @@ constexpr auto kGemmaFamilies = std::to_array<Family>({
      .names = {.before_feed_forward = "pre_feedforward_layernorm"},
      .defaults = R"({"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "query_pre_attn_scalar": 256,
                      "sliding_window": 4096, "hidden_activation": "gelu_pytorch_tanh"})"},
+    {.model_type = "gemma4_text",
+     .also = {"gemma4"},
+     .class_name = "Gemma4ForCausalLM",
+     .gguf = "gemma4",
+     .embedding_query = EmbeddingQuery::by_name,
+     .qk_norm = QkNorm::per_head,
+     .by_kind = true,
+     .logit_softcap_key = "final_logit_softcapping",
+     .window = WindowRule::pattern,
+     .window_pattern = 6,
+     .activation_key = "hidden_activation",
+     .default_head_dim = 256,
+     .default_tied = true,
+     .scales = {.embedding_by_hidden = true, .plain_attention = true},
+     .names = kSandwichOfFour,
+     .mixture = &kGemma4,
+     .defaults = R"({"sliding_window": 512, "hidden_activation": "gelu_pytorch_tanh", "vocab_size": 262144,
+                     "num_attention_heads": 8, "num_key_value_heads": 4, "max_position_embeddings": 131072,
+                     "hidden_size_per_layer_input": 256, "vocab_size_per_layer_input": 262144, "rope_parameters": {
+                     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}, "full_attention":
+                     {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1000000.0}}})"},
 });
 
 }  // namespace

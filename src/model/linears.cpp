@@ -148,6 +148,7 @@ class Lister {
 }  // namespace
 
 void list_linears(Architecture& a, Fusion fusion) {
+  a.fusion = fusion;
   a.linears.clear();
   a.groups.clear();
   a.layout.resize(a.blocks, {0, 0, false});
@@ -164,10 +165,10 @@ void list_linears(Architecture& a, Fusion fusion) {
     if (a.block_embedding.size != 0) list.block_embedding(b);
     block.count = a.linears.size() - block.first;
   }
-  const std::string head = a.names.linear(Role::lm_head);
-  if (!a.tied || fusion == Fusion::single) list.group(head, kNoBlock);
-  if (!a.tied) list.linear(head, Role::lm_head, a.vocab, a.hidden, a.head_bias);
-  if (fusion == Fusion::single) list.linear(a.names.linear(Role::embed), Role::embed, a.vocab, a.hidden, false);
+  const bool asked_for = fusion == Fusion::fused_embedding && a.embedding_query != EmbeddingQuery::never;
+  if (!a.tied) list.alone(a.names.linear(Role::lm_head), kNoBlock, Role::lm_head, a.vocab, a.hidden, a.head_bias);
+  if (asked_for || fusion == Fusion::single)
+    list.alone(a.names.linear(Role::embed), kNoBlock, Role::embed, a.vocab, a.hidden, false);
 }
 
 }  // namespace strata::model

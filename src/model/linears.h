@@ -39,8 +39,16 @@ struct BlockLinears {
 
 /// Which matrices a runtime wants in one codec, and in which order it has heads (head_order.h).
 enum class Fusion {
-  fused,   ///< q, k, v together, and gate with up; the embedding stays dense (vLLM)
-  single,  ///< every matrix alone, and the embedding is one of them (GGUF)
+  fused,            ///< q, k, v together, and gate with up; the embedding stays dense
+  fused_embedding,  ///< the same, but the embedding is one of them, if its codec is asked for (vLLM on CUDA)
+  single,           ///< every matrix alone, and the embedding is one of them (GGUF)
+};
+
+/// How vLLM's class of a family asks the configuration for the codec of its embedding.
+enum class EmbeddingQuery {
+  never,  ///< it is dense whatever the configuration says
+  by_class,
+  by_name,
 };
 
 /// Linears that a runtime fuses: they must share one codec.

@@ -234,6 +234,10 @@ std::vector<float> Model::head_bias() const {
   return vector(architecture_.names.linear(Role::lm_head) + ".bias", architecture_.vocab);
 }
 
+const codec::Codec* Model::embedding_codec() const {
+  return architecture_.why_not_runnable.empty() ? source_->codec_of(architecture_.names.linear(Role::embed)) : nullptr;
+}
+
 LinearWeights Model::embedding() const {
   return source_->matrix(embedding_name(architecture_), architecture_.vocab, architecture_.hidden);
 }

@@ -63,6 +63,8 @@ class Model {
   LinearWeights weights(const Linear& linear) const;
   /// The embedding's weights, dense.
   LinearWeights embedding() const;
+  /// The codec that a compressed-tensors folder holds it in; nullptr for none.
+  const codec::Codec* embedding_codec() const;
   /// The values of weights() and embedding() as they lie in the file, dense or stored, for products and look-ups.
   LinearWeights packed(const Linear& linear) const;
   /// Bytes that packed() allocates: 0 for what only points into the mapped file.

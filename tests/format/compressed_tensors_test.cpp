@@ -269,7 +269,8 @@ TEST(Targets, ExactNamesThenPatternsThenClasses) {
     "ignore":["re:.*gate$","a.skipped"],"config_groups":{
       "1":{"targets":["Linear"],"weights":{"num_bits":2,"group_size":32}},
       "2":{"targets":["re:.*\\.v_proj$","re:model\\.x"],"weights":{"num_bits":4,"group_size":32}},
-      "3":{"targets":["a.v_proj"],"weights":{"num_bits":8,"group_size":32}}}})",
+      "3":{"targets":["a.v_proj"],"weights":{"num_bits":8,"group_size":32}},
+      "4":{"targets":["Embedding"],"weights":{"num_bits":8,"group_size":64}}}})",
                                  "t");
   const auto scheme = QuantizationScheme::parse(config, "c");
   EXPECT_EQ(scheme.codec_of("a.v_proj")->name, "int8_g32");
@@ -278,6 +279,8 @@ TEST(Targets, ExactNamesThenPatternsThenClasses) {
   EXPECT_EQ(scheme.codec_of("model.x.up")->name, "int4_g32");      // anchored at the start only
   EXPECT_EQ(scheme.codec_of("the.model.x")->name, "int2_g32");
   EXPECT_EQ(scheme.codec_of("b.q_proj")->name, "int2_g32");
+  EXPECT_EQ(scheme.codec_of("b.embed", kEmbeddingClass)->name, "int8_g64");
+  EXPECT_EQ(scheme.codec_of("a.v_proj", kEmbeddingClass)->name, "int8_g32");
   EXPECT_EQ(scheme.codec_of("b.gate"), nullptr);
   EXPECT_EQ(scheme.codec_of("a.skipped"), nullptr);
   EXPECT_EQ(scheme.codec_of("a.skipped.child")->name, "int2_g32");  // a parent's name ignores nothing

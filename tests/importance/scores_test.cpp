@@ -48,6 +48,24 @@ TEST_F(ScoresFile, IsReadBackExactly) {
   EXPECT_EQ(read.blocks.at("lim").values, scores_.blocks.at("lim").values);
 }
 
+/// Runtimes that fuse alike, with and without an embedding in codes, share scores; nothing is known of the embedding
+/// then.
+TEST_F(ScoresFile, IsReadWithAndWithoutTheEmbedding) {
+  const auto path = golden_model("llama_untied_sharded");
+  const model::Model looked_up = model::Model::open(path, model::Fusion::fused_embedding);
+  const std::size_t linears = looked_up.architecture().linears.size();
+  const Scores longer = Scores::from_json(value_, looked_up, "s.json");
+  ASSERT_EQ(longer.linears.at("act_mse").size(), linears);
+  EXPECT_EQ(longer.linears.at("act_mse").back().module, "model.embed_tokens");
+  EXPECT_TRUE(longer.linears.at("act_mse").back().codecs.empty());
+  EXPECT_EQ(longer.groups.at("alpha").values.size(), looked_up.architecture().groups.size());
+  EXPECT_EQ(Scores::from_json(longer.to_json(), model_, "s.json").to_json().dump(), value_.dump());
+  value_["linears"]["act_mse"]["linears"].push_back(
+      {{"module", "model.norm"}, {"normalizer", 0.0}, {"codecs", json::object()}});
+  value_["linears"]["act_mse"]["linears"].push_back(json::object());
+  expect_refused("has 24 linears");
+}
+
 TEST_F(ScoresFile, HoldsEverySignalBlockAndLinear) {
   for (const Signal& signal : signals()) {
     const std::string name(signal.name);

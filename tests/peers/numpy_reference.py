@@ -268,7 +268,8 @@ def codec_of_config(weights: dict) -> Codec:
 def groups_of(folder: pathlib.Path) -> dict[str, dict]:
     """Module -> its config group, for a checkpoint whose targets are exact names or patterns; what `ignore` matches has none."""
     config = json.loads((folder / "config.json").read_text()).get("quantization_config", {})
-    targets = [(target, group) for group in config.get("config_groups", {}).values() for target in group["targets"]]
+    targets = [(target, group) for group in config.get("config_groups", {}).values() for target in group["targets"]
+               if target != "Embedding"]  # the class of an embedding that is named too
     patterns = any(target.startswith("re:") for target, _ in targets)
     ignored = [entry[3:] for entry in config.get("ignore", []) if entry.startswith("re:")]
     names = {name.rpartition(".")[0] for name in read_folder(folder)} if patterns else set()

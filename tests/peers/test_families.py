@@ -181,25 +181,29 @@ NOT_IN_VLLM = {
     "qwen3_moe_sparse": "its class joins gate and up of a dense block, but says so too late for their codes to be expected",
 }
 VLLM_MODELS = [name for name in MODELS if name not in NOT_IN_VLLM]
+#: Models whose embedding stays dense although their class in vLLM asks for its codec -> why.
+DENSE_EMBEDDING = {"exaone_moe": "a head that was tied to it would have codes too, and its class tells no name of it"}
 
 
-@pytest.fixture(scope="module")
-def modules(strata) -> dict[str, dict]:
-    """Model -> what vLLM's class made of it; one process for all, since its import takes half a minute."""
+def vllm_modules(checkpoints: dict[str, pathlib.Path]) -> dict[str, dict]:
+    """Model -> what vLLM's class made of its checkpoint; one process for all, since its import takes half a minute."""
     python = need(ROOT / "build/venv-vllm/bin/python", "scripts/make_venv.sh vllm makes it")
-    folders = {str(for_vllm(strata, name)): name for name in VLLM_MODELS}
+    folders = {str(folder): name for name, folder in checkpoints.items()}
     run = subprocess.run([python, ROOT / "tests/peers/vllm_modules.py", *folders], capture_output=True, text=True)
     lines = [json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, run.stderr[-3000:]
     return {folders[line["dir"]]: line for line in lines}
 
 
+@pytest.fixture(scope="module")
+def modules(strata) -> dict[str, dict]:
+    return vllm_modules({name: for_vllm(strata, name) for name in VLLM_MODELS})
+
+
 def test_vllm_loads_gpt2_in_codes_of_four_bits(strata):
     """vLLM turns what is called .weight around, which codes of 4 bits are not; codes of 8 bits are refused."""
-    python = need(ROOT / "build/venv-vllm/bin/python", "scripts/make_venv.sh vllm makes it")
     out = strata.checkpoint(GOLDENS / "gpt2", "--preset", "uniform:int4_g32", "--scale", "minmax", "--for", "vllm:cpu")
-    run = subprocess.run([python, ROOT / "tests/peers/vllm_modules.py", str(out)], capture_output=True, text=True)
-    result = next(json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith("RESULT "))
+    result = vllm_modules({"gpt2": out})["gpt2"]
     assert "error" not in result and not result["missing"], result
     assert {bits for module, bits in result["bits"].items() if ".h." in module} == {4}
 
@@ -241,3 +245,40 @@ def test_vllm(strata, modules, name):
         assert expected == {bits}, (module, expected, bits)
         seen |= parts
     assert set(planned) <= seen, "planned, but no module of vLLM's"
+
+
+#: What is planned with an embedding in codes and all blocks kept.
+CODED_EMBEDDING = ("--preset", "uniform:int4_g32", "--keep", r"\.\d+\.", "--embed-codec", "int4_g32", "--for", "vllm")
+
+
+def has_coded_embedding(strata, name: str) -> bool:
+    """Whether strata offers it."""
+    run = subprocess.run([strata.binary, "plan", GOLDENS / name, *CODED_EMBEDDING], capture_output=True, text=True)
+    assert run.returncode == 0 or "keeps the embedding" in run.stderr, run.stderr
+    return run.returncode == 0
+
+
+@pytest.mark.parametrize("name", VLLM_MODELS)
+def test_embeddings_have_codes_where_vllm_asks_for_them(strata, modules, name):
+    asks = modules[name]["embedding"] is not None
+    assert has_coded_embedding(strata, name) == (asks and name not in DENSE_EMBEDDING)
+
+
+@pytest.fixture(scope="module")
+def coded(strata) -> dict[str, dict]:
+    names = [name for name in VLLM_MODELS if has_coded_embedding(strata, name)]
+    return vllm_modules({name: strata.checkpoint(GOLDENS / name, *CODED_EMBEDDING, "--scale", "minmax") for name in names})
+
+
+@pytest.mark.parametrize("name", VLLM_MODELS)
+def test_vllm_loads_an_embedding_in_codes(strata, coded, name):
+    """vLLM fills it and, where the head was tied to it, the head, with codes of 4 bits, and nothing else has any."""
+    if not has_coded_embedding(strata, name):
+        return
+    result, out = coded[name], strata.checkpoint(GOLDENS / name, *CODED_EMBEDDING, "--scale", "minmax")
+    assert "error" not in result, result["error"]
+    assert not result["missing"]
+    planned = {module.rpartition(".")[2] for module in reference.groups_of(out)}
+    assert {module.rpartition(".")[2] for module, bits in result["bits"].items() if bits} == planned
+    tied = json.loads(strata.run("inspect", GOLDENS / name, "--json"))["tied_embeddings"]
+    assert len(planned) == (2 if tied else 1), planned

@@ -30,6 +30,8 @@ PLANS = {
     "mixed by group": ("--preset", "uniform:int4_g64", "--assign", r"down_proj=int8_w8a8", "--assign", r"o_proj=int4_g32",
                        *CPU),
     "gptq": ("--preset", "uniform:int4_g64", "--method", "gptq", "--calib", ROOT / "scripts/data/alice.txt", "--for", "vllm:cpu"),
+    # No plan for CPUs has such an embedding. SmolLM2's head is its embedding, which is written twice.
+    "embedding in codes": ("--preset", "uniform:int4_g64", "--embed-codec", "int4_g32", "--for", "vllm", "--scale", "minmax"),
     "best": ("--bits", "5.5", "--codecs", "keep,int4_g32,int4_g64,int8_w8a8", "--for", "vllm:cpu"),
 }
 TOLERANCE, TOLERANCE_WITH_ACTIVATIONS = 0.1, 0.4  # mean |difference| of the log-probabilities, nats
@@ -65,6 +67,22 @@ def test_loads_and_agrees(strata, smollm2, ids, tmp_path, results, plan):
     difference = np.abs(expected - np.array(result["logprobs"])).mean()
     activations = any(g.get("input_activations") for g in reference.groups_of(out).values())
     assert difference < (TOLERANCE_WITH_ACTIVATIONS if activations else TOLERANCE)
+
+
+@pytest.mark.parametrize("codec", ("int2_g32", "int4_g32", "int4_channel", "int8_g64"))
+def test_rows_of_an_embedding_are_looked_up_exactly(strata, smollm2, tmp_path, codec):
+    """A head that was tied to it has the same tensors, which vLLM's loader of heads reads (test_vllm_kernels.py)."""
+    python = need(ROOT / "build/venv-vllm/bin/python", "scripts/make_venv.sh vllm makes it")
+    out = strata.checkpoint(smollm2, "--preset", "uniform:int4_g64", "--embed-codec", codec, "--for", "vllm", "--scale", "minmax")
+    tensors = reference.read_folder(out)
+    embedding, head = (reference.parts_of(tensors, module) for module in ("model.embed_tokens", "lm_head"))
+    assert embedding.keys() == head.keys() and all(np.array_equal(embedding[part][1], head[part][1]) for part in head)
+    assert json.loads((out / "config.json").read_text())["tie_word_embeddings"] is False
+    rows = [0, 1, 2, 17, 4096, 49151]
+    run = subprocess.run([python, ROOT / "tests/peers/vllm_lookups.py", out, json.dumps(rows), tmp_path / "rows.npy"],
+                         capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert np.array_equal(np.load(tmp_path / "rows.npy"), reference.decode(embedding, reference.parse_codec(codec))[rows])
 
 
 ROUNDED = ("int8_w8a8", "fp8_channel")

@@ -1,6 +1,8 @@
 """Run by test_vllm.py in vLLM's own environment: log-probability of every prompt token for each checkpoint, in one process.
 
     vllm_logprobs.py IDS_JSON DIR...     one line a checkpoint on stdout: RESULT {"dir", "logprobs"} or {"dir", "error"}
+
+vLLM looks embeddings in codes up as vllm_lookups.py says.
 """
 import gc
 import json
@@ -10,7 +12,9 @@ import sys
 os.environ.update(VLLM_CPU_KVCACHE_SPACE="1", VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_OMP_THREADS_BIND="nobind",
                   VLLM_LOGGING_LEVEL="WARNING", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1")
 
-from vllm import LLM, SamplingParams  # noqa: E402  (the settings above are read at import)
+from vllm_lookups import interpret_lookups  # noqa: E402  (the settings above are read at import)
+
+from vllm import LLM, SamplingParams  # noqa: E402
 
 
 def logprobs(folder: str, ids: list[int]) -> list[float]:
@@ -22,6 +26,7 @@ def logprobs(folder: str, ids: list[int]) -> list[float]:
 
 
 def main() -> None:
+    interpret_lookups()
     ids = json.loads(sys.argv[1])
     for folder in sys.argv[2:]:
         try:

@@ -1,9 +1,10 @@
 """Run by test_families.py in vLLM's own environment: what its model class makes of each checkpoint, without running it.
 
-    vllm_modules.py DIR...     one line a checkpoint on stdout: RESULT {"dir", "class", "packed", "missing", "bits"} or {"dir", "error"}
+    vllm_modules.py DIR...     one line a checkpoint on stdout: RESULT {"dir", "class", "packed", "missing", "bits", "embedding"} or
+                               {"dir", "error"}
 
 "packed": the class's fused modules, "missing": parameters that no tensor of the checkpoint has filled, "bits": module -> how wide its
-codes are, null where it is not quantized.
+codes are, null where it is not quantized, "embedding": the name under which the embedding asks for its codec, null where it does not.
 """
 import json
 import os
@@ -20,11 +21,27 @@ from vllm.config import set_current_vllm_config  # noqa: E402
 from vllm.distributed import ensure_model_parallel_initialized, init_distributed_environment  # noqa: E402
 from vllm.engine.arg_utils import EngineArgs  # noqa: E402
 from vllm.model_executor.layers.fused_moe.oracle.int_wna16 import WNA16MoEBackend  # noqa: E402
+from vllm.model_executor.layers.quantization.compressed_tensors import compressed_tensors as ct  # noqa: E402
 from vllm.model_executor.layers.quantization.compressed_tensors.compressed_tensors_moe import (  # noqa: E402
     compressed_tensors_moe_wna16 as experts)
+from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding  # noqa: E402
 from vllm.model_executor.model_loader import get_model_loader  # noqa: E402
 from vllm.model_executor.model_loader.utils import initialize_model  # noqa: E402
 from vllm.model_executor.models import registry  # noqa: E402
+
+
+asked: list[str] = []  #: the names under which embeddings have asked for their codecs
+
+
+def note_embeddings() -> None:
+    method = ct.CompressedTensorsConfig.get_quant_method
+
+    def noting(self, layer: torch.nn.Module, prefix: str):
+        if isinstance(layer, VocabParallelEmbedding) and not isinstance(layer, ParallelLMHead):
+            asked.append(prefix)
+        return method(self, layer, prefix)
+
+    ct.CompressedTensorsConfig.get_quant_method = noting
 
 
 def bits_of(module: torch.nn.Module) -> int | None:
@@ -51,6 +68,7 @@ def modules_of(folder: str, meeting_point: str) -> dict:
         init_distributed_environment(1, 0, f"file://{meeting_point}", 0, "gloo")
         ensure_model_parallel_initialized(1, 1)
         torch.set_default_dtype(torch.bfloat16)
+        asked.clear()
         model = initialize_model(vllm_config=config, model_config=config.model_config)
         torch.set_default_dtype(torch.float32)
         weights = get_model_loader(config.load_config).get_all_weights(config.model_config, model)
@@ -64,7 +82,7 @@ def modules_of(folder: str, meeting_point: str) -> dict:
     # Kimi K2.5's wrapper leaves it to its text model.
     packs = model if hasattr(model, "packed_modules_mapping") else getattr(model, "language_model", model)
     return {"class": type(model).__name__, "packed": getattr(packs, "packed_modules_mapping", {}), "missing": missing,
-            "bits": {name: bits for name, bits in methods.items() if not name.endswith(".attn")}}
+            "embedding": asked[0] if asked else None, "bits": {name: bits for name, bits in methods.items() if not name.endswith(".attn")}}
 
 
 def main() -> None:
@@ -75,6 +93,7 @@ def main() -> None:
     def is_dense(folder: str) -> bool:
         return "experts" not in pathlib.Path(folder, "config.json").read_text()
 
+    note_embeddings()
     # Experts' parameters are made and filled without a kernel, which this CPU may not have.
     experts.select_wna16_moe_backend = lambda **_: (WNA16MoEBackend.TRITON, None)
 

@@ -55,6 +55,7 @@ class HfSource final : public TensorSource {
     for (const auto& [name, tensor] : files_.tensors()) present.push_back({name, tensor.shape});
     if (runnable_) find_names(a, present);
     blocks_ = a.names.root + std::string(a.names.blocks);
+    if (runnable_) embedding_ = a.names.linear(Role::embed);
     EncodedMatrix::Block block = {128, 128};
     const auto it = config.find("quantization_config");
     if (it != config.end() && !it->is_null() && !format::is_mlx_quantization(config)) {
@@ -70,6 +71,7 @@ class HfSource final : public TensorSource {
     places_ = find_places(
         files_, a, [this](const std::string& module) { return codec_of(module) != nullptr; }, block, where_);
     for (const Linear& linear : a.linears) linears_.insert(linear.module + ".weight");
+    if (runnable_) linears_.insert(embedding_ + ".weight");
     for (const ExpectedTensor& tensor : expected_tensors(a))
       if (is_side_tensor(tensor.name)) expected_.insert(tensor.name);
   }
@@ -137,7 +139,13 @@ class HfSource final : public TensorSource {
     return values;
   }
 
-  const codec::Codec* codec_of(const std::string& module) const override { return scheme_.codec_of(module); }
+  const codec::Codec* codec_of(const std::string& module) const override {
+    if (!runnable_ || module != embedding_) return scheme_.codec_of(module);
+    // Patterns that are meant for linears may match it.
+    const TensorView* const tensor = files_.find(module + ".weight");
+    const bool dense = tensor != nullptr && is_float(tensor->dtype);
+    return dense ? nullptr : scheme_.codec_of(module, format::kEmbeddingClass);
+  }
 
   codec::ActivationRounding activations_of(const std::string& module) const override {
     const Place* const place = place_of(module + ".weight");
@@ -188,7 +196,7 @@ class HfSource final : public TensorSource {
     return places_.taken.contains(name) ? nullptr : files_.find(name);
   }
 
-  /// The codec of a weight. A scheme may be for all of class "Linear", which embeddings and norms are not.
+  /// The codec of a weight. A scheme may be for all of class "Linear", which norms are not.
   const codec::Codec* codec_of_weight(const std::string& name) const {
     return linears_.contains(name) ? codec_of(name.substr(0, name.rfind('.'))) : nullptr;
   }
@@ -235,7 +243,8 @@ class HfSource final : public TensorSource {
   format::QuantizationScheme scheme_;
   InputRounding inputs_;  ///< of methods whose tensors describe themselves
   Places places_;
-  std::set<std::string> linears_;   ///< names of their weights
+  std::string embedding_;           ///< the module of the embedding of a model that is run
+  std::set<std::string> linears_;   ///< names of their weights, and of the embedding's
   std::set<std::string> expected_;  ///< tensors that the model needs although they are named like side tensors
 };
 

@@ -16,6 +16,7 @@ std::vector<Explanation> explain(const Plan& plan, const Problem& problem) {
   std::vector<Explanation> result;
   for (std::size_t g = 0; g < plan.groups.size(); ++g) {
     const PlannedGroup& group = plan.groups[g];
+    if (group.left_dense && !problem.counts(g)) continue;
     Explanation e{group.name, group.codec, group.bytes, group.cost, {}, {}, problem.pinned(g) != nullptr};
     for (const Choice& choice : problem.choices(g)) {
       const Neighbour n{choice.codec, static_cast<std::int64_t>(choice.bytes) - static_cast<std::int64_t>(group.bytes),

@@ -13,9 +13,11 @@
 namespace strata::pipeline {
 namespace {
 
+/// Of the linears that --bits counts (Problem::counts).
 std::uint64_t all_weights(const model::Architecture& a) {
   std::uint64_t sum = 0;
-  for (const model::Linear& linear : a.linears) sum += linear.rows * linear.cols;
+  for (const model::Linear& linear : a.linears)
+    if (linear.role != model::Role::embed || a.fusion == model::Fusion::single) sum += linear.rows * linear.cols;
   return sum;
 }
 
@@ -85,15 +87,16 @@ ByteLimit needed_limit(const Problem& problem, const Assignment& assignment, Cou
     return {rest, rest, main};
   }
   if (count == Count::all) {
-    const std::uint64_t all = bytes_of(assignment, a, Count::all);
+    std::uint64_t all = 0;
+    for (std::size_t g = 0; g < assignment.size(); ++g)
+      if (problem.counts(g)) all += problem.bytes(g, *assignment[g]);
     return {all, all};
   }
   ByteLimit needed;
   needed.all = needed.blocks = bytes_of(assignment, a, Count::blocks);
-  if (problem.target().fusion() == model::Fusion::single || !preset_named(problem.request().preset).spends())
-    return needed;
+  if (!problem.target().fuses() || !preset_named(problem.request().preset).spends()) return needed;
   for (const Bundle& bundle : problem.bundles())
-    if (!bundle.in_block && !bundle.decided)
+    if (!bundle.in_block && !bundle.decided && problem.counts(bundle.groups.front()))
       for (const std::size_t g : bundle.groups) needed.all += problem.bytes(g, *assignment[g]);
   return needed;
 }

@@ -120,7 +120,9 @@ void declare_codecs(OptionVisitor& v, PlanRequest& r) {
           r.at_least, "REGEX=CODEC");
   v.option(
       {.name = "--embed-codec",
-       .help = "llama.cpp, mlx: codec of the embedding (default: chosen by its cost; 8 bits in presets without costs)",
+       .help =
+           "Codec of the embedding (default: chosen by its cost, for vllm where --size or --fit count it; in presets "
+           "without costs 8 bits for llama.cpp and mlx, else bf16)",
        .example = "q6_k"},
       r.embed_codec);
   declare_prior(v, r);

@@ -26,15 +26,11 @@ class Resolver {
 
   void exact(const std::string& expression, const std::string& name, const std::string& option) {
     const Codec& codec = usable(expression, name, option);
-    for (const std::size_t l : matches(expression, option)) {
-      const model::Linear& linear = a_.linears[l];
-      hold(codec, linear, option);
-      const Codec*& slot = pins.exact[linear.group];
-      if (slot != nullptr && slot != &codec)
-        fail("{} '{}': {} is already to be {}; its group {} can have one codec only", option, expression, linear.module,
-             slot->name, a_.groups[linear.group].name);
-      slot = &codec;
-    }
+    for (const std::size_t l : matches(expression, option)) pin(codec, a_.linears[l], expression, option);
+  }
+
+  void embedding(const std::string& name, const std::string& option) {
+    pin(usable(name, name, option), a_.linears[a_.embedding()], name, option);
   }
 
   void floor(const std::string& expression, const std::string& name, const std::string& option) {
@@ -54,6 +50,14 @@ class Resolver {
   Pins pins;
 
  private:
+  void pin(const Codec& codec, const model::Linear& linear, const std::string& given, const std::string& option) {
+    hold(codec, linear, option);
+    const Codec*& slot = pins.exact[linear.group];
+    if (slot != nullptr && slot != &codec)
+      fail("{} '{}': {} is already to be {}; its group {} can have one codec only", option, given, linear.module,
+           slot->name, a_.groups[linear.group].name);
+    slot = &codec;
+  }
   static std::uint64_t bytes(const model::Linear& linear, const Codec& codec) {
     return codec::stored_bytes(codec, linear.rows, linear.cols);
   }
@@ -111,9 +115,10 @@ Pins resolve_pins(const model::Architecture& a, const Target& target, const Plan
   for (const std::string& expression : request.keep) resolver.exact(expression, "keep", "--keep");
   for (const auto& [expression, name] : request.assign) resolver.exact(expression, name, "--assign");
   if (!request.embed_codec.empty()) {
-    if (target.fusion() != model::Fusion::single)
-      fail_usage("--embed-codec is for GGUF files and MLX; {} keeps the embedding in bf16", target.name);
-    resolver.exact("^model\\.embed_tokens$", request.embed_codec, "--embed-codec");
+    if (a.embedding() == model::kNoLinear)
+      fail_usage("--embed-codec {}: {} keeps the embedding of {} models in bf16", request.embed_codec, target.name,
+                 a.model_type);
+    resolver.embedding(request.embed_codec, "--embed-codec");
   }
   if (target.one_expert_codec) pin_all_experts(a, target, resolver.pins.exact);
   for (const auto& [expression, name] : request.at_least) resolver.floor(expression, name, "--at-least");

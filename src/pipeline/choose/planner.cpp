@@ -138,7 +138,7 @@ PlanResult make_plan(const Problem& problem) {
   PlanResult result{std::move(made.plan), problem.allowed().left_out, std::move(made.notes), 0, {}};
   result.output_bytes = output.of(result.plan);
   result.least_version = least_version(problem.target(), result.plan, problem.architecture());
-  if (problem.target().fusion() == model::Fusion::single) list_choices(problem, result.plan);
+  if (!problem.target().fuses()) list_choices(problem, result.plan);
   const bool by_weights = preset.reads_scores() || !problem.costs().linears.empty();
   result.plan.fingerprint = by_weights ? problem.model().fingerprint() : problem.model().header_fingerprint();
   result.plan.target = problem.target().name;

@@ -34,6 +34,7 @@ Problem Problem::with(Costs costs) const {
 Problem Problem::with(Budget budget) const {
   Problem result = *this;
   result.request_.budget = std::move(budget);
+  result.make_bundles();
   return result;
 }
 
@@ -65,6 +66,12 @@ void Problem::make_bundles() {
     std::vector<Choice> choices = choices_of(groups);
     bundles_.push_back({std::move(groups), std::move(choices), in_block, decided});
   }
+}
+
+bool Problem::counts(std::size_t group) const {
+  const model::Linear& first = architecture().linears[architecture().groups[group].linears.front()];
+  if (first.role != model::Role::embed || !target_->fuses()) return true;
+  return std::holds_alternative<SizeBudget>(request_.budget) || std::holds_alternative<MemoryBudget>(request_.budget);
 }
 
 double Problem::cost(std::size_t group, const Codec& codec) const {
@@ -101,8 +108,10 @@ std::vector<Choice> Problem::choices_of(std::span<const std::size_t> groups) con
   std::uint64_t least = 0;
   for (const std::size_t g : groups)
     if (const Codec* floor = pins_.floor[g]) least += bytes(g, *floor);
+  const bool kept = least == 0 && !counts(groups.front());
   std::vector<Choice> choices;
   for (const Codec* codec : allowed_.codecs) {
+    if (kept && codec->has_codes()) continue;
     const Choice choice = sum_of(*codec, true);
     if (choice.bytes >= least && std::isfinite(choice.cost) &&
         std::ranges::all_of(groups, [&](std::size_t g) { return fits(g, *codec); }))

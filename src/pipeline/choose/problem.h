@@ -70,6 +70,10 @@ class Problem {
   /// have a cost and are no smaller than the floor, or else `keep`.
   std::vector<Choice> choices(std::size_t group) const { return choices_of({&group, 1}); }
 
+  /// Whether the budget counts the group. --bits and --max-kl count no embedding of runtimes that fuse, so that it
+  /// stays in bf16 where the user has not decided otherwise.
+  bool counts(std::size_t group) const;
+
   /// The codec that the user has decided on, or nullptr.
   const codec::Codec* pinned(std::size_t group) const { return pins_.exact[group]; }
   std::uint64_t bytes(std::size_t group, const codec::Codec& codec) const {

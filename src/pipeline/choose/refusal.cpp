@@ -26,7 +26,7 @@ class Refusal {
     // --bits is missed by the blocks, or only together with lm_head.
     count_ = limit.counts() == Count::blocks && needed_.blocks > limit.blocks ? Count::blocks : Count::all;
     for (const model::Linear& linear : a_.linears)
-      if (count_ == Count::all || linear.block != model::kNoBlock)
+      if ((count_ == Count::all && problem.counts(linear.group)) || linear.block != model::kNoBlock)
         weights_ += static_cast<double>(linear.rows) * static_cast<double>(linear.cols);
     least_ = spent(least, pick(needed_));
   }
@@ -93,7 +93,7 @@ class Refusal {
   std::string heads() const {
     std::string text;
     for (const Bundle& bundle : problem_.bundles())
-      if (!bundle.in_block) {
+      if (!bundle.in_block && problem_.counts(bundle.groups.front())) {
         const Choice& least = *std::ranges::min_element(bundle.choices, {}, &Choice::bytes);
         text += fmt::format("{}{} as {}", text.empty() ? "" : " and ", a_.groups[bundle.groups.front()].name,
                             least.codec->name);
@@ -139,7 +139,8 @@ class Refusal {
       if (!why_not_family(other, a_).empty()) continue;
       std::uint64_t sum = 0;
       for (std::size_t g = 0; g < a_.groups.size(); ++g)
-        if (count_ == Count::all || a_.groups[g].block != model::kNoBlock) sum += smallest_for(other, g);
+        if ((count_ == Count::all && problem_.counts(g)) || a_.groups[g].block != model::kNoBlock)
+          sum += smallest_for(other, g);
       if (sum + least_ - pick(needed_) <= allowed())
         text += fmt::format("{}--for {} (down to {})", text.empty() ? "; possible with " : ", ", other.name,
                             amount(sum + least_ - pick(needed_)));

@@ -88,6 +88,7 @@ std::string held_name(const model::Architecture& a, const model::Linear& linear)
 /// The module of a linear without what stands before it in the file.
 std::string_view bare_name(const model::Architecture& a, const model::Linear& linear) {
   const std::string_view module = linear.module;
+  if (linear.role == model::Role::embed) return module.substr(a.names.root.size());
   return linear.block == model::kNoBlock ? a.names.head : module.substr(a.names.block(linear.block).size());
 }
 
@@ -100,7 +101,20 @@ std::vector<model::Linear> with_missing_v(const model::Architecture& a, const mo
   return {linear, v};
 }
 
+/// The modules that a linear is a matrix of.
+std::vector<model::Linear> held_as(const model::Architecture& a, const model::Linear& linear) {
+  if (linear.role != model::Role::embed || !a.copies_head()) return with_missing_v(a, linear);
+  model::Linear head = linear;
+  head.role = model::Role::lm_head;
+  head.module = a.names.linear(model::Role::lm_head);
+  return {linear, head};
+}
+
 }  // namespace
+
+bool head_is_apart(const model::Architecture& a, const Codecs& codecs) {
+  return a.copies_head() && codecs[a.embedding()]->has_codes();
+}
 
 bool is_named_otherwise(const model::Model& model) {
   const json config = model.config();
@@ -121,10 +135,15 @@ std::vector<format::ModuleCodec> module_targets(const model::Model& model, const
         modules.push_back({std::move(target), codecs[first]});
       continue;
     }
+    if (a.linears[first].role == model::Role::embed) {
+      if (!codecs[first]->has_codes()) continue;  // nobody looks for its name
+      if (a.embedding_query == model::EmbeddingQuery::by_class)
+        modules.push_back({std::string(format::kEmbeddingClass), codecs[first]});
+    }
     for (const std::size_t l : group.linears) {
       if (const std::string held = held_name(a, a.linears[l]); !held.empty())
         patterns.add(a.linears[l].block, held, codecs[l]);
-      for (const model::Linear& linear : with_missing_v(a, a.linears[l])) {
+      for (const model::Linear& linear : held_as(a, a.linears[l])) {
         if (any_prefix)
           patterns.add(linear.block, bare_name(a, linear), codecs[l]);
         else
@@ -136,13 +155,14 @@ std::vector<format::ModuleCodec> module_targets(const model::Model& model, const
   return modules;
 }
 
-std::vector<std::string> never_quantized(const model::Model& model) {
+std::vector<std::string> never_quantized(const model::Model& model, const Codecs& codecs) {
   const model::Architecture& a = model.architecture();
+  const bool head_too = a.tied && !head_is_apart(a, codecs);
   const bool any_prefix = is_named_otherwise(model);
   std::vector<std::string> modules;
   Patterns patterns(a.names);
-  if (a.tied && any_prefix) patterns.add(model::kNoBlock, a.names.head, nullptr);
-  if (a.tied && !any_prefix) modules.push_back(a.names.linear(model::Role::lm_head));
+  if (head_too && any_prefix) patterns.add(model::kNoBlock, a.names.head, nullptr);
+  if (head_too && !any_prefix) modules.push_back(a.names.linear(model::Role::lm_head));
   const auto add = [&](std::size_t block, const std::string& tensor) {
     const std::string module = tensor.substr(0, tensor.rfind('.'));
     const std::string& start = block == model::kNoBlock ? a.names.root : a.names.block(block);

@@ -22,13 +22,25 @@ std::shared_ptr<const SafetensorsFolder::Carried> SafetensorsFolder::carried_of(
   return carried;
 }
 
+namespace {
+
+/// Readers that believe config.json would tie the head to the embedding.
+void untie(json& config) {
+  config["tie_word_embeddings"] = false;
+  if (const auto text = config.find("text_config"); text != config.end() && text->is_object())
+    (*text)["tie_word_embeddings"] = false;
+}
+
+}  // namespace
+
 json SafetensorsFolder::config_of() const {
   json config = model().config();
+  if (head_is_apart(model().architecture(), codecs())) untie(config);
   if (!carried_->blocks_ahead) model::announce_no_blocks_ahead(config);
   const char* dtype_key = config.contains("dtype") ? "dtype" : "torch_dtype";
   config[dtype_key] = "bfloat16";
   if (!quantized()) return config;
-  std::vector<std::string> ignored = never_quantized(model());
+  std::vector<std::string> ignored = never_quantized(model(), codecs());
   ignored.insert(ignored.end(), carried_->patterns.begin(), carried_->patterns.end());
   json& written = config["quantization_config"];
   written = format::quantization_config(module_targets(model(), codecs()), ignored, activations_);
@@ -111,6 +123,8 @@ std::vector<ShardedFolder::Tensor> SafetensorsFolder::list_tensors() const {
       continue;
     }
     std::ranges::move(tensors_of(a.linears[it->second].module, {it->second}, 0), std::back_inserter(tensors));
+    if (it->second == a.embedding() && head_is_apart(a, codecs()))
+      std::ranges::move(tensors_of(a.names.linear(model::Role::lm_head), {it->second}, 0), std::back_inserter(tensors));
   }
   list_scales(tensors);
   for (const model::TensorInfo& tensor : model().carried()) {

@@ -93,7 +93,8 @@ codec::Stored ShardedFolder::read(std::size_t linear, const std::filesystem::pat
   const model::Linear& shape = model_.architecture().linears[linear];
   codec::Stored stored = codec::allocate(*codecs_[linear], shape.rows, shape.cols);
   const std::vector<Place> parts = places(linear, path);
-  for (std::size_t i = 0; i < parts.size(); ++i) read_stored(parts[i], stored.parts[i]);
+  // A head that is the embedding is behind it, the same once more.
+  for (std::size_t i = 0; i < stored.parts.size(); ++i) read_stored(parts[i], stored.parts[i]);
   return stored;
 }
 

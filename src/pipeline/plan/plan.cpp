@@ -36,6 +36,8 @@ void set_codec(PlannedGroup& group, const model::Model& model, std::size_t g, co
   const model::Architecture& a = model.architecture();
   group.codec = &codec;
   group.bytes = bytes_of(g, codec, a);
+  group.left_dense = a.fusion != model::Fusion::single && !codec.has_codes() &&
+                     a.linears[a.groups[g].linears.front()].role == model::Role::embed;
   group.as_in_source = static_cast<std::size_t>(
       std::ranges::count_if(a.groups[g].linears, [&](std::size_t l) { return model.source_codec(l) == &codec; }));
 }
@@ -44,11 +46,11 @@ void set_codec(PlannedGroup& group, const model::Model& model, std::size_t g, co
 
 std::uint64_t Plan::bytes() const {
   return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
-                         [](auto sum, const PlannedGroup& g) { return sum + g.bytes; });
+                         [](auto sum, const PlannedGroup& g) { return sum + (g.left_dense ? 0 : g.bytes); });
 }
 std::uint64_t Plan::weights() const {
   return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
-                         [](auto sum, const PlannedGroup& g) { return sum + g.weights; });
+                         [](auto sum, const PlannedGroup& g) { return sum + (g.left_dense ? 0 : g.weights); });
 }
 std::uint64_t Plan::block_bytes() const {
   return std::accumulate(groups.begin(), groups.end(), std::uint64_t{0},
@@ -89,8 +91,10 @@ std::string names(const Assignment& assignment) {
 
 std::uint64_t bytes_of(std::size_t group, const codec::Codec& codec, const model::Architecture& a) {
   std::uint64_t sum = 0;
-  for (const std::size_t l : a.groups[group].linears)
-    sum += codec::stored_bytes(codec, a.linears[l].rows, a.linears[l].cols);
+  for (const std::size_t l : a.groups[group].linears) {
+    const bool twice = a.copies_head() && l == a.embedding() && codec.has_codes();
+    sum += (twice ? 2 : 1) * codec::stored_bytes(codec, a.linears[l].rows, a.linears[l].cols);
+  }
   return sum;
 }
 
@@ -149,6 +153,7 @@ json Plan::to_json() const {
   if (!search.is_null()) value["search"] = search;
   json list = json::array();
   for (const PlannedGroup& g : groups) {
+    if (g.left_dense) continue;
     list.push_back({{"name", g.name},
                     {"codec", g.codec->name},
                     {"bytes", g.bytes},
@@ -211,6 +216,10 @@ Plan Plan::from_json(const json& value, const model::Model& model, const std::st
     group.cost = get_or<double>(entry, "cost", 0.0, where);
     index.erase(it);
   }
+  // Plans that leave it dense do not name it.
+  const model::Architecture& a = model.architecture();
+  if (a.fusion == model::Fusion::fused_embedding && a.embedding() != model::kNoLinear)
+    index.erase(a.groups[a.linears[a.embedding()].group].name);
   if (!index.empty()) fail("{}: group '{}' is missing", where, index.begin()->first);
   return plan;
 }

@@ -21,6 +21,7 @@ struct PlannedGroup {
   double cost = 0.0;                 ///< estimated, in the unit of `cost_signal`
   std::size_t as_in_source = 0;      ///< how many of its linears the source holds in this codec: they stay as they are
   bool in_block = true;              ///< false for lm_head and the embedding
+  bool left_dense = false;           ///< an embedding in bf16 for a runtime that fuses: no plan speaks of it
   std::vector<std::string> choices;  ///< GGUF: the types that could have been chosen, which the shape decides
 };
 

@@ -42,7 +42,7 @@ struct PlanRequest {
   std::string high = "int4_g64", low = "int2_g32";  ///< lwq without levels
   std::optional<std::size_t> n_high;                ///< lwq; without it, as many as the budget allows
   std::string levels;                               ///< lwq: levels in the form of parse_levels; empty: none
-  std::string embed_codec;                          ///< GGUF: the embedding's codec; empty: a choice like any other
+  std::string embed_codec;                          ///< the embedding's codec; empty: a choice like any other
   std::size_t parts = 1;                            ///< GPUs that vLLM will cut the model over (--tp)
   bool fp8_cache = false;         ///< the output has scales for a cache of keys and values in FP8 (--kv)
   std::uint64_t shard_bytes = 0;  ///< largest weight file; 0: one file. The size of the output depends on it a little

@@ -163,6 +163,8 @@ std::string why_not_fused(const Target& target, const Codec& codec, const model:
     return "llama.cpp has kv_b in two matrices, the rows of one being columns of kv_b, where codes are of other "
            "weights";
   if (!codec.has_codes()) return {};
+  if (first.role == Role::embed)
+    if (std::string why = target.why_not_embedding(codec); !why.empty()) return why;
   if (std::string why = why_not_turned(target, codec, a, first); !why.empty()) return why;
   if (target.container == codec::Container::gguf && codec.tensor_scaled)
     if (std::string why = model::why_no_factor(a, first); !why.empty()) return why;

@@ -80,6 +80,12 @@ std::string Target::why_not_experts(const Codec& codec) const {
   return {};
 }
 
+std::string Target::why_not_embedding(const Codec& codec) const {
+  if (!fuses() || embeddings.hold(scheme_of(codec))) return {};
+  if (embeddings.bits == 0) return "it keeps embeddings in bf16";
+  return "vLLM looks embeddings up in integers of 2, 4 and 8 bits without zero points only";
+}
+
 std::string Target::why_no_codes(const model::Experts& e) const {
   if (stacks == ExpertStacks::without_biases && e.bias)
     return "vLLM loads experts that have biases as the original's stacks only; keep them with --keep '\\.experts\\.', "

@@ -49,6 +49,7 @@ struct Target {
   Schemes dense;                 ///< what the runtime has kernels for
   Schemes experts;               ///< of these, what it has kernels for in the experts of a mixture
   Schemes expert_rows = {};      ///< of these, integers that may have one scale a row ("channel") in experts
+  Schemes embeddings = {};       ///< of these, what it looks rows of an embedding up in; none: embeddings are dense
   Schemes on_request = {};       ///< of `dense`, what is a choice only where the user names it
   std::string_view no_kernel{};  ///< why other codecs are not taken, where no refusal says so
   std::span<const Reason> refusals{}, expert_refusals{};  ///< the first that holds the scheme counts
@@ -67,11 +68,15 @@ struct Target {
   /// Empty when the runtime also has a kernel for the codec in the experts of a mixture, else why not. It is asked
   /// about codecs that why_not allows.
   std::string why_not_experts(const codec::Codec& codec) const;
+  /// Empty when the runtime looks an embedding up in the codec, else why not. It is asked about codecs with codes.
+  std::string why_not_embedding(const codec::Codec& codec) const;
   /// Empty when the runtime loads experts of this kind in any codec that has codes, else why not, and what to do.
   std::string why_no_codes(const model::Experts& experts) const;
   /// llama.cpp and MLX fuse nothing, and hold the embedding in any codec.
+  constexpr bool fuses() const { return container == codec::Container::compressed_tensors; }
   constexpr model::Fusion fusion() const {
-    return container == codec::Container::compressed_tensors ? model::Fusion::fused : model::Fusion::single;
+    if (!fuses()) return model::Fusion::single;
+    return embeddings.bits == 0 ? model::Fusion::fused : model::Fusion::fused_embedding;
   }
   /// What the name of an output must end in; empty for a folder, which may have any other name.
   constexpr std::string_view extension() const { return container == codec::Container::gguf ? ".gguf" : ""; }

@@ -21,6 +21,9 @@ constexpr Schemes kHummingExperts = kHumming - asymmetric(8);
 /// Only Marlin takes experts with one scale a row. On Hopper vLLM asks Humming first, and fails; but 4 bits with zero
 /// points and one scale a row Humming refuses, so that Marlin gets them there too.
 constexpr Schemes kExpertRows = kMarlin | asymmetric(4), kExpertRowsOnHopper = asymmetric(4);
+/// vLLM looks an embedding's rows up with a kernel in Triton, which takes codes of any width apart as if none lay in
+/// two words.
+constexpr Schemes kLookedUp = symmetric(2) | symmetric(4) | symmetric(8);
 /// From 5 bits on a zero point saves next to nothing, and every codec that is considered must be priced.
 constexpr Schemes kLargeWithZeros = asymmetric(5, 8);
 
@@ -93,6 +96,7 @@ constexpr Target kCuda = {.name = "vllm",
                           .dense = kKept | kFloats | kRoundedInputs | kHumming,
                           .experts = (kKept | kFloats | kFp8Block | kNvfp4A4 | kHummingExperts) - kMxfp8,
                           .expert_rows = kExpertRowsOnHopper,
+                          .embeddings = kLookedUp,
                           .on_request = kLargeWithZeros | kRoundedInputs,
                           .no_kernel = "vLLM has no kernel for it",
                           .refusals = kCudaRefusals,

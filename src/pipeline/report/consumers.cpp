@@ -44,6 +44,7 @@ json consumers_json() {
       json& entry = codecs[codec.name] = {{"dense", or_true(target.why_not(codec))}};
       if (entry["dense"] != true) continue;
       entry["experts"] = or_true(target.why_not_experts(codec));
+      if (codec.has_codes()) entry["embedding"] = or_true(target.why_not_embedding(codec));
       entry["asked_for_only"] = target.on_request.hold(scheme_of(codec));
       const std::string_view version = least_version(target, scheme_of(codec), kNoScheme);
       if (!version.empty()) entry["least_version"] = version;

@@ -84,6 +84,7 @@ FamilySupport support_of(const model::Family& family) {
   row.shared_expert = row.experts && a.experts.shared_intermediate != 0;
   if (has_gguf(family)) row.gguf = family.gguf;
   row.mlx = model::why_not_mlx(a).empty();
+  row.coded_embedding = a.embedding_query != model::EmbeddingQuery::never;
   row.fused = fused_groups(a);
   return row;
 }
@@ -120,20 +121,21 @@ json to_json(const std::vector<FamilySupport>& families) {
                     {"tunes_some_blocks", family.tunes_some},
                     {"gguf", family.gguf.empty() ? json(false) : json(family.gguf)},
                     {"mlx", family.mlx},
+                    {"vllm_embedding", family.coded_embedding},
                     {"vllm_fusion", family.fused}});
   return {{"families", std::move(list)}};
 }
 
 std::vector<std::vector<std::string>> to_rows(const std::vector<FamilySupport>& families) {
   std::vector<std::vector<std::string>> rows = {{"model_type", "mixer", "feed-forward", "forward", "gptq", "tune",
-                                                 "gguf", "mlx", "vllm fusion", "also read as it"}};
+                                                 "gguf", "mlx", "vllm embedding", "vllm fusion", "also read as it"}};
   for (const FamilySupport& family : families)
     rows.push_back({std::string(family.model_type), fmt::format("{}", fmt::join(family.mixers, ", ")),
                     or_dash(blocks_text(family)), "yes", "yes",
                     family.why_no_tune.empty() ? "yes"
                     : family.tunes_some        ? "some blocks"
                                                : "-",
-                    or_dash(std::string(family.gguf)), family.mlx ? "yes" : "-",
+                    or_dash(std::string(family.gguf)), family.mlx ? "yes" : "-", family.coded_embedding ? "yes" : "-",
                     or_dash(fmt::format("{}", fmt::join(family.fused, ", "))),
                     or_dash(fmt::format("{}", fmt::join(family.also, ", ")))});
   return rows;

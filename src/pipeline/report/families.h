@@ -18,6 +18,7 @@ struct FamilySupport {
   bool tunes_some = false;           ///< there are blocks that can be tuned
   std::string_view gguf;             ///< llama.cpp's name; empty where GGUF files are neither read nor written
   bool mlx = false;                  ///< folders for mlx_lm are written
+  bool coded_embedding = false;      ///< vLLM looks the embedding up in codes
   std::vector<std::string> fused{};  ///< what must share one codec in vLLM: "qkv_proj", "experts"
 };
 

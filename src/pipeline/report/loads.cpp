@@ -32,6 +32,12 @@ Verdict verdict(const Target& target, const model::Model& checkpoint, const std:
   if (std::string why = why_not_family(target, checkpoint.architecture()); !gguf && !why.empty())
     return {&target, std::move(why), {}, 0};
   Verdict result{&target, {}, {}, 0};
+  const bool listed = checkpoint.architecture().embedding() != model::kNoLinear;
+  if (const Codec* codec = checkpoint.embedding_codec(); !gguf && !listed && codec != nullptr)
+    if (result.reason = target.why_not_embedding(*codec); !result.reason.empty()) {
+      result.first = fmt::format("{} in {}", codec->name, checkpoint.architecture().names.linear(model::Role::embed));
+      result.linears = 1;
+    }
   const Codec* experts = nullptr;
   const auto& linears = checkpoint.architecture().linears;
   for (std::size_t l = 0; l < linears.size(); ++l) {

@@ -76,7 +76,8 @@ std::string head(const CardFacts& facts) {
 /// "int4_g64 67 %, keep 33 %": shares of the plan's weights.
 std::string codec_shares(const Plan& plan) {
   std::map<std::string_view, std::uint64_t> weights;
-  for (const PlannedGroup& group : plan.groups) weights[group.codec->name] += group.weights;
+  for (const PlannedGroup& group : plan.groups)
+    if (!group.left_dense) weights[group.codec->name] += group.weights;
   std::vector<std::pair<std::uint64_t, std::string_view>> order;
   for (const auto& [name, count] : weights) order.emplace_back(count, name);
   std::ranges::sort(

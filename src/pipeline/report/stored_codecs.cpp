@@ -56,8 +56,12 @@ void check_plan_of(const Plan& plan, const model::Model& quantized, const std::s
     for (const std::string& linear : group.linears) planned[linear] = group.codec;
   const std::vector<const codec::Codec*> stored = stored_codecs(quantized);
   for (std::size_t l = 0; l < stored.size(); ++l) {
-    const std::string& module = quantized.architecture().linears[l].module;
-    const auto it = planned.find(module);
+    const model::Linear& linear = quantized.architecture().linears[l];
+    const std::string& module = linear.module;
+    if (linear.role == model::Role::embed && !stored[l]->has_codes()) continue;  // plans that leave it dense are silent
+    auto it = planned.find(module);
+    if (it == planned.end() && linear.role == model::Role::lm_head)  // it was tied
+      it = planned.find(quantized.architecture().names.linear(model::Role::embed));
     if (it == planned.end() || it->second != stored[l])
       fail("{}: gives {} {}, and in {} it is {}; give the plan that {} was made with", where, module,
            it == planned.end() ? "nothing" : it->second->name, quantized.path().string(), stored[l]->name,

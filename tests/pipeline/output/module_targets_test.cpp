@@ -52,7 +52,7 @@ TEST(ModuleTargets, OfAWrapperAreFoundUnderEveryPrefixAndOnlyInTheTextModel) {
     EXPECT_EQ(of("sublayers.0.mlp.down_proj"), Names{});
     EXPECT_EQ(of("layers.0.input_layernorm"), Names{});
   }
-  const std::vector<std::string> ignored = never_quantized(model);
+  const std::vector<std::string> ignored = never_quantized(model, some_codecs(model.architecture()));
   EXPECT_EQ(ignored, Names{"re:.*\\blm_head$"}) << "tied";
 }
 
@@ -70,7 +70,7 @@ TEST(ModuleTargets, ExpertsOfAWrapperAreOnePatternABlock) {
   const auto is = [](const char* text) { return [=](const auto& target) { return target.module == text; }; };
   EXPECT_EQ(std::ranges::count_if(targets, is("re:.*\\blayers\\.0\\.mlp\\.experts\\..*")), 1);
   EXPECT_EQ(codecs_of(targets, "language_model.model.layers.0.mlp.experts.0.gate_proj"), Names{"int4_g32"});
-  EXPECT_EQ(never_quantized(model), Names{"re:.*\\blayers\\.(0|1)\\.mlp\\.gate$"});
+  EXPECT_EQ(never_quantized(model, some_codecs(model.architecture())), Names{"re:.*\\blayers\\.(0|1)\\.mlp\\.gate$"});
 }
 
 TEST(ModuleTargets, Mamba2IsFoundByWhatVllmCallsItToo) {
@@ -101,11 +101,14 @@ TEST(ModuleTargets, ExpertsOutsideOfAMixtureModuleAndWhatStaysBesideThem) {
   EXPECT_EQ(codecs_of(targets, "model.layers.1.mlp.down_proj"), Names{"int4_g32"});
   EXPECT_EQ(codecs_of(targets, "model.layers.1.router.proj"), Names{});
   EXPECT_EQ(codecs_of(targets, "model.layers.1.self_attn.v_proj"), Names{"int4_g32"}) << "vLLM looks it up; k is v";
-  EXPECT_EQ(never_quantized(model), (Names{"lm_head", "model.layers.0.router.proj", "model.layers.1.router.proj"}));
+  EXPECT_EQ(never_quantized(model, some_codecs(model.architecture())),
+            (Names{"lm_head", "model.layers.0.router.proj", "model.layers.1.router.proj"}));
   const model::Model rows = model::Model::open(golden_model("gemma4_text"));
-  EXPECT_EQ(never_quantized(rows), (Names{"lm_head", "model.per_layer_model_projection"}));
+  EXPECT_EQ(never_quantized(rows, some_codecs(rows.architecture())),
+            (Names{"lm_head", "model.per_layer_model_projection"}));
   const model::Model wrapper = model::Model::open(golden_model("gemma4"));
-  EXPECT_EQ(never_quantized(wrapper), (Names{"re:.*\\blm_head$", "re:.*\\bper_layer_model_projection$"}));
+  EXPECT_EQ(never_quantized(wrapper, some_codecs(wrapper.architecture())),
+            (Names{"re:.*\\blm_head$", "re:.*\\bper_layer_model_projection$"}));
 }
 
 TEST(ModuleTargets, OfATextModelAreExactNames) {
@@ -115,7 +118,7 @@ TEST(ModuleTargets, OfATextModelAreExactNames) {
   EXPECT_EQ(targets.size(), model.architecture().linears.size());
   EXPECT_EQ(codecs_of(targets, "model.layers.1.self_attn.o_proj"), Names{"fp8_channel"});
   EXPECT_EQ(codecs_of(targets, "language_model.model.layers.1.self_attn.o_proj"), Names{});
-  EXPECT_EQ(never_quantized(model), Names{"lm_head"});
+  EXPECT_EQ(never_quantized(model, some_codecs(model.architecture())), Names{"lm_head"});
 }
 
 }  // namespace module_targets_test

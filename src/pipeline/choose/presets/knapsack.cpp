@@ -96,16 +96,21 @@ Assignment wanted_of(const Problem& problem, const Bundles& bundles, std::span<c
 }
 
 Made planned(const Problem& problem, ByteLimit limit, HeadShare share) {
-  Bundles bundles, heads, apart;  // apart: what has a memory and a knapsack of its own
+  // apart: what has a memory and a knapsack of its own; beside: what nobody counts
+  Bundles bundles, heads, apart, beside;
   const model::Architecture& a = problem.architecture();
   for (const Bundle& bundle : problem.bundles()) {
+    if (!problem.counts(bundle.groups.front())) {
+      beside.push_back(&bundle);
+      continue;
+    }
     const bool in_main = limit.main != kNoLimit && in_main_memory(a, a.groups[bundle.groups.front()]);
     (in_main ? apart : bundle.in_block || limit.counts() == Count::all ? bundles : heads).push_back(&bundle);
   }
   const std::vector<allocate::Group> blocks = knapsack_of(bundles);
   check_within(problem, limit, smallest_choices(problem));
   Chosen chosen;
-  if (problem.target().fusion() == model::Fusion::single || heads.empty()) {
+  if (!problem.target().fuses() || heads.empty()) {
     chosen = solved(blocks, limit.blocks);
     // --bits does not count them: they get what the last byte of the blocks is worth.
     const double worth = heads.empty() ? 0.0 : price(allocate::pareto(blocks), limit.blocks);
@@ -116,6 +121,8 @@ Made planned(const Problem& problem, ByteLimit limit, HeadShare share) {
                                           : weighed_together(blocks, *heads[0], limit);
   }
   bundles.insert(bundles.end(), heads.begin(), heads.end());
+  for (const Bundle* bundle : beside) chosen.add(head_within(*bundle, kNoLimit));
+  bundles.insert(bundles.end(), beside.begin(), beside.end());
   if (!apart.empty()) chosen.add(solved(knapsack_of(apart), limit.main));
   bundles.insert(bundles.end(), apart.begin(), apart.end());
   Made made = filled(problem, wanted_of(problem, bundles, chosen.choice));
