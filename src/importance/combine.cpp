@@ -206,6 +206,7 @@ Scores combine(std::vector<Scores> sets, Combine how) {
   result.fingerprint = sets[0].fingerprint;
   result.fit = sets[0].fit;
   result.rounded_inputs = sets[0].rounded_inputs;
+  result.smoothing = sets[0].smoothing;
   result.calibration = combine_sources(sets);
   result.combine = how;
   result.blocks = combine_items(sets, how, &Scores::blocks, false);

@@ -90,7 +90,7 @@ json pass_job(std::string_view kind, const engine::Engine& engine, const Calibra
   return {{"format", "strata pass"},
           {"version", 3},
           {"job", kind},
-          {"model", engine.model().fingerprint()},
+          {"model", engine.model().identity()},
           {"calibration", set.source.identity()},
           {"f32", engine.precision() == kernel::Precision::f32},
           {"instruction set", kernel::selected_variant().name}};

@@ -85,6 +85,7 @@ class Scorer {
     result_.scores.fingerprint = model_.fingerprint();
     result_.scores.calibration = set_.source;
     result_.scores.fit = request_.fit;
+    result_.scores.smoothing = request_.smoothing;
     result_.scores.rounded_inputs = request_.measure.rounded_inputs.names();
     if (std::ranges::any_of(signals_,
                             [](const Signal* s) { return s->of_groups != nullptr || s->of_choices != nullptr; }))

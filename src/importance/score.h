@@ -21,6 +21,7 @@ struct ScoreRequest {
   std::vector<const codec::Codec*> codecs;  ///< for signals of linears; a codec that cannot hold a shape is left out
   codec::ScaleFit fit = codec::ScaleFit::search;
   MeasureRequest measure;           ///< for signals that run the model; they use the codecs above when it has none
+  double smoothing = 0.0;           ///< how the engine's model was smoothed, for the scores
   std::optional<Prior> prior = {};  ///< the rules of the signal prior, when not the literature's
   /// Called when an earlier run has made the pass over the first `blocks` blocks, which may be all of them.
   std::function<void(std::size_t blocks)> resumed = {};

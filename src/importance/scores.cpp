@@ -104,6 +104,7 @@ std::vector<double> Scores::importance(std::string_view signal) const {
 json Scores::to_json() const {
   json value = {{"format", "strata scores"}, {"version", kVersion}, {"model", {{"fingerprint", fingerprint}}}};
   if (!rounded_inputs.empty()) value["rounded_inputs"] = rounded_inputs;
+  if (smoothing != 0.0) value["smoothing"] = smoothing;
   add_values(value, *this);
   if (!routed_tokens.empty()) value["routed_tokens"] = routed_tokens;
   if (sets.empty()) return value;

@@ -57,6 +57,7 @@ struct Scores {
   /// How codecs read inputs in `linears` and in the choices of kl: codec::RoundedInputs::names of the target scored
   /// for.
   std::map<std::string, std::string> rounded_inputs;
+  double smoothing = 0.0;  ///< alpha of smooth_channels, by which the scored model was smoothed; 0: it was not
   // Values by the name of the signal; Level (signal.h) says which member a signal is in.
   std::map<std::string, ItemScores> blocks;
   std::map<std::string, ItemScores> modules;  ///< values of linears, whatever their codec

@@ -196,6 +196,10 @@ Scores Scores::from_json(const json& value, const model::Model& model, const std
   if (value.contains("rounded_inputs"))
     for (const auto& [codec, kind] : member(value, "rounded_inputs", json::value_t::object, where).items())
       scores.rounded_inputs[codec] = convert<std::string>(kind, codec.c_str(), where + ": rounded_inputs");
+  if (value.contains("smoothing")) {
+    scores.smoothing = number(value["smoothing"], 0.0, where + ": 'smoothing'");
+    if (scores.smoothing > 1.0) fail("{}: 'smoothing' is {}, more than 1", where, scores.smoothing);
+  }
   if (!value.contains("sets")) return scores;
   const auto how = get<std::string>(value, "combine", where);
   if (how != "mean" && how != "max") fail("{}: 'combine' is \"{}\", expected \"mean\" or \"max\"", where, how);
@@ -206,6 +210,7 @@ Scores Scores::from_json(const json& value, const model::Model& model, const std
     scores.sets.push_back(read_values_of_set(set, model.architecture(), at));
     scores.sets.back().fingerprint = fingerprint;
     scores.sets.back().rounded_inputs = scores.rounded_inputs;
+    scores.sets.back().smoothing = scores.smoothing;
   }
   if (scores.sets.size() < 2)
     fail("{}: 'sets' has {} members; there are two or more, or none", where, scores.sets.size());

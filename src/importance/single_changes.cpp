@@ -23,7 +23,7 @@ using Finished = std::map<Key, std::vector<double>>;
 
 json job_of(const engine::Engine& engine, const CalibrationSet& set, std::size_t tokens) {
   return {{"format", "strata journal"},           {"version", 1},
-          {"job", "changes of single groups"},    {"model", engine.model().fingerprint()},
+          {"job", "changes of single groups"},    {"model", engine.model().identity()},
           {"calibration", set.source.identity()}, {"tokens", tokens}};
 }
 

@@ -5,25 +5,16 @@
 #include <algorithm>
 
 #include "core/threads.h"
+#include "model/over_source.h"
 #include "model/tensors.h"
 
 namespace strata::model {
 namespace {
 
-class Reordered final : public TensorSource {
+class Reordered final : public OverSource {
  public:
-  Reordered(std::unique_ptr<TensorSource> source, HeadOrders orders)
-      : source_(std::move(source)), orders_(std::move(orders)) {}
-
-  std::vector<TensorInfo> tensors() const override { return source_->tensors(); }
-  bool has(std::string_view name) const override { return source_->has(name); }
-  const codec::Codec* codec_of(const std::string& module) const override { return source_->codec_of(module); }
-  const StackNames* stacks(std::size_t block) const override { return source_->stacks(block); }
-  std::span<const std::byte> raw(const std::string& name) const override { return source_->raw(name); }
-  void release(const std::string& name) const override { source_->release(name); }
-  void will_need(const std::string& name) const override { source_->will_need(name); }
-  std::uint64_t content_hash() const override { return source_->content_hash(); }
-  bool complete() const override { return source_->complete(); }
+  Reordered(std::shared_ptr<const TensorSource> source, HeadOrders orders)
+      : OverSource(std::move(source)), orders_(std::move(orders)) {}
 
   LinearWeights matrix(const std::string& name, std::size_t rows, std::size_t cols) const override {
     LinearWeights given = source_->matrix(name, rows, cols);
@@ -103,7 +94,6 @@ class Reordered final : public TensorSource {
     return values;
   }
 
-  std::unique_ptr<TensorSource> source_;
   HeadOrders orders_;
 };
 
@@ -133,8 +123,8 @@ HeadOrders value_head_orders(const Architecture& a, bool tiled) {
   return orders;
 }
 
-std::unique_ptr<TensorSource> reordered(std::unique_ptr<TensorSource> source, HeadOrders orders) {
-  return std::make_unique<Reordered>(std::move(source), std::move(orders));
+std::shared_ptr<const TensorSource> reordered(std::shared_ptr<const TensorSource> source, HeadOrders orders) {
+  return std::make_shared<Reordered>(std::move(source), std::move(orders));
 }
 
 }  // namespace strata::model

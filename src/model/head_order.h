@@ -33,6 +33,6 @@ HeadOrders value_head_orders(const Architecture& architecture, bool tiled);
 
 /// The source with these heads in the other order. Matrices whose heads change places are copied when they are asked
 /// for; codes move with the weights, but for columns whose heads cut blocks of a codec, which are decoded.
-std::unique_ptr<TensorSource> reordered(std::unique_ptr<TensorSource> source, HeadOrders orders);
+std::shared_ptr<const TensorSource> reordered(std::shared_ptr<const TensorSource> source, HeadOrders orders);
 
 }  // namespace strata::model

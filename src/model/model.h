@@ -106,6 +106,12 @@ class Model {
   /// The tensors of a linear that has a source_codec().
   codec::Stored as_in_source(std::size_t linear) const;
 
+  /// The same function with channels scaled by these powers of two, one list for each of smooth_sites() (smoothing.h).
+  /// It keeps the fingerprint, and shares the files.
+  Model smoothed(const std::vector<std::vector<int>>& exponents) const;
+  /// The fingerprint, and how channels are scaled if they are: what unfinished work on the weights is known by.
+  std::string identity() const { return fingerprint() + scaling_; }
+
   /// Whether all weights are there.
   bool complete() const { return source_->complete(); }
   /// 16 hexadecimal digits that identify configuration, tensor names, shapes and samples of the data; of a model that
@@ -135,8 +141,9 @@ class Model {
   bool gguf_ = false;
   json config_;
   Architecture architecture_;
-  std::unique_ptr<TensorSource> source_;
+  std::shared_ptr<const TensorSource> source_;
   HeadOrders head_orders_;  ///< of tensors whose heads the source has in another order
+  std::string scaling_;     ///< empty, or what tells how smoothed() has scaled channels
   std::map<std::string, std::uint64_t> tensor_bytes_;
   std::vector<TensorInfo> carried_;
   std::vector<const codec::Codec*> source_codecs_;  ///< by index into Architecture::linears

@@ -333,6 +333,23 @@ TEST_F(Cli, ADryRunNeedsNoTextUnlessThePlanDoes) {
   expect_refused("quantize model -o out --for transformers --preset uniform:int4_g32", "tokenizer.json");
 }
 
+TEST_F(Cli, ScaledChannelsAreAskedForAndTold) {
+  const std::string job = "quantize model -o out --dry-run --for b200 --codecs nvfp4_a4 --preset uniform:nvfp4_a4";
+  const auto says = [&](const std::string& options, const std::string& word) {
+    const Outcome outcome = run(job + options);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out.find(word) != std::string::npos;
+  };
+  EXPECT_TRUE(says("", "smooth 0.5: before rounding, channels are scaled at 6 sites of 2 blocks"));
+  EXPECT_TRUE(says(" --smooth 0.7", "smooth 0.7: "));
+  EXPECT_FALSE(says(" --smooth none", "smooth"));
+  EXPECT_EQ(run(job + " --smooth some").exit_code, 2);
+  EXPECT_EQ(run(job + " --smooth 1.5").exit_code, 2);
+  const Outcome gguf = run("quantize model -o out.gguf --dry-run --preset uniform:q8_0 --smooth 0.5");
+  EXPECT_EQ(gguf.exit_code, 2);
+  EXPECT_NE(gguf.err.find("--smooth: llama.cpp reads all inputs as they are"), std::string::npos) << gguf.err;
+}
+
 TEST_F(Cli, FewBitsByRoundToNearestNameTheBetterMethod) {
   const auto told = [&](const std::string& rest) {
     const Outcome outcome = run("quantize model -o out --for transformers --scale minmax --dry-run " + rest);

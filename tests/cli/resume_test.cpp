@@ -191,10 +191,13 @@ constexpr const char* kMaxKl =
     "--max-kl 0.002 --for transformers --shard-size 16KB --samples 6 --seq-len 32 --no-verify --no-report";
 constexpr const char* kSplit =
     "--preset uniform:q4_0 --shard-size 8KB --samples 4 --seq-len 32 --no-verify --no-report";
+constexpr const char* kSmooth =
+    "--preset uniform:nvfp4_a4 --codecs nvfp4_a4 --for b200 --samples 4 --seq-len 32 --no-verify --no-report";
 constexpr const char* kGguf = "--preset uniform:q8_0 --method gptq --samples 4 --seq-len 32 --no-verify --no-report";
 
 TEST_F(Resume, KillsWhileRoundingToNearestIntoShards) { survive_kills(kNearest, "out"); }
 TEST_F(Resume, KillsWhileRoundingWithFeedback) { survive_kills(kGptq, "out"); }
+TEST_F(Resume, KillsWhileScalingChannels) { survive_kills(kSmooth, "out"); }
 TEST_F(Resume, KillsWhileScoringAndPlanning) { survive_kills(kBudget, "out"); }
 TEST_F(Resume, KillsWhileScoringAndMeasuringPlans) { survive_kills(kMaxKl, "out"); }
 TEST_F(Resume, KillsWhileWritingGguf) { survive_kills(kGguf, "out.gguf"); }

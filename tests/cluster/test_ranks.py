@@ -105,6 +105,11 @@ class SameBytes(Ranks):
     def test_rounding_to_nearest_by_measured_inputs(self):
         self.expect_same_files(self.quantize("moe", "--preset", "uniform:int4_g32", "--no-verify"), counts=(3,))
 
+    def test_scaling_channels(self):
+        words = ["--preset", "uniform:nvfp4_a4", "--codecs", "nvfp4_a4", "--for", "b200"]
+        self.expect_same_files(self.quantize("llama", *words, "--method", "gptq", "--verify-samples", "3"), counts=(2,))
+        self.expect_same_files(self.quantize("moe", *words, "--no-verify"), counts=(3,))
+
     def test_tuning_is_done_by_the_first_rank(self):
         self.expect_same_files(self.quantize("llama", "--method", "gptq", "--preset", "uniform:int4_g32", "--tune", "--tune-steps", "3", "--no-verify"),
                                counts=(2,))

@@ -176,6 +176,7 @@ Costs costs_of(const importance::Scores& scores, const model::Architecture& arch
   }
   for (const auto& [name, block_scores] : scores.blocks) costs.blocks[name] = scores.importance(name);
   costs.rounded_inputs = scores.rounded_inputs;
+  if (!costs.linears.empty()) costs.smoothing = scores.smoothing;
   return costs;
 }
 

@@ -200,6 +200,7 @@ void visit(PlanRequest& r, OptionVisitor& v) {
                "which the output holds; its cost is in the measurement of the result",
        .example = "fp8"},
       r.fp8_cache, {{"as-is", false}, {"fp8", true}});
+  declare_smoothing(r.smoothing, v);
   v.bytes({.name = "--shard-size", .help = "Largest weight file (default: one file)", .example = "5GB"}, r.shard_bytes);
   declare_codecs(v, r);
   declare_lwq(v, r);

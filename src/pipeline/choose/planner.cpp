@@ -117,6 +117,23 @@ void add_note_of_inputs(const Problem& problem, PlanResult& result) {
                                        fmt::join(names, ", "), problem.target().name, problem.target().name));
 }
 
+/// How the model is smoothed before it is rounded: as the user asks, or else as it was measured, or by the codecs.
+void set_smoothing(const Problem& problem, PlanResult& result) {
+  const Smoothing &asked = problem.request().smoothing, &measured = problem.costs().smoothing;
+  const double wanted = asked      ? *asked
+                        : measured ? *measured
+                                   : automatic_smoothing(problem.target(), assignment_of(result.plan));
+  result.plan.smoothing = possible_smoothing(wanted, problem.model());
+  if (const std::string note = describe_smoothing(result.plan.smoothing, problem.model()); !note.empty())
+    result.notes.push_back(note);
+  if (wanted > 0.0 && result.plan.smoothing == 0.0 && asked)
+    result.notes.push_back("--smooth: no channels of this model can be scaled without a change of it");
+  if (measured && *measured != result.plan.smoothing)
+    result.notes.push_back(
+        fmt::format("the scores price a model with --smooth {}, which this plan is not for; score with --smooth {}",
+                    smoothing_word(*measured), smoothing_word(result.plan.smoothing)));
+}
+
 /// GGUF: the types that each group could have had, which its shape decides.
 void list_choices(const Problem& problem, Plan& plan) {
   for (std::size_t g = 0; g < plan.groups.size(); ++g)
@@ -145,6 +162,7 @@ PlanResult make_plan(const Problem& problem) {
   result.plan.preset = request.preset;
   result.plan.request = request_record(request);
   if (std::holds_alternative<StockBudget>(request.budget)) result.plan.request["like_bytes"] = limit.all;
+  set_smoothing(problem, result);
   if (preset.needs == Needs::linear_costs) add_note_of_inputs(problem, result);
   if (preset.needs == Needs::linear_costs)
     for (LeftOut& item : without_costs(problem)) result.left_out.push_back(std::move(item));

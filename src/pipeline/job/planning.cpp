@@ -4,6 +4,8 @@
 
 #include "core/file.h"
 #include "hub/model_argument.h"
+#include "importance/smooth_channels.h"
+#include "model/tokenizer.h"
 #include "pipeline/choose/options.h"
 #include "pipeline/choose/presets.h"
 #include "pipeline/job/methods.h"
@@ -34,6 +36,18 @@ model::Model open(const PlanningRequest& request, const Target& target) {
                     : model::Model::open_headers(request.model, target.fusion());
 }
 
+/// The text of a search, and the model becomes the one that its plans are measured on.
+importance::CalibrationSet smooth_by_text(const PlanningRequest& request, const Costs& costs, model::Model& model) {
+  importance::CalibrationSet text = [&] {
+    engine::Engine engine(model, kernel::Precision::bf16);
+    return importance::make_calibration(engine, model::Tokenizer::of(model), request.calibration);
+  }();
+  const double wanted = request.plan.smoothing ? *request.plan.smoothing : costs.smoothing.value_or(0.0);
+  if (const double smoothing = possible_smoothing(wanted, model); smoothing != 0.0)
+    model = importance::smoothed(model, text, smoothing);
+  return text;
+}
+
 }  // namespace
 
 void visit(PlanningRequest& r, OptionVisitor& v) {
@@ -59,10 +73,19 @@ Planned plan(const PlanningRequest& asked) {
   request.plan.method = request.method;
   check_request(request);
   const Target& target = target_by_name(request.target);
+  check_smoothing(request.plan.smoothing, target);
   Planned planned{open(request, target), {}, {}};
-  const Problem problem(planned.model, target, request.plan, costs_for(request, planned.model));
+  Costs costs = costs_for(request, planned.model);
   const SearchOptions search = search_of(request.search, planned.model.architecture());
-  planned.result = search.steps == 0 ? make_plan(problem) : search_on_calibration(problem, request.calibration, search);
+  std::optional<importance::CalibrationSet> text;
+  if (search.steps != 0) text = smooth_by_text(request, costs, planned.model);
+  const Problem problem(planned.model, target, request.plan, std::move(costs));
+  if (text) {
+    engine::Engine engine(planned.model, kernel::Precision::bf16);
+    planned.result = search_on_set(problem, *text, importance::input_mean_square(engine, *text), search);
+  } else {
+    planned.result = make_plan(problem);
+  }
   if (!planned.model.complete())
     planned.result.notes.push_back(fmt::format("planned by headers: {} ends before its weights, which quantize reads",
                                                planned.model.path().string()));

@@ -3,6 +3,7 @@
 #include "pipeline/job/prepare.h"
 
 #include "importance/imatrix.h"
+#include "importance/smooth_channels.h"
 #include "importance/weight_scores.h"
 #include "pipeline/choose/gradient_costs.h"
 #include "pipeline/choose/presets.h"
@@ -44,7 +45,7 @@ struct Findings {
 class Preparation {
  public:
   Preparation(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener)
-      : model_(model),
+      : original_(model),
         request_(request),
         target_(target_of(request)),
         plan_request_(request.plan),
@@ -53,21 +54,37 @@ class Preparation {
         search_(search_of(request.search, model.architecture())),
         listener_(listener) {
     plan_request_.method = std::string(method_of(request).name);
+    // A job that reads no text is not made to.
+    const bool reads_text = request.scale_fit == codec::ScaleFit::search || method_of(request).calibrated;
+    if (!reads_text && !plan_request_.smoothing && request.scores_file.empty()) plan_request_.smoothing = 0.0;
   }
 
   Prepared run() {
     find_what_is_known();
     if (needs_.scores || needs_.measures()) foretell_seconds();
-    if (needs_.text()) calibrate();
+    if (smooths_first()) smooth(smoothing_before_plan());
+    if (needs_.text() && !prepared_.calibration) calibrate();
     if (needs_.text()) measure_inputs();
     if (!planned_) plan();
+    if (!smooths_first()) smooth(prepared_.plan.plan.smoothing);
+    scale_importance();
     return std::move(prepared_);
   }
 
  private:
   void find_what_is_known();
   void check_costs() const;
-  bool runnable() const { return model_.architecture().why_not_runnable.empty(); }
+  /// What is scored, planned and rounded.
+  const model::Model& model() const { return prepared_.rounded(original_); }
+  /// Whether codecs are measured before the plan is made, or the plan is known: then on the smoothed model. Else the
+  /// plan says whether there is one.
+  bool smooths_first() const {
+    return !request_.plan_file.empty() || preset_named(request_.plan.preset).needs == Needs::linear_costs;
+  }
+  double smoothing_before_plan() const;
+  void smooth(double smoothing);
+  void scale_importance();
+  bool runnable() const { return model().architecture().why_not_runnable.empty(); }
   Costs costs() const;
   void foretell_seconds();
   void calibrate();
@@ -79,7 +96,7 @@ class Preparation {
   void plan();
   PlanResult read_plan() const;
 
-  const model::Model& model_;
+  const model::Model& original_;
   const QuantizeRequest& request_;
   const Target& target_;
   PlanRequest plan_request_;  ///< the request's, with the method that was decided
@@ -91,15 +108,16 @@ class Preparation {
   Findings needs_;
   bool planned_ = false;  ///< an earlier run has kept the plan
   std::optional<importance::InputMeanSquare> inputs_;
+  model::ChannelExponents exponents_;  ///< of the smoothed model
 };
 
 void Preparation::find_what_is_known() {
   const std::string scores_file = request_.scores_file.string();
   prepared_.importance =
-      request_.imatrix.empty() ? stages_.inputs() : importance::read_imatrix(request_.imatrix, model_);
+      request_.imatrix.empty() ? stages_.inputs() : importance::read_imatrix(request_.imatrix, model());
   prepared_.scores = scores_file.empty()
                          ? stages_.scores()
-                         : importance::Scores::from_json(read_json_file(scores_file), model_, scores_file);
+                         : importance::Scores::from_json(read_json_file(scores_file), model(), scores_file);
   planned_ = stages_.plan(prepared_.plan);
   const bool makes_plan = !planned_ && request_.plan_file.empty();
   if (!planned_ && !makes_plan) prepared_.plan = read_plan();  // refused, if it must be, before anything is kept
@@ -109,7 +127,7 @@ void Preparation::find_what_is_known() {
                   prepared_.importance.empty() && runnable();
   if (needs_.scores && !runnable()) {  // by signals of weights alone (fitted_to)
     prepared_.scores =
-        importance::score_weights(model_, scores_needed(request_.plan, target_, model_.architecture()).signals);
+        importance::score_weights(model(), scores_needed(request_.plan, target_, model().architecture()).signals);
     needs_.scores = false;
   }
   needs_.under_kl = makes_plan && std::holds_alternative<KlBudget>(request_.plan.budget);
@@ -120,37 +138,66 @@ void Preparation::find_what_is_known() {
 /// Scores that a preset cannot spend bytes by are refused before anything is measured.
 void Preparation::check_costs() const {
   if (preset_named(request_.plan.preset).needs == pipeline::Needs::linear_costs)
-    check_linear_costs(Problem(model_, target_, plan_request_, costs()));
+    check_linear_costs(Problem(model(), target_, plan_request_, costs()));
 }
 
 Costs Preparation::costs() const {
   if (!prepared_.scores) return {};
-  return costs_of(*prepared_.scores, model_.architecture(), method_of(request_).pricing);
+  return costs_of(*prepared_.scores, model().architecture(), method_of(request_).pricing);
 }
 
 void Preparation::foretell_seconds() {
-  importance::ScoreRequest needed = scores_needed(request_.plan, target_, model_.architecture());
+  importance::ScoreRequest needed = scores_needed(request_.plan, target_, model().architecture());
   if (!needs_.scores) needed.signals.clear();
-  prepared_.scoring = scoring_seconds(model_, request_, needed);
+  prepared_.scoring = scoring_seconds(model(), request_, needed);
   const char* const what =
       needs_.scores ? "scoring first, since no --scores are given (`strata score` makes them once for all sizes)"
                     : "measuring plans first";
   listener_.on_remark(fmt::format("{}: about {}", what, prepared_.scoring->describe()));
 }
 
+double Preparation::smoothing_before_plan() const {
+  if (planned_ || !request_.plan_file.empty()) return prepared_.plan.plan.smoothing;
+  if (plan_request_.smoothing) return possible_smoothing(*plan_request_.smoothing, original_);
+  if (prepared_.scores) return possible_smoothing(prepared_.scores->smoothing, original_);
+  return possible_smoothing(automatic_smoothing(target_, allowed_codecs(target_, request_.plan.codecs).codecs),
+                            original_);
+}
+
+/// A dry run measures no more than a plan is made by.
+void Preparation::smooth(double smoothing) {
+  if (smoothing == 0.0 || !(writes_ || needs_.scores || needs_.measures())) return;
+  exponents_ = stages_
+                   .kept("smoothing.json",
+                         [&] {
+                           if (!prepared_.calibration) calibrate();
+                           engine::Engine engine(original_, kernel::Precision::bf16);
+                           return json(importance::smooth_channels(engine, *prepared_.calibration, smoothing));
+                         })
+                   .get<model::ChannelExponents>();
+  prepared_.smoothed = std::make_shared<const model::Model>(original_.smoothed(exponents_));
+  if (writes_) ask_for_help(kSmooth, {{"exponents", exponents_}});
+}
+
+/// Importances that are of the original's inputs become those of the smoothed model's.
+void Preparation::scale_importance() {
+  if (!prepared_.smoothed || prepared_.importance.empty() || (smooths_first() && request_.imatrix.empty())) return;
+  importance::scale_mean_squares(original_, exponents_, prepared_.importance);
+}
+
 void Preparation::calibrate() {
-  prepared_.calibration = calibration_text(model_, request_, stages_);
-  listener_.on_calibration(model_, *prepared_.calibration);
+  prepared_.calibration = calibration_text(model(), request_, stages_);
+  listener_.on_calibration(model(), *prepared_.calibration);
 }
 
 /// Plans are measured in the same precision whether the scores are of this run or an earlier one.
 void Preparation::measure_inputs() {
   const bool exact = needs_.scores || needs_.measures();
-  engine::Engine engine(model_, exact ? kernel::Precision::f32 : kernel::Precision::bf16);
+  engine::Engine engine(model(), exact ? kernel::Precision::f32 : kernel::Precision::bf16);
   inputs_.emplace(needs_.scores ? score(engine) : input_mean_square(engine));
   if (needs_.inputs || (request_.scale_fit == codec::ScaleFit::search && request_.imatrix.empty())) {
     prepared_.importance.clear();
-    for (const model::Linear& linear : model_.architecture().linears)
+    for (const model::Linear& linear : model().architecture().linears)
       prepared_.importance.push_back(inputs_->of(linear));
     stages_.keep_inputs(prepared_.importance);
   }
@@ -158,15 +205,16 @@ void Preparation::measure_inputs() {
 }
 
 importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
-  importance::ScoreRequest needed = scores_needed(request_.plan, target_, model_.architecture());
+  importance::ScoreRequest needed = scores_needed(request_.plan, target_, model().architecture());
   needed.fit = request_.scale_fit;
+  if (smooths_first()) needed.smoothing = smoothing_before_plan();
   needed.measure.journal = stages_.file("scores.journal");
   needed.resumed = [&](std::size_t blocks) {
     listener_.on_remark(fmt::format("{} of {} blocks were scored before", blocks, engine.architecture().blocks));
   };
   std::vector<importance::CalibrationSet> sets = {*prepared_.calibration};
   if (request_.calibration.texts.size() > 1)
-    sets = importance::make_calibrations(engine, model::Tokenizer::of(model_), request_.calibration);
+    sets = importance::make_calibrations(engine, model::Tokenizer::of(model()), request_.calibration);
   if (writes_) ask_for_help("score", {{"sets", sets.size()}});
   for (importance::CalibrationSet& set : sets)
     if (writes_) importance::share(all_ranks(), set);
@@ -183,7 +231,7 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
   // Under --max-kl a plan is found by measuring about ten; the rounds after the first take plans of the size found.
   std::optional<Budget> size;
   const auto next_plan = [&] {
-    const Plan plan = size ? make_plan(Problem(model_, target_, plan_request_, costs()).with(*size)).plan
+    const Plan plan = size ? make_plan(Problem(model(), target_, plan_request_, costs()).with(*size)).plan
                            : plan_by_costs(&inputs).plan;
     if (needs_.under_kl) size = BitsBudget{plan.bits()};
     return plan;
@@ -204,9 +252,9 @@ importance::InputMeanSquare Preparation::input_mean_square(engine::Engine& engin
 }
 
 PlanResult Preparation::plan_by_costs(const importance::InputMeanSquare* inputs) const {
-  const Problem problem(model_, target_, plan_request_, costs());
+  const Problem problem(model(), target_, plan_request_, costs());
   if (!needs_.under_kl) return make_plan(problem);
-  engine::Engine exact(model_, kernel::Precision::f32);
+  engine::Engine exact(model(), kernel::Precision::f32);
   PlanMeter meter(exact, *prepared_.calibration, *inputs, kMaxKlTokens, stages_.file("plans.journal"), "max-kl",
                   rounded_inputs(target_));
   return plan_under_kl(problem, meter);
@@ -216,7 +264,7 @@ void Preparation::plan() {
   if (!request_.plan_file.empty()) return;  // it was read
   if (needs_.search && !needs_.under_kl)
     prepared_.plan =
-        search_on_set(Problem(model_, target_, plan_request_, costs()), *prepared_.calibration, *inputs_, search_);
+        search_on_set(Problem(model(), target_, plan_request_, costs()), *prepared_.calibration, *inputs_, search_);
   else
     prepared_.plan = plan_by_costs(inputs_ ? &*inputs_ : nullptr);
   if (needs_.measures() || prepared_.scores) stages_.keep_plan(prepared_.plan);  // other plans are made in no time
@@ -225,12 +273,13 @@ void Preparation::plan() {
 PlanResult Preparation::read_plan() const {
   const std::string where = request_.plan_file.string();
   PlanResult result;
-  result.plan = Plan::from_json(read_json_file(request_.plan_file), model_, where);
-  check_plan(result.plan, model_.architecture(), target_, request_.plan.parts, where);
-  result.least_version = least_version(target_, result.plan, model_.architecture());
-  const auto codecs = codecs_by_linear(result.plan, model_.architecture());
-  const MeasuredScales scales = planned_scales(request_.plan, model_.architecture());
-  result.output_bytes = plan_output(model_, codecs, target_, request_.plan.shard_bytes, DType::bf16, scales)->bytes();
+  result.plan = Plan::from_json(read_json_file(request_.plan_file), model(), where);
+  check_plan(result.plan, model().architecture(), target_, request_.plan.parts, where);
+  result.least_version = least_version(target_, result.plan, model().architecture());
+  if (result.plan.smoothing != 0.0) result.notes.push_back(describe_smoothing(result.plan.smoothing, model()));
+  const auto codecs = codecs_by_linear(result.plan, model().architecture());
+  const MeasuredScales scales = planned_scales(request_.plan, model().architecture());
+  result.output_bytes = plan_output(model(), codecs, target_, request_.plan.shard_bytes, DType::bf16, scales)->bytes();
   return result;
 }
 

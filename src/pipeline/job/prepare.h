@@ -1,6 +1,7 @@
 // All that is found out before the first byte is written: a calibration text, scores, the inputs' mean squares, a plan.
 // What an earlier run of the job has kept is not found out again.
 #pragma once
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -16,10 +17,14 @@ namespace strata::pipeline {
 
 struct Prepared {
   PlanResult plan;
+  /// The model with scaled channels, which is rounded in place of the original; nullptr: that is rounded as it is.
+  std::shared_ptr<const model::Model> smoothed;
   std::vector<std::vector<float>> importance;  ///< mean squares of the inputs of every linear; empty: not needed
   std::optional<importance::CalibrationSet> calibration;  ///< set when a text was needed
   std::optional<importance::Scores> scores;               ///< set when they were made or read
   std::optional<ScoringSeconds> scoring;                  ///< what making them was estimated to take
+
+  const model::Model& rounded(const model::Model& original) const { return smoothed ? *smoothed : original; }
 };
 
 /// The text of scores and inputs: the kept one, or else one that is made and kept.

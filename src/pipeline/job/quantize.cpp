@@ -45,11 +45,12 @@ Written write(const PlannedJob& job, const Forecast& forecast, JobFolder& folder
   return written;
 }
 
-Quantized run(const model::Model& model, const QuantizeRequest& request, JobFolder& folder, Listener& listener,
+Quantized run(const model::Model& original, const QuantizeRequest& request, JobFolder& folder, Listener& listener,
               const std::string& command) {
   const auto begin = std::chrono::steady_clock::now();
   Quantized done;
-  done.prepared = prepare(model, request, &folder, listener);
+  done.prepared = prepare(original, request, &folder, listener);
+  const model::Model& model = done.prepared.rounded(original);
   const std::unique_ptr<Output> output =
       output_of(model, request, done.prepared, measured_scales(model, request, done.prepared.plan.plan, folder));
   const PlannedJob job{model, request, done.prepared, *output};
@@ -58,11 +59,11 @@ Quantized run(const model::Model& model, const QuantizeRequest& request, JobFold
   done.written = write(job, done.forecast, folder, listener);
   listener.on_written(done.written);
   if (request.verify) {
-    done.verification = verify(model, request, done.written.path);
+    done.verification = verify(original, request, done.written.path);
     listener.on_verified(*done.verification);
   }
-  write_card(model, request, done);
-  if (request.report) done.report = write_job_report(model, request, done, command);
+  write_card(original, request, done);
+  if (request.report) done.report = write_job_report(original, request, done, command);
   folder.remove();
   done.seconds = seconds_since(begin);
   return done;
@@ -121,10 +122,11 @@ Quantized quantize(const QuantizeRequest& given, Listener& listener, const std::
 DryRun dry_run(const QuantizeRequest& given, Listener& listener) {
   const QuantizeRequest asked = with_target_of_plan(given);
   check_options(asked);
-  const model::Model model = open_model(asked);
-  const QuantizeRequest request = fitted_to(model, asked, listener);
+  const model::Model original = open_model(asked);
+  const QuantizeRequest request = fitted_to(original, asked, listener);
   DryRun result;
-  result.prepared = prepare(model, request, nullptr, listener);
+  result.prepared = prepare(original, request, nullptr, listener);
+  const model::Model& model = result.prepared.rounded(original);
   const std::unique_ptr<Output> output =
       output_of(model, request, result.prepared, planned_scales(request.plan, model.architecture()));
   result.forecast = forecast({model, request, result.prepared, *output});

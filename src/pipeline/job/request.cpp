@@ -126,7 +126,7 @@ importance::CalibrationRequest rounding_text(const QuantizeRequest& request) {
 void check_options(const QuantizeRequest& request) {
   const Method& method = method_of(request);
   if (request.output.empty()) fail_usage("--output: give the name of a folder, or of a file that ends in .gguf");
-  target_of(request);
+  check_smoothing(request.plan.smoothing, target_of(request));
   if (tunes(request) && !method.calibrated)
     fail_usage("--tune starts from the codes of gptq; leave out --method {}", method.name);
   if (!request.imatrix.empty() && method.calibrated)

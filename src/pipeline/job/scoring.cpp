@@ -13,6 +13,7 @@
 #include "engine/model_gradient.h"
 #include "hub/model_argument.h"
 #include "importance/imatrix.h"
+#include "importance/smooth_channels.h"
 #include "importance/weight_scores.h"
 #include "kernel/dispatch.h"
 #include "model/tokenizer.h"
@@ -107,24 +108,56 @@ void say_left_out(const importance::ScoreRequest& request, const model::Model& m
 }
 
 /// The calibration texts, which the first rank reads or writes for all.
-std::vector<importance::CalibrationSet> sets_of(engine::Engine& engine, const model::Tokenizer& tokenizer,
-                                                const importance::CalibrationRequest& request) {
+std::vector<importance::CalibrationSet> sets_of(const model::Model& model, const ScoringRequest& asked) {
   const Ranks ranks = ranks_at_work();
-  std::vector<importance::CalibrationSet> sets(std::max<std::size_t>(1, request.texts.size()));
-  if (ranks.is_first()) sets = importance::make_calibrations(engine, tokenizer, request);
+  engine::Engine engine(model, asked.precision);
+  const auto tokenizer = model::Tokenizer::of(model);
+  std::vector<importance::CalibrationSet> sets(std::max<std::size_t>(1, asked.calibration.texts.size()));
+  if (ranks.is_first()) sets = importance::make_calibrations(engine, tokenizer, asked.calibration);
   for (importance::CalibrationSet& set : sets) importance::share(ranks, set);
   return sets;
 }
 
-Scored score_passes(const model::Model& model, const importance::ScoreRequest& request, const ScoringRequest& asked,
+/// The one text that quantize takes of them.
+importance::CalibrationSet one_text(const model::Model& model, const ScoringRequest& asked,
+                                    const std::vector<importance::CalibrationSet>& sets) {
+  if (sets.size() == 1) return sets.front();
+  engine::Engine engine(model, kernel::Precision::bf16);
+  importance::CalibrationSet set;
+  if (ranks_at_work().is_first())
+    set = importance::make_calibration(engine, model::Tokenizer::of(model), asked.calibration);
+  importance::share(ranks_at_work(), set);
+  return set;
+}
+
+/// How the model is smoothed before codecs are measured on it, if any are. An importance matrix is of the original's
+/// inputs.
+double smoothing_of(const ScoringRequest& asked, const importance::ScoreRequest& request, const model::Model& model) {
+  const Target& target = target_by_name(asked.target);
+  check_smoothing(asked.smoothing, target);
+  if (!asked.imatrix.empty() && asked.smoothing.value_or(0.0) > 0.0)
+    fail_usage("--imatrix-out is of the inputs as they are; leave out --smooth");
+  const auto rounds = [](const importance::Signal* signal) {
+    return signal->of_linear != nullptr || signal->of_groups != nullptr || signal->of_choices != nullptr;
+  };
+  const bool measures = request.signals.empty() || std::ranges::any_of(request.signals, rounds);
+  if (!measures || !asked.imatrix.empty()) return 0.0;
+  return possible_smoothing(asked.smoothing ? *asked.smoothing : automatic_smoothing(target, request.codecs), model);
+}
+
+Scored score_passes(const model::Model& original, importance::ScoreRequest request, const ScoringRequest& asked,
                     Listener& listener) {
-  const auto tokenizer = model::Tokenizer::of(model);
-  engine::Engine engine(model, asked.precision);
-  const auto sets = sets_of(engine, tokenizer, asked.calibration);
+  const auto sets = sets_of(original, asked);
   if (sets.size() > 1 && !asked.imatrix.empty())
     fail_usage("--imatrix-out is of one calibration text; give --calib once");
-  for (const importance::CalibrationSet& set : sets) listener.on_calibration(model, set);
-  say_left_out(request, model, listener);
+  for (const importance::CalibrationSet& set : sets) listener.on_calibration(original, set);
+  say_left_out(request, original, listener);
+  request.smoothing = smoothing_of(asked, request, original);
+  const model::Model model = request.smoothing == 0.0
+                                 ? original
+                                 : importance::smoothed(original, one_text(original, asked, sets), request.smoothing);
+  if (const std::string text = describe_smoothing(request.smoothing, original); !text.empty()) listener.on_remark(text);
+  engine::Engine engine(model, asked.precision);
   importance::ScoreResult result = score_sets(engine, sets, request, asked.combine, listener);
   Scored scored;
   scored.scores = std::move(result.scores);
@@ -179,6 +212,7 @@ void visit(ScoringRequest& r, OptionVisitor& v) {
   v.option({.name = "--prior", .help = "Rules of the signal prior, in place of the literature's (docs/files.md)"},
            r.prior);
   v.flag({.name = "--judge", .help = "Measure kl too, and show how well every signal agrees with it"}, r.judge);
+  declare_smoothing(r.smoothing, v);
   declare_scale_fit(r.scale_fit, v);
   declare_precision(r.precision, v);
   visit(r.calibration, v);

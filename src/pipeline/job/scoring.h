@@ -10,6 +10,7 @@
 #include "importance/score.h"
 #include "kernel/matmul.h"
 #include "pipeline/job/listener.h"
+#include "pipeline/plan/smoothing.h"
 
 namespace strata::pipeline {
 
@@ -21,6 +22,7 @@ struct ScoringRequest {
   std::vector<std::string> signals, codecs, kl_codecs = {"int4_g64", "nvfp4", "int8_channel"};
   std::size_t kl_tokens = 512;
   kernel::Precision precision = kernel::Precision::f32;
+  Smoothing smoothing;
   codec::ScaleFit scale_fit = codec::ScaleFit::search;
   importance::Combine combine = importance::Combine::mean;
   bool judge = false;

@@ -1,7 +1,10 @@
 // One broadcast says what is to be done. An error on any rank ends all of them, so that nobody waits for nothing.
 #include "pipeline/job/shared_work.h"
 
+#include <optional>
 #include <utility>
+
+#include "model/smoothing.h"
 
 namespace strata::pipeline {
 namespace {
@@ -24,13 +27,15 @@ void ask_for_help(std::string_view work, json details) {
 }
 
 void help_first_rank(const model::Model& model, const QuantizeRequest& request) {
+  std::optional<model::Model> smoothed;
   for (;;) {
     json details;
     all_ranks().broadcast(details);
     const auto work = details[kWork].get<std::string>();
     if (work == kNothing) return;
+    if (work == kSmooth) smoothed.emplace(model.smoothed(details["exponents"].get<model::ChannelExponents>()));
     for (const auto& [name, help] : kHelp)
-      if (name == work) help(model, request, details);
+      if (name == work) help(smoothed ? *smoothed : model, request, details);
   }
 }
 

@@ -9,6 +9,9 @@
 
 namespace strata::pipeline {
 
+/// The work of scaling channels: the others' model is the smoothed one from then on.
+inline constexpr std::string_view kSmooth = "smooth";
+
 /// The first rank's: has the others take part in the work of this name, which is a row of the table in shared_work.cpp.
 /// Both sides make the same calls from then on.
 void ask_for_help(std::string_view work, json details = json::object());

@@ -39,7 +39,7 @@ void PlanMeter::read_journal(const std::filesystem::path& journal, const importa
   journal_.emplace(journal, json{{"format", "strata journal"},
                                  {"version", 1},
                                  {"job", job},
-                                 {"model", engine_.model().fingerprint()},
+                                 {"model", engine_.model().identity()},
                                  {"text", text.source.identity()},
                                  {"tokens", tokens}});
   const std::string where = journal.string();

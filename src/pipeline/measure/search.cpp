@@ -265,13 +265,4 @@ PlanResult search_on_set(const Problem& problem, const importance::CalibrationSe
   return search_plan(problem, changes, whole, options);
 }
 
-PlanResult search_on_calibration(const Problem& problem, const importance::CalibrationRequest& calibration,
-                                 const SearchOptions& options) {
-  const model::Model& model = problem.model();
-  const auto tokenizer = model::Tokenizer::of(model);
-  engine::Engine engine(model, kernel::Precision::bf16);
-  const importance::CalibrationSet set = importance::make_calibration(engine, tokenizer, calibration);
-  return search_on_set(problem, set, importance::input_mean_square(engine, set), options);
-}
-
 }  // namespace strata::pipeline

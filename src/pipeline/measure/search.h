@@ -40,11 +40,8 @@ std::size_t default_search_steps(const model::Architecture& architecture, std::s
 /// make_plan.
 PlanResult search_plan(const Problem& problem, PlanMeter& changes, PlanMeter& whole, const SearchOptions& options);
 
-/// search_plan on a calibration text that is made here. Its first half is for single changes, its second for whole
-/// plans.
-PlanResult search_on_calibration(const Problem& problem, const importance::CalibrationRequest& calibration,
-                                 const SearchOptions& options);
-/// search_plan on a calibration set that was made before, with its mean square inputs.
+/// search_plan on a calibration set with its mean square inputs. Its first half is for single changes, its second for
+/// whole plans.
 PlanResult search_on_set(const Problem& problem, const importance::CalibrationSet& set,
                          const importance::InputMeanSquare& inputs, const SearchOptions& options);
 

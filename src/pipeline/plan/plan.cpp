@@ -150,6 +150,7 @@ json Plan::to_json() const {
                      {"cost", cost()},
                      {"cost_lower_bound", lower_bound},
                      {"cost_signal", cost_signal}};
+  if (smoothing != 0.0) value["smoothing"] = smoothing;
   if (!search.is_null()) value["search"] = search;
   json list = json::array();
   for (const PlannedGroup& g : groups) {
@@ -187,6 +188,9 @@ Plan Plan::from_json(const json& value, const model::Model& model, const std::st
   plan.preset = get<std::string>(value, "preset", where);
   plan.request = value.value("request", json::object());
   plan.search = value.value("search", json());
+  plan.smoothing = get_or<double>(value, "smoothing", 0.0, where);
+  if (!(plan.smoothing >= 0.0 && plan.smoothing <= 1.0))
+    fail("{}: 'smoothing' is {}, expected a number from 0 to 1", where, plan.smoothing);
   if (const auto totals = value.find("totals"); totals != value.end() && totals->is_object()) {
     plan.cost_signal = get_or<std::string>(*totals, "cost_signal", "", where);
     plan.lower_bound = get_or<double>(*totals, "cost_lower_bound", 0.0, where);

@@ -31,6 +31,7 @@ struct Plan {
   json request;  ///< what was asked for, for people
   std::vector<PlannedGroup> groups;
   json search = {};               ///< what a search did (measure/search.h); a JSON null when there was none
+  double smoothing = 0.0;         ///< how channels are scaled before rounding (smoothing.h); 0: they are not
   double lower_bound = 0.0;       ///< no plan within the budget has a smaller estimated cost
   std::uint64_t bytes() const;    ///< of all groups
   std::uint64_t weights() const;  ///< of all groups

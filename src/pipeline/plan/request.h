@@ -10,6 +10,7 @@
 #include "codec/codec.h"
 #include "core/json.h"
 #include "pipeline/plan/budget.h"
+#include "pipeline/plan/smoothing.h"
 
 namespace strata::pipeline {
 
@@ -19,6 +20,7 @@ struct Costs {
   std::vector<std::map<const codec::Codec*, double>> linears;  ///< by index; a codec without a cost is not a choice
   std::map<std::string, std::vector<double>> blocks;           ///< block signals, higher = more important
   std::map<std::string, std::string> rounded_inputs = {};      ///< how codecs read inputs: importance::Scores
+  std::optional<double> smoothing = {};                        ///< of the model that they were measured on
 };
 
 /// A level of preset lwq: a codec, and which blocks get it. A level without a count or threshold gets the blocks that
@@ -44,6 +46,7 @@ struct PlanRequest {
   std::string levels;                               ///< lwq: levels in the form of parse_levels; empty: none
   std::string embed_codec;                          ///< the embedding's codec; empty: a choice like any other
   std::size_t parts = 1;                            ///< GPUs that vLLM will cut the model over (--tp)
+  Smoothing smoothing;                              ///< of the model before it is rounded (--smooth)
   bool fp8_cache = false;         ///< the output has scales for a cache of keys and values in FP8 (--kv)
   std::uint64_t shard_bytes = 0;  ///< largest weight file; 0: one file. The size of the output depends on it a little
 };

@@ -96,6 +96,9 @@ std::string figures(const CardFacts& facts) {
       "| | |\n|---|---|\n| bits per weight in the blocks | {:.3f} |\n| size of all files | {} bytes ({}) |\n"
       "| codecs, by weights | {} |\n| rounding | {} |\n",
       facts.plan.bits(), facts.bytes, human_bytes(facts.bytes), codec_shares(facts.plan), facts.method);
+  if (facts.plan.smoothing != 0.0)
+    text += fmt::format("| scaled before rounding | channels of what linears read (SmoothQuant, alpha {}) |\n",
+                        facts.plan.smoothing);
   if (!facts.model.architecture().why_not_runnable.empty())
     return text + "\nNothing was run and so nothing was measured, since strata does not know this model_type.\n";
   const eval::Evaluation* measured = facts.measured;
