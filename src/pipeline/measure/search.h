@@ -44,8 +44,12 @@ PlanResult search_plan(const Problem& problem, PlanMeter& changes, PlanMeter& wh
 /// plans.
 PlanResult search_on_calibration(const Problem& problem, const importance::CalibrationRequest& calibration,
                                  const SearchOptions& options);
-/// search_plan on a calibration set that was made before, with its mean square inputs.
+/// search_plan on a calibration set that was made before, with its mean square inputs. Ranks share the sequences that
+/// are measured on: the first one searches, and the others help with the same set and inputs, and the options' tokens.
 PlanResult search_on_set(const Problem& problem, const importance::CalibrationSet& set,
-                         const importance::InputMeanSquare& inputs, const SearchOptions& options);
+                         const importance::InputMeanSquare& inputs, const SearchOptions& options,
+                         const Ranks& ranks = {});
+void help_to_search(const model::Model& model, const Target& target, const importance::CalibrationSet& set,
+                    const importance::InputMeanSquare& inputs, std::size_t tokens, const Ranks& ranks);
 
 }  // namespace strata::pipeline
