@@ -1,5 +1,5 @@
-// dy W is a product with the transpose of W, since products read weights row by row. For few rows of dy transposing W
-// would take longer than the product: then it is the sum over the rows of W of their products with columns of dy.
+// dy W is the sum over the rows of W of their products with columns of dy, so that W is not transposed.
+// The rows of a token become the same whatever other tokens there are.
 #include "engine/block_products.h"
 
 #include "core/error.h"
@@ -12,10 +12,6 @@
 namespace strata::engine {
 
 using model::Role;
-
-namespace {
-constexpr std::size_t kFewRows = 256;  // of dy: transposing a matrix costs as much as a product with about as many
-}
 
 BlockProducts::BlockProducts(const model::Model& model, std::size_t block, kernel::Precision precision)
     : model_(model), architecture_(model.architecture()), block_(block), precision_(precision) {
@@ -47,10 +43,18 @@ std::vector<float> BlockProducts::multiply(Role role, std::span<const float> x, 
   const std::size_t i = at(role, expert);
   const model::Linear& linear = architecture_.block_linears(block_)[i];
   const std::size_t n = x.size() / linear.cols;
-  std::vector<float> y(n * linear.rows);
+  std::vector<float> rows;
+  if (linear.routed() && n <= kernel::kFewTokens) {  // rows of zeros have few multiplied as many are
+    rows.assign(x.begin(), x.end());
+    rows.resize((kernel::kFewTokens + 1) * linear.cols, 0.0f);
+    x = rows;
+  }
+  const std::size_t multiplied = x.size() / linear.cols;
+  std::vector<float> y(multiplied * linear.rows);
   with_weights(i, [&](const kernel::Weights& weights) {
-    kernel::matmul(x.data(), linear.cols, n, weights, y.data(), linear.rows, precision_);
+    kernel::matmul(x.data(), linear.cols, multiplied, weights, y.data(), linear.rows, precision_);
   });
+  y.resize(n * linear.rows);
   if (const std::vector<float>& bias = biases_[i]; !bias.empty())
     kernel::add_bias(y.data(), bias.data(), n, linear.rows);
   return y;
@@ -118,18 +122,9 @@ void BlockProducts::add_turned_product(const kernel::Weights& weights, std::span
     parallel_for(rows, [&](std::size_t r) { kernel::read_row(weights, r, wide_.data() + r * cols); });
   }
   const float* const w = is_wide ? reinterpret_cast<const float*>(weights.dense.data) : wide_.data();
-  if (n < kFewRows) {
-    turned_.resize(n * rows);
-    kernel::transpose(dy.data(), rows, n, rows, turned_.data());
-    kernel::add_outer_products(turned_.data(), n, w, cols, rows, dx, kernel::Part::all, precision);
-    return;
-  }
-  turned_.resize(rows * cols);
-  product_.resize(n * cols);
-  kernel::transpose(w, cols, rows, cols, turned_.data());
-  kernel::matmul(dy.data(), rows, n, {MatrixView::dense(turned_.data(), cols, rows, DType::f32), nullptr},
-                 product_.data(), cols, precision);
-  kernel::add(dx, product_.data(), n * cols);
+  turned_.resize(n * rows);
+  kernel::transpose(dy.data(), rows, n, rows, turned_.data());
+  kernel::add_outer_products(turned_.data(), n, w, cols, rows, dx, kernel::Part::all, precision);
 }
 
 }  // namespace strata::engine

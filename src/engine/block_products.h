@@ -98,7 +98,7 @@ class BlockProducts {
   const std::vector<bool>* wanted_ = nullptr;
   std::vector<std::vector<float>>* gradients_ = nullptr;
   LinearWatch watch_;
-  std::vector<float> wide_, turned_, product_;  ///< of add_turned_product
+  std::vector<float> wide_, turned_;  ///< of add_turned_product
 };
 
 }  // namespace strata::engine

@@ -66,6 +66,7 @@ void DivergenceMeter::note_nll(std::size_t token, const float* logits, const ker
 }
 
 std::vector<double> DivergenceMeter::measure(std::size_t block) {
+  const auto alike = alike_in_batches();
   const engine::Following following(engine_, record_ ? &*record_ : nullptr);
   std::vector<float> h = before_[block], shared = shared_;
   batch_.shared = shared.data();
@@ -74,6 +75,10 @@ std::vector<double> DivergenceMeter::measure(std::size_t block) {
     if (cut_.empty() || !cut_[b]) engine_.run_block(b, batch_, h.data());
   batch_.shared = nullptr;
   return divergence(h.data());
+}
+
+std::unique_ptr<engine::AlikeInBatches> DivergenceMeter::alike_in_batches() {
+  return record_ ? nullptr : std::make_unique<engine::AlikeInBatches>(engine_);
 }
 
 std::vector<double> DivergenceMeter::measure_sequences(std::size_t block) {
@@ -88,6 +93,7 @@ std::vector<double> DivergenceMeter::measure_sequences(std::size_t block) {
 }
 
 void DivergenceMeter::rebase(std::size_t block) {
+  const auto alike = alike_in_batches();
   if (block == 0) engine_.embed(batch_, ids_, before_[0].data());
   batch_.shared = shared_.data();
   for (std::size_t b = block; b < engine_.architecture().blocks; ++b) {
@@ -99,9 +105,11 @@ void DivergenceMeter::rebase(std::size_t block) {
 std::vector<double> DivergenceMeter::divergence(const float* h) {
   const std::size_t hidden = engine_.architecture().hidden, vocab = engine_.architecture().vocab;
   std::vector<double> result(batch_.tokens);
-  std::vector<float> changed(std::min(kLogitRows, batch_.tokens) * vocab);
-  for (std::size_t first = 0; first < batch_.tokens; first += kLogitRows) {
-    const std::size_t count = std::min(kLogitRows, batch_.tokens - first);
+  std::vector<float> changed(std::min(kLogitRows + kernel::kFewTokens, batch_.tokens) * vocab);
+  for (std::size_t first = 0, count = 0; first < batch_.tokens; first += count) {
+    // Few rows at the end would be multiplied in another way than the same rows of a longer text.
+    const std::size_t left = batch_.tokens - first;
+    count = left <= kLogitRows + kernel::kFewTokens ? left : kLogitRows;
     if (record_ && !engine_.head_replaced()) {
       compare_changes(h, first, count, changed.data(), result.data());
       continue;
@@ -134,19 +142,26 @@ void DivergenceMeter::compare_changes(const float* h, std::size_t first, std::si
 }
 
 RoundedGroup::RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
-                           const InputMeanSquare& inputs, codec::ActivationRounding::Kind reads)
+                           const InputMeanSquare& inputs, codec::ActivationRounding::Kind reads, bool rounds)
     : linears_(group.linears) {
-  const float scale = shared_scale(model, group, codec);
+  const float scale = rounds ? shared_scale(model, group, codec) : 0.0f;
   stored_.reserve(linears_.size());
   for (const std::size_t l : linears_) {
     const model::Linear& linear = model.architecture().linears[l];
     reads_.push_back(inputs.rounding(linear, reads));
     if (model.source_codec(l) == &codec)
       stored_.push_back(model.as_in_source(l));
+    else if (!rounds)
+      stored_.push_back(codec::allocate(codec, linear.rows, linear.cols));
     else
       stored_.push_back(
           quantize::quantize_rtn(codec, DenseLinear(model, linear).view(), inputs.of(linear), kFit, scale));
   }
+}
+
+void RoundedGroup::share(const Ranks& ranks, std::size_t from) {
+  for (codec::Stored& stored : stored_)
+    for (std::vector<std::byte>& part : stored.parts) ranks.broadcast(std::span(part), from);
 }
 
 double relative_error(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,

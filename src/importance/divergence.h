@@ -2,6 +2,7 @@
 // run again, their hidden states are kept.
 #pragma once
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -15,7 +16,8 @@ namespace strata::importance {
 
 /// How the matrix products of changed models are made.
 enum class MeterProducts {
-  whole,    ///< from the changed weights and inputs, as the engine makes them otherwise
+  whole,    ///< from the changed weights and inputs, as the engine makes them otherwise; a sequence of more than
+            ///< kernel::kFewTokens tokens gives the same bits beside any others
   changes,  ///< from what changed since the original (engine::Following), for changes of single groups, however small
 };
 
@@ -47,6 +49,8 @@ class DivergenceMeter {
   std::size_t tokens() const { return batch_.tokens; }
 
  private:
+  /// Held while the engine runs: with whole products a sequence gives the same bits beside any others.
+  std::unique_ptr<engine::AlikeInBatches> alike_in_batches();
   std::vector<double> divergence(const float* h);
   void compare_changes(const float* h, std::size_t first, std::size_t count, float* changed, double* result);
 
@@ -70,14 +74,17 @@ class RoundedGroup {
  public:
   /// Scales are searched with the inputs' mean squares, as the quantizer does. A linear that the source holds in this
   /// codec is taken from there as it is. reads: how all of them read their inputs, by InputMeanSquare::rounding.
+  /// rounds: false leaves room for what another rank rounds.
   RoundedGroup(const model::Model& model, const model::FusionGroup& group, const codec::Codec& codec,
                const InputMeanSquare& inputs,
-               codec::ActivationRounding::Kind reads = codec::ActivationRounding::Kind::none);
+               codec::ActivationRounding::Kind reads = codec::ActivationRounding::Kind::none, bool rounds = true);
   RoundedGroup(RoundedGroup&&) = default;
   RoundedGroup& operator=(RoundedGroup&&) = default;
 
   /// Makes the engine use these linears until they are restored or replaced again. This must live that long.
   void put_into(engine::Replacing& replacing) const;
+  /// Every rank gets what `from` has rounded. Others may have made this with `rounds` false.
+  void share(const Ranks& ranks, std::size_t from);
 
  private:
   std::vector<std::size_t> linears_;

@@ -188,7 +188,7 @@ class Scorer {
       timed([](const Signal& s) { return s.of_block != nullptr; }, [&] { look_at_weights(); });
       const auto by_gradients = [](const Signal& s) { return s.needs_gradients; };
       if (std::ranges::any_of(signals_, [&](const Signal* s) { return by_gradients(*s); }))
-        timed(by_gradients, [&] { find_sensitivities(); });
+        timed(by_gradients, [&] { by_column_ = sensitivities(engine_, set_, pass_ranks_); });
       kept.keep();
     }
     const PassObserver observers[] = {[&](const SiteRows& rows) { blocks_.observe(rows); },
@@ -232,17 +232,6 @@ class Scorer {
         if (a_.linears[l].block == block || (a_.linears[l].block == model::kNoBlock && block + 1 == a_.blocks))
           pass_ranks_.share_all(std::span(signal->samples()[l]), begins);
     result_.inputs.share(pass_ranks_, set_.sequences.size(), block);
-  }
-
-  /// The first rank finds them, for all.
-  void find_sensitivities() {
-    by_column_.resize(a_.linears.size());
-    if (pass_ranks_.is_first()) by_column_ = sensitivities(engine_, set_);
-    for (Sensitivity& of_linear : by_column_) {
-      pass_ranks_.broadcast(of_linear.rows);
-      of_linear.columns.resize(parts_of(set_.sequences.size()));
-      for (std::vector<double>& part : of_linear.columns) pass_ranks_.broadcast(part);
-    }
   }
 
   /// Makes scores of what the pass has gathered.

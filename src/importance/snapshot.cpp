@@ -12,6 +12,10 @@ constexpr std::size_t kGathered = std::size_t{1} << 20;
 
 void Snapshot::move(std::span<std::byte> bytes) {
   if (bytes.empty()) return;
+  if (written_ != nullptr) {
+    written_->insert(written_->end(), bytes.begin(), bytes.end());
+    return;
+  }
   if (!reads()) {
     if (unwritten_.size() + bytes.size() > kGathered) flush();
     if (bytes.size() > kGathered)

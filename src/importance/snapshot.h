@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/file.h"
+#include "core/ranks.h"
 
 namespace strata::importance {
 
@@ -21,10 +22,12 @@ class Snapshot {
  public:
   /// Writes to `output`, which must outlive it. Call flush() after the last value.
   explicit Snapshot(OutputFile& output) : output_(&output) {}
+  /// Writes to the end of `bytes`, which must outlive it.
+  explicit Snapshot(std::vector<std::byte>& bytes) : written_(&bytes) {}
   /// Reads from `bytes`. Errors begin with `where`.
   Snapshot(std::span<const std::byte> bytes, std::string where) : left_(bytes), where_(std::move(where)) {}
 
-  bool reads() const { return output_ == nullptr; }
+  bool reads() const { return output_ == nullptr && written_ == nullptr; }
   void flush();
   /// Throws the Error of bytes that no run can have written.
   [[noreturn]] void damaged() const;
@@ -77,9 +80,22 @@ class Snapshot {
   void move(std::span<std::byte> bytes);
 
   OutputFile* output_ = nullptr;
+  std::vector<std::byte>* written_ = nullptr;
   std::vector<std::byte> unwritten_;
   std::span<const std::byte> left_;
   std::string where_;
 };
+
+/// Every rank gets the value that the first one has.
+template <class T>
+void share_state(const Ranks& ranks, T& value) {
+  if (!ranks.many()) return;
+  std::vector<std::byte> bytes;
+  Snapshot written(bytes);
+  if (ranks.is_first()) written(value);
+  ranks.broadcast(bytes);
+  Snapshot read(bytes, "what the first rank sent");
+  if (!ranks.is_first()) read(value);
+}
 
 }  // namespace strata::importance

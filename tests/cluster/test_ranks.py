@@ -48,7 +48,8 @@ class Ranks(unittest.TestCase):
         write_model("llama_untied_sharded", cls.made / "llama")
         write_model("qwen3_moe", cls.made / "moe")
         letters = random.Random(5)
-        (cls.made / "text.txt").write_text("".join(letters.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(20000)))
+        for name in ("text.txt", "other.txt"):
+            (cls.made / name).write_text("".join(letters.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(20000)))
 
     @classmethod
     def tearDownClass(cls):
@@ -103,7 +104,21 @@ class SameBytes(Ranks):
         self.expect_same_files(self.quantize("llama", "--bits", "5", "--method", "gptq", "--for", "transformers", "--no-verify"))
 
     def test_rounding_to_nearest_by_measured_inputs(self):
-        self.expect_same_files(self.quantize("moe", "--preset", "uniform:int4_g32", "--no-verify"), counts=(3,))
+        self.expect_same_files(self.quantize("moe", "--preset", "uniform:int4_g32", "--no-verify"))
+
+    def test_rounding_to_nearest_with_scales_that_groups_share(self):
+        self.expect_same_files(self.quantize("llama", "--preset", "uniform:nvfp4", "--no-verify"), counts=(2, 8))
+        self.expect_same_files(self.quantize("llama", "--preset", "uniform:q4_k", "--no-verify", "--scale", "minmax"), suffix=".gguf", counts=(3,))
+
+    def test_a_search(self):
+        words = ["quantize", "../llama", "--calib", "../text.txt", "--samples", "30", "--seq-len", "72", "--no-report", "--no-verify", "--bits", "5",
+                 "--for", "transformers", "--search-steps", "40"]
+        self.expect_same_files(words)
+
+    def test_plans_under_a_divergence_by_two_texts(self):
+        words = ["quantize", "../moe", "--calib", "../text.txt", "--calib", "../other.txt", "--samples", "20", "--seq-len", "128", "--no-report",
+                 "--no-verify", "--max-kl", "0.02", "--for", "transformers"]
+        self.expect_same_files(words, counts=(2, 8))
 
     def test_scaling_channels(self):
         words = ["--preset", "uniform:nvfp4_a4", "--codecs", "nvfp4_a4", "--for", "b200"]
@@ -118,6 +133,7 @@ class SameBytes(Ranks):
 class SameFigures(Ranks):
     def test_scores(self):
         for model, options in [("llama", ["--signals", "all", "--kl-codecs", "int4_g64,nvfp4"]), ("moe", []),
+                               ("moe", ["--signals", "fisher,act_mse", "--samples", "21", "--codecs", "int4_g32,nvfp4"]),
                                ("moe", ["--signals", "act_mse", "--for", "b200", "--codecs", "nvfp4_a4,fp8_static,fp8_channel"]),
                                ("llama", ["--signals", "lim,spike,act_mse,alpha", "--samples", "3"])]:
             words = ["score", f"../{model}", "--calib", "../text.txt", "--seq-len", "64", *options]
@@ -205,6 +221,10 @@ class Endings(Ranks):
                  "lim,spike,act_mse,alpha,kl"]
         self.kill_and_resume(words, "scores.json", read, [(3, 1), (2, 0), (8, 7), (1, 0), (3, 2)], last=2)
         self.assertFalse(list(self.folder.glob("scores.json.*")))
+
+    def test_a_search_whose_ranks_were_killed_resumes_with_others(self):
+        words = self.quantize("llama", "--bits", "5", "--for", "transformers", "--search-steps", "150", "--no-verify")
+        self.kill_and_resume(words, "out", self.files, [(3, 2), (2, 0), (3, 1)], last=2)
 
     def test_an_error_that_all_ranks_have_is_said_once(self):
         result = self.run_ranks(3, "eval", "nowhere", "--text", "../text.txt", exit_code=1)

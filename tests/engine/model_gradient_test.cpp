@@ -172,6 +172,35 @@ TEST_P(WholeModel, LinearsAreShownTheirGradients) {
   }
 }
 
+TEST_P(WholeModel, ASequenceHasTheSameGradientsBesideOthers) {
+  const std::vector<Sequence> sequences = {{18}, {21}};
+  std::vector<Token> tokens;
+  for (std::size_t t = 0; t < 39; ++t) tokens.push_back(static_cast<Token>(random_.below(a_.vocab)));
+  const std::vector<float> dlogits = random_values(tokens.size() * a_.vocab);
+  using Rows = std::map<std::pair<std::size_t, std::size_t>, std::vector<float>>;  // dy, then x, by linear and token
+  const auto shown = [&](std::size_t first, std::span<const Sequence> of) {
+    const Batch batch = engine_.make_batch({of.begin(), of.end()});
+    gradient_.forward(batch, std::span(tokens).subspan(first, batch.tokens), [] {}) = {
+        dlogits.begin() + static_cast<std::ptrdiff_t>(first * a_.vocab),
+        dlogits.begin() + static_cast<std::ptrdiff_t>((first + batch.tokens) * a_.vocab)};
+    Rows result;
+    const auto watch = [&](std::size_t l, const LinearRows& rows) {
+      const std::size_t count = rows.tokens.empty() ? batch.tokens : rows.tokens.size();
+      for (std::size_t i = 0; i < count; ++i)
+        for (const std::span<const float> values : {rows.dy, rows.x}) {
+          const std::size_t size = values.size() / count;
+          std::vector<float>& row = result[{l, first + (rows.tokens.empty() ? i : rows.tokens[i])}];
+          row.insert(row.end(), values.data() + i * size, values.data() + (i + 1) * size);
+        }
+    };
+    gradient_.backward(batch, {.linears = watch}, [] {});
+    return result;
+  };
+  Rows alone = shown(0, std::span(sequences).first(1));
+  alone.merge(shown(18, std::span(sequences).last(1)));
+  EXPECT_EQ(shown(0, sequences), alone);
+}
+
 TEST_P(WholeModel, TheHeadIsShownItsGradient) {
   if (a_.tied) GTEST_SKIP() << "a tied head cannot be replaced alone";
   std::vector<float> gradient(a_.vocab * a_.hidden, 0.0f);

@@ -20,9 +20,10 @@ using Sensitivities = std::vector<Sensitivity>;  ///< by index into Architecture
 
 /// The sensitivities by the first sequences of the set: about kSensitivityTokens tokens, at least one sequence a part.
 /// Cost: a forward and a backward pass over these, which is four forward passes in all. Memory: that of
-/// engine::ModelGradient for about 1,024 tokens. The result does not depend on the number of threads. Throws
-/// Interrupted after Ctrl-C.
-Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set);
+/// engine::ModelGradient for about 1,024 tokens. Ranks share the sequences by parts, of which each must be of more than
+/// kernel::kFewTokens tokens then, and all get the result. That does not depend on their number, nor on that of
+/// threads. Throws Interrupted after Ctrl-C.
+Sensitivities sensitivities(const engine::Engine& engine, const CalibrationSet& set, const Ranks& ranks = {});
 inline constexpr std::size_t kSensitivityTokens = 1024;
 /// The sequences of a set that sensitivities are made from.
 std::size_t sensitivity_sequences(std::size_t sequences, std::size_t length);

@@ -113,11 +113,10 @@ void say_untuned(const model::Architecture& a, const RoundingOptions& options, L
 /// Tells the other ranks what they round, and from which block on.
 void share_rounding(const Codecs& codecs, const importance::CalibrationSet& set, const RoundingSetup& setup,
                     std::size_t stored) {
-  json names = json::array();
-  for (const codec::Codec* codec : codecs) names.push_back(codec->name);
-  ask_for_help(
-      "round",
-      {{"codecs", names}, {"keep_rows", setup.keep_rows}, {"spill", setup.spill_folder.string()}, {"blocks", stored}});
+  ask_for_help("round", {{"codecs", names_of(codecs)},
+                         {"keep_rows", setup.keep_rows},
+                         {"spill", setup.spill_folder.string()},
+                         {"blocks", stored}});
   importance::CalibrationSet shared = set;
   importance::share(all_ranks(), shared);
   std::vector<float> of_embedding(setup.embedding_importance.begin(), setup.embedding_importance.end());
@@ -164,9 +163,7 @@ std::size_t sequences_of_a_rank(std::size_t sequences, std::size_t together, std
 
 void help_to_round(const model::Model& model, const QuantizeRequest& request, const json& details) {
   const std::string where = "what the first rank sent";
-  Codecs codecs;
-  for (const auto& name : get<std::vector<std::string>>(details, "codecs", where))
-    codecs.push_back(&codec::by_name(name));
+  const Codecs codecs = codecs_named(get<json>(details, "codecs", where));
   importance::CalibrationSet set;
   importance::share(all_ranks(), set);
   std::vector<float> of_embedding;

@@ -2,6 +2,8 @@
 // scores are computed in f32, since a single group's divergence can be as small as that rounding.
 #include "pipeline/job/prepare.h"
 
+#include <utility>
+
 #include "importance/imatrix.h"
 #include "importance/smooth_channels.h"
 #include "importance/weight_scores.h"
@@ -29,8 +31,13 @@ void check_container(const model::Model& model, const QuantizeRequest& request) 
   if (const std::string why = why_no_fp8_cache(target_of(request), a); !why.empty()) fail("--kv fp8: {}", why);
 }
 
-/// Those that share the confirmation of costs: with several texts only the first rank has the inputs for it.
-Ranks ranks_to_confirm(std::size_t sets) { return sets == 1 ? all_ranks() : Ranks(); }
+/// Mean squares by all ranks, with the first one's set. file: the first one's.
+importance::InputMeanSquare inputs_by_all(engine::Engine& engine, importance::CalibrationSet set,
+                                          const std::filesystem::path& file = {}) {
+  importance::share(all_ranks(), set);
+  const WorkingTogether together;
+  return importance::input_mean_square(engine, set, file);
+}
 
 /// What has to be found out, given what is known.
 struct Findings {
@@ -91,6 +98,9 @@ class Preparation {
   void measure_inputs();
   importance::InputMeanSquare score(engine::Engine& engine);
   importance::InputMeanSquare input_mean_square(engine::Engine& engine) const;
+  /// Those that share the work.
+  Ranks ranks() const { return writes_ ? all_ranks() : Ranks(); }
+  Ranks ranks_to_measure(const importance::InputMeanSquare& inputs) const;
   /// inputs: read where plans are measured, under --max-kl.
   PlanResult plan_by_costs(const importance::InputMeanSquare* inputs) const;
   void plan();
@@ -227,44 +237,60 @@ importance::InputMeanSquare Preparation::score(engine::Engine& engine) {
   // A resumed job that has the scores but no plan measures plans with these.
   if (sets.size() == 1 && needs_.measures())
     importance::keep_input_mean_square(engine, sets.front(), result.inputs, stages_.file(kInputs));
-  importance::InputMeanSquare inputs = sets.size() == 1 ? std::move(result.inputs) : input_mean_square(engine);
+  const auto of_all_texts = [&] {
+    return writes_ ? inputs_by_all(engine, *prepared_.calibration, stages_.file(kInputs)) : input_mean_square(engine);
+  };
+  importance::InputMeanSquare inputs = sets.size() == 1 ? std::move(result.inputs) : of_all_texts();
   // Under --max-kl a plan is found by measuring about ten; the rounds after the first take plans of the size found.
   std::optional<Budget> size;
   const auto next_plan = [&] {
-    const Plan plan = size ? make_plan(Problem(model(), target_, plan_request_, costs()).with(*size)).plan
-                           : plan_by_costs(&inputs).plan;
-    if (needs_.under_kl) size = BitsBudget{plan.bits()};
+    if (size) return make_plan(Problem(model(), target_, plan_request_, costs()).with(*size)).plan;
+    const Plan plan = plan_by_costs(&inputs).plan;
+    if (!needs_.under_kl) return plan;
+    size = BitsBudget{plan.bits()};
+    if (writes_) dismiss_helpers();  // from what they did within this (help_to_score)
     return plan;
   };
   if (has_gradient_costs(*prepared_.scores))
     confirm_costs(engine, sets, inputs, rounded_inputs(target_), stages_.file("confirm.journal"), *prepared_.scores,
-                  next_plan, writes_ ? ranks_to_confirm(sets.size()) : Ranks());
+                  next_plan, ranks());
   return inputs;
 }
 
 importance::InputMeanSquare Preparation::input_mean_square(engine::Engine& engine) const {
   if (!writes_) return importance::input_mean_square(engine, *prepared_.calibration, stages_.file(kInputs));
   ask_for_help("measure inputs", {{"f32", engine.precision() == kernel::Precision::f32}});
+  return inputs_by_all(engine, *prepared_.calibration, stages_.file(kInputs));
+}
+
+/// The ranks that measure plans, all of which know the text and the inputs then.
+Ranks Preparation::ranks_to_measure(const importance::InputMeanSquare& inputs) const {
+  if (!ranks().many()) return {};
+  ask_for_help("measure plans");
   importance::CalibrationSet set = *prepared_.calibration;
-  importance::share(all_ranks(), set);
-  const WorkingTogether together;
-  return importance::input_mean_square(engine, set, stages_.file(kInputs));
+  importance::share(ranks(), set);
+  importance::InputMeanSquare shared = inputs;
+  importance::share_state(ranks(), shared);
+  return ranks();
 }
 
 PlanResult Preparation::plan_by_costs(const importance::InputMeanSquare* inputs) const {
   const Problem problem(model(), target_, plan_request_, costs());
   if (!needs_.under_kl) return make_plan(problem);
+  const Ranks ranks = PlanMeter::ranks_that_share(*prepared_.calibration, kMaxKlTokens, ranks_to_measure(*inputs));
   engine::Engine exact(model(), kernel::Precision::f32);
   PlanMeter meter(exact, *prepared_.calibration, *inputs, kMaxKlTokens, stages_.file("plans.journal"), "max-kl",
-                  rounded_inputs(target_));
-  return plan_under_kl(problem, meter);
+                  rounded_inputs(target_), {ranks});
+  PlanResult result = plan_under_kl(problem, meter);
+  end_measurements(ranks);
+  return result;
 }
 
 void Preparation::plan() {
   if (!request_.plan_file.empty()) return;  // it was read
   if (needs_.search && !needs_.under_kl)
-    prepared_.plan =
-        search_on_set(Problem(model(), target_, plan_request_, costs()), *prepared_.calibration, *inputs_, search_);
+    prepared_.plan = search_on_set(Problem(model(), target_, plan_request_, costs()), *prepared_.calibration, *inputs_,
+                                   search_, ranks_to_measure(*inputs_));
   else
     prepared_.plan = plan_by_costs(inputs_ ? &*inputs_ : nullptr);
   if (needs_.measures() || prepared_.scores) stages_.keep_plan(prepared_.plan);  // other plans are made in no time
@@ -303,17 +329,37 @@ void help_to_score(const model::Model& model, const QuantizeRequest& request, co
     const WorkingTogether together;
     return importance::score(engine, sets, needed, importance::Combine::mean);
   }();
-  if (const Ranks ranks = ranks_to_confirm(sets.size()); ranks.many() && has_gradient_costs(result.scores))
-    confirm_costs(engine, sets, result.inputs, needed.measure.rounded_inputs, {}, result.scores, {}, ranks);
+  const importance::InputMeanSquare inputs = sets.size() == 1 ? std::move(result.inputs) : inputs_by_all(engine, {});
+  if (!has_gradient_costs(result.scores)) return;
+  bool measures = std::holds_alternative<KlBudget>(request.plan.budget);  // the first plan of all rounds
+  const auto next_plan = [&] {
+    if (std::exchange(measures, false)) help_first_rank(model, request);
+    return Plan();
+  };
+  confirm_costs(engine, sets, inputs, needed.measure.rounded_inputs, {}, result.scores, next_plan, all_ranks());
 }
 
 void help_to_measure_inputs(const model::Model& model, const QuantizeRequest&, const json& details) {
-  importance::CalibrationSet set;
-  importance::share(all_ranks(), set);
   const bool exact = get<bool>(details, "f32", "what the first rank sent");
   engine::Engine engine(model, exact ? kernel::Precision::f32 : kernel::Precision::bf16);
-  const WorkingTogether together;
-  importance::input_mean_square(engine, set);
+  inputs_by_all(engine, {});
+}
+
+void help_to_measure_plans(const model::Model& model, const QuantizeRequest& request, const json&) {
+  importance::CalibrationSet set;
+  importance::share(all_ranks(), set);
+  importance::InputMeanSquare inputs(model);
+  importance::share_state(all_ranks(), inputs);
+  const Target& target = target_of(request);
+  if (!std::holds_alternative<KlBudget>(request.plan.budget))
+    return help_to_search(model, target, set, inputs, search_of(request.search, model.architecture()).tokens,
+                          all_ranks());
+  const Ranks ranks = PlanMeter::ranks_that_share(set, kMaxKlTokens, all_ranks());
+  if (ranks.rank() >= ranks.size()) return;
+  engine::Engine exact(model, kernel::Precision::f32);
+  PlanMeter meter(exact, set, inputs, kMaxKlTokens, {}, "", rounded_inputs(target), {ranks});
+  PlanMeter* const only = &meter;
+  help_to_measure(ranks, {&only, 1});
 }
 
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener) {

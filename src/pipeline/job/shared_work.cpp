@@ -15,7 +15,9 @@ constexpr const char* kNothing = "nothing";
 using Help = void (*)(const model::Model& model, const QuantizeRequest& request, const json& details);
 constexpr std::pair<std::string_view, Help> kHelp[] = {{"score", help_to_score},
                                                        {"measure inputs", help_to_measure_inputs},
+                                                       {"measure plans", help_to_measure_plans},
                                                        {"round", help_to_round},
+                                                       {"encode", help_to_encode},
                                                        {"verify", help_to_verify}};
 
 }  // namespace
@@ -37,6 +39,18 @@ void help_first_rank(const model::Model& model, const QuantizeRequest& request) 
     for (const auto& [name, help] : kHelp)
       if (name == work) help(smoothed ? *smoothed : model, request, details);
   }
+}
+
+json names_of(const Codecs& codecs) {
+  json names = json::array();
+  for (const codec::Codec* codec : codecs) names.push_back(codec->name);
+  return names;
+}
+
+Codecs codecs_named(const json& names) {
+  Codecs codecs;
+  for (const json& name : names) codecs.push_back(&codec::by_name(name.get<std::string>()));
+  return codecs;
 }
 
 Ranks ranks_to_round(const QuantizeRequest& request) { return request.rounding.tune.steps > 0 ? Ranks() : all_ranks(); }

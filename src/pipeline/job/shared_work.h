@@ -6,6 +6,7 @@
 #include "core/json.h"
 #include "core/ranks.h"
 #include "pipeline/job/request.h"
+#include "pipeline/output/output.h"
 
 namespace strata::pipeline {
 
@@ -24,10 +25,16 @@ void dismiss_helpers();
 /// first rank does alone.
 Ranks ranks_to_round(const QuantizeRequest& request);
 
+/// Codecs of linears as details, and back.
+json names_of(const Codecs& codecs);
+Codecs codecs_named(const json& names);
+
 // What the others do. Each is beside the step of its name.
 void help_to_round(const model::Model& model, const QuantizeRequest& request, const json& details);
 void help_to_score(const model::Model& model, const QuantizeRequest& request, const json& details);
 void help_to_measure_inputs(const model::Model& model, const QuantizeRequest& request, const json& details);
+void help_to_measure_plans(const model::Model& model, const QuantizeRequest& request, const json& details);
+void help_to_encode(const model::Model& model, const QuantizeRequest& request, const json& details);
 void help_to_verify(const model::Model& model, const QuantizeRequest& request, const json& details);
 
 }  // namespace strata::pipeline

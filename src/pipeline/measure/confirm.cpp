@@ -58,8 +58,7 @@ void confirm_costs(engine::Engine& engine, std::span<const importance::Calibrati
   const std::size_t groups = engine.architecture().groups.size();
   STRATA_CHECK(scores.sets.empty() ? sets.size() == 1 : sets.size() == scores.sets.size());
   for (const std::size_t count : kConfirmedGroups) {
-    Plan plan;
-    if (ranks.is_first()) plan = make_plan();
+    const Plan plan = make_plan();
     for (std::size_t s = 0; s < sets.size(); ++s) {
       importance::Scores& of_set = scores.sets.empty() ? scores : scores.sets[s];
       Measurements& known = measurements_of(of_set, groups);

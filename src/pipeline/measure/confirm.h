@@ -18,8 +18,8 @@ inline constexpr std::size_t kConfirmTokens = 128;
 /// them (`kl`, importance/single_changes.h), and puts the divergences into the scores, those of every set into its own.
 /// sets: the one that was scored, or those of scores.sets, in their order. rounded_inputs: as in the scores. make_plan
 /// is called once a round. Cost: for each group half a forward pass over kConfirmTokens tokens, for every set. The
-/// journal makes a stopped run resume. ranks: they share the groups that are measured; the first one alone makes plans
-/// and has the journal. Throws what measure_changes and make_plan throw.
+/// journal makes a stopped run resume. ranks: they share the groups that are measured; the plan of the first one
+/// counts, and it has the journal. Throws what measure_changes and make_plan throw.
 void confirm_costs(engine::Engine& engine, std::span<const importance::CalibrationSet> sets,
                    const importance::InputMeanSquare& inputs, const codec::RoundedInputs& rounded_inputs,
                    const std::filesystem::path& journal, importance::Scores& scores,

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "core/checked.h"
 #include "core/hash.h"
 #include "core/statistics.h"
 
@@ -18,18 +19,39 @@ double mean(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
+constexpr const char *kMeasure = "measure", *kRebase = "rebase";
+
+/// The whole sequences that are measured on, of which ranks have shares.
+std::size_t sequences_of(const importance::CalibrationSet& text, std::size_t tokens) {
+  return std::min(text.sequences.size(), ceil_div(std::max<std::size_t>(1, tokens), text.sequences.front().size()));
+}
+
+importance::CalibrationSet share_of(const importance::CalibrationSet& text, std::size_t tokens, const Ranks& ranks) {
+  const std::size_t count = sequences_of(text, tokens);
+  const auto at = [&](std::size_t i) { return text.sequences.begin() + static_cast<std::ptrdiff_t>(i); };
+  return importance::calibration_from_tokens({at(ranks.first_of(count)), at(ranks.end_of(count))}, text.source);
+}
+
 }  // namespace
+
+Ranks PlanMeter::ranks_that_share(const importance::CalibrationSet& text, std::size_t tokens, const Ranks& ranks) {
+  const bool alike = text.sequences.front().size() > kernel::kFewTokens;
+  return {ranks.rank(), std::min(ranks.size(), alike ? sequences_of(text, tokens) : 1)};
+}
 
 PlanMeter::PlanMeter(engine::Engine& engine, const importance::CalibrationSet& text,
                      const importance::InputMeanSquare& inputs, std::size_t tokens,
-                     const std::filesystem::path& journal, std::string_view job, codec::RoundedInputs rounded_inputs)
+                     const std::filesystem::path& journal, std::string_view job, codec::RoundedInputs rounded_inputs,
+                     const MeterSharing& sharing)
     : engine_(engine),
+      sharing_(sharing),
       inputs_(inputs),
       rounded_inputs_(std::move(rounded_inputs)),
-      meter_(engine, text, tokens),
+      tokens_(sequences_of(text, tokens) * text.sequences.front().size()),
+      meter_(engine, share_of(text, tokens, sharing.ranks), tokens),
       replacing_(engine) {
   base_ = now_ = all_kept(engine.architecture());
-  original_perplexity_ = std::exp(mean(meter_.nll()));
+  original_perplexity_ = std::exp(mean(of_all(meter_.nll())));
   if (!journal.empty() && ranks_.is_first()) read_journal(journal, text, tokens, job);
   share_known();
 }
@@ -70,6 +92,7 @@ std::string PlanMeter::key_of(const std::vector<bool>& cut) {
 
 PlanMeter::Measured PlanMeter::measure(const Assignment& wanted) {
   return known_or_measured(key_of(wanted), [&] {
+    order(kMeasure, wanted);
     use(wanted);
     return first_change(wanted);
   });
@@ -111,6 +134,7 @@ void PlanMeter::measure_shared(const std::vector<Item>& items, Measure measure, 
 bool PlanMeter::knows(const Assignment& plan) const { return known_.contains(key_of(plan)); }
 
 void PlanMeter::rebase(const Assignment& base) {
+  order(kRebase, base);
   use(base);
   meter_.rebase(first_change(base));
   base_ = base;
@@ -125,6 +149,7 @@ std::size_t PlanMeter::first_change(const Assignment& wanted) const {
 }
 
 PlanMeter::Measured PlanMeter::measure_without(const std::vector<bool>& blocks) {
+  STRATA_CHECK(!sharing_.ranks.many(), "blocks left out of a meter that {} ranks share", sharing_.ranks.size());
   return known_or_measured(key_of(blocks), [&] {
     use(all_kept(engine_.architecture()));
     meter_.cut(blocks);
@@ -136,9 +161,9 @@ template <class Prepare>
 PlanMeter::Measured PlanMeter::known_or_measured(const std::string& key, Prepare prepare) {
   if (const auto it = known_.find(key); it != known_.end()) return it->second;
   const std::size_t first = prepare();
-  const Estimate kl = estimate(meter_.measure(first));
+  const Estimate kl = estimate(of_all(meter_.measure(first)));
   // The original against itself leaves the rounding of the sums, which may fall below 0.
-  const Measured result{std::max(0.0, kl.mean), kl.standard_error.value_or(0.0), std::exp(mean(meter_.nll()))};
+  const Measured result{std::max(0.0, kl.mean), kl.standard_error.value_or(0.0), std::exp(mean(of_all(meter_.nll())))};
   meter_.cut({});
   keep(key, result);
   return result;
@@ -152,21 +177,64 @@ void PlanMeter::keep(const std::string& key, const Measured& measured) {
                     {"perplexity", measured.perplexity}});
 }
 
-void PlanMeter::use(const Assignment& wanted) {
+void PlanMeter::order(std::string_view what, const Assignment& wanted) const {
+  if (!sharing_.ranks.many() || !sharing_.ranks.is_first()) return;
+  json names = json::array();
+  for (const codec::Codec* codec : wanted) names.push_back(codec->name);
+  json order = {{"meter", sharing_.number}, {"do", what}, {"plan", names}};
+  sharing_.ranks.broadcast(order);
+}
+
+void PlanMeter::follow(const json& order) {
+  Assignment wanted;
+  for (const json& name : order["plan"]) wanted.push_back(&codec::by_name(name.get<std::string>()));
+  if (order["do"] == kRebase) return rebase(wanted);
+  use(wanted);
+  of_all(meter_.measure(first_change(wanted)));
+  of_all(meter_.nll());
+}
+
+std::vector<double> PlanMeter::of_all(const std::vector<double>& own) const {
+  return sharing_.ranks.many() ? sharing_.ranks.collect(std::span<const double>(own)) : own;
+}
+
+void PlanMeter::hold(const Assignment& wanted) {
   const model::Architecture& a = engine_.architecture();
+  const Ranks& ranks = sharing_.ranks;
+  std::vector<std::pair<importance::RoundedGroup*, std::size_t>> fresh;  // and the rank that rounds it
+  for (std::size_t g = 0; g < wanted.size(); ++g) {
+    if (wanted[g] == now_[g] || !wanted[g]->has_codes() || held_.contains({g, wanted[g]})) continue;
+    const std::size_t owner = fresh.size() % ranks.size();
+    const auto it = held_.emplace(std::pair(g, wanted[g]),
+                                  importance::RoundedGroup(engine_.model(), a.groups[g], *wanted[g], inputs_,
+                                                           rounded_inputs_.of(*wanted[g]), owner == ranks.rank()));
+    fresh.emplace_back(&it.first->second, owner);
+  }
+  for (const auto& [group, owner] : fresh) group->share(ranks, owner);
+}
+
+void PlanMeter::use(const Assignment& wanted) {
+  hold(wanted);
   for (std::size_t g = 0; g < wanted.size(); ++g) {
     if (wanted[g] == now_[g]) continue;
     now_[g] = wanted[g];
-    importance::restore(replacing_, a.groups[g]);
-    if (!wanted[g]->has_codes()) continue;
-    auto it = held_.find({g, wanted[g]});
-    if (it == held_.end())
-      it = held_
-               .emplace(std::pair(g, wanted[g]), importance::RoundedGroup(engine_.model(), a.groups[g], *wanted[g],
-                                                                          inputs_, rounded_inputs_.of(*wanted[g])))
-               .first;
-    it->second.put_into(replacing_);
+    importance::restore(replacing_, engine_.architecture().groups[g]);
+    if (wanted[g]->has_codes()) held_.at({g, wanted[g]}).put_into(replacing_);
   }
+}
+
+void help_to_measure(const Ranks& ranks, std::span<PlanMeter* const> meters) {
+  for (;;) {
+    json order;
+    ranks.broadcast(order);
+    if (order.is_null()) return;
+    meters[order["meter"].get<std::size_t>()]->follow(order);
+  }
+}
+
+void end_measurements(const Ranks& ranks) {
+  json nothing;
+  ranks.broadcast(nothing);
 }
 
 }  // namespace strata::pipeline

@@ -188,10 +188,14 @@ class LocalSearch {
   Progress progress_;
 };
 
+/// What single changes are measured on, and whole plans.
+struct SearchText {
+  importance::CalibrationSet changes, whole;
+};
+
 /// The set's first sequences and those after them, `tokens` tokens each, or as many as there are. A single sequence is
 /// both.
-std::pair<importance::CalibrationSet, importance::CalibrationSet> split(const importance::CalibrationSet& set,
-                                                                        std::size_t tokens) {
+SearchText split(const importance::CalibrationSet& set, std::size_t tokens) {
   const std::size_t wanted = std::max<std::size_t>(1, tokens / set.source.seq_len);
   const std::size_t all = set.sequences.size(), first = std::max<std::size_t>(1, std::min(wanted, all / 2));
   const std::size_t from = all == 1 ? 0 : first, until = std::min(all, from + wanted);
@@ -253,16 +257,46 @@ PlanResult search_plan(const Problem& problem, PlanMeter& changes, PlanMeter& wh
   return LocalSearch(problem, changes, whole, options).run();
 }
 
-PlanResult search_on_set(const Problem& problem, const importance::CalibrationSet& set,
-                         const importance::InputMeanSquare& inputs, const SearchOptions& options) {
-  const auto [first, second] = split(set, options.tokens);
+namespace {
+
+/// The meters of a search, which ranks make together.
+struct SearchMeters {
+  SearchMeters(const model::Model& model, const Target& target, const SearchText& text,
+               const importance::InputMeanSquare& inputs, std::size_t tokens, const Ranks& ranks)
+      : for_changes(model, kernel::Precision::f32),
+        for_plans(model, kernel::Precision::f32),
+        changes(for_changes, text.changes, inputs, tokens, {}, "", rounded_inputs(target), {ranks, 0}),
+        whole(for_plans, text.whole, inputs, tokens, {}, "", rounded_inputs(target), {ranks, 1}) {}
+
   // A single change can cost as little as the rounding of activations to bf16 does.
-  engine::Engine for_changes(problem.model(), kernel::Precision::f32),
-      for_plans(problem.model(), kernel::Precision::f32);
-  const codec::RoundedInputs rounded = rounded_inputs(problem.target());
-  PlanMeter changes(for_changes, first, inputs, options.tokens, {}, "", rounded),
-      whole(for_plans, second, inputs, options.tokens, {}, "", rounded);
-  return search_plan(problem, changes, whole, options);
+  engine::Engine for_changes, for_plans;
+  PlanMeter changes, whole;
+};
+
+Ranks ranks_that_share(const SearchText& text, std::size_t tokens, const Ranks& ranks) {
+  return PlanMeter::ranks_that_share(text.whole, tokens, PlanMeter::ranks_that_share(text.changes, tokens, ranks));
+}
+
+}  // namespace
+
+PlanResult search_on_set(const Problem& problem, const importance::CalibrationSet& set,
+                         const importance::InputMeanSquare& inputs, const SearchOptions& options, const Ranks& all) {
+  const SearchText text = split(set, options.tokens);
+  const Ranks ranks = ranks_that_share(text, options.tokens, all);
+  SearchMeters meters(problem.model(), problem.target(), text, inputs, options.tokens, ranks);
+  PlanResult result = search_plan(problem, meters.changes, meters.whole, options);
+  end_measurements(ranks);
+  return result;
+}
+
+void help_to_search(const model::Model& model, const Target& target, const importance::CalibrationSet& set,
+                    const importance::InputMeanSquare& inputs, std::size_t tokens, const Ranks& all) {
+  const SearchText text = split(set, tokens);
+  const Ranks ranks = ranks_that_share(text, tokens, all);
+  if (ranks.rank() >= ranks.size()) return;
+  SearchMeters meters(model, target, text, inputs, tokens, ranks);
+  PlanMeter* const both[] = {&meters.changes, &meters.whole};
+  help_to_measure(ranks, both);
 }
 
 }  // namespace strata::pipeline

@@ -41,8 +41,12 @@ std::size_t default_search_steps(const model::Architecture& architecture, std::s
 PlanResult search_plan(const Problem& problem, PlanMeter& changes, PlanMeter& whole, const SearchOptions& options);
 
 /// search_plan on a calibration set with its mean square inputs. Its first half is for single changes, its second for
-/// whole plans.
+/// whole plans. Ranks share the sequences that are measured on: the first one searches, and the others help with the
+/// same set and inputs, and the options' tokens.
 PlanResult search_on_set(const Problem& problem, const importance::CalibrationSet& set,
-                         const importance::InputMeanSquare& inputs, const SearchOptions& options);
+                         const importance::InputMeanSquare& inputs, const SearchOptions& options,
+                         const Ranks& ranks = {});
+void help_to_search(const model::Model& model, const Target& target, const importance::CalibrationSet& set,
+                    const importance::InputMeanSquare& inputs, std::size_t tokens, const Ranks& ranks);
 
 }  // namespace strata::pipeline

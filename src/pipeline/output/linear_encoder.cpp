@@ -3,6 +3,7 @@
 #include "pipeline/output/linear_encoder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "quantize/rtn.h"
 
@@ -49,7 +50,10 @@ std::shared_ptr<const codec::Stored> LinearEncoder::linear(std::size_t index) {
   const model::Architecture& a = model_.architecture();
   const model::Linear& linear = a.linears[index];
   const codec::Codec& codec = *codecs_[index];
-  if (index + 1 < a.linears.size()) model_.will_need(a.linears[index + 1].module + ".weight");
+  if (options_.of_others)
+    if (auto stored = options_.of_others(index)) return stored_ = std::move(stored);
+  const std::size_t next = options_.next ? options_.next(index) : index + 1;
+  if (next < a.linears.size()) model_.will_need(a.linears[next].module + ".weight");
   if (model_.source_codec(index) == &codec) return stored_ = copy_of(model_.as_in_source(index));
   const model::LinearWeights weights = model_.weights(linear);
   const std::span<const float> importance =

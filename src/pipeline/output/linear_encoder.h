@@ -24,6 +24,11 @@ struct EncodeOptions {
   /// Gives the stored form of a linear, which is valid until the next call; linears are asked for in their order.
   /// Empty: they are rounded to nearest.
   std::function<const codec::Stored&(std::size_t)> stored{};
+  /// Of linears that are rounded to nearest: gives those that another rank rounds, and null for one that is rounded
+  /// here. Empty: all are.
+  std::function<std::shared_ptr<const codec::Stored>(std::size_t)> of_others{};
+  /// Which linear is rounded here after one. Empty: the next.
+  std::function<std::size_t(std::size_t)> next{};
 };
 
 class LinearEncoder {

@@ -51,17 +51,25 @@ json StoredParts::linears() const {
   return all;
 }
 
-std::size_t stored_blocks(const Output& output, const model::Architecture& a, const std::filesystem::path& path,
-                          const StoredParts& parts) {
+std::vector<bool> stored_linears(const Output& output, const model::Architecture& a, const std::filesystem::path& path,
+                                 const StoredParts& parts) {
   std::map<std::filesystem::path, bool> complete;
   const auto is_stored = [&](const Place& place) {
     const auto [it, fresh] = complete.try_emplace(place.file);
     if (fresh) it->second = is_there(place.file);
     return it->second || place.tensor < parts.of(place.file.filename().string()).tensors;
   };
+  std::vector<bool> stored;
   for (std::size_t l = 0; l < a.linears.size(); ++l)
-    if (!std::ranges::all_of(output.places(l, path), is_stored)) return std::min(a.linears[l].block, a.blocks);
-  return a.blocks;
+    stored.push_back(std::ranges::all_of(output.places(l, path), is_stored));
+  return stored;
+}
+
+std::size_t stored_blocks(const Output& output, const model::Architecture& a, const std::filesystem::path& path,
+                          const StoredParts& parts) {
+  const std::vector<bool> stored = stored_linears(output, a, path, parts);
+  const auto first = static_cast<std::size_t>(std::ranges::find(stored, false) - stored.begin());
+  return first == stored.size() ? a.blocks : std::min(a.linears[first].block, a.blocks);
 }
 
 void read_stored(const Place& place, std::span<std::byte> bytes) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/job_folder.h"
 #include "pipeline/output/output.h"
@@ -44,7 +45,11 @@ class StoredParts {
   std::function<json()> news_;
 };
 
-/// Blocks before the first linear of which a part is not on disk. path: where the output is being made.
+/// Whether all parts of a linear are on disk, by index into Architecture::linears. path: where the output is being
+/// made.
+std::vector<bool> stored_linears(const Output& output, const model::Architecture& architecture,
+                                 const std::filesystem::path& path, const StoredParts& parts);
+/// Blocks before the first linear of which a part is not on disk.
 std::size_t stored_blocks(const Output& output, const model::Architecture& architecture,
                           const std::filesystem::path& path, const StoredParts& parts);
 
