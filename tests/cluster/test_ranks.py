@@ -21,6 +21,7 @@ GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/models"
 # Ranks of a machine without enough processors, or of root in a container, are Open MPI's to refuse unless it is told.
 SHARES = ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca", "btl_vader_single_copy_mechanism", "none"]
 LONG = ["--samples", "72", "--seq-len", "128"]  # 5 batches of a rounding
+SCALED = ["--preset", "uniform:nvfp4_a4", "--codecs", "nvfp4_a4", "--for", "b200"]
 SECONDS = 120
 
 
@@ -121,9 +122,10 @@ class SameBytes(Ranks):
         self.expect_same_files(words, counts=(2, 8))
 
     def test_scaling_channels(self):
-        words = ["--preset", "uniform:nvfp4_a4", "--codecs", "nvfp4_a4", "--for", "b200"]
-        self.expect_same_files(self.quantize("llama", *words, "--method", "gptq", "--verify-samples", "3"), counts=(2,))
-        self.expect_same_files(self.quantize("moe", *words, "--no-verify"), counts=(3,))
+        self.expect_same_files(self.quantize("llama", *SCALED, "--method", "gptq", "--verify-samples", "3"), counts=(2,))
+
+    def test_scaling_channels_of_a_mixture_by_measured_inputs(self):
+        self.expect_same_files(self.quantize("moe", *SCALED, "--no-verify"), counts=(3,))
 
     def test_tuning_is_done_by_the_first_rank(self):
         self.expect_same_files(self.quantize("llama", "--method", "gptq", "--preset", "uniform:int4_g32", "--tune", "--tune-steps", "3", "--no-verify"),
