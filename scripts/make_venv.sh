@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Makes build/venv-NAME from requirements-NAME.txt of tests/peers, tests/python or bench/peers (every package pinned) and
-# prints its path. usage: scripts/make_venv.sh hf|vllm|llama|mlx|recipes|wheel|llmcompressor|autoround|quanto
+# prints its path. usage: scripts/make_venv.sh hf|vllm|llama|mlx|recipes|wheel|llmcompressor|autoround|modelopt|quanto
 # It does nothing when the environment is there and the file has not changed. STRATA_PYTHON: which Python (python3).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-name=${1:?which environment: hf, vllm, llama, mlx, recipes, wheel, llmcompressor, autoround or quanto}
+name=${1:?which environment: hf, vllm, llama, mlx, recipes, wheel, llmcompressor, autoround, modelopt or quanto}
 for folder in tests/peers tests/python bench/peers; do
   requirements=$root/$folder/requirements-$name.txt
   [ ! -f "$requirements" ] || break

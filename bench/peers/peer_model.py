@@ -18,15 +18,21 @@ def arguments(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def calibration(args: argparse.Namespace):
+def calibration_ids(args: argparse.Namespace) -> list[list[int]]:
     """(samples, seq_len) token ids: the first pieces of the text, as `strata quantize --calib` takes them."""
-    import torch
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     ids = tokenizer(args.calib.read_text(encoding="utf-8"), add_special_tokens=False).input_ids
     pieces = min(args.samples, len(ids) // args.seq_len)
-    return torch.tensor(ids[: pieces * args.seq_len]).reshape(pieces, args.seq_len)
+    return [ids[i * args.seq_len : (i + 1) * args.seq_len] for i in range(pieces)]
+
+
+def calibration(args: argparse.Namespace):
+    """calibration_ids as a tensor."""
+    import torch
+
+    return torch.tensor(calibration_ids(args))
 
 
 def save_dense(model, args: argparse.Namespace, dequantized: dict) -> None:
@@ -47,3 +53,10 @@ def save_dense(model, args: argparse.Namespace, dequantized: dict) -> None:
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         if (args.model / name).exists():
             shutil.copy(args.model / name, args.out / name)
+
+
+def note(args: argparse.Namespace, **values) -> None:
+    """What only the tool knows of its row (bits), beside the weights, for table.py."""
+    import json
+
+    (args.out / "peer.json").write_text(json.dumps(values))

@@ -225,6 +225,15 @@ void show_targets(const Options& options, const Common& common) {
   print(common, "{}", options.markdown ? markdown(rows) : table(rows));
 }
 
+/// The model as its runtime groups it; without one, an embedding is a linear where it has codes.
+model::Model open_model(const Options& options) {
+  if (options.target)
+    return model::Model::open_headers(options.model, pipeline::target_by_name(*options.target).fusion());
+  model::Model model = model::Model::open_headers(options.model, model::Fusion::fused);
+  if (model.embedding_codec() == nullptr) return model;
+  return model::Model::open_headers(options.model, model::Fusion::fused_embedding);
+}
+
 void run(const Options& options, const Common& common) {
   if (options.markdown && !options.families && !options.targets)
     fail_usage("--markdown is for --families and --targets");
@@ -234,8 +243,7 @@ void run(const Options& options, const Common& common) {
   if (!options.plot && (!options.scores.empty() || !options.signal.empty()))
     fail_usage("--scores and --signal say what --plot draws; add --plot");
   if (!options.signal.empty() && options.scores.empty()) fail_usage("--signal is read from --scores FILE");
-  const model::Model model =
-      model::Model::open_headers(options.model, pipeline::target_by_name(options.target.value_or("vllm")).fusion());
+  const model::Model model = open_model(options);
   const std::vector<pipeline::Verdict> verdicts = pipeline::verdicts(model);
   json value = describe(model);
   for (const pipeline::Verdict& verdict : verdicts)

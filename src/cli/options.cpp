@@ -31,7 +31,9 @@ void show_plan(const pipeline::PlanResult& result, const model::Model& model) {
   const auto codecs = pipeline::codecs_by_linear(plan, model.architecture());
   std::vector<std::vector<std::string>> rows = {{"codec"}};  // the roles in the order of the forward pass
   for (std::size_t l = 0; l < codecs.size(); ++l) {
-    const std::string role(model::role_name(model.architecture().linears[l].role));
+    const model::Linear& linear = model.architecture().linears[l];
+    if (plan.groups[linear.group].left_dense) continue;
+    const std::string role(model::role_name(linear.role));
     if (std::ranges::find(rows[0], role) == rows[0].end()) rows[0].push_back(role);
     ++counts[codecs[l]->name + (model.source_codec(l) == codecs[l] ? ", as in the source" : "")][role];
   }

@@ -248,7 +248,7 @@ def test_vllm(strata, modules, name):
 
 
 #: What is planned with an embedding in codes and all blocks kept.
-CODED_EMBEDDING = ("--preset", "uniform:int4_g32", "--keep", r"\.\d+\.", "--embed-codec", "int4_g32", "--for", "vllm")
+CODED_EMBEDDING = ("--preset", "uniform:int4_channel", "--keep", r"\.\d+\.", "--embed-codec", "int4_channel", "--for", "vllm")
 
 
 def has_coded_embedding(strata, name: str) -> bool:

@@ -159,10 +159,8 @@ TEST_F(SmoothingOfAJob, FollowsTheScores) {
   asked.scores_file = scoring.output;
   const Quantized by_file = made(asked);
   EXPECT_EQ(by_file.prepared.plan.plan.smoothing, kSmoothing);
-  const std::string bytes = weights("best");
   asked.scores_file.clear();
   EXPECT_EQ(made(asked).prepared.plan.plan.smoothing, kSmoothing);
-  EXPECT_TRUE(weights("best") == bytes);
   planning.plan.smoothing = 0.0;
   const PlanResult otherwise = plan(planning).result;
   EXPECT_EQ(otherwise.plan.smoothing, 0.0);

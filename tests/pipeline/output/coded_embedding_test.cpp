@@ -166,6 +166,22 @@ TEST(CodedEmbedding, IsWeighedByBudgetsThatCountItOnly) {
             std::string::npos);
 }
 
+/// Its sizes lie far apart: what is left of a size when it is kept must not be wasted.
+TEST(CodedEmbedding, ThatIsDearIsKeptAndCostsThePlanNothing) {
+  const model::Model model = for_vllm("llama_tied");
+  const model::Architecture& a = model.architecture();
+  Costs costs = made_up_costs(model);
+  const std::uint64_t bytes = make_plan({model, target_by_name("vllm"), within(BitsBudget{5.0}), costs}).output_bytes;
+  for (const double dear : {0.1, 1.0, 10.0, 100.0}) {
+    for (auto& [codec, cost] : costs.linears[a.embedding()])
+      if (codec->has_codes()) cost = dear;
+    PlanRequest request = within(SizeBudget{bytes});
+    const double free = make_plan({model, target_by_name("vllm"), request, costs}).plan.cost();
+    request.keep = {"embed_tokens"};
+    EXPECT_LE(free, make_plan({model, target_by_name("vllm"), request, costs}).plan.cost() * (1 + 1e-9)) << dear;
+  }
+}
+
 TEST(CodedEmbedding, PlansNameItOnlyWhereItHasCodes) {
   const model::Model fused = tiny(), looked_up = for_vllm("llama_tied");
   PlanRequest request;

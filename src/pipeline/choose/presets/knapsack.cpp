@@ -88,6 +88,10 @@ Chosen weighed_together(std::span<const allocate::Group> blocks, const Bundle& h
   return best;
 }
 
+bool looks_up(const model::Architecture& a, const Bundle& bundle) {
+  return a.linears[a.groups[bundle.groups.front()].linears.front()].role == model::Role::embed;
+}
+
 Assignment wanted_of(const Problem& problem, const Bundles& bundles, std::span<const std::size_t> choice) {
   Assignment wanted = all_kept(problem.architecture());
   for (std::size_t i = 0; i < bundles.size(); ++i)
@@ -96,12 +100,17 @@ Assignment wanted_of(const Problem& problem, const Bundles& bundles, std::span<c
 }
 
 Made planned(const Problem& problem, ByteLimit limit, HeadShare share) {
-  // apart: what has a memory and a knapsack of its own; beside: what nobody counts
-  Bundles bundles, heads, apart, beside;
+  // apart: what has a memory and a knapsack of its own; beside: what nobody counts; large: an embedding of a runtime
+  // that fuses, whose two or three sizes are further apart than a knapsack's repair can mend
+  Bundles bundles, heads, apart, beside, large;
   const model::Architecture& a = problem.architecture();
   for (const Bundle& bundle : problem.bundles()) {
     if (!problem.counts(bundle.groups.front())) {
       beside.push_back(&bundle);
+      continue;
+    }
+    if (problem.target().fuses() && !bundle.decided && looks_up(a, bundle)) {
+      large.push_back(&bundle);
       continue;
     }
     const bool in_main = limit.main != kNoLimit && in_main_memory(a, a.groups[bundle.groups.front()]);
@@ -110,7 +119,9 @@ Made planned(const Problem& problem, ByteLimit limit, HeadShare share) {
   const std::vector<allocate::Group> blocks = knapsack_of(bundles);
   check_within(problem, limit, smallest_choices(problem));
   Chosen chosen;
-  if (!problem.target().fuses() || heads.empty()) {
+  if (!large.empty()) {
+    chosen = weighed_together(blocks, *large[0], limit);
+  } else if (!problem.target().fuses() || heads.empty()) {
     chosen = solved(blocks, limit.blocks);
     // --bits does not count them: they get what the last byte of the blocks is worth.
     const double worth = heads.empty() ? 0.0 : price(allocate::pareto(blocks), limit.blocks);
@@ -120,6 +131,7 @@ Made planned(const Problem& problem, ByteLimit limit, HeadShare share) {
     chosen = share == HeadShare::leftover ? blocks_first(blocks, *heads[0], limit)
                                           : weighed_together(blocks, *heads[0], limit);
   }
+  bundles.insert(bundles.end(), large.begin(), large.end());
   bundles.insert(bundles.end(), heads.begin(), heads.end());
   for (const Bundle* bundle : beside) chosen.add(head_within(*bundle, kNoLimit));
   bundles.insert(bundles.end(), beside.begin(), beside.end());
