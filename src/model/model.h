@@ -106,8 +106,7 @@ class Model {
   /// The tensors of a linear that has a source_codec().
   codec::Stored as_in_source(std::size_t linear) const;
 
-  /// The same function with channels scaled by these powers of two, one list for each of smooth_sites() (smoothing.h).
-  /// It keeps the fingerprint, and shares the files.
+  /// The same function with channels scaled by powers of two, a list for each of smooth_sites(); the same fingerprint.
   Model smoothed(const std::vector<std::vector<int>>& exponents) const;
   /// The fingerprint, and how channels are scaled if they are: what unfinished work on the weights is known by.
   std::string identity() const { return fingerprint() + scaling_; }
@@ -130,8 +129,7 @@ class Model {
   void open_folder(std::span<const Family> table, format::Required required);
   /// The hash of configuration, and of names, types and shapes of the tensors, after what `seed` is the hash of.
   std::uint64_t hash_after(std::uint64_t seed) const;
-  /// The file decides whether the head is the embedding: some whose configuration says so hold another head, and some
-  /// wrappers' says nothing of it.
+  /// The file decides whether the head is the embedding: some hold another head than their configuration says.
   void find_head(const json& text);
   /// Puts the heads in the order of the runtime that the model is planned for.
   void order_heads(Fusion fusion);

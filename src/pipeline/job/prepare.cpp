@@ -2,8 +2,6 @@
 // scores are computed in f32, since a single group's divergence can be as small as that rounding.
 #include "pipeline/job/prepare.h"
 
-#include <utility>
-
 #include "importance/imatrix.h"
 #include "importance/smooth_channels.h"
 #include "importance/weight_scores.h"
@@ -29,14 +27,6 @@ void check_container(const model::Model& model, const QuantizeRequest& request) 
   plan_output(model, codecs_by_linear(all_kept(a), a), target_of(request), request.plan.shard_bytes);
   if (!request.plan.fp8_cache) return;
   if (const std::string why = why_no_fp8_cache(target_of(request), a); !why.empty()) fail("--kv fp8: {}", why);
-}
-
-/// Mean squares by all ranks, with the first one's set. file: the first one's.
-importance::InputMeanSquare inputs_by_all(engine::Engine& engine, importance::CalibrationSet set,
-                                          const std::filesystem::path& file = {}) {
-  importance::share(all_ranks(), set);
-  const WorkingTogether together;
-  return importance::input_mean_square(engine, set, file);
 }
 
 /// What has to be found out, given what is known.
@@ -317,49 +307,6 @@ importance::CalibrationSet calibration_text(const model::Model& model, const Qua
     engine::Engine engine(model, kernel::Precision::bf16);
     return importance::make_calibration(engine, model::Tokenizer::of(model), request.calibration);
   });
-}
-
-void help_to_score(const model::Model& model, const QuantizeRequest& request, const json& details) {
-  std::vector<importance::CalibrationSet> sets(get<std::size_t>(details, "sets", "what the first rank sent"));
-  for (importance::CalibrationSet& set : sets) importance::share(all_ranks(), set);
-  importance::ScoreRequest needed = scores_needed(request.plan, target_of(request), model.architecture());
-  needed.fit = request.scale_fit;
-  engine::Engine engine(model, kernel::Precision::f32);
-  importance::ScoreResult result = [&] {
-    const WorkingTogether together;
-    return importance::score(engine, sets, needed, importance::Combine::mean);
-  }();
-  const importance::InputMeanSquare inputs = sets.size() == 1 ? std::move(result.inputs) : inputs_by_all(engine, {});
-  if (!has_gradient_costs(result.scores)) return;
-  bool measures = std::holds_alternative<KlBudget>(request.plan.budget);  // the first plan of all rounds
-  const auto next_plan = [&] {
-    if (std::exchange(measures, false)) help_first_rank(model, request);
-    return Plan();
-  };
-  confirm_costs(engine, sets, inputs, needed.measure.rounded_inputs, {}, result.scores, next_plan, all_ranks());
-}
-
-void help_to_measure_inputs(const model::Model& model, const QuantizeRequest&, const json& details) {
-  const bool exact = get<bool>(details, "f32", "what the first rank sent");
-  engine::Engine engine(model, exact ? kernel::Precision::f32 : kernel::Precision::bf16);
-  inputs_by_all(engine, {});
-}
-
-void help_to_measure_plans(const model::Model& model, const QuantizeRequest& request, const json&) {
-  importance::CalibrationSet set;
-  importance::share(all_ranks(), set);
-  importance::InputMeanSquare inputs(model);
-  importance::share_state(all_ranks(), inputs);
-  const Target& target = target_of(request);
-  if (!std::holds_alternative<KlBudget>(request.plan.budget))
-    return help_to_search(model, target, set, inputs, search_of(request.search, model.architecture()).tokens,
-                          all_ranks());
-  const Ranks ranks = PlanMeter::ranks_that_share(set, kMaxKlTokens, all_ranks());
-  if (ranks.rank() >= ranks.size()) return;
-  engine::Engine exact(model, kernel::Precision::f32);
-  PlanMeter meter(exact, set, inputs, kMaxKlTokens, {}, "", rounded_inputs(target), {ranks});
-  PlanMeter* const only = &meter;
-  help_to_measure(ranks, {&only, 1});
 }
 
 Prepared prepare(const model::Model& model, const QuantizeRequest& request, JobFolder* folder, Listener& listener) {

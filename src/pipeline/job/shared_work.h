@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "core/ranks.h"
+#include "importance/linear_inputs.h"
 #include "pipeline/job/request.h"
 #include "pipeline/output/output.h"
 
@@ -29,7 +30,11 @@ Ranks ranks_to_round(const QuantizeRequest& request);
 json names_of(const Codecs& codecs);
 Codecs codecs_named(const json& names);
 
-// What the others do. Each is beside the step of its name.
+/// Mean squares of inputs by all ranks, with the first one's set. file: the first one's. All call it.
+importance::InputMeanSquare inputs_by_all(engine::Engine& engine, importance::CalibrationSet set,
+                                          const std::filesystem::path& file = {});
+
+// What the others do: beside the step of its name, or in help_prepare.cpp.
 void help_to_round(const model::Model& model, const QuantizeRequest& request, const json& details);
 void help_to_score(const model::Model& model, const QuantizeRequest& request, const json& details);
 void help_to_measure_inputs(const model::Model& model, const QuantizeRequest& request, const json& details);
