@@ -205,8 +205,9 @@ TEST_P(TinyBlock, ForwardEqualsTheEngine) {
   const float* const out = gradient.forward(batch_, h_.data(), linears_);
   std::vector<float> expected = h_;
   engine_.run_block(block_, batch_, expected.data());
+  // The few rows of an expert are multiplied as many are here, which adds in another order.
   for (std::size_t i = 0; i < expected.size(); ++i)
-    ASSERT_NEAR(out[i], expected[i], 1e-5f * std::max(1.0f, std::fabs(expected[i]))) << i;
+    ASSERT_NEAR(out[i], expected[i], 3e-5f * std::max(1.0f, std::fabs(expected[i]))) << i;
 }
 
 TEST_P(TinyBlock, GradientsEqualFiniteDifferences) {
