@@ -12,7 +12,7 @@
 #include "core/random.h"
 #include "core/seconds.h"
 #include "core/threads.h"
-#include "engine/engine.h"
+#include "engine/modes.h"
 #include "kernel/dispatch.h"
 #include "kernel/peaks.h"
 #include "quantize/speed.h"
@@ -37,8 +37,10 @@ std::vector<kernel::KernelFigure> measure(double seconds) {
       figures.push_back(kernel::measure_matmul(shape, 512, precision, seconds));
   for (const kernel::MatmulShape& shape : kernel::model_shapes())
     figures.push_back(kernel::measure_matmul(shape, 1, kernel::Precision::bf16, seconds));
-  for (const char* codec : {"q8_0", "q4_0", "q4_k", "q6_k", "int8_channel", "int4_g128", "fp8_channel", "nvfp4"})
+  for (const char* codec : {"q8_0", "q4_0", "q4_k", "q6_k", "int8_channel", "int4_g128", "fp8_channel", "nvfp4"}) {
     figures.push_back(kernel::measure_stored(codec::by_name(codec), 4096, 1, seconds));
+    figures.push_back(kernel::measure_in_bytes(codec::by_name(codec), 4096, seconds));
+  }
   figures.push_back(kernel::measure_attention(512, 9, 3, 64, seconds));
   figures.push_back(kernel::measure_attention(512, 32, 8, 128, seconds));
   // Of Qwen3-Next and of Nemotron 3 Nano.
@@ -90,6 +92,7 @@ ModelSpeed measure_model(const model::Model& model, kernel::Precision precision,
   ModelSpeed best{.prompt = prompt, .context = std::max(prompt, context)};
   for (int run = 0; run < runs; ++run) {
     engine::KvCache cache(a.blocks, precision == kernel::Precision::f32 || options.exact ? DType::f32 : DType::bf16);
+    const engine::InBytes rounding(engine, cache.is_short());
     const engine::Sequence whole{prompt, &cache}, one{1, &cache};
     auto begin = std::chrono::steady_clock::now();
     const std::vector<float> h = engine.forward(tokens, {&whole, 1});
@@ -138,8 +141,7 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
                .least = kPrompt,
                .most = 1 << 20},
               of_model->context);
-  line.flag({.name = "--exact", .help = "Decode with keys and values in f32, as generate --exact does"},
-            of_model->exact);
+  line.flag({.name = "--exact", .help = "Decode as generate --exact does"}, of_model->exact);
   line.option({.name = "--seconds", .help = "Time for each kernel", .example = "2", .least = 0.01, .most = 60},
               *seconds);
   return [seconds, of_model, &common] {

@@ -25,7 +25,7 @@ struct Options {
   kernel::Precision precision = kernel::Precision::bf16;
   bool exact = false;
 
-  /// How keys and values are kept.
+  /// How keys and values are kept; activations of 8 bits go with bf16.
   DType kept() const { return exact || precision == kernel::Precision::f32 ? DType::f32 : DType::bf16; }
 };
 
@@ -52,9 +52,11 @@ void declare_shared(CommandLine& line, Options& options) {
   line.option({.name = "--seed", .help = "Seed of the sampling", .example = "1"}, options.seed);
   line.option({.name = "--system", .help = "System message of a chat", .example = "Answer in French."}, options.system);
   pipeline::declare_precision(options.precision, line);
-  line.flag({.name = "--exact",
-             .help = "Keep keys and values of earlier tokens in f32, as --precision f32 does, not in bf16"},
-            options.exact);
+  line.flag(
+      {.name = "--exact",
+       .help = "Keep keys and values of earlier tokens in f32, as --precision f32 does, not in bf16, and activations "
+               "as they are, not in 8 bits"},
+      options.exact);
 }
 
 model::Model open_to_run(const std::string& path) {

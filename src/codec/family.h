@@ -33,6 +33,10 @@ struct RowFunctions {
   /// y[t * y_stride + r] = the product of row `row` + r with x[t], for r < rows (Variant::dot_blocks and its kin).
   void (*dot)(const Variant&, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
               std::size_t y_stride) = nullptr;
+  /// The same for one token of 8 bits: y[r]. False, with nothing done, where the variant has no kernel for it, which
+  /// depends on the codec and the number of columns alone. Null: none has.
+  bool (*dot_bytes)(const Variant&, const Stored& in, std::size_t row, std::size_t rows, const ByteRow& x,
+                    float* y) = nullptr;
 };
 
 void append_keep(std::vector<Codec>& table);

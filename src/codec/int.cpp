@@ -202,7 +202,26 @@ void dot(const Variant& variant, const Stored& in, std::size_t row, std::size_t 
   }
 }
 
-constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot};
+bool dot_bytes(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, const ByteRow& x,
+               float* y) {
+  const Codec& codec = *in.codec;
+  if (codec.code_bits != 4 && codec.code_bits != 8) return false;
+  const std::size_t groups = codec.groups_per_row(in.cols);
+  const float lowest = codec.code_bits == 8 ? 0.0f : -8.0f;  // the kernel takes the 128 off a code of 8 bits
+  const bool has_mins = lowest != 0.0f || !codec.symmetric;
+  std::vector<float> scales(groups), mins(has_mins ? groups : 0);
+  for (std::size_t r = row; r < row + rows; ++r) {
+    variant.widen_bf16(bytes_of(in, kScales) + 2 * r * groups, groups, scales.data());
+    for (std::size_t g = 0; g < mins.size(); ++g)
+      mins[g] = ((codec.symmetric ? 0.0f : load_zero_point(in, r, g)) - lowest) * scales[g];
+    variant.bytes->integers({bytes_of(in, kCodes) + r * row_bytes(in), codec.code_bits, !is_packed(codec)},
+                            row_shape(codec, in.cols).group_size, scales.data(), has_mins ? mins.data() : nullptr, x,
+                            y++);
+  }
+  return true;
+}
+
+constexpr RowFunctions kRows = {fit_row, round_row, values_row, store_codes, store_groups, decode, dot, dot_bytes};
 
 Codec make(std::string name, unsigned bits, std::size_t group_size, bool symmetric) {
   return {.name = std::move(name),

@@ -119,4 +119,12 @@ void multiply_rows(const Variant& variant, const Stored& in, std::size_t row, st
   in.codec->rows->dot(variant, in, row, rows, x, y, y_stride);
 }
 
+bool multiply_rows(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, const ByteRow& x,
+                   float* y) {
+  STRATA_CHECK(x.cols == in.cols && row + rows <= in.rows, "rows {} + {} of {} x {}, {} columns of x", row, rows,
+               in.rows, in.cols, x.cols);
+  const auto dot = in.codec->rows->dot_bytes;
+  return dot != nullptr && variant.bytes != nullptr && in.cols % kByteBlock == 0 && dot(variant, in, row, rows, x, y);
+}
+
 }  // namespace strata::codec

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "codec/byte_row.h"
 #include "codec/few_rows.h"
 #include "codec/ggml/blocks.h"
 #include "codec/group_params.h"
@@ -135,6 +136,9 @@ struct Variant {
   /// touched.
   void (*pack_bits)(const std::uint8_t* codes, std::size_t count, unsigned bits, unsigned char* out);
   void (*unpack_bits)(const unsigned char* in, std::size_t count, unsigned bits, std::uint8_t* codes);
+
+  /// Products with activations of 8 bits, where they are faster than those above; else null.
+  const ByteKernels* bytes;
 };
 
 /// Each defined in the file of its instruction set; codec/variants.h chooses.

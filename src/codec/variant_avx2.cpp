@@ -6,7 +6,7 @@
 
 namespace strata::codec {
 
-const Variant kVariantAvx2 = make_variant("avx2", Isa::avx2);
+const Variant kVariantAvx2 = make_variant("avx2", Isa::avx2, &kByteKernelsAvx2);
 
 }  // namespace strata::codec
 #endif

@@ -11,7 +11,7 @@
 namespace strata::codec {
 namespace {
 
-constexpr Variant make_variant(const char* name, Isa isa) {
+constexpr Variant make_variant(const char* name, Isa isa, const ByteKernels* bytes = nullptr) {
   return {.name = name,
           .isa = isa,
           .widen_bf16 = widen_bf16,
@@ -42,7 +42,8 @@ constexpr Variant make_variant(const char* name, Isa isa) {
           .lowest_point = lowest_point,
           .costs_at_scales = costs_at_scales,
           .pack_bits = pack_bits,
-          .unpack_bits = unpack_bits};
+          .unpack_bits = unpack_bits,
+          .bytes = bytes};
 }
 
 }  // namespace

@@ -20,4 +20,9 @@ const Variant& selected_variant();
 void multiply_rows(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, FewRows x, float* y,
                    std::size_t y_stride);
 
+/// The same for one token of 8 bits, x.cols a multiple of kByteBlock: y[r]. False, with nothing done, where the variant
+/// has no kernel for it, which the codec and the number of columns decide.
+bool multiply_rows(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, const ByteRow& x,
+                   float* y);
+
 }  // namespace strata::codec

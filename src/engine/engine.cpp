@@ -230,7 +230,7 @@ void Engine::logits(const float* h, std::size_t rows, float* out, const Observer
   float* normed = sized(normed_, rows * a.hidden);
   norm_rows(a, h, final_norm_.data(), rows, normed);
   const float* const read = lm_head_ ? as_read(a.lm_head(), normed, rows) : normed;
-  kernel::matmul(read, a.hidden, rows, head(), out, a.vocab, precision_);
+  product(read, rows, head(), out);
   if (!head_bias_.empty()) kernel::add_bias(out, head_bias_.data(), rows, a.vocab);
   scale(out, rows * a.vocab, a.scales.logits);
   cap(out, rows * a.vocab, a.logit_softcap);

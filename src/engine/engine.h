@@ -65,10 +65,10 @@ class Engine {
   friend class RoundingInputs;
   friend class HoldingCache;
   friend class AlikeInBatches;
+  friend class InBytes;
   friend struct MixerRow;
   static float* sized(std::vector<float>& buffer, std::size_t size);
-  kernel::Weights embedding() const;
-  kernel::Weights head() const;
+  kernel::Weights embedding() const, head() const;
   BlockWeights& block_weights(std::size_t block);
   void release(std::size_t block);
   kernel::Weights weights_of(BlockWeights& weights, std::size_t index);
@@ -77,6 +77,8 @@ class Engine {
   /// x (tokens, cols) as linear `index` reads it, valid until the next call; x itself where reads() does not round.
   const float* as_read(std::size_t index, const float* x, std::size_t tokens);
   codec::ActivationRounding reads(std::size_t index) const;
+  /// y = x w^T; of a single token by way of 8 bits under InBytes.
+  void product(const float* x, std::size_t tokens, const kernel::Weights& w, float* y) const;
   /// multiply() under Following; false when the linear was not recorded for as many tokens.
   bool multiply_change(std::size_t index, const kernel::Weights& weights, const float* x, std::size_t tokens, float* y);
   /// A norm of x (tokens, hidden), valid until the next call; x itself where the block has no such norm.
@@ -89,8 +91,7 @@ class Engine {
                            const Observer* observer, Site last);
   /// One a kind of mixer, each in its file in mixers/.
   Mix mix_attention, mix_latent, mix_delta, mix_convolution, mix_mamba, mix_selective;
-  /// Parts of latent attention.
-  struct LatentRows;
+  struct LatentRows;  // of latent attention, as the next four
   const float* latent_queries(BlockWeights& weights, std::size_t block, const Batch& batch, const float* x,
                               const Observer* observer, Site last);
   void keep_latents(std::size_t block, const Batch& batch, const LatentRows& rows) const;
@@ -98,8 +99,7 @@ class Engine {
   void attend_latents(BlockWeights& weights, std::size_t block, const Batch& batch, const LatentRows& rows);
   /// Fills rows with what a gated delta net's linears make of x.
   void read_delta(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens, DeltaRows& rows);
-  /// Fills q_, k_ and v_.
-  void make_heads(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens);
+  void make_heads(BlockWeights& weights, std::size_t block, const float* x, std::size_t tokens);  // q_, k_ and v_
   /// Norm and rotary embedding of q or k, (tokens, heads * head_dim), in place.
   void prepare_heads(const BlockWeights& weights, std::size_t block, const Batch& batch, model::Norm norm,
                      std::size_t heads, float* rows) const;
@@ -141,7 +141,7 @@ class Engine {
   const std::vector<codec::ActivationRounding>* rounding_ = nullptr;  ///< by linear; set by RoundingInputs
   std::size_t rounded_for_ = model::kNoLinear;                        ///< the linear that `rounded_` was made for
   CacheUse* cache_use_ = nullptr;                                     ///< set by HoldingCache
-  bool alike_ = false;                                                ///< set by AlikeInBatches
+  bool alike_ = false, in_bytes_ = false;                             ///< set by AlikeInBatches; by InBytes
   // Buffers that grow to the largest batch so far.
   std::vector<float> change_, normed_, q_, k_, v_, gates_, attended_, gate_, up_, projected_, gathered_, expert_out_,
       fused_, router_in_, mixed_, rounded_;

@@ -115,6 +115,20 @@ class AlikeInBatches {
   Engine& engine_;
 };
 
+/// Single tokens are rounded to 8 bits before they are multiplied with weights that are stored in a codec, where
+/// kernel/byte_products.h has kernels for it: for text that is written, not for what is measured. on: or nothing
+/// changes.
+class InBytes {
+ public:
+  InBytes(Engine& engine, bool on) : engine_(engine) { engine_.in_bytes_ = on; }
+  ~InBytes() { engine_.in_bytes_ = false; }
+  InBytes(const InBytes&) = delete;
+  InBytes& operator=(const InBytes&) = delete;
+
+ private:
+  Engine& engine_;
+};
+
 /// Linears read their inputs rounded, as a runtime's kernels do before they multiply. `rounding`, by index into
 /// Architecture::linears, must outlive the guard; an empty one rounds nothing. Not beside Recording or Following: a
 /// change of a rounded input is none of a product. At Precision::bf16 a rounded value is rounded once more, by a share

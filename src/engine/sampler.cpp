@@ -9,6 +9,7 @@
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "core/threads.h"
+#include "engine/modes.h"
 #include "kernel/ops.h"
 
 namespace strata::engine {
@@ -82,6 +83,7 @@ std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::
   if (prompt.empty()) fail("the prompt is empty");
   const model::Architecture& a = engine.architecture();
   KvCache cache(a.blocks, kept);
+  const InBytes rounding(engine, cache.is_short());
   Random random(sampling.seed);
   std::vector<float> logits(a.vocab);
   std::vector<Token> result;

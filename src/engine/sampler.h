@@ -20,7 +20,8 @@ struct Sampling {
 Token sample(std::span<const float> logits, const Sampling& sampling, Random& random);
 
 /// Generates up to `count` tokens after `prompt`, calling `emit` with each; stops when emit returns false or a token
-/// of `stop` is drawn (which is not emitted). kept: that of KvCache. Throws Error for an empty prompt or logits that
+/// of `stop` is drawn (which is not emitted). kept: that of KvCache; where it is bf16, products of single tokens are
+/// made InBytes. Throws Error for an empty prompt or logits that
 /// are not finite.
 std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::size_t count, const Sampling& sampling,
                             std::span<const Token> stop, const std::function<bool(Token)>& emit,

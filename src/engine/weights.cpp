@@ -9,6 +9,7 @@
 #include "engine/modes.h"
 #include "engine/norms.h"
 #include "engine/scale.h"
+#include "kernel/byte_products.h"
 #include "kernel/ops.h"
 #include "kernel/round_rows.h"
 
@@ -85,13 +86,18 @@ kernel::Weights Engine::weights_of(BlockWeights& weights, std::size_t index) {
   return held->view();
 }
 
+void Engine::product(const float* x, std::size_t tokens, const kernel::Weights& w, float* y) const {
+  if (in_bytes_ && tokens == 1 && kernel::multiply_in_bytes(x, w, y)) return;
+  kernel::matmul(x, w.cols(), tokens, w, y, w.rows(), precision_);
+}
+
 void Engine::multiply(BlockWeights& weights, std::size_t index, const float* x, std::size_t tokens, float* y) {
   const model::Linear& linear = architecture_.linears[index];
   const kernel::Weights matrix = weights_of(weights, index);
   // What an expert reads changes with the routing, so its products are never made from changes.
   if (followed_ != nullptr && !replaced_[index] && !linear.routed() && multiply_change(index, matrix, x, tokens, y))
     return;
-  kernel::matmul(as_read(index, x, tokens), linear.cols, tokens, matrix, y, linear.rows, precision_);
+  product(as_read(index, x, tokens), tokens, matrix, y);
   if (linear.bias) kernel::add_bias(y, weights.biases[index - weights.first].data(), tokens, linear.rows);
   if (record_ == nullptr || linear.routed()) return;
   record_->outputs[index].assign(y, y + tokens * linear.rows);

@@ -13,16 +13,14 @@
 #include "kernel/dispatch.h"
 #include "kernel/in_use.h"
 #include "kernel/scratch.h"
+#include "kernel/weight_rows.h"
 
 namespace strata::kernel {
 namespace {
 
-constexpr std::size_t kBlock = 768;             // columns of a block at most; a multiple of 64 for the codecs
-constexpr std::size_t kMostRows = 256;          // rows of a packed block of weights at most
-constexpr std::size_t kPackedX = 8 << 20;       // floats of packed x held at a time
-constexpr std::size_t kDotRows = 8;             // rows of a piece of work on the path of few tokens are a multiple
-constexpr std::size_t kDotItemsPerThread = 16;  // pieces of work on that path
-constexpr std::size_t kSmallWork = 1 << 17;     // weights times tokens below which threads do not pay
+constexpr std::size_t kBlock = 768;        // columns of a block at most; a multiple of 64 for the codecs
+constexpr std::size_t kMostRows = 256;     // rows of a packed block of weights at most
+constexpr std::size_t kPackedX = 8 << 20;  // floats of packed x held at a time
 
 struct Job {
   const MatmulKernel& kernel;
@@ -35,15 +33,6 @@ struct Job {
 
 std::size_t padded(std::size_t count, std::size_t multiple) { return round_up(count, multiple); }
 
-/// Runs body(i) on all threads, or here when the whole product is small.
-template <class Body>
-void run(std::size_t items, std::size_t work, const Body& body) {
-  if (work < kSmallWork)
-    for (std::size_t i = 0; i < items; ++i) body(i);
-  else
-    parallel_for(items, body);
-}
-
 void decode(const codec::Stored& stored, std::size_t row, std::size_t rows, std::size_t col, std::size_t count,
             float* out) {
   for (std::size_t r = 0; r < rows; ++r) codec::decode_row(stored, row + r, col, count, out + r * count);
@@ -54,11 +43,7 @@ void decode(const codec::Stored& stored, std::size_t row, std::size_t rows, std:
 /// Calls body(first row, rows) for stretches of the weights' rows, on all threads.
 template <class Body>
 void over_weight_rows(const Job& job, const Body& body) {
-  const std::size_t rows = job.w.rows();
-  const std::size_t items = std::min(ceil_div(rows, kDotRows), kDotItemsPerThread * thread_count());
-  const std::size_t rows_per_item = padded(ceil_div(rows, items), kDotRows);
-  run(ceil_div(rows, rows_per_item), rows * job.w.cols() * job.tokens,
-      [&](std::size_t item) { body(item * rows_per_item, std::min(rows_per_item, rows - item * rows_per_item)); });
+  kernel::over_weight_rows(job.w.rows(), job.w.rows() * job.w.cols() * job.tokens, body);
 }
 
 /// The tokens as codec::multiply_rows wants them, in aligned rows, valid until the next call.

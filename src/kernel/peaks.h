@@ -56,6 +56,8 @@ KernelFigure measure_reading(const std::string& name, std::size_t tokens, double
 
 /// A product of a few tokens with as many rows of `cols` weights as 64 MiB hold in a codec, straight from their bytes.
 KernelFigure measure_stored(const codec::Codec& codec, std::size_t cols, std::size_t tokens, double seconds);
+/// The same of one token by multiply_in_bytes; no name where that has no kernel for the codec here.
+KernelFigure measure_in_bytes(const codec::Codec& codec, std::size_t cols, double seconds);
 
 /// Causal attention of one sequence from its start, as a share of the f32 peak (only what the mask leaves counts).
 KernelFigure measure_attention(std::size_t tokens, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,

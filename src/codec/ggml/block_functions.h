@@ -36,8 +36,8 @@ struct GgmlBlocks : GgmlStorage<Type> {
 
   static Codec codec() {
     static constexpr RowFunctions kRows = {
-        fit_row,         Type::round_row, values_row, Storage::store_codes, Storage::store_groups,
-        Storage::decode, Storage::dot};
+        fit_row,         Type::round_row, values_row,        Storage::store_codes, Storage::store_groups,
+        Storage::decode, Storage::dot,    Storage::dot_bytes};
     Codec result = Storage::codec();
     result.value = Type::value;
     result.rows = &kRows;

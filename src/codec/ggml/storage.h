@@ -78,6 +78,13 @@ struct GgmlStorage {
                        y_stride);
   }
 
+  static bool dot_bytes(const Variant& variant, const Stored& in, std::size_t row, std::size_t rows, const ByteRow& x,
+                        float* y) {
+    const ByteDot dot = variant.bytes->blocks(Type::kLayout.type);
+    if (dot != nullptr) dot(bytes_of(in, 0) + row * Type::kLayout.row_bytes(in.cols), rows, x, y);
+    return dot != nullptr;
+  }
+
   static void decode(const Variant& variant, const Stored& in, std::size_t row, std::size_t col, std::size_t count,
                      float* out) {
     constexpr const GgmlLayout& kLayout = Type::kLayout;

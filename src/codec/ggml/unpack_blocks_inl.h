@@ -53,13 +53,19 @@ inline Floats affine(Words codes, Floats scale, Floats min_) { return scale * fl
 
 /// Scales and mins of the eight groups of a Q4_K or Q5_K block, 6 bits each in 12 bytes: d * code of the scales, then
 /// dmin * code of the mins.
-inline Each scales_and_mins(const u8* block) {
+inline Floats scales_and_mins(const u8* block) {
   const std::uint64_t low = qword_at(block + 4), high = dword_at(block + 12);
   constexpr std::uint64_t kSix = 0x3F3F3F3F3F3F3F3Fu, kFour = 0x0F0F0F0Fu, kTop = 0x30303030u;
   const std::uint64_t first = low & kSix;  // scales 0 to 3, mins 0 to 3
   const std::uint64_t scales = (high & kFour) | (low >> 2 & kTop), mins = (high >> 4 & kFour) | (low >> 34 & kTop);
   const Words codes = bytes_of((first & 0xFFFFFFFFu) | scales << 32, first >> 32 | mins << 32);
-  return Each(select(lane_numbers() < all_words(8), all_half(block), all_half(block + 2)) * floats_of(codes));
+  return select(lane_numbers() < all_words(8), all_half(block), all_half(block + 2)) * floats_of(codes);
+}
+
+/// d * code of the eight groups of an IQ4_XS block.
+inline Floats scales_of_iq4_xs(const u8* block) {
+  const Words low = low_nibbles(nibbles_at(block + 4)), high = bytes_of(spread(word_at(block + 2), 2), 0);
+  return all_half(block) * floats_of((low | shift_left<4>(high)) + all_words(static_cast<std::uint32_t>(-32)));
 }
 
 /// d * code of the sixteen groups of a Q3_K block, codes of 6 bits less 32: low four bits, then the high two.
@@ -126,7 +132,7 @@ struct Q4_K {
   static constexpr std::size_t kBytes = 144, kWeights = 256;
   template <class Use>
   static void decode(const u8* block, Use use) {
-    const Each of = scales_and_mins(block);
+    const Each of(scales_and_mins(block));
     const auto line = [&](std::size_t group) { return line_of(of[group], 0, of[8 + group]); };
     unrolled<4>([&](auto pair) {
       const Line low = line(2 * pair), high = line(2 * pair + 1);
@@ -141,7 +147,7 @@ struct Q5_K {
   static constexpr std::size_t kBytes = 176, kWeights = 256;
   template <class Use>
   static void decode(const u8* block, Use use) {
-    const Each of = scales_and_mins(block);
+    const Each of(scales_and_mins(block));
     unrolled<2>([&](auto i) {
       const Words fifths = load_bytes(block + 16 + 16 * i);
       unrolled<4>([&](auto pair) {
@@ -227,9 +233,7 @@ struct Iq4Xs {
   static constexpr std::size_t kBytes = 136, kWeights = 256;
   template <class Use>
   static void decode(const u8* block, Use use) {
-    const Words low = low_nibbles(nibbles_at(block + 4)), high = bytes_of(spread(word_at(block + 2), 2), 0);
-    const Words codes = (low | shift_left<4>(high)) + all_words(static_cast<std::uint32_t>(-32));
-    const Each scales(all_half(block) * floats_of(codes));
+    const Each scales(scales_of_iq4_xs(block));
     unrolled<8>([&](auto group) {
       const Book book = book_of(kIq4Levels, scales[group]);
       use_nibbles(block + 8 + 16 * group, 32 * group, 32 * group + 16, book, book, use);
