@@ -19,9 +19,14 @@
 namespace strata::pipeline {
 namespace {
 
-/// Returns whether two models have the same linears, as a quantized model and its original do.
+/// Returns whether two models have the same linears in their blocks, as a quantized model and its original do; a head
+/// that was tied may be apart in one of them.
 bool same_linears(const model::Model& one, const model::Model& other) {
-  return std::ranges::equal(one.architecture().linears, other.architecture().linears,
+  const auto in_blocks = [](const model::Architecture& a) {
+    const std::size_t count = a.layout.empty() ? a.linears.size() : a.layout.back().first + a.layout.back().count;
+    return std::span(a.linears).first(count);
+  };
+  return std::ranges::equal(in_blocks(one.architecture()), in_blocks(other.architecture()),
                             [](const model::Linear& a, const model::Linear& b) {
                               return a.module == b.module && a.rows == b.rows && a.cols == b.cols;
                             });
