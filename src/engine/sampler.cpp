@@ -65,10 +65,31 @@ void keep_top(std::span<const float> logits, std::vector<Token>& ids, double top
   ids.resize(std::max<std::size_t>(kept, 1));
 }
 
+/// The first of the largest logits. Maxima of stretches are several at a time, where std::max_element waits for each
+/// comparison: a vocabulary would take as long as some products.
+std::span<const float>::iterator first_of_largest(std::span<const float> logits) {
+  constexpr std::size_t kLanes = 16, kStretch = 1024;
+  std::size_t first = 0;
+  float largest = logits.front();
+  if (std::isnan(largest)) return logits.begin();  // no other one is larger
+  for (std::size_t at = 0; at < logits.size(); at += kStretch) {
+    const std::span<const float> stretch = logits.subspan(at, std::min(kStretch, logits.size() - at));
+    float most[kLanes];
+    std::fill_n(most, kLanes, largest);
+    for (std::size_t i = 0; i + kLanes <= stretch.size(); i += kLanes)
+      for (std::size_t j = 0; j < kLanes; ++j) most[j] = most[j] < stretch[i + j] ? stretch[i + j] : most[j];
+    for (std::size_t i = stretch.size() / kLanes * kLanes; i < stretch.size(); ++i)
+      most[0] = most[0] < stretch[i] ? stretch[i] : most[0];
+    const float here = *std::max_element(most, most + kLanes);
+    if (largest < here) first = at, largest = here;
+  }
+  return std::find(logits.begin() + static_cast<std::ptrdiff_t>(first), logits.end(), largest);
+}
+
 }  // namespace
 
 Token sample(std::span<const float> logits, const Sampling& sampling, Random& random) {
-  const auto best = std::max_element(logits.begin(), logits.end());
+  const auto best = first_of_largest(logits);
   if (!std::isfinite(*best)) fail("the model's output is not finite; its weights are damaged");
   if (sampling.temperature <= 0) return static_cast<Token>(best - logits.begin());
   if (sampling.top_p >= 1.0) return draw_any(logits, sampling.temperature, *best, random);

@@ -24,7 +24,8 @@ codec::ByteRow rounded(const codec::ByteKernels& kernels, const float* x, std::s
 
 bool multiply_in_bytes(const Variant& variant, const float* x, const Weights& w, float* y) {
   const codec::Variant& kernels = codec::variant_of(variant.isa);
-  if (w.stored == nullptr || !codec::multiply_rows(kernels, *w.stored, 0, 0, {.cols = w.cols()}, y)) return false;
+  const codec::ByteRow none{w.cols(), nullptr, nullptr, nullptr, nullptr};  // asks whether there is a kernel
+  if (w.stored == nullptr || !codec::multiply_rows(kernels, *w.stored, 0, 0, none, y)) return false;
   const codec::ByteRow row = rounded(*kernels.bytes, x, w.cols());
   over_weight_rows(w.rows(), w.rows() * w.cols(), [&](std::size_t first, std::size_t rows) {
     codec::multiply_rows(kernels, *w.stored, first, rows, row, y + first);
