@@ -1,6 +1,7 @@
 """NVIDIA's ModelOpt on the CPU: its auto_quantize at so many effective bits of the blocks' linears (the scheme), saved dense.
 
-Its formats of weights alone: int4 in blocks of 128, NVFP4, int8 by channel; it may also leave a linear as it is. Its scores are
+Its formats of weights alone: int4 in blocks of 128, int8 by channel; it may also leave a linear as it is. Its NVFP4 needs CUDA
+("amax must be a CUDA tensor for dynamic block quantization", 0.47.0). Its scores are
 gradients of its default method; the loss is that of the next token. One piece is enough to calibrate weights by their largest
 values. The head is left out, as by everybody here, but ModelOpt counts it, with 16 bits; and it counts no scales of integers.
 """
@@ -8,18 +9,17 @@ import json
 
 import peer_model
 
-FORMATS = ["INT4_BLOCKWISE_WEIGHT_ONLY_CFG", "W4A16_NVFP4_CFG", "INT8_WEIGHT_ONLY_CFG"]
+FORMATS = ["INT4_BLOCKWISE_WEIGHT_ONLY_CFG", "INT8_WEIGHT_ONLY_CFG"]
 
 
 def written_bits(linear) -> float:
-    """Bits a weight that a linear's codes and scales take: NVFP4 has 8 a block of 16, integers 16 a block or row."""
+    """Bits a weight that a linear's codes and scales take: 16 a block or row."""
     quantizer = linear.weight_quantizer
     if not quantizer.is_enabled:
         return 16
     width = linear.weight.shape[1]
     block = (quantizer.block_sizes or {}).get(-1) or width
-    bits = quantizer.num_bits if isinstance(quantizer.num_bits, int) else sum(quantizer.num_bits) + 1
-    return bits + (16 if isinstance(quantizer.num_bits, int) else 8) * -(-width // block) / width
+    return quantizer.num_bits + 16 * -(-width // block) / width
 
 
 def main() -> None:
