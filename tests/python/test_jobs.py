@@ -5,9 +5,9 @@ import os
 import pathlib
 import shutil
 import signal
-import time
 import subprocess
 import sys
+import time
 
 import pytest
 
