@@ -4,6 +4,7 @@ The reference is transformers on the checkpoint decoded by numpy. vLLM in bf16 d
 dense model; 8-bit activations, which the reference does not have, add more. In the last test its linears read what numpy rounds.
 """
 import json
+import pathlib
 import subprocess
 
 import make_activation_goldens as rounding
@@ -58,6 +59,8 @@ def results(strata, smollm2, ids) -> dict[str, dict]:
 def test_loads_and_agrees(strata, smollm2, ids, tmp_path, results, plan):
     assert plan in results, "vLLM's process ended before this checkpoint"
     result = results[plan]
+    if "cpu_gemm_wna16" in result.get("error", "") and "avx512f" not in pathlib.Path("/proc/cpuinfo").read_text():
+        pytest.skip("vLLM's library for CPUs without AVX-512 has no kernel for packed integers")
     assert "error" not in result, result["error"]
     out = checkpoint_of(strata, smollm2, plan)
     reference.write_dense(out, tmp_path / "dense")
