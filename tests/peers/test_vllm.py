@@ -31,8 +31,6 @@ PLANS = {
     "mixed by group": ("--preset", "uniform:int4_g64", "--assign", r"down_proj=int8_w8a8", "--assign", r"o_proj=int4_g32",
                        *CPU),
     "gptq": ("--preset", "uniform:int4_g64", "--method", "gptq", "--calib", ROOT / "scripts/data/alice.txt", "--for", "vllm:cpu"),
-    # No plan for CPUs has such an embedding. SmolLM2's head is its embedding, which is written twice.
-    "embedding in codes": ("--preset", "uniform:int4_g64", "--embed-codec", "int4_g32", "--for", "vllm", "--scale", "minmax"),
     "best": ("--bits", "5.5", "--codecs", "keep,int4_g32,int4_g64,int8_w8a8", "--for", "vllm:cpu"),
 }
 TOLERANCE, TOLERANCE_WITH_ACTIVATIONS = 0.1, 0.4  # mean |difference| of the log-probabilities, nats
