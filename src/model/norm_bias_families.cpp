@@ -38,7 +38,6 @@ constexpr auto kNormBiasFamilies = std::to_array<Family>({
      .defaults = R"({"use_bias": true, "hidden_act": "gelu_pytorch_tanh", "num_key_value_heads": 2})"},
     {.model_type = "gpt_neox",
      .class_name = "GPTNeoXForCausalLM",
-     .embedding_query = EmbeddingQuery::by_name,
      .mlp_bias_key = "mlp_bias",
      .qkv_by_key_heads = true,
      .norm_kind = NormKind::layer,
