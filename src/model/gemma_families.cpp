@@ -77,7 +77,6 @@ constexpr auto kGemmaFamilies = std::to_array<Family>({
                      "rope_theta": 1000000.0}}})"},
     {.model_type = "vaultgemma",
      .class_name = "VaultGemmaForCausalLM",
-     .embedding_query = EmbeddingQuery::by_name,
      .norm_offset = 1.0f,
      .attention_softcap_key = "attn_logit_softcapping",
      .logit_softcap_key = "final_logit_softcapping",

@@ -88,7 +88,6 @@ constexpr auto kMambaFamilies = std::to_array<Family>({
     {.model_type = "nemotron_h",
      .class_name = "NemotronHForCausalLM",
      .gguf = "nemotron_h",
-     .embedding_query = EmbeddingQuery::by_name,
      .qkv_bias = Bias::never,
      .o_bias = Bias::never,
      .mlp_bias_key = "mlp_bias",
