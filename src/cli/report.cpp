@@ -65,16 +65,24 @@ void add_evaluation(ReportData& data, const Options& options, const std::string&
   data.add_evaluation(std::move(entry), text, command, path);
 }
 
-/// Returns a target that an output can be for, as far as its name and its embedding say.
-const pipeline::Target& target_of(const Options& options) {
+/// Returns a target that the output can be for, as far as its name and its embedding say.
+const pipeline::Target& target_of_output(const Options& options) {
   if (options.output.ends_with(".gguf")) return pipeline::target_by_name("llama.cpp");
   const model::Model model = model::Model::open_headers(options.output, model::Fusion::fused);
   return pipeline::target_by_name(model.embedding_codec() != nullptr ? "vllm" : "transformers");
 }
 
+/// Returns the target whose groups the plan has: as the plan's file or the report's data say, or else as the output looks.
+const pipeline::Target& target_of(const Options& options, const ReportData& data) {
+  std::string name = data.target();
+  if (!options.plan.empty()) name = get_or<std::string>(read_json_file(options.plan), "target", name, options.plan);
+  if (!name.empty()) return pipeline::target_by_name(name);
+  return is_sweep(options.output) ? pipeline::target_by_name("vllm") : target_of_output(options);
+}
+
 /// Returns the data that quantize left, or else what the checkpoint itself says.
 ReportData open_data(const Options& options, const fs::path& data_path) {
-  const model::Model quantized = model::Model::open(options.output, target_of(options).fusion());
+  const model::Model quantized = model::Model::open(options.output, target_of_output(options).fusion());
   if (fs::exists(data_path)) {
     ReportData data = ReportData::read(data_path);
     if (data.output_fingerprint() == quantized.fingerprint()) return data;
@@ -96,7 +104,7 @@ ReportData open_data(const Options& options, const fs::path& data_path) {
 
 void add_plan(ReportData& data, const Options& options, const model::Model& original) {
   const auto plan = pipeline::Plan::from_json(read_json_file(options.plan), original, options.plan);
-  pipeline::check_plan_of(plan, model::Model::open(options.output, target_of(options).fusion()), options.plan);
+  pipeline::check_plan_of(plan, model::Model::open(options.output, target_of(options, data).fusion()), options.plan);
   data.set_plan(plan, original.architecture(),
                 pipeline::shell_command(
                     std::vector<std::string>{"strata", "quantize", options.reference, "--plan", options.plan}));
@@ -113,14 +121,13 @@ void add_scores(ReportData& data, const Options& options, const model::Model& or
     for (const auto& [name, value] : judge->value("seconds", json::object()).items())
       if (value.is_number()) seconds[name] = value.get<double>();
   data.set_scores(scores, a, seconds, command);
-  const pipeline::Target& target = data.target().empty() ? target_of(options) : pipeline::target_by_name(data.target());
   const pipeline::Costs costs = pipeline::costs_of(scores, a, pipeline::method_by_name(data.method()).pricing);
   data.set_costs(costs, a);
-  data.set_trade_off(pipeline::trade_off(pipeline::Problem(original, target, {}, costs)), command);
+  data.set_trade_off(pipeline::trade_off(pipeline::Problem(original, target_of(options, data), {}, costs)), command);
 }
 
 void add_from_original(ReportData& data, const Options& options, const Common& common) {
-  const model::Model original = model::Model::open(options.reference, target_of(options).fusion());
+  const model::Model original = model::Model::open(options.reference, target_of(options, data).fusion());
   const bool told = !data.original_fingerprint().empty();
   data.set_model(original);
   if (!told)
