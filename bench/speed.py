@@ -66,15 +66,17 @@ def tokens_per_second(args, kinds: list[str], work: pathlib.Path) -> None:
         path = work / f"{kind}.gguf"
         decode.output(args.strata, "quantize", args.model, "-o", path, "--preset", f"uniform:{kind}", "--method", "rtn", "--scale",
                       "minmax", "--no-verify")
-        prefill, decoding, theirs_prefill, theirs = [], [], [], []
+        prefill, exact, decoding, theirs_prefill, theirs = [], [], [], [], []
         for _ in range(args.rounds):
             measured = json.loads(decode.output(args.strata, "bench", "--model", path, "--threads", args.threads, "--json"))
-            prefill.append(measured["f32"]["prefill_tokens_per_second"])
+            prefill.append(measured["bf16"]["prefill_tokens_per_second"])
+            exact.append(measured["f32"]["prefill_tokens_per_second"])
             theirs_prefill.append(llama_prefill(path, args.threads))
             decoding.append(decode.strata_speed(args.strata, path, args))
             theirs.append(float(decode.output(ROOT / "build/venv-llama/bin/python", decode.__file__, path, "--llama", "--tokens",
                                               args.tokens, "--threads", args.threads)))
-        for what, ours, other in (("prefill of 512", prefill, theirs_prefill), ("one at a time", decoding, theirs)):
+        for what, ours, other in (("prefill of 512", prefill, theirs_prefill), ("prefill of 512, --precision f32", exact, theirs_prefill),
+                                  ("one at a time", decoding, theirs)):
             a, b = statistics.median(ours), statistics.median(other)
             row(f"{kind}, {what}", f"{a:.1f} tokens/s", f"llama.cpp {b:.1f}", f"{a / b:.2f}")
 

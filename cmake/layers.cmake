@@ -4,7 +4,7 @@
 # A file whose name ends in _avx2, _avx512, _avx512bf16 or _amx is compiled for that instruction set, whatever the CPU here.
 set(STRATA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(STRATA_FLAGS_avx512 ${STRATA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
-set(STRATA_FLAGS_avx512bf16 ${STRATA_FLAGS_avx512} -mavx512bf16)
+set(STRATA_FLAGS_avx512bf16 ${STRATA_FLAGS_avx512} -mavx512bf16 -mavx512vnni)
 set(STRATA_FLAGS_amx ${STRATA_FLAGS_avx512bf16} -mamx-tile -mamx-bf16)
 
 # Compilers and assemblers older than 2021 do not know AMX, and only Linux is asked for it: elsewhere strata goes without.

@@ -45,7 +45,7 @@ struct ByteKernels {
                    float* y);
 };
 
-/// Defined in the file of its instruction set; Variant::bytes holds it.
-extern const ByteKernels kByteKernelsAvx2;
+/// Defined in the files of their instruction sets; Variant::bytes holds one.
+extern const ByteKernels kByteKernelsAvx2, kByteKernelsAvx512bf16;
 
 }  // namespace strata::codec

@@ -1,5 +1,5 @@
 // The list of variants, and the choice among them.
-// avx512bf16 and amx have no kernels of their own here: they use those of avx512.
+// amx has no kernels of its own here: it uses those of avx512bf16.
 #include <array>
 
 #include "codec/variants.h"
@@ -9,7 +9,7 @@
 namespace strata::codec {
 namespace {
 #if defined(__x86_64__)
-constexpr std::array kVariants = {&kVariantAvx512, &kVariantAvx2, &kVariantPortable};
+constexpr std::array kVariants = {&kVariantAvx512bf16, &kVariantAvx512, &kVariantAvx2, &kVariantPortable};
 #else
 constexpr std::array kVariants = {&kVariantPortable};
 #endif

@@ -142,6 +142,6 @@ struct Variant {
 };
 
 /// Each defined in the file of its instruction set; codec/variants.h chooses.
-extern const Variant kVariantPortable, kVariantAvx2, kVariantAvx512;
+extern const Variant kVariantPortable, kVariantAvx2, kVariantAvx512, kVariantAvx512bf16;
 
 }  // namespace strata::codec

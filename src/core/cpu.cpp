@@ -1,5 +1,5 @@
 // CPU features by the compiler's own run-time check, and /proc for the rest.
-// avx512 here means F, BW, DQ and VL together, and amx tiles and their products in bf16 (STRATA_AMX: compiled in).
+// avx512 here means F, BW, DQ and VL together, avx512bf16 also VNNI, and amx tiles and their products in bf16 (STRATA_AMX: compiled in).
 #include "core/cpu.h"
 
 #include <sys/resource.h>
@@ -55,7 +55,7 @@ bool isa_runs_here(Isa isa) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  const bool avx512bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+  const bool avx512bf16 = avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
   switch (isa) {
     case Isa::portable:
       return true;

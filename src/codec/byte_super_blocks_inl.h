@@ -1,7 +1,7 @@
-// Super-blocks of ggml as codes of bytes and scales; the rules are those of byte_blocks_avx2.h.
+// Super-blocks of ggml as codes of bytes and scales; the rules are those of byte_blocks_inl.h.
 // Layouts: docs/formats/gguf.md.
 #pragma once
-#include "codec/byte_blocks_avx2.h"
+#include "codec/byte_blocks_inl.h"
 
 namespace strata::codec {
 namespace {

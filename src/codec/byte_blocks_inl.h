@@ -1,4 +1,4 @@
-// Blocks of ggml as codes of bytes and scales, for byte_dots_avx2.cpp; super-blocks: byte_super_blocks_avx2.h. A type
+// Blocks of ggml as codes of bytes and scales, for byte_dots_inl.h; super-blocks: byte_super_blocks_inl.h. A type
 // says how many bytes a block has and how many stretches of 32 columns; whether its codes are signed levels without a
 // min; whether scales are of 16 columns. scales(in, n): those of n <= 8 stretches from `in` on, and their mins;
 // codes(in, k): the codes of stretch k. Layouts: docs/formats/gguf.md.
