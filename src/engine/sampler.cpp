@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/checked.h"
 #include "core/interrupt.h"
 #include "core/progress.h"
 #include "core/threads.h"
@@ -131,22 +132,29 @@ std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::
   return result;
 }
 
-std::size_t texts_at_once(const model::Architecture& a, std::size_t length) {
-  constexpr std::size_t most_at_once = 64, cache_bytes = 384u << 20;
-  std::size_t cached = 1;  // bytes that a text keeps
+std::uint64_t text_cache_bytes(const model::Architecture& a, std::size_t length) {
+  std::uint64_t bytes = 0;
   for (std::size_t b = 0; b < a.blocks; ++b) {
     const bool is_short = a.attention[b].mixer == model::Mixer::attention;
-    cached += a.cache_size(b) * length * (is_short ? sizeof(bf16) : sizeof(float)) + a.state_size(b) * sizeof(float);
+    bytes += a.cache_size(b) * length * (is_short ? sizeof(bf16) : sizeof(float)) + a.state_size(b) * sizeof(float);
   }
-  return std::clamp<std::size_t>(cache_bytes / cached, 1, most_at_once);
+  return bytes;
+}
+
+std::size_t texts_at_once(const model::Architecture& a, std::size_t samples, std::size_t length) {
+  constexpr std::uint64_t most_at_once = 64, cache_bytes = 1u << 30;
+  const std::uint64_t bytes = std::max<std::uint64_t>(1, text_cache_bytes(a, length));
+  const auto most = static_cast<std::size_t>(std::clamp<std::uint64_t>(cache_bytes / bytes, 1, most_at_once));
+  const std::size_t batches = std::max<std::size_t>(1, ceil_div(samples, most));
+  return ceil_div(samples, batches);
 }
 
 std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,
                                               std::uint64_t seed) {
   const model::Architecture& a = engine.architecture();
-  const std::size_t at_once = texts_at_once(a, length);
+  const std::size_t at_once = texts_at_once(a, samples, length);
   std::vector<std::vector<Token>> texts(samples, std::vector<Token>{first});
-  Progress progress("writing calibration text", ((samples + at_once - 1) / at_once) * length);
+  Progress progress("writing calibration text", ceil_div(samples, at_once) * length);
   for (std::size_t begin = 0; begin < samples; begin += at_once) {
     const std::size_t count = std::min(at_once, samples - begin);
     std::vector<KvCache> caches(count, KvCache(a.blocks, DType::bf16));

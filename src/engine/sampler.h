@@ -27,8 +27,12 @@ std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::
                             std::span<const Token> stop, const std::function<bool(Token)>& emit,
                             DType kept = DType::f32);
 
-/// The texts of `length` tokens that self_generate writes at once, so that their caches fit in memory.
-std::size_t texts_at_once(const model::Architecture& architecture, std::size_t length);
+/// Bytes of the caches of a text of `length` tokens while self_generate writes it.
+std::uint64_t text_cache_bytes(const model::Architecture& architecture, std::size_t length);
+
+/// Of `samples` texts of `length` tokens, those that self_generate writes at once: as many as have caches of 1 GiB together,
+/// and about as many in every batch. Each reads all weights once a token, so that many at once take hardly longer than few.
+std::size_t texts_at_once(const model::Architecture& architecture, std::size_t samples, std::size_t length);
 
 /// Lets the model write `samples` texts of `length` tokens, each beginning with `first` (its BOS), at temperature 1:
 /// calibration text for which no data is needed. Runs many sequences at once.

@@ -5,6 +5,8 @@
 
 #include "core/threads.h"
 #include "engine/gradient.h"
+#include "engine/residency.h"
+#include "engine/sampler.h"
 #include "pipeline/job/methods.h"
 #include "pipeline/job/model_bytes.h"
 #include "pipeline/job/shared_work.h"
@@ -183,6 +185,17 @@ void help_to_round(const model::Model& model, const QuantizeRequest& request, co
   rounding.help();
 }
 
+/// While the model writes the text that it is rounded by.
+std::uint64_t bytes_of_writing(const PlannedJob& job, std::uint64_t program) {
+  if (!job.request.calibration.texts.empty()) return 0;
+  const model::Architecture& a = job.model.architecture();
+  const importance::TextSize text = rounding_text(job.request).size();
+  const std::uint64_t caches =
+      engine::texts_at_once(a, text.samples, text.seq_len) * engine::text_cache_bytes(a, text.seq_len);
+  const bool whole = residency_of(job.request) != engine::Residency::one_block;
+  return program + kTokenizerBytes + caches + (whole ? engine::fitting_bytes(job.model).value_or(0) : 0);
+}
+
 void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
   const model::Architecture& a = job.model.architecture();
   const auto codecs = codecs_by_linear(job.prepared.plan.plan, a);
@@ -214,7 +227,7 @@ void forecast_gptq(const PlannedJob& job, Forecast& forecast) {
   const std::uint64_t rows = Rounding::kept_rows_bytes(a, samples * text.seq_len);
   forecast.keeps_rows = rows <= kKeptRowsBytes && bytes + rows <= limit;
   if (forecast.keeps_rows) bytes += rows;
-  forecast.memory_bytes = bytes;
+  forecast.memory_bytes = std::max(bytes, bytes_of_writing(job, program));
 }
 
 void write_gptq(const PlannedJob& job, const Forecast& forecast, JobFolder& folder, Listener& listener,

@@ -110,7 +110,7 @@ void say_left_out(const importance::ScoreRequest& request, const model::Model& m
 /// The calibration texts, which the first rank reads or writes for all.
 std::vector<importance::CalibrationSet> sets_of(const model::Model& model, const ScoringRequest& asked) {
   const Ranks ranks = ranks_at_work();
-  engine::Engine engine(model, asked.precision);
+  engine::Engine engine(model, kernel::Precision::bf16);
   const auto tokenizer = model::Tokenizer::of(model);
   std::vector<importance::CalibrationSet> sets(std::max<std::size_t>(1, asked.calibration.texts.size()));
   if (ranks.is_first()) sets = importance::make_calibrations(engine, tokenizer, asked.calibration);

@@ -157,7 +157,7 @@ ScoringSeconds scoring_seconds(const model::Model& model, const QuantizeRequest&
   ScoringSeconds seconds;
   PassSpeed rounded(model, kernel::Precision::bf16);
   if (request.calibration.texts.empty()) {
-    const std::size_t together = std::min(size.samples, engine::texts_at_once(a, size.seq_len));
+    const std::size_t together = engine::texts_at_once(a, size.samples, size.seq_len);
     const double step = rounded.blocks(together, 1) + rounded.head(together);
     seconds.text = step * number(ceil_div(size.samples, together) * (size.seq_len - 1));
   }
