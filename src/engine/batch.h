@@ -7,13 +7,14 @@
 
 #include "core/dtype.h"
 #include "core/numbers.h"
+#include "engine/head_rows.h"
 
 namespace strata::engine {
 
 using Token = std::uint32_t;
 
-/// What one sequence leaves to its later tokens, by block: keys and values of attention, (positions, kv_size), after
-/// the rotary embedding, and the rows or states of other mixers.
+/// What one sequence leaves to its later tokens, by block: keys and values of attention, (positions, kv_size) in f32 or
+/// by heads in bf16, after the rotary embedding, and the rows or states of other mixers.
 struct KvCache {
   /// kept: how attention's keys and values are held, f32 or bf16, which is half of what every later token reads. What
   /// other mixers leave is f32.
@@ -22,7 +23,7 @@ struct KvCache {
   }
   bool is_short() const { return !short_keys.empty(); }
   std::vector<std::vector<float>> keys, values;
-  std::vector<std::vector<bf16>> short_keys, short_values;  ///< attention's, where they are bf16
+  std::vector<HeadRows> short_keys, short_values;  ///< attention's, where they are bf16
   std::size_t positions = 0;
 };
 

@@ -113,15 +113,20 @@ struct Rows {
   DType type;
 };
 
-/// Columns from `column` on of row `row` of keys or values, whose rows are `stride` elements apart.
-Rows rows_at(const float* wide, const bf16* narrow, std::size_t stride, std::size_t row, std::size_t column) {
-  const std::size_t at = row * stride + column;
-  if (narrow != nullptr) return {reinterpret_cast<const std::byte*>(narrow + at), stride * sizeof(bf16), DType::bf16};
-  return {reinterpret_cast<const std::byte*>(wide + at), stride * sizeof(float), DType::f32};
+/// Columns from `column` on of the piece's head, from position `key` on: of keys or values with `dim` columns a head, in
+/// f32 with rows `stride` elements apart, or in bf16.
+Rows rows_at(const State& s, const float* wide, std::size_t stride, const bf16* narrow, std::size_t dim,
+             std::size_t key, std::size_t column) {
+  const std::size_t head = s.piece.kv_head;
+  if (narrow == nullptr)
+    return {reinterpret_cast<const std::byte*>(wide + key * stride + head * dim + column), stride * sizeof(float),
+            DType::f32};
+  const bf16* const first = narrow + (head * s.a.short_capacity + key) * dim + column;
+  return {reinterpret_cast<const std::byte*>(first), dim * sizeof(bf16), DType::bf16};
 }
 
 Rows keys_at(const State& s, std::size_t key) {
-  return rows_at(s.a.k, s.a.short_k, s.a.kv_stride, key, s.piece.kv_head * s.a.head_dim);
+  return rows_at(s, s.a.k, s.a.kv_stride, s.a.short_k, s.a.head_dim, key, 0);
 }
 
 void pack_keys(const State& s, std::size_t key, std::size_t count) {
@@ -137,11 +142,11 @@ bool values_in_place(const State& s) { return s.panels == 1 && s.a.value_dim() =
 
 /// Stripes of tile_rows columns, each (kKeys, tile_rows).
 void pack_values(const State& s, std::size_t key, std::size_t count) {
-  const std::size_t dim = s.a.value_dim(), column = s.piece.kv_head * dim, step = s.kernel.tile_rows;
+  const std::size_t dim = s.a.value_dim(), step = s.kernel.tile_rows;
   for (std::size_t d = 0; d < dim; d += step) {
     const std::size_t n = std::min(step, dim - d);
     float* const out = s.values + d * kKeys;
-    const Rows v = rows_at(s.a.v, s.a.short_v, s.a.value_stride(), key, column + d);
+    const Rows v = rows_at(s, s.a.v, s.a.value_stride(), s.a.short_v, dim, key, d);
     if (s.is_short()) s.kernel.widen_rows(v.data, v.stride, count, n, out, step);
     for (std::size_t i = 0; i < count; ++i) {
       if (!s.is_short()) std::memcpy(out + i * step, v.data + i * v.stride, n * sizeof(float));
@@ -310,8 +315,11 @@ void attention(const Variant& variant, std::span<const Attention> sequences) {
                  a.heads, a.kv_heads, a.head_dim);
     STRATA_CHECK(a.softcap >= 0.0f && (a.softcap == 0.0f || a.slopes == nullptr), "softcap {}", a.softcap);
     STRATA_CHECK((a.short_k == nullptr) == (a.short_v == nullptr));
-    STRATA_CHECK(a.kv_stride >= a.kv_heads * a.head_dim && a.q_stride >= a.heads * a.head_dim);
-    STRATA_CHECK(a.value_stride() >= a.kv_heads * a.value_dim() && a.out_stride >= a.heads * a.value_dim());
+    STRATA_CHECK(a.q_stride >= a.heads * a.head_dim && a.out_stride >= a.heads * a.value_dim());
+    if (a.short_k != nullptr)
+      STRATA_CHECK(a.short_capacity >= a.first_position + a.tokens);
+    else
+      STRATA_CHECK(a.kv_stride >= a.kv_heads * a.head_dim && a.value_stride() >= a.kv_heads * a.value_dim());
     work += a.tokens * (a.first_position + a.tokens) * a.heads * a.head_dim;
     if (Shares::count(a) > 1) {
       shares.emplace_back(a).add_pieces(pieces);

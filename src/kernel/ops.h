@@ -68,8 +68,11 @@ struct Attention {
   std::size_t v_stride = 0;  ///< 0: kv_stride
   /// (heads): a scaled score falls by this for every token between the key and its reader; null: it does not.
   const float* slopes = nullptr;
-  const bf16* short_k = nullptr;  ///< in place of k and v, both or neither; multiplied as they are, in f32
+  /// In place of k and v, both or neither: (kv_heads, short_capacity, head_dim) and (kv_heads, short_capacity, v_dim),
+  /// multiplied as they are, in f32. kv_stride and v_stride are not read.
+  const bf16* short_k = nullptr;
   const bf16* short_v = nullptr;
+  std::size_t short_capacity = 0;  ///< positions that there is room for, at least those that are read
 
   std::size_t value_dim() const { return v_dim == 0 ? head_dim : v_dim; }
   std::size_t value_stride() const { return v_stride == 0 ? kv_stride : v_stride; }

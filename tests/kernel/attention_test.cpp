@@ -142,18 +142,31 @@ TEST(Attention, EveryVariantEqualsSoftmaxInDouble) {
     }
 }
 
+constexpr std::size_t kRoom = 3;  // positions after the last key
+
+/// Rounds rows of keys or values to bf16, and returns them by heads; what is no key is NaN.
+std::vector<bf16> rounded_by_heads(std::vector<float>& rows, std::size_t stride, const Case& c, std::size_t dim) {
+  const std::size_t keys = c.first_position + c.tokens, capacity = keys + kRoom;
+  std::vector<bf16> result(c.kv_heads * capacity * dim, to_bf16(std::numeric_limits<float>::quiet_NaN()));
+  for (std::size_t h = 0; h < c.kv_heads; ++h)
+    for (std::size_t key = 0; key < keys; ++key)
+      for (std::size_t i = 0; i < dim; ++i) {
+        float& value = rows[key * stride + h * dim + i];
+        value = to_float(result[(h * capacity + key) * dim + i] = to_bf16(value));
+      }
+  return result;
+}
+
 /// With keys and values rounded to bf16 and handed over as such.
 void expect_short(const Variant& variant, const Case& c) {
   Data data(c);
-  std::vector<bf16> k(data.k.size()), v(data.v.size());
-  std::ranges::transform(data.k, k.begin(), to_bf16);
-  std::ranges::transform(data.v, v.begin(), to_bf16);
-  std::ranges::transform(k, data.k.begin(), [](bf16 x) { return to_float(x); });
-  std::ranges::transform(v, data.v.begin(), [](bf16 x) { return to_float(x); });
+  const std::vector<bf16> k = rounded_by_heads(data.k, data.kv_stride, c, c.head_dim),
+                          v = rounded_by_heads(data.v, data.v_stride, c, c.value_dim());
   Attention call = data.call();
   call.k = call.v = nullptr;
   call.short_k = k.data();
   call.short_v = v.data();
+  call.short_capacity = c.first_position + c.tokens + kRoom;
   attention(variant, {&call, 1});
   expect_attention(variant, data);
 }

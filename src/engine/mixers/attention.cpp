@@ -21,27 +21,17 @@ struct NewKeys {
   const float *k, *v;
 };
 
-/// Appends rows to what a cache keeps.
-void keep(const float* rows, std::size_t count, std::vector<bf16>& kept) {
-  const std::size_t at = kept.size();
-  kept.resize(at + count);
-  std::transform(rows, rows + count, kept.begin() + static_cast<std::ptrdiff_t>(at), to_bf16);
-}
-void keep(const float* rows, std::size_t count, std::vector<float>& kept) {
-  kept.insert(kept.end(), rows, rows + count);
-}
-
-/// Appends a sequence's new keys and values of a block to its cache.
-void keep_keys(KvCache& cache, std::size_t block, const NewKeys& made, std::size_t row, std::size_t tokens,
-               std::size_t size) {
-  const auto append = [&](auto& keys, auto& values) {
-    keep(made.k + row * size, tokens * size, keys[block]);
-    keep(made.v + row * size, tokens * size, values[block]);
-  };
-  if (cache.is_short())
-    append(cache.short_keys, cache.short_values);
-  else
-    append(cache.keys, cache.values);
+/// Appends a sequence's new keys and values of a block to its cache. k, v: (tokens, heads * dim).
+void keep_keys(KvCache& cache, std::size_t block, const NewKeys& made, std::size_t tokens, std::size_t heads,
+               std::size_t dim) {
+  if (cache.is_short()) {
+    cache.short_keys[block].append(made.k, tokens, heads, dim);
+    cache.short_values[block].append(made.v, tokens, heads, dim);
+    return;
+  }
+  const std::size_t count = tokens * heads * dim;
+  cache.keys[block].insert(cache.keys[block].end(), made.k, made.k + count);
+  cache.values[block].insert(cache.values[block].end(), made.v, made.v + count);
 }
 
 /// A call with the keys and values of a sequence whose rows begin at `row`: its new ones, appended to its cache where
@@ -54,10 +44,12 @@ kernel::Attention call_with_keys(const model::Architecture& a, std::size_t block
   call.kv_stride = size;
   if (s.cache != nullptr) {
     KvCache& cache = *s.cache;
-    if (own) keep_keys(cache, block, made, row, s.tokens, size);
+    const std::size_t heads = a.kv_heads_of(a.attention[from]);
+    if (own) keep_keys(cache, block, {made.k + row * size, made.v + row * size}, s.tokens, heads, size / heads);
     if (cache.is_short()) {
       call.short_k = cache.short_keys[from].data();
       call.short_v = cache.short_values[from].data();
+      call.short_capacity = cache.short_keys[from].capacity();
     } else {
       call.k = cache.keys[from].data();
       call.v = cache.values[from].data();
