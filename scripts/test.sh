@@ -121,7 +121,9 @@ stage_peers() {
   [ -x build/release/strata ] || build release || return 1
   finish models || return 1
   finish venvs || return 1
-  STRATA=build/release/strata STRATA_PEERS_REQUIRED=1 build/venv-hf/bin/python -m pytest tests/peers -q -rs --durations=5
+  # Two files at a time: for much of it, Python loads packages on one processor.
+  STRATA=build/release/strata STRATA_PEERS_REQUIRED=1 build/venv-hf/bin/python -m pytest tests/peers -q -rs --durations=5 \
+    -n 2 --dist loadfile
 }
 
 run_stage() {

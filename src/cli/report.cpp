@@ -72,7 +72,8 @@ const pipeline::Target& target_of_output(const Options& options) {
   return pipeline::target_by_name(model.embedding_codec() != nullptr ? "vllm" : "transformers");
 }
 
-/// Returns the target whose groups the plan has: as the plan's file or the report's data say, or else as the output looks.
+/// Returns the target whose groups the plan has: as the plan's file or the report's data say, or else as the output
+/// looks.
 const pipeline::Target& target_of(const Options& options, const ReportData& data) {
   std::string name = data.target();
   if (!options.plan.empty()) name = get_or<std::string>(read_json_file(options.plan), "target", name, options.plan);

@@ -1,4 +1,5 @@
-// Products with a row of 8 bits for CPUs with AVX2: codes are multiplied in pairs (vpmaddubsw) and pairs added (vpmaddwd).
+// Products with a row of 8 bits for CPUs with AVX2: codes are multiplied in pairs (vpmaddubsw) and pairs added
+// (vpmaddwd).
 #if defined(__x86_64__)
 #include "codec/byte_dots_inl.h"
 

@@ -1,6 +1,6 @@
-// Products of stored rows with a row of 8 bits in vectors of 256 bits: unsigned codes times signed ones in fours, and every
-// four times the scales of both, in f32. Signed levels are multiplied by their magnitudes, with the sign given to x. The
-// order of sums: byte_row.h. A file that includes this one is compiled for AVX2, or for more.
+// Products of stored rows with a row of 8 bits in vectors of 256 bits: unsigned codes times signed ones in fours, and
+// every four times the scales of both, in f32. Signed levels are multiplied by their magnitudes, with the sign given to
+// x. The order of sums: byte_row.h. A file that includes this one is compiled for AVX2, or for more.
 #pragma once
 #include "codec/byte_row.h"
 #include "codec/byte_super_blocks_inl.h"

@@ -1,5 +1,6 @@
 // CPU features by the compiler's own run-time check, and /proc for the rest.
-// avx512 here means F, BW, DQ and VL together, avx512bf16 also VNNI, and amx tiles and their products in bf16 (STRATA_AMX: compiled in).
+// avx512 here means F, BW, DQ and VL together, avx512bf16 also VNNI, and amx tiles and their products in bf16
+// (STRATA_AMX: compiled in).
 #include "core/cpu.h"
 
 #include <sys/resource.h>

@@ -21,8 +21,7 @@ Token sample(std::span<const float> logits, const Sampling& sampling, Random& ra
 
 /// Generates up to `count` tokens after `prompt`, calling `emit` with each; stops when emit returns false or a token
 /// of `stop` is drawn (which is not emitted). kept: that of KvCache; where it is bf16, products of single tokens are
-/// made InBytes. Throws Error for an empty prompt or logits that
-/// are not finite.
+/// made InBytes. Throws Error for an empty prompt or logits that are not finite.
 std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::size_t count, const Sampling& sampling,
                             std::span<const Token> stop, const std::function<bool(Token)>& emit,
                             DType kept = DType::f32);
@@ -30,8 +29,9 @@ std::vector<Token> generate(Engine& engine, std::span<const Token> prompt, std::
 /// Bytes of the caches of a text of `length` tokens while self_generate writes it.
 std::uint64_t text_cache_bytes(const model::Architecture& architecture, std::size_t length);
 
-/// Of `samples` texts of `length` tokens, those that self_generate writes at once: as many as have caches of 1 GiB together,
-/// and about as many in every batch. Each reads all weights once a token, so that many at once take hardly longer than few.
+/// Of `samples` texts of `length` tokens, those that self_generate writes at once: as many as have caches of 1 GiB
+/// together, and about as many in every batch. Each reads all weights once a token, so that many at once take hardly
+/// longer than few.
 std::size_t texts_at_once(const model::Architecture& architecture, std::size_t samples, std::size_t length);
 
 /// Lets the model write `samples` texts of `length` tokens, each beginning with `first` (its BOS), at temperature 1:

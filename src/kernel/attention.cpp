@@ -113,8 +113,8 @@ struct Rows {
   DType type;
 };
 
-/// Columns from `column` on of the piece's head, from position `key` on: of keys or values with `dim` columns a head, in
-/// f32 with rows `stride` elements apart, or in bf16.
+/// Columns from `column` on of the piece's head, from position `key` on: of keys or values with `dim` columns a head,
+/// in f32 with rows `stride` elements apart, or in bf16.
 Rows rows_at(const State& s, const float* wide, std::size_t stride, const bf16* narrow, std::size_t dim,
              std::size_t key, std::size_t column) {
   const std::size_t head = s.piece.kv_head;

@@ -1,0 +1,71 @@
+// The program as a user runs it, on a tiny golden model in a folder of the test's own: exit codes, and what goes to
+// stdout and what to stderr.
+#pragma once
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include "core/file.h"
+#include "core/json.h"
+
+namespace strata::fixtures {
+
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int exit_code;
+  std::string out, err;
+};
+
+class Cli : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::temp_directory_path() / fmt::format("strata-cli-{}-{}", getpid(), info->name());
+    fs::create_directories(folder_);
+    model_ = folder_ / "model";
+    fs::copy(fs::path(STRATA_TEST_DATA) / "golden/models/llama_tied", model_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  Outcome run(const std::string& arguments) const {
+    const fs::path out = folder_ / "stdout", err = folder_ / "stderr";
+    const std::string command = fmt::format("cd '{}' && '{}' {} >'{}' 2>'{}'", folder_.string(), STRATA_BINARY,
+                                            arguments, out.string(), err.string());
+    const int status = std::system(command.c_str());
+    EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status) << ": " << arguments;
+    return {WEXITSTATUS(status), read_text_file(out), read_text_file(err)};
+  }
+  /// Expects a sentence with `part` on stderr, and no file left behind but the model's.
+  void expect_refused(const std::string& arguments, const std::string& part, int exit_code = 1) const {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, exit_code) << arguments << "\n" << outcome.err;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << arguments << "\n" << outcome.err;
+    if (exit_code == 2) {
+      EXPECT_EQ(outcome.out, "") << arguments;
+    }
+    EXPECT_FALSE(fs::exists(folder_ / "out"));
+    EXPECT_FALSE(fs::exists(folder_ / ".out.part"));
+  }
+  void edit_config(const std::function<void(json&)>& edit) const {
+    json config = read_json_file(model_ / "config.json");
+    edit(config);
+    write_json_file(model_ / "config.json", config);
+  }
+  void edit_weights(const std::function<void(std::string&)>& edit) const {
+    std::string bytes = read_text_file(model_ / "model.safetensors");
+    edit(bytes);
+    std::ofstream(model_ / "model.safetensors", std::ios::binary) << bytes;
+  }
+  static constexpr const char* kQuantize = "quantize model -o out --preset uniform:int4_g32 --scale minmax --no-verify";
+
+  fs::path folder_, model_;
+};
+
+}  // namespace strata::fixtures
