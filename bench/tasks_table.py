@@ -2,10 +2,10 @@
 """Tasks and divergence of the paper's plans (blocks in an order, two codecs) beside `best` and uniform ones of the same bytes.
 
     build/venv-python/bin/python bench/tasks_table.py MODEL SCORES.json TASKS_FOLDER TEXT.txt --work DIR [--limit 250]
-        [--strata STRATA] [--chunks 20]
+        [--strata STRATA] [--chunks 20] [--calib FILE]
 
 TASKS_FOLDER has arc_easy.jsonl, arc_challenge.jsonl, hellaswag_val_sample1000.jsonl, piqa_valid.jsonl and winogrande_dev.jsonl.
-SCORES.json is of `strata score MODEL --for transformers --signals lim,zd,act_mse,alpha`. Every plan is rounded to nearest. The
+SCORES.json is of `strata score MODEL --for transformers --signals lim,zd,act_mse,fisher` (or alpha). Every plan is rounded to nearest. The
 Python must have lm_eval. Prints a Markdown table: KL and perplexity of the text, accuracy of each task on its first items,
 and the mean accuracy less the original's, with the standard error of the difference item by item.
 """
@@ -62,7 +62,8 @@ class Table:
         out, kept = self.args.work / name.replace(" ", "_").replace(":", "_"), self.args.work / f"{name}.json"
         if not kept.exists():
             done = self.strata("quantize", self.args.model, "-o", out, "--overwrite", "--for", "transformers", "--method", "rtn",
-                               "--scores", self.args.scores, "--no-verify", "--no-report", *options)
+                               "--scores", self.args.scores, "--no-verify", "--no-report",
+                               *(("--calib", self.args.calib) if self.args.calib else ()), *options)
             kept.write_text(json.dumps(done))
         return out, json.loads(kept.read_text())["bits"]
 
@@ -80,6 +81,7 @@ def main() -> None:
     ap.add_argument("text", type=pathlib.Path)
     ap.add_argument("--work", type=pathlib.Path, required=True)
     ap.add_argument("--limit", type=int, default=250)
+    ap.add_argument("--calib", type=pathlib.Path, help="text that scales are searched by (default: the model writes its own)")
     ap.add_argument("--chunks", type=int, default=20)
     ap.add_argument("--strata", default="build/release/strata")
     args = ap.parse_args()
