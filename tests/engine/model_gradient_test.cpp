@@ -293,9 +293,10 @@ TEST_P(WholeModel, NormsAreShownTheirSlopes) {
 INSTANTIATE_TEST_SUITE_P(Families, WholeModel,
                          ::testing::Values("llama_untied_sharded", "qwen2", "qwen3", "gemma2", "cohere2", "phi3",
                                            "glm4", "olmo2", "ministral3", "qwen2_moe", "gpt_oss", "llama4_text",
-                                           "glm4_moe_groups", "deepseek_v2_q_lora", "qwen3_next", "lfm2_moe",
-                                           "nemotron", "granitemoehybrid", "nemotron_h_latent", "gemma4_text",
-                                           "gemma4_text_moe", "gemma4_unified_text", kMadeUp, kSideBySide));
+                                           "glm4_moe_groups", "deepseek_v2_q_lora", "qwen3_next", "olmo_hybrid",
+                                           "lfm2_moe", "nemotron", "granitemoehybrid", "nemotron_h_latent",
+                                           "gemma4_text", "gemma4_text_moe", "gemma4_unified_text", kMadeUp,
+                                           kSideBySide));
 
 }  // namespace model_gradient_test
 }  // namespace strata::engine
