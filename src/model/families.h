@@ -104,6 +104,7 @@ struct Family {
   double default_norm_epsilon = 1e-6;
   double default_rope_theta = 10000.0;
   bool rope_alpha = false;            ///< a dynamic scaling with `alpha` stretches the base, whatever the length
+  bool rope_magnitudes = false;       ///< with a scaling, short_mscale and long_mscale are Rope::attention_factor
   double default_rotary_share = 1.0;  ///< of a head, unless partial_rotary_factor is given
   const char* window_rope_key = "rope_local_base_freq";  ///< holds the theta of blocks with a window (window_rope)
   double window_rope_theta = 10000.0;                    ///< that theta unless it is given
