@@ -50,9 +50,25 @@ void keep_best_groups(const model::Experts& experts, std::span<float> scores) {
     if (!kept[i / size]) scores[i] = kLeft;
 }
 
+/// Chooses the experts of one token one after another, and lists them rising.
+void choose_sparsely(const model::Experts& experts, std::span<const float> logits, std::span<std::uint32_t> chosen,
+                     std::span<float> weights) {
+  std::vector<float> shares(logits.size()), weight_of(logits.size());
+  std::vector<bool> taken(logits.size(), false);
+  for (std::uint32_t& expert : chosen) {
+    const std::size_t best = sparse_choice(experts, logits, taken, shares);
+    taken[best] = true;
+    weight_of[best] = shares[best];
+    expert = static_cast<std::uint32_t>(best);
+  }
+  std::sort(chosen.begin(), chosen.end());
+  for (std::size_t k = 0; k < chosen.size(); ++k) weights[k] = weight_of[chosen[k]];
+}
+
 /// Chooses the experts of one token, rising, and their weights.
 void choose(const model::Experts& experts, std::span<const float> logits, std::span<const float> correction,
             std::span<std::uint32_t> chosen, std::span<float> weights) {
+  if (experts.score == model::Experts::Score::sparse) return choose_sparsely(experts, logits, chosen, weights);
   std::vector<float> scores(logits.size());
   router_scores(experts, logits, scores);
   std::vector<float> merits = scores;
@@ -84,6 +100,21 @@ void router_scores(const model::Experts& experts, std::span<const float> logits,
   float sum = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) sum += scores[i] = std::exp(logits[i] - most);
   for (float& score : scores) score /= sum;
+}
+
+std::size_t sparse_choice(const model::Experts& experts, std::span<const float> logits, const std::vector<bool>& taken,
+                          std::span<float> shares) {
+  std::size_t best = logits.size();
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    if (!taken[i] && (best == logits.size() || logits[i] > logits[best])) best = i;
+  const float most = logits[best];
+  float sum = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const bool far = (most - logits[i]) / std::max(std::fabs(logits[i]), most) > experts.nearness;
+    sum += shares[i] = taken[i] || far ? 0.0f : std::exp(logits[i] - most);
+  }
+  for (float& share : shares) share /= sum;
+  return best;
 }
 
 float weight_divisor(const model::Experts& experts, float sum) {

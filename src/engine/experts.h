@@ -48,6 +48,10 @@ std::vector<Share> route(const model::Experts& experts, const RouterWeights& wei
 // Experts::scale.
 /// The scores of all experts (count) by the router's outputs.
 void router_scores(const model::Experts& experts, std::span<const float> logits, std::span<float> scores);
+/// One choice with sparse scores (Experts::Score): the best of the experts that are not taken yet, of which there must
+/// be one. shares: the softmax over those of them that are near it, 0 elsewhere; its own is its weight.
+std::size_t sparse_choice(const model::Experts& experts, std::span<const float> logits, const std::vector<bool>& taken,
+                          std::span<float> shares);
 /// The divisor for chosen experts whose scores have this sum; 1 where weights are not normalized.
 float weight_divisor(const model::Experts& experts, float sum);
 

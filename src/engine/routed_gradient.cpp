@@ -77,11 +77,28 @@ std::vector<float> RoutedGradient::worker_backward(const Batch& batch, BlockProd
   return dweights;
 }
 
+/// The same with sparse scores: the weight of each choice is a share of its softmax.
+void RoutedGradient::sparse_gradient(const Choice& choice, std::span<const float> logits,
+                                     std::span<float> dlogits) const {
+  std::vector<float> shares(logits.size());
+  std::vector<bool> taken(logits.size(), false);
+  std::fill(dlogits.begin(), dlogits.end(), 0.0f);
+  for (std::size_t k = 0; k < choice.experts.size(); ++k) {
+    const std::size_t best = sparse_choice(a_.experts, logits, taken, shares);
+    taken[best] = true;
+    const auto at = std::ranges::find(choice.experts, static_cast<std::uint32_t>(best)) - choice.experts.begin();
+    const float along = choice.dweights[static_cast<std::size_t>(at)] * shares[best];
+    dlogits[best] += along;
+    for (std::size_t i = 0; i < shares.size(); ++i) dlogits[i] -= along * shares[i];
+  }
+}
+
 /// The gradient by the router's outputs of one token. With s the scores, c the factor and d the divisor of weights, the
 /// weight of k is c s[k] / d, and d is the sum of the chosen scores unless it is bounded or 1.
 void RoutedGradient::choice_gradient(const Choice& choice, std::span<const float> logits,
                                      std::span<float> dlogits) const {
   const model::Experts& experts = a_.experts;
+  if (experts.score == model::Experts::Score::sparse) return sparse_gradient(choice, logits, dlogits);
   std::vector<float> scores(logits.size());
   router_scores(experts, logits, scores);
   float sum = 0.0f, along = 0.0f;

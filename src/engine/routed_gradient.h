@@ -44,6 +44,7 @@ class RoutedGradient {
   /// Adds to dx what comes through one expert, and returns the gradients by the weights of its share.
   std::vector<float> worker_backward(const Batch& batch, BlockProducts& products, Worker& worker,
                                      std::span<const float> x, const std::vector<float>& dy, float* dx);
+  void sparse_gradient(const Choice& choice, std::span<const float> logits, std::span<float> dlogits) const;
   void choice_gradient(const Choice& choice, std::span<const float> logits, std::span<float> dlogits) const;
 
   const model::Architecture& a_;

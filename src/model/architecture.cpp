@@ -9,6 +9,7 @@
 #include "model/families.h"
 #include "model/mixers/mixer.h"
 #include "model/parse.h"
+#include "model/tensors.h"
 #include "model/text_configuration.h"
 
 namespace strata::model {
@@ -161,7 +162,7 @@ bool Architecture::has(Norm norm, std::size_t block) const {
   if (stands_beside_experts(norm) && !layout[block].mixture) return false;
   if ((norm == Norm::before_attention || norm == Norm::after_attention) && !mixes(block)) return false;
   if ((norm == Norm::before_feed_forward || norm == Norm::after_feed_forward) && !feeds(block)) return false;
-  return norm != Norm::last && norm != Norm::first && has(norm);
+  return norm != Norm::last && norm != Norm::first && has(norm) && !norm_part(*this, norm, block).empty();
 }
 
 bool Architecture::has(Norm norm) const {
@@ -172,7 +173,7 @@ bool Architecture::has(Norm norm) const {
   }
   if (stands_beside_experts(norm) && !experts.beside_dense) return false;
   if (norm == Norm::after_embedding && block_embedding.size == 0) return false;
-  return !names.norm(norm).empty();
+  return !names.norm(norm).empty() || (names.attending != nullptr && !names.attending->norm(norm).empty());
 }
 
 bool Architecture::has_weights(Norm norm) const { return norm_weights || is_of_mixer(norm); }

@@ -33,15 +33,22 @@ struct Latent {
   float norm_epsilon = 1e-6f;  ///< of the norms of the latents
 };
 
-/// A gated delta net: arXiv 2412.06464; transformers: modeling_qwen3_next.py, modeling_qwen3_5.py. Its keys and values
-/// go through a convolution over time; a head of values has a state (key_size, value_size) in place of a cache.
+/// A gated delta net: arXiv 2412.06464; transformers: modeling_qwen3_next.py, modeling_qwen3_5.py,
+/// modeling_olmo_hybrid.py. Its queries, keys and values go through a convolution over time; a head of values has a
+/// state (key_size, value_size) in place of a cache.
 struct DeltaNet {
   std::size_t key_heads = 0, value_heads = 0, key_size = 0, value_size = 0;
-  std::size_t kernel = 0;     ///< tokens that the convolution sees
-  bool by_key_heads = false;  ///< files hold q, k, v and z of a key head together, and b and a of one
-  bool tiled = false;         ///< heads of values that read one head of keys are key_heads apart, not neighbours
+  std::size_t kernel = 0;      ///< tokens that the convolution sees
+  bool by_key_heads = false;   ///< files hold q, k, v and z of a key head together, and b and a of one
+  bool apart = false;          ///< q, k and v are linears of their own, each with a convolution of its own in the files
+  bool tiled = false;          ///< heads of values that read one head of keys are key_heads apart, not neighbours
+  float beta_scale = 1.0f;     ///< multiplies the sigmoid that says how much a state is corrected
+  float norm_epsilon = 1e-6f;  ///< of the norm before o
+  std::string_view norm = "norm.weight";  ///< the name of that norm within the mixer
+  /// How many values q has, and k.
+  std::size_t keys() const { return key_heads * key_size; }
   /// The channels of the convolution: q, k and v of all heads.
-  std::size_t channels() const { return 2 * key_heads * key_size + values(); }
+  std::size_t channels() const { return 2 * keys() + values(); }
   /// The values of all heads.
   std::size_t values() const { return value_heads * value_size; }
 };

@@ -9,9 +9,11 @@ namespace strata::model {
 /// A mixture of experts in place of a block's feed-forward part, and how tokens are routed to them. The router's scores
 /// choose `used` experts for each token, whose weighted outputs are added. transformers: modeling_mixtral.py,
 /// modeling_qwen2_moe.py, modeling_qwen3_moe.py, modeling_olmoe.py, modeling_glm4_moe.py, modeling_gpt_oss.py,
-/// modeling_llama4.py, modeling_ernie4_5_moe.py, modeling_minimax_m2.py, modeling_gemma4.py.
+/// modeling_llama4.py, modeling_ernie4_5_moe.py, modeling_minimax_m2.py, modeling_gemma4.py, modeling_phimoe.py.
 struct Experts {
-  enum class Score { softmax, sigmoid };
+  /// sparse: one expert after another is chosen, and weighed by a softmax of the router's outputs over those that are
+  /// left and near it (arXiv 2409.12136).
+  enum class Score { softmax, sigmoid, sparse };
   /// Where the family's own files hold all experts of a block in stacks, as transformers does.
   enum class Stacks {
     never,          ///< they are one tensor each
@@ -26,6 +28,7 @@ struct Experts {
   /// one rows of their sum (Role::from_latent), both with a bias where dense parts have one; 0: the hidden size.
   std::size_t latent = 0;
   Score score = Score::softmax;
+  float nearness = 0.0f;  ///< with sparse scores: how far an output may be below the best, as a share of the larger one
   bool normalize = false;                   ///< the chosen weights are divided by their sum
   float least_sum = 0.0f;                   ///< the least that this sum is taken for
   float added_to_sum = 0.0f;                ///< is added to it; with sigmoid scores at least 1e-20

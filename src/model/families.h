@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "model/architecture.h"
+#include "model/delta_keys.h"
 #include "model/factor_keys.h"
 
 namespace strata::model {
@@ -39,7 +40,8 @@ enum class RopeRule {
   windowed,         ///< those with a window (cohere2)
   windowed_if_any,  ///< those with a window, or all when there is no sliding_window (exaone4)
   never,
-  when_rope,  ///< every block when position_embedding_type is "rope", else none (granitemoehybrid)
+  when_rope,   ///< every block when position_embedding_type is "rope", else none (granitemoehybrid)
+  when_theta,  ///< every block, but none when rope_theta is there and null (olmo_hybrid)
 };
 
 struct Mixture;    // mixture_keys.h
@@ -71,7 +73,7 @@ struct Family {
   bool parallel = false;                     ///< Architecture::parallel
   const char* parallel_key = nullptr;        ///< holds it, where config.json has it
   Mixer mixer = Mixer::attention;            ///< of blocks that do not attend, as its file in mixers/ reads config.json
-  bool delta_by_key_heads = false;           ///< DeltaNet::by_key_heads
+  DeltaKeys delta{};                         ///< with Mixer::delta
   const MambaKeys* mamba = nullptr;          ///< with Mixer::mamba
   const char* selective_norm_key = nullptr;  ///< holds SelectiveSpace::norm_epsilon; null: those norms are not there
   bool by_kind = false;                      ///< blocks differ as parse_kinds.cpp reads it (Gemma 4)
@@ -102,6 +104,7 @@ struct Family {
   double default_norm_epsilon = 1e-6;
   double default_rope_theta = 10000.0;
   bool rope_alpha = false;            ///< a dynamic scaling with `alpha` stretches the base, whatever the length
+  bool rope_magnitudes = false;       ///< with a scaling, short_mscale and long_mscale are Rope::attention_factor
   double default_rotary_share = 1.0;  ///< of a head, unless partial_rotary_factor is given
   const char* window_rope_key = "rope_local_base_freq";  ///< holds the theta of blocks with a window (window_rope)
   double window_rope_theta = 10000.0;                    ///< that theta unless it is given

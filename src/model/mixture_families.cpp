@@ -235,7 +235,7 @@ constexpr auto kMixtures = std::to_array<Family>({
      .qk_norm = QkNorm::per_head,
      .norm_offset = 1.0f,
      .mixer = Mixer::delta,
-     .delta_by_key_heads = true,
+     .delta = {.by_key_heads = true},
      .default_head_dim = 256,
      .default_rotary_share = 0.25,
      .mixture = &kQwen3Next},

@@ -9,6 +9,13 @@ inline constexpr Mixture kMixtral{
     .experts = {.normalize = true, .module = "block_sparse_moe", .gate = "w1", .up = "w3", .down = "w2"},
     .count_key = "num_local_experts",
     .size_key = "intermediate_size"};
+inline constexpr Mixture kPhimoe = [] {
+  Mixture mixture = kMixtral;
+  mixture.experts.score = Experts::Score::sparse;
+  mixture.experts.normalize = false;
+  mixture.always_normalizes = true;
+  return mixture;
+}();
 inline constexpr Mixture kQwen2Moe{.experts = {.shared_gate = true},
                                    .shared_size_key = "shared_expert_intermediate_size"};
 inline constexpr Mixture kQwen3Moe{};

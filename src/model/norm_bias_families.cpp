@@ -1,8 +1,10 @@
-// The rows of families of dense blocks whose layer norms have biases: as PyTorch's LayerNorm has them.
+// The rows of families whose layer norms have biases: as PyTorch's LayerNorm has them.
 // A row and a tiny model in tests/golden/models make a family.
 #include "model/norm_bias_families.h"
 
 #include <array>
+
+#include "model/mixtures.h"
 
 namespace strata::model {
 namespace {
@@ -99,6 +101,18 @@ constexpr auto kNormBiasFamilies = std::to_array<Family>({
      .names = {.o = "dense", .up = "fc1", .down = "fc2", .before_feed_forward = {}, .last_norm = "final_layernorm"},
      .only = R"({"qk_layernorm": false})",
      .defaults = R"({"mlp_bias": true, "head_bias": true, "hidden_act": "gelu_new"})"},
+    {.model_type = "phimoe",
+     .class_name = "PhiMoEForCausalLM",
+     .head_bias_key = "lm_head_bias",
+     .norm_kind = NormKind::layer,
+     .norm_bias = true,
+     .window = WindowRule::every_block,
+     .default_norm_epsilon = 1e-5,
+     .default_rope_theta = 1000000.0,
+     .rope_magnitudes = true,
+     .mixture = &kPhimoe,
+     .only = R"({"num_experts_per_tok": 2})",
+     .defaults = R"({"num_experts_per_tok": 2, "num_local_experts": 16, "num_key_value_heads": 8})"},
     {.model_type = "falcon",
      .class_name = "FalconForCausalLM",
      .qkv_bias_key = "bias",

@@ -23,6 +23,15 @@ inline constexpr TensorNames kPostNorms{.before_attention = {},
                                         .before_feed_forward = {},
                                         .after_feed_forward = "post_feedforward_layernorm"};
 
+/// OLMo Hybrid's: norms of what gated delta nets and the parts behind them read, and in blocks that attend of what the
+/// halves put out.
+inline constexpr TensorNames kOlmoHybrid{.in_z = "g_proj",
+                                         .in_b = "b_proj",
+                                         .in_a = "a_proj",
+                                         .in_qkvz = "in_proj_qkvg",
+                                         .delta_out = "o_proj",
+                                         .attending = &kPostNorms};
+
 /// LFM2's.
 inline constexpr TensorNames kShortConvolution{.o = "out_proj",
                                                .feed_forward = "feed_forward",

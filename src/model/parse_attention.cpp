@@ -86,10 +86,20 @@ std::vector<std::size_t> windows(const json& config, const Family& family, std::
   return result;
 }
 
+/// Whether rope_theta is given as null, which is another thing than leaving it out.
+bool theta_is_null(const json& config) {
+  for (const char* key : {"rope_scaling", "rope_parameters"})
+    if (const auto it = config.find(key); it != config.end() && it->is_object() && it->contains("rope_theta"))
+      return (*it)["rope_theta"].is_null();
+  const auto it = config.find("rope_theta");
+  return it != config.end() && it->is_null();
+}
+
 /// Whether each block has a rotary embedding.
 std::vector<bool> rotated(const json& config, const Family& family, const Architecture& a, const std::string& where) {
   std::vector<bool> result(a.blocks, true);
   if (family.rope == RopeRule::every_block) return result;
+  if (family.rope == RopeRule::when_theta) return std::vector<bool>(a.blocks, !theta_is_null(config));
   if (family.rope == RopeRule::never || family.rope == RopeRule::when_rope) {
     const bool named = family.rope == RopeRule::when_rope &&
                        get_or<std::string>(config, "position_embedding_type", "", where) == "rope";

@@ -24,6 +24,11 @@ void parse_experts(const json& config, const Mixture& mixture, Architecture& a, 
          e.intermediate);
   if (e.used > e.count) fail("{}: '{}' is {}, but there are {} experts", where, mixture.used_key, e.used, e.count);
   if (mixture.correction_key != nullptr) e.correction = get_or<bool>(config, mixture.correction_key, true, where);
+  if (e.score == Experts::Score::sparse) {
+    const auto noise = get_or<double>(config, "router_jitter_noise", 0.01, where);
+    if (!(noise >= 0.0 && noise < 1.0)) fail("{}: 'router_jitter_noise' is {}, expected 0 to 1", where, noise);
+    e.nearness = static_cast<float>(2 * noise);
+  }
   if (!mixture.always_normalizes) e.normalize = get_or<bool>(config, "norm_topk_prob", e.normalize, where);
   if (const char* key = mixture.shared_size_key; key != nullptr && (e.shared_gate || config.value(key, json()) != 0))
     e.shared_intermediate = size_of(config, key, where);

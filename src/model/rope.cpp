@@ -143,6 +143,17 @@ void parse_scaling(Rope& rope, const json& settings, std::size_t max_position, c
         where, kind);
 }
 
+/// What multiplies cosine and sine where config.json says it, up to the original length and beyond (Phi-3.5-MoE).
+void parse_magnitudes(Rope& rope, const json& settings, const std::string& where) {
+  if (rope.scaling == Rope::Scaling::none) return;
+  for (const char* key : {"short_mscale", "long_mscale"})
+    if (!settings.contains(key)) fail("{}: '{}' of the rotary embedding is missing", where, key);
+  if (rope.scaling != Rope::Scaling::longrope)
+    fail("{}: 'short_mscale' and 'long_mscale' are computed with rope type longrope alone", where);
+  rope.attention_factor = positive(settings, "short_mscale", 1.0, where);
+  rope.long_attention_factor = positive(settings, "long_mscale", 1.0, where);
+}
+
 /// Yarn: divides the slow frequencies, leaves the fast ones, and blends those between.
 void scale_yarn(const Rope& rope, std::vector<double>& frequencies) {
   const auto dim = static_cast<double>(rope.dims);
@@ -192,6 +203,7 @@ Ropes parse_ropes(const json& config, const Family& family, const HeadSizes& siz
       parse_scaling(rope, settings, max_position, where);
     else
       rope.original_max_position = max_position;
+    if (family.rope_magnitudes) parse_magnitudes(rope, settings, where);
     return rope;
   };
   const json full = settings_of(config, "full_attention", where);

@@ -121,6 +121,7 @@ struct TensorNames {
   std::string_view xielu = "mlp.act_fn";          ///< used with Activation::xielu: below it are XieluTensors
   std::string_view positions{};                   ///< the table of learned positions, below the root
   std::string_view embed_gate = "per_layer_input_gate", embed_out = "per_layer_projection";
+  const TensorNames* attending = nullptr;  ///< names the norms of blocks that attend, where the others' stand elsewhere
   /// Of a BlockEmbedding, below the root: the table, what projects the embedding, and the norm of that.
   std::string_view block_table = "embed_tokens_per_layer", block_projection = "per_layer_model_projection",
                    block_projection_norm = "per_layer_projection_norm";

@@ -53,9 +53,14 @@ std::string positions_name(const Architecture& a) {
   return fmt::format("{}{}.weight", a.names.root, a.names.positions);
 }
 
+std::string_view norm_part(const Architecture& a, Norm norm, std::size_t block) {
+  const bool attends = block != kNoBlock && a.attention[block].mixer == Mixer::attention;
+  return attends && a.names.attending != nullptr ? a.names.attending->norm(norm) : a.names.norm(norm);
+}
+
 std::string norm_name(const Architecture& a, Norm norm, std::size_t block) {
   STRATA_CHECK(a.has(norm, block));
-  return fmt::format("{}{}.weight", block == kNoBlock ? a.names.root : a.names.block(block), a.names.norm(norm));
+  return fmt::format("{}{}.weight", block == kNoBlock ? a.names.root : a.names.block(block), norm_part(a, norm, block));
 }
 
 std::string norm_bias_name(const Architecture& a, Norm norm, std::size_t block) {

@@ -22,6 +22,8 @@ std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
 std::string embedding_name(const Architecture& architecture);
 /// The table of learned positions, (LearnedPositions::rows, hidden).
 std::string positions_name(const Architecture& architecture);
+/// The name of a norm within a block, or below the root; empty when there is no such norm there.
+std::string_view norm_part(const Architecture& architecture, Norm norm, std::size_t block);
 /// The weights of a norm that the architecture has; the first and the last one belong to no block.
 std::string norm_name(const Architecture& architecture, Norm norm, std::size_t block = kNoBlock);
 /// The biases of a norm that has them (Architecture::has_bias).

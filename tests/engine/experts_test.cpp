@@ -59,6 +59,32 @@ TEST(Route, OnlyTheBestGroupsAreChosenFrom) {
   EXPECT_EQ(shares[2].tokens.size() + shares[3].tokens.size(), 2u);
 }
 
+TEST(Route, SparseScoresWeighEachChoiceAmongThoseNearIt) {
+  const model::Experts experts{.count = 4, .used = 2, .score = Score::sparse, .nearness = 0.1f};
+  // Of the outputs, 1.9 is within a tenth of 2, and so is 1.75 of 1.9 but not of 2.
+  const float logits[] = {1.75f, 2.0f, 1.0f, 1.9f, -2.0f, -2.1f, -1.0f, -9.0f};
+  const std::vector<Share> shares = route(experts, logits, 2, {});
+  EXPECT_EQ(shares[1].tokens, (std::vector<std::uint32_t>{0}));
+  EXPECT_NEAR(shares[1].weights[0], 1 / (1 + std::exp(-0.1)), 1e-6);
+  EXPECT_EQ(shares[3].tokens, (std::vector<std::uint32_t>{0}));
+  EXPECT_NEAR(shares[3].weights[0], 1 / (1 + std::exp(-0.15)), 1e-6);
+  EXPECT_EQ(shares[2].tokens, (std::vector<std::uint32_t>{1}));
+  EXPECT_EQ(shares[2].weights[0], 1.0f) << "nothing is near the best";
+  EXPECT_EQ(shares[0].tokens, (std::vector<std::uint32_t>{1}));
+  EXPECT_NEAR(shares[0].weights[0], 1 / (1 + std::exp(-0.1)), 1e-6);
+}
+
+TEST(Route, SparseScoresOfNanStillChooseDifferentExperts) {
+  const model::Experts experts{.count = 3, .used = 2, .score = Score::sparse, .nearness = 0.02f};
+  const std::vector<float> logits(3, std::nanf(""));
+  std::size_t chosen = 0;
+  for (const Share& share : route(experts, logits.data(), 1, {})) {
+    EXPECT_LE(share.tokens.size(), 1u);
+    chosen += share.tokens.size();
+  }
+  EXPECT_EQ(chosen, 2u);
+}
+
 TEST(Route, NanScoresStillChooseDifferentExperts) {
   const std::vector<float> logits(4, NAN);
   std::size_t chosen = 0;

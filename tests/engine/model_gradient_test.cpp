@@ -103,7 +103,8 @@ class WholeModel : public ::testing::TestWithParam<std::string> {
                          const std::function<Routes()>& routes,
                          const std::function<double(const std::vector<float>& along, float by)>& moved) {
     const Routes kept = mixture() ? routes() : Routes{};
-    float step = 5e-4f;
+    // Narrow heads of a delta net, which are divided by their length, bend the loss within a longer step.
+    float step = a_.delta.kernel != 0 ? 5e-5f : 5e-4f;
     for (int drawn = 0; drawn < 20; ++drawn) {
       if (drawn > 0 && drawn % 5 == 0) step /= 3;
       const std::vector<float> along = random_values(gradient.size());
@@ -293,9 +294,10 @@ TEST_P(WholeModel, NormsAreShownTheirSlopes) {
 INSTANTIATE_TEST_SUITE_P(Families, WholeModel,
                          ::testing::Values("llama_untied_sharded", "qwen2", "qwen3", "gemma2", "cohere2", "phi3",
                                            "glm4", "olmo2", "ministral3", "qwen2_moe", "gpt_oss", "llama4_text",
-                                           "glm4_moe_groups", "deepseek_v2_q_lora", "qwen3_next", "lfm2_moe",
-                                           "nemotron", "granitemoehybrid", "nemotron_h_latent", "gemma4_text",
-                                           "gemma4_text_moe", "gemma4_unified_text", kMadeUp, kSideBySide));
+                                           "glm4_moe_groups", "deepseek_v2_q_lora", "qwen3_next", "olmo_hybrid",
+                                           "lfm2_moe", "nemotron", "granitemoehybrid", "nemotron_h_latent",
+                                           "gemma4_text", "gemma4_text_moe", "gemma4_unified_text", kMadeUp,
+                                           kSideBySide));
 
 }  // namespace model_gradient_test
 }  // namespace strata::engine

@@ -80,6 +80,12 @@ def published(state: dict, model_type: str) -> dict:
     if model_type == "kimi_k25":  # only the vision tower's layers are blocks
         return {k.replace("language_model.model.blocks.", "language_model.model.layers.").replace("model.mm_projector.", "mm_projector.")
                 .replace("vision_tower.encoder.patch_embed.", "vision_tower.patch_embed."): v for k, v in state.items()}
+    if model_type == "olmo_hybrid":  # it cuts the convolution in three equal parts, whatever q, k and v have
+        for first in [k for k in state if k.endswith("q_conv1d.weight")]:
+            convolutions = [first.replace("q_conv1d", f"{part}_conv1d") for part in "qkv"]
+            rows = [len(state[name.replace("conv1d", "proj")]) for name in convolutions]
+            state |= dict(zip(convolutions, torch.cat([state[name] for name in convolutions]).split(rows)))
+        return state
     if model_type == "gemma3":
         return {k.replace("vision_tower.", "vision_tower.vision_model."): v for k, v in state.items()}
     return state

@@ -57,6 +57,10 @@ QWEN35_TEXT = small("Qwen3_5ForCausalLM", "qwen3_5_text", ("rope_theta",), **DEL
                     rope_parameters=QWEN35_ROPE)
 QWEN35_MOE_TEXT = {**without(QWEN35_TEXT, "intermediate_size"), **QWEN_SPARSE, "architectures": ["Qwen3_5MoeForCausalLM"],
                    "model_type": "qwen3_5_moe_text", "full_attention_interval": 2, "num_hidden_layers": 2, "layer_types": [L, F]}
+OLMO_HYBRID = small("OlmoHybridForCausalLM", "olmo_hybrid", ("rope_theta",),
+                    **without(DELTA, "full_attention_interval", "head_dim"), layer_types=[L, L, F], linear_a_log_max=16.0,
+                    linear_a_log_min=0.0, linear_allow_neg_eigval=True, linear_dt_init_floor=0.0001, linear_dt_max=0.1,
+                    linear_dt_min=0.001, pad_token_id=3, rope_parameters=None, rope_theta=None)
 QWEN35_VISION = {**QWEN_VISION, "num_position_embeddings": 16, "deepstack_visual_indexes": [], "hidden_act": "gelu_pytorch_tanh"}
 NEXT_MTP = {"mtp.fc.weight": (32, 64), "mtp.norm.weight": (32,), "mtp.layers.0.mlp.shared_expert.up_proj.weight": (24, 32)}
 QWEN35_MTP = {"mtp.fc.weight": (32, 64), "mtp.norm.weight": (32,), "mtp.layers.0.mlp.up_proj.weight": (32, 32)}
@@ -171,6 +175,13 @@ MIXERS = {
         {"architectures": ["Qwen3_5MoeForConditionalGeneration"], "model_type": "qwen3_5_moe", **QWEN_IDS, "tie_word_embeddings": False,
          "text_config": text_config(QWEN35_MOE_TEXT), "vision_config": {**QWEN35_VISION, "model_type": "qwen3_5_moe"}},
         vocab=60, exact=("A_log", "linear_attn.norm.weight"), carried=QWEN35_MTP, names="modules"),
+    "olmo_hybrid": Variant({**OLMO_HYBRID, "linear_key_head_dim": 6, "linear_value_head_dim": 12}, renamed={
+        "attention_layer_norm": "input_layernorm", "feedforward_layer_norm": "post_attention_layernorm"}),
+    "olmo_hybrid_rope": Variant(
+        {**without(OLMO_HYBRID, "layer_types", "linear_key_head_dim", "linear_num_key_heads", "linear_num_value_heads",
+                   "linear_value_head_dim", "rope_theta"), "num_hidden_layers": 2, "linear_allow_neg_eigval": False,
+         "linear_conv_kernel_dim": 3, "attention_bias": True, "rms_norm_eps": 1e-2,
+         "rope_parameters": {"rope_theta": 1000.0, "rope_type": "default"}}, lengths=(40, 100)),
     "lfm2": Variant(LFM2, embedding=0.3),
     "lfm2_bias": Variant(
         {**without(LFM2, "block_ff_dim", "full_attn_idxs"), "intermediate_size": 40, "block_auto_adjust_ff_dim": False,

@@ -211,6 +211,11 @@ MELLUM = {**without(QWEN3_MOE, "use_sliding_window", "max_window_layers", "decod
           "architectures": ["MellumForCausalLM"], "model_type": "mellum", "vocab_size": 64, "max_position_embeddings": 512,
           "num_hidden_layers": 3, "sliding_window": 8, "layer_types": [S, F, S], "mlp_layer_types": ["sparse"] * 3,
           "rope_parameters": {S: {"rope_type": "default", "rope_theta": 10000.0}, F: {**YARN, "rope_theta": 500000.0}}}
+PHIMOE = small("PhiMoEForCausalLM", "phimoe", attention_bias=True, attention_dropout=0.0, hidden_dropout=0.0,
+               input_jitter_noise=0.01, lm_head_bias=True, num_experts_per_tok=2, num_local_experts=6,
+               original_max_position_embeddings=64, router_jitter_noise=0.2, sliding_window=16,
+               rope_scaling={"long_factor": [1.0, 1.5, 2.5, 4.0], "long_mscale": 1.5, "original_max_position_embeddings": 64,
+                             "short_factor": [1.0, 1.5, 2.5, 4.0], "short_mscale": 1.25, "type": "longrope"})
 EXAONE_MOE = {**EXAONE4, **{k: GLM4_MOE[k] for k in ("moe_intermediate_size", "num_experts_per_tok", "first_k_dense_replace", "n_group",
                                                      "topk_group", "norm_topk_prob", "routed_scaling_factor")},
               "architectures": ["ExaoneMoeForCausalLM"], "model_type": "exaone_moe", "num_experts": 8, "num_shared_experts": 1,
@@ -257,6 +262,8 @@ ROWS = {
     "flex_olmo": Variant(FLEX_OLMO),
     "mellum": Variant(MELLUM),
     "exaone_moe": Variant(EXAONE_MOE),
+    # transformers takes the short factors beyond the original length too; here both are the same.
+    "phimoe": Variant(PHIMOE, lengths=(40, 100)),
     "exaone": Variant(EXAONE, lengths=(40, 100), run_as={**AS_LLAMA, "num_hidden_layers": 2, "rms_norm_eps": 1e-2}, renamed={
         "model.layers.": "transformer.h.", "self_attn.o_proj": "attn.attention.out_proj", "self_attn.": "attn.attention.",
         "gate_proj": "c_fc_0", "up_proj": "c_fc_1", "down_proj": "c_proj", "input_layernorm": "ln_1",

@@ -129,8 +129,8 @@ TEST(Fisher, ScoresLinearsInNats) {
     engine::Engine engine(model);
     return score(engine, random_tokens(model.architecture().vocab, 8, 24, 7), request).scores;
   };
-  for (const char* name :
-       {"llama_untied_sharded", "mixtral", "qwen3_next", "lfm2_moe", "deepseek_v3", "gemma4_text", "gemma4_text_moe"})
+  for (const char* name : {"llama_untied_sharded", "mixtral", "qwen3_next", "olmo_hybrid", "lfm2_moe", "deepseek_v3",
+                           "gemma4_text", "gemma4_text_moe"})
     for (const Scores scores = scored(name); const LinearScores& linear : scores.linears.at("fisher")) {
       ASSERT_GE(linear.codecs.size(), 1u) << linear.module;
       EXPECT_GT(linear.codecs.back().error, 0.0) << linear.module;

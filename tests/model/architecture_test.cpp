@@ -137,6 +137,41 @@ TEST(Architecture, AMixtureMayHaveNoSharedExpertAfterAll) {
   EXPECT_EQ(parse_architecture(config, "config.json").experts.shared_intermediate, 48u);
 }
 
+json phimoe() {
+  json config = llama();
+  config.update({{"model_type", "phimoe"}, {"num_local_experts", 4}, {"num_experts_per_tok", 2}});
+  config["rope_scaling"] = {{"type", "longrope"},   {"short_factor", std::vector<double>(8, 1.0)},
+                            {"short_mscale", 1.25}, {"long_factor", std::vector<double>(8, 2.0)},
+                            {"long_mscale", 1.5},   {"original_max_position_embeddings", 64}};
+  return config;
+}
+
+TEST(Architecture, MagnitudesOfARotaryEmbeddingMayBeGiven) {
+  json config = phimoe();
+  const Rope rope = parse_architecture(config, "config.json").ropes[0];
+  EXPECT_EQ(attention_factor(rope, 63), 1.25);
+  EXPECT_EQ(attention_factor(rope, 64), 1.5);
+  config["rope_scaling"].erase("long_mscale");
+  EXPECT_NE(error_of(config).find("'long_mscale' of the rotary embedding is missing"), std::string::npos);
+  config = phimoe();
+  config["rope_scaling"]["type"] = "linear";
+  EXPECT_NE(error_of(config).find("with rope type longrope alone"), std::string::npos);
+  config.erase("rope_scaling");
+  EXPECT_EQ(attention_factor(parse_architecture(config, "config.json").ropes[0], 64), 1.0);
+}
+
+TEST(Architecture, SparseScoresAreOfTwoExpertsAndAShareOfTheBest) {
+  json config = phimoe();
+  EXPECT_EQ(parse_architecture(config, "config.json").experts.nearness, 0.02f);
+  config["router_jitter_noise"] = 0.25;
+  EXPECT_EQ(parse_architecture(config, "config.json").experts.nearness, 0.5f);
+  config["router_jitter_noise"] = -1;
+  EXPECT_NE(error_of(config).find("'router_jitter_noise' is -1"), std::string::npos);
+  config = phimoe();
+  config["num_experts_per_tok"] = 3;
+  EXPECT_NE(error_of(config).find("'num_experts_per_tok' is 3"), std::string::npos);
+}
+
 TEST(Architecture, AlphaOfADynamicScalingStretchesTheBase) {
   json config = llama();
   config["rope_scaling"] = {{"type", "dynamic"}, {"alpha", 1000.0}, {"factor", 1.0}};

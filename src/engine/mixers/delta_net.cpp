@@ -1,8 +1,10 @@
 // The mixer of gated delta nets: a convolution over time, then a state a head that forgets and is corrected by every
-// token. arXiv 2412.06464; transformers: Qwen3NextGatedDeltaNet of modeling_qwen3_next.py, modeling_qwen3_5.py.
+// token. arXiv 2412.06464; transformers: Qwen3NextGatedDeltaNet of modeling_qwen3_next.py, modeling_qwen3_5.py,
+// OlmoHybridGatedDeltaNet of modeling_olmo_hybrid.py.
 #include "engine/engine.h"
 #include "engine/mixers/convolve.h"
 #include "engine/mixers/delta_rows.h"
+#include "engine/scale.h"
 #include "kernel/delta_rule.h"
 #include "kernel/gates.h"
 
@@ -14,7 +16,13 @@ void Engine::read_delta(BlockWeights& w, std::size_t block, const float* x, std:
   const model::Architecture& a = architecture_;
   const model::DeltaNet& d = a.delta;
   if (!d.by_key_heads) {
-    multiply(w, a.index(block, Role::in_qkv), x, tokens, rows.qkv.data());
+    for (const DeltaStretch& part : stretches_of(d)) {
+      const std::size_t linear = a.index(block, part.role);
+      if (!d.apart)
+        multiply(w, linear, x, tokens, rows.qkv.data());
+      else
+        put_columns(multiply_fused(w, linear, x, tokens), tokens, d.channels(), part.first, part.size, rows.qkv.data());
+    }
     multiply(w, a.index(block, Role::in_z), x, tokens, rows.z.data());
     multiply(w, a.index(block, Role::in_b), x, tokens, rows.beta.data());
     multiply(w, a.index(block, Role::in_a), x, tokens, rows.decay.data());
@@ -28,10 +36,10 @@ const float* Engine::mix_delta(BlockWeights& w, std::size_t block, const Batch& 
                                Site) {
   const model::DeltaNet& d = architecture_.delta;
   if (!w.delta) w.delta = read_delta_weights(model_, block);
-  const std::size_t tokens = batch.tokens, keys = d.key_heads * d.key_size;
+  const std::size_t tokens = batch.tokens, keys = d.keys();
   DeltaRows rows(d, tokens);
   read_delta(w, block, x, tokens, rows);
-  make_gates(*w.delta, rows);
+  make_gates(d, *w.delta, rows);
   float* const mixed = sized(attended_, tokens * d.values());
   float* const turned = sized(k_, tokens * d.channels());  // the convolution's rows
   convolve(batch, {block, w.delta->convolution.data(), nullptr, d.channels(), d.kernel, true}, rows.qkv.data(),
@@ -52,7 +60,7 @@ const float* Engine::mix_delta(BlockWeights& w, std::size_t block, const Batch& 
   }
   kernel::delta_rule(rules);
   kernel::norm_then_gate(mixed, w.delta->norm.data(), rows.z.data(), tokens * d.value_heads, d.value_size,
-                         architecture_.norm_epsilon, mixed);
+                         d.norm_epsilon, mixed);
   return mixed;
 }
 

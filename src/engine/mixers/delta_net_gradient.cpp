@@ -5,6 +5,7 @@
 #include "engine/mixers/convolve.h"
 #include "engine/mixers/delta_rows.h"
 #include "engine/part_gradient.h"
+#include "engine/scale.h"
 #include "kernel/delta_rule.h"
 #include "kernel/gates.h"
 
@@ -16,10 +17,7 @@ using model::Role;
 class DeltaNetGradient final : public PartGradient {
  public:
   DeltaNetGradient(const model::Model& model, std::size_t block)
-      : block_(block),
-        d_(model.architecture().delta),
-        epsilon_(model.architecture().norm_epsilon),
-        weights_(read_delta_weights(model, block)) {}
+      : block_(block), d_(model.architecture().delta), weights_(read_delta_weights(model, block)) {}
   std::vector<float> forward(const Batch& batch, BlockProducts& products, std::span<const float> x) override;
   void backward(const Batch& batch, BlockProducts& products, std::span<const float> x, std::vector<float> dy,
                 float* dx) override;
@@ -30,11 +28,9 @@ class DeltaNetGradient final : public PartGradient {
   TimeConvolution convolution() const {
     return {block_, weights_.convolution.data(), nullptr, d_.channels(), d_.kernel, true};
   }
-  std::size_t keys() const { return d_.key_heads * d_.key_size; }
 
   std::size_t block_;
   const model::DeltaNet& d_;
-  float epsilon_;
   DeltaWeights weights_;
   DeltaRows rows_;                        ///< with beta and decay as the delta rule reads them
   std::vector<float> steps_;              ///< (tokens, value_heads): what softplus reads
@@ -47,12 +43,14 @@ void DeltaNetGradient::read(BlockProducts& products, std::span<const float> x, s
     take_qkvz(d_, products.multiply(Role::in_qkvz, x).data(), tokens, rows_);
     take_ba(d_, products.multiply(Role::in_ba, x).data(), tokens, rows_);
   } else {
-    rows_.qkv = products.multiply(Role::in_qkv, x);
+    for (const DeltaStretch& part : stretches_of(d_))
+      put_columns(products.multiply(part.role, x).data(), tokens, d_.channels(), part.first, part.size,
+                  rows_.qkv.data());
     rows_.z = products.multiply(Role::in_z, x);
     rows_.beta = products.multiply(Role::in_b, x);
     rows_.decay = products.multiply(Role::in_a, x);
   }
-  make_gates(weights_, rows_, &steps_);
+  make_gates(d_, weights_, rows_, &steps_);
 }
 
 std::vector<float> DeltaNetGradient::forward(const Batch& batch, BlockProducts& products, std::span<const float> x) {
@@ -67,8 +65,8 @@ std::vector<float> DeltaNetGradient::forward(const Batch& batch, BlockProducts& 
     STRATA_CHECK(s.cache == nullptr);
     const float* const turned = convolved_.data() + row * channels;
     rules.push_back({.q = turned,
-                     .k = turned + keys(),
-                     .v = turned + 2 * keys(),
+                     .k = turned + d_.keys(),
+                     .v = turned + 2 * d_.keys(),
                      .stride = channels,
                      .decay = rows_.decay.data() + row * d_.value_heads,
                      .beta = rows_.beta.data() + row * d_.value_heads,
@@ -86,7 +84,7 @@ std::vector<float> DeltaNetGradient::forward(const Batch& batch, BlockProducts& 
   kernel::delta_rule(rules);
   std::vector<float> mixed(ruled_.size());
   kernel::norm_then_gate(ruled_.data(), weights_.norm.data(), rows_.z.data(), tokens * d_.value_heads, d_.value_size,
-                         epsilon_, mixed.data());
+                         d_.norm_epsilon, mixed.data());
   return mixed;
 }
 
@@ -95,7 +93,8 @@ void DeltaNetGradient::backward(const Batch& batch, BlockProducts& products, std
   const std::size_t tokens = batch.tokens, channels = d_.channels(), values = d_.values();
   DeltaRows d(d_, tokens);
   kernel::norm_then_gate_gradient(ruled_.data(), weights_.norm.data(), rows_.z.data(), dy.data(),
-                                  tokens * d_.value_heads, d_.value_size, epsilon_, dy.data(), d.z.data(), nullptr);
+                                  tokens * d_.value_heads, d_.value_size, d_.norm_epsilon, dy.data(), d.z.data(),
+                                  nullptr);
   std::vector<kernel::DeltaRuleGradient> rules;
   std::size_t row = 0;
   for (const Sequence& s : batch.sequences) {
@@ -103,15 +102,15 @@ void DeltaNetGradient::backward(const Batch& batch, BlockProducts& products, std
     float* const dturned = d.qkv.data() + row * channels;
     const std::size_t gates = row * d_.value_heads;
     rules.push_back({.q = turned,
-                     .k = turned + keys(),
-                     .v = turned + 2 * keys(),
+                     .k = turned + d_.keys(),
+                     .v = turned + 2 * d_.keys(),
                      .stride = channels,
                      .decay = rows_.decay.data() + gates,
                      .beta = rows_.beta.data() + gates,
                      .dout = dy.data() + row * values,
                      .dq = dturned,
-                     .dk = dturned + keys(),
-                     .dv = dturned + 2 * keys(),
+                     .dk = dturned + d_.keys(),
+                     .dv = dturned + 2 * d_.keys(),
                      .ddecay = d.decay.data() + gates,
                      .dbeta = d.beta.data() + gates,
                      .tokens = s.tokens,
@@ -124,9 +123,7 @@ void DeltaNetGradient::backward(const Batch& batch, BlockProducts& products, std
   }
   kernel::delta_rule_gradient(rules);
   convolve_gradient(batch, convolution(), rows_.qkv.data(), channels, d.qkv.data(), channels, d.qkv.data(), channels);
-  kernel::sigmoid_gradient(rows_.beta.data(), d.beta.size(), d.beta.data());
-  for (std::size_t i = 0; i < d.decay.size(); ++i) d.decay[i] *= weights_.rates[i % d_.value_heads];
-  kernel::softplus_gradient(steps_.data(), d.decay.size(), d.decay.data());
+  make_gates_gradient(d_, weights_, rows_, steps_, d);
   read_backward(products, x, tokens, d, dx);
 }
 
@@ -137,7 +134,11 @@ void DeltaNetGradient::read_backward(BlockProducts& products, std::span<const fl
     products.gradient(Role::in_ba, put_ba(d_, tokens, d), x, dx);
     return;
   }
-  products.gradient(Role::in_qkv, d.qkv, x, dx);
+  for (const DeltaStretch& part : stretches_of(d_)) {
+    std::vector<float> own(tokens * part.size);
+    take_columns(d.qkv.data(), tokens, d_.channels(), part.first, part.size, own.data());
+    products.gradient(part.role, own, x, dx);
+  }
   products.gradient(Role::in_z, d.z, x, dx);
   products.gradient(Role::in_b, d.beta, x, dx);
   products.gradient(Role::in_a, d.decay, x, dx);

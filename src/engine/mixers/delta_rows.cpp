@@ -1,4 +1,5 @@
-// transformers: fix_query_key_value_ordering and Qwen3NextGatedDeltaNet.forward of modeling_qwen3_next.py.
+// transformers: fix_query_key_value_ordering and Qwen3NextGatedDeltaNet.forward of modeling_qwen3_next.py,
+// OlmoHybridGatedDeltaNet.forward of modeling_olmo_hybrid.py.
 #include "engine/mixers/delta_rows.h"
 
 #include <algorithm>
@@ -6,7 +7,9 @@
 #include <initializer_list>
 
 #include "core/threads.h"
+#include "engine/scale.h"
 #include "kernel/gates.h"
+#include "model/mixers/delta_net.h"
 #include "model/tensors.h"
 
 namespace strata::engine {
@@ -75,11 +78,14 @@ auto with_ba(const model::DeltaNet& d, DeltaRows& rows, const Body& body) {
 
 DeltaWeights read_delta_weights(const model::Model& model, std::size_t block) {
   const model::DeltaNet& d = model.architecture().delta;
-  const auto read = [&](const char* part, std::size_t size) {
+  const auto read = [&](std::string_view part, std::size_t size) {
     return model.vector(model::kept_name(model.architecture(), block, part), size);
   };
-  DeltaWeights w{read("conv1d.weight", d.channels() * d.kernel), read("A_log", d.value_heads),
-                 read("dt_bias", d.value_heads), read("norm.weight", d.value_size)};
+  DeltaWeights w{{}, read("A_log", d.value_heads), read("dt_bias", d.value_heads), read(d.norm, d.value_size)};
+  for (const model::DeltaConvolution& part : model::delta_convolutions(d)) {
+    const std::vector<float> values = read(part.name, part.channels * d.kernel);
+    w.convolution.insert(w.convolution.end(), values.begin(), values.end());
+  }
   for (float& rate : w.rates) rate = -std::exp(rate);
   return w;
 }
@@ -100,13 +106,30 @@ std::vector<float> put_ba(const model::DeltaNet& d, std::size_t tokens, DeltaRow
   return with_ba(d, rows, [&](Parts parts) { return put_together(parts, tokens, d.key_heads); });
 }
 
-void make_gates(const DeltaWeights& weights, DeltaRows& rows, std::vector<float>* steps) {
+std::vector<DeltaStretch> stretches_of(const model::DeltaNet& d) {
+  using model::Role;
+  if (!d.apart) return {{Role::in_qkv, 0, d.channels()}};
+  return {{Role::q, 0, d.keys()}, {Role::k, d.keys(), d.keys()}, {Role::v, 2 * d.keys(), d.values()}};
+}
+
+void make_gates(const model::DeltaNet& d, const DeltaWeights& weights, DeltaRows& rows, std::vector<float>* steps) {
   const std::size_t heads = weights.rates.size();
   kernel::sigmoid(rows.beta.data(), rows.beta.size());
+  scale(rows.beta.data(), rows.beta.size(), d.beta_scale);
   for (std::size_t i = 0; i < rows.decay.size(); ++i) rows.decay[i] += weights.dt_bias[i % heads];
   if (steps != nullptr) *steps = rows.decay;
   kernel::softplus(rows.decay.data(), rows.decay.size());
   for (std::size_t i = 0; i < rows.decay.size(); ++i) rows.decay[i] *= weights.rates[i % heads];
+}
+
+void make_gates_gradient(const model::DeltaNet& net, const DeltaWeights& weights, const DeltaRows& rows,
+                         const std::vector<float>& steps, DeltaRows& d) {
+  std::vector<float> open = rows.beta;  // as the sigmoid left it
+  scale(open.data(), open.size(), 1.0f / net.beta_scale);
+  kernel::sigmoid_gradient(open.data(), d.beta.size(), d.beta.data());
+  scale(d.beta.data(), d.beta.size(), net.beta_scale);
+  for (std::size_t i = 0; i < d.decay.size(); ++i) d.decay[i] *= weights.rates[i % weights.rates.size()];
+  kernel::softplus_gradient(steps.data(), d.decay.size(), d.decay.data());
 }
 
 }  // namespace strata::engine

@@ -30,8 +30,20 @@ void take_ba(const model::DeltaNet& net, const float* from, std::size_t tokens, 
 std::vector<float> put_qkvz(const model::DeltaNet& net, std::size_t tokens, DeltaRows& rows);
 std::vector<float> put_ba(const model::DeltaNet& net, std::size_t tokens, DeltaRows& rows);
 
-/// beta and decay become what the delta rule reads: beta its sigmoid, decay rate * softplus(decay + dt_bias). steps:
-/// filled with what softplus read, unless null.
-void make_gates(const DeltaWeights& weights, DeltaRows& rows, std::vector<float>* steps = nullptr);
+/// The linears whose outputs stand one after another in a row of qkv, where no linear makes z too.
+struct DeltaStretch {
+  model::Role role;
+  std::size_t first, size;
+};
+std::vector<DeltaStretch> stretches_of(const model::DeltaNet& net);
+
+/// beta and decay become what the delta rule reads: beta its sigmoid times DeltaNet::beta_scale, decay
+/// rate * softplus(decay + dt_bias). steps: filled with what softplus read, unless null.
+void make_gates(const model::DeltaNet& net, const DeltaWeights& weights, DeltaRows& rows,
+                std::vector<float>* steps = nullptr);
+/// beta and decay of `d`, gradients by what the delta rule reads, become those by what the linears put out. rows,
+/// steps: as make_gates left them.
+void make_gates_gradient(const model::DeltaNet& net, const DeltaWeights& weights, const DeltaRows& rows,
+                         const std::vector<float>& steps, DeltaRows& d);
 
 }  // namespace strata::engine

@@ -27,6 +27,15 @@ constexpr std::array<StackEndings, 2> kStackEndings = {
 /// What transformers 5 calls the mixture of every family, when it saves experts as it holds them.
 constexpr std::string_view kHeldModule = "mlp";
 
+/// Names of norms within blocks, and what transformers calls these when it saves some families (conversion_mapping.py,
+/// OLMo Hybrid).
+struct OtherName {
+  std::string_view own, other;
+};
+constexpr std::array<OtherName, 2> kOtherNorms = {
+    {{".input_layernorm.weight", ".attention_layer_norm.weight"},
+     {".post_attention_layernorm.weight", ".feedforward_layer_norm.weight"}}};
+
 /// Types of weights whose values take scales. MLX's codes are U32.
 bool is_quantized(DType type) { return type == DType::e4m3 || type == DType::e5m2 || type == DType::u8; }
 
@@ -90,6 +99,15 @@ class Finder {
       if (add_stacks(b, own)) continue;
       if (own != held && add_stacks(b, held)) rename(held, own);
     }
+  }
+
+  void add_norms() {
+    for (const ExpectedTensor& tensor : expected_tensors(a_))
+      for (const OtherName& names : kOtherNorms)
+        if (tensor.name.ends_with(names.own)) {
+          const std::string before = tensor.name.substr(0, tensor.name.size() - names.own.size());
+          rename_tensor(before + std::string(names.other), tensor.name);
+        }
   }
 
   Places take() { return std::move(places_); }
@@ -283,6 +301,7 @@ Places find_places(const format::SafetensorsSet& files, const Architecture& arch
   if (architecture.turned_linears) finder.add_turned(has_codec);
   finder.add_mlx();
   finder.add_experts();
+  finder.add_norms();
   return finder.take();
 }
 

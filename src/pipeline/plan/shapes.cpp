@@ -37,6 +37,12 @@ Cut cut_of(const model::Linear& linear) {
   }
 }
 
+/// Whether a linear makes keys or values that are cached by heads, which several parts may hold each.
+bool makes_heads(const model::Architecture& a, const model::Linear& linear) {
+  return (linear.role == Role::k || linear.role == Role::v) &&
+         a.attention[linear.block].mixer == model::Mixer::attention;
+}
+
 bool in_words(std::uint64_t codes, unsigned bits) { return codes % kWordBits * bits % kWordBits == 0; }
 
 /// The fewest codes that end with a word.
@@ -105,7 +111,7 @@ PartShape part_of(const model::Architecture& a, const model::Linear& linear, std
   if (cut != Cut::rows) return part;
   if (linear.role == Role::lm_head || linear.role == Role::embed) {
     part.rows = (part.rows + kVocabularyMultiple - 1) / kVocabularyMultiple * kVocabularyMultiple;
-  } else if (linear.role == Role::k || linear.role == Role::v) {
+  } else if (makes_heads(a, linear)) {
     const std::uint64_t heads = a.kv_heads_of(a.attention[linear.block]);
     parts = std::min(parts, std::max<std::uint64_t>(heads, 1));
   }
@@ -131,8 +137,8 @@ void check_parts(const Target& target, const model::Architecture& a, std::uint64
   for (const model::Linear& linear : a.linears) {
     const Cut cut = cut_of(linear);
     if (cut == Cut::columns && linear.cols % parts != 0) refuse("columns of " + linear.module, linear.cols);
-    const bool whole_heads = linear.role == Role::k || linear.role == Role::v;  // looked at above
-    if (cut == Cut::rows && !whole_heads && linear.block != model::kNoBlock && linear.rows % parts != 0)
+    // Whole heads are looked at above.
+    if (cut == Cut::rows && !makes_heads(a, linear) && linear.block != model::kNoBlock && linear.rows % parts != 0)
       refuse("rows of " + linear.module, linear.rows);
   }
 }
