@@ -167,6 +167,7 @@ NOT_IN_VLLM = {
     "gemma4_unified_text": "run by transformers' modules, which do not fuse q and k of a block without v: k has 16 rows, fewer than 32",
     "glm_moe_dsa": "attention chosen by an indexer runs on no CPU there",
     **dict.fromkeys(("gpt2", "gpt2_published"), "it turns codes of 8 bits around, which this plan has: codes of 4 bits are a test of their own"),
+    **dict.fromkeys(("olmo_hybrid", "olmo_hybrid_rope"), "the rows of these tiny models are no multiple of 32, which its kernel for CPUs asks for"),
     **dict.fromkeys(("gptj",), "its loader does not find the parts of codes of q, k and v"),
     **dict.fromkeys(("bloom", "bloom_heads"), "its loader moves the rows of q, k and v in every tensor of theirs, the shape of codes too"),
     **dict.fromkeys(("gpt_neo", "mpt", "mpt_clip"), "it has no class for it"),

@@ -134,6 +134,17 @@ void set_smoothing(const Problem& problem, PlanResult& result) {
                     smoothing_word(*measured), smoothing_word(result.plan.smoothing)));
 }
 
+/// vLLM looks up an embedding in codes; transformers, which loads most of its checkpoints, does not.
+void note_coded_embedding(const Problem& problem, PlanResult& result) {
+  const model::Architecture& a = problem.architecture();
+  if (problem.target().fusion() != model::Fusion::fused_embedding || a.embedding() == model::kNoLinear) return;
+  const codec::Codec& codec = *result.plan.groups[a.linears[a.embedding()].group].codec;
+  if (codec.has_codes())
+    result.notes.push_back(fmt::format(
+        "the embedding is {}, which vLLM loads and transformers does not: --embed-codec keep leaves it dense",
+        codec.name));
+}
+
 /// GGUF: the types that each group could have had, which its shape decides.
 void list_choices(const Problem& problem, Plan& plan) {
   for (std::size_t g = 0; g < plan.groups.size(); ++g)
@@ -163,6 +174,7 @@ PlanResult make_plan(const Problem& problem) {
   result.plan.request = request_record(request);
   if (std::holds_alternative<StockBudget>(request.budget)) result.plan.request["like_bytes"] = limit.all;
   set_smoothing(problem, result);
+  note_coded_embedding(problem, result);
   if (preset.needs == Needs::linear_costs) add_note_of_inputs(problem, result);
   if (preset.needs == Needs::linear_costs)
     for (LeftOut& item : without_costs(problem)) result.left_out.push_back(std::move(item));
