@@ -84,6 +84,7 @@ NOT_IN_TRANSFORMERS = {
     **dict.fromkeys(("falcon", "falcon_new", "falcon_serial"), "its linears, of a class of their own, multiply by .weight themselves"),
     **dict.fromkeys(("exaone", "internlm2", "mimo", "minicpm"), "it has no class for it: the model's repository brings one"),
     **dict.fromkeys(("gpt_bigcode", "gpt_bigcode_heads"), "its class gives c_proj.weight first values although c_proj has codes"),
+    **dict.fromkeys(("olmo_hybrid", "olmo_hybrid_rope"), "beside codes, its joining of the convolutions of q, k and v finds none of them"),
     "nanochat": "its class gives o_proj.weight first values although o_proj has codes",
     "hy_v3": "its modules of the shared expert have another name than its files, which say what has codes",
     **dict.fromkeys(("gpt2", "gpt2_published"), "its linears, of a class of their own, hold (in, out) and multiply by .weight themselves"),
