@@ -78,7 +78,7 @@ const pipeline::Target& target_of(const Options& options, const ReportData& data
   std::string name = data.target();
   if (!options.plan.empty()) name = get_or<std::string>(read_json_file(options.plan), "target", name, options.plan);
   if (!name.empty()) return pipeline::target_by_name(name);
-  return is_sweep(options.output) ? pipeline::target_by_name("vllm") : target_of_output(options);
+  return is_sweep(options.output) ? pipeline::default_target(options.output) : target_of_output(options);
 }
 
 /// Returns the data that quantize left, or else what the checkpoint itself says.
@@ -103,15 +103,16 @@ ReportData open_data(const Options& options, const fs::path& data_path) {
   return data;
 }
 
-void add_plan(ReportData& data, const Options& options, const model::Model& original) {
+void add_plan(ReportData& data, const Options& options, const model::Model& original, const pipeline::Target& target) {
   const auto plan = pipeline::Plan::from_json(read_json_file(options.plan), original, options.plan);
-  pipeline::check_plan_of(plan, model::Model::open(options.output, target_of(options, data).fusion()), options.plan);
+  pipeline::check_plan_of(plan, model::Model::open(options.output, target.fusion()), options.plan);
   data.set_plan(plan, original.architecture(),
                 pipeline::shell_command(
                     std::vector<std::string>{"strata", "quantize", options.reference, "--plan", options.plan}));
 }
 
-void add_scores(ReportData& data, const Options& options, const model::Model& original) {
+void add_scores(ReportData& data, const Options& options, const model::Model& original,
+                const pipeline::Target& target) {
   const model::Architecture& a = original.architecture();
   const json file = read_json_file(options.scores);
   const auto scores = importance::Scores::from_json(file, original, options.scores);
@@ -124,18 +125,19 @@ void add_scores(ReportData& data, const Options& options, const model::Model& or
   data.set_scores(scores, a, seconds, command);
   const pipeline::Costs costs = pipeline::costs_of(scores, a, pipeline::method_by_name(data.method()).pricing);
   data.set_costs(costs, a);
-  data.set_trade_off(pipeline::trade_off(pipeline::Problem(original, target_of(options, data), {}, costs)), command);
+  data.set_trade_off(pipeline::trade_off(pipeline::Problem(original, target, {}, costs)), command);
 }
 
 void add_from_original(ReportData& data, const Options& options, const Common& common) {
-  const model::Model original = model::Model::open(options.reference, target_of(options, data).fusion());
+  const pipeline::Target& target = target_of(options, data);
+  const model::Model original = model::Model::open(options.reference, target.fusion());
   const bool told = !data.original_fingerprint().empty();
   data.set_model(original);
   if (!told)
     remark("note: nothing in {} says which model it was made from; its linears have the sizes of those of {}\n",
            options.output, options.reference);
-  if (!options.plan.empty()) add_plan(data, options, original);
-  if (!options.scores.empty()) add_scores(data, options, original);
+  if (!options.plan.empty()) add_plan(data, options, original, target);
+  if (!options.scores.empty()) add_scores(data, options, original, target);
   if (options.texts || !options.prompts.empty()) {
     const model::Model quantized = model::Model::open(options.output);
     data.set_texts(pipeline::side_by_side(original, quantized,

@@ -145,8 +145,8 @@ std::size_t texts_at_once(const model::Architecture& a, std::size_t samples, std
   constexpr std::uint64_t most_at_once = 64, cache_bytes = 1u << 30;
   const std::uint64_t bytes = std::max<std::uint64_t>(1, text_cache_bytes(a, length));
   const auto most = static_cast<std::size_t>(std::clamp<std::uint64_t>(cache_bytes / bytes, 1, most_at_once));
-  const std::size_t batches = std::max<std::size_t>(1, ceil_div(samples, most));
-  return ceil_div(samples, batches);
+  const std::size_t texts = std::max<std::size_t>(samples, 1);
+  return ceil_div(texts, ceil_div(texts, most));
 }
 
 std::vector<std::vector<Token>> self_generate(Engine& engine, Token first, std::size_t samples, std::size_t length,

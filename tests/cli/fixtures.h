@@ -3,7 +3,6 @@
 #pragma once
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -13,6 +12,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "support/temporary_folder.h"
 
 namespace strata::fixtures {
 
@@ -23,25 +23,21 @@ struct Outcome {
   std::string out, err;
 };
 
+/// Runs `strata ARGUMENTS` in the folder, where it leaves the files stdout and stderr.
+inline Outcome run_in(const fs::path& folder, const std::string& arguments) {
+  const fs::path out = folder / "stdout", err = folder / "stderr";
+  const std::string command = fmt::format("cd '{}' && '{}' {} >'{}' 2>'{}'", folder.string(), STRATA_BINARY, arguments,
+                                          out.string(), err.string());
+  const int status = std::system(command.c_str());
+  EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status) << ": " << arguments;
+  return {WEXITSTATUS(status), read_text_file(out), read_text_file(err)};
+}
+
 class Cli : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::temp_directory_path() / fmt::format("strata-cli-{}-{}", getpid(), info->name());
-    fs::create_directories(folder_);
-    model_ = folder_ / "model";
-    fs::copy(fs::path(STRATA_TEST_DATA) / "golden/models/llama_tied", model_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
+  Cli() { fs::copy(fs::path(STRATA_TEST_DATA) / "golden/models/llama_tied", model_); }
 
-  Outcome run(const std::string& arguments) const {
-    const fs::path out = folder_ / "stdout", err = folder_ / "stderr";
-    const std::string command = fmt::format("cd '{}' && '{}' {} >'{}' 2>'{}'", folder_.string(), STRATA_BINARY,
-                                            arguments, out.string(), err.string());
-    const int status = std::system(command.c_str());
-    EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status) << ": " << arguments;
-    return {WEXITSTATUS(status), read_text_file(out), read_text_file(err)};
-  }
+  Outcome run(const std::string& arguments) const { return run_in(folder_, arguments); }
   /// Expects a sentence with `part` on stderr, and no file left behind but the model's.
   void expect_refused(const std::string& arguments, const std::string& part, int exit_code = 1) const {
     const Outcome outcome = run(arguments);
@@ -65,7 +61,8 @@ class Cli : public ::testing::Test {
   }
   static constexpr const char* kQuantize = "quantize model -o out --preset uniform:int4_g32 --scale minmax --no-verify";
 
-  fs::path folder_, model_;
+  TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path(), model_ = folder_ / "model";
 };
 
 }  // namespace strata::fixtures

@@ -1,10 +1,10 @@
 // A folder of a model_type that no family has, as a user meets it: quantize, inspect, and the verbs that refuse.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cstring>
 #include <map>
 
+#include "cli/fixtures.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/random.h"
@@ -18,10 +18,7 @@ namespace unknown_test {
 
 namespace fs = std::filesystem;
 
-struct Outcome {
-  int exit_code;
-  std::string out, err;
-};
+using fixtures::Outcome;
 
 class UnknownModel : public ::testing::Test {
  protected:
@@ -78,13 +75,7 @@ class UnknownModel : public ::testing::Test {
   }
   fs::path model() const { return folder_.path() / "model"; }
 
-  Outcome run(const std::string& arguments) const {
-    const fs::path out = folder_.path() / "stdout", err = folder_.path() / "stderr";
-    const std::string command = fmt::format("cd '{}' && '{}' {} >'{}' 2>'{}'", folder_.path().string(), STRATA_BINARY,
-                                            arguments, out.string(), err.string());
-    const int status = std::system(command.c_str());
-    return {WEXITSTATUS(status), read_text_file(out), read_text_file(err)};
-  }
+  Outcome run(const std::string& arguments) const { return fixtures::run_in(folder_.path(), arguments); }
   /// Quantizes and holds the result against the source: linears close to it, everything else the same bytes.
   void expect_quantized(const std::string& options) const {
     const Outcome outcome = run("quantize model -o out --overwrite " + options);

@@ -1,6 +1,8 @@
 // The mixer of gated delta nets: a convolution over time, then a state a head that forgets and is corrected by every
 // token. arXiv 2412.06464; transformers: Qwen3NextGatedDeltaNet of modeling_qwen3_next.py, modeling_qwen3_5.py,
 // OlmoHybridGatedDeltaNet of modeling_olmo_hybrid.py.
+#include "model/mixers/delta_net.h"
+
 #include "engine/engine.h"
 #include "engine/mixers/convolve.h"
 #include "engine/mixers/delta_rows.h"
@@ -16,7 +18,7 @@ void Engine::read_delta(BlockWeights& w, std::size_t block, const float* x, std:
   const model::Architecture& a = architecture_;
   const model::DeltaNet& d = a.delta;
   if (!d.by_key_heads) {
-    for (const DeltaStretch& part : stretches_of(d)) {
+    for (const model::DeltaStretch& part : model::delta_stretches(d)) {
       const std::size_t linear = a.index(block, part.role);
       if (!d.apart)
         multiply(w, linear, x, tokens, rows.qkv.data());

@@ -8,6 +8,7 @@
 #include "engine/scale.h"
 #include "kernel/delta_rule.h"
 #include "kernel/gates.h"
+#include "model/mixers/delta_net.h"
 
 namespace strata::engine {
 namespace {
@@ -43,7 +44,7 @@ void DeltaNetGradient::read(BlockProducts& products, std::span<const float> x, s
     take_qkvz(d_, products.multiply(Role::in_qkvz, x).data(), tokens, rows_);
     take_ba(d_, products.multiply(Role::in_ba, x).data(), tokens, rows_);
   } else {
-    for (const DeltaStretch& part : stretches_of(d_))
+    for (const model::DeltaStretch& part : model::delta_stretches(d_))
       put_columns(products.multiply(part.role, x).data(), tokens, d_.channels(), part.first, part.size,
                   rows_.qkv.data());
     rows_.z = products.multiply(Role::in_z, x);
@@ -134,7 +135,7 @@ void DeltaNetGradient::read_backward(BlockProducts& products, std::span<const fl
     products.gradient(Role::in_ba, put_ba(d_, tokens, d), x, dx);
     return;
   }
-  for (const DeltaStretch& part : stretches_of(d_)) {
+  for (const model::DeltaStretch& part : model::delta_stretches(d_)) {
     std::vector<float> own(tokens * part.size);
     take_columns(d.qkv.data(), tokens, d_.channels(), part.first, part.size, own.data());
     products.gradient(part.role, own, x, dx);

@@ -82,8 +82,8 @@ DeltaWeights read_delta_weights(const model::Model& model, std::size_t block) {
     return model.vector(model::kept_name(model.architecture(), block, part), size);
   };
   DeltaWeights w{{}, read("A_log", d.value_heads), read("dt_bias", d.value_heads), read(d.norm, d.value_size)};
-  for (const model::DeltaConvolution& part : model::delta_convolutions(d)) {
-    const std::vector<float> values = read(part.name, part.channels * d.kernel);
+  for (const model::DeltaStretch& part : model::delta_stretches(d)) {
+    const std::vector<float> values = read(part.convolution, part.size * d.kernel);
     w.convolution.insert(w.convolution.end(), values.begin(), values.end());
   }
   for (float& rate : w.rates) rate = -std::exp(rate);
@@ -104,12 +104,6 @@ std::vector<float> put_qkvz(const model::DeltaNet& d, std::size_t tokens, DeltaR
 
 std::vector<float> put_ba(const model::DeltaNet& d, std::size_t tokens, DeltaRows& rows) {
   return with_ba(d, rows, [&](Parts parts) { return put_together(parts, tokens, d.key_heads); });
-}
-
-std::vector<DeltaStretch> stretches_of(const model::DeltaNet& d) {
-  using model::Role;
-  if (!d.apart) return {{Role::in_qkv, 0, d.channels()}};
-  return {{Role::q, 0, d.keys()}, {Role::k, d.keys(), d.keys()}, {Role::v, 2 * d.keys(), d.values()}};
 }
 
 void make_gates(const model::DeltaNet& d, const DeltaWeights& weights, DeltaRows& rows, std::vector<float>* steps) {

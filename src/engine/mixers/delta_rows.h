@@ -30,13 +30,6 @@ void take_ba(const model::DeltaNet& net, const float* from, std::size_t tokens, 
 std::vector<float> put_qkvz(const model::DeltaNet& net, std::size_t tokens, DeltaRows& rows);
 std::vector<float> put_ba(const model::DeltaNet& net, std::size_t tokens, DeltaRows& rows);
 
-/// The linears whose outputs stand one after another in a row of qkv, where no linear makes z too.
-struct DeltaStretch {
-  model::Role role;
-  std::size_t first, size;
-};
-std::vector<DeltaStretch> stretches_of(const model::DeltaNet& net);
-
 /// beta and decay become what the delta rule reads: beta its sigmoid times DeltaNet::beta_scale, decay
 /// rate * softplus(decay + dt_bias). steps: filled with what softplus read, unless null.
 void make_gates(const model::DeltaNet& net, const DeltaWeights& weights, DeltaRows& rows,

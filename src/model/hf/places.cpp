@@ -33,8 +33,7 @@ struct OtherName {
   std::string_view own, other;
 };
 constexpr std::array<OtherName, 2> kOtherNorms = {
-    {{".input_layernorm.weight", ".attention_layer_norm.weight"},
-     {".post_attention_layernorm.weight", ".feedforward_layer_norm.weight"}}};
+    {{"input_layernorm", "attention_layer_norm"}, {"post_attention_layernorm", "feedforward_layer_norm"}}};
 
 /// Types of weights whose values take scales. MLX's codes are U32.
 bool is_quantized(DType type) { return type == DType::e4m3 || type == DType::e5m2 || type == DType::u8; }
@@ -102,12 +101,13 @@ class Finder {
   }
 
   void add_norms() {
-    for (const ExpectedTensor& tensor : expected_tensors(a_))
-      for (const OtherName& names : kOtherNorms)
-        if (tensor.name.ends_with(names.own)) {
-          const std::string before = tensor.name.substr(0, tensor.name.size() - names.own.size());
-          rename_tensor(before + std::string(names.other), tensor.name);
-        }
+    for (std::size_t b = 0; b < a_.blocks; ++b)
+      for (const Norm norm : {Norm::before_attention, Norm::after_attention, Norm::before_feed_forward}) {
+        if (!a_.has(norm, b)) continue;
+        for (const OtherName& names : kOtherNorms)
+          if (norm_part(a_, norm, b) == names.own)
+            rename_tensor(fmt::format("{}{}.weight", a_.names.block(b), names.other), norm_name(a_, norm, b));
+      }
   }
 
   Places take() { return std::move(places_); }

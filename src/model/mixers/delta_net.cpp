@@ -94,8 +94,8 @@ std::vector<MixerLinear> linears(const Architecture& a, std::size_t) {
 std::vector<ExpectedTensor> kept(const Architecture& a, std::size_t block) {
   const DeltaNet& d = a.delta;
   std::vector<ExpectedTensor> list;
-  for (const DeltaConvolution& part : delta_convolutions(d))
-    list.push_back(kept_tensor(a, block, part.name, {part.channels, 1, d.kernel}));
+  for (const DeltaStretch& part : delta_stretches(d))
+    list.push_back(kept_tensor(a, block, part.convolution, {part.size, 1, d.kernel}));
   list.push_back(kept_tensor(a, block, "A_log", {d.value_heads}));
   list.push_back(kept_tensor(a, block, "dt_bias", {d.value_heads}));
   list.push_back(kept_tensor(a, block, d.norm, {d.value_size}));
@@ -111,9 +111,11 @@ std::size_t floats(const Architecture& a) { return 2 * a.delta.channels() + 3 * 
 
 }  // namespace
 
-std::vector<DeltaConvolution> delta_convolutions(const DeltaNet& d) {
-  if (!d.apart) return {{"conv1d.weight", d.channels()}};
-  return {{"q_conv1d.weight", d.keys()}, {"k_conv1d.weight", d.keys()}, {"v_conv1d.weight", d.values()}};
+std::vector<DeltaStretch> delta_stretches(const DeltaNet& d) {
+  if (!d.apart) return {{Role::in_qkv, "conv1d.weight", 0, d.channels()}};
+  return {{Role::q, "q_conv1d.weight", 0, d.keys()},
+          {Role::k, "k_conv1d.weight", d.keys(), d.keys()},
+          {Role::v, "v_conv1d.weight", 2 * d.keys(), d.values()}};
 }
 
 constinit const MixerKind kDeltaMixer{.mixer = Mixer::delta,
