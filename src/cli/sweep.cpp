@@ -13,6 +13,7 @@
 #include "hub/model_argument.h"
 #include "kernel/dispatch.h"
 #include "model/tokenizer.h"
+#include "pipeline/job/precision.h"
 #include "pipeline/report/data.h"
 
 namespace strata::cli {
@@ -23,6 +24,7 @@ struct Options {
   std::size_t tokens = 1024, step = 0, random_orders = 5;
   bool claims = false, no_report = false;
   bool show_calibration = false;
+  kernel::Precision precision = kernel::Precision::f32;
   importance::CalibrationRequest calibration;
 };
 
@@ -91,7 +93,7 @@ void run(const Options& options, const Common& common) {
   const std::filesystem::path folder = options.output;
   if (ranks.is_first()) request.journal = make_journal(folder);
 
-  engine::Engine engine(model), writer(model, kernel::Precision::bf16);
+  engine::Engine engine(model, options.precision), writer(model, kernel::Precision::bf16);
   importance::CalibrationSet calibration, text;
   if (ranks.is_first()) {
     calibration = importance::make_calibration(writer, tokenizer, options.calibration);
@@ -104,6 +106,7 @@ void run(const Options& options, const Common& common) {
   if (!ranks.is_first()) return;
   json value = result.to_json();
   value["model"] = {{"path", options.model}, {"fingerprint", model.fingerprint()}};
+  value["precision"] = pipeline::precision_name(options.precision);
   value["text"] = text.source.to_json();
   value["calibration"] = calibration.source.to_json();
   write_json_file(folder / "sweep.json", value);
@@ -146,6 +149,7 @@ std::function<void()> setup(CommandLine& line, const Common& common) {
   line.flag({.name = "--no-report", .help = "Do not write report.html into the folder"}, options->no_report);
   line.flag({.name = "--claims", .help = "Print only whether each claim of the literature holds here"},
             options->claims);
+  pipeline::declare_precision(options->precision, line);
   visit(options->calibration, line);
   declare_show_calibration(line, options->show_calibration);
   return [options, &common] { run(*options, common); };

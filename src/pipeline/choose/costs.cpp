@@ -38,6 +38,12 @@ bool gradients_are_cheap(const model::Architecture& architecture) {
 
 }  // namespace
 
+std::vector<const importance::Signal*> cheapest_cost_signals(std::span<const codec::Codec* const> codecs,
+                                                             const model::Architecture& architecture) {
+  if (!gradients_are_cheap(architecture)) return linear_cost_signals(codecs);
+  return {&importance::signal_by_name("act_mse"), &importance::signal_by_name("fisher")};
+}
+
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target,
                                        const model::Architecture& architecture) {
   importance::ScoreRequest needed;
@@ -45,10 +51,7 @@ importance::ScoreRequest scores_needed(const PlanRequest& request, const Target&
   if (needs == Needs::linear_costs) {
     needed.codecs = allowed_codecs(target, request.codecs).codecs;
     needed.measure.rounded_inputs = rounded_inputs(target);
-    if (gradients_are_cheap(architecture))
-      for (const char* name : {"act_mse", "fisher"}) needed.signals.push_back(&importance::signal_by_name(name));
-    else
-      needed.signals = linear_cost_signals(needed.codecs);
+    needed.signals = cheapest_cost_signals(needed.codecs, architecture);
   }
   if (needs == Needs::block_signals) needed.signals.push_back(&importance::signal_by_name(request.signal));
   return needed;

@@ -14,8 +14,12 @@ std::vector<const importance::Signal*> price_signals(std::span<const codec::Code
 /// The signals that the cost of a linear under these codecs is made of: act_mse, and those that price the codecs.
 std::vector<const importance::Signal*> linear_cost_signals(std::span<const codec::Codec* const> codecs);
 
-/// The signals and codecs to score before planning by `request`: fisher, whose errors confirm_costs corrects, or alphas
-/// where the model has no backward pass or what is summed over it takes more than 4 GiB.
+/// The cheapest signals that price these codecs for this model: act_mse, with fisher, or with alphas where the model
+/// has no backward pass or what is summed over it takes more than 4 GiB.
+std::vector<const importance::Signal*> cheapest_cost_signals(std::span<const codec::Codec* const> codecs,
+                                                             const model::Architecture& architecture);
+
+/// The signals and codecs to score before planning by `request`. confirm_costs corrects the errors of fisher.
 importance::ScoreRequest scores_needed(const PlanRequest& request, const Target& target,
                                        const model::Architecture& architecture);
 

@@ -63,7 +63,8 @@ void PlanMeter::read_journal(const std::filesystem::path& journal, const importa
                                  {"job", job},
                                  {"model", engine_.model().identity()},
                                  {"text", text.source.identity()},
-                                 {"tokens", tokens}});
+                                 {"tokens", tokens},
+                                 {"f32", engine_.precision() == kernel::Precision::f32}});
   const std::string where = journal.string();
   for (const json& unit : journal_->finished())
     known_[get<std::string>(unit, "point", where)] = {

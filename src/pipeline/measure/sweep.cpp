@@ -53,9 +53,10 @@ class Sweep {
       orders.emplace_back(fmt::format("random {}", seed), allocate::random_order(a_.blocks, seed));
     progress_.emplace("sweep", (orders.size() + 3) * counts_.size() + a_.blocks + kPlansBeside);
     measure_beforehand(orders);
-    orders.emplace_back("kl", allocate::by_importance(single_blocks()));
+    const std::vector<double> singles = single_blocks();
+    orders.emplace_back("kl", allocate::by_importance(singles));
     for (const auto& [name, order] : orders) result.curves.push_back(curve(name, order));
-    result.curves.push_back(best());
+    result.curves.push_back(best(singles));
     result.curves.push_back(pruned(orders[0].second));
     add_plans(result);
     return result;
@@ -123,21 +124,40 @@ class Sweep {
     return result;
   }
 
-  /// A codec for a group with the cost that the scores give; the original costs nothing.
-  Choice choice(std::size_t group, const Codec& codec) const {
-    return {&codec, problem_.bytes(group, codec), codec.has_codes() ? problem_.cost(group, codec) : 0.0};
+  /// What the scores say that lowering costs each group beyond the high codec, in nats; at least 0.
+  std::vector<double> scored_rises() const {
+    std::vector<double> result;
+    const auto cost = [&](std::size_t g, const Codec& codec) {
+      return codec.has_codes() ? problem_.cost(g, codec) : 0.0;
+    };
+    for (std::size_t g = 0; g < a_.groups.size(); ++g)
+      result.push_back(a_.groups[g].block == model::kNoBlock
+                           ? 0.0
+                           : std::max(0.0, cost(g, *held(g, *request_.low)) - cost(g, *held(g, *request_.high))));
+    return result;
   }
 
-  /// The two codecs by group instead of by block, at the bytes of every point of the other curves.
-  SweepCurve best() {
+  /// The two codecs by group instead of by block, at the bytes of every point of the other curves. singles: the KL of
+  /// each block lowered alone. What it is above the KL of no block lowered is shared out among the block's groups in
+  /// proportion to what the scores say of them.
+  SweepCurve best(const std::vector<double>& singles) {
     SweepCurve result{"best", {}};
     progress_->note("best");
+    const double none = point(0, lowered(std::vector<bool>(a_.blocks, false))).kl;
+    const std::vector<double> rises = scored_rises();
+    std::vector<double> of_blocks(a_.blocks, 0.0);
+    for (std::size_t g = 0; g < a_.groups.size(); ++g)
+      if (a_.groups[g].block != model::kNoBlock) of_blocks[a_.groups[g].block] += rises[g];
     std::vector<std::vector<Choice>> choices;
     std::vector<std::size_t> in_blocks;
     for (std::size_t g = 0; g < a_.groups.size(); ++g) {
-      if (a_.groups[g].block == model::kNoBlock) continue;
+      const std::size_t block = a_.groups[g].block;
+      if (block == model::kNoBlock) continue;
       in_blocks.push_back(g);
-      choices.push_back({choice(g, *held(g, *request_.high)), choice(g, *held(g, *request_.low))});
+      const double share = of_blocks[block] > 0.0 ? rises[g] / of_blocks[block] : 0.0;
+      const Codec &high = *held(g, *request_.high), &low = *held(g, *request_.low);
+      choices.push_back({{&high, problem_.bytes(g, high), 0.0},
+                         {&low, problem_.bytes(g, low), share * std::max(0.0, singles[block] - none)}});
     }
     const std::vector<allocate::Group> groups = knapsack(choices);
     for (const std::size_t count : counts_) {
@@ -203,7 +223,7 @@ SweepResult sweep(engine::Engine& engine, const importance::CalibrationSet& cali
   importance::ScoreRequest wanted;
   for (const Codec* codec : {request.high, request.low})
     if (codec->has_codes()) wanted.codecs.push_back(codec);
-  wanted.signals = linear_cost_signals(wanted.codecs);
+  wanted.signals = cheapest_cost_signals(wanted.codecs, engine.architecture());
   for (const char* signal : {"lim", "zd"}) wanted.signals.push_back(&importance::signal_by_name(signal));
   const importance::ScoreResult scored = importance::score(engine, calibration, wanted);
   PlanMeter meter(engine, text, scored.inputs, request.tokens, request.journal, "sweep");
