@@ -10,6 +10,7 @@
 #include "core/threads.h"
 #include "kernel/gradients.h"
 #include "kernel/outer_products.h"
+#include "kernel/round_rows.h"
 #include "quantize/cholesky.h"
 
 namespace strata::quantize {
@@ -98,12 +99,12 @@ CrossMoment& CrossMoment::operator+=(const CrossMoment& other) {
   return *this;
 }
 
-std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback,
-                                     std::size_t first, std::size_t end) {
+std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Hessian& hessian,
+                                     const Feedback& feedback, std::size_t first, std::size_t end) {
   const std::size_t n = weights.cols, rows = weights.rows;
   const bool of_inputs = drift.of == Drift::Of::inputs;
-  STRATA_CHECK(drift.moment.rows() == (of_inputs ? n : rows) && drift.moment.cols() == n && feedback.size == n &&
-               feedback.order.empty());
+  STRATA_CHECK(drift.moment.rows() == (of_inputs ? n : rows) && drift.moment.cols() == n && hessian.size() == n &&
+               feedback.size == n && feedback.order.empty());
   // As few rows as the product of one with another kernel has are never multiplied alone, so that a row's result is the
   // same whichever rows are asked for.
   first = std::min(first, rows - std::min(rows, kRows)) / kRows * kRows;
@@ -118,7 +119,9 @@ std::vector<float> corrected_weights(const MatrixView& weights, const Drift& dri
     kernel::matmul(mine, n, count, {MatrixView::dense(turned.data(), n, n, DType::f32), nullptr}, change.data(), n,
                    kernel::Precision::f32);
   } else {
-    std::copy_n(moment.data() + first * n, count * n, change.data());
+    kernel::matmul(mine, n, count, {MatrixView::dense(hessian.row(0), n, n, DType::f32), nullptr}, change.data(), n,
+                   kernel::Precision::f32);
+    kernel::subtract(moment.data() + first * n, change.data(), count * n, change.data());
   }
   solve(feedback, change.data(), count);
   parallel_for(count, [&](std::size_t r) {

@@ -37,7 +37,7 @@ class CrossMoment {
 struct Drift {
   enum class Of {
     inputs,  ///< (~x - x) x^T with ~x the original's inputs; serves all linears that read x
-    output,  ///< (~y - y) x^T of one linear, with y its original output for x plus what that is added to
+    output,  ///< (~y - r) x^T of one linear, with r what its output is added to, and ~y that sum in the original
   };
   Of of;
   CrossMoment moment;
@@ -45,12 +45,13 @@ struct Drift {
 
 /// The weights to round instead of `weights` W (rows, cols), so that rounding them under H minimizes the squared
 /// distance between their outputs for x and the original's outputs: W + (W moment) (H + damping)^-1 for a drift of
-/// inputs, and W + moment (H + damping)^-1 for a drift of the output. feedback: the factorization of H + damping in
-/// rising order. Of the result only rows [first, end) are made, to the next multiples of 64.
-std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback,
-                                     std::size_t first, std::size_t end);
-inline std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Feedback& feedback) {
-  return corrected_weights(weights, drift, feedback, 0, weights.rows);
+/// inputs, and W + (moment - W H) (H + damping)^-1 for a drift of the output. feedback: the factorization of H +
+/// damping in rising order. Of the result only rows [first, end) are made, to the next multiples of 64.
+std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Hessian& hessian,
+                                     const Feedback& feedback, std::size_t first, std::size_t end);
+inline std::vector<float> corrected_weights(const MatrixView& weights, const Drift& drift, const Hessian& hessian,
+                                            const Feedback& feedback) {
+  return corrected_weights(weights, drift, hessian, feedback, 0, weights.rows);
 }
 
 }  // namespace strata::quantize

@@ -41,7 +41,7 @@ struct Setting {
     return h;
   }
   Drift drift(bool of_output) const {
-    const Matrix inputs = original - x, output = inputs * weights.transpose() + state;
+    const Matrix inputs = original - x, output = original * weights.transpose() + state;
     Drift d = of_output ? Drift{Drift::Of::output, CrossMoment(kRows, kCols)}
                         : Drift{Drift::Of::inputs, CrossMoment(kCols, kCols)};
     d.moment.add((of_output ? output : inputs).data(), x.data(), kTokens, kernel::Precision::f32);
@@ -74,7 +74,8 @@ TEST(Drift, CorrectedWeightsAreTheLeastSquaresSolution) {
   const Setting setting;
   for (const bool of_output : {false, true}) {
     const Feedback feedback = factorize(setting.hessian(), 1e-6);
-    const std::vector<float> got = corrected_weights(setting.view(), setting.drift(of_output), feedback);
+    const std::vector<float> got =
+        corrected_weights(setting.view(), setting.drift(of_output), setting.hessian(), feedback);
     const Eigen::MatrixXd x = setting.x.cast<double>();
     Eigen::MatrixXd target = (setting.original * setting.weights.transpose()).cast<double>();
     if (of_output) target += setting.state.cast<double>();
@@ -95,7 +96,7 @@ TEST(Drift, CorrectsMoreColumnsThanAreSolvedTogether) {
   drift.moment.add(moved.data(), x.data(), 1500, kernel::Precision::f32);
   const Feedback feedback = factorize(hessian, 0.05);
   const std::vector<float> got =
-      corrected_weights(MatrixView::dense(weights.data(), rows, cols, DType::f32), drift, feedback);
+      corrected_weights(MatrixView::dense(weights.data(), rows, cols, DType::f32), drift, hessian, feedback);
   const Eigen::MatrixXd wide = x.cast<double>(), moments = wide.transpose() * wide,
                         damped = moments + feedback.added * Eigen::MatrixXd::Identity(cols, cols),
                         change = weights.cast<double>() * (moved.cast<double>().transpose() * wide);
@@ -114,7 +115,7 @@ TEST(Drift, RoundingCorrectedWeightsComesNearerToTheOriginal) {
       if (!codec::why_not(codec, kRows, kCols).empty()) continue;
       const float scale = codec::tensor_scale(codec, setting.weights.cwiseAbs().maxCoeff());
       const std::vector<float> corrected =
-          corrected_weights(setting.view(), setting.drift(of_output), factorize(hessian, 0.01));
+          corrected_weights(setting.view(), setting.drift(of_output), hessian, factorize(hessian, 0.01));
       const MatrixView view = MatrixView::dense(corrected.data(), kRows, kCols, DType::f32);
       const Matrix with = decoded(quantize_gptq(codec, view, hessian, {.refine = 0}, {scale}).stored);
       const Matrix without = decoded(quantize_gptq(codec, setting.view(), hessian, {.refine = 0}, {scale}).stored);
@@ -125,7 +126,8 @@ TEST(Drift, RoundingCorrectedWeightsComesNearerToTheOriginal) {
 TEST(Drift, WithoutDriftNothingIsCorrected) {
   const Setting setting;
   const Drift none{Drift::Of::inputs, CrossMoment(kCols, kCols)};
-  const std::vector<float> got = corrected_weights(setting.view(), none, factorize(setting.hessian(), 0.01));
+  const std::vector<float> got =
+      corrected_weights(setting.view(), none, setting.hessian(), factorize(setting.hessian(), 0.01));
   EXPECT_TRUE(std::equal(got.begin(), got.end(), setting.weights.data()));
 }
 

@@ -211,8 +211,6 @@ double seconds_of_gptq(const PlannedJob& job, const Forecast& forecast) {
       const double rows_of_moment = static_cast<double>(ends_half ? linear.rows : linear.cols);
       seconds += 2.0 * hessians.sums(linear.cols, tokens) * rows_of_moment / static_cast<double>(linear.cols);
       factors += hessians.factors(linear.cols);
-      if (site == Site::o_in) seconds += tokens * (speed.attention - speed.to_o);  // what W makes of the new inputs
-      if (site == Site::down_in && ends_half) seconds += tokens * (speed.feed_forward - speed.to_down);
     }
     if (site == Site::from_latent_in) seconds += tokens * speed.feed_forward;
     if (forecast.keeps_rows && !a.layout[std::min(linear.block, a.blocks - 1)].mixture) continue;

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "engine/gradient.h"
 #include "engine/norms.h"
+#include "kernel/ops.h"
 #include "kernel/round_rows.h"
 #include "model/damage.h"
 #include "quantize/activation_order.h"
@@ -150,6 +151,8 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
       [&] { return quantize::CrossMoment(ends_half ? a.hidden : size, size); }, parts_.count(), parts_.first(),
       parts_.end());
   const bool keeps = setup_.keep_rows && ends_half;
+  if (ends_half && options_.asymmetric)
+    negate_bias(a.linear(block, site == Site::o_in ? model::Role::o : model::Role::down));
   if (keeps) rows_.start(states_.count(), set_.source.seq_len * size);
   const engine::Observer observer = [&](Site at, std::size_t, const float* rows, std::size_t tokens, std::size_t) {
     if (at != site) return;
@@ -165,6 +168,11 @@ Rounding::Inputs Rounding::collect(std::size_t block, Site site, std::size_t siz
   return inputs;
 }
 
+void Rounding::negate_bias(const model::Linear& linear) {
+  minus_bias_ = linear.bias ? model_.vector(linear.module + ".bias", linear.rows) : std::vector<float>();
+  for (float& value : minus_bias_) value = -value;
+}
+
 /// Adds the drift of the batch that runs: `rows` are its rows at the site.
 void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::size_t tokens, quantize::Drift::Of of,
                          quantize::CrossMoment& moment) {
@@ -176,12 +184,11 @@ void Rounding::add_drift(std::size_t block, Site site, const float* rows, std::s
     return;
   }
   const Half half = engine::half_of(site);
-  std::vector<float>& differences = differences_;
-  differences.assign(batch_states_, batch_states_ + sequences * states_.floats());
-  engine_.add_output(block, half, rows, tokens, differences.data());
+  differences_.resize(sequences * states_.floats());
   const float* const original = original_->advance(block, half, batch_first_, sequences);
-  kernel::subtract(original, differences.data(), differences.size(), differences.data());
-  moment.add(differences.data(), rows, tokens, kRoundingPrecision);
+  kernel::subtract(original, batch_states_, differences_.size(), differences_.data());
+  if (!minus_bias_.empty()) kernel::add_bias(differences_.data(), minus_bias_.data(), tokens, minus_bias_.size());
+  moment.add(differences_.data(), rows, tokens, kRoundingPrecision);
 }
 
 void Rounding::take_from_source(std::size_t l) {
@@ -225,7 +232,7 @@ void Rounding::round_linear(std::size_t l, const Inputs& inputs, const Ranks& ra
   if (inputs.drift) {
     if (!correction) correction = quantize::factorize(inputs.hessian, kCorrectionDamping * *gptq_.damping);
     const auto [first, end] = quantize::share_of_rows(ranks, weights.rows);
-    corrected = quantize::corrected_weights(weights, *inputs.drift, *correction, first, end);
+    corrected = quantize::corrected_weights(weights, *inputs.drift, inputs.hessian, *correction, first, end);
     weights = MatrixView::dense(corrected.data(), weights.rows, weights.cols, DType::f32);
   }
   quantize::GptqResult result = quantize::quantize_gptq(codec, weights, inputs.hessian, *feedback, gptq_,

@@ -102,6 +102,7 @@ class Rounding {
                           std::span<const quantize::Hessian> hessians, std::span<const std::size_t> routed);
   /// Sums the inputs at a site, which are `size` numbers wide.
   Inputs collect(std::size_t block, engine::Site site, std::size_t size);
+  void negate_bias(const model::Linear& linear);
   void add_drift(std::size_t block, engine::Site site, const float* rows, std::size_t tokens, quantize::Drift::Of of,
                  quantize::CrossMoment& moment);
   void tune(std::size_t block);
@@ -128,7 +129,8 @@ class Rounding {
   const float* batch_states_ = nullptr;  ///< states of the running batch; batch_first_ is its first sequence
   std::size_t batch_first_ = 0;
   std::vector<float> finished_;                 ///< a batch's rows from rows_
-  std::vector<float> differences_;              ///< of a batch's streams, or of its rows at a site
+  std::vector<float> differences_;              ///< of a batch's streams
+  std::vector<float> minus_bias_;               ///< of the linear whose output's drift is summed; empty without a bias
   std::optional<OriginalStream> original_;      ///< made for the correction and for tuning only
   std::optional<engine::HiddenStates> inputs_;  ///< before the block, where it is tuned or reads them twice
   std::map<std::size_t, quantize::LearnedRounding> learned_;  ///< linears of the current block that tuning may change
