@@ -136,6 +136,30 @@ TEST_F(Score, InterruptedSaysThatTheSameCommandResumes) {
   EXPECT_FALSE(fs::exists(pass));
 }
 
+TEST_F(Score, ByDefaultGradientsAreConfirmedAndThatResumesToo) {
+  const auto by_default = [](const char* name) {
+    return std::vector<std::string>{"--codecs",  "int3_channel,int4_channel,int8_channel",
+                                    "--calib",   "a.txt",
+                                    "--calib",   "b.txt",
+                                    "--samples", "4",
+                                    "-o",        name};
+  };
+  ASSERT_EQ(run(by_default("whole.json")), 0) << output();
+  const json scores = read_json_file(folder_.path() / "whole.json");
+  EXPECT_FALSE(scores["groups"].contains("alpha"));
+  ASSERT_EQ(scores["sets"].size(), 2u);
+  for (const json& set : scores["sets"]) {
+    EXPECT_TRUE(set["linears"].contains("fisher"));
+    EXPECT_TRUE(set["choices"].contains("kl"));
+  }
+  const fs::path journal = folder_.path() / "killed.json.confirm.1";
+  EXPECT_TRUE(WIFSIGNALED(run(by_default("killed.json"), [&] { return size_of(journal) > 0; })));
+  ASSERT_EQ(run(by_default("killed.json")), 0) << output();
+  EXPECT_TRUE(read_text_file(folder_.path() / "killed.json") == read_text_file(folder_.path() / "whole.json"));
+  for (const auto& entry : fs::directory_iterator(folder_.path()))
+    EXPECT_EQ(entry.path().filename().string().find("killed.json."), std::string::npos) << entry.path();
+}
+
 TEST_F(Score, TextsCountSeparatelyAndAreCombined) {
   ASSERT_EQ(run({"-o", "s.json", "--signals", "lim,act_mse,alpha", "--codecs", "int4_channel,nvfp4", "--calib", "a.txt",
                  "--calib", "b.txt", "--samples", "4", "--seq-len", "32", "--combine", "max"}),

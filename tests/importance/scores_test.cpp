@@ -21,6 +21,8 @@ class ScoresFile : public ::testing::Test {
     engine::Engine engine(model_);
     for (const char* name : {"keep", "int4_g32", "int4_g128", "fp8_channel", "nvfp4"})
       request_.codecs.push_back(&codec::by_name(name));
+    for (const Signal& signal : signals())
+      if (concerns(signal, request_.codecs) && (!signal.costly || signal.prices)) request_.signals.push_back(&signal);
     scores_ =
         score(engine, calibration_from_tokens(golden_ids("llama_untied_sharded"), {{"ids.txt"}}), request_).scores;
     value_ = scores_.to_json();
@@ -71,7 +73,7 @@ TEST_F(ScoresFile, HoldsEverySignalBlockAndLinear) {
     const std::string name(signal.name);
     if (!concerns(signal, request_.codecs)) {
       EXPECT_FALSE(scores_.groups.contains(name)) << "prices none of the codecs";
-    } else if (signal.costly) {
+    } else if (signal.costly && !signal.prices) {
       EXPECT_FALSE(scores_.choices.contains(name) || scores_.linears.contains(name)) << "not asked for";
     } else if (signal.of_linear != nullptr) {
       EXPECT_EQ(scores_.linears.at(name).size(), 3u * 7u + 1u) << name;  // untied: lm_head too

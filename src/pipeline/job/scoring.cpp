@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "core/interrupt.h"
+#include "core/journal.h"
 #include "core/ranks.h"
 #include "core/seconds.h"
 #include "core/units.h"
@@ -18,7 +19,10 @@
 #include "kernel/dispatch.h"
 #include "model/tokenizer.h"
 #include "pipeline/choose/costs.h"
+#include "pipeline/choose/gradient_costs.h"
+#include "pipeline/choose/planner.h"
 #include "pipeline/job/precision.h"
+#include "pipeline/measure/confirm.h"
 #include "pipeline/plan/target.h"
 #include "pipeline/report/scores_csv.h"
 #include "pipeline/round/options.h"
@@ -26,9 +30,21 @@
 namespace strata::pipeline {
 namespace {
 
-importance::ScoreRequest signals_of(const ScoringRequest& asked) {
+/// Bits of the plans whose costs are confirmed where nobody names signals: fisher errs below five bits.
+constexpr double kConfirmedBits[] = {3.0, 4.25};
+
+/// Whether the scores are to be all that planning needs, and what is cheap.
+bool left_open(const ScoringRequest& asked) { return asked.signals.empty() && !asked.judge; }
+
+importance::ScoreRequest signals_of(const ScoringRequest& asked, const model::Architecture& architecture) {
   importance::ScoreRequest request;
   request.codecs = allowed_codecs(target_by_name(asked.target), asked.codecs).codecs;
+  if (left_open(asked)) {
+    for (const importance::Signal& signal : importance::signals())
+      if (!signal.costly) request.signals.push_back(&signal);
+    for (const importance::Signal* signal : cheapest_cost_signals(request.codecs, architecture))
+      if (signal->costly) request.signals.push_back(signal);
+  }
   bool all = false;
   for (const std::string& name : asked.signals) {
     all = all || name == "all";
@@ -52,9 +68,36 @@ importance::ScoreRequest signals_of(const ScoringRequest& asked) {
   return request;
 }
 
+std::filesystem::path confirming_journal(const ScoringRequest& asked) {
+  return asked.output.empty() ? "" : asked.output + ".confirm";
+}
+
+/// Measures the divergence of groups where plans of several sizes spend, so that plans of any size know how far the
+/// gradients err. A size that no plan of the target has is passed over.
+void confirm(engine::Engine& engine, std::span<const importance::CalibrationSet> sets,
+             const importance::InputMeanSquare& inputs, const ScoringRequest& asked, importance::Scores& scores) {
+  const Target& target = target_by_name(asked.target);
+  const Ranks ranks = ranks_at_work();
+  const std::filesystem::path journal = ranks.is_first() ? confirming_journal(asked) : "";
+  for (const double bits : kConfirmedBits) {
+    PlanRequest request;
+    request.codecs = asked.codecs;
+    request.budget = BitsBudget{bits};
+    const auto next_plan = [&] {
+      return make_plan(Problem(engine.model(), target, request, costs_of(scores, engine.architecture()))).plan;
+    };
+    try {
+      next_plan();
+    } catch (const Error&) {
+      continue;
+    }
+    confirm_costs(engine, sets, inputs, rounded_inputs(target), journal, scores, next_plan, ranks);
+  }
+}
+
 /// Scores, and says how work resumes that Ctrl-C has stopped.
 importance::ScoreResult score_sets(engine::Engine& engine, std::span<const importance::CalibrationSet> sets,
-                                   importance::ScoreRequest request, importance::Combine how, Listener& listener) {
+                                   importance::ScoreRequest request, const ScoringRequest& asked, Listener& listener) {
   request.measure.announce = [&](const std::string& label, std::size_t units, double seconds) {
     if (seconds > 2)
       listener.on_remark(fmt::format("{}: {} measurements, about {} in all", label, units, human_seconds(seconds)));
@@ -64,7 +107,10 @@ importance::ScoreResult score_sets(engine::Engine& engine, std::span<const impor
         fmt::format("resuming: {} of {} blocks were scored before", blocks, engine.architecture().blocks));
   };
   try {
-    return importance::score(engine, sets, request, how);
+    importance::ScoreResult result = importance::score(engine, sets, request, asked.combine);
+    if (left_open(asked) && has_gradient_costs(result.scores))
+      confirm(engine, sets, result.inputs, asked, result.scores);
+    return result;
   } catch (const Interrupted&) {
     const auto kept = importance::kept_files(request.measure, sets.size());
     if (!kept.empty())
@@ -158,7 +204,7 @@ Scored score_passes(const model::Model& original, importance::ScoreRequest reque
                                  : importance::smoothed(original, one_text(original, asked, sets), request.smoothing);
   if (const std::string text = describe_smoothing(request.smoothing, original); !text.empty()) listener.on_remark(text);
   engine::Engine engine(model, asked.precision);
-  importance::ScoreResult result = score_sets(engine, sets, request, asked.combine, listener);
+  importance::ScoreResult result = score_sets(engine, sets, request, asked, listener);
   Scored scored;
   scored.scores = std::move(result.scores);
   scored.seconds = std::move(result.seconds);
@@ -166,6 +212,8 @@ Scored score_passes(const model::Model& original, importance::ScoreRequest reque
   write(scored.scores, asked, model);
   if (!asked.imatrix.empty()) importance::write_imatrix(asked.imatrix, model, result.inputs, scored.scores.calibration);
   importance::remove_kept(request.measure, sets.size());
+  for (std::size_t s = 1; s <= sets.size() && !asked.output.empty(); ++s)
+    Journal::remove(confirming_journal(asked).string() + fmt::format(".{}", s));
   if (asked.judge)
     for (const codec::Codec* codec : importance::judged_codecs(scored.scores))
       scored.judged.push_back({codec, importance::judge(scored.scores, model.architecture(), *codec)});
@@ -188,12 +236,15 @@ void visit(ScoringRequest& r, OptionVisitor& v) {
             .help = "Also write the inputs' mean squares as an importance matrix for llama-quantize",
             .example = "m.gguf"},
            r.imatrix);
-  v.comma_list({.name = "--signals",
-                .help = fmt::format("Signals, or all (default: all that are not costly); alpha stands for all its "
-                                    "kinds that price the codecs. docs/signals.md explains them: {}",
-                                    fmt::join(known, ", ")),
-                .example = "lim,zd"},
-               r.signals);
+  v.comma_list(
+      {.name = "--signals",
+       .help = fmt::format("Signals, or all; alpha stands for all its kinds that price the codecs. Default: all "
+                           "that are not costly, and what prices codecs: fisher, confirmed by kl where plans "
+                           "of 3 and 4.25 bits spend, or alpha where the model has no backward pass. "
+                           "docs/signals.md explains them: {}",
+                           fmt::join(known, ", ")),
+       .example = "lim,zd"},
+      r.signals);
   declare_target(r.target, v);
   v.comma_list({.name = "--codecs", .help = "Codecs to score (default: all of the target)", .example = "int4_g64"},
                r.codecs);
@@ -222,8 +273,8 @@ Scored score(const ScoringRequest& asked, Listener& listener) {
   const auto begin = std::chrono::steady_clock::now();
   const WorkingTogether together;
   kernel::keep_variant(ranks_at_work());
-  const importance::ScoreRequest request = signals_of(asked);
   const model::Model model = model::Model::open(asked.model, target_by_name(asked.target).fusion());
+  const importance::ScoreRequest request = signals_of(asked, model.architecture());
   Scored scored = model.architecture().why_not_runnable.empty() ? score_passes(model, request, asked, listener)
                                                                 : score_weights(model, request, asked);
   scored.took = seconds_since(begin);

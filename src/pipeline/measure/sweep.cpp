@@ -24,7 +24,7 @@ class Sweep {
  public:
   Sweep(engine::Engine& engine, const SweepRequest& request, const importance::ScoreResult& scored, PlanMeter& meter)
       : a_(engine.architecture()),
-        problem_(engine.model(), target_by_name("vllm"), {}, costs_of(scored.scores, a_)),
+        problem_(engine.model(), default_target({}), {}, costs_of(scored.scores, a_)),
         request_(request),
         scored_(scored),
         meter_(meter) {
