@@ -2,10 +2,10 @@
 """Tasks and divergence of the paper's plans (blocks in an order, two codecs) beside `best` and uniform ones of the same bytes.
 
     build/venv-python/bin/python bench/tasks_table.py MODEL SCORES.json TASKS_FOLDER TEXT.txt --work DIR [--limit 250]
-        [--strata STRATA] [--chunks 20] [--calib FILE]
+        [--strata STRATA] [--chunks 20] [--calib FILE] [--only REGEX]
 
 TASKS_FOLDER has arc_easy.jsonl, arc_challenge.jsonl, hellaswag_val_sample1000.jsonl, piqa_valid.jsonl and winogrande_dev.jsonl.
-SCORES.json is of `strata score MODEL --for transformers --signals lim,zd,act_mse,fisher` (or alpha). Every plan is rounded to nearest. The
+SCORES.json is of `strata score MODEL --for transformers`. Every plan is rounded to nearest and keeps a head of its own in bf16. The
 Python must have lm_eval. Prints a Markdown table: KL and perplexity of the text, accuracy of each task on its first items,
 and the mean accuracy less the original's, with the standard error of the difference item by item.
 """
@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -83,16 +84,19 @@ def main() -> None:
     ap.add_argument("--limit", type=int, default=250)
     ap.add_argument("--calib", type=pathlib.Path, help="text that scales are searched by (default: the model writes its own)")
     ap.add_argument("--chunks", type=int, default=20)
+    ap.add_argument("--only", default="", help="rows whose name matches this expression")
     ap.add_argument("--strata", default="build/release/strata")
     args = ap.parse_args()
     table = Table(args)
-    blocks = json.loads((args.model / "config.json").read_text())["num_hidden_layers"]
+    config = json.loads((args.model / "config.json").read_text())
+    blocks, head = config["num_hidden_layers"], [] if config.get("tie_word_embeddings") else ["--keep", "lm_head"]
     rows = {}
     for name, options in plans(blocks).items():
         rows[name] = table.quantized(name, options)
         if name.startswith("uniform") or " lim, " in name:
             bits = rows[name][1]
-            rows[f"best, {bits:.3f} bits"] = table.quantized(f"best {bits:.3f}", ["--bits", str(bits)])
+            rows[f"best, {bits:.3f} bits"] = table.quantized(f"best {bits:.3f}", ["--bits", str(bits), *head])
+    rows = {name: row for name, row in rows.items() if re.search(args.only, name)}
     found = table.judged([out for out, _ in rows.values()])
     original = {row["task"]: row["ref"] for row in found[0]["tasks"]}
     print(f"| plan | bits | KL | perplexity | {' | '.join(TASKS)} | mean | less than the original |")
