@@ -212,8 +212,8 @@ Scored score_passes(const model::Model& original, importance::ScoreRequest reque
   write(scored.scores, asked, model);
   if (!asked.imatrix.empty()) importance::write_imatrix(asked.imatrix, model, result.inputs, scored.scores.calibration);
   importance::remove_kept(request.measure, sets.size());
-  for (std::size_t s = 1; s <= sets.size() && !asked.output.empty(); ++s)
-    Journal::remove(confirming_journal(asked).string() + fmt::format(".{}", s));
+  for (std::size_t s = 0; s < sets.size() && !asked.output.empty(); ++s)
+    Journal::remove(confirming_file(confirming_journal(asked), s));
   if (asked.judge)
     for (const codec::Codec* codec : importance::judged_codecs(scored.scores))
       scored.judged.push_back({codec, importance::judge(scored.scores, model.architecture(), *codec)});

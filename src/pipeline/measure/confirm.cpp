@@ -51,6 +51,10 @@ void share_units(const Ranks& ranks, std::vector<importance::SingleChange>& unit
 
 }  // namespace
 
+std::filesystem::path confirming_file(const std::filesystem::path& journal, std::size_t set) {
+  return journal.string() + fmt::format(".{}", set + 1);
+}
+
 void confirm_costs(engine::Engine& engine, std::span<const importance::CalibrationSet> sets,
                    const importance::InputMeanSquare& inputs, const codec::RoundedInputs& rounded_inputs,
                    const std::filesystem::path& journal, importance::Scores& scores,
@@ -68,7 +72,7 @@ void confirm_costs(engine::Engine& engine, std::span<const importance::Calibrati
       importance::MeasureRequest request;
       request.tokens = kConfirmTokens;
       request.rounded_inputs = rounded_inputs;
-      if (!journal.empty()) request.journal = journal.string() + fmt::format(".{}", s + 1);
+      if (!journal.empty()) request.journal = confirming_file(journal, s);
       std::optional<WorkingTogether> together;
       if (ranks.many()) together.emplace();
       std::vector<importance::Measurement> measured =

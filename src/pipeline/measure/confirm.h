@@ -14,6 +14,9 @@ inline constexpr std::size_t kConfirmedGroups[] = {40, 20, 20, 20};
 /// Calibration tokens that a group is measured on: whole sequences.
 inline constexpr std::size_t kConfirmTokens = 128;
 
+/// Where the measurements of a set, counted from 0, are kept: `journal` with its number behind it.
+std::filesystem::path confirming_file(const std::filesystem::path& journal, std::size_t set);
+
 /// In rounds: makes a plan by the scores as they are, measures the groups that cost it most at the codecs that it gives
 /// them (`kl`, importance/single_changes.h), and puts the divergences into the scores, those of every set into its own.
 /// sets: the one that was scored, or those of scores.sets, in their order. rounded_inputs: as in the scores. make_plan
