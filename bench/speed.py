@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The speeds that matter, in one run on an idle machine, beside llama.cpp and torch where they do the same: a Markdown table.
 
-usage: bench/speed.py build/models/smollm2 [--rounds 3] [--only tokens,job] [--threads 2]
+usage: bench/speed.py build/models/smollm2 [LARGER...] [--rounds 3] [--only tokens,job] [--threads 2]
 Products: `strata bench`, and a matrix product of torch in f32 (build/venv-hf). Prefill of 512 tokens and decoding of 64:
 `strata` and the library in the xllamacpp wheel (build/venv-llama) on the same GGUF files, in turns, by bench/peers/decode.py.
 Decoding of the model itself after 2,048 and 4,096 tokens, with keys and values in bf16 and in f32.
-The job: `strata quantize MODEL --bits 4.5`, everything default, verification and report included. scripts/make_venv.sh
-makes the environments. STRATA_ISA=avx2 gives the rows of a machine without AVX-512 for strata; the peers' do not change.
+Jobs: `strata quantize MODEL --bits 4.5` by rtn and by gptq, everything default, verification and report included; for larger
+models, which follow the first one and whose rows have their names, by rtn, and `--like Q4_K_M` by gptq. scripts/make_venv.sh makes
+the environments. STRATA_ISA=avx2 gives the rows of a machine without AVX-512 for strata; the peers' do not change.
 """
 import argparse
 import json
@@ -42,6 +43,10 @@ begin = time.perf_counter(); model.logits(ids); print(512 / (time.perf_counter()
 """
 
 
+JOBS = (("--bits", "4.5", "--method", "rtn"), ("--bits", "4.5", "--method", "gptq"))
+LARGER_JOBS = (JOBS[0], ("--like", "Q4_K_M", "--method", "gptq"))
+
+
 def row(what: str, ours: str, theirs: str = "", ratio: str = "") -> None:
     print(f"| {what} | {ours} | {theirs} | {ratio} |", flush=True)
 
@@ -61,10 +66,14 @@ def llama_prefill(path: pathlib.Path, threads: int) -> float:
     return float(decode.output(ROOT / "build/venv-llama/bin/python", "-c", PREFILL, ROOT / "tests/peers", path, threads))
 
 
-def tokens_per_second(args, kinds: list[str], work: pathlib.Path) -> None:
-    for kind in kinds:
+def name_of(args, model: str) -> str:
+    return "" if model == args.models[0] else f"{pathlib.Path(model).name}: "
+
+
+def tokens_per_second(args, model: str, work: pathlib.Path) -> None:
+    for kind in args.types.split(","):
         path = work / f"{kind}.gguf"
-        decode.output(args.strata, "quantize", args.model, "-o", path, "--preset", f"uniform:{kind}", "--method", "rtn", "--scale",
+        decode.output(args.strata, "quantize", model, "-o", path, "--overwrite", "--preset", f"uniform:{kind}", "--method", "rtn", "--scale",
                       "minmax", "--no-verify")
         prefill, exact, decoding, theirs_prefill, theirs = [], [], [], [], []
         for _ in range(args.rounds):
@@ -78,7 +87,7 @@ def tokens_per_second(args, kinds: list[str], work: pathlib.Path) -> None:
         for what, ours, other in (("prefill of 512", prefill, theirs_prefill), ("prefill of 512, --precision f32", exact, theirs_prefill),
                                   ("one at a time", decoding, theirs)):
             a, b = statistics.median(ours), statistics.median(other)
-            row(f"{kind}, {what}", f"{a:.1f} tokens/s", f"llama.cpp {b:.1f}", f"{a / b:.2f}")
+            row(f"{name_of(args, model)}{kind}, {what}", f"{a:.1f} tokens/s", f"llama.cpp {b:.1f}", f"{a / b:.2f}")
 
 
 def long_contexts(args) -> None:
@@ -86,25 +95,27 @@ def long_contexts(args) -> None:
     for context in (2048, 4096):
         speeds = []
         for exact in ([], ["--exact"]):
-            measured = json.loads(decode.output(args.strata, "bench", "--model", args.model, "--context", context, *exact,
+            measured = json.loads(decode.output(args.strata, "bench", "--model", args.models[0], "--context", context, *exact,
                                                 "--threads", args.threads, "--json"))
             speeds.append(measured["bf16"]["decode_tokens_per_second"])
         row(f"one at a time after {context} tokens", f"{speeds[0]:.1f} tokens/s", f"keys in f32 {speeds[1]:.1f}",
             f"{speeds[0] / speeds[1]:.2f}")
 
 
-def job(args, work: pathlib.Path) -> None:
-    for method in ("rtn", "gptq"):
+def jobs(args, model: str, work: pathlib.Path) -> None:
+    for options in JOBS if model == args.models[0] else LARGER_JOBS:
+        out = work / "job.gguf" if "--like" in options else work / "job"
         begin = time.monotonic()
-        result = json.loads(decode.output(args.strata, "quantize", args.model, "-o", work / method, "--bits", 4.5, "--method", method,
-                                          "--threads", args.threads, "--json"))
+        result = json.loads(decode.output(args.strata, "quantize", model, "-o", out, "--overwrite", *options, "--threads", args.threads,
+                                          "--json"))
         kl = result["verification"]["kl_divergence"]
-        row(f"quantize --bits 4.5 --method {method}", f"{time.monotonic() - begin:.0f} s, KL {kl['mean']:.4f} +- {kl['stderr']:.4f}")
+        row(f"{name_of(args, model)}quantize {' '.join(options)}",
+            f"{time.monotonic() - begin:.0f} s, KL {kl['mean']:.4f} +- {kl['stderr']:.4f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
+    parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--strata", default=str(ROOT / "build/release/strata"))
     parser.add_argument("--types", default="q8_0,q4_0,q4_k")
     parser.add_argument("--rounds", type=int, default=3)
@@ -116,11 +127,13 @@ def main() -> None:
     print(decode.output(args.strata, "--version", "--verbose").strip() + "\n")
     print("| what | strata | beside it | ratio |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as work:
-        parts = {"products": lambda: products(args), "contexts": lambda: long_contexts(args),
-                 "tokens": lambda: tokens_per_second(args, args.types.split(","), pathlib.Path(work)),
-                 "job": lambda: job(args, pathlib.Path(work))}
+        once, each_model = {"products": products, "contexts": long_contexts}, {"tokens": tokens_per_second, "job": jobs}
         for part in args.only.split(","):
-            parts[part]()
+            if part in once:
+                once[part](args)
+                continue
+            for model in args.models:
+                each_model[part](args, model, pathlib.Path(work))
 
 
 if __name__ == "__main__":

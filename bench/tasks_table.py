@@ -17,18 +17,11 @@ import re
 import subprocess
 import sys
 
-CHOICES = "output_type: multiple_choice\nmetric_list: [{metric: acc}]\n"
-QUESTION = CHOICES + 'doc_to_text: "{{query}}\\nAnswer:"\ndoc_to_choice: "{{choices}}"\ndoc_to_target: "{{gold}}"\n'
-TASKS = {
-    "ARC-easy": ("arc_easy.jsonl", QUESTION),
-    "ARC-challenge": ("arc_challenge.jsonl", QUESTION),
-    "HellaSwag": ("hellaswag_val_sample1000.jsonl",
-                  CHOICES + 'doc_to_text: "{{ctx}}"\ndoc_to_choice: "{{endings}}"\ndoc_to_target: "{{label}}"\n'),
-    "PIQA": ("piqa_valid.jsonl", QUESTION.replace("\\nAnswer:", "Answer:")),
-    # Two beginnings of one sentence, of which the likelier end tells.
-    "WinoGrande": ("winogrande_dev.jsonl", CHOICES + 'doc_to_text: "{{gold}}"\ndoc_to_choice: "{{context_options}}"\n'
-                                                     'doc_to_target: "{{continuation}}"\n'),
-}
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests/python"))
+from local_tasks import write_tasks  # noqa: E402
+
+TASKS = {"ARC-easy": "local_arc_easy", "ARC-challenge": "local_arc_challenge", "HellaSwag": "local_hellaswag",
+         "PIQA": "local_piqa", "WinoGrande": "local_winogrande"}
 HIGH, LOW = "int4_g64", "int2_g64"
 
 
@@ -48,9 +41,7 @@ class Table:
     def __init__(self, args):
         self.args = args
         args.work.mkdir(parents=True, exist_ok=True)
-        for name, (file, rest) in TASKS.items():
-            source = f"dataset_path: json\ndataset_kwargs: {{data_files: {{test: {(args.tasks / file).resolve()}}}}}\n"
-            (args.work / f"{name}.yaml").write_text(f"task: {name}\n{source}test_split: test\n{rest}")
+        write_tasks(args.work, args.tasks)
 
     def strata(self, *words) -> dict:
         environment = {**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -69,9 +60,15 @@ class Table:
         return out, json.loads(kept.read_text())["bits"]
 
     def judged(self, outs: list[pathlib.Path]) -> list[dict]:
-        files = ",".join(str(self.args.work / f"{name}.yaml") for name in TASKS)
+        files = ",".join(str(self.args.work / f"{name}.yaml") for name in TASKS.values())
         return self.strata("eval", *outs, "--ref", self.args.model, "--text", self.args.text, "--chunks", self.args.chunks,
                            "--tasks", files, "--limit", self.args.limit, "--precision", "bf16")["models"]
+
+
+def accuracies(result: dict, kind: str) -> dict[str, dict]:
+    """Of each task; kind: "ref", "value" or "change"."""
+    rows = {row["task"]: row[kind] for row in result["tasks"] if row["metric"] == "acc"}
+    return {title: rows[name] for title, name in TASKS.items()}
 
 
 def main() -> None:
@@ -92,25 +89,28 @@ def main() -> None:
     blocks, head = config["num_hidden_layers"], [] if config.get("tie_word_embeddings") else ["--keep", "lm_head"]
     rows = {}
     for name, options in plans(blocks).items():
+        paired = name.startswith("uniform") or " lim, " in name  # best gets this plan's bytes too
+        if not re.search(args.only, name) and not (paired and "best" in args.only):
+            continue
         rows[name] = table.quantized(name, options)
-        if name.startswith("uniform") or " lim, " in name:
+        if paired:
             bits = rows[name][1]
             rows[f"best, {bits:.3f} bits"] = table.quantized(f"best {bits:.3f}", ["--bits", str(bits), *head])
     rows = {name: row for name, row in rows.items() if re.search(args.only, name)}
     found = table.judged([out for out, _ in rows.values()])
-    original = {row["task"]: row["ref"] for row in found[0]["tasks"]}
+    original = accuracies(found[0], "ref")
     print(f"| plan | bits | KL | perplexity | {' | '.join(TASKS)} | mean | less than the original |")
     print("|---|---|---|---|" + "---|" * (len(TASKS) + 2))
     mean = sum(row["mean"] for row in original.values()) / len(TASKS)
     print(f"| bf16 | 16 | 0 | {found[0]['ref_perplexity']:.2f} | " + " | ".join(f"{100 * original[t]['mean']:.1f}" for t in TASKS) +
           f" | {100 * mean:.1f} | |")
     for (name, (_, bits)), result in zip(rows.items(), found):
-        values = {row["task"]: row for row in result["tasks"]}
-        mean = sum(values[t]["value"]["mean"] for t in TASKS) / len(TASKS)
-        lost = -sum(values[t]["change"]["mean"] for t in TASKS) / len(TASKS)
-        error = sum(values[t]["change"]["stderr"] ** 2 for t in TASKS) ** 0.5 / len(TASKS)
+        values, changes = accuracies(result, "value"), accuracies(result, "change")
+        mean = sum(row["mean"] for row in values.values()) / len(TASKS)
+        lost = -sum(row["mean"] for row in changes.values()) / len(TASKS)
+        error = sum(row["stderr"] ** 2 for row in changes.values()) ** 0.5 / len(TASKS)
         print(f"| {name} | {bits:.3f} | {result['kl_divergence']['mean']:.4f} | {result['perplexity']:.2f} | " +
-              " | ".join(f"{100 * values[t]['value']['mean']:.1f}" for t in TASKS) +
+              " | ".join(f"{100 * values[t]['mean']:.1f}" for t in TASKS) +
               f" | {100 * mean:.1f} | {100 * lost:.1f} +- {100 * error:.1f} |")
 
 

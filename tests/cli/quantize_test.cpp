@@ -39,6 +39,7 @@ TEST_F(Cli, ScaledChannelsAreAskedForAndTold) {
   EXPECT_TRUE(says("", "smooth 0.5: before rounding, channels are scaled at 6 sites of 2 blocks"));
   EXPECT_TRUE(says(" --smooth 0.7", "smooth 0.7: "));
   EXPECT_FALSE(says(" --smooth none", "smooth"));
+  EXPECT_FALSE(says(" --smooth 0", "smooth"));
   EXPECT_EQ(run(job + " --smooth some").exit_code, 2);
   EXPECT_EQ(run(job + " --smooth 1.5").exit_code, 2);
   const Outcome gguf = run("quantize model -o out.gguf --dry-run --preset uniform:q8_0 --smooth 0.5");

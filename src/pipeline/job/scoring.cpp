@@ -87,7 +87,7 @@ void confirm(engine::Engine& engine, std::span<const importance::CalibrationSet>
       return make_plan(Problem(engine.model(), target, request, costs_of(scores, engine.architecture()))).plan;
     };
     try {
-      next_plan();
+      check_request(engine.model(), target, request);
     } catch (const Error&) {
       continue;
     }

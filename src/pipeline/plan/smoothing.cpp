@@ -27,7 +27,9 @@ void declare_smoothing(Smoothing& smoothing, OptionVisitor& v) {
                         .most = 1.0};
   v.text(
       info,
-      [&smoothing, info](const std::string& word) { smoothing = word == "none" ? 0.0 : parse_number(info, word); },
+      [&smoothing, info](const std::string& word) {
+        smoothing = word == "none" || word == "0" ? 0.0 : parse_number(info, word);
+      },
       [&smoothing] {
         if (!smoothing) return json();
         return *smoothing == 0.0 ? json(smoothing_word(0.0)) : json(*smoothing);
