@@ -1,6 +1,6 @@
 // The rows of families of dense blocks; others are in gemma_families.cpp, renamed_families.cpp,
-// norm_bias_families.cpp, gpt_families.cpp, mixture_families.cpp and mamba_families.cpp. A family whose parts the
-// engine has is a row and a tiny model in tests/golden/models; one of experts has a Mixture besides.
+// norm_bias_families.cpp, gpt_families.cpp, mixture_families.cpp, latent_families.cpp and mamba_families.cpp. A family
+// whose parts the engine has is a row and a tiny model in tests/golden/models; one of experts has a Mixture besides.
 #include "model/families.h"
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 
 #include "model/gemma_families.h"
 #include "model/gpt_families.h"
+#include "model/latent_families.h"
 #include "model/mamba_families.h"
 #include "model/mixture_families.h"
 #include "model/mixtures.h"
@@ -292,7 +293,7 @@ std::span<const Family> families() {
   static const std::vector<Family> all = [] {
     std::vector<Family> rows(kDense.begin(), kDense.end());
     for (const std::span<const Family> more : {gemma_families(), renamed_families(), norm_bias_families(),
-                                               gpt_families(), mixture_families(), mamba_families()})
+                                               gpt_families(), mixture_families(), latent_families(), mamba_families()})
       rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();

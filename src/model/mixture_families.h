@@ -1,4 +1,4 @@
-// The rows of the family table that are mixtures of experts.
+// The rows of the family table that are mixtures of experts without latent attention.
 // families.cpp, which has the others, puts all together.
 #pragma once
 #include <span>
