@@ -96,8 +96,11 @@ void settle_keys(json& config, const Family& family, bool wrapped, const std::st
     if (says_nothing(key)) config[key] = value;
 
   const json only = parse_json(family.only, "what is computed of " + type);
+  const auto computed = [](const json& value, const json& given) {
+    return value.is_array() ? std::ranges::find(value, given) != value.end() : value == given;
+  };
   for (const auto& [key, value] : only.items())
-    if (has_value(config, key.c_str()) && config[key] != value)
+    if (has_value(config, key.c_str()) && !computed(value, config[key]))
       fail("{}: '{}' is {}, and what {} models compute then is not computed here", where, key, brief(config[key]),
            type);
 }

@@ -112,7 +112,8 @@ struct Family {
   ScaleKeys scales{};
   TensorNames names{};
   const Mixture* mixture = nullptr;  ///< null for families of dense blocks
-  /// A JSON object: the only values of keys that the engine computes. Another is an error; a key may be left out.
+  /// A JSON object: the only values of keys that the engine computes, or arrays of them. Another is an error; a key may
+  /// be left out.
   const char* only = "{}";
   const char* inner_key = nullptr;  ///< holds an object whose keys count as if they stood beside it
   /// A JSON object: how the family spells keys, by the spelling that most families share.
