@@ -203,6 +203,7 @@ constexpr auto kDense = std::to_array<Family>({
      .names = {.before_feed_forward = {}},
      .defaults = R"({"logit_scale": 0.0625, "sliding_window": 4096})"},
     {.model_type = "exaone4",
+     .also = {"exaone4_5", "exaone4_5_text"},
      .class_name = "Exaone4ForCausalLM",
      .gguf = "exaone4",
      .embedding_query = EmbeddingQuery::by_class,

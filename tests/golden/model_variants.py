@@ -424,6 +424,11 @@ WRAPPERS = {
         {"architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", **QWEN_IDS, "tie_word_embeddings": True,
          "text_config": text_config(QWEN25_TEXT, model_type="qwen2_5_vl_text", tie_word_embeddings=True),
          "vision_config": QWEN25_VISION}, lengths=(40,), vocab=60, names="modules", embedding=0.3),
+    "exaone4_5": Variant(
+        {"architectures": ["Exaone4_5_ForConditionalGeneration"], "model_type": "exaone4_5", "image_token_id": 60, "video_token_id": 61,
+         "tie_word_embeddings": False, "text_config": text_config(EXAONE4, model_type="exaone4_5_text"),
+         "vision_config": {**without(QWEN25_VISION, "tokens_per_second"), "model_type": "exaone4_5_vision", "num_key_value_heads": 1}},
+        lengths=(100,), vocab=60),
     "qwen3_vl": Variant(
         {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", **QWEN_IDS, "tie_word_embeddings": True,
          "text_config": {**QWEN3_VL_TEXT, "tie_word_embeddings": True}, "vision_config": {**QWEN3_VISION, "model_type": "qwen3_vl"}},

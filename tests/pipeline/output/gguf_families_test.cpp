@@ -31,6 +31,7 @@ const std::map<std::string, std::string>& refused() {
       {"deepseek_v2_q_lora", "'group_limited_greedy'"},
       {"deepseek_v3_half_rope", "biases of o"},
       {"exaone4", "the sliding window in block 0"},
+      {"exaone4_5", "the sliding window in block 0"},
       {"gemma2", "factors of embedding"},  // of q: 24 is not the size of a head
       {"gemma3", "factors of embedding"},
       {"gemma3_text", "factors of embedding"},
