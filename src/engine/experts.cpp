@@ -10,6 +10,7 @@
 #include "core/threads.h"
 #include "engine/engine.h"
 #include "engine/norms.h"
+#include "engine/scale.h"
 #include "kernel/ops.h"
 
 namespace strata::engine {
@@ -207,6 +208,7 @@ bool Engine::add_experts(BlockWeights& w, std::size_t block, const float* x, con
   if (w.router->shared_gate && whole)
     kernel::scale_rows(out, a.hidden, tokens, a.hidden,
                        shared_scales(*w.router->shared_gate, x, tokens, a.hidden).data());
+  if (whole) scale(out, tokens * a.hidden, a.experts.shared_scale);
   if (!a.experts.beside_dense) return mix_experts(w, block, {x, x}, tokens, out, observer, last);
   float* const router_in = sized(router_in_, tokens * a.hidden);
   kernel::rms_norm(h, w.router->norm.data(), tokens, a.hidden, a.norm_epsilon, router_in);

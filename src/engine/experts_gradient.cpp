@@ -5,6 +5,7 @@
 
 #include "core/threads.h"
 #include "engine/routed_gradient.h"
+#include "engine/scale.h"
 #include "kernel/gates.h"
 #include "kernel/ops.h"
 
@@ -38,6 +39,7 @@ class ExpertsGradient final : public PartGradient {
 std::vector<float> ExpertsGradient::run_shared(const Batch& batch, BlockProducts& products, std::span<const float> x) {
   if (!shared_) return std::vector<float>(x.size(), 0.0f);
   shared_out_ = shared_->forward(batch, products, x);
+  scale(shared_out_.data(), shared_out_.size(), a_.experts.shared_scale);
   const auto& gate = routed_.router().shared_gate;
   if (!gate) return shared_out_;
   shared_scales_ = shared_scales(*gate, x.data(), batch.tokens, a_.hidden);
@@ -76,6 +78,7 @@ void ExpertsGradient::shared_backward(const Batch& batch, BlockProducts& product
     products.add_turned_product(gate->view(), dscales, kernel::Precision::f32, dx);
     kernel::scale_rows(d.data(), a_.hidden, batch.tokens, a_.hidden, shared_scales_.data());
   }
+  scale(d.data(), d.size(), a_.experts.shared_scale);
   shared_->backward(batch, products, x, std::move(d), dx);
 }
 

@@ -60,8 +60,9 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   a.kv_heads = size_or(config, "num_key_value_heads", a.heads, where);
   if (const char* key = family.multi_query_key) a.kv_heads = get_or<bool>(config, key, true, where) ? 1 : a.heads;
   const std::size_t wide = family.default_widening * a.hidden;
-  a.intermediate = wide != 0 ? size_or(config, family.intermediate_key, wide, where)
-                             : size_of(config, family.intermediate_key, where);
+  const char* width = family.intermediate_key;
+  if (family.intermediate_fallback != nullptr && !has_value(config, width)) width = family.intermediate_fallback;
+  a.intermediate = wide != 0 ? size_or(config, width, wide, where) : size_of(config, width, where);
   a.vocab = size_of(config, "vocab_size", where);
   a.max_position = size_or(config, "max_position_embeddings", 2048, where);
   if (!a.names.positions.empty()) a.learned = {.positions = a.max_position, .first = family.first_position};
@@ -223,6 +224,10 @@ Architecture parse_of_family(json config, const Family* family, bool wrapped, co
   if (family->index_key != nullptr) a.whole_positions = size_of(config, family->index_key, where);
   a.norm_offset = family->norm_offset;
   a.norm_kind = family->norm_kind;
+  if (const char* key = family->rms_epsilon_key; key != nullptr && has_value(config, key)) {
+    a.norm_kind = NormKind::rms;
+    a.norm_epsilon = static_cast<float>(positive(config, key, 1.0, where));
+  }
   a.norm_bias = family->norm_bias;
   a.norm_weights = family->norm_weights;
   a.parallel = family->parallel;

@@ -36,6 +36,7 @@ struct Experts {
   std::size_t groups = 1, groups_used = 1;  ///< only experts of the best groups can be chosen
   std::size_t group_best = 2;               ///< a group is as good as this many of its best experts together
   float scale = 1.0f;                       ///< multiplies the weights after everything else
+  float shared_scale = 1.0f;                ///< multiplies what the shared expert puts out
   bool weighs_input = false;                ///< weights multiply what an expert reads, not what it puts out
   bool bias = false;                        ///< gate, up and down of every expert have a bias
   bool router_bias = false;

@@ -29,6 +29,8 @@ enum class WindowRule {
   when_used,     ///< when use_sliding_window, on every block (qwen3_moe)
   refused,       ///< use_sliding_window is an error (qwen2_moe)
   pattern,       ///< on all blocks but every n-th, n = sliding_window_pattern (gemma2, olmo3 ...)
+  after_dense,   ///< the same, counted anew behind first_k_dense_replace blocks with a pattern of their own
+                 ///< (cohere2_moe)
   without_rope,  ///< when use_sliding_window, on blocks without rotary embedding (smollm3)
   local,         ///< on the blocks that attention_layers or attention_types calls "local" (gpt_neo)
 };
@@ -36,9 +38,10 @@ enum class WindowRule {
 /// Which blocks have a rotary embedding.
 enum class RopeRule {
   every_block,
-  listed,           ///< those of no_rope_layers that are 1; all but every n-th, n = no_rope_layer_interval, without it
-  windowed,         ///< those with a window (cohere2)
-  windowed_if_any,  ///< those with a window, or all when there is no sliding_window (exaone4)
+  listed,    ///< those of no_rope_layers that are 1; all but every n-th, n = no_rope_layer_interval, without it
+  windowed,  ///< those with a window (cohere2)
+  windowed_or_dense,  ///< and dense ones, unless prefix_dense_sliding_window_pattern is other than 1 (cohere2_moe)
+  windowed_if_any,    ///< those with a window, or all when there is no sliding_window (exaone4)
   never,
   when_rope,   ///< every block when position_embedding_type is "rope", else none (granitemoehybrid)
   when_theta,  ///< every block, but none when rope_theta is there and null (olmo_hybrid)
@@ -70,6 +73,7 @@ struct Family {
   bool norm_bias = false;    ///< Architecture::norm_bias
   bool norm_weights = true;  ///< Architecture::norm_weights
   const char* norm_epsilon_key = "rms_norm_eps";
+  const char* rms_epsilon_key = nullptr;     ///< where config.json has it, norms are NormKind::rms with this epsilon
   bool parallel = false;                     ///< Architecture::parallel
   const char* parallel_key = nullptr;        ///< holds it, where config.json has it
   Mixer mixer = Mixer::attention;            ///< of blocks that do not attend, as its file in mixers/ reads config.json
@@ -99,6 +103,7 @@ struct Family {
   bool clamped_swiglu = false;                         ///< Activation::clamped_swiglu, whatever that key says
   bool gated = true;                                   ///< Architecture::gated
   const char* intermediate_key = "intermediate_size";  ///< the size of dense blocks
+  const char* intermediate_fallback = nullptr;         ///< holds it where that key is missing
   std::size_t default_widening = 0;                    ///< that size by hidden_size unless it is given; 0: it must be
   std::size_t default_head_dim = 0;                    ///< 0: hidden_size / num_attention_heads
   double default_norm_epsilon = 1e-6;

@@ -21,7 +21,9 @@ struct Mixture {
   const char* last_key = nullptr;                ///< the last one; -1: all to the end
   const char* list_key = nullptr;                ///< the mixtures by their indices, if it is there
   bool always_normalizes = false;                ///< norm_topk_prob is not read: Experts::normalize is as it is here
-  const char* correction_key = nullptr;          ///< when false, Experts::correction is not there
+  const char* score_key = nullptr;       ///< holds "softmax" or "sigmoid"; weights of the former are always normalized
+  const char* sum_key = nullptr;         ///< holds "average" where the shared expert and the others count a half each
+  const char* correction_key = nullptr;  ///< when false, Experts::correction is not there
   bool grouped = false;               ///< with softmax scores, too, there are groups of experts and a scale of weights
   const char* method_key = nullptr;   ///< holds "greedy" when the groups do not count
   const char* latent_key = nullptr;   ///< holds Experts::latent

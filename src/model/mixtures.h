@@ -133,6 +133,11 @@ inline constexpr Mixture kGemma4{.experts = {.normalize = true,
                                  .shared_size_key = "intermediate_size",
                                  .always_normalizes = true,
                                  .enabled_key = "enable_moe_block"};
+inline constexpr Mixture kCohere2Moe{.experts = {.normalize = true, .shared_module = "shared_experts"},
+                                     .size_key = "intermediate_size",
+                                     .shared_count_key = "num_shared_experts",
+                                     .score_key = "expert_selection_fn",
+                                     .sum_key = "shared_expert_combination_strategy"};
 inline constexpr Mixture kHunyuan{.experts = {.normalize = true, .router = "gate.wg", .shared_module = "shared_mlp"},
                                   .used_key = "moe_topk",
                                   .shared_count_key = "num_shared_expert",

@@ -10,6 +10,8 @@
 namespace strata::model {
 namespace {
 
+constexpr const char* kDensePattern = "prefix_dense_sliding_window_pattern";
+
 /// Windows on all blocks but every n-th. sliding_window_pattern is n, or a text of L (window) and G (all keys) that is
 /// repeated.
 std::vector<std::size_t> by_pattern(const json& config, const Family& family, std::size_t window, std::size_t blocks,
@@ -25,8 +27,15 @@ std::vector<std::size_t> by_pattern(const json& config, const Family& family, st
     return result;
   }
   const std::size_t every = size_or(config, "sliding_window_pattern", family.window_pattern, where);
-  for (std::size_t b = 0; b < blocks; ++b)
-    if ((b + 1) % every == 0) result[b] = 0;
+  std::size_t first = 0;
+  if (family.window == WindowRule::after_dense) {
+    first = std::min<std::uint64_t>(get_or<std::uint64_t>(config, "first_k_dense_replace", 0, where), blocks);
+    const std::size_t step = size_or(config, kDensePattern, 1, where);
+    for (std::size_t b = 0; b < first; ++b)
+      if ((b + 1) % step == 0) result[b] = 0;
+  }
+  for (std::size_t b = first; b < blocks; ++b)
+    if ((b - first + 1) % every == 0) result[b] = 0;
   return result;
 }
 
@@ -71,7 +80,8 @@ std::vector<std::size_t> windows(const json& config, const Family& family, std::
   const std::size_t window = size_or(config, "sliding_window", 0, where);
   if (window == 0) return result;
   if (family.window == WindowRule::local) return by_name(config, window, blocks, where);
-  const bool always = family.window == WindowRule::every_block || family.window == WindowRule::pattern;
+  const bool by_step = family.window == WindowRule::pattern || family.window == WindowRule::after_dense;
+  const bool always = family.window == WindowRule::every_block || by_step;
   if (!always && !get_or<bool>(config, "use_sliding_window", false, where)) return result;
   const auto types = config.find("layer_types");
   if (types != config.end() && types->is_array()) {
@@ -79,7 +89,7 @@ std::vector<std::size_t> windows(const json& config, const Family& family, std::
     for (std::size_t b = 0; b < blocks; ++b) result[b] = (*types)[b] == "sliding_attention" ? window : 0;
     return result;
   }
-  if (family.window == WindowRule::pattern) return by_pattern(config, family, window, blocks, where);
+  if (by_step) return by_pattern(config, family, window, blocks, where);
   std::size_t first = 0;
   if (family.window == WindowRule::upper_blocks) first = get_or<std::uint64_t>(config, "max_window_layers", 28, where);
   for (std::size_t b = first; b < blocks; ++b) result[b] = window;
@@ -114,7 +124,8 @@ std::vector<bool> rotated(const json& config, const Family& family, const Archit
     return result;
   }
   if (family.rope == RopeRule::windowed_if_any && size_or(config, "sliding_window", 0, where) == 0) return result;
-  for (std::size_t b = 0; b < a.blocks; ++b) result[b] = a.attention[b].window != 0;
+  const bool dense = family.rope == RopeRule::windowed_or_dense && size_or(config, kDensePattern, 1, where) == 1;
+  for (std::size_t b = 0; b < a.blocks; ++b) result[b] = a.attention[b].window != 0 || (dense && !a.layout[b].mixture);
   return result;
 }
 

@@ -9,6 +9,24 @@
 namespace strata::model {
 namespace {
 
+void parse_score(const json& config, const char* key, Experts& e, const std::string& where) {
+  if (key == nullptr) return;
+  const auto name = get_or<std::string>(config, key, "softmax", where);
+  if (name != "softmax" && name != "sigmoid") fail("{}: '{}' is '{}', expected softmax or sigmoid", where, key, name);
+  e.score = name == "sigmoid" ? Experts::Score::sigmoid : Experts::Score::softmax;
+  if (e.score == Experts::Score::softmax) e.normalize = true;
+}
+
+/// Where they are averaged, the shared expert and all others together count a half each.
+void parse_sum(const json& config, const char* key, Experts& e, const std::string& where) {
+  if (key == nullptr || e.shared_intermediate == 0) return;
+  const auto name = get_or<std::string>(config, key, "average", where);
+  if (name != "average" && name != "sum") fail("{}: '{}' is '{}', expected average or sum", where, key, name);
+  if (name == "sum") return;
+  e.scale *= 0.5f;
+  e.shared_scale = 0.5f;
+}
+
 void parse_experts(const json& config, const Mixture& mixture, Architecture& a, const std::string& where) {
   constexpr std::size_t most_experts = std::size_t{1} << 17;  // in all blocks together
   Experts& e = a.experts = mixture.experts;
@@ -30,6 +48,7 @@ void parse_experts(const json& config, const Mixture& mixture, Architecture& a, 
     e.nearness = static_cast<float>(2 * noise);
   }
   if (!mixture.always_normalizes) e.normalize = get_or<bool>(config, "norm_topk_prob", e.normalize, where);
+  parse_score(config, mixture.score_key, e, where);
   if (const char* key = mixture.shared_size_key; key != nullptr && (e.shared_gate || config.value(key, json()) != 0))
     e.shared_intermediate = size_of(config, key, where);
   if (mixture.shared_count_key != nullptr) {
@@ -81,6 +100,7 @@ void parse_mixture(const json& given, const Mixture* mixture, Architecture& a, c
   if (mixture->may_be_none && get_or<std::uint64_t>(config, mixture->count_key, 0, where) == 0) return;
   if (mixture->enabled_key != nullptr && !get_or<bool>(config, mixture->enabled_key, false, where)) return;
   parse_experts(config, *mixture, a, where);
+  parse_sum(config, mixture->sum_key, a.experts, where);
   if (mixture->list_key != nullptr && has_value(config, mixture->list_key))
     return mark(config, mixture->list_key, true, a, where);
   std::uint64_t first = get_or<std::uint64_t>(config, "first_k_dense_replace", mixture->first_dense, where);

@@ -303,6 +303,17 @@ HY_V3 = small("HYV3ForCausalLM", "hy_v3", ("rope_theta",), **ROUTED, num_shared_
 AFMOE = small("AfmoeForCausalLM", "afmoe", **ROUTED, num_hidden_layers=4, num_dense_layers=1, num_shared_experts=1, route_scale=2.0,
               global_attn_every_n_layers=2, sliding_window=8, mup_enabled=True, rope_scaling=None, score_func="sigmoid", n_group=1,
               topk_group=1, route_norm=True)
+COHERE2_MOE = small("Cohere2MoeForCausalLM", "cohere2_moe", ("tie_word_embeddings", "rms_norm_eps"), layer_norm_eps=1e-5,
+                    attention_bias=False, attention_dropout=0.0, expert_selection_fn="sigmoid", first_k_dense_replace=1, head_dim=16,
+                    intermediate_size=24, layer_types=[F, S, S, F], logit_scale=0.25, norm_topk_prob=True, num_experts=8,
+                    num_experts_per_tok=3, num_hidden_layers=4, num_shared_experts=2, pad_token_id=0,
+                    prefix_dense_intermediate_size=48, prefix_dense_sliding_window_pattern=1, rope_theta=1000.0,
+                    shared_expert_combination_strategy="average", sliding_window=8)
+# Norms without means, weights that are a softmax over the chosen experts, and windows that no list names.
+COHERE2_MOE_SOFTMAX = {**without(COHERE2_MOE, "layer_types", "layer_norm_eps"), "rms_norm_eps": 1e-2, "expert_selection_fn": "softmax",
+                       "first_k_dense_replace": 2, "norm_topk_prob": False, "num_hidden_layers": 5, "num_shared_experts": 1,
+                       "prefix_dense_intermediate_size": None, "prefix_dense_sliding_window_pattern": 2,
+                       "shared_expert_combination_strategy": "sum", "sliding_window_pattern": 2, "tie_word_embeddings": False}
 
 KIN = {
     "olmo": Variant(OLMO),
@@ -313,4 +324,6 @@ KIN = {
     "granitemoe_swa": Variant(GRANITE_MOE_SWA, embedding=0.1),
     "hy_v3": Variant(HY_V3),
     "afmoe": Variant(AFMOE, embedding=0.3),
+    "cohere2_moe": Variant(COHERE2_MOE),
+    "cohere2_moe_softmax": Variant(COHERE2_MOE_SOFTMAX, lengths=(40, 100)),
 }

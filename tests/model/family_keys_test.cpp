@@ -51,5 +51,57 @@ TEST(FamilyKeys, NormsOfMptHaveAMean) {
   EXPECT_NE(error_of(config).find("'norm_type' is \"rmsnorm\""), std::string::npos) << error_of(config);
 }
 
+TEST(FamilyKeys, TheSharedExpertMayCountAHalf) {
+  json config = of_family("cohere2_moe", experts());
+  config["norm_topk_prob"] = false;
+  const Experts averaged = read(config).experts;
+  EXPECT_EQ(averaged.scale, 0.5f);
+  EXPECT_EQ(averaged.shared_scale, 0.5f);
+  EXPECT_EQ(averaged.score, Experts::Score::softmax);
+  EXPECT_TRUE(averaged.normalize);  // a softmax over the chosen
+  config.update({{"shared_expert_combination_strategy", "sum"}, {"expert_selection_fn", "sigmoid"}});
+  const Experts summed = read(config).experts;
+  EXPECT_EQ(summed.scale, 1.0f);
+  EXPECT_EQ(summed.shared_scale, 1.0f);
+  EXPECT_EQ(summed.score, Experts::Score::sigmoid);
+  EXPECT_FALSE(summed.normalize);
+  config["shared_expert_combination_strategy"] = "most";
+  EXPECT_NE(error_of(config).find("is 'most', expected average or sum"), std::string::npos);
+  config["expert_selection_fn"] = "argmax";
+  EXPECT_NE(error_of(config).find("is 'argmax', expected softmax or sigmoid"), std::string::npos);
+}
+
+TEST(FamilyKeys, NormsMayBeOfEitherKind) {
+  json config = of_family("cohere2_moe", experts());
+  config.update({{"layer_norm_eps", 0.25}, {"rms_norm_eps", nullptr}});
+  EXPECT_EQ(read(config).norm_kind, NormKind::layer);
+  EXPECT_EQ(read(config).norm_epsilon, 0.25f);
+  config["rms_norm_eps"] = 0.5;
+  EXPECT_EQ(read(config).norm_kind, NormKind::rms);
+  EXPECT_EQ(read(config).norm_epsilon, 0.5f);
+}
+
+/// By block: w for a window, r for a rotary embedding, d for a dense part.
+std::vector<std::string> kinds_of(const json& config) {
+  const Architecture a = read(config);
+  std::vector<std::string> kinds;
+  for (std::size_t b = 0; b < a.blocks; ++b)
+    kinds.push_back(std::string(a.attention[b].window != 0 ? "w" : "") + (a.attention[b].rope != kNoRope ? "r" : "") +
+                    (a.layout[b].mixture ? "" : "d"));
+  return kinds;
+}
+
+TEST(FamilyKeys, DenseBlocksBeforeTheExpertsHaveWindowsByARuleOfTheirOwn) {
+  json config = of_family("cohere2_moe", experts());
+  config.update({{"num_hidden_layers", 6}, {"first_k_dense_replace", 2}, {"sliding_window_pattern", 3}});
+  EXPECT_EQ(kinds_of(config), (std::vector<std::string>{"rd", "rd", "wr", "wr", "", "wr"}));
+  config["prefix_dense_sliding_window_pattern"] = 2;
+  EXPECT_EQ(kinds_of(config), (std::vector<std::string>{"wrd", "d", "wr", "wr", "", "wr"}));
+  EXPECT_EQ(read(config).intermediate, 96u);
+  config["prefix_dense_intermediate_size"] = 48;
+  EXPECT_EQ(read(config).intermediate, 48u);
+  EXPECT_EQ(read(config).experts.intermediate, 96u);
+}
+
 }  // namespace family_keys_test
 }  // namespace strata::model

@@ -93,6 +93,9 @@ FIXED = {
     "olmo": {},
     "olmo_clip": {},
     "afmoe": {"global_attn_every_n_layers": 4},
+    "cohere2_moe": {},
+    # llama.cpp averages the shared expert and the others, and gives dense blocks before the experts a rotary embedding.
+    "cohere2_moe_softmax": {"prefix_dense_sliding_window_pattern": 1, "shared_expert_combination_strategy": "average"},
 }
 
 

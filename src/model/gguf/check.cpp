@@ -147,7 +147,7 @@ std::string lost_in_gguf(const Architecture& a, const Architecture& b) {
                                              (x.count == 0 || (x.used == y.used && x.intermediate == y.intermediate)) &&
                                              x.latent == y.latent},
       {"the shared expert", x.shared_intermediate == y.shared_intermediate && x.shared_gate == y.shared_gate &&
-                                x.beside_dense == y.beside_dense},
+                                x.shared_scale == y.shared_scale && x.beside_dense == y.beside_dense},
       {"rows of tokens for blocks ('hidden_size_per_layer_input')",
        a.block_embedding.size == b.block_embedding.size && a.block_embedding.tokens == b.block_embedding.tokens},
       {"norms of values or factors of blocks", a.v_norm == b.v_norm && a.block_scale == b.block_scale},

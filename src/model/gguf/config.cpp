@@ -83,7 +83,11 @@ void add_sizes(json& config, const format::GgufFile& gguf, const GgufFamily& row
   if (embedding == nullptr || embedding->shape.size() != 2)
     fail("{}: token_embd.weight is missing or not a matrix", where);
   config["vocab_size"] = embedding->shape[0];
-  config[family.norm_epsilon_key] = as_float32(gguf.real(arch + norm_epsilon_key(family.norm_kind)));
+  const std::string rms = arch + norm_epsilon_key(NormKind::rms);
+  if (family.rms_epsilon_key != nullptr && gguf.has(rms))
+    config[family.rms_epsilon_key] = as_float32(gguf.real(rms));
+  else
+    config[family.norm_epsilon_key] = as_float32(gguf.real(arch + norm_epsilon_key(family.norm_kind)));
 }
 
 }  // namespace
@@ -140,7 +144,7 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
        {NamePair{"bos_token_id", "bos"}, NamePair{"eos_token_id", "eos"}, NamePair{"pad_token_id", "padding"}})
     if (const auto id = gguf_special_token(gguf, name); id && *id < config["vocab_size"])
       config[std::string(key)] = *id;
-  add_part_config(config, gguf, row, *family);
+  add_part_config(config, gguf, row, *family, where);
   add_rope_config(config, gguf, row, *family, where);
   add_expert_config(config, gguf, row, *family, where);
   return config;

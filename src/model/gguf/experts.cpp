@@ -64,8 +64,8 @@ void add_expert_keys(format::GgufKeys& keys, const GgufFamily& row, const Archit
 
 bool scores_alike(const format::GgufFile& gguf, const GgufFamily& row, const Family& family) {
   const std::string key = std::string(row.name) + kScore;
-  return family.mixture == nullptr || !row.experts.score_key || !gguf.has(key) ||
-         gguf.integer(key) == score_number(family.mixture->experts.score);
+  return family.mixture == nullptr || family.mixture->score_key != nullptr || !row.experts.score_key ||
+         !gguf.has(key) || gguf.integer(key) == score_number(family.mixture->experts.score);
 }
 
 bool shared_alike(const format::GgufFile& gguf, const GgufFamily& row, const Family& family) {
@@ -111,6 +111,9 @@ void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFam
   config["norm_topk_prob"] = row.experts.normalizes;
   if (row.experts.normalize_key && gguf.has(arch + kNormalize))
     config["norm_topk_prob"] = gguf.boolean(arch + kNormalize);
+  if (mixture.score_key != nullptr && row.experts.score_key && gguf.has(arch + kScore))
+    config[mixture.score_key] =
+        gguf.integer(arch + kScore) == score_number(Experts::Score::sigmoid) ? "sigmoid" : "softmax";
   if (row.experts.scale_key && gguf.has(arch + kScale))
     config["routed_scaling_factor"] = as_float32(gguf.real(arch + kScale));
   if (!scores_alike(gguf, row, family))

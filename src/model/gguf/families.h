@@ -47,6 +47,7 @@ struct GgufFamily {
   std::string_view feed_forward_norm = "ffn_norm";  ///< the norm before the feed-forward part
   std::string_view last_norm = "output_norm";       ///< the norm that the head reads
   std::size_t window_pattern = 0;  ///< windows are on all blocks but every n-th; 0: llama.cpp has no windows
+  bool window_list = false;        ///< a key says which blocks they are on
   std::size_t window_blocks = 0;   ///< only models of so many blocks have windows; 0: all may
   bool needs_window = false;       ///< there is a window even where a file names none
   bool window_rope = false;        ///< blocks with a window have a rotary embedding without scaling
@@ -108,6 +109,7 @@ void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
 
 /// Sets in config.json what add_part_keys wrote and what llama.cpp has fixed, in the family's spelling. The sizes are
 /// there already.
-void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family);
+void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
+                     const std::string& where);
 
 }  // namespace strata::model

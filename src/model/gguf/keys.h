@@ -8,6 +8,8 @@ inline constexpr const char* kWidth = ".feed_forward_length";  ///< of all block
 inline constexpr const char* kKvHeads = ".attention.head_count_kv";
 inline constexpr const char* kKeyLength = ".attention.key_length";
 inline constexpr const char* kValueLength = ".attention.value_length";
+inline constexpr const char* kWindowPattern =
+    ".attention.sliding_window_pattern";  ///< of each block whether it has one
 inline constexpr const char* kTheta = ".rope.freq_base";
 inline constexpr const char* kWindowTheta = ".rope.freq_base_swa";
 inline constexpr const char* kTurned = ".rope.dimension_count";

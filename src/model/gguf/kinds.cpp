@@ -16,7 +16,6 @@ namespace {
 using namespace gguf_key;
 
 constexpr const char* kWindowed = "_swa";  // ends a key that is about blocks with a window
-constexpr const char* kPattern = ".attention.sliding_window_pattern";
 constexpr const char* kSharing = ".attention.shared_kv_layers";
 constexpr const char* kRowSize = ".embedding_length_per_layer_input";
 constexpr float kNever = 1e30f;  // what llama.cpp divides the frequency of a pair by that does not turn
@@ -48,7 +47,7 @@ void add_kind_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
     windowed.push_back(of.window != 0);
   }
   keys.add(arch + kKvHeads, kv_heads);
-  keys.add(arch + kPattern, windowed);
+  keys.add(arch + kWindowPattern, windowed);
   for (const bool window : {false, true}) {
     const std::size_t block = first_of_kind(a, window);
     if (block == a.blocks) continue;
@@ -64,7 +63,7 @@ void add_kind_config(json& config, const format::GgufFile& gguf, const GgufFamil
   const std::string arch(row.name);
   const auto blocks = config["num_hidden_layers"].get<std::size_t>();
   const auto get = [&](const std::string& key) { return gguf.integer(arch + key); };
-  const std::vector<std::int64_t> windowed = by_block(gguf, arch + kPattern, blocks, where),
+  const std::vector<std::int64_t> windowed = by_block(gguf, arch + kWindowPattern, blocks, where),
                                   kv_heads = by_block(gguf, arch + kKvHeads, blocks, where);
   config["head_dim"] = get(std::string(kKeyLength) + kWindowed);
   config["global_head_dim"] = get(kKeyLength);

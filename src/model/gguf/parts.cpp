@@ -6,6 +6,7 @@
 
 #include "model/gguf/config.h"
 #include "model/gguf/families.h"
+#include "model/gguf/keys.h"
 
 namespace strata::model {
 namespace {
@@ -29,7 +30,8 @@ std::size_t query_size(const GgufFamily& row, std::size_t blocks, std::size_t hi
   return row.wide_query_blocks == blocks && heads != 0 ? hidden / heads : head_dim;
 }
 
-void add_windows(json& config, const format::GgufFile& gguf, const GgufFamily& row, std::size_t blocks) {
+void add_windows(json& config, const format::GgufFile& gguf, const GgufFamily& row, std::size_t blocks,
+                 const std::string& where) {
   if (row.window_pattern == 0) return;
   const std::string key = std::string(row.name) + kWindow;
   config["sliding_window"] = nullptr;
@@ -37,9 +39,14 @@ void add_windows(json& config, const format::GgufFile& gguf, const GgufFamily& r
   if (!gguf.has(key) || gguf.integer(key) == 0) return;
   config["sliding_window"] = gguf.integer(key);
   if (row.by_kind) return;  // a key says which blocks they are on
+  const std::string list = std::string(row.name) + gguf_key::kWindowPattern;
+  std::vector<std::int64_t> windowed;
+  if (row.window_list && gguf.has(list)) windowed = by_block(gguf, list, blocks, where);
   json types = json::array();
-  for (std::size_t b = 0; b < blocks; ++b)
-    types.push_back((b + 1) % row.window_pattern == 0 ? "full_attention" : "sliding_attention");
+  for (std::size_t b = 0; b < blocks; ++b) {
+    const bool has = windowed.empty() ? (b + 1) % row.window_pattern != 0 : windowed[b] != 0;
+    types.push_back(has ? "sliding_attention" : "full_attention");
+  }
   config["layer_types"] = std::move(types);
 }
 
@@ -53,6 +60,11 @@ void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
         keys.add(arch + kWindow, static_cast<std::uint32_t>(block.window));
         break;
       }
+  if (row.window_list) {
+    std::vector<bool> windowed;
+    for (const BlockAttention& block : a.attention) windowed.push_back(block.window != 0);
+    keys.add(arch + gguf_key::kWindowPattern, windowed);
+  }
   if (row.attention_softcap) keys.add(arch + kScoreCap, a.attention_softcap);
   if (row.logit_softcap) keys.add(arch + kLogitCap, a.logit_softcap);
   if (row.temperature) keys.add(arch + ".attention.temperature_scale", static_cast<float>(a.query_scale.beta));
@@ -68,7 +80,8 @@ void add_part_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
   keys.add(arch + kLogitScale, 1.0f / a.scales.logits);
 }
 
-void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family) {
+void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamily& row, const Family& family,
+                     const std::string& where) {
   const std::string arch(row.name);
   const auto size = [&](const char* key) { return config[key].get<std::size_t>(); };
   const auto copy = [&](const char* to, const std::string& key) {
@@ -76,7 +89,7 @@ void add_part_config(json& config, const format::GgufFile& gguf, const GgufFamil
   };
   if (!family.clamped_swiglu) config[family.activation_key] = activation_name(row.activation);
   const std::size_t blocks = size("num_hidden_layers");
-  add_windows(config, gguf, row, blocks);
+  add_windows(config, gguf, row, blocks, where);
   if (row.no_rope_step != 0) config["no_rope_layer_interval"] = row.no_rope_step;
   if (row.chunk != 0 && family.chunk_key != nullptr) config[family.chunk_key] = row.chunk;
   if (row.query_scale.beta != 0 && family.query_scale.on != nullptr) {

@@ -27,6 +27,7 @@ const std::map<std::string, std::string>& refused() {
   static const std::map<std::string, std::string> all = {
       {"afmoe", "where there is a rotary embedding in block 1"},
       {"cohere2_bias", "biases of o"},
+      {"cohere2_moe_softmax", "the shared expert"},  // added, where llama.cpp averages
       {"deepseek_v2", "no 'q_lora_rank' and 2 blocks"},
       {"deepseek_v2_q_lora", "'group_limited_greedy'"},
       {"deepseek_v3_half_rope", "biases of o"},
