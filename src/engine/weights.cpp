@@ -66,7 +66,9 @@ BlockWeights& Engine::block_weights(std::size_t block) {
   w.norms = model_.norms(model::kBlockNorms, block);
   if (architecture_.block_scale) w.scale = model_.vector(model::block_scale_name(architecture_, block), 1).front();
   w.xielu = xielu_of(model_, block);
-  if (architecture_.sinks) w.sinks = model_.vector(model::sinks_name(architecture_, block), architecture_.heads);
+  if (architecture_.sinks)
+    w.sinks =
+        model_.vector(model::sinks_name(architecture_, block), architecture_.heads_of(architecture_.attention[block]));
   if (architecture_.layout[block].mixture) w.router = router_weights(model_, block);
   blocks_[block] = std::move(w);
   return *blocks_[block];

@@ -68,6 +68,27 @@ void parse_sizes(const json& config, const Family& family, Architecture& a, cons
   if (!a.names.positions.empty()) a.learned = {.positions = a.max_position, .first = family.first_position};
 }
 
+/// How many heads each block has, where config.json says it by block.
+void parse_heads(const json& config, const char* key, Architecture& a, const std::string& where) {
+  if (key == nullptr || !has_value(config, key)) return;
+  const auto heads = get<std::vector<std::uint64_t>>(config, key, where);
+  if (heads.size() != a.blocks) fail("{}: '{}' has {} entries for {} blocks", where, key, heads.size(), a.blocks);
+  for (std::size_t b = 0; b < a.blocks; ++b) {
+    if (heads[b] == 0 || heads[b] > kLargestSize) fail("{}: '{}' holds {}", where, key, heads[b]);
+    check_heads(heads[b], a.kv_heads, a.head_dim, where);
+    a.attention[b].heads = heads[b];
+  }
+}
+
+/// Whether a gate of what attention puts out is one a head.
+bool gates_by_head(const json& config, const Family& family, const std::string& where) {
+  if (family.gate_key == nullptr || !config.contains(family.gate_key)) return family.gate_by_head;
+  const json& said = config[family.gate_key];
+  if (said == json(true) || said == json("per-head")) return true;
+  if (said == json("per-element")) return false;
+  fail("{}: '{}' is {}, expected true, per-head or per-element", where, family.gate_key, brief(said));
+}
+
 /// Experts, mixers, and the sizes of heads unless the mixer has sized them.
 void parse_parts(const json& config, const Family& family, Architecture& a, const std::string& where) {
   parse_mixture(config, family.mixture, a, where);
@@ -77,6 +98,7 @@ void parse_parts(const json& config, const Family& family, Architecture& a, cons
   a.head_dim =
       size_or(config, "head_dim", family.default_head_dim != 0 ? family.default_head_dim : a.hidden / a.heads, where);
   check_heads(a.heads, a.kv_heads, a.head_dim, where);
+  parse_heads(config, family.heads_key, a, where);
 }
 
 /// Gives config.json the spelling that most families share and the family's defaults, and refuses what is not computed.
@@ -117,7 +139,7 @@ void check_heads(std::size_t heads, std::size_t kv_heads, std::size_t head_dim, 
 
 std::size_t Architecture::q_size() const {
   std::size_t most = attention.empty() ? heads * head_dim : 0;
-  for (const BlockAttention& of : attention) most = std::max(most, heads * head_size(of));
+  for (const BlockAttention& of : attention) most = std::max(most, heads_of(of) * head_size(of));
   return most;
 }
 
@@ -243,6 +265,8 @@ Architecture parse_of_family(json config, const Family* family, bool wrapped, co
   a.turned_linears = family->turned_linears;
   a.embedding_query = family->embedding_query;
   if (family->gate_apart) a.output_gate = OutputGate::apart;
+  a.gate_by_head = gates_by_head(config, *family, where);
+  a.gate_softplus = family->gate_softplus;
   a.qk_norm_turned = family->qk_norm_turned;
   if (!family->qk_norm_key || get_or<bool>(config, "use_qk_norm", false, where)) a.qk_norm = family->qk_norm;
   a.tied = get_or<bool>(config, "tie_word_embeddings", family->default_tied, where);

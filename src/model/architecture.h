@@ -46,9 +46,8 @@ struct Architecture {
   bool qk_norm_turned = false;  ///< these norms act after the rotary embedding, not before it
   bool qk_l2 = false;           ///< heads of q and k are divided by their root mean square after the rotary embedding
   float clip_qkv = 0.0f;        ///< q, k and v are held between this and its negative; 0: they are not
-  float attention_softcap = 0.0f;  ///< scores s become c tanh(s / c); 0: they do not
-  float logit_softcap = 0.0f;      ///< the same for logits
-  bool sinks = false;              ///< every head has a logit more in its softmax
+  float attention_softcap = 0.0f, logit_softcap = 0.0f;  ///< scores, logits s become c tanh(s / c); 0: they do not
+  bool sinks = false;                                    ///< every head has a logit more in its softmax
   QueryScale query_scale;
   LearnedPositions learned;
   float alibi = 0.0f;  ///< scores fall with the distance of the key, by a slope of the head of at least 2^-this; 0: no
@@ -58,7 +57,8 @@ struct Architecture {
   Mamba mamba;
   SelectiveSpace selective;
   OutputGate output_gate = OutputGate::none;
-  bool v_norm = false;          ///< heads of v are divided by their root mean square
+  bool gate_by_head = false, gate_softplus = false;  ///< one gate a head, not a value; its softplus, not its sigmoid
+  bool v_norm = false;                               ///< heads of v are divided by their root mean square
   std::size_t shared_size = 0;  ///< how many values of keys and values blocks leave to later ones, of every token
   BlockEmbedding block_embedding;
   bool block_scale = false;  ///< what a block puts out is multiplied by a number of its own
@@ -77,7 +77,8 @@ struct Architecture {
   /// Sizes of a block's heads, of all its queries and of all its keys; without a block the largest of any.
   std::size_t head_size(const BlockAttention& of) const { return of.head_dim != 0 ? of.head_dim : head_dim; }
   std::size_t kv_heads_of(const BlockAttention& of) const { return of.kv_heads != 0 ? of.kv_heads : kv_heads; }
-  std::size_t q_size(std::size_t block) const { return heads * head_size(attention[block]); }
+  std::size_t heads_of(const BlockAttention& of) const { return of.heads != 0 ? of.heads : heads; }
+  std::size_t q_size(std::size_t block) const { return heads_of(attention[block]) * head_size(attention[block]); }
   std::size_t kv_size(std::size_t block) const { return kv_heads_of(attention[block]) * head_size(attention[block]); }
   std::size_t q_size() const;
   std::size_t kv_size() const;

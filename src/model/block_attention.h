@@ -108,21 +108,21 @@ struct LearnedPositions {
   std::size_t rows() const { return first + positions; }
 };
 
-/// What makes the gates whose sigmoid multiplies what attention puts out.
+/// What makes the gates whose sigmoid or softplus multiplies what attention puts out.
 enum class OutputGate {
   none,
   in_q,   ///< q, behind every head
-  apart,  ///< a linear of its own (Role::out_gate)
+  apart,  ///< a linear of its own (Role::out_gate): as many rows as q, or one a head (Architecture::gate_by_head)
 };
 
 /// How one block attends.
 struct BlockAttention {
   Mixer mixer = Mixer::attention;
-  std::size_t window = 0;                  ///< how many keys a token sees; 0: all
-  std::size_t chunk = 0;                   ///< a token sees no keys before the last multiple of this; 0: all
-  std::size_t rope = 0;                    ///< index into Architecture::ropes, or kNoRope
-  bool scales_query = false;               ///< Architecture::query_scale acts
-  std::size_t head_dim = 0, kv_heads = 0;  ///< 0: the Architecture's
+  std::size_t window = 0;                             ///< how many keys a token sees; 0: all
+  std::size_t chunk = 0;                              ///< a token sees no keys before the last multiple of this; 0: all
+  std::size_t rope = 0;                               ///< index into Architecture::ropes, or kNoRope
+  bool scales_query = false;                          ///< Architecture::query_scale acts
+  std::size_t head_dim = 0, heads = 0, kv_heads = 0;  ///< 0: the Architecture's
   bool k_is_v = false;  ///< there is no v: values are what k puts out, before its norm and the rotary embedding
   std::size_t keys_of = kOwnKeys;      ///< the earlier block whose keys and values are read; k and v are not there then
   std::size_t shared_at = kNotShared;  ///< where keys, then values stand in a token's share (Architecture::shared_size)

@@ -63,6 +63,7 @@ struct Family {
   const char* mlp_bias_key = nullptr;     ///< null: gate, up and down have no biases
   const char* head_bias_key = nullptr;    ///< holds Architecture::head_bias
   bool turned_linears = false;            ///< Architecture::turned_linears
+  const char* heads_key = nullptr;        ///< holds the number of heads of every block, where config.json has it
   const char* multi_query_key = nullptr;  ///< when true, which it is if left out, there is one key-value head
   bool qkv_by_key_heads = false;          ///< Architecture::qkv_by_key_heads
   QkNorm qk_norm = QkNorm::none;
@@ -87,6 +88,9 @@ struct Family {
   const char* qk_l2_key = nullptr;           ///< when true, Architecture::qk_l2
   bool sinks = false;
   bool gate_apart = false;         ///< OutputGate::apart
+  bool gate_by_head = false;       ///< Architecture::gate_by_head, unless gate_key says it
+  bool gate_softplus = false;      ///< Architecture::gate_softplus
+  const char* gate_key = nullptr;  ///< holds Architecture::gate_by_head: true or "per-head", or "per-element"
   double alibi = 0.0;              ///< Architecture::alibi unless alibi_bias_max is given
   std::size_t first_position = 0;  ///< LearnedPositions::first
   const char* attention_softcap_key = nullptr;

@@ -19,6 +19,7 @@ struct Mixture {
   const char* step_key = "decoder_sparse_step";  ///< every n-th block is a mixture
   const char* first_key = nullptr;               ///< the first block that may be a mixture
   const char* last_key = nullptr;                ///< the last one; -1: all to the end
+  bool lists_kinds = false;                      ///< config.json says by mlp_layer_types alone which blocks are dense
   const char* list_key = nullptr;                ///< the mixtures by their indices, if it is there
   bool always_normalizes = false;                ///< norm_topk_prob is not read: Experts::normalize is as it is here
   const char* score_key = nullptr;       ///< holds "softmax" or "sigmoid"; weights of the former are always normalized

@@ -195,7 +195,8 @@ void parse_attention(const json& config, const Family& family, Architecture& a, 
   for (const BlockAttention& block : a.attention)  // blocks of one kind have heads of one size: parse_kinds checks it
     if (block.head_dim != 0) (block.window == 0 ? sizes.full : sizes.windowed) = block.head_dim;
   Ropes ropes = parse_ropes(config, family, sizes, a.max_position, where);
-  const std::size_t windowed = ropes.windowed == ropes.full ? 0 : 1;
+  const bool any_window = std::ranges::any_of(window, [](std::size_t keys) { return keys != 0; });
+  const std::size_t windowed = ropes.windowed == ropes.full || !any_window ? 0 : 1;
   a.ropes = {std::move(ropes.full)};
   if (windowed != 0) a.ropes.push_back(std::move(ropes.windowed));
   for (std::size_t b = 0; b < a.blocks; ++b)

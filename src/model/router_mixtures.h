@@ -1,4 +1,4 @@
-// The mixtures whose files hold the router as a module within another, and the biases for choosing beside that.
+// The mixtures whose files hold the biases for choosing elsewhere than beside the router's matrix.
 #pragma once
 #include "model/mixture_keys.h"
 
@@ -23,5 +23,13 @@ inline constexpr Mixture kAfmoe{.experts = {.score = Experts::Score::sigmoid,
                                 .first_dense = 1,
                                 .first_key = "num_dense_layers",
                                 .always_normalizes = true};
+inline constexpr Mixture kLaguna{.experts = {.score = Experts::Score::sigmoid,
+                                             .normalize = true,
+                                             .correction = true,
+                                             .correction_name = "experts.e_score_correction_bias"},
+                                 .shared_size_key = "shared_expert_intermediate_size",
+                                 .first_dense = 1,
+                                 .lists_kinds = true,
+                                 .always_normalizes = true};
 
 }  // namespace strata::model

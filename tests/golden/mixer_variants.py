@@ -314,6 +314,13 @@ COHERE2_MOE_SOFTMAX = {**without(COHERE2_MOE, "layer_types", "layer_norm_eps"), 
                        "first_k_dense_replace": 2, "norm_topk_prob": False, "num_hidden_layers": 5, "num_shared_experts": 1,
                        "prefix_dense_intermediate_size": None, "prefix_dense_sliding_window_pattern": 2,
                        "shared_expert_combination_strategy": "sum", "sliding_window_pattern": 2, "tie_word_embeddings": False}
+LAGUNA = small("LagunaForCausalLM", "laguna", ("rope_theta",), **ROUTED, gating=True, layer_types=[F, S, S, S], num_hidden_layers=4,
+               mlp_layer_types=["dense", "sparse", "sparse", "sparse"], moe_apply_router_weight_on_input=False,
+               moe_routed_scaling_factor=2.5, moe_router_logit_softcapping=0.0, num_attention_heads_per_layer=[4, 6, 6, 6],
+               shared_expert_intermediate_size=24, sliding_window=8, rope_parameters={
+                   "full_attention": {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 32,
+                                      "beta_fast": 32.0, "beta_slow": 1.0, "partial_rotary_factor": 0.5},
+                   "sliding_attention": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 1.0}})
 
 KIN = {
     "olmo": Variant(OLMO),
@@ -326,4 +333,9 @@ KIN = {
     "afmoe": Variant(AFMOE, embedding=0.3),
     "cohere2_moe": Variant(COHERE2_MOE),
     "cohere2_moe_softmax": Variant(COHERE2_MOE_SOFTMAX, lengths=(40, 100)),
+    "laguna": Variant(LAGUNA),
+    # As the larger of the published models: a gate for every value, no windows, the same heads everywhere.
+    "laguna_element": Variant({**without(LAGUNA, "layer_types", "num_attention_heads_per_layer", "mlp_layer_types", "rope_parameters",
+                                         "sliding_window"), "gating": "per-element", "attention_bias": True, "num_hidden_layers": 2},
+                              lengths=(40, 100)),
 }

@@ -51,6 +51,43 @@ TEST(FamilyKeys, NormsOfMptHaveAMean) {
   EXPECT_NE(error_of(config).find("'norm_type' is \"rmsnorm\""), std::string::npos) << error_of(config);
 }
 
+TEST(FamilyKeys, BlocksMayHaveHeadsOfTheirOwn) {
+  json config = of_family("laguna", experts());
+  EXPECT_EQ(read(config).q_size(1), 64u);
+  config["num_attention_heads_per_layer"] = {4, 6, 8, 4};
+  const Architecture a = read(config);
+  EXPECT_EQ(a.q_size(1), 96u);
+  EXPECT_EQ(a.q_size(), 128u);
+  EXPECT_EQ(a.linear(2, Role::q).rows, 128u);
+  EXPECT_EQ(a.linear(2, Role::o).cols, 128u);
+  EXPECT_EQ(a.linear(2, Role::out_gate).rows, 8u);
+  EXPECT_EQ(a.linear(2, Role::k).rows, 32u);
+  config["num_attention_heads_per_layer"] = {4, 6, 8};
+  EXPECT_NE(error_of(config).find("3 entries for 4 blocks"), std::string::npos);
+  config["num_attention_heads_per_layer"] = {4, 6, 0, 4};
+  EXPECT_NE(error_of(config).find("'num_attention_heads_per_layer' holds 0"), std::string::npos);
+  config["num_attention_heads_per_layer"] = {4, 5, 4, 4};
+  EXPECT_NE(error_of(config).find("5 attention heads cannot be shared by 2"), std::string::npos);
+}
+
+TEST(FamilyKeys, GatesAreOfAHeadOrOfAValue) {
+  json config = of_family("laguna", experts());
+  EXPECT_EQ(read(config).linear(0, Role::out_gate).rows, 4u);
+  config["gating"] = "per-element";
+  EXPECT_EQ(read(config).linear(0, Role::out_gate).rows, 64u);
+  config["gating"] = "per-head";
+  EXPECT_EQ(read(config).linear(0, Role::out_gate).rows, 4u);
+  for (const json& other : {json(false), json("per-layer"), json()}) {
+    config["gating"] = other;
+    EXPECT_NE(error_of(config).find("'gating' is"), std::string::npos);
+  }
+  config = of_family("laguna", experts());
+  config["moe_router_logit_softcapping"] = 0.0;
+  EXPECT_EQ(error_of(config), "");
+  config["moe_router_logit_softcapping"] = 30.0;
+  EXPECT_NE(error_of(config).find("'moe_router_logit_softcapping' is 30"), std::string::npos);
+}
+
 TEST(FamilyKeys, TheSharedExpertMayCountAHalf) {
   json config = of_family("cohere2_moe", experts());
   config["norm_topk_prob"] = false;

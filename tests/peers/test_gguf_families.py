@@ -96,6 +96,8 @@ FIXED = {
     "cohere2_moe": {},
     # llama.cpp averages the shared expert and the others, and gives dense blocks before the experts a rotary embedding.
     "cohere2_moe_softmax": {"prefix_dense_sliding_window_pattern": 1, "shared_expert_combination_strategy": "average"},
+    "laguna": {},
+    "laguna_element": {"attention_bias": False},
 }
 
 

@@ -24,7 +24,7 @@ PLANS = {  # of a random llama of rows that every group size divides, with biase
 FAMILIES = ["cohere", "cohere2", "ernie4_5", "exaone4", "gemma", "gemma3_text", "glm4", "granite", "helium", "lfm2", "llama_mlp_bias",
             "llama_rope_parameters", "llama_tied", "llama_untied_sharded", "ministral3", "mistral", "nemotron", "olmo2", "qwen2",
             "qwen2_untied_sharded", "qwen3", "qwen3_untied", "seed_oss", "smollm3", "stablelm"]
-MIXTURES = ["deepseek_v2", "deepseek_v3", "dots1", "kimi_k2", "mellum", "minimax_m2", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe",
+MIXTURES = ["deepseek_v2", "deepseek_v3", "dots1", "kimi_k2", "laguna", "mellum", "minimax_m2", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe",
             "qwen3_moe_packed", "qwen3_moe_sparse"]
 EXPERTS = ("--assign", r"experts\.\d+\.(w3|up_proj)=mlx8_g32", "--assign", r"experts\.\d+\.(w2|down_proj)=keep")
 REAL = {

@@ -4,9 +4,9 @@
 
 #include "engine/engine.h"
 #include "engine/mixers/heads.h"
+#include "engine/mixers/output_gate.h"
 #include "engine/modes.h"
 #include "engine/scale.h"
-#include "kernel/gates.h"
 #include "kernel/ops.h"
 
 namespace strata::engine {
@@ -95,8 +95,9 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
     if (a.output_gate == model::OutputGate::in_q) {
       // Every head of q has its gate behind it.
       const float* both = multiply_fused(w, a.index(block, Role::q), x, tokens);
-      take_columns(both, tokens * a.heads, 2 * head_dim, 0, head_dim, q);
-      take_columns(both, tokens * a.heads, 2 * head_dim, head_dim, head_dim, sized(gates_, tokens * q_size));
+      const std::size_t heads = tokens * a.heads_of(of);
+      take_columns(both, heads, 2 * head_dim, 0, head_dim, q);
+      take_columns(both, heads, 2 * head_dim, head_dim, head_dim, sized(gates_, tokens * q_size));
     } else {
       multiply(w, a.index(block, Role::q), x, tokens, q);
     }
@@ -104,8 +105,10 @@ void Engine::make_heads(BlockWeights& w, std::size_t block, const float* x, std:
     if (own_keys && !of.k_is_v) multiply(w, a.index(block, Role::v), x, tokens, v);
     if (own_keys && of.k_is_v) std::copy_n(k, tokens * kv_size, v);
   }
-  if (a.output_gate == model::OutputGate::apart)
-    multiply(w, a.index(block, Role::out_gate), x, tokens, sized(gates_, tokens * q_size));
+  if (a.output_gate == model::OutputGate::apart) {
+    const std::size_t gate = a.index(block, Role::out_gate);
+    multiply(w, gate, x, tokens, sized(gates_, tokens * a.linears[gate].rows));
+  }
   if (a.clip_qkv != 0.0f) kernel::clamp(v, tokens * kv_size, a.clip_qkv);
   if (a.v_norm && own_keys) kernel::l2_norm(v, tokens * a.kv_heads_of(of), head_dim, a.norm_epsilon, v);
 }
@@ -123,7 +126,7 @@ const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Bat
   const model::BlockAttention& of = a.attention[block];
   const std::size_t q_size = a.q_size(block), kv_heads = a.kv_heads_of(of);
   make_heads(w, block, x, batch.tokens);
-  prepare_heads(w, block, batch, Norm::q, a.heads, q_.data());
+  prepare_heads(w, block, batch, Norm::q, a.heads_of(of), q_.data());
   if (of.keys_of == model::kOwnKeys) {
     prepare_heads(w, block, batch, Norm::k, kv_heads, k_.data());
     if (cache_use_ != nullptr) cache_use_->take(block, batch.tokens, a.kv_size(block), k_.data(), v_.data());
@@ -139,7 +142,7 @@ const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Bat
     call.q_stride = call.out_stride = q_size;
     call.out = attended + row * q_size;
     call.tokens = s.tokens;
-    call.heads = a.heads;
+    call.heads = a.heads_of(of);
     call.kv_heads = kv_heads;
     call.head_dim = a.head_size(of);
     call.window = of.window;
@@ -152,8 +155,7 @@ const float* Engine::mix_attention(BlockWeights& w, std::size_t block, const Bat
     row += s.tokens;
   }
   kernel::attention(calls);
-  if (a.output_gate != model::OutputGate::none)
-    kernel::sigmoid_multiply(attended, q_size, gates_.data(), q_size, batch.tokens, q_size);
+  if (a.output_gate != model::OutputGate::none) apply_gates(a, block, batch.tokens, gates_.data(), attended);
   return attended;
 }
 

@@ -4,9 +4,9 @@
 
 #include "core/error.h"
 #include "engine/mixers/heads_gradient.h"
+#include "engine/mixers/output_gate.h"
 #include "engine/part_gradient.h"
 #include "engine/scale.h"
-#include "kernel/gates.h"
 #include "kernel/gradients.h"
 #include "kernel/ops.h"
 #include "model/tensors.h"
@@ -54,26 +54,28 @@ class AttentionGradient final : public PartGradient {
   bool own_keys() const { return attention_.keys_of == model::kOwnKeys; }
 
   const model::Architecture& a_;
+  std::size_t block_;
   model::BlockAttention attention_;
   std::size_t head_dim_, q_size_, kv_size_;
   std::size_t shared_at_;  ///< of the keys that this block reads or leaves to others; model::kNotShared: it does not
   std::vector<float> sinks_, slopes_;
   Heads q_, k_;
   std::vector<float> v_, v_before_clip_, v_before_norm_;
-  std::vector<float> gates_, attended_;  ///< (tokens, q_size) with an output gate: the gates, and what they multiply
+  std::vector<float> gates_, attended_;  ///< with an output gate: the gates, and (tokens, q_size) what they multiply
 };
 
 AttentionGradient::AttentionGradient(const model::Model& model, std::size_t block)
     : a_(model.architecture()),
+      block_(block),
       attention_(a_.attention[block]),
       head_dim_(a_.head_size(attention_)),
       q_size_(a_.q_size(block)),
       kv_size_(a_.kv_size(block)),
       shared_at_(own_keys() ? attention_.shared_at : a_.attention[attention_.keys_of].shared_at) {
-  q_ = {.norm = Norm::q, .heads = a_.heads, .norm_weights = model.norm(Norm::q, block)};
+  q_ = {.norm = Norm::q, .heads = a_.heads_of(attention_), .norm_weights = model.norm(Norm::q, block)};
   k_ = {.norm = Norm::k, .heads = a_.kv_heads_of(attention_), .norm_weights = model.norm(Norm::k, block)};
   slopes_ = alibi_slopes(a_);
-  if (a_.sinks) sinks_ = model.vector(model::sinks_name(a_, block), a_.heads);
+  if (a_.sinks) sinks_ = model.vector(model::sinks_name(a_, block), q_.heads);
 }
 
 void AttentionGradient::prepare(const Batch& batch, Heads& of) const {
@@ -142,7 +144,7 @@ void AttentionGradient::share_gradients(const Batch& batch, std::vector<float>& 
 
 void AttentionGradient::take_gates(std::size_t tokens) {
   const std::vector<float> both = std::move(q_.ready);
-  const std::size_t heads = tokens * a_.heads, size = head_dim_;
+  const std::size_t heads = tokens * q_.heads, size = head_dim_;
   q_.ready.resize(heads * size);
   gates_.resize(heads * size);
   take_columns(both.data(), heads, 2 * size, 0, size, q_.ready.data());
@@ -183,7 +185,7 @@ std::vector<float> AttentionGradient::forward(const Batch& batch, BlockProducts&
                      .out_stride = q_size_,
                      .tokens = s.tokens,
                      .first_position = 0,
-                     .heads = a_.heads,
+                     .heads = q_.heads,
                      .kv_heads = k_.heads,
                      .head_dim = head_dim_,
                      .window = attention_.window,
@@ -197,15 +199,15 @@ std::vector<float> AttentionGradient::forward(const Batch& batch, BlockProducts&
   kernel::attention(calls);
   if (a_.output_gate == model::OutputGate::none) return attended;
   attended_ = attended;
-  kernel::sigmoid_multiply(attended.data(), q_size_, gates_.data(), q_size_, batch.tokens, q_size_);
+  std::vector<float> gates = gates_;
+  apply_gates(a_, block_, batch.tokens, gates.data(), attended.data());
   return attended;
 }
 
 void AttentionGradient::backward(const Batch& batch, BlockProducts& products, std::span<const float> x,
                                  std::vector<float> dy, float* dx) {
   if (a_.output_gate != model::OutputGate::none) {
-    kernel::sigmoid_multiply_gradient(attended_.data(), q_size_, gates_.data(), q_size_, dy.data(), batch.tokens,
-                                      q_size_);
+    gates_gradient(a_, block_, batch.tokens, dy.data(), gates_.data(), attended_.data());
     dy = std::move(attended_);
   }
   std::vector<float> dq(q_.ready.size()), dk(k_.ready.size()), dv(v_.size());
@@ -221,7 +223,7 @@ void AttentionGradient::backward(const Batch& batch, BlockProducts& products, st
                      .dk = dk.data() + kv,
                      .dv = dv.data() + kv,
                      .tokens = s.tokens,
-                     .heads = a_.heads,
+                     .heads = q_.heads,
                      .kv_heads = k_.heads,
                      .head_dim = head_dim_,
                      .window = attention_.window,

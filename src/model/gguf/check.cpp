@@ -38,6 +38,8 @@ format::GgufFile described(const Architecture& a, const GgufFamily& row, const V
   if (a.qk_norm != QkNorm::none) tensor("blk.0.attn_q_norm.weight", {1}, {});
   for (std::size_t b = 0; b < a.blocks; ++b)
     if (a.has(b, Role::v)) tensor(fmt::format("blk.{}.attn_v.weight", b), {1}, {});
+  if (a.output_gate == OutputGate::apart)
+    tensor("blk.0.attn_gate.weight", {a.linear(0, Role::out_gate).rows, a.hidden}, {});
   if (a.block_embedding.size != 0)
     tensor("per_layer_token_embd.weight", {a.block_embedding.tokens, a.blocks * a.block_embedding.size}, {});
   for (const auto& [name, values] : divisors) tensor(name, {values.size()}, std::as_bytes(std::span(values)));

@@ -90,6 +90,16 @@ void add_sizes(json& config, const format::GgufFile& gguf, const GgufFamily& row
     config[family.norm_epsilon_key] = as_float32(gguf.real(arch + norm_epsilon_key(family.norm_kind)));
 }
 
+/// Gives keys the names that the family's own files have for them.
+void spell(json& config, const Family& family) {
+  const json spelled = parse_json(family.spelled, "spellings of a family");
+  for (const auto& [key, own] : spelled.items())
+    if (const auto it = config.find(key); it != config.end()) {
+      config[own.get<std::string>()] = json(*it);
+      config.erase(key);
+    }
+}
+
 }  // namespace
 
 std::string norm_epsilon_key(NormKind kind) {
@@ -147,6 +157,7 @@ json config_from_gguf(const format::GgufFile& gguf, const std::string& where) {
   add_part_config(config, gguf, row, *family, where);
   add_rope_config(config, gguf, row, *family, where);
   add_expert_config(config, gguf, row, *family, where);
+  spell(config, *family);
   return config;
 }
 

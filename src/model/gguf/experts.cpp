@@ -100,7 +100,14 @@ void add_expert_config(json& config, const format::GgufFile& gguf, const GgufFam
     copy(mixture.shared_count_key, kSharedCount);
     copy(mixture.shared_size_key, kSharedSize);
   }
-  if (row.experts.first_key) copy(mixture.first_key != nullptr ? mixture.first_key : "first_k_dense_replace", kFirst);
+  if (row.experts.first_key && !mixture.lists_kinds)
+    copy(mixture.first_key != nullptr ? mixture.first_key : "first_k_dense_replace", kFirst);
+  if (row.experts.first_key && mixture.lists_kinds && gguf.has(arch + kFirst)) {
+    json kinds = json::array();
+    for (std::uint64_t b = 0; b < config["num_hidden_layers"].get<std::uint64_t>(); ++b)
+      kinds.push_back(b < gguf.integer(arch + kFirst) ? "dense" : "sparse");
+    config["mlp_layer_types"] = std::move(kinds);
+  }
   if (row.experts.step_key) copy(mixture.step_key, kStep);
   if (row.experts.group_keys) {
     const bool grouped = gguf.has(arch + kExpertGroups) && gguf.integer(arch + kExpertGroups) > 1;

@@ -47,11 +47,13 @@ struct GgufFamily {
   std::string_view feed_forward_norm = "ffn_norm";  ///< the norm before the feed-forward part
   std::string_view last_norm = "output_norm";       ///< the norm that the head reads
   std::size_t window_pattern = 0;  ///< windows are on all blocks but every n-th; 0: llama.cpp has no windows
+  bool full_first = false;         ///< the first of so many blocks has none, not the last
   bool window_list = false;        ///< a key says which blocks they are on
   std::size_t window_blocks = 0;   ///< only models of so many blocks have windows; 0: all may
   bool needs_window = false;       ///< there is a window even where a file names none
   bool window_rope = false;        ///< blocks with a window have a rotary embedding without scaling
   bool window_theta = false;       ///< which may have a theta of its own
+  bool window_turned = false;      ///< and turn as many dimensions of a head as a key says
   std::size_t no_rope_step = 0;    ///< every n-th block has no rotary embedding; 0: all have one
   bool partial_rope = false;       ///< a part of a head may be rotated
   bool rope_key = false;           ///< rope.scaling.finetuned says whether there is a rotary embedding

@@ -13,6 +13,7 @@ inline constexpr const char* kWindowPattern =
 inline constexpr const char* kTheta = ".rope.freq_base";
 inline constexpr const char* kWindowTheta = ".rope.freq_base_swa";
 inline constexpr const char* kTurned = ".rope.dimension_count";
+inline constexpr const char* kWindowTurned = ".rope.dimension_count_swa";
 /// Sizes of Mamba-2, and of gated delta nets: the size of a state's keys, how many heads of keys there are, how many of
 /// values, and all values together.
 inline constexpr const char* kKernel = ".ssm.conv_kernel";

@@ -134,7 +134,8 @@ void add_kind_rope_config(json& config, const format::GgufFile& gguf, const Gguf
 
 std::string lost_kind(const Architecture& a, const Architecture& b, std::size_t block) {
   const BlockAttention &x = a.attention[block], &y = b.attention[block];
-  if (x.mixer == Mixer::attention && (a.head_size(x) != b.head_size(y) || a.kv_heads_of(x) != b.kv_heads_of(y)))
+  if (x.mixer == Mixer::attention &&
+      (a.head_size(x) != b.head_size(y) || a.heads_of(x) != b.heads_of(y) || a.kv_heads_of(x) != b.kv_heads_of(y)))
     return "the size or number of heads";
   if (x.k_is_v != y.k_is_v) return "whether keys are values ('attention_k_eq_v')";
   if (x.keys_of != y.keys_of) return "whose keys and values are read ('num_kv_shared_layers')";

@@ -117,7 +117,12 @@ void add_mixer_keys(format::GgufKeys& keys, const GgufFamily& row, const Archite
   };
   add_mamba_keys(keys, row, a);
   if (!row.attends) return size(kHeads, 0);
-  size(kHeads, a.heads);
+  std::vector<std::int32_t> own_heads;
+  for (const BlockAttention& block : a.attention) own_heads.push_back(static_cast<std::int32_t>(a.heads_of(block)));
+  if (std::ranges::adjacent_find(own_heads, std::not_equal_to()) != own_heads.end())
+    keys.add(arch + kHeads, own_heads);
+  else
+    size(kHeads, static_cast<std::size_t>(own_heads.front()));
   if (const SelectiveSpace& s = a.selective; s.kernel != 0) {
     size(kKernel, s.kernel);
     size(kInner, s.inner);
@@ -166,13 +171,18 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   if (family.mamba != nullptr) add_mamba_config(config, gguf, row, family, where);
   if (!row.attends) return;
   if (family.mixer == Mixer::selective) return add_selective_config(config, gguf, arch, family);
-  const std::uint64_t heads = gguf.integer(arch + kHeads);
+  const std::vector<std::int64_t> own_heads = by_block(gguf, arch + kHeads, config["num_hidden_layers"], where);
+  const std::int64_t heads = own_heads.front();
   if (heads == 0) fail("{}: {}{} is 0", where, arch, kHeads);
+  if (std::ranges::any_of(own_heads, [&](std::int64_t own) { return own != heads; })) {
+    if (family.heads_key == nullptr) fail("{}: {}{} differs from block to block", where, arch, kHeads);
+    config[family.heads_key] = own_heads;
+  }
   config["num_attention_heads"] = heads;
   if (row.indexer) add_indexer_config(config, gguf, arch, family);
   if (family.mixer == Mixer::latent) return add_latent_config(config, gguf, arch, where);
   if (row.by_kind) return add_kind_config(config, gguf, row, where);
-  std::int64_t kv_heads = static_cast<std::int64_t>(heads);
+  std::int64_t kv_heads = heads;
   if (gguf.has(arch + kKvHeads)) {
     kv_heads = std::ranges::max(by_block(gguf, arch + kKvHeads, config["num_hidden_layers"], where));
   }
@@ -181,6 +191,10 @@ void add_mixer_config(json& config, const format::GgufFile& gguf, const GgufFami
   if (family.multi_query_key != nullptr) config[family.multi_query_key] = kv_heads == 1;
   config["head_dim"] =
       gguf.has(arch + kKeyLength) ? gguf.integer(arch + kKeyLength) : gguf.integer(arch + ".embedding_length") / heads;
+  if (const format::GgufTensor* gate = gguf.find("blk.0.attn_gate.weight");
+      family.gate_key != nullptr && gate != nullptr)
+    config[family.gate_key] =
+        !gate->shape.empty() && std::cmp_equal(gate->shape.front(), heads) ? json(true) : json("per-element");
   if (family.mixer == Mixer::delta) add_delta_config(config, gguf, arch, where);
   if (family.mixer == Mixer::convolution) add_convolution_config(config, gguf, arch, family.mixture != nullptr, where);
 }
@@ -221,7 +235,8 @@ std::string lost_mixer(const Architecture& a, const Architecture& b) {
   if (s.inner != t.inner || s.state != t.state || s.rank != t.rank || s.kernel != t.kernel)
     return "the sizes of Mamba-1";
   if (s.norm_epsilon != t.norm_epsilon) return "an epsilon of the norms within the mixer ('mixer_rms_eps') of its own";
-  if (a.output_gate != b.output_gate) return "the gate of what attention puts out";
+  if (a.output_gate != b.output_gate || a.gate_by_head != b.gate_by_head || a.gate_softplus != b.gate_softplus)
+    return "the gate of what attention puts out";
   if (a.whole_positions != b.whole_positions) return "'index_topk'";
   for (std::size_t block = 0; block < a.blocks; ++block)
     if (a.attention[block].mixer != b.attention[block].mixer)

@@ -44,7 +44,8 @@ void add_windows(json& config, const format::GgufFile& gguf, const GgufFamily& r
   if (row.window_list && gguf.has(list)) windowed = by_block(gguf, list, blocks, where);
   json types = json::array();
   for (std::size_t b = 0; b < blocks; ++b) {
-    const bool has = windowed.empty() ? (b + 1) % row.window_pattern != 0 : windowed[b] != 0;
+    const std::size_t place = b + (row.full_first ? 0 : 1);
+    const bool has = windowed.empty() ? place % row.window_pattern != 0 : windowed[b] != 0;
     types.push_back(has ? "sliding_attention" : "full_attention");
   }
   config["layer_types"] = std::move(types);

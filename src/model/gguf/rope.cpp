@@ -219,6 +219,22 @@ std::size_t read_dims(json& config, const format::GgufFile& gguf, const GgufFami
   return dims;
 }
 
+/// The embeddings of blocks with and without a window, where each turns dimensions of its own. scaling: of the latter.
+json ropes_by_kind(json& config, const format::GgufFile& gguf, const std::string& arch, json scaling) {
+  const auto head_dim = config["head_dim"].get<double>();
+  json full = scaling.is_null() ? json{{"rope_type", "default"}} : std::move(scaling), windowed;
+  full["rope_theta"] = config["rope_theta"];
+  full["partial_rotary_factor"] = config.value("rotary_dim", head_dim) / head_dim;
+  windowed["rope_type"] = "default";
+  windowed["rope_theta"] =
+      gguf.has(arch + kWindowTheta) ? json(as_float32(gguf.real(arch + kWindowTheta))) : config["rope_theta"];
+  const double turned =
+      gguf.has(arch + kWindowTurned) ? static_cast<double>(gguf.integer(arch + kWindowTurned)) : head_dim;
+  windowed["partial_rotary_factor"] = turned / head_dim;
+  for (const char* key : {"rope_theta", "rotary_dim", "partial_rotary_factor"}) config.erase(key);
+  return {{"full_attention", std::move(full)}, {"sliding_attention", std::move(windowed)}};
+}
+
 }  // namespace
 
 void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architecture& a, const std::string& where) {
@@ -227,6 +243,7 @@ void add_rope_keys(format::GgufKeys& keys, const GgufFamily& row, const Architec
   const Rope& rope = a.ropes.front();
   keys.add(arch + kTheta, static_cast<float>(rope.theta));
   if (row.window_theta) keys.add(arch + kWindowTheta, static_cast<float>(a.ropes.back().theta));
+  if (row.window_turned) keys.add(arch + kWindowTurned, static_cast<std::uint32_t>(a.ropes.back().dims));
   if (row.interleaved || row.partial_rope || a.latent.kv_rank != 0)
     keys.add(arch + kTurned, static_cast<std::uint32_t>(rope.dims));
   if (has_sections(row)) {
@@ -276,13 +293,17 @@ void add_rope_config(json& config, const format::GgufFile& gguf, const GgufFamil
   const std::size_t dims = read_dims(config, gguf, row, family.mixer == Mixer::latent, where);
   add_rotation(config, gguf, row, family, where);
   config["rope_theta"] = gguf.has(arch + kTheta) ? as_float32(gguf.real(arch + kTheta)) : 10000.0;
-  if (row.window_theta && gguf.has(arch + kWindowTheta))
+  if (row.window_theta && !row.window_turned && gguf.has(arch + kWindowTheta))
     config[family.window_rope_key] = as_float32(gguf.real(arch + kWindowTheta));
   json scaling = read_scaling(config, gguf, row, family.mixer == Mixer::latent, dims, where);
   if (has_sections(row)) {
     if (scaling.is_null()) scaling["rope_type"] = "default";
     for (const std::int64_t section : gguf.integers(arch + kSections))
       if (section > 0) scaling["mrope_section"].push_back(section);
+  }
+  if (row.window_turned) {
+    config["rope_parameters"] = ropes_by_kind(config, gguf, arch, std::move(scaling));
+    return;
   }
   // Families of transformers 5 have the settings in one object.
   if (row.rope_parameters || row.temperature || by_kind(config, row)) {

@@ -23,14 +23,14 @@ std::vector<MixerLinear> linears(const Architecture& a, std::size_t block) {
     if (own_keys && !of.k_is_v) add(Role::v, kv_size);
   }
   if (a.output_gate == OutputGate::apart)
-    list.push_back({.role = Role::out_gate, .rows = q_size, .cols = a.hidden, .bias = false});
+    list.push_back({.role = Role::out_gate, .rows = a.gate_by_head ? a.heads_of(of) : q_size, .cols = a.hidden});
   list.push_back({.role = Role::o, .rows = a.hidden, .cols = q_size, .bias = a.o_bias});
   return list;
 }
 
 std::vector<ExpectedTensor> kept(const Architecture& a, std::size_t block) {
   if (!a.sinks) return {};
-  return {{.name = sinks_name(a, block), .shape = {a.heads}}};
+  return {{.name = sinks_name(a, block), .shape = {a.heads_of(a.attention[block])}}};
 }
 
 MixerSizes sizes(const Architecture& a, std::size_t block) {

@@ -14,6 +14,7 @@ struct MlxFamily {
   std::string_view model_type;
   std::string_view experts = "switch_mlp";  ///< the module within the mixture that holds its stacks
   bool splits_kv_b = false;                 ///< two matrices are made of kv_b
+  bool gates_heads = false;                 ///< gates of what attention puts out are one a head
 };
 
 constexpr auto kFamilies = std::to_array<MlxFamily>({
@@ -30,6 +31,7 @@ constexpr auto kFamilies = std::to_array<MlxFamily>({
     {.model_type = "granite"},
     {.model_type = "helium"},
     {.model_type = "kimi_k2", .splits_kv_b = true},
+    {.model_type = "laguna", .gates_heads = true},
     {.model_type = "lfm2"},
     {.model_type = "llama"},
     {.model_type = "mellum"},
@@ -66,6 +68,9 @@ std::string why_not_mlx(const Architecture& a) {
   if (find_row(a) == nullptr)
     return fmt::format("how mlx_lm holds {} models is not known here; docs/families.md lists the families",
                        a.model_type);
+  if (find_row(a)->gates_heads && !a.gate_by_head)
+    return fmt::format("mlx_lm's {} models have one gate a head, and this one has one for every value", a.model_type);
+  if (find_row(a)->gates_heads && a.qkv_bias) return fmt::format("mlx_lm's {} models have no biases", a.model_type);
   if (a.names.root != Names{}.root)
     return fmt::format("its text model lies below '{}', and mlx_lm loads those at the top alone", a.names.root);
   return {};

@@ -129,7 +129,7 @@ void check_parts(const Target& target, const model::Architecture& a, std::uint64
   for (const model::BlockAttention& attention : a.attention) {
     if (attention.mixer != model::Mixer::attention && attention.mixer != model::Mixer::latent) continue;
     const std::uint64_t shared = a.kv_heads_of(attention);
-    if (a.heads % parts != 0) refuse("heads of attention", a.heads);
+    if (a.heads_of(attention) % parts != 0) refuse("heads of attention", a.heads_of(attention));
     if (attention.mixer == model::Mixer::attention && shared % parts != 0 &&
         parts % std::max<std::uint64_t>(shared, 1) != 0)
       refuse("heads of keys", shared);

@@ -14,6 +14,8 @@ TEST(MlxFamilies, ThoseThatAreNotKnownAndThoseWithinOthersAreRefused) {
   EXPECT_EQ(why("llama_tied"), "");
   EXPECT_EQ(why("mixtral"), "");
   EXPECT_NE(why("arcee").find("arcee"), std::string::npos) << why("arcee");
+  EXPECT_EQ(why("laguna"), "");
+  EXPECT_NE(why("laguna_element").find("one gate a head"), std::string::npos) << why("laguna_element");
   Architecture a = Model::open(golden_model("llama_tied")).architecture();
   a.names.root = "language_model.model.";
   EXPECT_NE(why_not_mlx(a).find("'language_model.model.'"), std::string::npos) << why_not_mlx(a);

@@ -43,6 +43,7 @@ const std::map<std::string, std::string>& refused() {
       {"gpt_oss_mxfp4", "'swiglu_limit'"},
       {"gpt_bigcode_heads", "q, k and v of one key head after another"},
       {"granitemoehybrid_dense", "biases of what Mamba-2 reads"},
+      {"laguna_element", "biases of o"},
       {"lfm2_bias", "'conv_bias'"},
       {"lfm2_moe", "'routed_scaling_factor'"},
       {"falcon_mamba", "an inner size of 48"},
