@@ -55,7 +55,7 @@ Activation parse_activation(const json& config, const Family& family, const std:
 void parse_sizes(const json& config, const Family& family, Architecture& a, const std::string& where) {
   a.hidden = size_of(config, "hidden_size", where);
   a.blocks = size_of(config, "num_hidden_layers", where);
-  if (a.blocks > 10000) fail("{}: 'num_hidden_layers' is {}, expected at most 10000", where, a.blocks);
+  if (a.blocks > kMostBlocks) fail("{}: 'num_hidden_layers' is {}, expected at most {}", where, a.blocks, kMostBlocks);
   a.heads = size_of(config, "num_attention_heads", where);
   a.kv_heads = size_or(config, "num_key_value_heads", a.heads, where);
   if (const char* key = family.multi_query_key) a.kv_heads = get_or<bool>(config, key, true, where) ? 1 : a.heads;

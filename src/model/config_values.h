@@ -11,6 +11,7 @@
 namespace strata::model {
 
 inline constexpr std::size_t kLargestSize = std::size_t{1} << 24;
+inline constexpr std::size_t kMostBlocks = 10000;
 inline constexpr std::size_t kLongestKernel = 64;  ///< tokens that a convolution may see
 
 inline bool has_value(const json& config, const char* key) { return config.contains(key) && !config[key].is_null(); }

@@ -43,6 +43,16 @@ inline constexpr TensorNames kShortConvolution{.o = "out_proj",
                                                .q_norm = "self_attn.q_layernorm",
                                                .k_norm = "self_attn.k_layernorm",
                                                .last_norm = "embedding_norm"};
+/// LFM3's, with norms of what the halves put out besides.
+inline constexpr TensorNames kLfm3{.feed_forward = "feed_forward",
+                                   .gate = "w1",
+                                   .up = "w3",
+                                   .down = "w2",
+                                   .before_attention = "operator_norm",
+                                   .after_attention = "post_operator_norm",
+                                   .before_feed_forward = "ffn_norm",
+                                   .after_feed_forward = "post_ffn_norm",
+                                   .last_norm = "embedding_norm"};
 
 /// HunYuan: the norms of the heads of q and k have names of their own.
 inline constexpr TensorNames kHunyuanNames{.q_norm = "self_attn.query_layernorm", .k_norm = "self_attn.key_layernorm"};

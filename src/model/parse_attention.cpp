@@ -39,8 +39,6 @@ std::vector<std::size_t> by_pattern(const json& config, const Family& family, st
   return result;
 }
 
-constexpr std::size_t kMostBlocks = 10000;
-
 /// Which blocks are called "local": a name for each, or stretches of names with how often each is repeated; where
 /// config.json says neither, every other one.
 std::vector<std::string> kinds_of_blocks(const json& config, std::size_t blocks, const std::string& where) {

@@ -74,6 +74,11 @@ LFM2_MOE = small("Lfm2MoeForCausalLM", "lfm2_moe", ("rms_norm_eps", "hidden_act"
                  conv_bias=False, layer_types=["conv", "conv", F], moe_intermediate_size=16, norm_eps=1e-5, norm_topk_prob=True,
                  num_dense_layers=1, num_experts=8, num_experts_per_tok=3, num_heads=4, num_hidden_layers=3, rope_theta=1000000.0,
                  routed_scaling_factor=1.5, use_expert_bias=True)
+LFM3 = small("Lfm3ForCausalLM", "lfm3", ("rms_norm_eps", "hidden_act", "tie_word_embeddings", "rope_theta"), attention_bias=False,
+             attention_dropout=0.0, conv_L_cache=5, conv_bias=False, head_dim=16, layer_types=["conv", F, "conv", S], norm_eps=1e-5,
+             num_hidden_layers=4, pad_token_id=0, sliding_window=8, use_attention_gate=True, use_sandwich_norm=True, rope_parameters={
+                 "full_attention": {"rope_type": "proportional", "rope_theta": 1000.0, "partial_rotary_factor": 0.5},
+                 "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})
 
 # Mamba-2: an inner size of 64 in 4 heads of 16.
 MAMBA = {"mamba_chunk_size": 256, "mamba_conv_bias": True, "mamba_d_conv": 4, "mamba_d_head": 16, "mamba_d_state": 8, "mamba_expand": 2,
@@ -191,6 +196,10 @@ MIXERS = {
                         "projector_hidden_size": 24, "downsample_factor": 2, "text_config": text_config(LFM2),
                         "vision_config": {**without(SIGLIP, "image_size", "vision_use_head"), "model_type": "siglip2_vision_model",
                                           "num_patches": 16}}, lengths=(40,), vocab=60, embedding=0.3),
+    "lfm3": Variant(LFM3, embedding=0.3),
+    "lfm3_defaults": Variant({**without(LFM3, "conv_L_cache", "layer_types", "rope_parameters", "use_attention_gate",
+                                        "use_sandwich_norm"), "attention_bias": True, "conv_bias": True, "norm_eps": 1e-2,
+                              "num_hidden_layers": 5, "tie_word_embeddings": False}, lengths=(40, 100)),
     "lfm2_moe": Variant(LFM2_MOE, embedding=0.3, exact=("expert_bias",)),
     "granitemoehybrid": Variant({**GRANITE_H, "tie_word_embeddings": True}, embedding=0.1),
     "granitemoehybrid_dense": Variant(

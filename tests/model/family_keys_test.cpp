@@ -140,5 +140,20 @@ TEST(FamilyKeys, DenseBlocksBeforeTheExpertsHaveWindowsByARuleOfTheirOwn) {
   EXPECT_EQ(read(config).experts.intermediate, 96u);
 }
 
+TEST(FamilyKeys, WindowsBesideConvolutionsAreLfm3s) {
+  json config = of_family("lfm3", {{"num_hidden_layers", 5}});
+  const Architecture a = read(config);
+  EXPECT_EQ(a.attention[0].mixer, Mixer::convolution);
+  EXPECT_EQ(a.attention[2].mixer, Mixer::attention);
+  EXPECT_EQ(a.attention[2].window, 0u);
+  EXPECT_EQ(a.attention[4].mixer, Mixer::attention);
+  EXPECT_EQ(a.attention[4].window, 256u);
+  EXPECT_EQ(a.convolution.kernel, 7u);
+  config["use_attention_gate"] = false;
+  EXPECT_NE(error_of(config).find("'use_attention_gate' is false"), std::string::npos);
+  config = of_family("lfm2", {{"layer_types", {"conv", "conv", "conv", "sliding_attention"}}});
+  EXPECT_NE(error_of(config).find("names 'sliding_attention', expected conv or full_attention"), std::string::npos);
+}
+
 }  // namespace family_keys_test
 }  // namespace strata::model

@@ -88,6 +88,7 @@ NOT_IN_TRANSFORMERS = {
     "nanochat": "its class gives o_proj.weight first values although o_proj has codes",
     **dict.fromkeys(("hy_v3", "laguna", "laguna_element"),
                     "its modules of the shared expert have another name than its files, which say what has codes"),
+    **dict.fromkeys(("lfm3", "lfm3_defaults"), "its gates have another name than in its files, which say what has codes"),
     **dict.fromkeys(("gpt2", "gpt2_published"), "its linears, of a class of their own, hold (in, out) and multiply by .weight themselves"),
 }
 
@@ -104,7 +105,8 @@ def test_transformers(strata, tmp_path, name):
 
 
 #: Model -> what is kept of it for transformers to load the codes of the others. Falcon's Mamba rounds steps otherwise beside any codes.
-KEPT = {**dict.fromkeys(("mamba", "mamba_bias"), "out_proj|dt_proj"), **dict.fromkeys(("laguna", "laguna_element"), "shared_expert")}
+KEPT = {**dict.fromkeys(("mamba", "mamba_bias"), "out_proj|dt_proj"), **dict.fromkeys(("laguna", "laguna_element"), "shared_expert"),
+        **dict.fromkeys(("lfm3", "lfm3_defaults"), "gate_proj")}
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -179,6 +181,7 @@ NOT_IN_VLLM = {
     **dict.fromkeys(("gpt_neo", "mpt", "mpt_clip"), "it has no class for it"),
     **dict.fromkeys(("exaone", "internlm2", "internlm3", "iquestcoder", "mimo", "minicpm"),
                     "its transformers does not read such a config.json without the code of the model's repository"),
+    **dict.fromkeys(("lfm3", "lfm3_defaults"), "it has no class for it, and its transformers does not know it"),
     "llama4_text_step2": "biases of q, k and v, which vLLM's class does not have",
     "minimax_m2_fp8": "experts of 136 columns stay dense, and there is no kernel for dense experts of such a size",
     "mistral3_mistral4": "it has no class for Mistral 4, and takes one for the text of Mistral 3 by its name only",

@@ -1,5 +1,6 @@
 // Gated short convolutions (ShortConvolution): which blocks have one, what these hold, and the width of dense parts.
-// Keys and defaults are those of transformers' configuration_lfm2.py and configuration_lfm2_moe.py.
+// Keys and defaults are those of transformers' configuration_lfm2.py, configuration_lfm2_moe.py and
+// configuration_lfm3.py.
 #include "model/config_values.h"
 #include "model/families.h"
 #include "model/mixers/mixer.h"
@@ -9,13 +10,16 @@ namespace {
 
 constexpr const char* kWidth = "block_ff_dim";  ///< in place of the family's key
 
-std::vector<bool> convolution_blocks(const json& config, std::size_t blocks, const std::string& where) {
+std::vector<bool> convolution_blocks(const json& config, const Family& family, std::size_t blocks,
+                                     const std::string& where) {
   std::vector<bool> result(blocks, false);
   const std::vector<std::string> types = names_by_block(config, "layer_types", blocks, where);
   if (!types.empty()) {
     for (std::size_t b = 0; b < blocks; ++b) {
-      if (types[b] != "conv" && types[b] != "full_attention")
-        fail("{}: 'layer_types' names '{}', expected conv or full_attention", where, types[b]);
+      const bool windowed = types[b] == "sliding_attention" && family.window != WindowRule::none;
+      if (types[b] != "conv" && types[b] != "full_attention" && !windowed)
+        fail("{}: 'layer_types' names '{}', expected conv or full_attention{}", where, types[b],
+             family.window != WindowRule::none ? " or sliding_attention" : "");
       result[b] = types[b] == "conv";
     }
     return result;
@@ -38,16 +42,27 @@ std::size_t adjusted_width(const json& config, std::size_t width, const std::str
   return (width + multiple - 1) / multiple * multiple;
 }
 
-void prepare(json& config, const Family& family, const std::string& where) {
-  if (config.contains(kWidth)) config[family.intermediate_key] = size_of(config, kWidth, where);
+/// Which blocks attend, and which of them have a window, where LFM3's config.json does not say it.
+json usual_types(std::size_t blocks) {
+  json types = json::array();
+  for (std::size_t b = 0; b < blocks; ++b)
+    types.push_back(b % 4 == 2 ? "full_attention" : b % 4 == 0 && b > 0 ? "sliding_attention" : "conv");
+  return types;
 }
 
-void parse(const json& config, const Family&, Architecture& a, const std::string& where) {
+void prepare(json& config, const Family& family, const std::string& where) {
+  if (config.contains(kWidth)) config[family.intermediate_key] = size_of(config, kWidth, where);
+  if (family.window == WindowRule::none || has_value(config, "layer_types")) return;
+  const std::size_t blocks = size_of(config, "num_hidden_layers", where);
+  if (blocks <= kMostBlocks) config["layer_types"] = usual_types(blocks);
+}
+
+void parse(const json& config, const Family& family, Architecture& a, const std::string& where) {
   a.convolution.kernel = size_or(config, "conv_L_cache", 3, where);
   a.convolution.bias = get_or<bool>(config, "conv_bias", false, where);
   if (a.convolution.kernel > kLongestKernel)
     fail("{}: 'conv_L_cache' is {}, expected at most {}", where, a.convolution.kernel, kLongestKernel);
-  const std::vector<bool> convolves = convolution_blocks(config, a.blocks, where);
+  const std::vector<bool> convolves = convolution_blocks(config, family, a.blocks, where);
   for (std::size_t b = 0; b < a.blocks; ++b)
     if (convolves[b]) a.attention[b].mixer = Mixer::convolution;
   if (!config.contains("num_experts")) a.intermediate = adjusted_width(config, a.intermediate, where);
