@@ -25,12 +25,10 @@ KernelFigure measure_sums(std::size_t size, Precision precision, double seconds)
   constexpr std::size_t tokens = 4096;
   const std::vector<float> rows = random_values(tokens * size);
   Hessian hessian(size);
-  KernelFigure figure = kernel::measure_work(
-      fmt::format("Hessian of {}", size), tokens, Precision::f32,
+  return kernel::measure_work(
+      fmt::format("Hessian of {}", size), tokens, precision,
       static_cast<double>(tokens) * static_cast<double>(size) * static_cast<double>(size + 1),
-      [&] { hessian.add(rows.data(), tokens, precision); }, seconds);
-  figure.precision = precision;
-  return figure;
+      [&] { hessian.add_lower(rows.data(), tokens, precision); }, seconds);
 }
 
 KernelFigure measure_factors(const Hessian& hessian, double seconds) {
