@@ -199,8 +199,7 @@ std::vector<float> AttentionGradient::forward(const Batch& batch, BlockProducts&
   kernel::attention(calls);
   if (a_.output_gate == model::OutputGate::none) return attended;
   attended_ = attended;
-  std::vector<float> gates = gates_;
-  apply_gates(a_, block_, batch.tokens, gates.data(), attended.data());
+  apply_gates(a_, block_, batch.tokens, gates_.data(), attended.data());
   return attended;
 }
 

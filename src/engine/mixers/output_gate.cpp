@@ -22,6 +22,16 @@ Gated gated(const model::Architecture& a, std::size_t block, std::size_t tokens)
   return {tokens * a.q_size(block), 1};
 }
 
+/// What gates multiply by.
+std::vector<float> factors_of(const model::Architecture& a, const float* gates, std::size_t count) {
+  std::vector<float> factors(gates, gates + count);
+  if (a.gate_softplus)
+    kernel::softplus(factors.data(), count);
+  else
+    kernel::sigmoid(factors.data(), count);
+  return factors;
+}
+
 /// rows (count, size) of heads, or values, times their factors.
 void multiply_by(const Gated& of, const float* factors, float* rows) {
   if (of.size == 1)
@@ -32,15 +42,12 @@ void multiply_by(const Gated& of, const float* factors, float* rows) {
 
 }  // namespace
 
-void apply_gates(const model::Architecture& a, std::size_t block, std::size_t tokens, float* gates, float* attended) {
+void apply_gates(const model::Architecture& a, std::size_t block, std::size_t tokens, const float* gates,
+                 float* attended) {
   const std::size_t size = a.q_size(block);
   if (!a.gate_by_head && !a.gate_softplus) return kernel::sigmoid_multiply(attended, size, gates, size, tokens, size);
   const Gated of = gated(a, block, tokens);
-  if (a.gate_softplus)
-    kernel::softplus(gates, of.count);
-  else
-    kernel::sigmoid(gates, of.count);
-  multiply_by(of, gates, attended);
+  multiply_by(of, factors_of(a, gates, of.count).data(), attended);
 }
 
 void gates_gradient(const model::Architecture& a, std::size_t block, std::size_t tokens, const float* dy, float* gates,
@@ -49,11 +56,7 @@ void gates_gradient(const model::Architecture& a, std::size_t block, std::size_t
   if (!a.gate_by_head && !a.gate_softplus)
     return kernel::sigmoid_multiply_gradient(attended, size, gates, size, dy, tokens, size);
   const Gated of = gated(a, block, tokens);
-  std::vector<float> factors(gates, gates + of.count);
-  if (a.gate_softplus)
-    kernel::softplus(factors.data(), of.count);
-  else
-    kernel::sigmoid(factors.data(), of.count);
+  const std::vector<float> factors = factors_of(a, gates, of.count);
   std::vector<float> dfactors(of.count);
   parallel_for(of.count, [&](std::size_t i) {
     double sum = 0.0;

@@ -8,8 +8,8 @@
 namespace strata::engine {
 
 /// attended (tokens, q_size of the block) *= what its gates say. gates: (tokens, q_size), or (tokens, heads) where
-/// there is one a head; they may be overwritten.
-void apply_gates(const model::Architecture& architecture, std::size_t block, std::size_t tokens, float* gates,
+/// there is one a head.
+void apply_gates(const model::Architecture& architecture, std::size_t block, std::size_t tokens, const float* gates,
                  float* attended);
 
 /// The gradients of apply_gates, whose inputs become their own. dy: (tokens, q_size), dense.
